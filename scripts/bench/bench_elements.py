@@ -118,12 +118,13 @@ def attitude_of(seed: int, case: str) -> dict[str, float]:
     for name in ("elements", "fixes"):
         messages = flight.inputs(settings)
         flown = fly(map(without_fixes, messages) if name == "elements" else messages, settings)
-        figures, _ = score_attitude(flight, flown, settings, plan.estimators, plan.bin_s)
+        scores = score_attitude(flight, flown, settings, plan.estimators)
+        figures = {score.estimator: score.figures for score in scores}
         # A flight may have no eclipse.
-        found[f"{name} sun"] = figures["attitude_filter_sun_deg"]
-        found[f"{name} dark"] = figures["attitude_filter_shadow_deg"]
-        found[f"{name} NEES"] = figures["attitude_filter_nees"]
-        found[f"{name} known"] = 1.0 - figures["attitude_unknown"]
+        found[f"{name} sun"] = figures["attitude filter"]["sun_deg"]
+        found[f"{name} dark"] = figures["attitude filter"]["shadow_deg"]
+        found[f"{name} NEES"] = figures["attitude filter"]["nees"]
+        found[f"{name} known"] = 1.0 - figures["attitude"]["unknown"]
     return found
 
 

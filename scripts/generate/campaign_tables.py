@@ -15,7 +15,8 @@ import numpy as np
 
 from pygnc_ground.campaign.statistics import Estimator, Group, accuracy, estimators_of, groups
 from pygnc_ground.campaign.store import load_campaign, load_tables
-from pygnc_ground.campaign.time_bins import mean_of, rms_of
+from pygnc_ground.campaign.time_bins import rms_of
+from pygnc_ground.orbit.consistency import mean_of
 from scripts.bench.table import print_table
 
 

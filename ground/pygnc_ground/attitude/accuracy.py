@@ -13,7 +13,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import band, fraction_inside
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, normalised_squares, rms_3d
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 
@@ -57,14 +57,13 @@ def attitude_errors(solution: AttitudeSolution, truth: TrueAttitude) -> Attitude
     """Return estimate minus truth; `truth` is given at the times of the solution's samples."""
     row = np.flatnonzero(solution.known & truth.known)
     turn = quaternion.error_vector(solution.quaternion[row], truth.quaternion[row])
-    normalised = np.linalg.solve(solution.attitude_covariance[row], turn[:, :, None])[:, :, 0]
     return AttitudeErrors(
         row=row,
         turn_rad=turn,
         rate_body_rad_s=solution.rate_body_rad_s[row] - truth.rate_body_rad_s[row],
         gyro_bias_imu_rad_s=solution.gyro_bias_imu_rad_s[row] - truth.gyro_bias_imu_rad_s[row],
         mag_bias_imu_ut=solution.mag_bias_imu_ut[row] - truth.mag_bias_imu_ut[row],
-        nees=(turn * normalised).sum(axis=1),
+        nees=normalised_squares(turn, solution.attitude_covariance[row]),
     )
 
 

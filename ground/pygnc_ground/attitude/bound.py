@@ -17,7 +17,6 @@ import numpy as np
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
 from pygnc.estimators.attitude.model_errors import ModelErrors, SunSensorErrors
-from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -31,7 +30,7 @@ from pygnc.estimators.attitude.state import (
     SIZE,
     AttitudeState,
 )
-from pygnc_ground.attitude.smoother import smooth
+from pygnc_ground.attitude.smoother import Filtered, smooth
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
@@ -60,13 +59,6 @@ class AttitudeBound:
     """Bound for all samples, shape (n,)."""
 
 
-class _Moment(NamedTuple):
-    """Truth with a covariance, and the step to it, as input of the smoother."""
-
-    state: AttitudeState | None
-    step: AttitudeStep | None
-
-
 def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
     """Return the bound of the attitude from the first sample with known truth on; takes as long as filter and smoother.
 
@@ -81,7 +73,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     correction = MagnetometerCorrection(settings.magnetometer)
     health = SensorHealth.unknown()
     track: Track | None = None
-    moments: list[_Moment] = []
+    moments: list[Filtered] = []
     for row, sample, environment in covered:
         health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
         step = None
@@ -99,7 +91,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s)
-        moments.append(_Moment(state, step))
+        moments.append(Filtered(state, step))
     sigmas = np.full((2, len(truth.quaternion)), np.nan)
     for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
         for one, state_or_none in zip(covered, states, strict=True):

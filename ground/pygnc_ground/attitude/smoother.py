@@ -6,28 +6,26 @@ rotation.
 """
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import NamedTuple
 
 import numpy as np
 
+from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 
 
-class Filtered(Protocol):
-    """Interface of the filter's result for a sample, such as the flight's `AttitudeUpdate`."""
+class Filtered(NamedTuple):
+    """Result of a filter for a sample, as far as the smoother needs it."""
 
-    @property
-    def state(self) -> AttitudeState | None:
-        """State after the sample; None if the attitude is unknown."""
-
-    @property
-    def step(self) -> AttitudeStep | None:
-        """Step from the previous state to the sample; None if there is no previous state."""
+    state: AttitudeState | None
+    """State after the sample; None if the attitude is unknown."""
+    step: AttitudeStep | None
+    """Step from the previous state to the sample; None if there is no previous state."""
 
 
-def smooth(updates: Sequence[Filtered]) -> list[AttitudeState | None]:
+def smooth(updates: Sequence[AttitudeUpdate] | Sequence[Filtered]) -> list[AttitudeState | None]:
     """Return the smoothed state of each sample, None where the filter has no state.
 
     States before and after a loss of the attitude are smoothed separately.

@@ -1,6 +1,7 @@
 """Errors of the attitude estimators of a flight against its truth: figures of the run and of time bins."""
 
 import math
+from collections.abc import Iterator
 from itertools import groupby
 from typing import Final
 
@@ -11,13 +12,14 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
-from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
+from pygnc_ground.attitude.accuracy import LIT, RIGHT_DEG, WRONG_DEG
 from pygnc_ground.attitude.bound import AttitudeBound, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.campaign.definition import Estimators
-from pygnc_ground.campaign.flight import LIT, SimulatedFlight
-from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, mean_of, rms_of
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.campaign.flight import SimulatedFlight
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
+from pygnc_ground.orbit.consistency import mean_of
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, normalised_squares
 from pygnc_ground.replay.attitude_run import bound_samples
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.truth.attitude_truth import TrueAttitude
@@ -25,14 +27,14 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 _BIAS_AFTER_S: Final = 5_400.0
 _ORBIT_S: Final = 5_700.0
 _ADMITTED_SIGMAS: Final = 3.0
-"""An error within this many claimed sigmas is one that the estimate admits."""
+"""An error within this number of formal sigmas counts as admitted by the estimate."""
 _DOF: Final = 3
 
 
 def score_attitude(
-    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
-) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the attitude estimators that the campaign names.
+    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators
+) -> Iterator[Score]:
+    """Yield the figures of the flight software's filter, and the scores of the estimators that the campaign names.
 
     Raises:
         ValueError: No sample reached the filter.
@@ -45,35 +47,29 @@ def score_attitude(
     true = flight.true_attitude(gps_ms)
     nearest = _nearest(flight.truth.gps_ms, gps_ms)
     lit = flight.truth.sunlit_fraction[nearest] > LIT
-    bound: AttitudeBound | None = None
+    unknown = np.full(len(updates), np.nan)
+    bound = AttitudeBound(unknown, unknown)
     if "attitude" in estimators.bounds:
         bound = attitude_bound(bound_samples(records, SampleCorrection(settings.attitude)), true, settings.attitude)
-    figures: dict[str, float] = {}
-    bins: list[BinRow] = []
-    for name in ("filter", "smoother"):
-        if name != "filter" and name not in estimators.attitude:
-            continue
-        states = [update.state for update in updates] if name == "filter" else smooth(updates)
-        trace = attitude_trace(states, updates, true)
-        trace = trace._replace(t_s=(gps_ms - flight.settings.start_gps_ms) / 1000.0)
-        if name != "filter":
-            trace = trace._replace(nis=np.full(len(gps_ms), np.nan))
-        if bound is not None:
-            trace = trace._replace(bound=np.degrees(bound.filter_rad if name == "filter" else bound.smoother_rad))
-        after_s = trace.t_s - trace.t_s[0]
-        if name == "filter":
-            figures |= _of_flight(trace, lit, updates, estimators.attitude_settled_s)
-            figures["attitude_mag_bias_ut"] = _mag_bias_ut(updates, after_s, true)
+    t_s = (gps_ms - flight.settings.start_gps_ms) / 1000.0
+    nis = np.array([update.nis / update.dof if update.dof else math.nan for update in updates])
+    for name in dict.fromkeys(("filter", *estimators.attitude)):
+        is_filter = name == "filter"
+        states = [update.state for update in updates] if is_filter else smooth(updates)
+        error, sigma, nees = _errors(states, updates, true)
+        bound_deg = np.degrees(bound.filter_rad if is_filter else bound.smoother_rad)
+        trace = Trace(t_s, error, sigma, bound_deg, nees, nis if is_filter else unknown)
+        if is_filter:
+            yield Score("attitude", _of_flight(trace, lit, updates, true, estimators.attitude_settled_s))
         if name in estimators.attitude:
-            found = _accuracy(trace, after_s, lit, estimators.attitude_settled_s)
-            figures |= {f"attitude_{name}_{key}": value for key, value in found.items()}
-            bins += bin_rows(f"attitude {name}", trace, bin_s)
-    return figures, bins
+            yield Score(f"attitude {name}", _accuracy(trace, lit, estimators.attitude_settled_s), trace)
 
 
-def attitude_trace(states: "list[AttitudeState | None]", updates: list[AttitudeUpdate], true: TrueAttitude) -> Trace:
-    """Return errors in degrees for n states; the times and bounds are NaN."""
-    angle, sigma, nees, nis = np.full((4, len(states)), np.nan)
+def _errors(
+    states: "list[AttitudeState | None]", updates: list[AttitudeUpdate], true: TrueAttitude
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return error and formal sigma in degrees and NEES per degree of freedom of n states, each of shape (n,)."""
+    angle, sigma, nees = np.full((3, len(states)), np.nan)
     known = [(row, state, updates[row]) for row, state in enumerate(states) if state is not None]
     if known:
         rows = [row for row, _, _ in known]
@@ -84,11 +80,8 @@ def attitude_trace(states: "list[AttitudeState | None]", updates: list[AttitudeU
         covariance = root @ root.swapaxes(1, 2) + moved[:, :, None] * moved[:, None, :]
         angle[rows] = np.linalg.norm(turn, axis=1)
         sigma[rows] = np.sqrt(np.trace(covariance, axis1=1, axis2=2))
-        normalised = np.linalg.solve(covariance, turn[:, :, None])[:, :, 0]
-        nees[rows] = (turn * normalised).sum(axis=1) / _DOF
-        nis[rows] = [update.nis / update.dof if update.dof else math.nan for _, _, update in known]
-    unknown = np.full(len(states), np.nan)
-    return Trace(unknown, np.degrees(angle), np.degrees(sigma), unknown, nees, nis)
+        nees[rows] = normalised_squares(turn, covariance) / _DOF
+    return np.degrees(angle), np.degrees(sigma), nees
 
 
 def _nearest(sorted_ms: IntArray, gps_ms: IntArray) -> IntArray:
@@ -98,8 +91,8 @@ def _nearest(sorted_ms: IntArray, gps_ms: IntArray) -> IntArray:
     return np.asarray(np.where(is_before, after - 1, after))
 
 
-def _accuracy(trace: Trace, after_s: FloatArray, lit: BoolArray, settled_s: float) -> dict[str, float]:
-    known = np.isfinite(trace.error)
+def _accuracy(trace: Trace, lit: BoolArray, settled_s: float) -> dict[str, float]:
+    after_s, known = trace.t_s - trace.t_s[0], np.isfinite(trace.error)
     late = np.asarray((after_s >= settled_s) & known)
     figures = {}
     for place, rows in (("sun_", late & lit), ("shadow_", late & ~lit), ("", late)):
@@ -111,7 +104,9 @@ def _accuracy(trace: Trace, after_s: FloatArray, lit: BoolArray, settled_s: floa
     return figures
 
 
-def _of_flight(trace: Trace, lit: BoolArray, updates: list[AttitudeUpdate], settled_s: float) -> dict[str, float]:
+def _of_flight(
+    trace: Trace, lit: BoolArray, updates: list[AttitudeUpdate], true: TrueAttitude, settled_s: float
+) -> dict[str, float]:
     """Return the figures that only the filter has."""
     after_s = trace.t_s - trace.t_s[0]
     known, settled = np.isfinite(trace.error), after_s >= settled_s
@@ -123,15 +118,16 @@ def _of_flight(trace: Trace, lit: BoolArray, updates: list[AttitudeUpdate], sett
         wrong, admits = trace.error > WRONG_DEG, trace.error <= _ADMITTED_SIGMAS * trace.sigma
     last = updates[-1]
     return {
-        "attitude_nis": sum(update.nis for update in used) / max(sum(update.dof for update in used), 1),
-        "attitude_found_s": float(cadence_s[:found][lit[:found]].sum()),
-        "attitude_known_after_s": float(after_s[int(np.argmax(known)) if known.any() else -1]),
-        "attitude_wrong_s": _longest_s(wrong, cadence_s),
-        "attitude_admitted_s": float(cadence_s[wrong & admits].sum()),
-        "attitude_silent_s": float(cadence_s[wrong & ~admits].sum()),
-        "attitude_unknown": float(1.0 - known[settled].mean()) if settled.any() else math.nan,
-        "attitude_faces_flagged": float((last.faces.dead | last.faces.mirrored).sum()),
-        "attitude_axes_flagged": float(last.gyro.stuck.sum()),
+        "nis": sum(update.nis for update in used) / max(sum(update.dof for update in used), 1),
+        "found_s": float(cadence_s[:found][lit[:found]].sum()),
+        "known_after_s": float(after_s[int(np.argmax(known)) if known.any() else -1]),
+        "wrong_s": _longest_s(wrong, cadence_s),
+        "admitted_s": float(cadence_s[wrong & admits].sum()),
+        "silent_s": float(cadence_s[wrong & ~admits].sum()),
+        "unknown": float(1.0 - known[settled].mean()) if settled.any() else math.nan,
+        "mag_bias_ut": _mag_bias_ut(updates, after_s, true),
+        "faces_flagged": float((last.faces.dead | last.faces.mirrored).sum()),
+        "axes_flagged": float(last.gyro.stuck.sum()),
     }
 
 

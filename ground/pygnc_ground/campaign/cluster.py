@@ -29,12 +29,12 @@ _LOST: Final = "the connection to the scheduler is lost; start it and repeat the
 _AHEAD: Final = 3
 """Runs per thread that are submitted ahead; they bound the memory of scheduler and client."""
 _ALLOCATOR: Final = {"MALLOC_TRIM_THRESHOLD_": 256 << 20, "MALLOC_MMAP_THRESHOLD_": 32 << 20}
-"""Bytes that a worker keeps for its next run. Dask would return nearly all of them at once; getting them again takes
-6 % of the time of a run.
+"""Freed bytes that a worker keeps for its next run. By default, Dask returns nearly all of them to the system at once;
+allocating them again takes 6 % of the time of a run.
 """
 _INTERRUPTIONS: Final = {"distributed.worker.profile.enabled": False, "distributed.admin.tick.interval": "200ms"}
-"""Less sampling of a worker's stack and event loop than Dask's 10 and 20 ms, which takes 4 % of the time of a run. The
-dashboard's page with profiles is empty therefore.
+"""Settings that reduce the sampling of a worker's stack and event loop. Dask's defaults, every 10 and 20 ms, take 4 %
+of the time of a run. The dashboard's page with profiles is therefore empty.
 """
 _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "brahe")
 

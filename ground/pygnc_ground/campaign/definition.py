@@ -1,16 +1,18 @@
 """Definition of a campaign, read from a TOML file: scenarios, settings, estimators, and what varies between runs."""
 
+import copy
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from pygnc.configuration.load import settings_from_table
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc_ground.campaign.draws import Draw, drawn_value
-from pygnc_ground.campaign.known_keys import require_known, require_known_name, unknown_key
+from pygnc_ground.campaign.known_keys import require_known, unknown_key, value_names
 from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.scenario.presets import preset_tables
@@ -203,12 +205,13 @@ def _require_known_settings(owner: Tables, prefix: str, source: str) -> None:
     for table in ("scenario", "settings"):
         if isinstance(owner.get(table), dict):
             require_known(owner[table], _ROOTS[table], source, f"{prefix}{table}.")
+    known = [name for root, kind in _ROOTS.items() for name in value_names(kind, f"{root}.")]
     varied = [owner.get(table) for table in ("grid", "random")]
     for name in (name for table in varied if isinstance(table, dict) for name in table):
-        root, dot, below = name.partition(".")
-        if not dot or root not in _ROOTS:
-            raise ValueError(unknown_key(source, name, [f"{known}.{below or name}" for known in _ROOTS]))
-        require_known_name(name, _ROOTS[root], source, f"{root}.")
+        if name not in known:
+            below = [key.removeprefix(f"{name}.") for key in known if key.startswith(f"{name}.")]
+            table = f"{source}: {name} is a table; name one of its keys: {', '.join(below)}"
+            raise ValueError(table if below else unknown_key(source, name, known))
     draws = owner.get("random")
     for name, draw in draws.items() if isinstance(draws, dict) else ():
         if isinstance(draw, dict):
@@ -230,10 +233,7 @@ def _owners(tables: Tables) -> Iterator[tuple[Tables, str]]:
 
 def count_runs(campaign: Campaign) -> int:
     """Return the number of runs."""
-    points = 1
-    for values in campaign.grid.values():
-        points *= len(values)
-    return points * max(len(campaign.cases), 1) * campaign.repetitions
+    return math.prod(map(len, campaign.grid.values())) * max(len(campaign.cases), 1) * campaign.repetitions
 
 
 def plan_run(campaign: Campaign, run: int) -> RunPlan:
@@ -251,18 +251,16 @@ def plan_run(campaign: Campaign, run: int) -> RunPlan:
     }
     for owner in (campaign, case):
         tables = merge_tables(tables, {"scenario": owner.scenario, "settings": owner.settings})
-    tables = merge_tables(tables, {"scenario": {"seed": seed}})
+    tables = copy.deepcopy(merge_tables(tables, {"scenario": {"seed": seed}}))
     parameters = dict(zip(campaign.grid, points[point], strict=True))
     for name, value in parameters.items():
-        for place in _places(tables, name):
-            tables = _with_value(tables, place, value)
+        for container, key, _ in _places(tables, name):
+            container[key] = value
     for name, draw in {**campaign.random, **case.random}.items():
-        places = _places(tables, name)
-        values = [
-            drawn_value(draw, ".".join(map(str, place)), seed, repetition, campaign.repetitions) for place in places
-        ]
-        for place, value in zip(places, values, strict=True):
-            tables = _with_value(tables, place, value)
+        places = list(_places(tables, name))
+        values = [drawn_value(draw, place, seed, repetition, campaign.repetitions) for _, _, place in places]
+        for (container, key, _), value in zip(places, values, strict=True):
+            container[key] = value
         parameters[name] = values if "*" in name.split(".") else values[0]
     return RunPlan(
         run=run,
@@ -280,37 +278,23 @@ def plan_run(campaign: Campaign, run: int) -> RunPlan:
     )
 
 
-_Place: TypeAlias = tuple[Any, ...]
-"""Keys of tables and indices of lists that lead to a value."""
+def _places(container: Any, name: str, prefix: str = "") -> Iterator[tuple[Any, Any, str]]:  # noqa: ANN401 - any TOML
+    """Yield table or list, key and full name of each value with a dotted name; missing tables are created.
 
-
-def _places(tables: Tables, name: str) -> list[_Place]:
-    """Return the places of all values with a dotted name, in which `*` stands for each element of a list."""
-    places: list[_Place] = [()]
-    for part in name.split("."):
-        if part == "*":
-            places = [(*place, index) for place in places for index in range(_length_at(tables, place))]
-        else:
-            places = [(*place, part) for place in places]
-    return places
-
-
-def _length_at(value: Any, place: _Place) -> int:  # noqa: ANN401 - TOML contains any of its types
-    """Return the length of the list at a place; 0 if there is none, which the check of the settings reports."""
-    for key in place:
-        is_list = isinstance(value, list | tuple)
-        value = value[key] if is_list else value.get(key) if isinstance(value, dict) else None
-    return len(value) if isinstance(value, list | tuple) else 0
-
-
-def _with_value(tables: Any, place: _Place, value: Any) -> Any:  # noqa: ANN401 - as above
-    """Return a copy of nested tables and lists with the value at a place."""
-    if not place:
-        return value
-    key, *below = place
-    copy: Any = list(tables) if isinstance(tables, list | tuple) else dict(tables) if isinstance(tables, dict) else {}
-    copy[key] = _with_value(copy[key] if isinstance(copy, list) else copy.get(key), tuple(below), value)
-    return copy
+    `*` stands for each element of a list. There are none if the value is no list, which the check of the settings
+    reports.
+    """
+    key, _, below = name.partition(".")
+    elements = range(len(container)) if isinstance(container, list) else ()
+    places: Sequence[Any] = elements if key == "*" else (key,)
+    for place in places:
+        if not below:
+            yield container, place, f"{prefix}{place}"
+            continue
+        value = container[place] if isinstance(container, list) else container.get(place)
+        if not isinstance(value, dict) and not below.startswith("*"):
+            container[place] = value = {}
+        yield from _places(value, below, f"{prefix}{place}.")
 
 
 def first_runs(campaign: Campaign) -> Iterator[RunPlan]:

@@ -1,21 +1,17 @@
 """Figures of the campaign report."""
 
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Sequence
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
+import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from pygnc_ground.campaign.statistics import (
-    BinSeries,
-    Difference,
-    Estimator,
-    Group,
-    Sensitivity,
-)
+from pygnc_ground.campaign.statistics import Difference, Estimator, Group, Sensitivity
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.report.style import (
@@ -32,8 +28,8 @@ from pygnc_ground.report.traces import legend, level, logarithmic
 _GROUPS_MAX: Final = 24
 _PARAMETERS_MAX: Final = 6
 _ROW_IN: Final = 0.17
-_LABEL_CHARACTERS: Final = 23
-_WIDE_LABEL_CHARACTERS: Final = 42
+_LABEL_CHARACTERS: Final = 27
+_WIDE_LABEL_CHARACTERS: Final = 47
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
 
@@ -111,50 +107,37 @@ def _logarithmic_rows(axes: Axes, labels: Sequence[tuple[float, str]], rows: flo
 
 
 def _label(name: str, width: int = _LABEL_CHARACTERS) -> str:
-    """Return the name of a group in at most two lines of about `width` characters."""
-    if len(name) <= width:
-        return name
-    words, lines = name.split(" "), [""]
-    for word in words:
-        if len(lines[-1]) + len(word) > width and len(lines) == 1:
-            lines.append("")
-        lines[-1] += f"{word} "
-    longest = width + 5
-    return "\n".join(f"{line[:longest].strip()}…" if len(line) > longest + 1 else line.strip() for line in lines)
+    """Return the name of a group in at most two lines."""
+    return "\n".join(textwrap.wrap(name, width, max_lines=2, placeholder="…"))
 
 
-def over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
+def over_time(series: Sequence[tuple[Estimator, pl.DataFrame]]) -> Drawing:
     """Draw error, sigma and bound over time, one panel per kind of estimator."""
-
-    def draw(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.error, color=colour, linewidth=1.1)
-        axes.plot(one.hours, one.sigma, color=colour, linewidth=0.9, linestyle=(0, (3, 1.5)))
-        axes.plot(one.hours, one.bound, color=colour, linewidth=0.9, linestyle=(0, (1, 2)))
-        logarithmic(axes)
-
-    return _over_time(series, [(draw, "RMS error, {unit}")])
-
-
-def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Drawing:
-    """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
-
-    def nees(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.nees, color=colour, linewidth=1.1)
-
-    def nis(axes: Axes, one: BinSeries, colour: str) -> None:
-        axes.plot(one.hours, one.nis, color=colour, linewidth=1.1)
-
-    drawing = _over_time(series, [(nees, "NEES per degree of freedom"), (nis, "NIS per degree of freedom")])
+    lines: dict[str, dict[str, Any]] = {
+        "error": {"linewidth": 1.1},
+        "sigma": {"linestyle": (0, (3, 1.5))},
+        "bound": {"linestyle": (0, (1, 2))},
+    }
+    drawing = _over_time(series, [("RMS error, {unit}", lines)])
     if isinstance(drawing, Figure):
-        shown = [(each, one) for each, one in series if len(one.hours)]
+        for axes in drawing.axes:
+            logarithmic(axes)
+    return drawing
+
+
+def consistency_over_time(series: Sequence[tuple[Estimator, pl.DataFrame]]) -> Drawing:
+    """Draw mean NEES and NIS over time with the band of the NEES, a column of panels per kind of estimator."""
+    rows = [(f"{name.upper()} per degree of freedom", {name: {"linewidth": 1.1}}) for name in ("nees", "nis")]
+    drawing = _over_time(series, rows)
+    if isinstance(drawing, Figure):
+        shown = [(each, one) for each, one in series if one.height]
         kinds = list(dict.fromkeys(each.kind for each, _ in shown))
         for number, kind in enumerate(kinds):
-            runs = max(int(one.runs.max()) for each, one in shown if each.kind == kind)
+            runs = max(int(one["runs"].to_numpy().max()) for each, one in shown if each.kind == kind)
             dof = next(each.dof for each, _ in shown if each.kind == kind)
             low, high = (limit / dof for limit in band(dof, runs))
-            for row, axes in enumerate((drawing.axes[number], drawing.axes[len(kinds) + number])):
-                if not row:
-                    axes.axhspan(low, high, color=SHADE, zorder=0.1)
+            drawing.axes[number].axhspan(low, high, color=SHADE, zorder=0.1)
+            for axes in (drawing.axes[number], drawing.axes[len(kinds) + number]):
                 level(axes, 1.0)
                 bottom, top = axes.get_ylim()
                 axes.set_ylim(min(bottom, 0.5), max(top, 1.5))
@@ -162,18 +145,20 @@ def consistency_over_time(series: Sequence[tuple[Estimator, BinSeries]]) -> Draw
 
 
 def _over_time(
-    series: Sequence[tuple[Estimator, BinSeries]], rows: Sequence[tuple[Callable[[Axes, BinSeries, str], None], str]]
+    series: Sequence[tuple[Estimator, pl.DataFrame]], rows: Sequence[tuple[str, dict[str, dict[str, Any]]]]
 ) -> Drawing:
-    shown = [(each, one) for each, one in series if len(one.hours)]
+    """Draw rows of panels; each row has a title and the style of the line of each quantity by its name."""
+    shown = [(each, one) for each, one in series if one.height]
     if not shown:
         return "No run is finished."
     kinds = list(dict.fromkeys(each.kind for each, _ in shown))
     figure, panels = panel_grid(len(rows), len(kinds), 1.6, between_in=0.32)
-    for (draw, title), line in zip(rows, panels, strict=True):
+    for (title, quantities), line in zip(rows, panels, strict=True):
         for kind, axes in zip(kinds, line, strict=True):
             for each, one in shown:
                 if each.kind == kind:
-                    draw(axes, one, OF_ESTIMATE[each.name])
+                    for quantity, style in quantities.items():
+                        axes.plot(one["hours"], one[quantity], color=OF_ESTIMATE[each.name], **style)
             unit = next(each.unit for each, _ in shown if each.kind == kind)
             axes.set_title(f"{kind}: {title.format(unit=unit)}")
     for line in panels[:-1]:

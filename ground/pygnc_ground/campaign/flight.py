@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from pygnc.bus.messages import GnssFix, Message, SensorSample
 from pygnc.common.constants import SENSE_FILE
@@ -19,26 +20,28 @@ from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
-from pygnc_ground.campaign.shared_path import SharedPath
+from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import inputs_of
 from pygnc_ground.replay.run import FILTERS, FilterName
-from pygnc_ground.scenario.fine_sun_sensor import measured_directions
+from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
+from pygnc_ground.scenario.optical_sensors import measured_directions, measured_quaternions
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.star_tracker import measured_quaternions
 from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
 from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 from pygnc_system.files import data_file
 
-LIT: Final = 0.5
 ORIENTATION: Final = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
+_SETTINGS_OF_ORBIT: Final = ("start_utc", "duration_s", "orbit", "spacecraft", "forces", "impulses", "thrusts")
 _PATHS: Final = 4
 """Propagated orbits that a process keeps; runs that differ in noise only share one."""
+_TIMES_KEPT: Final = 4
+"""Sets of times whose results are kept. A run asks for its samples, its fixes, and the times of the velocities."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -134,19 +137,38 @@ class SimulatedFlight:
 def _satellites(settings: Settings) -> tuple[Satellite, ...]:
     if settings.partners:
         return satellites(settings)
-    path = _path(
-        # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
-        Settings(
-            start_utc=settings.start_utc,
-            duration_s=settings.duration_s,
-            orbit=settings.orbit,
-            spacecraft=settings.spacecraft,
-            forces=settings.forces,
-            impulses=settings.impulses,
-            thrusts=settings.thrusts,
-        )
-    )
+    # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
+    path = _path(Settings(**{name: getattr(settings, name) for name in _SETTINGS_OF_ORBIT}))
     return (Satellite(settings.formation.own_id, settings, path, None),)
+
+
+class SharedPath(SatellitePath):
+    """Path that keeps its last results, for runs that ask for the same times.
+
+    Each call returns copies, so that no run can change the results of another one.
+    """
+
+    def __init__(self, path: SatellitePath) -> None:
+        self.start_gps_ms = path.start_gps_ms
+        self._states_gcrf = lru_cache(_TIMES_KEPT)(lambda times: path.states_gcrf(np.frombuffer(times)))
+        self._states_itrf = lru_cache(_TIMES_KEPT)(lambda times: path.states_itrf(np.frombuffer(times)))
+        self._conditions = lru_cache(_TIMES_KEPT)(lambda times: path.conditions(np.frombuffer(times)))
+
+    def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
+        return self._states_gcrf(_key(t_s)).copy()
+
+    def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
+        return self._states_itrf(_key(t_s)).copy()
+
+    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
+        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
+        return Conditions(*(values.copy() for values in self._conditions(_key(t_s))))
+
+
+def _key(t_s: npt.ArrayLike) -> bytes:
+    return np.asarray(t_s, np.float64).tobytes()
 
 
 @lru_cache(_PATHS)
@@ -162,18 +184,12 @@ def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Messag
         begin_gps_ms: Time of the first of our own fixes that arrives live.
     """
     *before, end = messages
-    times = [_own_gps_ms(message) for message in before]
-    first = next((row for row, gps_ms in enumerate(times) if gps_ms >= begin_gps_ms), len(before))
+    own = (
+        (row, message.gps_ms) for row, message in enumerate(before) if isinstance(message, GnssFix) and message.is_own
+    )
+    first = next((row for row, gps_ms in own if gps_ms is not None and gps_ms >= begin_gps_ms), len(before))
     ordered = (*before[:first], end, *before[first:])
     return [msgspec.structs.replace(message, seq=seq) for seq, message in enumerate(ordered, 1)]
-
-
-def _own_gps_ms(message: Message) -> int:
-    """Return the time of a fix of our own; -1 for other messages."""
-    if not isinstance(message, GnssFix) or not message.is_own:
-        return -1
-    gps_ms = message.gps_ms
-    return -1 if gps_ms is None else gps_ms
 
 
 def fly(
@@ -184,7 +200,7 @@ def fly(
     formation: bool = False,
     filter_name: FilterName = FilterName.EKF,
 ) -> Collected:
-    """Run the messages of a flight through the pipeline of the flight software: the orbit, and the others if wanted."""
+    """Run the messages of a flight through the orbit stage of the flight software and the selected others."""
     pipeline = make_pipeline(
         settings or FlightSettings(),
         ORIENTATION,

@@ -1,8 +1,8 @@
 """Errors of the formation estimator of a flight against its truth: figures of the run and of time bins.
 
 Ranges hardly distinguish a formation from its mirror images, so that the estimator returns several hypotheses. Its
-errors are those of the hypothesis nearest to the truth. What it claims about the first one is judged separately: a
-wrong first hypothesis is acceptable if the partner is reported as ambiguous or unsolved.
+errors are those of the hypothesis nearest to the truth. The first hypothesis is judged separately: it may be wrong if
+the partner is reported as ambiguous or unsolved.
 """
 
 import math
@@ -18,9 +18,10 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
-from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, mean_of, rms_of
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.formation.bound import FormationPriors, bound_of_satellites
 from pygnc_ground.formation.relative import elements_nees, rtn_from_gcrf
+from pygnc_ground.orbit.consistency import mean_of
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected
 
@@ -72,7 +73,7 @@ class FormationErrors:
     best_m: FloatArray
     """Position error of the first hypothesis, (p, n)"""
     found: BoolArray
-    """True if any hypothesis has a NEES up to `WRONG_NEES` amid the times, (p,)"""
+    """True if any hypothesis has a NEES up to `WRONG_NEES` at the middle of the times, (p,)"""
     wrong: BoolArray
     """True if the first hypothesis has a larger NEES, (p,)"""
 
@@ -99,10 +100,8 @@ class FormationErrors:
         return cls(error_m[right, number], np.sqrt(variance), nees[right, number], error_m[0], found, ~is_right[0])
 
 
-def score_batch(
-    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
-) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the solution at the end of a flight.
+def score_batch(flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators) -> Score:
+    """Return the score of the solution at the end of a flight.
 
     Raises:
         ValueError: The estimator found no solution.
@@ -138,14 +137,11 @@ def score_batch(
     }
     t_s = np.tile((times - start_ms) / 1000.0, (int(found.sum()), 1))
     rows = (t_s, error_m, errors.sigma_m[found], bound_m[found], errors.nees[found] / _DOF, np.tile(nis, (len(t_s), 1)))
-    bins = bin_rows("formation batch", Trace(*(values.ravel() for values in rows)), bin_s)
-    return {f"formation_batch_{name}": value for name, value in figures.items()}, bins
+    return Score("formation batch", figures, Trace(*(values.ravel() for values in rows)))
 
 
-def score_filter(
-    flight: SimulatedFlight, flown: Collected, begin_gps_ms: int, bin_s: float
-) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the estimates from a time on.
+def score_filter(flight: SimulatedFlight, flown: Collected, begin_gps_ms: int) -> Score:
+    """Return the score of the estimates from a time on.
 
     Raises:
         ValueError: There is no estimate.
@@ -169,8 +165,7 @@ def score_filter(
         "unsolved": float(sum(bool(message.cause) for message in newest.values())),
         "silent": float(sum(bool((trace.nees * _DOF > WRONG_NEES).any()) for trace in traces.values())),
     }
-    bins = bin_rows("formation filter", every, bin_s)
-    return {f"formation_filter_{name}": value for name, value in figures.items()}, bins
+    return Score("formation filter", figures, every)
 
 
 def _trace(flight: SimulatedFlight, estimates: Sequence[FormationEstimate]) -> Trace:

@@ -3,7 +3,7 @@
 import dataclasses
 import difflib
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import msgspec
@@ -33,32 +33,22 @@ def require_known(table: Mapping[str, Any], kind: Kind, source: str, prefix: str
                 require_known(below, known[key], source, f"{name}.")
 
 
-def require_known_name(name: str, kind: Kind, source: str, prefix: str) -> None:
-    """Check the dotted name of one value, which `prefix` begins, against a type.
-
-    The name of a list of tables is followed by `*`, which stands for all of them.
-
-    Raises:
-        ValueError: A part of the name is unknown, or the name is that of a table instead of a value.
-    """
-    for part in name.removeprefix(prefix).split("."):
-        if is_list_of_tables(kind):
-            if part != "*":
-                raise ValueError(unknown_key(source, prefix + part, [f"{prefix}*.{key}" for key in known_keys(kind)]))
-            kind, prefix = typing.get_args(kind)[0], f"{prefix}*."
-            continue
-        known = known_keys(kind)
-        if part not in known:
-            raise ValueError(unknown_key(source, prefix + part, [prefix + key for key in known]))
-        kind, prefix = known[part], f"{prefix}{part}."
-    if known_keys(kind) and not is_list_of_tables(kind):
-        raise ValueError(f"{source}: {name} is a table; name one of its keys: {', '.join(known_keys(kind))}")
+def value_names(kind: Kind, prefix: str) -> Iterator[str]:
+    """Yield the dotted names of all values of a type after `prefix`; `*` stands for each table of a list of tables."""
+    for key, below in known_keys(kind).items():
+        if is_list_of_tables(below):
+            yield prefix + key
+            yield from value_names(below, f"{prefix}{key}.*.")
+        elif known_keys(below):
+            yield from value_names(below, f"{prefix}{key}.")
+        else:
+            yield prefix + key
 
 
-def unknown_key(source: str, key: str, known: Iterable[str]) -> str:
+def unknown_key(source: str, key: str, known: Sequence[str]) -> str:
     """Return the message about an unknown key, with the nearest known one."""
-    (nearest, *_) = [*difflib.get_close_matches(key, list(known), 1, 0.0), ""]
-    return f"{source}: unknown key {key}" + (f"; the nearest known key is {nearest}" if nearest else "; remove it")
+    (nearest,) = difflib.get_close_matches(key, known, 1, 0.0)
+    return f"{source}: unknown key {key}; the nearest known key is {nearest}"
 
 
 def known_keys(kind: Kind) -> dict[str, Any]:

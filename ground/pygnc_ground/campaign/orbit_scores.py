@@ -1,8 +1,9 @@
 """Errors of the orbit estimators of a flight against its truth: figures of the run and of time bins."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -11,17 +12,25 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
-from pygnc_ground.campaign.time_bins import BinRow, Trace, bin_rows, rms_of
+from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution, Usage, orbit_errors, solution_from_states
+from pygnc_ground.orbit.solution import (
+    BoolArray,
+    FloatArray,
+    OrbitSolution,
+    Usage,
+    orbit_errors,
+    residual_usage,
+    solution_from_states,
+)
 from pygnc_ground.replay.collect import Collected, TimedRecord
 
 _OUTLIER_M: Final = 500.0
@@ -32,9 +41,9 @@ _DOF: Final = 6
 
 
 def score_orbit(
-    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators, bin_s: float
-) -> tuple[dict[str, float], list[BinRow]]:
-    """Return figures by name and rows of time bins of the orbit estimators that the campaign names.
+    flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators
+) -> Iterator[Score]:
+    """Yield the scores of the orbit estimators that the campaign names.
 
     Raises:
         ValueError: The filter has no state.
@@ -44,45 +53,47 @@ def score_orbit(
     if not forward:
         raise ValueError("the orbit filter found no orbit; check the fixes of the scenario")
     bounds = _bounds(flight, updates, of_orbit, frames) if "orbit" in estimators.bounds else None
-    figures = {"orbit_manoeuvres": float(sum(update.manoeuvre is not None for update in updates))}
+    yield Score("orbit", {"manoeuvres": float(sum(update.manoeuvre is not None for update in updates))})
     outage = _outage(flown.timed)
-    bins: list[BinRow] = []
+    used = {each.fix.gps_ms: each for each in updates if each.position_accepted or each.velocity_accepted}
     for name in estimators.orbit:
         if name == "filter":
-            solution, nis = solution_table(forward, frames), _innovations(updates)
+            usage = {ms: Usage(update.nis, update.dof, accepted=True) for ms, update in used.items()}
+            solution = solution_table(forward, frames, usage)
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
-            solution, nis = solution_table(smoothed, frames), _residuals(smoothed, updates, frames, of_orbit)
+            usage = {
+                ms: residual_usage(update, smoothed[ms], of_orbit, frames)
+                for ms, update in used.items()
+                if ms in smoothed
+            }
+            solution = solution_table(smoothed, frames, usage)
         else:
             times = np.array(sorted(forward))
             fixes = [update.fix for update in updates]
             solution = solve_batch(fixes, times, of_orbit, ORIENTATION, restarts(updates)).solution
-            used = np.isfinite(solution.nis)
-            nis = float(solution.nis[used].sum() / solution.dof[used].sum())
-        trace = _trace(solution, flight, bounds, updates if name == "filter" else [], is_filter=name == "filter")
-        figures |= {f"orbit_{name}_{key}": value for key, value in _figures(trace, estimators.orbit_settled).items()}
-        figures[f"orbit_{name}_nis"] = nis
+        trace = _trace(solution, flight, bounds, is_filter=name == "filter")
+        figures = _figures(trace, estimators.orbit_settled)
+        figures["nis"] = float(np.nansum(solution.nis) / max(int(solution.dof.sum()), 1))
         if outage is not None:
             predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
-            found = _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
-            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
+            figures |= _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
         if bounds is not None:
             bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
             settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
-            figures[f"orbit_{name}_crb_m"] = rms_of(bound.position_m[settled])
+            figures["crb_m"] = rms_of(bound.position_m[settled])
         if name != "filter":
-            found = _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
-            figures |= {f"orbit_{name}_{key}": value for key, value in found.items()}
-        bins += bin_rows(f"orbit {name}", trace, bin_s)
-    return figures, bins
+            figures |= _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
+        yield Score(f"orbit {name}", figures, trace)
 
 
-def solution_table(states: Mapping[int, OrbitState], frames: EarthFrames) -> OrbitSolution:
-    """Return the table of the states, which are given by GPS time in ms."""
+def solution_table(
+    states: Mapping[int, OrbitState], frames: EarthFrames, usage: Mapping[int, Usage] = MappingProxyType({})
+) -> OrbitSolution:
+    """Return the table of the states and of the use of fixes, which are given by GPS time in ms."""
     times = sorted(states)
-    return solution_from_states(
-        times, [states[ms] for ms in times], [Usage(0.0, 0, accepted=True)] * len(times), frames
-    )
+    of_times = [usage.get(ms, Usage(0.0, 0, accepted=False)) for ms in times]
+    return solution_from_states(times, [states[ms] for ms in times], of_times, frames)
 
 
 class _Outage(NamedTuple):
@@ -120,26 +131,22 @@ def _trace(
     solution: OrbitSolution,
     flight: SimulatedFlight,
     bounds: OrbitBounds | None,
-    updates: Sequence[OrbitUpdate],
     *,
     is_filter: bool,
 ) -> Trace:
     errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
-    bound_m, nis = np.full((2, len(errors)), np.nan)
+    bound_m, unknown = np.full((2, len(errors)), np.nan)
     if bounds is not None:
         bound = bounds.posterior_filter if is_filter else bounds.posterior_smoother
         at = dict(zip(bound.gps_ms.tolist(), bound.position_m.tolist(), strict=True))
         bound_m = np.array([at.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
-    if updates:
-        ratio = {update.fix.gps_ms: update.nis / update.dof for update in updates if update.dof}
-        nis = np.array([ratio.get(ms, math.nan) for ms in errors.gps_ms.tolist()])
     return Trace(
         t_s=(errors.gps_ms - flight.settings.start_gps_ms) / 1000.0,
         error=np.linalg.norm(errors.position_rtn_m, axis=1),
         sigma=np.linalg.norm(errors.position_sigma_rtn_m, axis=1),
         bound=bound_m,
         nees=errors.nees / _DOF,
-        nis=nis,
+        nis=(solution.nis / np.maximum(solution.dof, 1))[errors.row] if is_filter else unknown,
     )
 
 
@@ -159,28 +166,6 @@ def _figures(trace: Trace, fraction: float) -> dict[str, float]:
         "peak_m": float(trace.error.max()),
         "outside_s": interval_s * int((trace.error > _OUTSIDE_SIGMAS * trace.sigma).sum()),
     }
-
-
-def _innovations(updates: Sequence[OrbitUpdate]) -> float:
-    """Return the mean normalised innovation squared per degree of freedom."""
-    used = [update for update in updates if update.dof]
-    return sum(update.nis for update in used) / max(sum(update.dof for update in used), 1)
-
-
-def _residuals(
-    states: Mapping[int, OrbitState], updates: Sequence[OrbitUpdate], frames: EarthFrames, settings: OrbitSettings
-) -> float:
-    """Return the mean square of the residuals of the used measurements over the receiver's standard deviations."""
-    squares: list[float] = []
-    for update in updates:
-        state = states.get(update.fix.gps_ms)
-        if state is None:
-            continue
-        parts = linearise_fix(update.fix, state.x, frames, settings.measurement)
-        for part, accepted in zip(parts, (update.position_accepted, update.velocity_accepted), strict=True):
-            if part is not None and accepted:
-                squares += np.square(part.residual / part.sigma).tolist()
-    return math.fsum(squares) / max(len(squares), 1)
 
 
 def _delta_v(
@@ -218,13 +203,8 @@ def _bounds(
     good = np.linalg.norm(position_m - true.position_ecef_m, axis=1) < _OUTLIER_M
     sigma = np.array([_sigma(fix) for fix in fixes])
     # States in GCRF are those of the flight's frames, which differ from the truth's in their Earth orientation.
-    ecef = np.concatenate(true, axis=1)
-    gcrf = np.array(
-        [
-            np.linalg.solve(frames.ecef_state_from_gcrf(ms), row)
-            for ms, row in zip(gps_ms[good].tolist(), ecef[good], strict=True)
-        ]
-    )
+    to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms[good].tolist()])
+    gcrf = np.linalg.solve(to_ecef, np.concatenate(true, axis=1)[good, :, None])[:, :, 0]
     return orbit_bounds(KnownFixes(gps_ms[good], gcrf, sigma[good]), settings, frames)
 
 

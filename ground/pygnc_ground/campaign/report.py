@@ -10,12 +10,13 @@ import polars as pl
 
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
-from pygnc_ground.campaign.schema import FAILED, FORMATION_ESTIMATORS
+from pygnc_ground.campaign.schema import ESTIMATOR_NAMES, FAILED
 from pygnc_ground.campaign.statistics import (
     Accuracy,
     Difference,
     Estimator,
     Group,
+    Sensitivity,
     accuracy,
     bin_series,
     differences,
@@ -57,23 +58,6 @@ class _Results(NamedTuple):
         return self.campaign.title or self.folder.name
 
 
-class Row(NamedTuple):
-    """Row of the table of figures."""
-
-    group: str
-    estimator: Estimator
-    figures: Accuracy
-
-
-class Failure(NamedTuple):
-    """Failed run with the command that repeats it."""
-
-    run: int
-    seed: int
-    error: str
-    command: str
-
-
 def write_report(folder: Path, path: Path, against: Path | None = None) -> None:
     """Write the report of a campaign; with `against`, compare it with another one.
 
@@ -88,15 +72,10 @@ def write_report(folder: Path, path: Path, against: Path | None = None) -> None:
 def _render(results: _Results, reference: _Results | None) -> str:
     runs, campaign = results.tables["runs"], results.campaign
     estimators = estimators_of(runs)
-    rows = [Row(group.name, each, accuracy(group, each)) for group in results.groups for each in estimators]
+    rows = [accuracy(group, each) for group in results.groups for each in estimators]
     found = sensitivities(campaign, runs)
     compared = [] if reference is None else differences(results.groups, reference.groups)
-    worst = [(one, _command(results.folder, one.run)) for one in worst_runs(results.groups, _WORST)]
-    failed = runs.filter(pl.col("status") == FAILED).head(_FAILURES)
-    failures = [
-        Failure(run, seed, error, _command(results.folder, run))
-        for run, seed, error in failed.select("run", "seed", "error").rows()
-    ]
+    failed = runs.filter(pl.col("status") == FAILED)
     other = None
     if reference is not None:
         other = str(reference.folder) if reference.title == results.title else reference.title
@@ -109,17 +88,18 @@ def _render(results: _Results, reference: _Results | None) -> str:
             campaign=campaign,
             total=count_runs(campaign),
             finished=runs.height,
-            failed=int((runs["status"] == FAILED).sum()),
+            failed=failed.height,
             processor_ms=round(1e3 * float(results.tables["effort"]["seconds"].to_numpy().sum())),
             peak_mb=results.tables["effort"]["peak_mb"].max(),
             findings=_findings(results, rows, compared),
             rows=rows[:_ROWS_MAX],
             rows_total=len(rows),
             sensitivities=[one for one in found if one.estimator.is_of_flight],
-            worst=worst,
-            failures=failures,
+            worst=worst_runs(results.groups, _WORST),
+            failures=failed.head(_FAILURES).to_dicts(),
+            command=f"pygnc campaign rerun {shlex.quote(str(results.folder))}",
             compared=compared,
-            charts=_charts(results, estimators, compared, with_reference=reference is not None),
+            charts=_charts(results, estimators, found, None if reference is None else compared),
             versions=versions(_LIBRARIES),
             palette=PALETTE,
         )
@@ -127,10 +107,12 @@ def _render(results: _Results, reference: _Results | None) -> str:
 
 
 def _charts(
-    results: _Results, estimators: Sequence[Estimator], compared: Sequence[Difference], *, with_reference: bool
+    results: _Results,
+    estimators: Sequence[Estimator],
+    found: Sequence[Sensitivity],
+    compared: Sequence[Difference] | None,
 ) -> dict[str, Chart]:
     series = [(each, bin_series(results.tables["bins"], each, results.campaign.bin_s)) for each in estimators]
-    found = sensitivities(results.campaign, results.tables["runs"])
     with report_style():
         drawings = {
             "errors": figures.distributions(results.groups, estimators),
@@ -139,12 +121,12 @@ def _charts(
             "consistency": figures.consistency_over_time(series),
             "sensitivity": figures.sensitivity(found),
         }
-        if with_reference:
+        if compared is not None:
             drawings["comparison"] = figures.comparison(compared)
         return {name: chart(name, drawing, captions=_CAPTIONS) for name, drawing in drawings.items()}
 
 
-def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Difference]) -> list[Finding]:
+def _findings(results: _Results, rows: Sequence[Accuracy], compared: Sequence[Difference]) -> list[Finding]:
     runs, total = results.tables["runs"], count_runs(results.campaign)
     failed = int((runs["status"] == FAILED).sum())
     found = [
@@ -157,14 +139,14 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
     silent = runs["attitude_silent_s"].drop_nulls()
     if len(silent):
         wrong = int((silent > 0.0).sum())
-        text = "run" if wrong == 1 else "runs"
         found.append(
             Finding(
-                f"In {wording.whole(wrong)} {text} an attitude was wrong by more than 20° and by more than three formal"
-                " sigmas (good: none).",
+                f"In {wording.plural(wrong, 'run')} an attitude was wrong by more than 20° and by more than three"
+                " formal sigmas (good: none).",
                 good=not wrong,
             )
         )
+    different = [one for one in compared if one.verdict != "not distinguishable"]
     found += [
         Finding(
             f"{one.group}, {one.estimator.label}: {one.verdict} by {wording.percent(abs(one.ratio - 1.0))} than the"
@@ -172,17 +154,16 @@ def _findings(results: _Results, rows: Sequence[Row], compared: Sequence[Differe
             f" {wording.number(one.ratio_band.high)}).",
             good=one.verdict == "better",
         )
-        for one in compared
-        if one.verdict != "not distinguishable"
+        for one in different
     ]
-    if compared and all(one.verdict == "not distinguishable" for one in compared):
+    if compared and not different:
         found.append(Finding("No estimator differs from the other campaign at 95 % confidence.", good=True))
     return found
 
 
 def _of_formation(runs: pl.DataFrame) -> list[Finding]:
     found = []
-    for name in FORMATION_ESTIMATORS:
+    for name in ESTIMATOR_NAMES["formation"]:
         judged = runs.select(f"formation_{name}_partners", f"formation_{name}_silent").drop_nulls()
         if judged.height:
             partners, silent = (int(column.sum()) for column in judged.get_columns())
@@ -198,23 +179,23 @@ def _of_formation(runs: pl.DataFrame) -> list[Finding]:
     return found
 
 
-def _of_estimator(rows: Sequence[Row]) -> list[Finding]:
+def _of_estimator(rows: Sequence[Accuracy]) -> list[Finding]:
     """Return the findings about one estimator: the groups with the worst consistency and efficiency."""
     label, found = rows[0].estimator.label, []
     low, high = _NEES_GOOD
-    known = [row for row in rows if math.isfinite(row.figures.nees) and row.figures.nees > 0.0]
+    known = [row for row in rows if math.isfinite(row.nees) and row.nees > 0.0]
     if known:
-        worst = max(known, key=lambda row: abs(math.log(row.figures.nees)))
+        worst = max(known, key=lambda row: abs(math.log(row.nees)))
         where = f" ({worst.group})" if len(known) > 1 else ""
         text = (
-            f"The NEES of the {label} is {wording.number(worst.figures.nees)} per degree of freedom where it is"
+            f"The NEES of the {label} is {wording.number(worst.nees)} per degree of freedom where it is"
             f" farthest from 1{where} (good: {low:g} to {high:g})."
         )
-        found.append(Finding(text, good=low <= worst.figures.nees <= high))
-    bounded = [row for row in rows if math.isfinite(row.figures.bound)]
+        found.append(Finding(text, good=low <= worst.nees <= high))
+    bounded = [row for row in rows if math.isfinite(row.bound)]
     if bounded:
-        worst = max(bounded, key=lambda row: row.figures.error / row.figures.bound)
-        ratio = worst.figures.error / worst.figures.bound
+        worst = max(bounded, key=lambda row: row.error / row.bound)
+        ratio = worst.error / worst.bound
         where = f" ({worst.group})" if len(bounded) > 1 else ""
         text = (
             f"The error of the {label} is at most {wording.number(ratio)} times the Cramér-Rao bound{where} (good: up"
@@ -222,7 +203,3 @@ def _of_estimator(rows: Sequence[Row]) -> list[Finding]:
         )
         found.append(Finding(text, good=ratio <= _BOUND_GOOD))
     return found
-
-
-def _command(folder: Path, run: int) -> str:
-    return f"pygnc campaign rerun {shlex.quote(str(folder))} {run}"

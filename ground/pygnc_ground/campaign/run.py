@@ -4,6 +4,7 @@ import resource
 import sys
 import time
 import traceback as tracebacks
+from collections.abc import Iterator
 from typing import Any, Final
 
 import msgspec
@@ -15,7 +16,7 @@ from pygnc_ground.campaign.formation_scores import score_batch, score_filter
 from pygnc_ground.campaign.orbit_scores import score_orbit
 from pygnc_ground.campaign.schema import DONE, FAILED
 from pygnc_ground.campaign.sensor_faults import with_faults
-from pygnc_ground.campaign.time_bins import BinRow
+from pygnc_ground.campaign.time_bins import BinRow, Score, bin_rows
 
 _KIB_PER_MB: Final = 1000.0 / 1.024 if sys.platform != "darwin" else 1e6
 
@@ -42,10 +43,11 @@ def run_one(plan: RunPlan) -> RunResult:
     row = key_row(plan)
     bins: list[BinRow] = []
     try:
-        figures, bins = _figures(plan)
-        row |= figures
-    except Exception as error:  # noqa: BLE001 - whatever a run fails of, the others continue
-        row = failed_row(plan, f"{type(error).__name__}: {error}", tracebacks.format_exc())
+        for estimator, figures, trace in _scores(plan):
+            row |= {f"{estimator.replace(' ', '_')}_{name}": value for name, value in figures.items()}
+            bins += [] if trace is None else bin_rows(estimator, trace, plan.bin_s)
+    except Exception as error:  # noqa: BLE001 - the other runs continue after any failure
+        row, bins = failed_row(plan, f"{type(error).__name__}: {error}", tracebacks.format_exc()), []
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _KIB_PER_MB
     return RunResult(row, bins, time.process_time() - began, peak_mb)
 
@@ -76,22 +78,18 @@ def simulated(plan: RunPlan) -> SimulatedFlight:
     return SimulatedFlight.of(plan.scenario_settings(), begin_in_sunlight=plan.begin == "sunlight")
 
 
-def _figures(plan: RunPlan) -> tuple[dict[str, float], list[BinRow]]:
+def _scores(plan: RunPlan) -> Iterator[Score]:
     settings, estimators = plan.flight_settings(), plan.estimators
     flight = simulated(plan)
     messages = list(with_faults(flight.inputs(settings), plan.sensor_faults, plan.seed))
     with_attitude, with_formation = bool(estimators.attitude), "batch" in estimators.formation
     flown = fly(messages, settings, attitude=with_attitude, formation=with_formation, filter_name=estimators.filter)
-    figures, bins = score_orbit(flight, flown, settings, estimators, plan.bin_s)
+    yield from score_orbit(flight, flown, settings, estimators)
     if with_attitude:
-        of_attitude, more_bins = score_attitude(flight, flown, settings, estimators, plan.bin_s)
-        figures, bins = figures | of_attitude, bins + more_bins
+        yield from score_attitude(flight, flown, settings, estimators)
     if with_formation:
-        of_formation, more_bins = score_batch(flight, flown, settings, estimators, plan.bin_s)
-        figures, bins = figures | of_formation, bins + more_bins
+        yield score_batch(flight, flown, settings, estimators)
     if "filter" in estimators.formation:
         middle_ms = flight.settings.start_gps_ms + 500 * flight.settings.duration_s
         live = fly(received_live(messages, middle_ms), settings, attitude=False, formation=True)
-        of_filter, more_bins = score_filter(flight, live, middle_ms, plan.bin_s)
-        figures, bins = figures | of_filter, bins + more_bins
-    return figures, bins
+        yield score_filter(flight, live, middle_ms)

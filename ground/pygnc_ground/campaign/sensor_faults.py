@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Iterator
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -12,7 +12,7 @@ from pygnc_ground.scenario.sensor_settings import Fraction, NonNegative, Positiv
 from pygnc_ground.scenario.settings import noise_generator
 
 Face = Literal["+X", "+Y", "+Z", "-X", "-Y", "-Z"]
-FACES: Final = ("+X", "+Y", "+Z", "-X", "-Y", "-Z")
+FACES: Final = get_args(Face)
 
 
 class SensorFault(Section, frozen=True):

@@ -10,16 +10,9 @@ import polars as pl
 from scipy.stats import spearmanr
 
 from pygnc_ground.campaign.definition import Campaign
-from pygnc_ground.campaign.schema import (
-    ATTITUDE_ESTIMATORS,
-    DONE,
-    FAILED,
-    FORMATION_ESTIMATORS,
-    ORBIT_ESTIMATORS,
-    parameter_columns,
-)
-from pygnc_ground.campaign.time_bins import mean_of, rms_of
-from pygnc_ground.orbit.consistency import Band, band
+from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, FAILED, parameter_columns
+from pygnc_ground.campaign.time_bins import rms_of
+from pygnc_ground.orbit.consistency import Band, band, mean_of
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _RESAMPLES: Final = 2000
@@ -60,11 +53,7 @@ class Estimator(NamedTuple):
         return f"{self.kind}_{self.name}_{quantity}{ending}"
 
 
-ESTIMATORS: Final = (
-    *(Estimator("orbit", name) for name in ORBIT_ESTIMATORS),
-    *(Estimator("attitude", name) for name in ATTITUDE_ESTIMATORS),
-    *(Estimator("formation", name) for name in FORMATION_ESTIMATORS),
-)
+ESTIMATORS: Final = tuple(Estimator(kind, name) for kind, names in ESTIMATOR_NAMES.items() for name in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,8 +92,10 @@ def estimators_of(runs: pl.DataFrame) -> list[Estimator]:
 
 
 class Accuracy(NamedTuple):
-    """Figures of one estimator over n runs; RMS values over all runs, NaN if unknown."""
+    """Figures of one estimator over n runs of a group; RMS values over all runs, NaN if unknown."""
 
+    group: str
+    estimator: Estimator
     runs: int
     error: float
     error_band: Band
@@ -126,6 +117,8 @@ def accuracy(group: Group, estimator: Estimator) -> Accuracy:
     limits = band(estimator.dof, len(known)) if len(known) else nan
     nis = "attitude_nis" if estimator == Estimator("attitude", "filter") else estimator.column("nis")
     return Accuracy(
+        group=group.name,
+        estimator=estimator,
         runs=len(known),
         error=rms_of(error),
         error_band=_interval(np.array([rms_of(known[rows]) for rows in _resamples(len(known))])) if len(known) else nan,
@@ -248,30 +241,15 @@ def _difference(group: Group, other: Group, estimator: Estimator) -> Difference:
     )
 
 
-class BinSeries(NamedTuple):
-    """Figures of an estimator over time, over all runs; each of shape (k,)."""
-
-    hours: FloatArray
-    """Middles of the bins"""
-    runs: IntArray
-    error: FloatArray
-    sigma: FloatArray
-    bound: FloatArray
-    nees: FloatArray
-    nis: FloatArray
-
-
-def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> BinSeries:
-    """Return RMS and mean figures of an estimator in all time bins; empty if there are none."""
+def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> pl.DataFrame:
+    """Return RMS and mean figures of an estimator over all runs in time bins, by the middles of the bins in `hours`."""
     rms = [pl.col(name).pow(2).mean().sqrt() for name in ("error", "sigma", "bound")]
-    table = (
+    return (
         bins.filter(pl.col("estimator") == estimator.label)
-        .group_by("begin_s")
+        .group_by(((pl.col("begin_s") + 0.5 * bin_s) / 3600.0).alias("hours"))
         .agg(pl.col("run").n_unique().alias("runs"), *rms, pl.col("nees").mean(), pl.col("nis").mean())
-        .sort("begin_s")
+        .sort("hours")
     )
-    columns = (table[name].cast(pl.Float64).fill_null(math.nan).to_numpy() for name in BinSeries._fields[2:])
-    return BinSeries((table["begin_s"].to_numpy() + 0.5 * bin_s) / 3600.0, table["runs"].to_numpy(), *columns)
 
 
 class WorstRun(NamedTuple):

@@ -121,24 +121,22 @@ class Store:
             OSError: The disk is full or gone; the parts are kept.
         """
         self.write()
-        if not _parts(self.folder, "runs"):
-            return [self.folder / f"{name}.parquet" for name in reversed(TABLES)]
-        paths = []
-        for name in TABLES:
-            table = _table(self.folder, name)
-            blocks = [
-                _ordered(table.filter(pl.col("run").is_between(first, first + _BLOCK_RUNS - 1)), name)
-                for first in range(0, count_runs(self._campaign), _BLOCK_RUNS)
-            ]
-            part = self.folder / f"{name}.parquet.part"
-            pl.concat(blocks).sink_parquet(part, compression="zstd", maintain_order=True)
-            paths.append(self.folder / f"{name}.parquet")
-        for path in paths:
-            path.with_name(path.name + ".part").replace(path)
-        for name in reversed(TABLES):
-            for path in _parts(self.folder, name):
-                path.unlink()
-        return list(reversed(paths))
+        paths = {name: self.folder / f"{name}.parquet" for name in TABLES}
+        if _parts(self.folder, "runs"):
+            for name, path in paths.items():
+                table = _table(self.folder, name)
+                blocks = [
+                    _ordered(table.filter(pl.col("run").is_between(first, first + _BLOCK_RUNS - 1)), name)
+                    for first in range(0, count_runs(self._campaign), _BLOCK_RUNS)
+                ]
+                part = path.with_name(path.name + ".part")
+                pl.concat(blocks).sink_parquet(part, compression="zstd", maintain_order=True)
+            for path in paths.values():
+                path.with_name(path.name + ".part").replace(path)
+            for name in reversed(TABLES):
+                for path in _parts(self.folder, name):
+                    path.unlink()
+        return list(reversed(paths.values()))
 
 
 def load_campaign(folder: Path) -> Campaign:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from pygnc_ground.orbit.consistency import mean_of
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
 
@@ -27,6 +28,16 @@ class Trace(NamedTuple):
     def where(self, rows: BoolArray) -> "Trace":
         """Return the selected rows."""
         return Trace(*(values[rows] for values in self))
+
+
+class Score(NamedTuple):
+    """Figures of an estimator in a flight, and its errors over time."""
+
+    estimator: str
+    """Name such as `orbit filter`; only `orbit` or `attitude` for figures that have no estimator in their name."""
+    figures: dict[str, float]
+    """Figures by the name of their column without that of the estimator."""
+    trace: Trace | None = None
 
 
 class BinRow(NamedTuple):
@@ -53,12 +64,6 @@ def bin_rows(estimator: str, trace: Trace, bin_s: float) -> list[BinRow]:
         ratios = map(mean_of, (inside.nees, inside.nis))
         rows.append(BinRow(estimator, each * bin_s, len(inside.t_s), *sizes, *ratios))
     return rows
-
-
-def mean_of(values: FloatArray) -> float:
-    """Return the mean of the finite values (n,); NaN if there are none."""
-    finite = values[np.isfinite(values)]
-    return float(finite.mean()) if len(finite) else math.nan
 
 
 def rms_of(values: FloatArray) -> float:

@@ -57,14 +57,6 @@ class RangeMeasurements(NamedTuple):
     """Standard deviation, shape (m,)"""
 
 
-class FormationMeasurements(NamedTuple):
-    """Geometry and noise of all fixes and ranges."""
-
-    fix_sigma: FloatArray
-    """Standard deviations of position (m) and velocity (m/s), ITRF, shape (s, n, 6); infinite without a fix"""
-    ranges: RangeMeasurements
-
-
 @dataclass(frozen=True, slots=True)
 class FormationPriors:
     """Prior standard deviations, 0 for known parameters. Positions and velocities have no prior."""
@@ -86,11 +78,6 @@ class FormationBound:
     """Root of the covariance of all partners, GCRF, m and m/s, shape (p, n, 6, k), with k independent columns"""
     bias_sigma_m: dict[tuple[int, int], float]
     """Standard deviation of the range bias by pair of satellites, lower index first"""
-
-    @property
-    def covariance_gcrf(self) -> FloatArray:
-        """Covariance of each partner, (p, n, 6, 6)."""
-        return self.root @ self.root.swapaxes(-1, -2)
 
     @property
     def covariance_rtn(self) -> FloatArray:
@@ -143,15 +130,19 @@ def linearise_formation(
 
 
 def formation_bound(
-    motion: FormationMotion, measurements: FormationMeasurements, priors: FormationPriors
+    motion: FormationMotion, fix_sigma: FloatArray, ranges: RangeMeasurements, priors: FormationPriors
 ) -> FormationBound:
-    """Return the bound from all measurements, at all moments of the motion."""
-    count, ranges = len(motion.states_gcrf), measurements.ranges
+    """Return the bound from all fixes and ranges, at all moments of the motion.
+
+    `fix_sigma` has the standard deviations of position (m) and velocity (m/s) in ITRF, shape (s, n, 6); they are
+    infinite without a fix.
+    """
+    count = len(motion.states_gcrf)
     links = [(min(link), max(link)) for link in zip(ranges.one.tolist(), ranges.other.tolist(), strict=True)]
     pairs = sorted(set(links))
     pair = np.array([pairs.index(link) for link in links], dtype=np.int64)
     prior_root = _prior_root(count, len(pairs), priors)
-    rows = np.concatenate((_fix_rows(motion, measurements, len(pairs)), _range_rows(motion, ranges, pair, len(pairs))))
+    rows = np.concatenate((_fix_rows(motion, fix_sigma, len(pairs)), _range_rows(motion, ranges, pair, len(pairs))))
     whitened = np.concatenate((rows @ prior_root, np.eye(prior_root.shape[1])))
     unit = 1.0 / np.linalg.norm(whitened, axis=0)
     root = prior_root * unit @ np.linalg.inv(np.linalg.qr(whitened * unit, mode="r"))
@@ -164,12 +155,12 @@ def formation_bound(
     return FormationBound(motion, relative, dict(zip(pairs, bias_sigma_m, strict=True)))
 
 
-def _fix_rows(motion: FormationMotion, measurements: FormationMeasurements, pairs: int) -> FloatArray:
+def _fix_rows(motion: FormationMotion, fix_sigma: FloatArray, pairs: int) -> FloatArray:
     """Return derivatives of all fixes by the parameters, divided by the fixes' sigmas, (6 s n, 7 s + pairs)."""
     count, moments = motion.d_state_d_first.shape[:2]
     rows = np.zeros((count, moments, 6, _SIZE * count + pairs))
     for satellite, d_state_d_first in enumerate(motion.d_state_d_first):
-        whitened = motion.ecef_from_gcrf / measurements.fix_sigma[satellite][:, :, None]
+        whitened = motion.ecef_from_gcrf / fix_sigma[satellite][:, :, None]
         rows[satellite, :, :, _state_columns(satellite)] = whitened @ d_state_d_first[:, :6]
     return rows.reshape(6 * count * moments, -1)
 
@@ -261,8 +252,7 @@ def bound_of_satellites(
     sigma_m = np.full(len(row), max(scenario.ranging.noise_m, _RANGE_NOISE_MIN_M))
     states = np.stack([satellite.path.states_gcrf(t_s) for satellite in all_satellites])
     motion = linearise_formation(scenario.start_gps_ms + 1000 * t_s, states, settings, frames)
-    measurements = FormationMeasurements(fix_sigma, RangeMeasurements(row, one, other, sigma_m))
-    return formation_bound(motion, measurements, priors)
+    return formation_bound(motion, fix_sigma, RangeMeasurements(row, one, other, sigma_m), priors)
 
 
 class PartnerBound(Document, frozen=True):

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from pygnc.estimators.formation.relative_coordinates import d_elements_d_state, relative_elements
-from pygnc_ground.orbit.consistency import nees_consistency
-from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, rms_3d, rtn_axes
+from pygnc_ground.orbit.consistency import mean_of
+from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, normalised_squares, rms_3d, rtn_axes
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
@@ -46,15 +46,10 @@ def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> Floa
     return relative
 
 
-_DOF = 6
-
-
 @dataclass(frozen=True, slots=True)
 class RelativeAccuracy:
     """Accuracy of a relative orbit: RMS values over all moments. Errors are NaN without truth."""
 
-    moments: int
-    """Number of moments with a state and, if there is any truth, with a true state"""
     error_m: float
     """3-D position error"""
     error_rtn_m: tuple[float, float, float]
@@ -86,13 +81,12 @@ def relative_accuracy(rtn: FloatArray, covariance_rtn: FloatArray, true_rtn: Flo
     sigma = np.sqrt(np.diagonal(covariance, axis1=1, axis2=2))
     radial_m, transverse_m, normal_m = (rms_3d(error[:, axis : axis + 1]) for axis in range(3))
     return RelativeAccuracy(
-        moments=len(row),
         error_m=rms_3d(error[:, :3]),
         error_rtn_m=(radial_m, transverse_m, normal_m),
         sigma_m=rms_3d(sigma[:, :3]),
         velocity_error_mps=rms_3d(error[:, 3:]),
         velocity_sigma_mps=rms_3d(sigma[:, 3:]),
-        nees_mean=_DOF * nees_consistency(_normalised_squares(error, covariance)[None], _DOF).mean_per_dof,
+        nees_mean=mean_of(normalised_squares(error, covariance)),
     )
 
 
@@ -107,10 +101,4 @@ def elements_nees(own: FloatArray, found: FloatArray, truth: FloatArray, covaria
     """
     d_elements = d_elements_d_state(own, found)
     error = relative_elements(own, found) - relative_elements(own, truth)
-    return _normalised_squares(error, d_elements @ covariance @ d_elements.swapaxes(-1, -2))
-
-
-def _normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
-    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
-    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
-    return squared
+    return normalised_squares(error, d_elements @ covariance @ d_elements.swapaxes(-1, -2))

@@ -2,11 +2,12 @@
 
 The bounds are linearised about the true orbit, for filters (fixes so far) and smoothers (all fixes), in two kinds:
 
-- deterministic: known dynamics with position, velocity and one drag factor as parameters; the inverse of the
-  information I = sum Phi' H' R^-1 H Phi, propagated by Phi (van Trees, Detection, Estimation and Modulation Theory I,
-  2.4). No estimator with uncertain forces comes near it over half a day.
-- posterior: with the flight's process noise; the covariances of the Kalman filter and of the Rauch-Tung-Striebel
-  smoother (Tichavsky, Muravchik & Nehorai, IEEE TSP 46, 1998).
+- deterministic: known dynamics with position, velocity and one drag factor as parameters (van Trees, Detection,
+  Estimation and Modulation Theory I, 2.4). No estimator with uncertain forces comes near it over half a day.
+- posterior: with the flight's process noise (Tichavsky, Muravchik & Nehorai, IEEE TSP 46, 1998).
+
+Both are the covariances of the Kalman filter and of the Rauch-Tung-Striebel smoother; the deterministic bounds are
+those without process noise.
 
 The fixes come from the settings of a scenario, or from a recorded sense file and its truth.
 """
@@ -19,6 +20,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
@@ -31,6 +33,7 @@ from pygnc.inputs.sense_file import RECOGNITION_BYTES
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
+from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
@@ -60,8 +63,8 @@ class LinearSystem(NamedTuple):
 
     transition: FloatArray
     """Transition matrix from each epoch to the next, shape (n - 1, m, m)."""
-    noise: FloatArray
-    """Covariance of the process noise between epochs, shape (n - 1, m, m)."""
+    sqrt_noise: FloatArray
+    """Root of the covariance of the process noise between epochs, shape (n - 1, m, m)."""
     information: FloatArray
     """H' R^-1 H of each epoch's measurement, shape (n, m, m)."""
 
@@ -113,7 +116,7 @@ def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: Earth
     transition = system.transition[constant].copy()
     transition[:, DRAG, DRAG] = 1.0
     certain = LinearSystem(transition, np.zeros_like(transition), system.information[constant])
-    found = (*deterministic_bounds(certain, np.diag(_UNKNOWN_SIGMA**2)), *posterior_bounds(system, start))
+    found = (*least_covariances(certain, np.diag(_UNKNOWN_SIGMA**2)), *least_covariances(system, start))
     return OrbitBounds(*(Bound(known_fixes.gps_ms, covariance[:, :6, :6]) for covariance in found))
 
 
@@ -124,66 +127,39 @@ def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFra
     """
     dynamics = OrbitDynamics(settings, frames)
     count = len(known_fixes)
-    transition, noise = np.tile(np.eye(SIZE), (count - 1, 1, 1)), np.zeros((count - 1, SIZE, SIZE))
+    transition, sqrt_noise = np.tile(np.eye(SIZE), (count - 1, 1, 1)), np.zeros((count - 1, SIZE, SIZE))
     for row, (begin_ms, end_ms) in enumerate(zip(known_fixes.gps_ms[:-1], known_fixes.gps_ms[1:], strict=True)):
         gps_ms, x = int(begin_ms), np.concatenate((known_fixes.states_gcrf[row], np.zeros(SIZE - DRAG)))
         while gps_ms < end_ms:
             step = dynamics.linear_step(gps_ms, x, int(end_ms), 1.0)
             transition[row] = step.transition @ transition[row]
-            noise[row] = step.transition @ noise[row] @ step.transition.T + step.sqrt_noise @ step.sqrt_noise.T
+            sqrt_noise[row] = triangular(np.concatenate((step.transition @ sqrt_noise[row], step.sqrt_noise), axis=1))
             gps_ms, x = step.gps_ms, step.x
     information = np.zeros((count, SIZE, SIZE))
     for row, gps_ms in enumerate(known_fixes.gps_ms.tolist()):
         whitened = frames.ecef_state_from_gcrf(gps_ms) / known_fixes.sigma[row][:, None]
         information[row, :6, :6] = whitened.T @ whitened
-    return LinearSystem(transition, noise, information)
+    return LinearSystem(transition, sqrt_noise, information)
 
 
-def deterministic_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the covariances for the measurements so far and for all measurements, each of shape (n, m, m).
-
-    The process noise of the system is ignored. `start` is the covariance before the first measurement, shape (m, m).
-    """
-    count, size, _ = system.information.shape
-    from_start = np.tile(np.eye(size), (count, 1, 1))
-    for row in range(1, count):
-        from_start[row] = system.transition[row - 1] @ from_start[row - 1]
-    so_far = np.cumsum(from_start.transpose(0, 2, 1) @ system.information @ from_start, axis=0)
-    so_far += np.linalg.inv(start)
-    unit = 1.0 / np.sqrt(np.diagonal(so_far, axis1=1, axis2=2))
-    scale = unit[:, :, None] * unit[:, None]
-    filtered = from_start @ (scale * np.linalg.inv(scale * so_far)) @ from_start.transpose(0, 2, 1)
-    everything = scale[-1] * np.linalg.inv(scale[-1] * so_far[-1])
-    return filtered, from_start @ everything @ from_start.transpose(0, 2, 1)
-
-
-def posterior_bounds(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
+def least_covariances(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the covariances of Kalman filter and smoother, each of shape (n, m, m).
 
-    `start` is the covariance before the first measurement, shape (m, m).
+    `start` is the covariance before the first measurement, shape (m, m). The recursions run on roots of covariances.
     """
-    count = len(system.information)
-    predicted, filtered = np.empty_like(system.information), np.empty_like(system.information)
-    predicted[0] = start
-    for row in range(count):
-        # (P^-1 + I)^-1 = P (1 + I P)^-1, for any information I, by the square root of P.
-        root = np.linalg.cholesky(predicted[row])
-        seen = np.eye(len(root)) + root.T @ system.information[row] @ root
-        filtered[row] = root @ np.linalg.solve(seen, root.T)
-        if row + 1 < count:
-            transition = system.transition[row]
-            predicted[row + 1] = transition @ filtered[row] @ transition.T + system.noise[row]
+    root, filtered = np.linalg.cholesky(start), np.empty_like(system.information)
+    for row, information in enumerate(system.information):
+        if row:
+            before = system.transition[row - 1] @ root, system.sqrt_noise[row - 1]
+            root = triangular(np.concatenate(before, axis=1))
+        # (P^-1 + I)^-1 = L (1 + L' I L)^-1 L', for any information I and the root L of P.
+        seen = np.linalg.cholesky(np.eye(len(root)) + root.T @ information @ root)
+        filtered[row] = root = np.linalg.solve(seen, root.T).T
     smoothed = filtered.copy()
-    for row in range(count - 2, -1, -1):
-        carried = system.transition[row] @ filtered[row]
-        # Scaled to unit variances, because the units of the states differ in size.
-        unit = 1.0 / np.sqrt(np.diagonal(predicted[row + 1]))
-        scaled = unit[:, None] * predicted[row + 1] * unit
-        gain = (unit[:, None] * np.linalg.solve(scaled, unit[:, None] * carried)).T
-        # A sum of positive parts, after Joseph; the textbook's difference of two covariances may turn negative.
-        kept = np.eye(len(start)) - gain @ system.transition[row]
-        smoothed[row] = kept @ filtered[row] @ kept.T + gain @ (system.noise[row] + smoothed[row + 1]) @ gain.T
-    return filtered, smoothed
+    for row in range(len(smoothed) - 2, -1, -1):
+        gain, rest = backward_gain(filtered[row], system.transition[row], system.sqrt_noise[row])
+        smoothed[row] = smoothed_root(gain, rest, smoothed[row + 1])
+    return filtered @ filtered.swapaxes(1, 2), smoothed @ smoothed.swapaxes(1, 2)
 
 
 _WILD_SIGMAS: Final = 10.0

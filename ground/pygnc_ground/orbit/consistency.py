@@ -4,18 +4,20 @@ Source: Bar-Shalom, Li & Kirubarajan, Estimation with Applications to Tracking a
 the filter is consistent, each value is chi-square distributed, and so is a sum of independent values:
 
 - Innovations of a consistent filter are independent from fix to fix, so one run suffices: NIS, averaged over time.
-- Errors are correlated over many fixes, and their time average has no known distribution. NEES is therefore averaged
-  over runs with independent noise, epoch by epoch; 95 % of these averages lie inside their 95 % band. Neighbouring
-  averages are correlated, too: the fraction is expected to be 0.95, but scatters more than that of independent epochs.
+- Errors are correlated over many fixes, so the time average of the NEES is expected to be its degrees of freedom, but
+  has no known band.
 """
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from scipy.stats import chi2
 
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+
+_PROBABILITY: Final = 0.95
+"""Probability of the bands."""
 
 
 class Band(NamedTuple):
@@ -25,9 +27,9 @@ class Band(NamedTuple):
     high: float
 
 
-def band(dof: int, count: int, probability: float = 0.95) -> Band:
-    """Return the two-sided band of the mean of `count` independent chi-square values with `dof` degrees of freedom."""
-    low, high = _band_of_sum(np.array(dof * count), probability)
+def band(dof: int, count: int) -> Band:
+    """Return the two-sided 95 % band of the mean of `count` chi-square values with `dof` degrees of freedom each."""
+    low, high = chi2.interval(_PROBABILITY, dof * count)
     return Band(float(low) / count, float(high) / count)
 
 
@@ -66,46 +68,11 @@ def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
         count=len(nis),
         mean_per_dof=float(nis.sum()) / total,
         band_per_dof=Band(limits.low / total, limits.high / total),
-        fraction_inside=fraction_inside(nis, *_band_of_sum(dof)),
+        fraction_inside=fraction_inside(nis, *chi2.interval(_PROBABILITY, dof)),
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NeesConsistency:
-    """Consistency of the errors of several runs over the same epochs."""
-
-    average: FloatArray
-    """Average at each epoch over the runs with a state, shape (epochs,); NaN if no run has a state."""
-    runs: IntArray
-    """Number of runs with a state at each epoch, shape (epochs,)."""
-    mean_per_dof: float
-    """Mean over all runs and epochs, 1 if consistent on average; the mean has no band (see the head of the module)."""
-    fraction_inside: float
-    """Fraction of the averages within their 95 % bands; NaN without epochs."""
-
-
-def nees_consistency(nees: FloatArray, dof: int = 6) -> NeesConsistency:
-    """Return the consistency of normalised errors squared, shape (runs, epochs), NaN where a run has no state.
-
-    Args:
-        nees: Values of runs that are independent in noise and initialisation; a single run is one row.
-        dof: Degrees of freedom of each value.
-    """
-    known = np.isfinite(nees)
-    runs = known.sum(axis=0)
-    average = np.full(len(runs), np.nan)
-    np.divide(np.where(known, nees, 0.0).sum(axis=0), runs, out=average, where=runs > 0)
-    compared = runs > 0
-    low, high = _band_of_sum(dof * runs[compared])
-    return NeesConsistency(
-        average=average,
-        runs=runs,
-        mean_per_dof=float(nees[known].mean()) / dof if known.any() else float("nan"),
-        fraction_inside=fraction_inside(average[compared], low / runs[compared], high / runs[compared]),
-    )
-
-
-def _band_of_sum(dof: IntArray, probability: float = 0.95) -> tuple[FloatArray, FloatArray]:
-    """Return the ends of the two-sided bands of chi-square values with `dof` degrees of freedom, of the same shape."""
-    tail = 0.5 * (1.0 - probability)
-    return np.asarray(chi2.ppf(tail, dof)), np.asarray(chi2.isf(tail, dof))
+def mean_of(values: FloatArray) -> float:
+    """Return the mean of the finite values (n,); NaN if there are none."""
+    finite = values[np.isfinite(values)]
+    return float(finite.mean()) if len(finite) else float("nan")

@@ -134,14 +134,6 @@ class _Rows(NamedTuple):
     accepted: BoolArray
 
 
-class _Fit(NamedTuple):
-    """Mean change of the velocity (3,), its covariance (3, 3), and the residuals of the likeliest window (m,)."""
-
-    rtn_mps: FloatArray
-    covariance_mps2: FloatArray
-    residual: FloatArray
-
-
 def delta_vs(
     updates: Sequence[OrbitUpdate],
     after: OrbitSolution,
@@ -220,11 +212,11 @@ def _delta_v(  # noqa: PLR0917 - the arguments of `delta_vs`
     if span.is_impulse:
         unknown = []
     fit = partial(_fit, every, prior=begin.sqrt_covariance, step_s=seconds, unknown=unknown)
-    found = fit(used=every.accepted, is_impulse=span.is_impulse)
+    _, _, residual = fit(used=every.accepted, is_impulse=span.is_impulse)
     # The filter does not know the manoeuvre, so it rejects good fixes.
-    is_good = np.repeat(np.square(found.residual.reshape(-1, 3)).sum(axis=1) <= settings.measurement.gate, 3)
-    found = fit(used=is_good, is_impulse=span.is_impulse)
-    return DeltaV(span, found.rtn_mps, _SIGMA_FACTOR**2 * found.covariance_mps2)
+    is_good = np.repeat(np.square(residual.reshape(-1, 3)).sum(axis=1) <= settings.measurement.gate, 3)
+    rtn_mps, covariance_mps2, _ = fit(used=is_good, is_impulse=span.is_impulse)
+    return DeltaV(span, rtn_mps, _SIGMA_FACTOR**2 * covariance_mps2)
 
 
 def _advanced(
@@ -261,8 +253,10 @@ def _fit(
     step_s: FloatArray,
     unknown: Sequence[tuple[int, FloatArray]],
     is_impulse: bool,
-) -> _Fit:
-    """Fit a change in every window to the used rows.
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the mean change of the velocity (3,), its covariance (3, 3), and the likeliest window's residuals (m,).
+
+    A change is fitted in every window to the used rows.
 
     Args:
         rows: Equations of all measurements.
@@ -308,7 +302,7 @@ def _fit(
     best = int(gain.argmax())
     shift = (sums[:, last[best]] - sums[:, first[best]]) @ each[best] * per_mps[best]
     left = rows.value - shift
-    return _Fit(mean, total, left - nuisance @ np.linalg.solve(scale, basis[size:].T @ left[used]))
+    return mean, total, left - nuisance @ np.linalg.solve(scale, basis[size:].T @ left[used])
 
 
 def _noise_factors(hypotheses: Hypotheses) -> tuple[float, float]:

@@ -1,9 +1,8 @@
 """Reference orbit filter with the algebra of filterpy 2.0 (R. Labbe): an unscented Kalman filter.
 
 Models, gates and decisions are those of the flight filter; prediction and update of the state come from filterpy. The
-receiver's errors are taken as white, so a single hypothesis remains. The
-state after the first fixes is the flight filter's own, also after a restart: the uncertainty before them (100 km and
-1 km/s) is too large for sigma points.
+receiver's errors are taken as white, so a single hypothesis remains. The state after the first fixes is the flight
+filter's own, also after a restart: the uncertainty before them (100 km and 1 km/s) is too large for sigma points.
 
 The UKF linearises neither motion nor measurement and thus shows the cost of linearisation. Nearly all of it comes from
 the drag factor, whose logarithm is the state: with a standard deviation s of the logarithm, the mean of the factor is
@@ -11,7 +10,6 @@ exp(s^2 / 2) times the median that a linearised filter uses. States are not scal
 covariance is the same in other units.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TypeAlias
@@ -36,22 +34,21 @@ All values are in units of their standard deviations: a mixture of metres and m/
 """
 
 
-class ReferenceFilter(OrbitFilter, ABC):
-    """Flight orbit filter with prediction and update of the state by filterpy."""
+class UkfOrbitFilter(OrbitFilter):
+    """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
 
-    @abstractmethod
-    def _predict_by_library(self, state: OrbitState, step: LinearStep) -> tuple[Array, Array]:
-        """Return state vector (10,) and covariance (10, 10) after `step`, which begins at `state`."""
-
-    @abstractmethod
-    def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
-        """Return state vector (10,), covariance (10, 10) and normalised innovation squared after an observation."""
+    A fix costs 22 propagation steps per started 30 s since the fix before. The gates use the linearised innovation
+    covariance; the update itself uses the sigma points.
+    """
 
     def __init__(
         self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
     ) -> None:
         measurement = replace(settings.measurement, correlated_errors=False)
         super().__init__(replace(settings, measurement=measurement, manoeuvre_detection=False), orientation, memory)
+        # alpha 1 and kappa 3 - n fit a Gaussian's fourth moments along each column of the root. The centre's weight is
+        # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
+        self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
 
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         if gps_ms < state.gps_ms:
@@ -83,28 +80,8 @@ class ReferenceFilter(OrbitFilter, ABC):
         state = _state_from_covariance(fix.gps_ms, x, covariance)
         return state, hypotheses.with_single(state.sqrt_covariance), nis
 
-
-def _state_from_covariance(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
-    root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
-    return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))
-
-
-class UkfOrbitFilter(ReferenceFilter):
-    """Unscented Kalman filter by filterpy, with 20 sigma points at sqrt(3) standard deviations and one at the centre.
-
-    A fix costs 22 propagation steps per started 30 s since the fix before. The gates use the linearised innovation
-    covariance; the update itself uses the sigma points.
-    """
-
-    def __init__(
-        self, settings: OrbitSettings, orientation: EarthOrientationTable, memory: FilterMemory | None = None
-    ) -> None:
-        super().__init__(settings, orientation, memory)
-        # alpha 1 and kappa 3 - n fit a Gaussian's fourth moments along each column of the root. The centre's weight is
-        # negative, but with beta >= alpha^2 covariances about the mean are sums of squares all the same.
-        self._points = MerweScaledSigmaPoints(SIZE, alpha=1.0, beta=2.0, kappa=3.0 - SIZE)
-
     def _predict_by_library(self, state: OrbitState, step: LinearStep) -> tuple[Array, Array]:
+        """Return state vector (10,) and covariance (10, 10) after `step`, which begins at `state`."""
         ukf = self._ukf(state, 1)
         ukf.Q = step.sqrt_noise.dot(step.sqrt_noise.T)
         duration_s = (step.gps_ms - state.gps_ms) * 1e-3
@@ -112,6 +89,7 @@ class UkfOrbitFilter(ReferenceFilter):
         return ukf.x, ukf.P
 
     def _update_by_library(self, state: OrbitState, observe: Observe) -> tuple[Array, Array, float]:
+        """Return state vector (10,), covariance (10, 10) and normalised innovation squared after an observation."""
         size = len(observe(state.x).residual)
         ukf = self._ukf(state, size)
         ukf.sigmas_f = self._points.sigma_points(ukf.x, ukf.P)
@@ -124,3 +102,8 @@ class UkfOrbitFilter(ReferenceFilter):
         ukf = UnscentedKalmanFilter(SIZE, measured, dt=0.0, hx=None, fx=None, points=self._points)
         ukf.x, ukf.P = state.x, state.covariance
         return ukf
+
+
+def _state_from_covariance(gps_ms: int, x: Array, covariance: Array) -> OrbitState:
+    root = np.linalg.cholesky(0.5 * (covariance + covariance.T))
+    return OrbitState(gps_ms, x, np.asarray(root, dtype=np.float64))

@@ -7,6 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.measurement import linearise_fix
+from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
@@ -64,6 +67,18 @@ class Usage:
     nis: float
     dof: int
     accepted: bool
+
+
+def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettings, frames: EarthFrames) -> Usage:
+    """Return the residuals of the accepted parts of a fix against a smoothed state, over the receiver's sigmas."""
+    parts = zip(
+        linearise_fix(update.fix, state.x, frames, settings.measurement),
+        (update.position_accepted, update.velocity_accepted),
+        strict=True,
+    )
+    used = [observation for observation, is_accepted in parts if observation is not None and is_accepted]
+    chi_square = sum(float(np.square(observation.residual / observation.sigma).sum()) for observation in used)
+    return Usage(chi_square, 3 * len(used), accepted=bool(used))
 
 
 def solution_from_states(
@@ -124,6 +139,12 @@ def rms_3d(vectors: FloatArray) -> float:
     return float(np.sqrt((vectors**2).sum(axis=1).mean())) if len(vectors) else float("nan")
 
 
+def normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
+    """Return squared errors (..., d) normalised by their covariances (..., d, d), shape (...)."""
+    squared: FloatArray = (error * np.linalg.solve(covariance, error[..., None])[..., 0]).sum(axis=-1)
+    return squared
+
+
 def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
@@ -136,7 +157,6 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     both = np.zeros((len(row), 6, 6))
     both[:, :3, :3] = both[:, 3:, 3:] = axes
     sigma = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
-    normalised = np.linalg.solve(covariance, error[:, :, None])[:, :, 0]
     error_rtn = np.einsum("nij,nj->ni", both, error)
     return OrbitErrors(
         row=row,
@@ -145,7 +165,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
         velocity_rtn_mps=error_rtn[:, 3:],
         position_sigma_rtn_m=sigma[:, :3],
         velocity_sigma_rtn_mps=sigma[:, 3:],
-        nees=(error * normalised).sum(axis=1),
+        nees=normalised_squares(error, covariance),
     )
 
 

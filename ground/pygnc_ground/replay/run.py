@@ -1,6 +1,6 @@
 """Replay of inputs: the trackers of the flight software, then smoother and batch solution over all fixes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -11,18 +11,16 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
 from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import OrbitSolution, Usage, solution_from_states
+from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records, make_pipeline
 from pygnc_ground.replay.formation_run import formation_result
@@ -148,27 +146,12 @@ def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     usage = [
-        _residual_usage(record, state, settings, frames)
+        Usage(0.0, 0, accepted=False)
+        if record.update is None or state is None
+        else residual_usage(record.update, state, settings, frames)
         for record, state in zip(collected.timed, at_records, strict=True)
     ]
     return solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
-
-
-def _residual_usage(
-    record: TimedRecord, state: OrbitState | None, settings: OrbitSettings, frames: EarthFrames
-) -> Usage:
-    """Return the residuals of a fix against the smoothed state, over the receiver's sigmas."""
-    update = record.update
-    if update is None or state is None:
-        return Usage(0.0, 0, accepted=False)
-    position, velocity = linearise_fix(update.fix, state.x, frames, settings.measurement)
-    used: Sequence[Observation] = [
-        observation
-        for observation, accepted in ((position, update.position_accepted), (velocity, update.velocity_accepted))
-        if observation is not None and accepted
-    ]
-    chi_square = sum(float(np.square(observation.residual / observation.sigma).sum()) for observation in used)
-    return Usage(chi_square, 3 * len(used), accepted=bool(used))
 
 
 def _batch(

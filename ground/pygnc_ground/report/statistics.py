@@ -9,7 +9,7 @@ import numpy as np
 
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.orbit.consistency import NisConsistency, nees_consistency, nis_consistency
+from pygnc_ground.orbit.consistency import NisConsistency, mean_of, nis_consistency
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitErrors, OrbitSolution, rms_3d
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner, any_truth, orbit_name
@@ -17,6 +17,7 @@ from pygnc_ground.report.wording import NONE, fixed, number, percent, utc, whole
 
 SETTLING: Final = 1.0 / 3.0
 """First fraction of the time span that is excluded from errors and sigmas."""
+_ORBIT_DOF: Final = 6
 _WGS84: Final = 1
 
 
@@ -93,7 +94,7 @@ def estimate_figures(estimate: ComparedOrbit) -> EstimateFigures:
             rms_3d(errors.velocity_rtn_mps[later]),
             rms_3d(errors.velocity_sigma_rtn_mps[later]),
         )
-        nees_mean_per_dof = nees_consistency(errors.nees[None, later]).mean_per_dof
+        nees_mean_per_dof = mean_of(errors.nees[later]) / _ORBIT_DOF
     return EstimateFigures(
         name=estimate.name,
         states=int(solution.known.sum()),

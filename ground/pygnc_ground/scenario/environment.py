@@ -112,17 +112,3 @@ class Conditions(NamedTuple):
     """Geocentric position of the Sun in GCRF, m, shape (n, 3)."""
     sunlit_fraction: FloatArray
     """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
-
-
-def conditions(start_gps_ms: int, t_s: npt.ArrayLike, states_gcrf: FloatArray, states_itrf: FloatArray) -> Conditions:
-    """Return the conditions `t_s` seconds after the start, shape (n,), for a satellite with these states, (n, 6)."""
-    instants = epochs(start_gps_ms, t_s)
-    field_itrf_ut = magnetic_field_itrf_ut(instants, states_itrf[:, :3])
-    sun_gcrf_m = sun_position_gcrf_m(start_gps_ms, t_s)
-    return Conditions(
-        states_gcrf=states_gcrf,
-        states_itrf=states_itrf,
-        field_gcrf_ut=np.einsum("nji,nj->ni", itrf_from_gcrf(instants), field_itrf_ut),
-        sun_gcrf_m=sun_gcrf_m,
-        sunlit_fraction=sunlit_fraction(states_gcrf[:, :3], sun_gcrf_m),
-    )

@@ -17,11 +17,6 @@ Each record in `swapped` changed places with its successor; `cut_tail` is the la
 """
 
 
-def altered(faults: InjectedFaults) -> set[int]:
-    """Return the numbers of records with changed bytes; a record that is also duplicated may have an intact copy."""
-    return {number for kind in ("flipped_bit", "lost_bytes", "inserted_bytes", "cut_tail") for number in faults[kind]}
-
-
 def inject(records: Sequence[bytes], damage: Damage, *, seed: int, file: str) -> tuple[bytes, InjectedFaults]:
     """Return a file made of `records` with injected faults, and the list of these faults.
 

@@ -178,19 +178,16 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     sense = _sense(own, satellite.path, truth, second_s.reshape(shape), milliseconds.reshape(shape), common=common)
     streams, faults = {}, {}
     for file, records, damage in (("sense", sense, settings.faults.sense), ("ranges", packets, settings.faults.ranges)):
-        streams[file] = b"".join(records)
+        streams[file], injected = inject(records, damage, seed=own.seed, file=file)
         if damage != Damage():
-            streams[file], faults[file] = inject(records, damage, seed=own.seed, file=file)
+            faults[file] = injected
     return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults)
 
 
 def ranges_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> bytes:
     """Generate only the packets of one satellite's range files, equal to those of its `Scenario`."""
     packets, _ = _ranges(satellite, links(settings, satellite, everyone), _common_noise(settings))
-    damage = settings.faults.ranges
-    if damage == Damage():
-        return b"".join(packets)
-    return inject(packets, damage, seed=satellite.settings.seed, file="ranges")[0]
+    return inject(packets, settings.faults.ranges, seed=satellite.settings.seed, file="ranges")[0]
 
 
 def _common_noise(settings: Settings) -> CommonNoise:

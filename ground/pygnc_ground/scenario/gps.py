@@ -2,11 +2,11 @@
 
 import math
 from enum import IntEnum, unique
-from itertools import accumulate
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from scipy.signal import lfilter
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
@@ -78,9 +78,8 @@ class FixErrors(NamedTuple):
         kept = math.exp(-1.0 / self.coloured_time_s)
         steps = rng.standard_normal((int(t_s.max(initial=0)) + 1, 3))
         steps[1:] *= math.sqrt(1.0 - kept**2)
-        axes = [list(accumulate(axis, lambda before, step: kept * before + step)) for axis in steps.T.tolist()]
-        process: FloatArray = np.array(axes).T[t_s]
-        return process
+        process: FloatArray = lfilter([1.0], [1.0, -kept], steps, axis=0)
+        return process[t_s]
 
 
 def position_errors(receiver: Gps) -> FixErrors:

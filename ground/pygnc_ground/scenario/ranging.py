@@ -53,10 +53,10 @@ def exchanges(
 ) -> Exchanges:
     """Return one exchange with each partner at `t_s` whole seconds after the start, shape (n,)."""
     own_states = own.states_gcrf(t_s)
-    apart = np.stack([link.partner.states_gcrf(t_s) - own_states for link in links], axis=1)
-    distance_m = np.linalg.norm(apart[..., :3], axis=2)
+    relative = np.stack([link.partner.states_gcrf(t_s) - own_states for link in links], axis=1)
+    distance_m = np.linalg.norm(relative[..., :3], axis=2)
     # Two satellites at the same place have no direction to each other.
-    range_rate_mps = np.sum(apart[..., :3] * apart[..., 3:], axis=2) / np.maximum(distance_m, 1e-6)
+    range_rate_mps = np.sum(relative[..., :3] * relative[..., 3:], axis=2) / np.maximum(distance_m, 1e-6)
     missing = [noise_generator(seed, f"missing ranges {link.partner_id}").random(len(t_s)) for link in links]
     return Exchanges(distance_m, range_rate_mps, np.transpose(missing) >= ranging.missing_rate)
 
@@ -91,7 +91,7 @@ def true_ranges(links: Sequence[Link], made: Exchanges, gps_ms: npt.NDArray[np.i
 
 
 def range_packets(fixes: GpsFixes, ranges: RangeMeasurements, made: Exchanges) -> list[bytes]:
-    """Return the packets of the range files: each fix, then the ranges taken with it."""
+    """Return the packets of the range files: each fix is followed by the ranges of its epoch."""
     is_there = np.column_stack((np.ones(len(fixes), np.bool_), made.is_measured))
     columns = [PacketKind.GPS] + [PacketKind.RANGE] * made.is_measured.shape[1]
     kinds = np.broadcast_to(columns, is_there.shape)[is_there].astype(np.uint8)
@@ -106,6 +106,6 @@ def _errors_m(ranging: Ranging, link: Link, count: int, seed: int) -> FloatArray
     name = f"range {link.partner_id}"
     errors_m: FloatArray = ranging.noise_m * noise_generator(seed, name).standard_normal(count)
     drawn = noise_generator(seed, f"{name} outliers").random(count)
-    # Of the outliers, those with a draw in the lower half are negative.
+    # Outliers with a draw in the lower half are negative.
     side = np.where(drawn < 0.5 * ranging.outlier_rate, -1.0, 1.0)
     return errors_m + ranging.outlier_m * np.where(drawn < ranging.outlier_rate, side, 0.0)

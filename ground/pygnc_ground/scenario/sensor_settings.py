@@ -151,7 +151,7 @@ class Torquers(Section, frozen=True):
     duty: Fraction = 0.3
     """Fraction of minutes in which they are on."""
     declared: bool = False
-    """The hall word of each packet tells whether they are on."""
+    """True if the hall word of each packet contains whether they are on."""
 
 
 class StarTracker(Section, frozen=True):
@@ -161,7 +161,7 @@ class StarTracker(Section, frozen=True):
     """
 
     fitted: bool = False
-    """The satellite has a star tracker."""
+    """True if the satellite has a star tracker."""
     sensor_from_body: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes."""
     across_noise_arcsec: NonNegative = 15.0
@@ -185,7 +185,7 @@ class FineSunSensor(Section, frozen=True):
     """
 
     fitted: bool = False
-    """The satellite has a fine Sun sensor."""
+    """True if the satellite has a fine Sun sensor."""
     sensor_from_body: Matrix3 = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes."""
     noise_deg: NonNegative = 0.1

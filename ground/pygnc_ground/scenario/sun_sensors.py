@@ -51,16 +51,16 @@ def _block_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray
     nodes, weights = np.polynomial.legendre.leggauss(_RINGS)
     # The integrand varies least over the logarithm of the distance, from the subsatellite point to the horizon.
     nearest, farthest = np.log(distance - 1.0), 0.5 * np.log(distance**2 - 1.0)
-    apart2 = np.exp(2.0 * (nearest + (farthest - nearest) * 0.5 * (1.0 + nodes[:, np.newaxis])))
-    up = (1.0 + distance**2 - apart2) / (2.0 * distance)
-    area = apart2 / distance * (farthest - nearest) * 0.5 * weights[:, np.newaxis] * 2.0 * np.pi / _SECTORS
+    distance2 = np.exp(2.0 * (nearest + (farthest - nearest) * 0.5 * (1.0 + nodes[:, np.newaxis])))
+    up = (1.0 + distance**2 - distance2) / (2.0 * distance)
+    area = distance2 / distance * (farthest - nearest) * 0.5 * weights[:, np.newaxis] * 2.0 * np.pi / _SECTORS
     azimuth = 2.0 * np.pi * (np.arange(_SECTORS) + 0.5) / _SECTORS
-    aside = np.sqrt(1.0 - up**2)
-    x, y = aside * np.cos(azimuth), aside * np.sin(azimuth)
+    horizontal = np.sqrt(1.0 - up**2)
+    x, y = horizontal * np.cos(azimuth), horizontal * np.sin(azimuth)
 
     sunlight = np.maximum(x * sun[:, 0, np.newaxis, np.newaxis] + up * sun[:, 2, np.newaxis, np.newaxis], 0.0)
     # cos(e) is (distance * up - 1) / D, and `towards` is not normalised, which gives another factor of 1 / D.
-    luminance = sunlight * (area * (distance * up - 1.0) / apart2**2 / np.pi)
+    luminance = sunlight * (area * (distance * up - 1.0) / distance2**2 / np.pi)
     towards = np.stack((x, y, np.broadcast_to(up - distance, x.shape)), axis=-1)
     count, grid = len(position_m), _RINGS * _SECTORS
     cosine = np.maximum(towards.reshape(count, grid, 3) @ (axes @ normals.T), 0.0)

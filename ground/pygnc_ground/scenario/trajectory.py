@@ -1,9 +1,10 @@
 """True trajectory of a satellite: propagated numerically by brahe under all forces, or read from an ephemeris."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol, Self, TypeAlias
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import brahe
 import msgspec
@@ -70,7 +71,36 @@ class Manoeuvres(NamedTuple):
 NO_MANOEUVRES: Final = Manoeuvres()
 
 
-class Trajectory:
+class SatellitePath(ABC):
+    """Position, velocity and environment of a satellite over the time of a scenario."""
+
+    start_gps_ms: int
+    """Start of the scenario."""
+
+    @abstractmethod
+    def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
+
+    @abstractmethod
+    def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
+        """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
+
+    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
+        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
+        instants = environment.epochs(self.start_gps_ms, t_s)
+        states_gcrf, states_itrf = self.states_gcrf(t_s), self.states_itrf(t_s)
+        field_itrf_ut = environment.magnetic_field_itrf_ut(instants, states_itrf[:, :3])
+        sun_gcrf_m = environment.sun_position_gcrf_m(self.start_gps_ms, t_s)
+        return Conditions(
+            states_gcrf=states_gcrf,
+            states_itrf=states_itrf,
+            field_gcrf_ut=np.einsum("nji,nj->ni", environment.itrf_from_gcrf(instants), field_itrf_ut),
+            sun_gcrf_m=sun_gcrf_m,
+            sunlit_fraction=environment.sunlit_fraction(states_gcrf[:, :3], sun_gcrf_m),
+        )
+
+
+class Trajectory(SatellitePath):
     """Propagated trajectory of one satellite.
 
     Propagation takes about 0.15 s per hour at degree 100; each requested state takes 10 to 50 us.
@@ -88,8 +118,7 @@ class Trajectory:
         area_phase_deg: float = 0.0,
     ) -> None:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
-        self._start_gps_ms = start_gps_ms
-        self.initial_state_gcrf = state_gcrf
+        self.start_gps_ms = start_gps_ms
         # No integration step extends over an impulse, the begin or the end of a thrust, or a change of the area.
         area_step_s = craft.area_variation_period_s / _AREA_STEPS if craft.area_variation > 0.0 else duration_s
         area_changes_s = np.arange(0.0, duration_s, area_step_s).tolist()
@@ -109,12 +138,10 @@ class Trajectory:
     @classmethod
     def of(cls, settings: Settings, partner: Partner | None = None) -> Self:
         """Propagate the main satellite of a scenario, or one of its partners."""
-        state, manoeuvres = initial_state_gcrf(settings.orbit), Manoeuvres(settings.impulses, settings.thrusts)
+        state, craft, phase_deg = initial_state_gcrf(settings.orbit), settings.spacecraft, 0.0
+        manoeuvres = Manoeuvres(settings.impulses, settings.thrusts)
         if partner is not None:
-            state = partner_state_gcrf(state, partner)
-            manoeuvres = NO_MANOEUVRES
-        craft, phase_deg = settings.spacecraft, 0.0
-        if partner is not None:
+            state, manoeuvres = partner_state_gcrf(state, partner), NO_MANOEUVRES
             craft = msgspec.structs.replace(craft, drag_coefficient=partner.drag_ratio * craft.drag_coefficient)
             phase_deg = partner.area_variation_phase_deg
         return cls(
@@ -135,17 +162,13 @@ class Trajectory:
         for part, propagator in enumerate(self._parts):
             rows = number == part
             if rows.any():
-                states[rows] = propagator.states_gcrf(environment.epochs(self._start_gps_ms, times_s[rows]))
+                states[rows] = propagator.states_gcrf(environment.epochs(self.start_gps_ms, times_s[rows]))
         return states
 
     def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
         """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
-        instants = environment.epochs(self._start_gps_ms, t_s)
+        instants = environment.epochs(self.start_gps_ms, t_s)
         return np.asarray(brahe.state_gcrf_to_itrf(instants, self.states_gcrf(t_s))).reshape(-1, 6)
-
-    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
-        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
-        return environment.conditions(self._start_gps_ms, t_s, self.states_gcrf(t_s), self.states_itrf(t_s))
 
 
 def craft_at(craft: Spacecraft, t_s: float, phase_deg: float) -> Spacecraft:
@@ -219,8 +242,8 @@ def force_model(craft: Spacecraft, forces: Forces) -> brahe.ForceModelConfig:
     )
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class EphemerisTrajectory:
+@dataclass(frozen=True, eq=False)
+class EphemerisTrajectory(SatellitePath):
     """Trajectory of a satellite, interpolated in an ephemeris."""
 
     ephemeris: Ephemeris
@@ -248,20 +271,3 @@ class EphemerisTrajectory:
         """Return position in m and velocity in m/s in GCRF `t_s` seconds after the start, shape (n, 6)."""
         instants = environment.epochs(self.start_gps_ms, t_s)
         return np.asarray(brahe.state_itrf_to_gcrf(instants, self.states_itrf(t_s))).reshape(-1, 6)
-
-    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
-        """Return states and environment at `t_s` seconds after the start, shape (n,)."""
-        return environment.conditions(self.start_gps_ms, t_s, self.states_gcrf(t_s), self.states_itrf(t_s))
-
-
-class SatellitePath(Protocol):
-    """Position and velocity over the time of a scenario, propagated or read from an ephemeris."""
-
-    def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Return position in m and velocity in m/s in GCRF at `t_s` seconds after the start, shape (n, 6)."""
-
-    def states_itrf(self, t_s: npt.ArrayLike) -> FloatArray:
-        """Return position in m and velocity in m/s relative to the rotating Earth, in ITRF, shape (n, 6)."""
-
-    def conditions(self, t_s: npt.ArrayLike) -> Conditions:
-        """Return states and environment at `t_s` seconds after the start, shape (n,)."""

@@ -47,7 +47,7 @@ def efficient(seed: int) -> FloatArray:
 def estimate(*errors: FloatArray, claimed: float = 1.0) -> FormationHypotheses:
     """Hypotheses with these errors, whose covariance is the bound's times `claimed`."""
     states = bound().motion.states_gcrf
-    covariance = np.tile(claimed * bound().covariance_gcrf, (len(errors), 1, 1, 1, 1))
+    covariance = np.tile(claimed * bound().root @ bound().root.swapaxes(-1, -2), (len(errors), 1, 1, 1, 1))
     return FormationHypotheses(states[1:] - states[:1] + np.array(errors), covariance, NO_FLAGS)
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pygnc_ground.campaign.shared_path import SharedPath
+from pygnc_ground.campaign.flight import SharedPath
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.settings import Settings, settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory

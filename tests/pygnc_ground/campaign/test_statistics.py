@@ -73,5 +73,5 @@ def test_the_worst_run_and_the_course_are_found() -> None:
     worst = runs.sort("orbit_filter_error_m", descending=True)["run"][0]
     assert worst_runs(of, 3)[0].run == worst
     series = bin_series(tables["bins"], FILTER, 600.0)
-    assert series.hours.tolist() == [300.0 / 3600.0, 900.0 / 3600.0]
-    assert series.runs.tolist() == [9, 9]
+    assert series["hours"].to_list() == [300.0 / 3600.0, 900.0 / 3600.0]
+    assert series["runs"].to_list() == [9, 9]

@@ -22,7 +22,6 @@ from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.commands.bound import app
 from pygnc_ground.formation.bound import (
     FormationBound,
-    FormationMeasurements,
     FormationMotion,
     FormationPriors,
     RangeMeasurements,
@@ -88,7 +87,7 @@ def star(count: int) -> list[tuple[int, int]]:
 
 
 def bound(count: int, fixed: int, seen: RangeMeasurements, priors: FormationPriors = KNOWN_DRAG) -> FormationBound:
-    return formation_bound(motion(count), FormationMeasurements(fixes(count, fixed), seen), priors)
+    return formation_bound(motion(count), fixes(count, fixed), seen, priors)
 
 
 def joint_covariance(found: FormationBound) -> FloatArray:
@@ -185,7 +184,7 @@ def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
     expected = singles[0].covariance + singles[1].covariance
     sigma = np.sqrt(np.diagonal(expected, axis1=1, axis2=2))
     allowed = 1e-3 * sigma[:, :, None] * sigma[:, None]
-    assert (np.abs(found.covariance_gcrf[0] - expected) < allowed).all()
+    assert (np.abs(found.root[0] @ found.root[0].swapaxes(-1, -2) - expected) < allowed).all()
     np.testing.assert_allclose(found.position_m[0], np.sqrt(2.0) * singles[0].position_m, rtol=1e-2)
 
 
@@ -225,8 +224,8 @@ def test_both_directions_equal_one_range_with_half_the_variance() -> None:
 
 def test_bound_scales_with_all_standard_deviations() -> None:
     one = bound(3, 3, ranges(mesh(3), 1.0), FormationPriors(1.0, 0.0, 0.0))
-    wider = FormationMeasurements(fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0))
-    three = formation_bound(motion(3), wider, FormationPriors(3.0, 0.0, 0.0))
+    wider = fixes(3, 3, 30.0, 0.03), ranges(mesh(3), 3.0)
+    three = formation_bound(motion(3), *wider, FormationPriors(3.0, 0.0, 0.0))
     np.testing.assert_allclose(joint_covariance(three), 9.0 * joint_covariance(one), rtol=1e-4, atol=1e-9)
 
 
@@ -235,8 +234,8 @@ def test_bound_does_not_depend_on_the_order_of_partners() -> None:
     swapped = FormationMotion(full.gps_ms, full.states_gcrf[order], full.d_state_d_first[order], full.ecef_from_gcrf)
     seen = ranges([(0, 1), (1, 2)], 5.0)
     renamed = ranges([(0, 2), (2, 1)], 5.0)
-    one = formation_bound(full, FormationMeasurements(fixes(3, 1), seen), KNOWN_DRAG)
-    other = formation_bound(swapped, FormationMeasurements(fixes(3, 1), renamed), KNOWN_DRAG)
+    one = formation_bound(full, fixes(3, 1), seen, KNOWN_DRAG)
+    other = formation_bound(swapped, fixes(3, 1), renamed, KNOWN_DRAG)
     np.testing.assert_allclose(other.rms_m, one.rms_m[::-1], rtol=1e-6)
     assert other.rms_all_m == pytest.approx(one.rms_all_m, rel=1e-6)
 
@@ -248,7 +247,7 @@ def test_rtn_covariance_matches_samples() -> None:
     found = bound(2, 2, ranges(star(2), 1.0))
     row = 12
     own = motion().states_gcrf[0, row]
-    root = np.linalg.cholesky(found.covariance_gcrf[0, row])
+    root = np.linalg.cholesky(found.root[0, row] @ found.root[0, row].T)
     errors = np.random.default_rng(4).standard_normal((4_000, 6)) @ root.T
     in_plane = np.trace(found.covariance_rtn[0, row, :3, :3])
     assert np.sqrt(in_plane) == pytest.approx(found.position_m[0, row], rel=1e-9)

@@ -2,6 +2,7 @@
 
 import math
 from functools import cache
+from itertools import accumulate
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +16,8 @@ from pygnc_ground.orbit.bound import (
     KnownFixes,
     LinearSystem,
     OrbitBounds,
-    deterministic_bounds,
+    least_covariances,
     orbit_bounds,
-    posterior_bounds,
 )
 
 FloatArray = npt.NDArray[np.float64]
@@ -27,10 +27,13 @@ BEGIN_MS = 1_391_299_218_000
 UNKNOWN = 1e12
 
 
-def system(transition: FloatArray, noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
+def system(transition: FloatArray, sqrt_noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
     """The same step and measurement `count` times."""
     return LinearSystem(
-        *(np.tile(one, (n, 1, 1)) for one, n in ((transition, count - 1), (noise, count - 1), (information, count)))
+        *(
+            np.tile(one, (n, 1, 1))
+            for one, n in ((transition, count - 1), (sqrt_noise, count - 1), (information, count))
+        )
     )
 
 
@@ -44,11 +47,10 @@ def rms(values: FloatArray) -> float:
 def test_a_constant_measured_n_times_is_known_by_the_root_of_n() -> None:
     one, nothing = np.eye(3), np.zeros((3, 3))
     constant = system(one, nothing, one / 10.0**2, 50)
-    for bounds in (deterministic_bounds, posterior_bounds):
-        filtered, smoothed = bounds(constant, UNKNOWN * one)
-        so_far = 100.0 / np.arange(1.0, 51.0)
-        np.testing.assert_allclose(filtered, so_far[:, None, None] * one, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(smoothed, np.tile(2.0 * one, (50, 1, 1)), rtol=1e-6, atol=1e-9)
+    filtered, smoothed = least_covariances(constant, UNKNOWN * one)
+    so_far = 100.0 / np.arange(1.0, 51.0)
+    np.testing.assert_allclose(filtered, so_far[:, None, None] * one, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(smoothed, np.tile(2.0 * one, (50, 1, 1)), rtol=1e-6, atol=1e-9)
 
 
 def test_a_constant_velocity_is_a_regression_line() -> None:
@@ -60,35 +62,37 @@ def test_a_constant_velocity_is_a_regression_line() -> None:
     time_s = step_s * np.arange(count)
     about_mean = time_s - time_s.mean()
     position = sigma_m**2 * (1.0 / count + about_mean**2 / (about_mean**2).sum())
-    for bounds in (deterministic_bounds, posterior_bounds):
-        filtered, smoothed = bounds(line, np.diag([1e8, 1e4]))
-        np.testing.assert_allclose(smoothed[:, 0, 0], position, rtol=1e-4)
-        np.testing.assert_allclose(smoothed[:, 1, 1], sigma_m**2 / (about_mean**2).sum(), rtol=1e-4)
-        np.testing.assert_allclose(filtered[-1], smoothed[-1], rtol=1e-6)
+    filtered, smoothed = least_covariances(line, np.diag([1e8, 1e4]))
+    np.testing.assert_allclose(smoothed[:, 0, 0], position, rtol=1e-4)
+    np.testing.assert_allclose(smoothed[:, 1, 1], sigma_m**2 / (about_mean**2).sum(), rtol=1e-4)
+    np.testing.assert_allclose(filtered[-1], smoothed[-1], rtol=1e-6)
 
 
 @pytest.mark.parametrize(("noise", "variance"), [(1.0, 1.0), (0.01, 4.0), (5.0, 0.1)])
 def test_a_random_walk_settles_where_riccatis_equation_says(noise: float, variance: float) -> None:
     """Predicted p = q/2 + sqrt(q^2/4 + q r), filtered p r / (p + r); smoothed from both sides, 1 / (1/f + 1/p)."""
     one = np.eye(1)
-    walk = system(one, noise * one, one / variance, 2_001)
-    filtered, smoothed = posterior_bounds(walk, UNKNOWN * one)
+    walk = system(one, math.sqrt(noise) * one, one / variance, 2_001)
+    filtered, smoothed = least_covariances(walk, UNKNOWN * one)
     predicted = 0.5 * noise + math.sqrt(0.25 * noise**2 + noise * variance)
     expected = predicted * variance / (predicted + variance)
     assert filtered[-1, 0, 0] == pytest.approx(expected, rel=1e-9)
     assert smoothed[1_000, 0, 0] == pytest.approx(1.0 / (1.0 / expected + 1.0 / predicted), rel=1e-9)
 
 
-def test_without_process_noise_both_ways_agree() -> None:
+def test_without_process_noise_it_is_the_inverse_of_the_information() -> None:
+    """I = sum Phi' H' R^-1 H Phi, propagated by Phi (van Trees, 2.4)."""
     random = np.random.default_rng(12)
     steps = np.eye(4) + 0.1 * random.normal(size=(29, 4, 4))
     rows = random.normal(size=(30, 2, 4))
     information = rows.transpose(0, 2, 1) @ rows
     both = LinearSystem(steps, np.zeros_like(steps), information)
-    for direct, recursive in zip(
-        deterministic_bounds(both, 100.0 * np.eye(4)), posterior_bounds(both, 100.0 * np.eye(4)), strict=True
-    ):
-        np.testing.assert_allclose(recursive, direct, rtol=1e-6, atol=1e-9)
+    filtered, smoothed = least_covariances(both, 100.0 * np.eye(4))
+    from_start = np.array(list(accumulate(steps, lambda before, step: step @ before, initial=np.eye(4))))
+    so_far = 0.01 * np.eye(4) + np.cumsum(from_start.transpose(0, 2, 1) @ information @ from_start, axis=0)
+    for found, total in ((filtered, so_far), (smoothed, so_far[-1])):
+        expected = from_start @ np.linalg.inv(total) @ from_start.transpose(0, 2, 1)
+        np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-9)
 
 
 # --- Orbits -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState, to_ecef
-from pygnc_ground.orbit.reference_filters import Observe, ReferenceFilter, UkfOrbitFilter
+from pygnc_ground.orbit.reference_filters import Observe, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, position_only, sun_synchronous
 
 WHITE = replace(
@@ -78,7 +78,7 @@ def test_on_a_linear_system_roots_and_whole_covariances_agree(transition: Array,
         assert nis == pytest.approx(reference.mahalanobis**2, rel=1e-9)
 
 
-class EkfOrbitFilter(ReferenceFilter):
+class EkfOrbitFilter(UkfOrbitFilter):
     """Extended Kalman filter by filterpy.
 
     It keeps the covariance P itself: F P F' + Q in the prediction, Joseph's form in the update. With equal models and
@@ -228,7 +228,7 @@ def ukf_fixes(truth: Truth) -> list[Fix]:
     return make_fixes(truth)
 
 
-def states(orbit: OrbitFilter | ReferenceFilter, fixes: list[Fix]) -> tuple[Array, Array]:
+def states(orbit: OrbitFilter, fixes: list[Fix]) -> tuple[Array, Array]:
     """State vectors and standard deviations after the start, each (n, 10)."""
     known = [update.state for fix in fixes for update in orbit.process(fix)][START:]
     return (

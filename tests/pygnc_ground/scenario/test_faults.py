@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.sense_scan import scan as scan_sense
-from pygnc_ground.scenario.faults import altered, inject
+from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.generate import Scenario, generate
 from pygnc_ground.scenario.settings import Damage, Faults, Forces, Partner, Ranging, Settings
 
@@ -39,6 +39,11 @@ damages = st.builds(
     swapped_rate=rates,
     cut_tail=st.booleans(),
 )
+
+
+def altered(faults: InjectedFaults) -> set[int]:
+    """Numbers of records with changed bytes; a record that is also duplicated may have an intact copy."""
+    return {number for kind in ("flipped_bit", "lost_bytes", "inserted_bytes", "cut_tail") for number in faults[kind]}
 
 
 def bits(stream: bytes) -> np.ndarray:

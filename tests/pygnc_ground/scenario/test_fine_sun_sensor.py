@@ -1,7 +1,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from pygnc_ground.scenario.fine_sun_sensor import measured_directions
+from pygnc_ground.scenario.optical_sensors import measured_directions
 from pygnc_ground.scenario.sensor_settings import FineSunSensor
 
 COUNT = 4000

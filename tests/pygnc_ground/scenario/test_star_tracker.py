@@ -1,8 +1,8 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from pygnc_ground.scenario.optical_sensors import measured_quaternions
 from pygnc_ground.scenario.sensor_settings import StarTracker
-from pygnc_ground.scenario.star_tracker import measured_quaternions
 
 COUNT = 4000
 TURN = Rotation.from_euler("xyz", [10.0, 50.0, -80.0], degrees=True)

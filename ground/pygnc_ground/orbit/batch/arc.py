@@ -19,18 +19,16 @@ from scipy.linalg import cho_factor, cho_solve
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel, log_prior
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import (
-    FIRST_NODE,
-    PER_NODE,
     SEGMENTS_PER_INTERVAL,
     STATE,
     ArcParameters,
     Factors,
     Prior,
 )
-from pygnc_ground.orbit.batch.observations import Correlation, Observations, Residuals, inertial, observe
+from pygnc_ground.orbit.batch.observations import Observations, Residuals, inertial, observe
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
@@ -89,7 +87,11 @@ def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution
 
 
 def choose_factors(
-    normal: NormalEquations, unknowns: ArcParameters, settings: OrbitSettings, values: FloatArray, start: Factors | None
+    normal: NormalEquations,
+    parameters: ArcParameters,
+    settings: OrbitSettings,
+    values: FloatArray,
+    start: Factors | None,
 ) -> tuple[Factors, float]:
     """Return the factors with the largest evidence, by hill climbing from `start` or from the best of a coarse grid.
 
@@ -102,7 +104,7 @@ def choose_factors(
     def evidence(density_variation: int, empirical: int) -> float:
         if density_variation not in _DENSITY_POWERS or empirical not in _EMPIRICAL_POWERS:
             return -math.inf
-        prior = unknowns.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
+        prior = parameters.prior(settings, Factors(_STEP**density_variation, _STEP**empirical))
         unlikely = sum(((power - _EXPECTED_POWER) / _POWER_SIGMA) ** 2 for power in (density_variation, empirical))
         return solve(normal, prior, values).log_evidence - 0.5 * unlikely
 
@@ -136,7 +138,7 @@ def normal_equations(kinds: Iterable[Residuals], motion: LinearMotion, count: in
 def choose_error_model(
     kinds: Sequence[Residuals],
     motion: LinearMotion,
-    unknowns: ArcParameters,
+    parameters: ArcParameters,
     values: FloatArray,
     settings: OrbitSettings,
     *,
@@ -150,7 +152,7 @@ def choose_error_model(
     Args:
         kinds: Residuals of positions and velocities with white errors.
         motion: Motion about which the residuals are linearised.
-        unknowns: Parameters of the arc.
+        parameters: Order and prior of the arc's parameters.
         values: Values of the parameters, shape (p,).
         settings: Limits of the noise, and standard deviations of the forces.
         models: Models to compare; the evaluation of one costs as much as two iterations of the fit.
@@ -159,9 +161,7 @@ def choose_error_model(
     count = 3 * sum(len(residuals.observations) for residuals in kinds)
 
     def best(model: ErrorModel) -> tuple[float, Factors]:
-        seen = [
-            residuals.correlated(limits, 0.0, each) for residuals, each in zip(kinds, correlations(model), strict=True)
-        ]
+        seen = correlated(kinds, model, limits, 0.0)
         parts = [normal_equations([replace(residuals, scale=1.0)], motion, len(values)) for residuals in seen]
         factors, total = None, -math.inf
         for _ in range(_RESCALINGS):
@@ -170,9 +170,9 @@ def choose_error_model(
                 sum((factor * part[item] for factor, part in zip(scaled, parts, strict=True)), np.zeros(1))
                 for item in (0, 1)
             )
-            factors, log_evidence = choose_factors((matrix, right), unknowns, settings, values, factors)
+            factors, log_evidence = choose_factors((matrix, right), parameters, settings, values, factors)
             total = log_evidence + sum(residuals.log_likelihood for residuals in seen) + log_prior(model)
-            solution = solve((matrix, right), unknowns.prior(settings, factors), values)
+            solution = solve((matrix, right), parameters.prior(settings, factors), values)
             fitted = float((matrix * solution.covariance()).sum()) / count
             seen = [residuals.rescaled(motion, solution.correction, limits, fitted) for residuals in seen]
         return total, factors or Factors()
@@ -182,9 +182,15 @@ def choose_error_model(
     return model, found[model][1]
 
 
-def correlations(model: ErrorModel) -> tuple[Correlation, Correlation]:
-    """Return the correlation of position and velocity errors."""
-    return Correlation(model.position_share, model.time_s), Correlation(model.velocity_share, model.time_s)
+def correlated(
+    white: Sequence[Residuals], model: ErrorModel, limits: MeasurementSettings, fitted: float
+) -> list[Residuals]:
+    """Return residuals of positions and velocities with white errors as those with correlated errors."""
+    shares = model.position_share, model.velocity_share
+    return [
+        residuals.correlated(limits, fitted, share, model.time_s)
+        for residuals, share in zip(white, shares, strict=True)
+    ]
 
 
 _ITERATIONS_MAX: Final = 30
@@ -228,11 +234,12 @@ class ArcFit:
     covariance: FloatArray
     """Covariance of the parameters, shape (p, p)."""
     factors: Factors
-    error_model: ErrorModel
+    """Estimated factors on the settings' a-priori sigmas."""
     positions: Residuals
     velocities: Residuals
     iterations: int
     converged: bool
+    """True if the iteration converged and at least half of the positions are accepted."""
     _motion: LinearMotion
     _correction: FloatArray
 
@@ -249,34 +256,7 @@ class ArcFit:
         return states, covariance
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BatchArc:
-    """Statistics of an arc's fit: estimated factors, residuals and convergence."""
-
-    first_gps_ms: int
-    last_gps_ms: int
-    """Times of the first and the last fix, GPS milliseconds."""
-    positions_accepted: int
-    """Number of positions that the fit uses."""
-    drag_factor: FloatArray
-    """Factor on the density of the model at the nodes of the forces, shape (k,)."""
-    factors: Factors
-    """Estimated factors on the settings' a-priori sigmas."""
-    error_model: ErrorModel
-    """Most probable correlation of the receiver's errors."""
-    position_noise_scale: float
-    """Estimated factor on the receiver's position sigmas."""
-    position_rms_m: float
-    velocity_rms_mps: float
-    """RMS of the accepted residuals, 3-D; NaN if there is none."""
-    iterations: int
-    converged: bool
-    """True if the iteration converged and at least half of the positions are accepted."""
-
-
-def solve_arc(
-    fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames
-) -> tuple[BatchArc, ArcFit]:
+def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
     """Fit an orbit to the fixes of an arc, in order of time; it covers them and the times `times_gps_ms`, shape (n,).
 
     Raises:
@@ -294,20 +274,7 @@ def solve_arc(
             fit = _fit(seen, grid, settings, frames, 1)
     except np.linalg.LinAlgError:
         raise ArcError(f"{len(fixes)} fixes do not determine an orbit; give a longer recording") from None
-    accepted = int(fit.positions.accepted.sum())
-    return BatchArc(
-        first_gps_ms=first_ms,
-        last_gps_ms=last_ms,
-        positions_accepted=accepted,
-        drag_factor=np.exp(fit.values[FIRST_NODE::PER_NODE]),
-        factors=fit.factors,
-        error_model=fit.error_model,
-        position_noise_scale=fit.positions.scale,
-        position_rms_m=fit.positions.rms,
-        velocity_rms_mps=fit.velocities.rms,
-        iterations=fit.iterations,
-        converged=fit.converged and 2 * accepted >= len(fixes),
-    ), fit
+    return fit
 
 
 def _fit(
@@ -329,8 +296,8 @@ def _fit(
         raise ArcError("no velocity, and no two positions close enough in time to give one")
     begin, reference = first
     dynamics = ArcDynamics(grid, frames, settings.spacecraft, segments_per_interval)
-    unknowns, factors, choices, error_model = dynamics.unknowns, Factors(), 0, WHITE
-    values = unknowns.prior(settings, factors).mean
+    parameters, factors, choices, error_model = dynamics.parameters, Factors(), 0, WHITE
+    values = parameters.prior(settings, factors).mean
     values[STATE] = begin
     models: Sequence[ErrorModel] = ERROR_MODELS if settings.measurement.correlated_errors else (WHITE,)
     fitted, settled, converged, iteration = 0.0, False, False, 0
@@ -340,39 +307,24 @@ def _fit(
         if not (radius_m.min() > _RADIUS_MIN_M and radius_m.max() < _RADIUS_MAX_M):
             raise ArcError("the fixes contradict each other: no satellite orbit fits most of them")
         motion = dynamics.linearise(reference, values)
-        white = [
-            Residuals.of(kind, motion, settings.measurement, fitted, Correlation(0.0, 1.0), settled=settled)
-            for kind in kinds
-        ]
+        white = [Residuals.of(kind, motion, settings.measurement, fitted, settled=settled) for kind in kinds]
         # Stiff forces keep an arc with a thrust from settling.
         is_due = settled or iteration == _PATIENCE
         if is_due and choices < _MODEL_CHOICES:
-            error_model, factors = choose_error_model(white, motion, unknowns, values, settings, models=models)
+            error_model, factors = choose_error_model(white, motion, parameters, values, settings, models=models)
             models = tuple(dict.fromkeys((WHITE, error_model)))
-        positions, velocities = (
-            residuals.correlated(settings.measurement, fitted, correlation)
-            for residuals, correlation in zip(white, correlations(error_model), strict=True)
-        )
-        normal = normal_equations((positions, velocities), motion, unknowns.count)
+        positions, velocities = correlated(white, error_model, settings.measurement, fitted)
+        normal = normal_equations((positions, velocities), motion, parameters.count)
         if is_due and choices < _CHOICES:
-            factors, _ = choose_factors(normal, unknowns, settings, values, factors)
+            factors, _ = choose_factors(normal, parameters, settings, values, factors)
             choices += 1
-        solution = solve(normal, unknowns.prior(settings, factors), values)
+        solution = solve(normal, parameters.prior(settings, factors), values)
         covariance, moved = solution.covariance(), motion.nodes(solution.correction)
         shift_m = float(np.abs(moved - reference)[..., :3].max())
         reference, values = moved, values + solution.correction
         fitted = float((normal[0] * covariance).sum()) / (3 * sum(map(len, kinds)))
         converged = settled and shift_m < _CONVERGED_M
         settled |= shift_m < _SETTLED_M
-    return ArcFit(
-        values,
-        covariance,
-        factors,
-        error_model,
-        positions,
-        velocities,
-        iteration,
-        converged,
-        motion,
-        solution.correction,
-    )
+    converged &= 2 * int(positions.accepted.sum()) >= len(kinds[0])
+    correction = solution.correction
+    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, correction)

@@ -58,7 +58,7 @@ def first_orbit(
     steps = int(np.ceil(np.abs(duration_s).max() / SEGMENT_S))
     for _ in range(steps):
         states = _end(states, duration_s / steps, pole)
-    begins = states
+    initial_states = states
     segment, fraction = grid.locate(gps_ms, np.zeros(len(gps_ms)))
     distances_m = np.empty((len(states), len(segment)))
     nodes = np.empty((len(states), grid.segments, NODES, 6))
@@ -70,7 +70,7 @@ def first_orbit(
         distances_m[:, here] = np.linalg.norm(places_m - position_m[here], axis=2)
         states = integrate(states, acceleration, np.ones(1))[:, 0]
     best = np.median(distances_m, axis=1).argmin()
-    return begins[best], nodes[best]
+    return initial_states[best], nodes[best]
 
 
 def _accelerations(states: FloatArray, step_s: FloatArray | float, pole: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ Afterwards the weights of Yang's IGG III scheme (J. Geodesy 73, 1999) are one, d
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from pygnc.estimators.orbit.settings import MeasurementSettings, ScreeningSettin
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.trajectory import LinearMotion
 from pygnc_ground.orbit.batch.whitening import Whitening
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, rms_3d
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -167,15 +167,6 @@ def _variance(chi_square: FloatArray) -> float:
     return float(np.median(chi_square)) / _MEDIAN_OF_CHI_SQUARE
 
 
-class Correlation(NamedTuple):
-    """First-order Gauss-Markov part of the errors of one kind of observations."""
-
-    share: float
-    """Share of the variance, 0 to less than 1."""
-    time_s: float
-    """Correlation time."""
-
-
 _ACCEPTED_WEIGHT: Final = 0.1
 _BLOCK: Final = 512
 """Number of observations whose derivatives are in memory at once."""
@@ -202,14 +193,13 @@ class Residuals:
         motion: LinearMotion,
         limits: MeasurementSettings,
         fitted: float,
-        correlation: Correlation,
         *,
         settled: bool,
     ) -> "Residuals":
-        """Return the residuals of the observations against a motion.
+        """Return the residuals of the observations with white errors against a motion.
 
-        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `correlation` is that of the errors.
-        `settled` is true if the orbit is accurate enough to exclude observations by their residuals.
+        `fitted` is the fraction of the measurements that the fit absorbs, 0 to 1. `settled` is true if the orbit is
+        accurate enough to exclude observations by their residuals.
         """
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
@@ -217,14 +207,13 @@ class Residuals:
         length = np.linalg.norm(normalised, axis=1)
         scale = noise_scale(length**2, fitted, limits.gate, limits.noise_scale_min)
         weight = redescending(length / scale, limits.gate) if settled else huber(length / scale)
-        uncorrelated = cls(observations, normalised, scale, weight, Whitening(observations.gps_ms, weight, 0.0, 1.0))
-        return uncorrelated.correlated(limits, fitted, correlation)
+        return cls(observations, normalised, scale, weight, Whitening(observations.gps_ms, weight, 0.0, 1.0))
 
-    def correlated(self, limits: MeasurementSettings, fitted: float, correlation: Correlation) -> "Residuals":
-        """Return the residuals with the same weights for another correlation of the errors."""
-        if correlation.share == 0.0:
+    def correlated(self, limits: MeasurementSettings, fitted: float, share: float, time_s: float) -> "Residuals":
+        """Return white residuals as residuals with a `share` of the variance that is correlated over `time_s`."""
+        if share == 0.0:
             return self
-        whitening = Whitening(self.observations.gps_ms, self.weight, *correlation)
+        whitening = Whitening(self.observations.gps_ms, self.weight, share, time_s)
         white = whitening.apply(self.normalised, 0, np.zeros(3))
         scale = noise_scale((white**2).sum(axis=1), fitted, limits.gate, limits.noise_scale_min)
         return replace(self, scale=scale, whitening=whitening)
@@ -262,11 +251,6 @@ class Residuals:
     def accepted(self) -> BoolArray:
         """Flags of observations with sufficient weight, shape (n,)."""
         return self.weight >= _ACCEPTED_WEIGHT
-
-    @property
-    def rms(self) -> float:
-        """RMS of the accepted residuals in m or m/s, 3-D; NaN for none."""
-        return rms_3d((self.normalised * self.observations.sigma)[self.accepted])
 
     def add_to(self, matrix: FloatArray, right: FloatArray, motion: LinearMotion) -> None:
         """Add the whitened and weighted observations to normal equations for corrections of the p parameters.

@@ -20,7 +20,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.orbit.batch.arc import ArcError, BatchArc, solve_arc
+from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
@@ -84,7 +84,7 @@ class BatchResult:
 
     solution: OrbitSolution
     """States, one row per requested time; `nis` is the sum of the squared normalised residuals."""
-    arcs: tuple[BatchArc, ...]
+    arcs: tuple[ArcFit, ...]
     """Arcs with an orbit, at least one, in order of time."""
     left_out: tuple[SkippedArc, ...]
     """Arcs without an orbit."""
@@ -124,7 +124,7 @@ def solve_batch(
         BatchError: No arc gives an orbit.
     """
     frames = EarthFrames(orientation)
-    arcs: list[BatchArc] = []
+    arcs: list[ArcFit] = []
     left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
     count = len(times_gps_ms)
@@ -136,11 +136,11 @@ def solve_batch(
         rows = np.flatnonzero(nearest == number)
         gps_ms = times_gps_ms[rows]
         try:
-            arc, fit = solve_arc(of_arc, gps_ms, settings, frames)
+            fit = solve_arc(of_arc, gps_ms, settings, frames)
         except ArcError as failure:
             left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
-        arcs.append(arc)
+        arcs.append(fit)
         gcrf[rows], covariance_gcrf = fit.states(gps_ms)
         to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
         ecef[rows] = np.einsum("nij,nj->ni", to_ecef, gcrf[rows])

@@ -42,7 +42,7 @@ class ArcDynamics:
         segments_per_interval: int = SEGMENTS_PER_INTERVAL,
     ) -> None:
         self.grid = grid
-        self.unknowns = ArcParameters(grid.segments, segments_per_interval)
+        self.parameters = ArcParameters(grid.segments, segments_per_interval)
         starts_gps_ms = grid.begin_gps_ms + SEGMENT_MS * np.arange(grid.segments)
         node_s = np.tile(SEGMENT_S * NODE, grid.segments)
         self._forces = ArcForces(np.repeat(starts_gps_ms, NODES), node_s, frames, craft)
@@ -55,10 +55,10 @@ class ArcDynamics:
             values: Values of the parameters for the reference, shape (p,).
         """
         shape = reference.shape[:2]
-        along = self._forces.at(reference.reshape(-1, 6), self.unknowns.at_nodes(values))
+        along = self._forces.at(reference.reshape(-1, 6), self.parameters.at_nodes(values))
         force = LinearForce(*(part.reshape(*shape, *part.shape[1:]) for part in along))
-        force = force._replace(d_parameter=self.unknowns.local(force.d_parameter))
-        return LinearMotion(self.grid, self.unknowns, respond(force, reference), values)
+        force = force._replace(d_parameter=self.parameters.local(force.d_parameter))
+        return LinearMotion(self.grid, self.parameters, respond(force, reference), values)
 
 
 class LinearMotion:
@@ -67,12 +67,12 @@ class LinearMotion:
     Cost: some microseconds per segment and epoch, times the number of parameters.
     """
 
-    def __init__(self, grid: Grid, unknowns: ArcParameters, response: FloatArray, values: FloatArray) -> None:
+    def __init__(self, grid: Grid, parameters: ArcParameters, response: FloatArray, values: FloatArray) -> None:
         self._grid = grid
-        self._unknowns = unknowns
+        self._parameters = parameters
         self._response = response
         self._start = np.empty((grid.segments, 6))
-        self._d_parameters = np.zeros((grid.segments, 6, unknowns.count))
+        self._d_parameters = np.zeros((grid.segments, 6, parameters.count))
         self._start[0] = values[STATE]
         self._d_parameters[0, :, STATE] = np.eye(6)
         step = states_at(response, np.ones(1))
@@ -80,7 +80,7 @@ class LinearMotion:
             before = step[segment - 1]
             self._start[segment] = before[:, 0] + before[:, collocation.STATE].dot(self._start[segment - 1])
             self._d_parameters[segment] = before[:, collocation.STATE].dot(self._d_parameters[segment - 1])
-            self._d_parameters[segment][:, unknowns.local_columns[segment - 1]] += before[:, collocation.LOCAL]
+            self._d_parameters[segment][:, parameters.local_columns[segment - 1]] += before[:, collocation.LOCAL]
 
     def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return uncorrected position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,); shape (n, 6)."""
@@ -97,7 +97,7 @@ class LinearMotion:
         """
         segment, fraction = self._grid.locate(gps_ms, offset_s)
         local = states_at(self._response[segment], fraction)
-        columns = self._unknowns.local_columns[segment]
+        columns = self._parameters.local_columns[segment]
         acting = int(columns.max(initial=0)) + 1
         derivatives: FloatArray = local[:, :, collocation.STATE] @ self._d_parameters[segment, :, :acting]
         row, component = np.ogrid[: len(gps_ms), :6]
@@ -108,5 +108,5 @@ class LinearMotion:
         """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""
         known = np.ones((self._grid.segments, self._response.shape[3]))
         known[:, collocation.STATE] = self._start + self._d_parameters @ correction
-        known[:, collocation.LOCAL] = correction[self._unknowns.local_columns]
+        known[:, collocation.LOCAL] = correction[self._parameters.local_columns]
         return integrate(known[:, collocation.STATE], np.einsum("kiac,kc->kia", self._response, known), NODE)

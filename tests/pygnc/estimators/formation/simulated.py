@@ -11,7 +11,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix
 from pygnc.estimators.orbit.measurement import Fix
-from pygnc_ground.formation.bound import FormationMeasurements, RangeMeasurements
+from pygnc_ground.formation.bound import RangeMeasurements
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.gps import CommonNoise, position_errors, velocity_errors
@@ -154,8 +154,8 @@ class FormationWorld:
         t_s: IntArray = (INTERVAL_S * minutes + np.array((0, _RANGE_AFTER_FIX_S))).reshape(-1)
         return self.start_gps_ms + 1000 * t_s
 
-    def bound_measurements(self, records: Records) -> FormationMeasurements:
-        """Return the measurements for the Cramer-Rao bound, at the moments of `moments_gps_ms`."""
+    def bound_measurements(self, records: Records) -> tuple[FloatArray, RangeMeasurements]:
+        """Return sigmas of fixes, and ranges, for the Cramer-Rao bound at the moments of `moments_gps_ms`."""
         moments, ranges = self.moments_gps_ms, records.ranges
         fix_sigma = np.full((len(self.paths), len(moments), 6), np.inf)
         for entry in records.fixes:
@@ -165,7 +165,7 @@ class FormationWorld:
         row = np.searchsorted(moments, [seen.gps_ms for seen in ranges])
         one, other = (np.array(end) - OWN_ID for end in zip(*((seen.one, seen.other) for seen in ranges), strict=True))
         sigma_m = np.full(len(ranges), records.instruments.range_noise_m)
-        return FormationMeasurements(fix_sigma, RangeMeasurements(row, one, other, sigma_m))
+        return fix_sigma, RangeMeasurements(row, one, other, sigma_m)
 
     def _links(self, instruments: Instruments) -> list[tuple[int, int]]:
         """Return the pairs (measuring, measured) in the order of measurement."""

@@ -104,7 +104,7 @@ def bound_m(true: FormationWorld, instruments: Instruments) -> Array:
     """Return the Cramer-Rao bound of the relative positions, RMS over the arc, by partner."""
     moments = true.moments_gps_ms
     motion = linearise_formation(moments, true.states_gcrf(moments), ORBIT, FRAMES)
-    return formation_bound(motion, true.bound_measurements(true.records(instruments)), FormationPriors()).rms_m
+    return formation_bound(motion, *true.bound_measurements(true.records(instruments)), FormationPriors()).rms_m
 
 
 def total(parts: Sequence[float]) -> float:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE
 from pygnc_ground.orbit.batch.solve import ARC_MAX_MS, BatchError, BatchResult, cut_fixes, nearest_arcs, solve_batch
 from pygnc_ground.orbit.solution import OrbitSolution, rms_3d
 from tests.pygnc.environment.authority import ecef_state
@@ -95,9 +96,10 @@ def test_residuals_show_the_noise_of_the_fixes() -> None:
     result = clean()
     assert result.solution.nis.sum() / result.solution.dof.sum() == pytest.approx(1.0, abs=0.1)
     (arc,) = result.arcs
-    assert arc.position_rms_m == pytest.approx(10.0 * np.sqrt(3.0), rel=0.1)
-    assert arc.velocity_rms_mps == pytest.approx(0.01 * np.sqrt(3.0), rel=0.1)
-    assert arc.position_noise_scale == pytest.approx(1.0, abs=0.1)
+    for residuals, rms in ((arc.positions, 10.0 * np.sqrt(3.0)), (arc.velocities, 0.01 * np.sqrt(3.0))):
+        vectors = residuals.normalised * residuals.observations.sigma
+        assert rms_3d(vectors[residuals.accepted]) == pytest.approx(rms, rel=0.1)
+    assert arc.positions.scale == pytest.approx(1.0, abs=0.1)
 
 
 def test_the_order_of_the_fixes_does_not_matter_nor_do_repetitions() -> None:
@@ -114,7 +116,7 @@ def test_outliers_are_excluded_and_hardly_matter(fraction: float, by_m: float) -
     assert error_m(result) < 1.2 * error_m(clean()) / np.sqrt(1.0 - left)
     assert (result.solution.dof[wild] == 3).all()
     assert (result.solution.dof[~wild] == 6).mean() > 0.99
-    assert result.arcs[0].positions_accepted <= (~wild).sum()
+    assert result.arcs[0].positions.accepted.sum() <= (~wild).sum()
 
 
 def test_an_outlier_at_the_beginning_is_not_the_first_orbit() -> None:
@@ -131,7 +133,7 @@ def test_a_receiver_that_gives_no_sigmas_or_wrong_ones_is_used_alike() -> None:
     optimistic = make_fixes(TRUTH, claim=0.2)
     for fixes in (silent, optimistic):
         assert error_m(solve(fixes)) < 1.3 * error_m(clean())
-    assert solve(optimistic).arcs[0].position_noise_scale == pytest.approx(5.0, rel=0.1)
+    assert solve(optimistic).arcs[0].positions.scale == pytest.approx(5.0, rel=0.1)
 
 
 def test_the_velocitys_latency_is_applied() -> None:
@@ -156,14 +158,18 @@ def test_positions_alone_give_the_orbit() -> None:
     result = solve([position_only(fix) for fix in make_fixes(TRUTH)])
     assert error_m(result) < 2.5
     assert (result.solution.dof == 3).mean() > 0.99
-    assert np.isnan(result.arcs[0].velocity_rms_mps)
+    assert len(result.arcs[0].velocities.observations) == 0
+
+
+def drag_factor(result: BatchResult) -> float:
+    return float(np.exp(result.arcs[0].values[FIRST_NODE::PER_NODE]).mean())
 
 
 def test_drag_is_found_whatever_the_table_says_of_it() -> None:
     fixes = make_fixes(TRUTH, velocity_sigma_mps=0.001)
-    factor = clean(velocity_sigma_mps=0.001).arcs[0].drag_factor.mean()
+    factor = drag_factor(clean(velocity_sigma_mps=0.001))
     heavy = replace(SETTINGS, spacecraft=replace(SETTINGS.spacecraft, drag_coefficient=4.4))
-    found = solve_batch(fixes, TIMES, heavy, ORIENTATION).arcs[0].drag_factor.mean()
+    found = drag_factor(solve_batch(fixes, TIMES, heavy, ORIENTATION))
     assert found == pytest.approx(0.5 * factor, rel=0.2)
 
 
@@ -181,7 +187,7 @@ def test_an_unknown_force_is_followed() -> None:
     assert result.converged
     assert rms_3d(result.solution.position_gcrf_m - gcrf[:, :3]) < 5.0
     assert result.arcs[0].factors.empirical > 100.0
-    assert result.arcs[0].position_noise_scale < 1.2
+    assert result.arcs[0].positions.scale < 1.2
 
 
 def test_rows_follow_the_times_asked_for() -> None:
@@ -207,12 +213,12 @@ def test_arcs_between_long_gaps_and_restarts_are_solved_for_alone() -> None:
     fixes = make_fixes(TRUTH)
     short_gap = replace(SETTINGS, start=replace(SETTINGS.start, gap_max_s=3_600.0))
     apart = solve_batch(fixes[:60] + fixes[-60:], TIMES, short_gap, ORIENTATION)
-    assert [(arc.first_gps_ms, arc.last_gps_ms) for arc in apart.arcs] == [
-        (TIMES[0], TIMES[59]),
-        (TIMES[-60], TIMES[-1]),
+    assert [arc.positions.observations.gps_ms[[0, -1]].tolist() for arc in apart.arcs] == [
+        [TIMES[0], TIMES[59]],
+        [TIMES[-60], TIMES[-1]],
     ]
     restarted = solve(fixes, [int(TIMES[200])])
-    assert [arc.first_gps_ms for arc in restarted.arcs] == [TIMES[0], TIMES[200]]
+    assert [arc.positions.observations.gps_ms[0] for arc in restarted.arcs] == [TIMES[0], TIMES[200]]
     assert error_m(restarted) < 3.0
 
 

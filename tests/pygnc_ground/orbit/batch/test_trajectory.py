@@ -46,7 +46,7 @@ def motion(craft: SpacecraftSettings, values: FloatArray, iterations: int = 4) -
 
 def unknowns(craft: SpacecraftSettings = INVISIBLE) -> FloatArray:
     settings = replace(SETTINGS, spacecraft=craft)
-    values = dynamics(craft).unknowns.prior(settings, Factors()).mean
+    values = dynamics(craft).parameters.prior(settings, Factors()).mean
     values[STATE] = BEGIN
     return values
 
