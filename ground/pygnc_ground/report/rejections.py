@@ -64,18 +64,6 @@ class CauseCounts(NamedTuple):
         return len(self.positions) + len(self.velocities) + self.untimed
 
 
-class RejectedRecord(NamedTuple):
-    """Row of the table of rejected records; `part` is "position", "velocity" or "both"."""
-
-    seq: int
-    source: str
-    offset: int
-    gps_ms: int
-    t_spacecraft_s: int | None
-    part: str
-    cause: str
-
-
 def meaning(cause: str) -> str:
     """Return the meaning of a cause; unknown causes are returned as printable text."""
     return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
@@ -97,27 +85,6 @@ def rejected_rows(result: ReplayResult) -> list[int]:
     """Return the indices of records whose position or velocity was rejected."""
     causes = zip(result.fixes.position_cause, result.fixes.velocity_cause, strict=True)
     return [row for row, (position, velocity) in enumerate(causes) if position or velocity]
-
-
-def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
-    """Return the first `most` rejected records in input order."""
-    fixes = result.fixes
-    records = []
-    for row in rejected_rows(result)[:most]:
-        position, velocity = fixes.position_cause[row], fixes.velocity_cause[row]
-        t_spacecraft_s = int(fixes.t_spacecraft_s[row])
-        records.append(
-            RejectedRecord(
-                seq=int(fixes.seq[row]),
-                source=fixes.source[row],
-                offset=int(fixes.offset[row]),
-                gps_ms=int(fixes.gps_ms[row]),
-                t_spacecraft_s=t_spacecraft_s if t_spacecraft_s >= 0 else None,
-                part="both" if position and velocity else "position" if position else "velocity",
-                cause="; ".join(meaning(cause) for cause in dict.fromkeys((position, velocity)) if cause),
-            )
-        )
-    return records
 
 
 _ROW_IN: Final = 0.36

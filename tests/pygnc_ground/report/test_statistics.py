@@ -1,4 +1,7 @@
+import html
+import re
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -6,12 +9,10 @@ import pytest
 from pygnc_ground.orbit.solution import OrbitErrors, OrbitSolution
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
+from pygnc_ground.report.html import report_environment
 from pygnc_ground.report.statistics import (
-    Row,
-    attitude_rows,
     difference_figures,
     estimate_figures,
-    formation_rows,
     geodetic,
     innovations_of,
     latest,
@@ -108,8 +109,28 @@ def test_geodetic_coordinates_of_the_axes_of_the_ellipsoid() -> None:
 RESULT = attitude_samples.clean(400, begin_ms=samples.BEGIN_MS)
 
 
+class Row(NamedTuple):
+    """Row of a table of the report."""
+
+    quantity: str
+    unit: str
+    values: tuple[str, ...]
+    ideal: str
+    main: bool
+
+
+def table_rows(name: str, *values: object) -> list[Row]:
+    """Return the rows of the table that a macro makes of these values."""
+    tables: Any = report_environment().get_template("tables.html.j2").module
+    rows = []
+    for row in re.findall(r'<tr><th scope="row">(.*)</tr>', getattr(tables, name)(*values)):
+        quantity, unit, *cells, ideal = (html.unescape(cell) for cell in re.findall(r"(?:<td.*?>|^)(.*?)</t[dh]>", row))
+        rows.append(Row(quantity, unit, tuple(cells), ideal, main='class="main"' in row))
+    return rows
+
+
 def rows(result: AttitudeResult) -> dict[str, Row]:
-    table = attitude_rows(compared_attitudes(result), innovations_of(result), with_truth=result.truth is not None)
+    table = table_rows("attitude_table", compared_attitudes(result), innovations_of(result), result.truth)
     assert len({row.quantity for row in table}) == len(table)
     return {row.quantity: row for row in table}
 
@@ -157,7 +178,7 @@ def test_the_last_attitude_is_that_of_the_latest_time() -> None:
 
 
 def table(result: FormationResult) -> dict[str, tuple[str, ...]]:
-    return {row.quantity: row.values for row in formation_rows(result, compared_partners(result))}
+    return {row.quantity: row.values for row in table_rows("formation_table", result, compared_partners(result))}
 
 
 def test_with_a_truth_errors_stand_beside_sigmas() -> None:
