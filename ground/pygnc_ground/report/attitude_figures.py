@@ -9,10 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.settings import FACES, MountingSettings
-from pygnc.navigation.attitude import NO_TIME
-from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, SampleRecords
@@ -37,7 +34,7 @@ from pygnc_ground.report.style import (
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, Trace
-from pygnc_ground.report.wording import whole
+from pygnc_ground.report.wording import meaning, whole
 
 _WINDOW_H: Final = 1.0 / 12.0
 _ECLIPSE: Final = ("band", SHADE, "eclipse")
@@ -185,16 +182,6 @@ _MODES: Final = MappingProxyType(
         Mode.SEARCHING: ("attitude unknown", MUTED),
     }
 )
-_CAUSES: Final = MappingProxyType(
-    {
-        NO_TIME: "sample without a time",
-        AttitudeRejectCause.NOT_LATER: "sample not later than the previous one",
-        AttitudeRejectCause.NOT_FINITE: "sample with a value that is not finite",
-        AttitudeRejectCause.NO_ENVIRONMENT: "no orbit",
-        AttitudeRejectCause.GATE: "all measurements of the sample rejected by the gates",
-    }
-)
-_UNKNOWN_SHOWN: Final = 40
 _NAMES: Final = ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
 
 
@@ -227,10 +214,7 @@ def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condi
     """Return the modes and all conditions that occurred: rejection causes, gates, failed sensors."""
     modes, causes = np.array(samples.mode), np.array(samples.cause)
     found = [Condition(label, np.asarray(modes == mode.value), colour) for mode, (label, colour) in _MODES.items()]
-    faults = {
-        _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]): np.asarray(causes == cause)
-        for cause in sorted({*samples.cause} - {""})
-    }
+    faults = {meaning(cause, "attitude"): np.asarray(causes == cause) for cause in sorted({*samples.cause} - {""})}
     for name, of in samples.innovations.items():
         faults[f"{name.replace('_', ' ')} rejected by its gate"] = np.isfinite(of.chi_square) & ~of.used
     stopped = samples.faces_usable & ~samples.faces_used

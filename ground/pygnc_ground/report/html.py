@@ -33,7 +33,6 @@ from pygnc_ground.report.map_figure import ground_track
 from pygnc_ground.report.rejections import (
     balanced,
     counts_by_cause,
-    meaning,
     rejected_rows,
     rejections,
     strip,
@@ -196,7 +195,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 def report_environment() -> Environment:
     """Return the environment of the report, with the filters, tests and globals of its templates."""
     environment = page_environment("report")
-    filters = (wording.utc, format_gps_time, geodetic, meaning, orbit_name, strip)
+    filters = (wording.utc, format_gps_time, geodetic, wording.meaning, orbit_name, strip)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"degrees": np.degrees, "length_3d": np.linalg.norm}
     environment.tests["balanced"] = balanced

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,37 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pygnc.bus.messages import SourceFile
-from pygnc.estimators.orbit.measurement import RejectCause
-from pygnc.navigation.orbit import TIME_INCONSISTENT
-from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Drawing, new_figure
-
-_UNKNOWN_SHOWN: Final = 60
-_MEANINGS: Final = MappingProxyType(
-    {
-        RejectCause.NO_TIME: "the receiver does not know the time",
-        RejectCause.TIME_STATUS: "the receiver's time is too coarse",
-        RejectCause.POSITION_STATUS: "the receiver reports no computed position",
-        RejectCause.NO_SATELLITES: "no satellite was used",
-        RejectCause.NOT_FINITE: "the position is not finite",
-        RejectCause.ZERO_POSITION: "the position is all zero",
-        RejectCause.RADIUS: "outside radius_min_m and radius_max_m of [orbit.screening]",
-        RejectCause.VELOCITY_STATUS: "the receiver reports no computed velocity",
-        RejectCause.VELOCITY_NOT_FINITE: "the velocity is not finite",
-        RejectCause.SPEED: "too slow or too fast for an orbit",
-        RejectCause.LATENCY: "the velocity latency is out of range",
-        RejectCause.NO_VELOCITY: "the fix has no usable velocity",
-        RejectCause.NOT_LATER: "not later than the previous fix",
-        RejectCause.GAP: "too long after the last fix to propagate the orbit",
-        RejectCause.GATE: "too far from the prediction (chi-square gate)",
-        RejectCause.START: "disagrees with the other fixes of the initialisation",
-        TIME_INCONSISTENT: "GPS time contradicts the spacecraft clock",
-    }
-)
+from pygnc_ground.report.wording import meaning
 
 
 class CauseCounts(NamedTuple):
@@ -62,11 +36,6 @@ class CauseCounts(NamedTuple):
     def total(self) -> int:
         """Rejected positions plus velocities; a record without a time counts once."""
         return len(self.positions) + len(self.velocities) + self.untimed
-
-
-def meaning(cause: str) -> str:
-    """Return the meaning of a cause; unknown causes are returned as printable text."""
-    return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
 
 
 def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:

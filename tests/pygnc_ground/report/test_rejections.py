@@ -7,12 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import SourceFile
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.orbit.measurement import RejectCause
+from pygnc.navigation.attitude import NO_TIME
 from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report
-from pygnc_ground.report.rejections import balanced, counts_by_cause, meaning, rejected_rows, strip
-from pygnc_ground.report.wording import utc
+from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, strip
+from pygnc_ground.report.wording import meaning, utc
 from tests.pygnc_ground.report import samples
 from tests.pygnc_ground.report.page import Page
 
@@ -53,6 +55,11 @@ def test_the_table_lists_rejected_parts_and_causes() -> None:
 @pytest.mark.parametrize("cause", [*RejectCause, TIME_INCONSISTENT])
 def test_every_cause_of_the_flight_has_a_meaning(cause: str) -> None:
     assert meaning(cause) != cause.replace("_", " ")
+
+
+@pytest.mark.parametrize("cause", [*AttitudeRejectCause, NO_TIME])
+def test_every_cause_of_the_attitude_has_a_meaning(cause: str) -> None:
+    assert meaning(cause, "attitude") != cause.replace("_", " ")
 
 
 def test_an_unknown_cause_is_shown_as_text() -> None:
