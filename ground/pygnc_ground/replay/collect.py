@@ -20,7 +20,7 @@ from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.orbit import FixOutcome, OrbitTracker
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, Pipeline
-from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
+from pygnc_ground.replay.result import FixRecords, UntimedRecord, column, innovation_arrays
 from pygnc_system.files import data_file
 
 
@@ -155,8 +155,8 @@ def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
     causes = [record.causes for record in timed]
-    position = [record.update.position if record.update else None for record in timed]
-    velocity = [record.update.velocity if record.update else None for record in timed]
+    positions = [record.update.position if record.update else None for record in timed]
+    velocities = [record.update.velocity if record.update else None for record in timed]
     return FixRecords(
         seq=column((record.message.seq for record in timed), dtype=np.int64),
         source=tuple(record.message.source for record in timed),
@@ -165,12 +165,8 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
         t_spacecraft_s=column((record.message.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
         position_cause=tuple(cause for cause, _ in causes),
         velocity_cause=tuple(cause for _, cause in causes),
-        position_innovation_m=column((of.residual if of else None for of in position), 3),
-        position_innovation_sigma_m=column((of.sigma if of else None for of in position), 3),
-        position_chi_square=column(of.chi_square if of else None for of in position),
-        velocity_innovation_mps=column((of.residual if of else None for of in velocity), 3),
-        velocity_innovation_sigma_mps=column((of.sigma if of else None for of in velocity), 3),
-        velocity_chi_square=column(of.chi_square if of else None for of in velocity),
+        position=innovation_arrays(positions, (not cause for cause, _ in causes), 3),
+        velocity=innovation_arrays(velocities, (not cause for _, cause in causes), 3),
         restarted=column((record.restarted for record in timed), dtype=np.bool_),
         spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
     )

@@ -191,15 +191,15 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
         "velocity_cause": fixes.velocity_cause,
     }
     vectors = (
-        ("innovation_{}_m", fixes.position_innovation_m),
-        ("innovation_sigma_{}_m", fixes.position_innovation_sigma_m),
-        ("innovation_v{}_mps", fixes.velocity_innovation_mps),
-        ("innovation_sigma_v{}_mps", fixes.velocity_innovation_sigma_mps),
+        ("innovation_{}_m", fixes.position.values),
+        ("innovation_sigma_{}_m", fixes.position.sigmas),
+        ("innovation_v{}_mps", fixes.velocity.values),
+        ("innovation_sigma_v{}_mps", fixes.velocity.sigmas),
     )
     for name, values in vectors:
         columns |= {name.format(axis): values[:, index] for index, axis in enumerate("xyz")}
-    columns["position_chi_square"] = fixes.position_chi_square
-    columns["velocity_chi_square"] = fixes.velocity_chi_square
+    columns["position_chi_square"] = fixes.position.chi_square
+    columns["velocity_chi_square"] = fixes.velocity.chi_square
     columns["restarted"] = fixes.restarted.astype(np.int64)
     columns["spacecraft_to_gps_ms"] = fixes.spacecraft_to_gps_ms
     return pl.DataFrame(columns, schema_overrides={"t_spacecraft_s": pl.Int64}).fill_nan(None)

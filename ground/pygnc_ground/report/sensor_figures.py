@@ -113,9 +113,8 @@ def sensor_residuals(result: AttitudeResult, name: str, settings: AttitudeSettin
     figure, grid = panel_grid(2, 2, 1.3) if width == 3 else panel_grid(width + 1, 1, 0.9)
     panels = [axes for row in grid for axes in row]
     shade(panels, eclipses(samples, time))
-    scaled = innovations._replace(values=factor * innovations.values, sigmas=factor * innovations.sigmas)
     limit = math.sqrt(getattr(settings, name).gate)
-    innovation_panels(panels, time, scaled, limit, [f"{axis} [{unit}]" for axis in "xyz"[:width]])
+    innovation_panels(panels, time, innovations.scaled(factor), limit, [f"{axis} [{unit}]" for axis in "xyz"[:width]])
     entries = [*innovation_entries(limit), ("band", SHADE, "eclipse")]
     return traces.finish(figure, time, entries, samples.found_again)
 
