@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from pygnc.bus.messages import DeviceReading, GnssFix, Message, OrbitEstimate, SensorSample, SourceFile
 from pygnc.common.clock import utc_iso_from_gps_ms
@@ -31,6 +30,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
+from pygnc_ground.truth.load import load_attitude_truth
 
 _NEAR_S: Final = 3600
 """Largest time in s from a sample to the GPS reading that confirms its clock; samples farther away are of another
@@ -194,24 +194,18 @@ def calibrated(
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """Return the mean magnetometer bias in a scenario's truth table (Parquet) in uT, sensor axes, shape (3,).
+    """Return the mean magnetometer bias in a scenario's truth table in uT, sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not a truth table.
+        ValueError: The file is not a truth table with attitudes, or it is damaged.
     """
-    columns = [f"{axis}_mag_bias_imu_ut" for axis in "xyz"]
-    with path.open("rb") as file:
-        try:
-            table = pl.read_parquet(file, columns=columns)
-        except (pl.exceptions.PolarsError, ValueError):
-            raise ValueError(
-                f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
-            ) from None
-    if table.is_empty():
-        raise ValueError(f"{path}: the table has no rows; generate the scenario again")
-    mean_ut: FloatArray = table.to_numpy().mean(axis=0)
-    return mean_ut
+    truth = load_attitude_truth(path)
+    if truth is None:
+        raise ValueError(
+            f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
+        )
+    return truth.rows.mag_bias_imu_ut.mean(axis=0)
 
 
 def write_settings(result: Calibrated, path: Path) -> None:

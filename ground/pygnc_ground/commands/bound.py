@@ -1,7 +1,7 @@
 """`pygnc bound`: Cramer-Rao bounds of the orbit or of relative positions for given fixes."""
 
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
 import numpy as np
 import typer
@@ -13,7 +13,6 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_cli.document import Document, echo_document
-from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
@@ -62,12 +61,12 @@ def bound(
     except for a common drag factor and one drag factor per satellite.
     """
     from_settings = config is not None or preset is not None
-    if (sense is None) != (truth is None) or (sense is None) != from_settings:
-        _fail("name a sense file with its --truth, or a scenario by --config or --preset")
-    if formation and not from_settings:
-        _fail("--formation requires a scenario by --config or --preset")
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     with report_user_errors("pygnc bound"):
+        if (sense is None) != (truth is None) or (sense is None) != from_settings:
+            raise ValueError("name a sense file with its --truth, or a scenario by --config or --preset")
+        if formation and not from_settings:
+            raise ValueError("--formation requires a scenario by --config or --preset")
         if formation:
             found = scenario_bound(settings_from_options(preset, config), settings, frames)
             _show(formation_as_json(*found) if as_json else formation_as_table(*found))
@@ -85,11 +84,6 @@ def _show(found: Document | Table) -> None:
         Console(highlight=False).print(found)
     else:
         echo_document(found)
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"pygnc bound: {reason}", err=True)
-    raise typer.Exit(ExitCode.INPUT) from None
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:

@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from typer.core import TyperGroup
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
+from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
 from pygnc_ground.gate.check import accepts, checks
 from pygnc_ground.gate.constants import Record, record
 from pygnc_ground.gate.corpus import add_run, run_folders
@@ -27,20 +25,9 @@ _EXIT_CODES: Final = {
     Verdict.WORSE: ExitCode.WORSE,
     Verdict.INPUT_ERROR: ExitCode.INPUT,
 }
-_CHECK: Final = "check"
-
-
-class _CheckByDefault(TyperGroup):
-    """Subcommands, of which `check` is meant if none is named."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's signature
-        if args and args[0] not in self.commands and args[0] != "--help":
-            args = [_CHECK, *args]
-        return super().parse_args(ctx, args)
-
 
 app: Final = typer.Typer(
-    cls=_CheckByDefault,
+    cls=FirstByDefault,
     add_completion=False,
     no_args_is_help=True,
     help="Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
@@ -56,7 +43,7 @@ Workers: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
-@app.command(_CHECK)
+@app.command()
 def check(
     corpus: Corpus,
     runs: Runs = None,
@@ -157,8 +144,7 @@ def _accept(folders: list[Path], constants: Record, workers: int | None, *, to_j
 @contextmanager
 def _shown(runs: int, *, quiet: bool) -> Iterator[Any]:
     """Yield a function that prints the report of a run and returns it; a terminal shows the progress."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("runs", total=runs)
 
         def show(report: RunReport) -> RunReport:

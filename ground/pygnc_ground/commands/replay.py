@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
@@ -17,6 +15,7 @@ from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.commands.replay_document import replay_document
+from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, ReplayContext
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
@@ -229,8 +228,7 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
 
 
 def _run(context: ReplayContext, inputs: Inputs, filter_name: FilterName) -> tuple[ReplayResult, Collected]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("GPS records", total=inputs.records)
         return context.replay(inputs, filter_name=filter_name, advance=lambda: progress.advance(task))
 
