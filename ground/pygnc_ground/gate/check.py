@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -53,55 +54,52 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
         constants: Numbers in the present source of the estimators.
         limit: Share by which an error may grow before the run is worse.
     """
-    return _reported(folder, partial(_compare, constants=constants, limit=limit))
+    report = RunReport(folder.name)
+    with _failures_reported(report):
+        reference = read_reference(folder)
+        report.accepted_utc = reference.accepted_utc
+        report.constants = constant_changes(reference.constants, constants)
+        report.platform = this_platform().differences(reference.platform)
+        data = data_digests()
+        report.data = sorted(name for name in data if data[name] != reference.data.get(name))
+        _require_same_inputs(folder, reference.inputs)
+        found = replay_run(folder)
+        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
+        report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
+        report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
+        for name in sorted(reference.digests.keys() | found.digests.keys()):
+            if reference.digests.get(name) == found.digests.get(name):
+                continue
+            if name in found.tables and name in reference.digests:
+                report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
+            else:
+                report.parts.append(name)
+        report.verdict = verdict_of(report)
+    return report
 
 
 def accept_run(folder: Path, constants: Record) -> RunReport:
     """Replay a run and accept its results as the reference."""
-    return _reported(folder, partial(_accept, constants=constants))
-
-
-def _reported(folder: Path, work: Callable[[RunReport, Path], None]) -> RunReport:
-    """Return the report that `work` fills, with the reason if it fails."""
-    began = time.perf_counter()
     report = RunReport(folder.name)
+    with _failures_reported(report):
+        found = replay_run(folder)
+        reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
+        report.accepted_utc = reference.accepted_utc
+        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
+    return report
+
+
+@contextmanager
+def _failures_reported(report: RunReport) -> Iterator[None]:
+    """Write the duration of the block to the report, and verdict and reason if the block fails."""
+    began = time.perf_counter()
     try:
-        work(report, folder)
+        yield
     except ReplayFailureError as failure:
         report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
     except (OSError, ValueError) as error:
         report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
     report.seconds = time.perf_counter() - began
-    return report
-
-
-def _accept(report: RunReport, folder: Path, constants: Record) -> None:
-    found = replay_run(folder)
-    reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
-    report.accepted_utc = reference.accepted_utc
-    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
-
-
-def _compare(report: RunReport, folder: Path, constants: Record, limit: float) -> None:
-    reference = read_reference(folder)
-    report.accepted_utc = reference.accepted_utc
-    report.constants = constant_changes(reference.constants, constants)
-    report.platform = this_platform().differences(reference.platform)
-    data = data_digests()
-    report.data = sorted(name for name in data if data[name] != reference.data.get(name))
-    _require_same_inputs(folder, reference.inputs)
-    found = replay_run(folder)
-    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
-    report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
-    report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
-    for name in sorted(reference.digests.keys() | found.digests.keys()):
-        if reference.digests.get(name) == found.digests.get(name):
-            continue
-        if name in found.tables and name in reference.digests:
-            report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
-        else:
-            report.parts.append(name)
-    report.verdict = verdict_of(report)
 
 
 def _require_same_inputs(folder: Path, accepted: dict[str, str]) -> None:
