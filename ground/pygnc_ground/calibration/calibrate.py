@@ -205,7 +205,8 @@ def true_bias_ut(path: Path) -> FloatArray:
         raise ValueError(
             f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
         )
-    return truth.rows.mag_bias_imu_ut.mean(axis=0)
+    mean_ut: FloatArray = truth.rows.mag_bias_imu_ut.mean(axis=0)
+    return mean_ut
 
 
 def write_settings(result: Calibrated, path: Path) -> None:

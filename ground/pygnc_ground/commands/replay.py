@@ -33,7 +33,6 @@ from pygnc_ground.report.comparison import (
     orbit_name,
 )
 from pygnc_ground.report.html import write_report
-from pygnc_ground.report.statistics import estimate_figures
 from pygnc_ground.report.wording import duration, plural
 
 
@@ -255,7 +254,7 @@ def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None
         if one.errors is not None and not len(one.errors):
             typer.echo(f"{one.name:8} no orbit within the time span of the truth")
         elif one.errors is not None:
-            accuracy = estimate_figures(one).accuracy
+            accuracy = one.accuracy
             position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
             typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
     for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):

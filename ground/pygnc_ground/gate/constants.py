@@ -61,7 +61,7 @@ def record() -> Record:
     found: Record = {}
     for package in PACKAGES:
         for module, file in modules_of(package):
-            places = numbers_in(file.read_text(encoding="utf-8"))
+            places = numbers_in(ast.parse(file.read_text(encoding="utf-8")))
             if places:
                 found[module] = places
     return found
@@ -85,12 +85,7 @@ def modules_of(package: str) -> Iterator[tuple[str, Path]]:
         yield ".".join((package, *parts)), file
 
 
-def numbers_in(source: str) -> dict[str, list[str]]:
-    """Return the numbers in the source of a module by place, in their order."""
-    return numbers_in_tree(ast.parse(source))
-
-
-def numbers_in_tree(tree: ast.Module) -> dict[str, list[str]]:
+def numbers_in(tree: ast.Module) -> dict[str, list[str]]:
     """Return the numbers in a parsed module by place, in their order."""
     places: dict[str, list[str]] = {}
     for place, node in located_numbers(tree):

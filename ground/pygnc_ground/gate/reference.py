@@ -60,8 +60,8 @@ class Platform(msgspec.Struct, frozen=True):
         """
         found = _differences(other.versions, self.versions, " ", "missing")
         if self.arithmetic != other.arithmetic:
-            features = ({"CPU features": " ".join(one.cpu)} for one in (other, self))
-            causes = _differences(*features, " ", "") + _differences(other.variables, self.variables, "=", "")
+            then, now = ({"CPU features": " ".join(one.cpu)} for one in (other, self))
+            causes = _differences(then, now, " ", "") + _differences(other.variables, self.variables, "=", "")
             found.append("other rounding of the libraries" + (f" ({'; '.join(causes)})" if causes else ""))
         return found
 

@@ -134,7 +134,6 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
         track = list(solution.relative_states(times.tolist(), partner, number))
         found.append(
             CandidateOrbit(
-                hypothesis=number,
                 chi_square=solution.hypotheses[number].chi_square,
                 rtn=np.array([state.rtn for state in track]),
                 covariance_rtn=np.array([state.covariance_rtn for state in track]),

@@ -165,10 +165,8 @@ class RelativeStates:
 class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
-    hypothesis: int
-    """Index of the best hypothesis with this orbit, 0 for the best"""
     chi_square: float
-    """Chi-square of that hypothesis"""
+    """Chi-square of the best hypothesis with this orbit"""
     rtn: FloatArray
     """Relative states, shape (k, 6)"""
     covariance_rtn: FloatArray

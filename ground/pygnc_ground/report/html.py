@@ -39,7 +39,6 @@ from pygnc_ground.report.rejections import (
 )
 from pygnc_ground.report.statistics import (
     difference_figures,
-    estimate_figures,
     geodetic,
     innovations_of,
     latest,
@@ -67,10 +66,9 @@ def render_report(result: ReplayResult) -> str:
     """Return the report as HTML text."""
     time = time_axis(result)
     found, smoothed, crossed = compared_orbits(result), filter_minus_smoother(result), smoother_minus_batch(result)
-    figures = [estimate_figures(one) for one in found]
     cross_check = None if crossed is None else difference_figures(crossed)
     attitude, settings = result.attitude, result.settings.attitude
-    attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude)
+    attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude.samples)
     sample_time = sample_axis(time, attitude.samples.gps_ms)
     of_clock, causes = clock_records(result.fixes), counts_by_cause(result)
     formation, partners = result.formation, compared_partners(result.formation)
@@ -119,12 +117,12 @@ def render_report(result: ReplayResult) -> str:
             span=time.span_gps_ms,
             hidden=time.hidden,
             findings=[
-                *findings(result, figures, cross_check, of_clock),
+                *findings(result, found, cross_check, of_clock),
                 *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
                 *([] if formation is None else formation_findings(formation, partners)),
             ],
             partners=partners,
-            figures=figures,
+            orbits=found,
             smoothed=None if smoothed is None else difference_figures(smoothed),
             cross_check=cross_check,
             last=latest(result.solution),

@@ -8,21 +8,33 @@ import numpy as np
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import NisConsistency, nees_consistency, nis_consistency
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitErrors, OrbitSolution, rms_3d
-from pygnc_ground.replay.result import AttitudeResult
-from pygnc_ground.report.comparison import ComparedOrbit
+from pygnc_ground.replay.result import SampleRecords
 
 SETTLING: Final = 1.0 / 3.0
 """First fraction of the time span that is excluded from errors and sigmas."""
 _WGS84: Final = 1
 
 
-class Accuracy(NamedTuple):
-    """Accuracy of an orbit: 3-D RMS values over the last two thirds of the time; errors are NaN without truth."""
+class OrbitAccuracy(NamedTuple):
+    """Accuracy of an orbit solution; 3-D RMS values over the last two thirds of the time.
 
+    Attributes:
+        states: Number of records with a state.
+        used: Number of records that the estimator used.
+        position_error_m: Position error; like the velocity error and the NEES, NaN without a truth.
+        position_sigma_m: Formal standard deviation of the position.
+        velocity_error_mps: Velocity error.
+        velocity_sigma_mps: Formal standard deviation of the velocity.
+        nees_mean_per_dof: Mean NEES over the last two thirds of the time.
+    """
+
+    states: int
+    used: int
     position_error_m: float
     position_sigma_m: float
     velocity_error_mps: float
     velocity_sigma_mps: float
+    nees_mean_per_dof: float
 
     @property
     def position_ratio(self) -> float:
@@ -33,26 +45,6 @@ class Accuracy(NamedTuple):
     def velocity_ratio(self) -> float:
         """Velocity error over sigma; 1 if the covariance is right."""
         return self.velocity_error_mps / self.velocity_sigma_mps
-
-
-class EstimateFigures(NamedTuple):
-    """Statistics of one estimator.
-
-    Attributes:
-        name: Name of the estimator.
-        states: Number of records with a state.
-        used: Number of records that the estimator used.
-        accuracy: Errors and standard deviations.
-        nees_mean_per_dof: Mean NEES over the last two thirds of the time; NaN without truth.
-        nis: Consistency of the innovations, or of the residuals, of all used records.
-    """
-
-    name: str
-    states: int
-    used: int
-    accuracy: Accuracy
-    nees_mean_per_dof: float
-    nis: NisConsistency
 
 
 class DifferenceFigures(NamedTuple):
@@ -73,31 +65,21 @@ class DifferenceFigures(NamedTuple):
     within_3_sigma: float
 
 
-def estimate_figures(estimate: ComparedOrbit) -> EstimateFigures:
-    """Return the statistics of one solution."""
-    solution, errors = estimate.solution, estimate.errors
+def orbit_accuracy(solution: OrbitSolution, errors: OrbitErrors | None) -> OrbitAccuracy:
+    """Return the accuracy of a solution by its errors against the truth, or by its sigmas alone."""
     if errors is None:
-        later = _later(solution)
-        sigma = solution.sigma_ecef[later]
-        accuracy = Accuracy(float("nan"), rms_3d(sigma[:, :3]), float("nan"), rms_3d(sigma[:, 3:]))
-        nees_mean_per_dof = float("nan")
+        sigma = solution.sigma_ecef[_later(solution)]
+        rms = float("nan"), rms_3d(sigma[:, :3]), float("nan"), rms_3d(sigma[:, 3:]), float("nan")
     else:
         later = errors.later(SETTLING)
-        accuracy = Accuracy(
+        rms = (
             rms_3d(errors.position_rtn_m[later]),
             rms_3d(errors.position_sigma_rtn_m[later]),
             rms_3d(errors.velocity_rtn_mps[later]),
             rms_3d(errors.velocity_sigma_rtn_mps[later]),
+            float(nees_consistency(errors.nees[None, later]).mean_per_dof),
         )
-        nees_mean_per_dof = nees_consistency(errors.nees[None, later]).mean_per_dof
-    return EstimateFigures(
-        name=estimate.name,
-        states=int(solution.known.sum()),
-        used=int(solution.accepted.sum()),
-        accuracy=accuracy,
-        nees_mean_per_dof=nees_mean_per_dof,
-        nis=nis_consistency(solution.nis, np.where(np.isfinite(solution.nis), solution.dof, 0)),
-    )
+    return OrbitAccuracy(int(solution.known.sum()), int(solution.accepted.sum()), *rms)
 
 
 def _later(solution: OrbitSolution) -> BoolArray:
@@ -135,7 +117,6 @@ def geodetic(position_ecef_m: FloatArray) -> FloatArray:
     return np.column_stack((np.degrees(longitude), np.degrees(latitude), height))
 
 
-def innovations_of(result: AttitudeResult) -> NisConsistency:
-    """Return the innovation statistics of all used measurements."""
-    samples = result.samples
-    return nis_consistency(samples.nis, np.where(np.isfinite(samples.nis), samples.dof, 0))
+def innovations_of(found: OrbitSolution | SampleRecords) -> NisConsistency:
+    """Return the consistency of the innovations, or of the residuals, of all used measurements."""
+    return nis_consistency(found.nis, np.where(np.isfinite(found.nis), found.dof, 0))

@@ -8,7 +8,7 @@ from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.clock import clock_records
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners, smoother_minus_batch
-from pygnc_ground.report.statistics import difference_figures, estimate_figures, innovations_of
+from pygnc_ground.report.statistics import difference_figures, innovations_of
 from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
@@ -19,7 +19,7 @@ def findings_by_text(result: ReplayResult) -> dict[str, bool]:
     crossed = smoother_minus_batch(result)
     found = findings(
         result,
-        [estimate_figures(one) for one in compared_orbits(result)],
+        compared_orbits(result),
         difference_figures(crossed) if crossed else None,
         clock_records(result.fixes),
     )
@@ -118,7 +118,7 @@ def clean() -> AttitudeResult:
 
 def attitude_findings_by_text(result: AttitudeResult) -> dict[str, bool]:
     """Return whether each finding is good, by its text."""
-    found = attitude_findings(result, compared_attitudes(result), innovations_of(result), MountingSettings())
+    found = attitude_findings(result, compared_attitudes(result), innovations_of(result.samples), MountingSettings())
     return {finding.text: finding.good for finding in found}
 
 
