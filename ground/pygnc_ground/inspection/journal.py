@@ -183,8 +183,7 @@ def _summary(path: Path) -> Iterator[Section]:
         "first_number": contents.first_seq,
         "last_number": contents.last_seq,
         "missing_numbers": contents.missing_numbers,
-        "damaged_bytes": contents.damage.damaged_bytes,
-        "damaged_ranges": contents.damage.ranges,
+        **contents.damage.facts,
     }
     yield Facts("journal", facts)
     if not contents.records:

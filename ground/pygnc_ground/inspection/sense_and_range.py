@@ -128,11 +128,7 @@ class _Tallies:
     @property
     def facts(self) -> dict[str, Value]:
         """Counters of damage and anomalies."""
-        return {
-            "damaged_bytes": self.damage.damaged_bytes,
-            "damaged_ranges": self.damage.ranges,
-            "anomalies": self.anomalies.count,
-        }
+        return {**self.damage.facts, "anomalies": self.anomalies.count}
 
     def times(self) -> list[Section]:
         """Return the first and last time of each known clock."""

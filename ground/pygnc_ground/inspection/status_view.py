@@ -11,7 +11,7 @@ from typing import Final
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
-from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value, Viewer
+from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer
 
 _SLOT: Final = re.compile(r"task_|partner\d")
 _WORDS: Final[dict[str, type[IntEnum]]] = {
@@ -83,27 +83,6 @@ def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
 _SHOWN_BYTES: Final = 4096
 _OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
 _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
-_LEGEND: Final[dict[str, Value]] = {
-    "SC": "spacecraft time [s]",
-    "GPS": "week and seconds of the epoch of the orbit",
-    "ELEMENTS": "the orbit comes from mean elements, because there is none from fixes",
-    "AGE": "age of the newest used fix, or of the epoch of the elements, at that time [s]",
-    "SIG": "largest standard deviation of the position [m]",
-    "R, V": "position [km] and velocity [km/s], ITRF",
-    "Q": "attitude from body to GCRF, scalar first; quality of the attitude; SUN or ECL(ipse)",
-    "P": "partner's radio id; its radial, transverse, normal offset [m]; S: largest sigma [m]; ?: ambiguous",
-    "GY": "body rate [deg/s]",
-    "MG": "magnetic field, body axes [µT]",
-    "EV": "events in the journal of the run",
-    "DMG": "damaged input bytes",
-    "FIX": "fixes used and received",
-}
-_OLD_LEGEND: Final[dict[str, Value]] = {
-    "T": "time of the estimate in whole seconds",
-    "OE": "position [m] and velocity [m/s], GCRF",
-    "GY": "gyro [deg/s], sensor axes",
-    "MG": "magnetometer [µT], sensor axes",
-}
 
 
 def _info_summary(path: Path) -> Iterator[Section]:
@@ -112,7 +91,7 @@ def _info_summary(path: Path) -> Iterator[Section]:
         text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
     lines = [line for line in text.splitlines() if line.strip()]
     yield Listing("text", ("line",), [(line,) for line in lines])
-    yield Facts("legend", _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND)
+    yield Facts("legend", TEXTS["original_info" if any(line.startswith("OE:") for line in lines) else "info"])
 
 
 STATUS_FILES: Final = Viewer("status file", lambda head: head.startswith(status.MAGIC), _status_summary)

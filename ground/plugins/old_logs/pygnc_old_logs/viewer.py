@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgpack
 import msgspec
@@ -180,16 +180,16 @@ _ORBIT_NOTES: Final = (
 
 @dataclass
 class _Kind:
+    """Statistics of the messages of one kind: times in s, or epochs, whose form sorts as text."""
+
+    first: Any
+    last: Any
     count: int = 0
-    first: Value = None
-    last: Value = None
     steps_back: int = 0
 
-    def add(self, time: Value) -> None:
-        if self.count == 0:
-            self.first = time
+    def add(self, time: Any) -> None:  # noqa: ANN401 - of the type of the other times
         self.count += 1
-        self.steps_back += _is_earlier(time, self.last)
+        self.steps_back += time < self.last
         self.last = time
 
 
@@ -206,14 +206,14 @@ def _summary(path: Path) -> Iterator[Section]:
     for message in read_old_log(path):
         damage.add(_between(end, message.offset, DamageReason.CONTENT))
         end = message.offset + message.size
-        kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
+        time = _time_of(message.fields)
+        kinds.setdefault(message.kind, _Kind(time, time)).add(time)
     size = path.stat().st_size
     reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
     damage.add(_between(end, size, reason))
     facts: dict[str, Value] = {
         "messages": sum(kind.count for kind in kinds.values()),
-        "damaged_bytes": damage.damaged_bytes,
-        "damaged_ranges": damage.ranges,
+        **damage.facts,
     }
     yield Facts("log", facts)
     if not kinds:
@@ -241,14 +241,5 @@ def _between(start: int, stop: int, reason: DamageReason) -> list[Damage]:
     return [Damage(start, stop, reason)] if start < stop else []
 
 
-def _time_of(fields: dict[str, Value]) -> Value:
-    if "epoch_utc" in fields:
-        return fields["epoch_utc"]
-    sensor = fields.get("sensor", fields)
-    return sensor["t_spacecraft_s"] if isinstance(sensor, dict) else None
-
-
-def _is_earlier(time: Value, other: Value) -> bool:
-    if isinstance(time, str) and isinstance(other, str):
-        return time < other  # all epochs have the same form, so they sort as text
-    return isinstance(time, int | float) and isinstance(other, int | float) and time < other
+def _time_of(fields: Any) -> Any:  # noqa: ANN401 - epoch as text, or seconds
+    return fields["epoch_utc"] if "epoch_utc" in fields else fields.get("sensor", fields)["t_spacecraft_s"]
