@@ -17,11 +17,11 @@ from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.replay.collect import Collected
-from pygnc_ground.replay.files import RecordedFiles, ReplayContext
+from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.replay.run import FilterName
+from pygnc_ground.replay.run import FilterName, ReplayContext
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.comparison import (
@@ -217,9 +217,8 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
     files.require_input()
     if files.satellites:
         raise ReplayError("--satellite: the processes replay one satellite; leave out --pipeline")
-    folder = next((path for path in files.sense if path.is_dir()), None)
-    if folder is not None:
-        raise ReplayError(f"{folder}: is a folder; --pipeline requires a sense file")
+    if files.folder is not None:
+        raise ReplayError(f"{files.folder}: is a folder; --pipeline requires a sense file")
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
         uploads = {"orientation": files.earth_orientation, "elements": files.elements}
         run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)

@@ -28,9 +28,7 @@ from pygnc_ground.report.style import (
     OF_ESTIMATE,
     REJECTED,
     SHADE,
-    WIDTH_IN,
     Drawing,
-    new_figure,
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, Trace
@@ -227,8 +225,6 @@ def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condi
     return [one for one in found if one.flags.any()]
 
 
-_TOP_IN, _BETWEEN_IN, _BOTTOM_IN, _RIGHT_IN = 0.46, 0.16, 0.4, 0.62
-_LEFT_IN: Final = 2.45
 _ROW_IN: Final = 0.22
 _RATE_IN: Final = 1.3
 _BAR: Final = 0.62
@@ -242,21 +238,8 @@ def states(result: AttitudeResult, found: Sequence[Condition], time: TimeAxis) -
         return "There is no sensor sample."
     if not len(time.order):
         return "No sensor sample has a known time, so there is no attitude."
-    strips_in = _ROW_IN * len(found)
-    height_in = _TOP_IN + strips_in + _BETWEEN_IN + _RATE_IN + _BOTTOM_IN
-    figure = new_figure(height_in)
-    strips, rate = figure.subplots(
-        2,
-        1,
-        height_ratios=(strips_in, _RATE_IN),
-        gridspec_kw={
-            "left": _LEFT_IN / WIDTH_IN,
-            "right": 1.0 - _RIGHT_IN / WIDTH_IN,
-            "bottom": _BOTTOM_IN / height_in,
-            "top": 1.0 - _TOP_IN / height_in,
-            "hspace": 2.0 * _BETWEEN_IN / (strips_in + _RATE_IN),
-        },
-    )
+    heights = (_ROW_IN * len(found), _RATE_IN)
+    figure, ((strips,), (rate,)) = panel_grid(2, 1, heights, between_in=0.16, left_in=2.45, right_in=0.62)
     shade([strips, rate], eclipses(samples, time))
     _strips(strips, found, time)
     rate_deg_s = np.degrees(result.solution.rate_body_rad_s)

@@ -35,14 +35,13 @@ from pygnc_ground.report.wording import number
 
 _AXES: Final = ("radial", "transverse", "normal")
 _SIGMAS: Final = 3.0
-_LEFT: Final = 0.078
-"""Left margin as a fraction of the width, wide enough for numbers in metres."""
+_LEFT_IN: Final = 0.75
+"""Left margin, wide enough for numbers in metres."""
 
 
 def _partner_columns(partners: Sequence[ComparedPartner], lowest: str) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure and, for each partner, the panels of the three axes and of a fourth quantity below."""
-    figure, grid = panel_grid(4, len(partners), 1.0)
-    figure.subplots_adjust(left=_LEFT)
+    figure, grid = panel_grid(4, len(partners), 1.0, left_in=_LEFT_IN)
     for row, name in zip(grid, (*_AXES, lowest), strict=True):
         row[0].set_ylabel(f"{name} [m]")
     for axes, one in zip(grid[0], partners, strict=True):
@@ -151,8 +150,7 @@ def planes(partners: Sequence[ComparedPartner]) -> Drawing:
     if not drawn:
         return "No partner's orbit is known."
     height_in = float(np.clip(max(_height(one) for one in drawn), *_HEIGHT_IN))
-    figure, grid = panel_grid(len(drawn), 3, height_in, between_in=_BETWEEN_IN)
-    figure.subplots_adjust(left=_LEFT)
+    figure, grid = panel_grid(len(drawn), 3, height_in, between_in=_BETWEEN_IN, left_in=_LEFT_IN)
     for row, one in zip(grid, drawn, strict=True):
         for axes, plane in zip(row, _PLANES, strict=True):
             _plane_panel(axes, one, plane)

@@ -1,8 +1,7 @@
 """HTML page of the report: one file without external resources."""
 
-import dataclasses
 import platform
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 import pygnc
+from pygnc.host.settings_slots import named_values
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.inspection.times import format_gps_time
@@ -135,7 +135,7 @@ def render_report(result: ReplayResult) -> str:
             untimed=result.untimed[:_ROWS_MAX],
             rows_max=_ROWS_MAX,
             files_max=_FILES_MAX,
-            settings=list(_flat(result.settings)),
+            settings={**named_values(result.settings), "devices": result.settings.devices},
             versions=versions(_LIBRARIES),
             palette=PALETTE,
         )
@@ -157,16 +157,6 @@ def formation_charts(result: FormationResult, partners: Sequence[ComparedPartner
     if result.approaches:
         charts.append(chart("formation-approach", formation_figures.approaches(result, partners)))
     return charts
-
-
-def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield settings with their full names as in pygnc.toml."""
-    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _flat(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, str(value)
 
 
 def page_environment(*folders: str) -> Environment:

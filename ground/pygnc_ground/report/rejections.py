@@ -13,7 +13,7 @@ from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
-from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Drawing, new_figure
+from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, Drawing, panel_grid
 from pygnc_ground.report.wording import meaning
 
 
@@ -57,7 +57,6 @@ def rejected_rows(result: ReplayResult) -> list[int]:
 
 
 _ROW_IN: Final = 0.36
-_TOP_IN, _BOTTOM_IN = 0.46, 0.42
 _SLOT: Final = 0.33
 _STROKES_MAX: Final = 300
 """Maximum number of strokes side by side."""
@@ -67,12 +66,7 @@ def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Drawing:
     """Plot one row per cause: when it occurred, and how often."""
     if not causes:
         return "No record was rejected."
-    height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
-    figure = new_figure(height_in)
-    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
-    left_in = 2.72
-    when = figure.add_axes((left_in / WIDTH_IN, bottom, 4.4 / WIDTH_IN, height))
-    often = figure.add_axes(((left_in + 4.7) / WIDTH_IN, bottom, (WIDTH_IN - left_in - 5.05) / WIDTH_IN, height))
+    figure, ((when, often),) = panel_grid(1, 2, _ROW_IN * len(causes), widths=(2.4, 1.0), left_in=2.72, right_in=0.35)
     for axes in (when, often):
         axes.set_ylim(len(causes) - 0.5, -0.5)
         axes.set_yticks(range(len(causes)), [meaning(one.cause) for one in causes])

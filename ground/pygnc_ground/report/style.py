@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
@@ -143,26 +144,31 @@ def new_figure(height_in: float) -> Figure:
 def panel_grid(
     rows: int,
     columns: int,
-    panel_height_in: float,
+    height_in: float | Sequence[float],
     *,
     widths: Sequence[float] | None = None,
     between_in: float = _BETWEEN_ROWS_IN,
+    left_in: float = _LEFT_IN,
+    right_in: float = _RIGHT_IN,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with rows of panels, with room for a legend above and a time axis below them.
 
-    Columns have equal widths, or widths in the proportions of `widths`.
+    Rows have equal heights, or those in `height_in`. Columns have equal widths, or widths in the proportions of
+    `widths`.
     """
-    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * between_in + _BOTTOM_IN
-    figure = new_figure(height_in)
+    heights = [height_in] * rows if isinstance(height_in, float) else height_in
+    mean_in = fmean(heights)
+    all_in = _TOP_IN + rows * mean_in + (rows - 1) * between_in + _BOTTOM_IN
+    figure = new_figure(all_in)
     figure.subplots_adjust(
-        left=_LEFT_IN / WIDTH_IN,
-        right=1.0 - _RIGHT_IN / WIDTH_IN,
-        bottom=_BOTTOM_IN / height_in,
-        top=1.0 - _TOP_IN / height_in,
-        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - _LEFT_IN - _RIGHT_IN - _BETWEEN_COLUMNS_IN * (columns - 1)),
-        hspace=between_in / panel_height_in,
+        left=left_in / WIDTH_IN,
+        right=1.0 - right_in / WIDTH_IN,
+        bottom=_BOTTOM_IN / all_in,
+        top=1.0 - _TOP_IN / all_in,
+        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - left_in - right_in - _BETWEEN_COLUMNS_IN * (columns - 1)),
+        hspace=between_in / mean_in,
     )
-    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
+    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths, height_ratios=heights)
     return figure, [list(row) for row in grid]
 
 
