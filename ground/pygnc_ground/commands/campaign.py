@@ -12,7 +12,7 @@ import typer
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
 from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, read_campaign
 from pygnc_ground.campaign.run import RunResult, run_one
@@ -156,7 +156,7 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
         local_cluster(workers or _cores()) if scheduler is None else remote_cluster(scheduler)
     )
     try:
-        with _interruptible(), found as cluster:
+        with interruptible(), found as cluster:
             typer.echo(f"{cluster.threads()} workers, dashboard: {cluster.dashboard}", err=True)
             with progress_bar() as progress:
                 bar = progress.add_task("runs", total=total, completed=total - len(missing))
@@ -185,21 +185,6 @@ def _reporting_what_is_kept(store: Store, total: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first Ctrl-C, SIGTERM or SIGHUP; further ones do not disturb the end."""
-    pending = True
-
-    def interrupt() -> None:
-        nonlocal pending
-        if pending:
-            pending = False
-            raise KeyboardInterrupt
-
-    with stopped_by_signals(interrupt):
-        yield
 
 
 def _cores() -> int:
