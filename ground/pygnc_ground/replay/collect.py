@@ -113,7 +113,8 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
-        timed |= _timed(message)
+        if isinstance(message, GnssFix) and message.is_own and message.gps_ms is not None:
+            timed[message.seq] = TimedRecord(message, message.gps_ms)
         result = pipeline.process(message)
         for outcome, estimate in result.orbit.outcomes:
             if outcome.update is not None:
@@ -136,14 +137,6 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
         formation=None if formation is None else formation.solution,
         range_counts={} if formation is None else formation.tracker.counts,
     )
-
-
-def _timed(message: Message) -> dict[int, TimedRecord]:
-    """Return the record of a message by its number, if it is one of our own GPS packets with a time."""
-    if not isinstance(message, GnssFix) or not message.is_own:
-        return {}
-    gps_ms = message.gps_ms
-    return {} if gps_ms is None else {message.seq: TimedRecord(message, gps_ms)}
 
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
