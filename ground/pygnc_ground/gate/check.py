@@ -18,7 +18,6 @@ from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
 from pygnc_ground.gate.outcome import Outcome, outcome
 from pygnc_ground.gate.reference import data_digests, read_reference, read_table, this_platform, write_reference
 from pygnc_ground.gate.report import RunReport, Verdict, accuracy_changes, verdict_of
-from pygnc_ground.replay.files import RecordedFiles
 
 
 class ReplayFailureError(Exception):
@@ -33,7 +32,7 @@ def replay_run(folder: Path) -> Outcome:
         ValueError: A file is damaged.
         ReplayFailureError: The estimators fail.
     """
-    files: RecordedFiles = read_run(folder)
+    files = read_run(folder)
     context, inputs = files.context(), files.inputs()
     try:
         result, collected = context.replay(inputs)

@@ -44,11 +44,6 @@ class TimedRecord:
         return self.outcome.state if self.outcome else None
 
     @property
-    def restarted(self) -> bool:
-        """True if the filter restarted with this record."""
-        return self.update is not None and self.update.restarted_from_ms is not None
-
-    @property
     def causes(self) -> tuple[str, str]:
         """Rejection causes of position and velocity; empty if used."""
         if self.update is not None:
@@ -148,8 +143,9 @@ def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
     causes = [record.causes for record in timed]
-    positions = [record.update.position if record.update else None for record in timed]
-    velocities = [record.update.velocity if record.update else None for record in timed]
+    updates = [record.update for record in timed]
+    positions = [update.position if update else None for update in updates]
+    velocities = [update.velocity if update else None for update in updates]
     return FixRecords(
         seq=column((record.message.seq for record in timed), dtype=np.int64),
         source=tuple(record.message.source for record in timed),
@@ -160,6 +156,8 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
         velocity_cause=tuple(cause for _, cause in causes),
         position=innovation_arrays(positions, (not cause for cause, _ in causes), 3),
         velocity=innovation_arrays(velocities, (not cause for _, cause in causes), 3),
-        restarted=column((record.restarted for record in timed), dtype=np.bool_),
+        restarted=column(
+            (of.update is not None and of.update.restarted_from_ms is not None for of in timed), dtype=bool
+        ),
         spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
     )
