@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -62,8 +61,11 @@ def check(
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
         constants = record()
-    with _shown(len(folders), quiet=to_json) as show:
-        reports = [show(report) for report in checks(folders, constants, worse, workers)]
+    reports = []
+    for report in _with_progress(checks(folders, constants, worse, workers), len(folders)):
+        reports.append(report)
+        for line in () if to_json else run_lines(report):
+            typer.echo(line)
     reports.sort(key=lambda report: report.name)
     if to_json:
         typer.echo(json.dumps(as_json(reports)))
@@ -130,28 +132,16 @@ def add(
 
 def _accept(folders: list[Path], constants: Record, workers: int | None, *, to_json: bool) -> None:
     reports: list[RunReport] = []
-    with _shown(len(folders), quiet=True) as show:
-        for report in accepts(folders, constants, workers):
-            reports.append(show(report))
-            if not to_json:
-                done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
-                typer.echo(f"{report.name}: {done}")
+    for report in _with_progress(accepts(folders, constants, workers), len(folders)):
+        reports.append(report)
+        if not to_json:
+            done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
+            typer.echo(f"{report.name}: {done}")
     if to_json:
         typer.echo(json.dumps(as_json(reports)))
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
-@contextmanager
-def _shown(runs: int, *, quiet: bool) -> Iterator[Any]:
-    """Yield a function that prints the report of a run and returns it; a terminal shows the progress."""
+def _with_progress(reports: Iterator[RunReport], runs: int) -> Iterator[RunReport]:
     with progress_bar() as progress:
-        task = progress.add_task("runs", total=runs)
-
-        def show(report: RunReport) -> RunReport:
-            progress.advance(task)
-            if not quiet:
-                for line in run_lines(report):
-                    typer.echo(line)
-            return report
-
-        yield show
+        yield from progress.track(reports, runs, description="runs")
