@@ -22,7 +22,7 @@ from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.settings import dump_tables
 from pygnc_ground.scenario.writer import write_scenario
 
-_KEPT: Final = "what is finished is kept; repeat the command to continue"
+_KEPT: Final = "finished runs are kept; repeat the command to continue"
 
 
 app: Final = typer.Typer(add_completion=False, cls=FirstByDefault, no_args_is_help=True, help=__doc__)
@@ -48,7 +48,7 @@ def run_campaign(
         if workers is not None and scheduler is not None:
             typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
             raise typer.Exit(ExitCode.USAGE)
-        with Store(out, campaign) as store, _reporting_what_is_kept(store, total):
+        with Store(out, campaign) as store, _errors_with_progress(store, total):
             missing = [run for run in range(total) if run not in store.finished]
             if missing:
                 if len(missing) < total:
@@ -91,7 +91,7 @@ def rerun(
     elif same_figures(row, stored):
         typer.echo("equal to the campaign's figures, bit for bit")
     else:
-        typer.echo("differs from the campaign's figures: the program, a library or the computer is another one")
+        typer.echo("differs from the campaign's figures: the program, a library or the computer has changed")
         raise typer.Exit(ExitCode.FAILURE)
 
 
@@ -180,7 +180,7 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
 
 
 @contextmanager
-def _reporting_what_is_kept(store: Store, total: int) -> Iterator[None]:
+def _errors_with_progress(store: Store, total: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:

@@ -117,8 +117,8 @@ def on_all_cores(
 ) -> Iterator[RunReport]:
     """Yield the report of each run as soon as it is known.
 
-    Each process has one run in memory at a time. A process that ends, for lack of memory for instance, costs only the
-    run that ends it again when it is alone.
+    Each process has one run in memory at a time. If a process ends, for lack of memory for instance, the unfinished
+    runs are repeated one by one; only a run whose process ends again is reported as a failure.
 
     Args:
         work: Function for one run.

@@ -1,4 +1,4 @@
-"""Changes of estimates: the largest change of each quantity in its unit and in standard deviations."""
+"""Changes between two tables of estimates: the largest change of each quantity, in its unit and in sigmas."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path

@@ -112,7 +112,7 @@ def _results() -> Iterator[Any]:
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Accepted results without the tables, which lie beside it as Parquet files.
+    """Accepted results without the tables, which are Parquet files in the same folder.
 
     Attributes:
         format: Version of this layout.
@@ -145,7 +145,7 @@ def data_digests() -> dict[str, str]:
 def write_reference(
     run: Path, found: Outcome, platform: Platform, inputs: dict[str, str], constants: Record
 ) -> Reference:
-    """Write the results of a run as its reference, which replaces an older one at once."""
+    """Write the results of a run as its reference; the old reference is removed only when the new one is complete."""
     reference = Reference(
         format=_FORMAT,
         accepted_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

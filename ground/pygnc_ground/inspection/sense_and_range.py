@@ -241,14 +241,14 @@ class PartnerSummary:
         return [Listing("partners", columns, rows), caution]
 
 
-_BELIEVED_PACKETS: Final = 2
-"""Minimum number of range packets; a single packet could be the beginning of almost any text."""
+_PACKETS_MIN: Final = 2
+"""Minimum number of range packets in a range file; the beginning of almost any text looks like a single packet."""
 
 
 def _recognises_ranges(head: bytes) -> bool:
     """Return True if `head` contains a GPS packet or several range packets."""
     found = scan(head)
-    return len(found.fixes) > 0 or len(found.ranges) >= _BELIEVED_PACKETS
+    return len(found.fixes) > 0 or len(found.ranges) >= _PACKETS_MIN
 
 
 def _range_scans(path: Path) -> Iterator[RangeScan]:

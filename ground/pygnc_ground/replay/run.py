@@ -151,9 +151,9 @@ def _filter_usage(record: TimedRecord) -> Usage:
 
 def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
-    believed = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
+    consistent = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
     states = smooth(
-        collected.updates, [record.gps_ms for record in believed], OrbitDynamics(settings, frames), settings
+        collected.updates, [record.gps_ms for record in consistent], OrbitDynamics(settings, frames), settings
     )
     if not states:
         return None

@@ -28,7 +28,7 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 """Radio ids by the names in options: the number, or the letter with that character code."""
 _OF_ANY_PARTNER: Final = 0
-"""Id of no radio; it excludes partner folders beside a satellite's own files."""
+"""Radio id that no satellite has, by which only a satellite's own files are found."""
 
 
 class SatelliteFolder(NamedTuple):
@@ -153,7 +153,7 @@ class PartnerSense(SenseFile):
         ]
 
 
-_BESIDE: Final = "truth.parquet"
+_TRUTH_FILE: Final = "truth.parquet"
 
 
 def partner_truths(
@@ -177,9 +177,9 @@ def partner_truths(
         return {}
     ids = radio_ids(satellites)
     files = {
-        radio_id: satellite.folder / _BESIDE
+        radio_id: satellite.folder / _TRUTH_FILE
         for radio_id, satellite in zip(ids[1:], satellites[1:], strict=True)
-        if (satellite.folder / _BESIDE).exists()
+        if (satellite.folder / _TRUTH_FILE).exists()
     }
     of_name = RADIO_IDS | {satellite.name: radio_id for satellite, radio_id in zip(satellites, ids, strict=True)}
     for text in named:

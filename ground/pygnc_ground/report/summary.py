@@ -268,7 +268,7 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
     # The errors of an arc are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
     text = (
-        f"{name} is called certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
+        f"{name} is reported as certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
         f"times its formal sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(text, good=low <= accuracy.ratio <= high)

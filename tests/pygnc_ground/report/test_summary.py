@@ -205,7 +205,7 @@ def test_a_formation_without_trouble_is_good_in_every_respect() -> None:
 
 def test_a_wrong_orbit_that_is_called_certain_needs_attention() -> None:
     sentences = formation_findings_by_text(formation_samples.wrong(formation_samples.clean(BEGIN_MS)))
-    assert [good for text, good in sentences.items() if "called certain" in text] == [False] * 3
+    assert [good for text, good in sentences.items() if "reported as certain" in text] == [False] * 3
 
 
 def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_orbit() -> None:

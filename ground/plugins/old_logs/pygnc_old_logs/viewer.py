@@ -1,7 +1,7 @@
 """Logs and status file of the original PyGNC (2023): nested MessagePack arrays.
 
-A message is an array without names and is recognised by its shape alone. The whole shape is therefore checked: numbers
-of elements, types, and the form of the epoch.
+A message is an array without field names and is recognised by its shape alone. The viewer therefore checks the whole
+shape: numbers of elements, types, and the format of the epoch.
 """
 
 import re
@@ -38,7 +38,7 @@ _Number: TypeAlias = int | float
 _Vector: TypeAlias = tuple[_Number, _Number, _Number]
 _Six: TypeAlias = tuple[_Number, _Number, _Number, _Number, _Number, _Number]
 _FiveOrSix: TypeAlias = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=5, max_length=6)]
-"""Disturbances: six elements by default, and five once the filter has written them."""
+"""Disturbances: six elements by default, five after the filter has written them."""
 
 
 class SensorMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -199,7 +199,7 @@ def _recognises(head: bytes) -> bool:
 
 
 def _summary(path: Path) -> Iterator[Section]:
-    """Yield counts and times per message kind, remarks on the fields, and bytes that are no message."""
+    """Yield counts and times per message kind, remarks on the fields, and bytes outside messages."""
     kinds: dict[str, _Kind] = {}
     damage = DamageTally()
     end = 0
