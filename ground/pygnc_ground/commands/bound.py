@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Annotated, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -18,7 +17,7 @@ from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.orbit.solution import rms_3d
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 
@@ -140,11 +139,7 @@ def _figures(bound: Bound) -> dict[str, float]:
     settled = bound.gps_ms >= begin + _SETTLED_AFTER * (end - begin)
     figures: dict[str, float] = {}
     for quantity, unit, sigma in (("position", "m", bound.position_m), ("velocity", "mps", bound.velocity_mps)):
-        figures[f"{quantity}_rms_{unit}"] = _rms(sigma)
-        figures[f"{quantity}_settled_rms_{unit}"] = _rms(sigma[settled])
+        figures[f"{quantity}_rms_{unit}"] = rms_3d(sigma[:, None])
+        figures[f"{quantity}_settled_rms_{unit}"] = rms_3d(sigma[settled, None])
         figures[f"{quantity}_end_{unit}"] = float(sigma[-1])
     return figures
-
-
-def _rms(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean(values**2)))

@@ -220,8 +220,7 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
     if files.folder is not None:
         raise ReplayError(f"{files.folder}: is a folder; --pipeline requires a sense file")
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
-        uploads = {"orientation": files.earth_orientation, "elements": files.elements}
-        run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)
+        run = fly(Path(home), files)
         yield from_run(run), journaled_estimates(run)
 
 

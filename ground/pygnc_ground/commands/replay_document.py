@@ -98,12 +98,9 @@ class ReplayDocument(Document, frozen=True):
 
 
 def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool) -> ReplayDocument:
-    """Return the document of a replay.
+    """Return the document of a replay and of the written files.
 
-    Args:
-        result: Result of the replay.
-        paths: Files that were written.
-        flown: True if the processes of the flight software gave the same estimates.
+    `flown` is true if the processes of the flight software gave the same estimates.
     """
     return ReplayDocument(
         records=len(result.solution) + len(result.untimed),

@@ -119,11 +119,7 @@ def on_all_cores(
 
     Each process has one run in memory at a time. If a process ends, for lack of memory for instance, the unfinished
     runs are repeated one by one; only a run whose process ends again is reported as a failure.
-
-    Args:
-        work: Function for one run.
-        folders: Folders of the runs.
-        workers: Number of processes; by default that of the cores.
+    By default there are as many processes as cores.
     """
     count = min(len(folders), workers or os.cpu_count() or 1)
     unfinished: list[Path] = []

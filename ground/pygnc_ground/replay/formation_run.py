@@ -37,12 +37,8 @@ def formation_result(
 ) -> FormationResult | None:
     """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
-    Args:
-        messages: Messages of the flight software in their order.
-        solution: Newest solution of the flight software.
-        settings: Settings of the flight software.
-        counts: Counters of the ranges.
-        truths: True orbits by radio id. Without that of our satellite, true orbits of partners have no effect.
+    `solution` is the newest of the flight software, and `counts` are the counters of the ranges. `truths` holds true
+    orbits by radio id; without that of our satellite, true orbits of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:

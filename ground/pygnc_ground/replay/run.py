@@ -58,14 +58,7 @@ FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
 
 
 class ReplayContext(NamedTuple):
-    """What a replay needs besides its inputs.
-
-    Attributes:
-        settings: Settings of the flight software.
-        orientation: Earth orientation table.
-        truth: Truth, as far as files of it exist.
-        has_priority: True if `settings` have priority over those of the inputs.
-    """
+    """Settings, Earth orientation and truth of a replay; with `has_priority`, inputs cannot override the settings."""
 
     settings: Settings
     orientation: EarthOrientationTable

@@ -98,8 +98,9 @@ def compared_attitudes(result: AttitudeResult) -> tuple[ComparedAttitude, ...]:
     """Return filter and smoother, in this order."""
     unknown = np.full(len(result.solution), np.nan)
     bounds = (unknown, unknown) if result.bound is None else (result.bound.filter_rad, result.bound.smoother_rad)
+    solutions = {"filter": result.solution, "smoother": result.smoothed}
     compared = []
-    for name, solution, bound_rad in zip(_ATTITUDES, (result.solution, result.smoothed), bounds, strict=True):
+    for (name, solution), bound_rad in zip(solutions.items(), bounds, strict=True):
         errors = AttitudeErrors.none() if result.truth is None else attitude_errors(solution, result.truth)
         accuracy = attitude_accuracy(solution, errors, bound_rad, result.samples.sunlit_fraction)
         compared.append(ComparedAttitude(name, solution, errors, bound_rad, accuracy))
@@ -186,7 +187,6 @@ def any_truth(partners: Sequence[ComparedPartner]) -> bool:
     return any(one.result.with_truth for one in partners)
 
 
-_ATTITUDES: Final = ("filter", "smoother")
 _WINDOW_MAX: Final = 50
 
 
