@@ -11,6 +11,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from pygnc_cli.files import reason_of
 from pygnc_ground.gate.compare import changes
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes
@@ -97,7 +98,7 @@ def _failures_reported(report: RunReport) -> Iterator[None]:
     except ReplayFailureError as failure:
         report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
     except (OSError, ValueError) as error:
-        report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
+        report.verdict, report.reason = Verdict.INPUT_ERROR, reason_of(error)
     report.seconds = time.perf_counter() - began
 
 

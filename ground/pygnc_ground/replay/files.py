@@ -57,7 +57,8 @@ class RecordedFiles:
         """Return the inputs.
 
         Raises:
-            ReplayError: The files contradict each other, or one cannot be read.
+            OSError: A file cannot be read.
+            ReplayError: The files contradict each other, or one cannot be used.
         """
         self.require_input()
         if self.satellites:

@@ -33,7 +33,7 @@ def formation_result(
     solution: FormationSolution | None,
     settings: FormationSettings,
     counts: Mapping[str, int],
-    truths: Mapping[int, OrbitTruth],
+    truths: Mapping[int, OrbitTruth | None],
 ) -> FormationResult | None:
     """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 

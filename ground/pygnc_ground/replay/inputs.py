@@ -75,16 +75,13 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     `sense` are sense files, or logs that readers of other packages recognise; `ranges` is a folder.
 
     Raises:
-        ReplayError: A file cannot be read.
+        OSError: A file cannot be read.
+        ReplayError: A file cannot be used.
     """
-    sources: list[BatchSource] = []
-    try:
-        earliest_week = settings.orbit.screening.earliest_gps_week
-        sources += [_sense_source(path, earliest_week) for path in sense]
-        sources += _range_series(ranges, settings) if ranges else []
-        return inputs_of(sources, _elements(elements, settings) if elements else [])
-    except OSError as error:
-        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+    earliest_week = settings.orbit.screening.earliest_gps_week
+    sources = [_sense_source(path, earliest_week) for path in sense]
+    sources += _range_series(ranges, settings) if ranges else []
+    return inputs_of(sources, _elements(elements, settings) if elements else [])
 
 
 def _sense_source(path: Path, earliest_week: int) -> BatchSource:

@@ -39,10 +39,6 @@ class Truth(NamedTuple):
     partners: Mapping[int, OrbitTruth] = MappingProxyType({})
     """True orbits of partners by radio id"""
 
-    def orbits(self, own_id: int) -> dict[int, OrbitTruth]:
-        """Return the true orbits of all satellites by radio id."""
-        return {**self.partners, **({} if self.orbit is None else {own_id: self.orbit})}
-
 
 class FilterName(StrEnum):
     """Filters available in a replay."""
@@ -121,7 +117,7 @@ class ReplayContext(NamedTuple):
                 collected.formation,
                 settings.formation,
                 collected.range_counts,
-                truth.orbits(settings.formation.own_id),
+                {**truth.partners, settings.formation.own_id: truth.orbit},
             ),
             notes=tuple(notes),
         )

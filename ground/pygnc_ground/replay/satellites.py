@@ -69,17 +69,15 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
     """Return the inputs, with settings in which `own_id` is the radio id of the first satellite.
 
     Raises:
-        ReplayError: A file cannot be read, a satellite has no files, or its radio id is unknown.
+        OSError: A file cannot be read.
+        ReplayError: A satellite has no files, or its radio id is unknown.
     """
-    try:
-        ids = radio_ids(satellites)
-        ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
-        sources: list[BatchSource] = []
-        for satellite, radio_id in zip(satellites, ids, strict=True):
-            sources += _sources(satellite, radio_id, ours)
-        return replace(inputs_of(sources), settings=ours)
-    except OSError as error:
-        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+    ids = radio_ids(satellites)
+    ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
+    sources: list[BatchSource] = []
+    for satellite, radio_id in zip(satellites, ids, strict=True):
+        sources += _sources(satellite, radio_id, ours)
+    return replace(inputs_of(sources), settings=ours)
 
 
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:

@@ -30,19 +30,8 @@ from pygnc_ground.report.comparison import (
     smoother_minus_batch,
 )
 from pygnc_ground.report.map_figure import ground_track
-from pygnc_ground.report.rejections import (
-    balanced,
-    counts_by_cause,
-    rejected_rows,
-    rejections,
-    strip,
-)
-from pygnc_ground.report.statistics import (
-    difference_figures,
-    geodetic,
-    innovations_of,
-    latest,
-)
+from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, rejections, strip
+from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
 from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
 from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 
