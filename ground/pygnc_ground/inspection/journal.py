@@ -74,16 +74,13 @@ class JournalContents:
         self.records[record.kind] += 1
         if record.kind is journal.Kind.HEADER:
             self.header = _decode_map(record.payload)
-        elif record.kind is journal.Kind.FOOTER:
+            return
+        if record.kind is journal.Kind.FOOTER:
             self.footer = _decode_map(record.payload)
-        else:
-            self._add_message(record)
-
-    def _add_message(self, record: journal.Record) -> None:
-        if self.last_seq is not None:
-            self.missing_numbers += max(0, record.seq - self.last_seq - 1)
-        if self.first_seq is None:
-            self.first_seq = record.seq
+            return
+        if self.first_seq is None or self.last_seq is None:
+            self.first_seq = self.last_seq = record.seq
+        self.missing_numbers += max(0, record.seq - self.last_seq - 1)
         self.last_seq = record.seq
         kind, _ = decode_message(record.payload)
         numbers = self.messages.setdefault(kind, NumberRange(record.seq, record.seq))

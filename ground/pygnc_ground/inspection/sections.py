@@ -7,6 +7,7 @@ import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -107,6 +108,14 @@ def element(arrays: SensorSamples | GpsFixes | RangeMeasurements, *index: int) -
     """Return the values of packet `index` by name, without fields that this kind of packet lacks."""
     named: list[tuple[str, Any]] = [(field.name, getattr(arrays, field.name)) for field in fields(arrays)]
     return {name: values[index].tolist() for name, values in named if values is not None}
+
+
+def name_of(kind: type[IntEnum], number: int, unknown: str) -> str:
+    """Return the name of a member in words, or `unknown` with the number in place of braces."""
+    try:
+        return kind(number).name.lower().replace("_", " ")
+    except ValueError:
+        return unknown.format(number)
 
 
 def flattened(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:

@@ -29,6 +29,7 @@ from pygnc_ground.inspection.sections import (
     Value,
     Viewer,
     element,
+    name_of,
     read_chunks,
 )
 from pygnc_ground.inspection.times import Cadence, Span, cadence_listing, known_gps_ms, time_sections
@@ -80,7 +81,7 @@ class GpsSummary:
         if not self.count:
             return []
         statuses: list[tuple[Value, ...]] = [
-            (name, word, _in_words(name, word), count)
+            (name, word, name_of(_STATUSES[name], word, "no known status"), count)
             for name, counter in self._statuses.items()
             for word, count in sorted(counter.items())
         ]
@@ -98,13 +99,6 @@ class GpsSummary:
             *notes,
             Listing("GPS quantities", ("quantity", "least", "most"), quantities),
         ]
-
-
-def _in_words(name: str, word: int) -> str:
-    try:
-        return _STATUSES[name](word).name.lower().replace("_", " ")
-    except ValueError:
-        return "no known status"
 
 
 class _Tallies:

@@ -11,7 +11,7 @@ from typing import Final
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
-from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer
+from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer, name_of
 
 _SLOT: Final = re.compile(r"task_|partner\d")
 _WORDS: Final[dict[str, type[IntEnum]]] = {
@@ -30,7 +30,7 @@ def _status_summary(path: Path) -> Iterator[Section]:
     except StatusError as error:
         yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
         return
-    run: dict[str, Value] = {name: _word(kind, int(values[name])) for name, kind in _WORDS.items()}
+    run: dict[str, Value] = {name: name_of(kind, int(values[name]), "unknown ({})") for name, kind in _WORDS.items()}
     run["time_utc"] = _utc(values, "gps_week", "gps_tow_ms")
     run["orbit_valid_at_utc"] = _utc(values, "orbit_gps_week", "orbit_gps_tow_ms")
     run |= {name: values[name] for name in ("fixes_received", "fixes_accepted")}
@@ -49,7 +49,7 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     for name in status.TASK_NAMES:
         state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
         if state != TaskState.NONE:
-            rows.append((name, _word(TaskState, int(state)), restarts, through))
+            rows.append((name, name_of(TaskState, int(state), "unknown ({})"), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 
@@ -66,13 +66,6 @@ def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
         meaning = parts[0].meaning if len(parts) == 1 else parts[0].meaning.rpartition(", ")[0]
         rows.append((name, numbers[0] if len(parts) == 1 else tuple(numbers), parts[0].unit, meaning))
     return rows
-
-
-def _word(kind: type[IntEnum], number: int) -> str:
-    try:
-        return kind(number).name.lower().replace("_", " ")
-    except ValueError:
-        return f"unknown ({number})"
 
 
 def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:

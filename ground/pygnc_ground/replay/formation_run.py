@@ -94,10 +94,10 @@ def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], Float
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
     """Return evenly spaced times, shape (k,), over the part of the arc with ranges or estimates."""
-    if solution is None:
-        return np.empty(0, dtype=np.int64)
-    times = [seen.gps_ms for seen in solution.ranges]
-    times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    times: list[int] = []
+    if solution is not None:
+        times += [seen.gps_ms for seen in solution.ranges]
+        times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
     if not times:
         return np.empty(0, dtype=np.int64)
     count = int(np.clip((max(times) - min(times)) // _STEP_MS, *_MOMENTS))
