@@ -30,6 +30,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
+from pygnc_ground.replay.result import column
 from pygnc_ground.truth.load import load_attitude_truth
 
 _NEAR_S: Final = 3600
@@ -100,22 +101,19 @@ def field_readings(
         )
     timed = list(_timed(inputs_kept))
     model = EnvironmentModel(orientation, main_field)
-    times: list[int] = []
-    mags, fields = [], []
-    for gps_ms, sample in timed:
-        field = _field_gcrf_ut(model, gps_ms, orbits)
-        if field is not None:
-            times.append(gps_ms)
-            mags.append(sample.mag_imu_ut)
-            fields.append(field)
+    placed = [
+        (gps_ms, sample.mag_imu_ut, field)
+        for gps_ms, sample in timed
+        if (field := _field_gcrf_ut(model, gps_ms, orbits)) is not None
+    ]
     return FieldReadings(
-        np.array(times, dtype=np.int64),
-        np.array(mags, dtype=np.float64).reshape(-1, 3),
-        np.array(fields, dtype=np.float64).reshape(-1, 3),
+        column((gps_ms for gps_ms, _, _ in placed), dtype=np.int64),
+        column((mag_imu_ut for _, mag_imu_ut, _ in placed), 3),
+        column((field for _, _, field in placed), 3),
         samples,
         samples - len(seen),
         len(seen) - len(timed),
-        len(timed) - len(times),
+        len(timed) - len(placed),
         tuple(sources),
     )
 

@@ -49,10 +49,8 @@ def replay_run(folder: Path) -> Outcome:
 def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
     """Replay a run and compare the results with the accepted ones.
 
-    Args:
-        folder: Folder of the run.
-        constants: Numbers in the present source of the estimators.
-        limit: Share by which an error may grow before the run is worse.
+    `constants` are the numbers in the present source; `limit` is the share by which an error may grow before the run is
+    worse.
     """
     report = RunReport(folder.name)
     with _failures_reported(report):

@@ -95,13 +95,12 @@ class RecordedFiles:
             OSError: A file cannot be read.
             ValueError: A file is damaged or of unknown kind, or a partner is unknown.
         """
-        known = Truth()
-        if self.truth is not None:
-            known = Truth(load_truth(self.truth, self.object_name), load_attitude_truth(self.truth))
+        orbit = None if self.truth is None else load_truth(self.truth, self.object_name)
+        attitude = None if self.truth is None else load_attitude_truth(self.truth)
         partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
         return ReplayContext(
             self.settings,
             read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE)),
-            known._replace(partners=partners),
+            Truth(orbit, attitude, partners),
             has_priority=self.config is not None and not self.satellites,
         )

@@ -127,12 +127,8 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
 
 def _measured(satellite: SatelliteFolder) -> set[int]:
     """Return the radio ids to which a satellite's own files contain ranges."""
-    seen: set[int] = set()
-    for row in satellite.range_series:
-        seen |= set(
-            scan(b"".join((satellite.folder / name).read_bytes() for name in row)).ranges["partner_id"].tolist()
-        )
-    return seen
+    contents = [b"".join((satellite.folder / name).read_bytes() for name in row) for row in satellite.range_series]
+    return {partner_id for content in contents for partner_id in scan(content).ranges["partner_id"].tolist()}
 
 
 class PartnerSense(SenseFile):

@@ -184,13 +184,7 @@ _NAMES: Final = ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
 
 
 class Condition(NamedTuple):
-    """Condition that holds for some samples, such as a mode or a fault.
-
-    Attributes:
-        label: Name of the condition.
-        flags: Samples to which it applies, shape (n,).
-        colour: Colour of its bars.
-    """
+    """Condition that holds for the flagged ones of n samples, such as a mode or a fault, and the colour of its bars."""
 
     label: str
     flags: BoolArray
