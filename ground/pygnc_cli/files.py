@@ -16,9 +16,13 @@ def report_user_errors(command: str) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError) as error:
-        reason = f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
-        typer.echo(f"{command}: {printable(reason)}", err=True)
+        typer.echo(f"{command}: {printable(reason_of(error))}", err=True)
         raise typer.Exit(ExitCode.INPUT) from None
+
+
+def reason_of(error: Exception) -> str:
+    """Return the message of an error; for an OSError, the file and what is wrong with it."""
+    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
 
 
 def echo_files(paths: Iterable[Path]) -> None:

@@ -21,8 +21,8 @@ def stopped_by_signals(stop: Callable[[], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def until_interrupted() -> Iterator[None]:
-    """End the block, without an error, on Ctrl-C, SIGTERM or SIGHUP; further signals do not disturb its clean-up."""
+def interruptible() -> Iterator[None]:
+    """Raise KeyboardInterrupt on the first Ctrl-C, SIGTERM or SIGHUP; further signals do not disturb the clean-up."""
     is_interrupted = False
 
     def interrupt() -> None:
@@ -31,5 +31,12 @@ def until_interrupted() -> Iterator[None]:
             is_interrupted = True
             raise KeyboardInterrupt
 
-    with contextlib.suppress(KeyboardInterrupt), stopped_by_signals(interrupt):
+    with stopped_by_signals(interrupt):
+        yield
+
+
+@contextlib.contextmanager
+def until_interrupted() -> Iterator[None]:
+    """End the block, without an error, on Ctrl-C, SIGTERM or SIGHUP; further signals do not disturb its clean-up."""
+    with contextlib.suppress(KeyboardInterrupt), interruptible():
         yield

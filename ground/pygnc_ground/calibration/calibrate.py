@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 import numpy as np
-import polars as pl
 
 from pygnc.bus.messages import DeviceReading, GnssFix, Message, OrbitEstimate, SensorSample, SourceFile
 from pygnc.common.clock import utc_iso_from_gps_ms
@@ -31,6 +30,8 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.navigation.sample_clock import SampleClock
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.inputs import Inputs, ReplayError
+from pygnc_ground.replay.result import column
+from pygnc_ground.truth.load import load_attitude_truth
 
 _NEAR_S: Final = 3600
 """Largest time in s from a sample to the GPS reading that confirms its clock; samples farther away are of another
@@ -100,22 +101,19 @@ def field_readings(
         )
     timed = list(_timed(inputs_kept))
     model = EnvironmentModel(orientation, main_field)
-    times: list[int] = []
-    mags, fields = [], []
-    for gps_ms, sample in timed:
-        field = _field_gcrf_ut(model, gps_ms, orbits)
-        if field is not None:
-            times.append(gps_ms)
-            mags.append(sample.mag_imu_ut)
-            fields.append(field)
+    placed = [
+        (gps_ms, sample.mag_imu_ut, field)
+        for gps_ms, sample in timed
+        if (field := _field_gcrf_ut(model, gps_ms, orbits)) is not None
+    ]
     return FieldReadings(
-        np.array(times, dtype=np.int64),
-        np.array(mags, dtype=np.float64).reshape(-1, 3),
-        np.array(fields, dtype=np.float64).reshape(-1, 3),
+        column((gps_ms for gps_ms, _, _ in placed), dtype=np.int64),
+        column((mag_imu_ut for _, mag_imu_ut, _ in placed), 3),
+        column((field for _, _, field in placed), 3),
         samples,
         samples - len(seen),
         len(seen) - len(timed),
-        len(timed) - len(times),
+        len(timed) - len(placed),
         tuple(sources),
     )
 
@@ -194,23 +192,18 @@ def calibrated(
 
 
 def true_bias_ut(path: Path) -> FloatArray:
-    """Return the mean magnetometer bias in a scenario's truth table (Parquet) in uT, sensor axes, shape (3,).
+    """Return the mean magnetometer bias in a scenario's truth table in uT, sensor axes, shape (3,).
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file is not a truth table.
+        ValueError: The file is not a truth table with attitudes, or it is damaged.
     """
-    columns = [f"{axis}_mag_bias_imu_ut" for axis in "xyz"]
-    with path.open("rb") as file:
-        try:
-            table = pl.read_parquet(file, columns=columns)
-        except (pl.exceptions.PolarsError, ValueError):
-            raise ValueError(
-                f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
-            ) from None
-    if table.is_empty():
-        raise ValueError(f"{path}: the table has no rows; generate the scenario again")
-    mean_ut: FloatArray = table.to_numpy().mean(axis=0)
+    truth = load_attitude_truth(path)
+    if truth is None:
+        raise ValueError(
+            f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
+        )
+    mean_ut: FloatArray = truth.rows.mag_bias_imu_ut.mean(axis=0)
     return mean_ut
 
 

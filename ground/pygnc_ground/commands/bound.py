@@ -1,9 +1,8 @@
 """`pygnc bound`: Cramer-Rao bounds of the orbit or of relative positions for given fixes."""
 
 from pathlib import Path
-from typing import Annotated, Final, NoReturn
+from typing import Annotated, Final
 
-import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -13,13 +12,12 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_cli.document import Document, echo_document
-from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.orbit.solution import rms_3d
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 
@@ -62,12 +60,12 @@ def bound(
     except for a common drag factor and one drag factor per satellite.
     """
     from_settings = config is not None or preset is not None
-    if (sense is None) != (truth is None) or (sense is None) != from_settings:
-        _fail("name a sense file with its --truth, or a scenario by --config or --preset")
-    if formation and not from_settings:
-        _fail("--formation requires a scenario by --config or --preset")
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     with report_user_errors("pygnc bound"):
+        if (sense is None) != (truth is None) or (sense is None) != from_settings:
+            raise ValueError("name a sense file with its --truth, or a scenario by --config or --preset")
+        if formation and not from_settings:
+            raise ValueError("--formation requires a scenario by --config or --preset")
         if formation:
             found = scenario_bound(settings_from_options(preset, config), settings, frames)
             _show(formation_as_json(*found) if as_json else formation_as_table(*found))
@@ -85,11 +83,6 @@ def _show(found: Document | Table) -> None:
         Console(highlight=False).print(found)
     else:
         echo_document(found)
-
-
-def _fail(reason: str) -> NoReturn:
-    typer.echo(f"pygnc bound: {reason}", err=True)
-    raise typer.Exit(ExitCode.INPUT) from None
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:
@@ -146,11 +139,7 @@ def _figures(bound: Bound) -> dict[str, float]:
     settled = bound.gps_ms >= begin + _SETTLED_AFTER * (end - begin)
     figures: dict[str, float] = {}
     for quantity, unit, sigma in (("position", "m", bound.position_m), ("velocity", "mps", bound.velocity_mps)):
-        figures[f"{quantity}_rms_{unit}"] = _rms(sigma)
-        figures[f"{quantity}_settled_rms_{unit}"] = _rms(sigma[settled])
+        figures[f"{quantity}_rms_{unit}"] = rms_3d(sigma[:, None])
+        figures[f"{quantity}_settled_rms_{unit}"] = rms_3d(sigma[settled, None])
         figures[f"{quantity}_end_{unit}"] = float(sigma[-1])
     return figures
-
-
-def _rms(values: FloatArray) -> float:
-    return float(np.sqrt(np.mean(values**2)))

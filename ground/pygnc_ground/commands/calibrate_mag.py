@@ -5,10 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE as EARTH_ORIENTATION
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE as MAIN_FIELD
-from pygnc.configuration.data_files import read_earth_orientation, read_main_field
-from pygnc.configuration.load import load
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
 from pygnc_cli.files import echo_files, report_user_errors
@@ -22,13 +19,13 @@ from pygnc_ground.calibration.calibrate import (
 )
 from pygnc_ground.calibration.figure import write_figure
 from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import ReplayError, from_files
+from pygnc_ground.replay.run import ReplayContext
 from pygnc_system.files import data_file
 
 app: Final = typer.Typer(add_completion=False)
 
-_NO_HOME: Final = Path("/nonexistent")
-"""Folder without settings: settings in the user's home belong to the flight software."""
 _NOISE_FACTOR: Final = 1.5
 """Noise above this multiple of the settings' noise is reported."""
 
@@ -43,23 +40,23 @@ def calibrate_mag(
 ) -> None:
     """Calibrate the magnetometer by the strength of the geomagnetic field along the orbit, without attitude."""
     with report_user_errors("pygnc calibrate-mag"):
-        settings = Settings() if config is None else load(config, _NO_HOME)
+        context = RecordedFiles(config=config).context()
         true_ut = None if truth is None else true_bias_ut(truth)
-        result = _calibrated(sense, settings, true_ut)
+        result = _calibrated(sense, context, true_ut)
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
         for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
             write(result, path)
-    _print_summary(result, settings)
+    _print_summary(result, context.settings)
     echo_files(paths)
 
 
-def _calibrated(sense: list[Path], settings: Settings, true_ut: FloatArray | None) -> Calibrated:
+def _calibrated(sense: list[Path], context: ReplayContext, true_ut: FloatArray | None) -> Calibrated:
     for folder in filter(Path.is_dir, sense):
         raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
-    orientation = read_earth_orientation(data_file(EARTH_ORIENTATION))
-    main_field = read_main_field(data_file(MAIN_FIELD))
-    readings = field_readings(from_files(sense, None, settings), settings, orientation, main_field)
+    settings = context.settings
+    main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+    readings = field_readings(from_files(sense, None, settings), settings, context.orientation, main_field)
     limits = CalibrationSettings(field_error_ut=settings.attitude.magnetometer.field_error_ut)
     return calibrated(readings, limits, true_ut)
 

@@ -6,38 +6,26 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from typer.core import TyperGroup
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
 from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, read_campaign
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
+from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
 from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.settings import dump_tables
 from pygnc_ground.scenario.writer import write_scenario
 
-_KEPT: Final = "what is finished is kept; repeat the command to continue"
+_KEPT: Final = "finished runs are kept; repeat the command to continue"
 
 
-class _RunByDefault(TyperGroup):
-    """Group in which `pygnc campaign FILE` means `pygnc campaign run FILE`."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer does not export the class
-        """Insert the subcommand `run` before a file or an option of it."""
-        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
-            args = ["run", *args]
-        return super().parse_args(ctx, args)
-
-
-app: Final = typer.Typer(add_completion=False, cls=_RunByDefault, no_args_is_help=True, help=__doc__)
+app: Final = typer.Typer(add_completion=False, cls=FirstByDefault, no_args_is_help=True, help=__doc__)
 
 
 @app.command(name="run")
@@ -60,7 +48,7 @@ def run_campaign(
         if workers is not None and scheduler is not None:
             typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
             raise typer.Exit(ExitCode.USAGE)
-        with Store(out, campaign) as store, _reporting_what_is_kept(store, total):
+        with Store(out, campaign) as store, _errors_with_progress(store, total):
             missing = [run for run in range(total) if run not in store.finished]
             if missing:
                 if len(missing) < total:
@@ -103,7 +91,7 @@ def rerun(
     elif same_figures(row, stored):
         typer.echo("equal to the campaign's figures, bit for bit")
     else:
-        typer.echo("differs from the campaign's figures: the program, a library or the computer is another one")
+        typer.echo("differs from the campaign's figures: the program, a library or the computer has changed")
         raise typer.Exit(ExitCode.FAILURE)
 
 
@@ -164,15 +152,13 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
 
     total = count_runs(campaign)
     plans: Iterator[RunPlan] = (plan_run(campaign, run) for run in missing)
-    console = Console(stderr=True)
     found: AbstractContextManager[Cluster] = (
         local_cluster(workers or _cores()) if scheduler is None else remote_cluster(scheduler)
     )
     try:
-        with _interruptible(), found as cluster:
+        with interruptible(), found as cluster:
             typer.echo(f"{cluster.threads()} workers, dashboard: {cluster.dashboard}", err=True)
-            columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-            with Progress(*columns, TimeRemainingColumn(), console=console, transient=True) as progress:
+            with progress_bar() as progress:
                 bar = progress.add_task("runs", total=total, completed=total - len(missing))
                 failed = store.failed
 
@@ -194,26 +180,11 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
 
 
 @contextmanager
-def _reporting_what_is_kept(store: Store, total: int) -> Iterator[None]:
+def _errors_with_progress(store: Store, total: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
         raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Raise KeyboardInterrupt on the first Ctrl-C, SIGTERM or SIGHUP; further ones do not disturb the end."""
-    pending = True
-
-    def interrupt() -> None:
-        nonlocal pending
-        if pending:
-            pending = False
-            raise KeyboardInterrupt
-
-    with stopped_by_signals(interrupt):
-        yield
 
 
 def _cores() -> int:

@@ -2,17 +2,14 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from typer.core import TyperGroup
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
+from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
 from pygnc_ground.gate.check import accepts, checks
 from pygnc_ground.gate.constants import Record, record
 from pygnc_ground.gate.corpus import add_run, run_folders
@@ -27,20 +24,9 @@ _EXIT_CODES: Final = {
     Verdict.WORSE: ExitCode.WORSE,
     Verdict.INPUT_ERROR: ExitCode.INPUT,
 }
-_CHECK: Final = "check"
-
-
-class _CheckByDefault(TyperGroup):
-    """Subcommands, of which `check` is meant if none is named."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401 - Typer's signature
-        if args and args[0] not in self.commands and args[0] != "--help":
-            args = [_CHECK, *args]
-        return super().parse_args(ctx, args)
-
 
 app: Final = typer.Typer(
-    cls=_CheckByDefault,
+    cls=FirstByDefault,
     add_completion=False,
     no_args_is_help=True,
     help="Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
@@ -56,7 +42,7 @@ Workers: TypeAlias = Annotated[
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
-@app.command(_CHECK)
+@app.command()
 def check(
     corpus: Corpus,
     runs: Runs = None,
@@ -75,8 +61,11 @@ def check(
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
         constants = record()
-    with _shown(len(folders), quiet=to_json) as show:
-        reports = [show(report) for report in checks(folders, constants, worse, workers)]
+    reports = []
+    for report in _with_progress(checks(folders, constants, worse, workers), len(folders)):
+        reports.append(report)
+        for line in () if to_json else run_lines(report):
+            typer.echo(line)
     reports.sort(key=lambda report: report.name)
     if to_json:
         typer.echo(json.dumps(as_json(reports)))
@@ -143,29 +132,16 @@ def add(
 
 def _accept(folders: list[Path], constants: Record, workers: int | None, *, to_json: bool) -> None:
     reports: list[RunReport] = []
-    with _shown(len(folders), quiet=True) as show:
-        for report in accepts(folders, constants, workers):
-            reports.append(show(report))
-            if not to_json:
-                done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
-                typer.echo(f"{report.name}: {done}")
+    for report in _with_progress(accepts(folders, constants, workers), len(folders)):
+        reports.append(report)
+        if not to_json:
+            done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
+            typer.echo(f"{report.name}: {done}")
     if to_json:
         typer.echo(json.dumps(as_json(reports)))
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
-@contextmanager
-def _shown(runs: int, *, quiet: bool) -> Iterator[Any]:
-    """Yield a function that prints the report of a run and returns it; a terminal shows the progress."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("runs", total=runs)
-
-        def show(report: RunReport) -> RunReport:
-            progress.advance(task)
-            if not quiet:
-                for line in run_lines(report):
-                    typer.echo(line)
-            return report
-
-        yield show
+def _with_progress(reports: Iterator[RunReport], runs: int) -> Iterator[RunReport]:
+    with progress_bar() as progress:
+        yield from progress.track(reports, runs, description="runs")

@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
 import typer
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
@@ -17,12 +15,13 @@ from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.commands.replay_document import replay_document
+from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.replay.collect import Collected
-from pygnc_ground.replay.files import RecordedFiles, ReplayContext
+from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.replay.run import FilterName
+from pygnc_ground.replay.run import FilterName, ReplayContext
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.comparison import (
@@ -34,7 +33,6 @@ from pygnc_ground.report.comparison import (
     orbit_name,
 )
 from pygnc_ground.report.html import write_report
-from pygnc_ground.report.statistics import estimate_figures
 from pygnc_ground.report.wording import duration, plural
 
 
@@ -219,18 +217,15 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
     files.require_input()
     if files.satellites:
         raise ReplayError("--satellite: the processes replay one satellite; leave out --pipeline")
-    folder = next((path for path in files.sense if path.is_dir()), None)
-    if folder is not None:
-        raise ReplayError(f"{folder}: is a folder; --pipeline requires a sense file")
+    if files.folder is not None:
+        raise ReplayError(f"{files.folder}: is a folder; --pipeline requires a sense file")
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
-        uploads = {"orientation": files.earth_orientation, "elements": files.elements}
-        run = fly(Path(home), files.sense, files.ranges, files.config, **uploads)
+        run = fly(Path(home), files)
         yield from_run(run), journaled_estimates(run)
 
 
 def _run(context: ReplayContext, inputs: Inputs, filter_name: FilterName) -> tuple[ReplayResult, Collected]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as progress:
+    with progress_bar() as progress:
         task = progress.add_task("GPS records", total=inputs.records)
         return context.replay(inputs, filter_name=filter_name, advance=lambda: progress.advance(task))
 
@@ -257,7 +252,7 @@ def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None
         if one.errors is not None and not len(one.errors):
             typer.echo(f"{one.name:8} no orbit within the time span of the truth")
         elif one.errors is not None:
-            accuracy = estimate_figures(one).accuracy
+            accuracy = one.accuracy
             position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
             typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
     for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):

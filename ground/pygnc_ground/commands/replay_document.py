@@ -9,7 +9,6 @@ from pygnc_cli.document import Document, WrittenFile
 from pygnc_ground.attitude.accuracy import AngleRms
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.comparison import ComparedPartner, compared_attitudes, compared_orbits, compared_partners
-from pygnc_ground.report.statistics import estimate_figures
 
 
 class OrbitFigures(Document, frozen=True):
@@ -99,12 +98,9 @@ class ReplayDocument(Document, frozen=True):
 
 
 def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool) -> ReplayDocument:
-    """Return the document of a replay.
+    """Return the document of a replay and of the written files.
 
-    Args:
-        result: Result of the replay.
-        paths: Files that were written.
-        flown: True if the processes of the flight software gave the same estimates.
+    `flown` is true if the processes of the flight software gave the same estimates.
     """
     return ReplayDocument(
         records=len(result.solution) + len(result.untimed),
@@ -112,22 +108,11 @@ def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool)
         records_untimed=len(result.untimed),
         pipeline_agrees=True if flown else None,
         notes=list(result.notes),
-        orbits=_orbits(result),
+        orbits={one.name: OrbitFigures(**one.accuracy._asdict()) for one in compared_orbits(result)},
         attitude=_attitude(result.attitude),
         formation=None if result.formation is None else _formation(result.formation),
         files=WrittenFile.all_of(paths),
     )
-
-
-def _orbits(result: ReplayResult) -> dict[str, OrbitFigures]:
-    found = {}
-    for one in compared_orbits(result):
-        figures = estimate_figures(one)
-        accuracy = {name: float(value) for name, value in figures.accuracy._asdict().items()}
-        found[one.name] = OrbitFigures(
-            states=figures.states, used=figures.used, nees_mean_per_dof=float(figures.nees_mean_per_dof), **accuracy
-        )
-    return found
 
 
 def _attitude(result: AttitudeResult) -> AttitudeSummary:

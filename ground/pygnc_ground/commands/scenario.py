@@ -13,6 +13,8 @@ from pygnc_ground.scenario.settings import read_tables
 from pygnc_ground.scenario.writer import write_scenario
 from pygnc_ground.truth.load import load_truth
 
+app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True, add_completion=False)
+
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
@@ -38,6 +40,34 @@ def _show(files: list[Path], ephemeris: str | None, *, as_json: bool) -> None:
     echo_files(files)
 
 
+@app.command()
+def make(
+    out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Settings (TOML); they override those of the preset."),
+    ] = None,
+    preset: Annotated[str | None, typer.Option(help="Name of a preset; `pygnc scenario presets` lists them.")] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Seed of the noise, 0 or more; overrides the settings.")
+    ] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Generate input files of the flight software (sense.bin, range/rng00000.bin ...) and the truth tables."""
+    with report_user_errors("pygnc scenario make"):
+        if config is None and preset is None:
+            raise ValueError(
+                "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
+            )
+        settings = settings_from_options(preset, config, seed)
+        make_all = settings.formation.all_satellites
+        scenarios = generate_all(settings) if make_all else [generate(settings)]
+        files = write_scenario(settings, scenarios, out)
+    _show(files, None, as_json=as_json)
+
+
+@app.command()
 def from_ephemeris(
     file: Annotated[
         Path, typer.Argument(help="SP3-c, SP3-d or CCSDS OEM file (KVN, XML), or truth table of a scenario.")
@@ -81,39 +111,6 @@ def _origin(file: Path, description: str, object_id: str | None) -> str:
         f"Along {file.name}: {description}.\nMade again by: {remake}\n"
         "The orbit, spacecraft and forces below were not used."
     )
-
-
-app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True, add_completion=False)
-
-
-@app.command()
-def make(
-    out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Settings (TOML); they override those of the preset."),
-    ] = None,
-    preset: Annotated[str | None, typer.Option(help="Name of a preset; `pygnc scenario presets` lists them.")] = None,
-    seed: Annotated[
-        int | None, typer.Option(min=0, help="Seed of the noise, 0 or more; overrides the settings.")
-    ] = None,
-    *,
-    as_json: JsonOption = False,
-) -> None:
-    """Generate input files of the flight software (sense.bin, range/rng00000.bin ...) and the truth tables."""
-    with report_user_errors("pygnc scenario make"):
-        if config is None and preset is None:
-            raise ValueError(
-                "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
-            )
-        settings = settings_from_options(preset, config, seed)
-        make_all = settings.formation.all_satellites
-        scenarios = generate_all(settings) if make_all else [generate(settings)]
-        files = write_scenario(settings, scenarios, out)
-    _show(files, None, as_json=as_json)
-
-
-app.command(name="from-ephemeris")(from_ephemeris)
 
 
 @app.command()

@@ -6,10 +6,12 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from pygnc_cli.files import reason_of
 from pygnc_ground.gate.compare import changes
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes
@@ -17,7 +19,6 @@ from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
 from pygnc_ground.gate.outcome import Outcome, outcome
 from pygnc_ground.gate.reference import data_digests, read_reference, read_table, this_platform, write_reference
 from pygnc_ground.gate.report import RunReport, Verdict, accuracy_changes, verdict_of
-from pygnc_ground.replay.files import RecordedFiles
 
 
 class ReplayFailureError(Exception):
@@ -32,7 +33,7 @@ def replay_run(folder: Path) -> Outcome:
         ValueError: A file is damaged.
         ReplayFailureError: The estimators fail.
     """
-    files: RecordedFiles = read_run(folder)
+    files = read_run(folder)
     context, inputs = files.context(), files.inputs()
     try:
         result, collected = context.replay(inputs)
@@ -48,60 +49,55 @@ def replay_run(folder: Path) -> Outcome:
 def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
     """Replay a run and compare the results with the accepted ones.
 
-    Args:
-        folder: Folder of the run.
-        constants: Numbers in the present source of the estimators.
-        limit: Share by which an error may grow before the run is worse.
+    `constants` are the numbers in the present source; `limit` is the share by which an error may grow before the run is
+    worse.
     """
-    return _reported(folder, partial(_compare, constants=constants, limit=limit))
+    report = RunReport(folder.name)
+    with _failures_reported(report):
+        reference = read_reference(folder)
+        report.accepted_utc = reference.accepted_utc
+        report.constants = constant_changes(reference.constants, constants)
+        report.platform = this_platform().differences(reference.platform)
+        data = data_digests()
+        report.data = sorted(name for name in data if data[name] != reference.data.get(name))
+        _require_same_inputs(folder, reference.inputs)
+        found = replay_run(folder)
+        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
+        report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
+        report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
+        for name in sorted(reference.digests.keys() | found.digests.keys()):
+            if reference.digests.get(name) == found.digests.get(name):
+                continue
+            if name in found.tables and name in reference.digests:
+                report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
+            else:
+                report.parts.append(name)
+        report.verdict = verdict_of(report)
+    return report
 
 
 def accept_run(folder: Path, constants: Record) -> RunReport:
     """Replay a run and accept its results as the reference."""
-    return _reported(folder, partial(_accept, constants=constants))
-
-
-def _reported(folder: Path, work: Callable[[RunReport, Path], None]) -> RunReport:
-    """Return the report that `work` fills, with the reason if it fails."""
-    began = time.perf_counter()
     report = RunReport(folder.name)
-    try:
-        work(report, folder)
-    except ReplayFailureError as failure:
-        report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
-    except (OSError, ValueError) as error:
-        report.verdict, report.reason = Verdict.INPUT_ERROR, str(error)
-    report.seconds = time.perf_counter() - began
+    with _failures_reported(report):
+        found = replay_run(folder)
+        reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
+        report.accepted_utc = reference.accepted_utc
+        report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
     return report
 
 
-def _accept(report: RunReport, folder: Path, constants: Record) -> None:
-    found = replay_run(folder)
-    reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
-    report.accepted_utc = reference.accepted_utc
-    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
-
-
-def _compare(report: RunReport, folder: Path, constants: Record, limit: float) -> None:
-    reference = read_reference(folder)
-    report.accepted_utc = reference.accepted_utc
-    report.constants = constant_changes(reference.constants, constants)
-    report.platform = this_platform().differences(reference.platform)
-    data = data_digests()
-    report.data = sorted(name for name in data if data[name] != reference.data.get(name))
-    _require_same_inputs(folder, reference.inputs)
-    found = replay_run(folder)
-    report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
-    report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
-    report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
-    for name in sorted(reference.digests.keys() | found.digests.keys()):
-        if reference.digests.get(name) == found.digests.get(name):
-            continue
-        if name in found.tables and name in reference.digests:
-            report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
-        else:
-            report.parts.append(name)
-    report.verdict = verdict_of(report)
+@contextmanager
+def _failures_reported(report: RunReport) -> Iterator[None]:
+    """Write the duration of the block to the report, and verdict and reason if the block fails."""
+    began = time.perf_counter()
+    try:
+        yield
+    except ReplayFailureError as failure:
+        report.verdict, report.reason = Verdict.WORSE, f"the replay fails: {failure}"
+    except (OSError, ValueError) as error:
+        report.verdict, report.reason = Verdict.INPUT_ERROR, reason_of(error)
+    report.seconds = time.perf_counter() - began
 
 
 def _require_same_inputs(folder: Path, accepted: dict[str, str]) -> None:
@@ -120,13 +116,9 @@ def on_all_cores(
 ) -> Iterator[RunReport]:
     """Yield the report of each run as soon as it is known.
 
-    Each process has one run in memory at a time. A process that ends, for lack of memory for instance, costs only the
-    run that ends it again when it is alone.
-
-    Args:
-        work: Function for one run.
-        folders: Folders of the runs.
-        workers: Number of processes; by default that of the cores.
+    Each process has one run in memory at a time. If a process ends, for lack of memory for instance, the unfinished
+    runs are repeated one by one; only a run whose process ends again is reported as a failure.
+    By default there are as many processes as cores.
     """
     count = min(len(folders), workers or os.cpu_count() or 1)
     unfinished: list[Path] = []

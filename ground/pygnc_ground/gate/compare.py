@@ -1,7 +1,8 @@
-"""Changes of estimates: the largest change of each quantity in its unit and in standard deviations."""
+"""Changes between two tables of estimates: the largest change of each quantity, in its unit and in sigmas."""
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -16,8 +17,8 @@ _KEYS: Final = {"formation": ("partner", "gps_week", "gps_tow_s"), "fixes": ("se
 _TIME: Final = ("gps_week", "gps_tow_s")
 
 
-class Vector(NamedTuple):
-    """Quantity that takes several columns.
+class Quantity(msgspec.Struct, frozen=True):
+    """Quantity that takes one or several columns.
 
     Attributes:
         name: Name in the report.
@@ -32,43 +33,9 @@ class Vector(NamedTuple):
     sigma: tuple[str, ...] = ()
 
 
-def _xyz(pattern: str) -> tuple[str, ...]:
-    return tuple(pattern.format(axis) for axis in "xyz")
-
-
-_ORBIT: Final = (
-    Vector("position", "m", _xyz("{}_ecef_m"), _xyz("sigma_{}_m")),
-    Vector("velocity", "m/s", _xyz("v{}_ecef_mps"), _xyz("sigma_v{}_mps")),
-    Vector("position in GCRF", "m", _xyz("{}_gcrf_m")),
-    Vector("velocity in GCRF", "m/s", _xyz("v{}_gcrf_mps")),
-    Vector("position sigma", "m", _xyz("sigma_{}_m")),
-    Vector("velocity sigma", "m/s", _xyz("sigma_v{}_mps")),
+_QUANTITIES: Final = msgspec.toml.decode(
+    Path(__file__).with_name("quantities.toml").read_bytes(), type=dict[str, tuple[Quantity, ...]]
 )
-_ATTITUDE: Final = (
-    Vector("attitude", "deg", ("q_w", "q_x", "q_y", "q_z"), _xyz("sigma_{}_rad")),
-    Vector("body rate", "rad/s", _xyz("w{}_rad_s")),
-    Vector("gyro bias", "rad/s", _xyz("bg{}_rad_s")),
-    Vector("magnetometer bias", "uT", _xyz("bm{}_ut")),
-    Vector("attitude sigma", "rad", _xyz("sigma_{}_rad")),
-)
-_FORMATION: Final = (
-    Vector("relative position", "m", ("r_m", "t_m", "n_m"), ("sigma_r_m", "sigma_t_m", "sigma_n_m")),
-    Vector("relative velocity", "m/s", ("vr_mps", "vt_mps", "vn_mps")),
-    Vector("relative position in GCRF", "m", _xyz("{}_gcrf_m")),
-    Vector("position sigma", "m", ("sigma_r_m", "sigma_t_m", "sigma_n_m")),
-)
-_FIXES: Final = (
-    Vector("position innovation", "m", _xyz("innovation_{}_m"), _xyz("innovation_sigma_{}_m")),
-    Vector("velocity innovation", "m/s", _xyz("innovation_v{}_mps"), _xyz("innovation_sigma_v{}_mps")),
-    Vector("sigma of the position innovation", "m", _xyz("innovation_sigma_{}_m")),
-    Vector("sigma of the velocity innovation", "m/s", _xyz("innovation_sigma_v{}_mps")),
-)
-_VECTORS: Final = {
-    **dict.fromkeys(("orbit", "orbit_smoothed", "orbit_batch"), _ORBIT),
-    **dict.fromkeys(("attitude", "attitude_smoothed"), _ATTITUDE),
-    "formation": _FORMATION,
-    "fixes": _FIXES,
-}
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -127,47 +94,45 @@ def _aligned(name: str, before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.D
 
 def _quantities(name: str, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
     left = [column for column in after.columns if column in before.columns]
-    for vector in _VECTORS.get(name, ()):
-        if all(column in left for column in vector.columns):
-            yield from _change(name, vector, before, after)
-    in_vectors = {column for vector in _VECTORS.get(name, ()) for column in vector.columns}
+    known = _QUANTITIES.get(name.partition("_")[0], ())
+    for quantity in known:
+        if all(column in left for column in quantity.columns):
+            yield from _change(name, quantity, before, after)
     for column in left:
-        if column not in in_vectors:
-            yield from _change(name, Vector(column, "", (column,)), before, after)
+        if not any(column in quantity.columns for quantity in known):
+            yield from _change(name, Quantity(column, "", (column,)), before, after)
 
 
-def _change(name: str, vector: Vector, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
-    columns = [column for column in vector.columns if before[column].dtype == after[column].dtype]
+def _change(name: str, quantity: Quantity, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
+    columns = [column for column in quantity.columns if before[column].dtype == after[column].dtype]
     rows = np.zeros(len(after), dtype=bool)
     for column in columns:
         rows |= _differ(before[column], after[column])
     if not rows.any():
         return
-    numeric = all(after[column].dtype == pl.Float64 for column in columns)
-    count = int(rows.sum())
-    if not numeric:
-        yield Change(name, vector.name, "", count, len(rows))
-        return
+    is_numeric = all(after[column].dtype == pl.Float64 for column in columns)
+    change = Change(name, quantity.name, quantity.unit if is_numeric else "", int(rows.sum()), len(rows))
+    yield _with_size(change, quantity, before, after, columns) if is_numeric else change
+
+
+def _with_size(
+    change: Change, quantity: Quantity, before: pl.DataFrame, after: pl.DataFrame, columns: Sequence[str]
+) -> Change:
     then, now = _array(before, columns), _array(after, columns)
     known = np.isfinite(then).all(axis=1) & np.isfinite(now).all(axis=1)
     if not known.any():
-        yield Change(name, vector.name, vector.unit, count, len(rows))
-        return
-    is_attitude = vector.name == "attitude"
-    difference = np.zeros((len(rows), 3 if is_attitude else len(columns)))
+        return change
+    is_attitude = quantity.name == "attitude"
+    difference = np.zeros((len(after), 3 if is_attitude else len(columns)))
     difference[known] = quaternion.error_vector(now[known], then[known]) if is_attitude else now[known] - then[known]
     size = np.linalg.norm(difference, axis=1)
     row = int(size.argmax())
     scale = 1.0 if is_attitude else float(np.sqrt(np.mean(np.square(then[known]).sum(axis=1))))
-    yield Change(
-        table=name,
-        quantity=vector.name,
-        unit=vector.unit,
-        rows=count,
-        of_rows=len(rows),
+    return msgspec.structs.replace(
+        change,
         largest=float(np.degrees(size[row]) if is_attitude else size[row]),
         relative=float(size[row]) / scale if scale > 0.0 else None,
-        sigmas=_sigmas(difference, _array(before, vector.sigma)) if vector.sigma else None,
+        sigmas=_sigmas(difference, _array(before, quantity.sigma)) if quantity.sigma else None,
         at=_utc(after, row),
     )
 

@@ -1,10 +1,10 @@
-"""Record of every number in the source of the estimators, by which a change of any of them is noticed and named.
+"""Record of every number in the source of the estimators; the gate compares records to name changed constants.
 
-Replays notice a changed constant only if it changes an estimate. A threshold that is one unit in the last place higher
-changes none, and a limit that no run reaches never does. The record needs no run.
+Replays detect a changed constant only if it changes an estimate. A threshold that is one unit in the last place higher
+usually changes none, nor does a limit that no run reaches. The record does not depend on runs.
 
-Numbers are those that the source contains literally. Inside functions, integers up to 2 and integers in subscripts are
-left out: they are indices, powers and dimensions.
+Numbers are the literals in the source. Inside functions, integers up to 2 and integers in subscripts are omitted: they
+are indices, powers and dimensions.
 """
 
 import ast
@@ -61,7 +61,7 @@ def record() -> Record:
     found: Record = {}
     for package in PACKAGES:
         for module, file in modules_of(package):
-            places = numbers_in(file.read_text(encoding="utf-8"))
+            places = numbers_in(ast.parse(file.read_text(encoding="utf-8")))
             if places:
                 found[module] = places
     return found
@@ -85,12 +85,7 @@ def modules_of(package: str) -> Iterator[tuple[str, Path]]:
         yield ".".join((package, *parts)), file
 
 
-def numbers_in(source: str) -> dict[str, list[str]]:
-    """Return the numbers in the source of a module by place, in their order."""
-    return numbers_in_tree(ast.parse(source))
-
-
-def numbers_in_tree(tree: ast.Module) -> dict[str, list[str]]:
+def numbers_in(tree: ast.Module) -> dict[str, list[str]]:
     """Return the numbers in a parsed module by place, in their order."""
     places: dict[str, list[str]] = {}
     for place, node in located_numbers(tree):
@@ -155,7 +150,7 @@ def changes(before: Record, after: Record) -> list[ConstantChange]:
 
 
 def only_moved(found: list[ConstantChange]) -> bool:
-    """Return True if the changes only moved numbers from one place to another."""
+    """Return True if numbers only moved from one place to another."""
     before = Counter(number for change in found for number in change.before)
     return before == Counter(number for change in found for number in change.after)
 

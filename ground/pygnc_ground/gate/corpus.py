@@ -21,7 +21,6 @@ from pygnc_ground.replay.satellites import SatelliteFolder
 RUN_FILE: Final = "run.toml"
 REFERENCE_FOLDER: Final = "reference"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_CHUNK: Final = 1 << 20
 
 
 class CorpusError(ValueError):
@@ -113,11 +112,8 @@ def _input_files(folder: Path) -> Iterator[Path]:
 
 
 def _sha256(path: Path) -> str:
-    found = hashlib.sha256()
     with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            found.update(chunk)
-    return found.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def add_run(corpus: Path, name: str, files: RecordedFiles, note: str = "") -> Path:

@@ -20,7 +20,6 @@ from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.tables import all_tables
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
-from pygnc_ground.report.statistics import estimate_figures
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -96,9 +95,7 @@ def _parts(result: ReplayResult, collected: Collected) -> dict[str, Any]:
 
 def _accuracy(result: ReplayResult) -> Iterator[Accuracy]:
     for orbit in compared_orbits(result):
-        figures = estimate_figures(orbit)
-        of = figures.accuracy
-        name, known = f"orbit {orbit.name}", figures.states
+        of, name, known = orbit.accuracy, f"orbit {orbit.name}", orbit.accuracy.states
         position, velocity = (of.position_error_m, of.position_sigma_m), (of.velocity_error_mps, of.velocity_sigma_mps)
         yield Accuracy(name, "position", "m", known, *_numbers(position))
         yield Accuracy(name, "velocity", "m/s", known, *_numbers(velocity))

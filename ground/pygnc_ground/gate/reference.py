@@ -58,24 +58,21 @@ class Platform(msgspec.Struct, frozen=True):
 
         CPU features and variables alone do not count: the arithmetic contains their effect.
         """
-        names = sorted(self.versions.keys() | other.versions.keys())
-        found = [
-            f"{name} {other.versions.get(name, 'missing')} then, {self.versions.get(name, 'missing')} now"
-            for name in names
-            if self.versions.get(name) != other.versions.get(name)
-        ]
+        found = _differences(other.versions, self.versions, " ", "missing")
         if self.arithmetic != other.arithmetic:
-            found.append("other rounding of the libraries" + self._causes(other))
+            then, now = ({"CPU features": " ".join(one.cpu)} for one in (other, self))
+            causes = _differences(then, now, " ", "") + _differences(other.variables, self.variables, "=", "")
+            found.append("other rounding of the libraries" + (f" ({'; '.join(causes)})" if causes else ""))
         return found
 
-    def _causes(self, other: "Platform") -> str:
-        causes = [f"CPU features {' '.join(other.cpu)} then, {' '.join(self.cpu)} now"] if self.cpu != other.cpu else []
-        causes += [
-            f"{name}={other.variables.get(name, '')} then, {self.variables.get(name, '')} now"
-            for name in sorted(self.variables.keys() | other.variables.keys())
-            if self.variables.get(name) != other.variables.get(name)
-        ]
-        return f" ({'; '.join(causes)})" if causes else ""
+
+def _differences(then: dict[str, str], now: dict[str, str], between: str, missing: str) -> list[str]:
+    """Return a text for each name whose values differ."""
+    return [
+        f"{name}{between}{then.get(name, missing)} then, {now.get(name, missing)} now"
+        for name in sorted(then.keys() | now.keys())
+        if then.get(name) != now.get(name)
+    ]
 
 
 def this_platform() -> Platform:
@@ -115,7 +112,7 @@ def _results() -> Iterator[Any]:
 
 
 class Reference(msgspec.Struct, frozen=True):
-    """Accepted results without the tables, which lie beside it as Parquet files.
+    """Accepted results without the tables, which are Parquet files in the same folder.
 
     Attributes:
         format: Version of this layout.
@@ -148,7 +145,7 @@ def data_digests() -> dict[str, str]:
 def write_reference(
     run: Path, found: Outcome, platform: Platform, inputs: dict[str, str], constants: Record
 ) -> Reference:
-    """Write the results of a run as its reference, which replaces an older one at once."""
+    """Write the results of a run as its reference; the old reference is removed only when the new one is complete."""
     reference = Reference(
         format=_FORMAT,
         accepted_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),

@@ -73,10 +73,7 @@ class AccuracyChange(msgspec.Struct, frozen=True):
 def accuracy_changes(before: list[Accuracy], after: list[Accuracy], limit: float) -> list[AccuracyChange]:
     """Return the solutions whose accuracy differs.
 
-    Args:
-        before: Accepted accuracy.
-        after: Present accuracy.
-        limit: Share by which an error may grow, and of the estimates that may be lost, before that is worse.
+    `limit` is the share by which an error may grow, and of the estimates that may be lost, before that is worse.
     """
     old, new = {one.name: one for one in before}, {one.name: one for one in after}
     found = []

@@ -76,16 +76,13 @@ class JournalContents:
         self.records[record.kind] += 1
         if record.kind is journal.Kind.HEADER:
             self.header = _decode_map(record.payload)
-        elif record.kind is journal.Kind.FOOTER:
+            return
+        if record.kind is journal.Kind.FOOTER:
             self.footer = _decode_map(record.payload)
-        else:
-            self._add_message(record)
-
-    def _add_message(self, record: journal.Record) -> None:
-        if self.last_seq is not None:
-            self.missing_numbers += max(0, record.seq - self.last_seq - 1)
-        if self.first_seq is None:
-            self.first_seq = record.seq
+            return
+        if self.first_seq is None or self.last_seq is None:
+            self.first_seq = self.last_seq = record.seq
+        self.missing_numbers += max(0, record.seq - self.last_seq - 1)
         self.last_seq = record.seq
         kind, _ = decode_message(record.payload)
         numbers = self.messages.setdefault(kind, NumberRange(record.seq, record.seq))
@@ -189,8 +186,7 @@ def _summary(path: Path) -> Iterator[Section]:
         "first_number": contents.first_seq,
         "last_number": contents.last_seq,
         "missing_numbers": contents.missing_numbers,
-        "damaged_bytes": contents.damage.damaged_bytes,
-        "damaged_ranges": contents.damage.ranges,
+        **contents.damage.facts,
     }
     yield Facts("journal", facts)
     if not contents.records:

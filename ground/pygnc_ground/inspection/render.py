@@ -16,23 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from pygnc_cli.text import printable
-from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value, flattened
+from pygnc_ground.inspection.sections import TEXTS, Entry, Facts, Listing, Note, Section, Value, flattened
 
-_UNITS: Final = {
-    "bytes": "B",
-    "m": "m",
-    "mps": "m/s",
-    "mps2": "m/s²",
-    "ms": "ms",
-    "ns": "ns",
-    "s": "s",
-    "deg_s": "deg/s",
-    "rad_s": "rad/s",
-    "ut": "µT",
-    "hz": "Hz",
-    "dbm": "dBm",
-    "percent": "%",
-}
 _HEX_SHOWN_BYTES: Final = 8
 
 
@@ -103,7 +88,7 @@ def label(name: str) -> str:
         return printable(name)
     words = printable(name).split("_")
     for length in (2, 1):
-        unit = _UNITS.get("_".join(words[-length:]))
+        unit = TEXTS["units"].get("_".join(words[-length:]))
         if unit and len(words) > length:
             return f"{' '.join(words[:-length])} [{unit}]"
     return " ".join(words)

@@ -3,17 +3,24 @@
 Names of values end in their unit (`size_bytes`, `position_ecef_m`); the terminal shows it, and JSON keeps it.
 """
 
+import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from enum import IntEnum
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeAlias
 
-from pygnc.formats.damage import Anomaly, AnomalyReason, Damage, DamageReason
+from pygnc.formats.damage import Anomaly, AnomalyReason, Damage
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc.formats.ranges import RangeMeasurements
 from pygnc.formats.sense import SensorSamples
+
+TEXTS: Final[dict[str, dict[str, str]]] = tomllib.loads(
+    Path(__file__).with_name("texts.toml").read_text(encoding="utf-8")
+)
+"""Texts for the terminal by kind and by name."""
 
 Value: TypeAlias = "bool | int | float | str | bytes | Sequence[Value] | Mapping[str, Value] | None"
 """Number, text, raw bytes, or a sequence or mapping of values. None is an absent value, NaN an unknown value."""
@@ -103,6 +110,14 @@ def element(arrays: SensorSamples | GpsFixes | RangeMeasurements, *index: int) -
     return {name: values[index].tolist() for name, values in named if values is not None}
 
 
+def name_of(kind: type[IntEnum], number: int, unknown: str) -> str:
+    """Return the name of a member in words, or `unknown` with the number in place of braces."""
+    try:
+        return kind(number).name.lower().replace("_", " ")
+    except ValueError:
+        return unknown.format(number)
+
+
 def flattened(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[str, Value]]:
     """Yield nested values with their full names, such as "orbit.degree"."""
     for name, value in values.items():
@@ -113,20 +128,6 @@ def flattened(values: Mapping[str, Value], prefix: str = "") -> Iterator[tuple[s
 
 
 LISTED_MAX: Final = 20
-
-_DAMAGE_IN_WORDS: Final = {
-    DamageReason.FILL: "zeroed or erased page",
-    DamageReason.LENGTH: "bytes were inserted or lost",
-    DamageReason.CONTENT: "no valid record in these bytes",
-    DamageReason.CUT_TAIL: "the file ends inside a record",
-}
-_ANOMALY_IN_WORDS: Final = {
-    AnomalyReason.DUPLICATE: "identical to a recent record",
-    AnomalyReason.OUT_OF_ORDER: "earlier than the record before it",
-    AnomalyReason.CLOCK_STEP: "the spacecraft clock was set within the record",
-    AnomalyReason.IMPLAUSIBLE_LIGHT: "an illuminance word that the sensor cannot produce",
-    AnomalyReason.IMPLAUSIBLE_FIX: "GPS values that contradict each other or physics",
-}
 
 
 class DamageTally:
@@ -153,12 +154,17 @@ class DamageTally:
             if len(self._listed) < LISTED_MAX:
                 self._listed.append(damage)
 
+    @property
+    def facts(self) -> dict[str, Value]:
+        """Number of damaged bytes and ranges."""
+        return {"damaged_bytes": self.damaged_bytes, "damaged_ranges": self.ranges}
+
     def sections(self) -> Iterator[Section]:
         """Yield the ranges, if there are any."""
         if not self._listed:
             return
         rows = [
-            (one.start, one.stop, one.stop - one.start, one.reason.value, _DAMAGE_IN_WORDS[one.reason])
+            (one.start, one.stop, one.stop - one.start, one.reason.value, TEXTS["damage"][one.reason])
             for one in self._listed
         ]
         yield Listing("damage", ("from_byte", "to_byte", "length_bytes", "reason", "meaning"), rows)
@@ -186,7 +192,7 @@ class AnomalyTally:
         if not self.count:
             return
         rows = [
-            (reason.value, count, self._first[reason].record, self._first[reason].start, _ANOMALY_IN_WORDS[reason])
+            (reason.value, count, self._first[reason].record, self._first[reason].start, TEXTS["anomalies"][reason])
             for reason, count in self._by_reason.most_common()
         ]
         yield Listing("anomalies", ("reason", "records", "first_record", "at_byte", "meaning"), rows)

@@ -29,6 +29,7 @@ from pygnc_ground.inspection.sections import (
     Value,
     Viewer,
     element,
+    name_of,
     read_chunks,
 )
 from pygnc_ground.inspection.times import Cadence, Span, cadence_listing, known_gps_ms, time_sections
@@ -80,7 +81,7 @@ class GpsSummary:
         if not self.count:
             return []
         statuses: list[tuple[Value, ...]] = [
-            (name, word, _in_words(name, word), count)
+            (name, word, name_of(_STATUSES[name], word, "no known status"), count)
             for name, counter in self._statuses.items()
             for word, count in sorted(counter.items())
         ]
@@ -98,13 +99,6 @@ class GpsSummary:
             *notes,
             Listing("GPS quantities", ("quantity", "least", "most"), quantities),
         ]
-
-
-def _in_words(name: str, word: int) -> str:
-    try:
-        return _STATUSES[name](word).name.lower().replace("_", " ")
-    except ValueError:
-        return "no known status"
 
 
 class _Tallies:
@@ -128,11 +122,7 @@ class _Tallies:
     @property
     def facts(self) -> dict[str, Value]:
         """Counters of damage and anomalies."""
-        return {
-            "damaged_bytes": self.damage.damaged_bytes,
-            "damaged_ranges": self.damage.ranges,
-            "anomalies": self.anomalies.count,
-        }
+        return {**self.damage.facts, "anomalies": self.anomalies.count}
 
     def times(self) -> list[Section]:
         """Return the first and last time of each known clock."""
@@ -245,14 +235,14 @@ class PartnerSummary:
         return [Listing("partners", columns, rows), caution]
 
 
-_BELIEVED_PACKETS: Final = 2
-"""Minimum number of range packets; a single packet could be the beginning of almost any text."""
+_PACKETS_MIN: Final = 2
+"""Minimum number of range packets in a range file; the beginning of almost any text looks like a single packet."""
 
 
 def _recognises_ranges(head: bytes) -> bool:
     """Return True if `head` contains a GPS packet or several range packets."""
     found = scan(head)
-    return len(found.fixes) > 0 or len(found.ranges) >= _BELIEVED_PACKETS
+    return len(found.fixes) > 0 or len(found.ranges) >= _PACKETS_MIN
 
 
 def _range_scans(path: Path) -> Iterator[RangeScan]:

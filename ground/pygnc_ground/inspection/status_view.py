@@ -11,7 +11,7 @@ from typing import Final
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
-from pygnc_ground.inspection.sections import Facts, Listing, Note, Section, Value, Viewer
+from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer, name_of
 
 _SLOT: Final = re.compile(r"task_|partner\d")
 _WORDS: Final[dict[str, type[IntEnum]]] = {
@@ -30,7 +30,7 @@ def _status_summary(path: Path) -> Iterator[Section]:
     except StatusError as error:
         yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
         return
-    run: dict[str, Value] = {name: _word(kind, int(values[name])) for name, kind in _WORDS.items()}
+    run: dict[str, Value] = {name: name_of(kind, int(values[name]), "unknown ({})") for name, kind in _WORDS.items()}
     run["time_utc"] = _utc(values, "gps_week", "gps_tow_ms")
     run["orbit_valid_at_utc"] = _utc(values, "orbit_gps_week", "orbit_gps_tow_ms")
     run |= {name: values[name] for name in ("fixes_received", "fixes_accepted")}
@@ -49,7 +49,7 @@ def _tasks(values: dict[str, status.Value]) -> Iterator[Section]:
     for name in status.TASK_NAMES:
         state, restarts, through = (values[f"task_{name}_{what}"] for what in ("state", "restarts", "through"))
         if state != TaskState.NONE:
-            rows.append((name, _word(TaskState, int(state)), restarts, through))
+            rows.append((name, name_of(TaskState, int(state), "unknown ({})"), restarts, through))
     if rows:
         yield Listing("tasks", ("task", "state", "restarts", "through_input"), rows)
 
@@ -68,13 +68,6 @@ def _rows(values: dict[str, status.Value]) -> list[tuple[Value, ...]]:
     return rows
 
 
-def _word(kind: type[IntEnum], number: int) -> str:
-    try:
-        return kind(number).name.lower().replace("_", " ")
-    except ValueError:
-        return f"unknown ({number})"
-
-
 def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
     gps_ms = gps_ms_from_week(int(values[week]), int(values[tow_ms]))
     return None if gps_ms is None else utc_iso_from_gps_ms(gps_ms)
@@ -83,27 +76,6 @@ def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
 _SHOWN_BYTES: Final = 4096
 _OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
 _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
-_LEGEND: Final[dict[str, Value]] = {
-    "SC": "spacecraft time [s]",
-    "GPS": "week and seconds of the epoch of the orbit",
-    "ELEMENTS": "the orbit comes from mean elements, because there is none from fixes",
-    "AGE": "age of the newest used fix, or of the epoch of the elements, at that time [s]",
-    "SIG": "largest standard deviation of the position [m]",
-    "R, V": "position [km] and velocity [km/s], ITRF",
-    "Q": "attitude from body to GCRF, scalar first; quality of the attitude; SUN or ECL(ipse)",
-    "P": "partner's radio id; its radial, transverse, normal offset [m]; S: largest sigma [m]; ?: ambiguous",
-    "GY": "body rate [deg/s]",
-    "MG": "magnetic field, body axes [µT]",
-    "EV": "events in the journal of the run",
-    "DMG": "damaged input bytes",
-    "FIX": "fixes used and received",
-}
-_OLD_LEGEND: Final[dict[str, Value]] = {
-    "T": "time of the estimate in whole seconds",
-    "OE": "position [m] and velocity [m/s], GCRF",
-    "GY": "gyro [deg/s], sensor axes",
-    "MG": "magnetometer [µT], sensor axes",
-}
 
 
 def _info_summary(path: Path) -> Iterator[Section]:
@@ -112,7 +84,7 @@ def _info_summary(path: Path) -> Iterator[Section]:
         text = file.read(_SHOWN_BYTES).decode("ascii", "backslashreplace")
     lines = [line for line in text.splitlines() if line.strip()]
     yield Listing("text", ("line",), [(line,) for line in lines])
-    yield Facts("legend", _OLD_LEGEND if any(line.startswith("OE:") for line in lines) else _LEGEND)
+    yield Facts("legend", TEXTS["original_info" if any(line.startswith("OE:") for line in lines) else "info"])
 
 
 STATUS_FILES: Final = Viewer("status file", lambda head: head.startswith(status.MAGIC), _status_summary)

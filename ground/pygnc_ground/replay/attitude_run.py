@@ -18,7 +18,7 @@ from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
-from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column
+from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column, innovation_arrays
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
@@ -105,12 +105,7 @@ def _vector_innovations(predicted: Sequence[Mapping[str, Innovation]]) -> dict[s
     innovations = {}
     for name, width in found.items():
         rows = [one if isinstance(one := of.get(name), VectorInnovation) else None for of in predicted]
-        innovations[name] = Innovations(
-            values=column((one.residual if one else None for one in rows), width),
-            sigmas=column((one.sigma if one else None for one in rows), width),
-            chi_square=column(one.chi_square if one else None for one in rows),
-            used=column((one is not None and one.is_used for one in rows), dtype=np.bool_),
-        )
+        innovations[name] = innovation_arrays(rows, (one is not None and one.is_used for one in rows), width)
     return innovations
 
 

@@ -20,7 +20,7 @@ from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.orbit import FixOutcome, OrbitTracker
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, Pipeline
-from pygnc_ground.replay.result import FixRecords, UntimedRecord, column
+from pygnc_ground.replay.result import FixRecords, UntimedRecord, column, innovation_arrays
 from pygnc_system.files import data_file
 
 
@@ -42,11 +42,6 @@ class TimedRecord:
     def state(self) -> OrbitState | None:
         """Orbit at the time of the record; None if it is unknown."""
         return self.outcome.state if self.outcome else None
-
-    @property
-    def restarted(self) -> bool:
-        """True if the filter restarted with this record."""
-        return self.update is not None and self.update.restarted_from_ms is not None
 
     @property
     def causes(self) -> tuple[str, str]:
@@ -113,7 +108,8 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
-        timed |= _timed(message)
+        if isinstance(message, GnssFix) and message.is_own and message.gps_ms is not None:
+            timed[message.seq] = TimedRecord(message, message.gps_ms)
         result = pipeline.process(message)
         for outcome, estimate in result.orbit.outcomes:
             if outcome.update is not None:
@@ -138,14 +134,6 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
     )
 
 
-def _timed(message: Message) -> dict[int, TimedRecord]:
-    """Return the record of a message by its number, if it is one of our own GPS packets with a time."""
-    if not isinstance(message, GnssFix) or not message.is_own:
-        return {}
-    gps_ms = message.gps_ms
-    return {} if gps_ms is None else {message.seq: TimedRecord(message, gps_ms)}
-
-
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
     if not isinstance(message, GnssFix):
         raise TypeError(f"input {outcome.seq}: expected a GPS record, got a {type(message).__name__}")
@@ -155,8 +143,9 @@ def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
     causes = [record.causes for record in timed]
-    position = [record.update.position if record.update else None for record in timed]
-    velocity = [record.update.velocity if record.update else None for record in timed]
+    updates = [record.update for record in timed]
+    positions = [update.position if update else None for update in updates]
+    velocities = [update.velocity if update else None for update in updates]
     return FixRecords(
         seq=column((record.message.seq for record in timed), dtype=np.int64),
         source=tuple(record.message.source for record in timed),
@@ -165,12 +154,10 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
         t_spacecraft_s=column((record.message.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
         position_cause=tuple(cause for cause, _ in causes),
         velocity_cause=tuple(cause for _, cause in causes),
-        position_innovation_m=column((of.residual if of else None for of in position), 3),
-        position_innovation_sigma_m=column((of.sigma if of else None for of in position), 3),
-        position_chi_square=column(of.chi_square if of else None for of in position),
-        velocity_innovation_mps=column((of.residual if of else None for of in velocity), 3),
-        velocity_innovation_sigma_mps=column((of.sigma if of else None for of in velocity), 3),
-        velocity_chi_square=column(of.chi_square if of else None for of in velocity),
-        restarted=column((record.restarted for record in timed), dtype=np.bool_),
+        position=innovation_arrays(positions, (not cause for cause, _ in causes), 3),
+        velocity=innovation_arrays(velocities, (not cause for _, cause in causes), 3),
+        restarted=column(
+            (of.update is not None and of.update.restarted_from_ms is not None for of in timed), dtype=bool
+        ),
         spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
     )

@@ -1,18 +1,14 @@
 """Recorded files of a replay as a user names them: inputs, settings and truth."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
-from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.replay.run import ReplayContext, Truth
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 from pygnc_system.files import data_file
@@ -52,11 +48,17 @@ class RecordedFiles:
         """Settings by `config`, or the defaults."""
         return Settings() if self.config is None else load(self.config, _NO_HOME)
 
+    @property
+    def folder(self) -> Path | None:
+        """The first folder among `sense`."""
+        return next((path for path in self.sense if path.is_dir()), None)
+
     def inputs(self) -> Inputs:
         """Return the inputs.
 
         Raises:
-            ReplayError: The files contradict each other, or one cannot be read.
+            OSError: A file cannot be read.
+            ReplayError: The files contradict each other, or one cannot be used.
         """
         self.require_input()
         if self.satellites:
@@ -65,7 +67,7 @@ class RecordedFiles:
                     "--satellite: each folder holds all files of a satellite; leave out --ranges and --elements"
                 )
             return from_satellites(self.satellites, self.settings)
-        folder = next((path for path in self.sense if path.is_dir()), None)
+        folder = self.folder
         if folder is None:
             return from_files(self.sense, self.ranges, self.settings, self.elements)
         if len(self.sense) > 1:
@@ -86,53 +88,19 @@ class RecordedFiles:
                 " these)"
             )
 
-    def context(self) -> "ReplayContext":
+    def context(self) -> ReplayContext:
         """Return settings, Earth orientation and truth.
 
         Raises:
             OSError: A file cannot be read.
             ValueError: A file is damaged or of unknown kind, or a partner is unknown.
         """
-        known = Truth()
-        if self.truth is not None:
-            known = Truth(load_truth(self.truth, self.object_name), load_attitude_truth(self.truth))
+        orbit = None if self.truth is None else load_truth(self.truth, self.object_name)
+        attitude = None if self.truth is None else load_attitude_truth(self.truth)
         partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
         return ReplayContext(
             self.settings,
             read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE)),
-            known._replace(partners=partners),
+            Truth(orbit, attitude, partners),
             has_priority=self.config is not None and not self.satellites,
         )
-
-
-class ReplayContext(NamedTuple):
-    """What a replay needs besides its inputs.
-
-    Attributes:
-        settings: Settings of the flight software.
-        orientation: Earth orientation table.
-        truth: Truth, as far as files of it exist.
-        has_priority: True if `settings` have priority over those of the inputs.
-    """
-
-    settings: Settings
-    orientation: EarthOrientationTable
-    truth: Truth
-    has_priority: bool
-
-    def replay(
-        self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
-    ) -> tuple[ReplayResult, Collected]:
-        """Run the inputs through the estimators; see `pygnc_ground.replay.run.replay`.
-
-        Raises:
-            ReplayError: The run used another Earth orientation table.
-        """
-        identification = self.orientation.identification
-        if inputs.earth_orientation not in {None, identification}:
-            raise ReplayError(
-                f"the run used the Earth orientation {inputs.earth_orientation}, not {identification}; name the"
-                " table of the run by --earth-orientation"
-            )
-        settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
-        return replay(inputs, settings, self.orientation, self.truth, filter_name=filter_name, advance=advance)

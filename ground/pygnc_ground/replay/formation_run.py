@@ -33,16 +33,12 @@ def formation_result(
     solution: FormationSolution | None,
     settings: FormationSettings,
     counts: Mapping[str, int],
-    truths: Mapping[int, OrbitTruth],
+    truths: Mapping[int, OrbitTruth | None],
 ) -> FormationResult | None:
     """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
-    Args:
-        messages: Messages of the flight software in their order.
-        solution: Newest solution of the flight software.
-        settings: Settings of the flight software.
-        counts: Counters of the ranges.
-        truths: True orbits by radio id. Without that of our satellite, true orbits of partners have no effect.
+    `solution` is the newest of the flight software, and `counts` are the counters of the ranges. `truths` holds true
+    orbits by radio id; without that of our satellite, true orbits of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:
@@ -98,10 +94,10 @@ def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], Float
 
 def _track_times(estimates: Sequence[FormationEstimate], solution: FormationSolution | None) -> IntArray:
     """Return evenly spaced times, shape (k,), over the part of the arc with ranges or estimates."""
-    if solution is None:
-        return np.empty(0, dtype=np.int64)
-    times = [seen.gps_ms for seen in solution.ranges]
-    times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
+    times: list[int] = []
+    if solution is not None:
+        times += [seen.gps_ms for seen in solution.ranges]
+        times += [estimate.gps_ms for estimate in estimates if solution.reference.covers(estimate.gps_ms)]
     if not times:
         return np.empty(0, dtype=np.int64)
     count = int(np.clip((max(times) - min(times)) // _STEP_MS, *_MOMENTS))
@@ -134,7 +130,6 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
         track = list(solution.relative_states(times.tolist(), partner, number))
         found.append(
             CandidateOrbit(
-                hypothesis=number,
                 chi_square=solution.hypotheses[number].chi_square,
                 rtn=np.array([state.rtn for state in track]),
                 covariance_rtn=np.array([state.covariance_rtn for state in track]),

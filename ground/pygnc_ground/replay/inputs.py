@@ -80,22 +80,15 @@ def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, elements: Path | None = None) -> Inputs:
     """Return the messages that the ingest task makes of recorded files.
 
-    Args:
-        sense: Sense files, or logs that readers of other packages recognise.
-        ranges: Folder of range files.
-        settings: Settings of the run.
-        elements: File of mean elements.
+    `sense` are sense files, or logs that readers of other packages recognise; `ranges` is a folder.
 
     Raises:
-        ReplayError: A file cannot be read.
+        OSError: A file cannot be read.
+        ReplayError: A file cannot be used.
     """
-    sources: list[BatchSource] = []
-    try:
-        sources += [_sense_source(path, settings) for path in sense]
-        sources += _range_series(ranges, settings) if ranges else []
-        return inputs_of(sources, _elements(elements, settings) if elements else [])
-    except OSError as error:
-        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+    sources = [_sense_source(path, settings) for path in sense]
+    sources += _range_series(ranges, settings) if ranges else []
+    return inputs_of(sources, _elements(elements, settings) if elements else [])
 
 
 def _sense_source(path: Path, settings: Settings) -> BatchSource:
@@ -126,11 +119,7 @@ def _elements(path: Path, settings: Settings) -> list[Message]:
 
 
 def inputs_of(sources: Sequence[BatchSource], first: Sequence[Message] = ()) -> Inputs:
-    """Return the messages that the ingest task makes of these sources; files are scanned on demand.
-
-    Args:
-        sources: The files.
-        first: Messages before those of the files, numbered from 1.
+    """Return the messages `first`, numbered from 1, and those that the ingest task makes of these sources.
 
     Raises:
         OSError: A file cannot be read.

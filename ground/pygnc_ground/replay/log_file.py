@@ -18,12 +18,7 @@ _UNKNOWN: Final = -1
 
 
 class LogFile(BatchSource):
-    """A log that a reader of another package reads; its records are kept in memory.
-
-    Args:
-        path: The file.
-        reader: Reader of the file.
-    """
+    """A log that a reader of another package reads; its records are kept in memory."""
 
     def __init__(self, path: Path, reader: LogReader) -> None:
         super().__init__([str(path)])

@@ -4,7 +4,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -13,38 +12,35 @@ from msgspec.msgpack import Decoder
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.inputs.elements_file import ELEMENTS_FILE
+from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import ReplayError, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
 
 
-def fly(
-    home: Path,
-    sense: Sequence[Path],
-    ranges: Path | None = None,
-    config: Path | None = None,
-    *,
-    orientation: Path | None = None,
-    elements: Path | None = None,
-) -> Path:
+def fly(home: Path, files: RecordedFiles) -> Path:
     """Run the flight software on the files in the empty folder `home`, and return the folder of the run.
 
     Raises:
         ReplayError: There is more than one sense file, a log of another kind, or the run fails.
     """
-    if len(sense) > 1:
+    if len(files.sense) > 1:
         raise ReplayError(
-            f"{sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
+            f"{files.sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
         )
-    for path in sense:
+    for path in files.sense:
         if log_reader_of(path) is not None:
             raise ReplayError(f"{path}: the flight software reads sense files only; leave out --pipeline")
         shutil.copy(path, home / "sense.bin")
-    if ranges is not None:
-        shutil.copytree(ranges, home / "range")
-    named = ((config, "pygnc.toml"), (orientation, EARTH_ORIENTATION_UPLOAD), (elements, ELEMENTS_FILE))
-    for file, name in named:
+    if files.ranges is not None:
+        shutil.copytree(files.ranges, home / "range")
+    uploads = {
+        "pygnc.toml": files.config,
+        EARTH_ORIENTATION_UPLOAD: files.earth_orientation,
+        ELEMENTS_FILE: files.elements,
+    }
+    for name, file in uploads.items():
         if file is not None:
             shutil.copy(file, home / name)
     command = [sys.executable, "-c", _START, str(_TIMEOUT_MIN), "0", "--exit-when-done"]

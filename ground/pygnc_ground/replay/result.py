@@ -5,7 +5,7 @@ normal axes of our orbit ("rtn"). Velocities are relative to the rotating axes.
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -14,7 +14,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from pygnc.bus.messages import ClosestApproach, SourceFile
 from pygnc.configuration.settings import Settings
+from pygnc.estimators.attitude.measurement_model import VectorInnovation
 from pygnc.estimators.formation.observations import Pair
+from pygnc.estimators.orbit.measurement import Innovation as OrbitInnovation
 from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
@@ -43,13 +45,29 @@ class Innovations(NamedTuple):
         values: Measured minus predicted, shape (n, k).
         sigmas: Expected standard deviations, shape (n, k).
         chi_square: Innovation squared over its covariance, which the gate limits, k degrees of freedom, shape (n,).
-        used: True for measurements that passed the gate, shape (n,).
+        used: True for measurements that the filter used, shape (n,).
     """
 
     values: FloatArray
     sigmas: FloatArray
     chi_square: FloatArray
     used: BoolArray
+
+    def scaled(self, factor: float) -> "Innovations":
+        """Return the innovations in another unit."""
+        return self._replace(values=factor * self.values, sigmas=factor * self.sigmas)
+
+
+def innovation_arrays(
+    rows: Sequence[OrbitInnovation | VectorInnovation | None], used: Iterable[bool], width: int
+) -> Innovations:
+    """Return the innovations of n records with `width` components each as arrays."""
+    return Innovations(
+        values=column((one.residual if one else None for one in rows), width),
+        sigmas=column((one.sigma if one else None for one in rows), width),
+        chi_square=column(one.chi_square if one else None for one in rows),
+        used=column(used, dtype=np.bool_),
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,10 +165,8 @@ class RelativeStates:
 class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
-    hypothesis: int
-    """Index of the best hypothesis with this orbit, 0 for the best"""
     chi_square: float
-    """Chi-square of that hypothesis"""
+    """Chi-square of the best hypothesis with this orbit"""
     rtn: FloatArray
     """Relative states, shape (k, 6)"""
     covariance_rtn: FloatArray
@@ -253,7 +269,7 @@ class FormationResult:
 class FixRecords:
     """The n GPS records with a time, in the order in which the flight software uses them.
 
-    Innovations are measured minus predicted, in ITRF, and NaN without a prediction.
+    Innovations are in ITRF.
     """
 
     seq: IntArray
@@ -270,18 +286,10 @@ class FixRecords:
     """Reason why each position was rejected; empty if it was used"""
     velocity_cause: tuple[str, ...]
     """Reason why each velocity was rejected; empty if it was used"""
-    position_innovation_m: FloatArray
-    """Innovations of the position in m, shape (n, 3)"""
-    position_innovation_sigma_m: FloatArray
-    """Expected standard deviations of these innovations in m, shape (n, 3)"""
-    position_chi_square: FloatArray
-    """Position innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
-    velocity_innovation_mps: FloatArray
-    """Innovations of the velocity in m/s, shape (n, 3)"""
-    velocity_innovation_sigma_mps: FloatArray
-    """Expected standard deviations of these innovations in m/s, shape (n, 3)"""
-    velocity_chi_square: FloatArray
-    """Velocity innovation squared over its covariance, which the gate limits, 3 degrees of freedom, shape (n,)"""
+    position: Innovations
+    """Innovations of the position in m"""
+    velocity: Innovations
+    """Innovations of the velocity in m/s"""
     restarted: BoolArray
     """True where the filter restarted with the record, shape (n,)"""
     spacecraft_to_gps_ms: FloatArray

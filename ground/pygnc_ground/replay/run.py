@@ -24,7 +24,7 @@ from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, so
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records, make_pipeline
 from pygnc_ground.replay.formation_run import formation_result
-from pygnc_ground.replay.inputs import Inputs
+from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
@@ -37,10 +37,6 @@ class Truth(NamedTuple):
     attitude: AttitudeTruth | None = None
     partners: Mapping[int, OrbitTruth] = MappingProxyType({})
     """True orbits of partners by radio id"""
-
-    def orbits(self, own_id: int) -> dict[int, OrbitTruth]:
-        """Return the true orbits of all satellites by radio id."""
-        return {**self.partners, **({} if self.orbit is None else {own_id: self.orbit})}
 
 
 class FilterName(StrEnum):
@@ -56,70 +52,75 @@ FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
 }
 
 
-def replay(
-    inputs: Inputs,
-    settings: Settings,
-    orientation: EarthOrientationTable,
-    truth: Truth,
-    *,
-    filter_name: FilterName,
-    advance: Callable[[], None],
-) -> tuple[ReplayResult, Collected]:
-    """Run the inputs through the estimators.
+class ReplayContext(NamedTuple):
+    """Settings, Earth orientation and truth of a replay; with `has_priority`, inputs cannot override the settings."""
 
-    Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory, a
-    sample 20 kB.
+    settings: Settings
+    orientation: EarthOrientationTable
+    truth: Truth
+    has_priority: bool
 
-    Args:
-        inputs: Inputs of the estimators.
-        settings: Settings of the flight software.
-        orientation: Earth orientation of the flight software.
-        truth: Truth to compare with.
-        filter_name: Filter to run.
-        advance: Called after each GPS record.
+    def replay(
+        self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
+    ) -> tuple[ReplayResult, Collected]:
+        """Run the inputs through the estimators; `advance` is called after each GPS record.
 
-    Returns:
-        The result, and the messages of the flight software from which the result is made.
-    """
-    description, kind = FILTERS[filter_name]
-    collected = collect(inputs.messages, make_pipeline(settings, orientation, orbit_filter=kind), advance)
-    frames = EarthFrames(orientation)
-    timed = collected.timed
-    notes: list[str] = []
-    solution = solution_from_states(
-        [record.gps_ms for record in timed],
-        [record.state for record in timed],
-        [_filter_usage(record) for record in timed],
-        frames,
-    )
-    smoothed = _smoothed(collected, settings.orbit, frames)
-    batch = _batch(collected, settings.orbit, orientation, notes)
-    for name, after in (("smoother", smoothed), ("batch", batch)):
-        if after is not None:
-            found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
-            notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
-    result = ReplayResult(
-        settings=settings,
-        filter_name=description,
-        sources=tuple(collected.sources),
-        counts=collected.counts,
-        fixes=fix_records(timed),
-        untimed=tuple(collected.untimed),
-        solution=solution,
-        smoothed=smoothed,
-        batch=batch,
-        truth=truth.orbit,
-        attitude=attitude_result(collected.samples, settings.attitude, truth.attitude),
-        formation=formation_result(
-            collected.partners,
-            collected.formation,
-            settings.formation,
-            collected.range_counts,
-            truth.orbits(settings.formation.own_id),
-        ),
-        notes=tuple(notes),
-    )
-    return result, collected
+        Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
+        a sample 20 kB.
+
+        Returns:
+            The result, and the messages of the flight software from which the result is made.
+
+        Raises:
+            ReplayError: The run used another Earth orientation table.
+        """
+        identification = self.orientation.identification
+        if inputs.earth_orientation not in {None, identification}:
+            raise ReplayError(
+                f"the run used the Earth orientation {inputs.earth_orientation}, not {identification}; name the"
+                " table of the run by --earth-orientation"
+            )
+        settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
+        orientation, truth = self.orientation, self.truth
+        description, kind = FILTERS[filter_name]
+        collected = collect(inputs.messages, make_pipeline(settings, orientation, orbit_filter=kind), advance)
+        frames = EarthFrames(orientation)
+        timed = collected.timed
+        notes: list[str] = []
+        solution = solution_from_states(
+            [record.gps_ms for record in timed],
+            [record.state for record in timed],
+            [_filter_usage(record) for record in timed],
+            frames,
+        )
+        smoothed = _smoothed(collected, settings.orbit, frames)
+        batch = _batch(collected, settings.orbit, orientation, notes)
+        for name, after in (("smoother", smoothed), ("batch", batch)):
+            if after is not None:
+                found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
+                notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
+        result = ReplayResult(
+            settings=settings,
+            filter_name=description,
+            sources=tuple(collected.sources),
+            counts=collected.counts,
+            fixes=fix_records(timed),
+            untimed=tuple(collected.untimed),
+            solution=solution,
+            smoothed=smoothed,
+            batch=batch,
+            truth=truth.orbit,
+            attitude=attitude_result(collected.samples, settings.attitude, truth.attitude),
+            formation=formation_result(
+                collected.partners,
+                collected.formation,
+                settings.formation,
+                collected.range_counts,
+                {**truth.partners, settings.formation.own_id: truth.orbit},
+            ),
+            notes=tuple(notes),
+        )
+        return result, collected
 
 
 def _delta_v_text(change: DeltaV) -> str:
@@ -138,9 +139,9 @@ def _filter_usage(record: TimedRecord) -> Usage:
 
 def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
-    believed = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
+    consistent = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
     states = smooth(
-        collected.updates, [record.gps_ms for record in believed], OrbitDynamics(settings, frames), settings
+        collected.updates, [record.gps_ms for record in consistent], OrbitDynamics(settings, frames), settings
     )
     if not states:
         return None

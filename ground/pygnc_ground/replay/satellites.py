@@ -28,7 +28,7 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 RADIO_IDS: Final = {str(number): number for number in PARTNER_IDS} | {chr(number): number for number in PARTNER_IDS}
 """Radio ids by the names in options: the number, or the letter with that character code."""
 _OF_ANY_PARTNER: Final = 0
-"""Id of no radio; it excludes partner folders beside a satellite's own files."""
+"""Radio id that no satellite has, by which only a satellite's own files are found."""
 
 
 class SatelliteFolder(NamedTuple):
@@ -69,17 +69,15 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
     """Return the inputs, with settings in which `own_id` is the radio id of the first satellite.
 
     Raises:
-        ReplayError: A file cannot be read, a satellite has no files, or its radio id is unknown.
+        OSError: A file cannot be read.
+        ReplayError: A satellite has no files, or its radio id is unknown.
     """
-    try:
-        ids = radio_ids(satellites)
-        ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
-        sources: list[BatchSource] = []
-        for satellite, radio_id in zip(satellites, ids, strict=True):
-            sources += _sources(satellite, radio_id, ours)
-        return replace(inputs_of(sources), settings=ours)
-    except OSError as error:
-        raise ReplayError(f"{error.filename}: {error.strerror}") from error
+    ids = radio_ids(satellites)
+    ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
+    sources: list[BatchSource] = []
+    for satellite, radio_id in zip(satellites, ids, strict=True):
+        sources += _sources(satellite, radio_id, ours)
+    return replace(inputs_of(sources), settings=ours)
 
 
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:
@@ -128,12 +126,8 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
 
 def _measured(satellite: SatelliteFolder) -> set[int]:
     """Return the radio ids to which a satellite's own files contain ranges."""
-    seen: set[int] = set()
-    for row in satellite.range_series:
-        seen |= set(
-            scan(b"".join((satellite.folder / name).read_bytes() for name in row)).ranges["partner_id"].tolist()
-        )
-    return seen
+    contents = [b"".join((satellite.folder / name).read_bytes() for name in row) for row in satellite.range_series]
+    return {partner_id for content in contents for partner_id in scan(content).ranges["partner_id"].tolist()}
 
 
 class PartnerSense(SenseFile):
@@ -152,7 +146,7 @@ class PartnerSense(SenseFile):
         ]
 
 
-_BESIDE: Final = "truth.parquet"
+_TRUTH_FILE: Final = "truth.parquet"
 
 
 def partner_truths(
@@ -176,9 +170,9 @@ def partner_truths(
         return {}
     ids = radio_ids(satellites)
     files = {
-        radio_id: satellite.folder / _BESIDE
+        radio_id: satellite.folder / _TRUTH_FILE
         for radio_id, satellite in zip(ids[1:], satellites[1:], strict=True)
-        if (satellite.folder / _BESIDE).exists()
+        if (satellite.folder / _TRUTH_FILE).exists()
     }
     of_name = RADIO_IDS | {satellite.name: radio_id for satellite, radio_id in zip(satellites, ids, strict=True)}
     for text in named:

@@ -27,9 +27,9 @@ from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.orbit.solution import OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
 from pygnc_ground.replay.collect import Collected, TimedRecord
-from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
+from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord, column
 
 _TIME: Final = ("gps_week", "gps_tow_s")
 _ATTITUDE_NUMBERS: Final = (
@@ -77,17 +77,14 @@ def _time(gps_ms: int | None) -> tuple[int | None, float | None]:
 def attitude_table(records: Sequence[AttitudeRecord]) -> pl.DataFrame:
     """Return the attitudes in the messages of the flight software, one row per sample."""
     estimates = [record.estimate for record in records]
-    numbers = (
-        (
-            *(estimate.quaternion_gcrf_from_body or (None,) * 4),
-            *estimate.rate_body_rad_s,
-            *(estimate.gyro_bias_imu_rad_s or (None,) * 3),
-            *(estimate.mag_bias_imu_ut or (None,) * 3),
-            *(estimate.sigma_rad or (None,) * 3),
-        )
-        for estimate in estimates
+    parts = (
+        column((estimate.quaternion_gcrf_from_body for estimate in estimates), 4),
+        column((estimate.rate_body_rad_s for estimate in estimates), 3),
+        column((estimate.gyro_bias_imu_rad_s for estimate in estimates), 3),
+        column((estimate.mag_bias_imu_ut for estimate in estimates), 3),
+        column((estimate.sigma_rad for estimate in estimates), 3),
     )
-    return _attitude_table(estimates, numbers, [estimate.mode for estimate in estimates])
+    return _attitude_table(estimates, parts, [estimate.mode for estimate in estimates])
 
 
 def smoothed_table(
@@ -107,15 +104,15 @@ def smoothed_table(
         (Mode.FINE if is_fine else Mode.COARSE).value if known else estimate.mode
         for estimate, known, is_fine in zip(estimates, smoothed.known, fine, strict=True)
     ]
-    return _attitude_table(estimates, np.concatenate(parts, axis=1).tolist(), modes)
+    return _attitude_table(estimates, parts, modes)
 
 
 def _attitude_table(
-    estimates: Sequence[AttitudeEstimate], numbers: Iterable[Iterable[float | None]], modes: Sequence[str]
+    estimates: Sequence[AttitudeEstimate], parts: Sequence[FloatArray], modes: Sequence[str]
 ) -> pl.DataFrame:
     rows = (
-        (*_time(estimate.gps_ms), *of_sample, int(estimate.in_sun), mode)
-        for estimate, of_sample, mode in zip(estimates, numbers, modes, strict=True)
+        (*_time(estimate.gps_ms), *numbers, int(estimate.in_sun), mode)
+        for estimate, numbers, mode in zip(estimates, np.concatenate(parts, axis=1).tolist(), modes, strict=True)
     )
     return _table((*_TIME, *_ATTITUDE_NUMBERS, "in_sun", "mode"), rows)
 
@@ -146,16 +143,18 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
 
 def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
     """Return the orbit states in the messages of the flight software, one row per GPS record with a time."""
-    rows: list[_Row] = []
-    for record in timed:
-        of, time = record.estimate, _time(record.gps_ms)
-        if of is None:
-            rows.append((*time, *(None,) * len(STATE_COLUMNS), None, 0))
-            continue
-        ecef, gcrf = (*of.position_ecef_m, *of.velocity_ecef_mps), (*of.position_gcrf_m, *of.velocity_gcrf_mps)
-        sigma = (*of.position_sigma_m, *of.velocity_sigma_mps)
-        rows.append((*time, *ecef, *gcrf, *sigma, of.nis if of.nis_dof else None, int(of.accepted)))
-    return _table(ORBIT_COLUMNS, rows)
+    found = [record.estimate for record in timed]
+    parts = (
+        column((of.position_ecef_m if of else None for of in found), 3),
+        column((of.velocity_ecef_mps if of else None for of in found), 3),
+        column((of.position_gcrf_m if of else None for of in found), 3),
+        column((of.velocity_gcrf_mps if of else None for of in found), 3),
+        column((of.position_sigma_m if of else None for of in found), 3),
+        column((of.velocity_sigma_mps if of else None for of in found), 3),
+        column(of.nis if of and of.nis_dof else None for of in found),
+    )
+    accepted = [of is not None and of.accepted for of in found]
+    return _orbit_table([record.gps_ms for record in timed], parts, accepted)
 
 
 def solution_table(solution: OrbitSolution) -> pl.DataFrame:
@@ -166,11 +165,14 @@ def solution_table(solution: OrbitSolution) -> pl.DataFrame:
         solution.position_gcrf_m,
         solution.velocity_gcrf_mps,
         solution.sigma_ecef,
-        solution.nis[:, None],
+        solution.nis,
     )
-    times, numbers = solution.gps_ms.tolist(), np.concatenate(parts, axis=1).tolist()
-    rows = zip(times, numbers, solution.accepted.tolist(), strict=True)
-    return _table(ORBIT_COLUMNS, ((*_time(gps_ms), *row, int(accepted)) for gps_ms, row, accepted in rows))
+    return _orbit_table(solution.gps_ms.tolist(), parts, solution.accepted.tolist())
+
+
+def _orbit_table(gps_ms: Sequence[int], parts: Sequence[FloatArray], accepted: Sequence[bool]) -> pl.DataFrame:
+    rows = zip(gps_ms, np.column_stack(parts).tolist(), accepted, strict=True)
+    return _table(ORBIT_COLUMNS, ((*_time(time), *numbers, int(is_accepted)) for time, numbers, is_accepted in rows))
 
 
 def rejected_table(untimed: Sequence[UntimedRecord]) -> pl.DataFrame:
@@ -191,15 +193,15 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
         "velocity_cause": fixes.velocity_cause,
     }
     vectors = (
-        ("innovation_{}_m", fixes.position_innovation_m),
-        ("innovation_sigma_{}_m", fixes.position_innovation_sigma_m),
-        ("innovation_v{}_mps", fixes.velocity_innovation_mps),
-        ("innovation_sigma_v{}_mps", fixes.velocity_innovation_sigma_mps),
+        ("innovation_{}_m", fixes.position.values),
+        ("innovation_sigma_{}_m", fixes.position.sigmas),
+        ("innovation_v{}_mps", fixes.velocity.values),
+        ("innovation_sigma_v{}_mps", fixes.velocity.sigmas),
     )
     for name, values in vectors:
         columns |= {name.format(axis): values[:, index] for index, axis in enumerate("xyz")}
-    columns["position_chi_square"] = fixes.position_chi_square
-    columns["velocity_chi_square"] = fixes.velocity_chi_square
+    columns["position_chi_square"] = fixes.position.chi_square
+    columns["velocity_chi_square"] = fixes.velocity.chi_square
     columns["restarted"] = fixes.restarted.astype(np.int64)
     columns["spacecraft_to_gps_ms"] = fixes.spacecraft_to_gps_ms
     return pl.DataFrame(columns, schema_overrides={"t_spacecraft_s": pl.Int64}).fill_nan(None)

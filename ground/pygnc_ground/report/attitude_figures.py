@@ -9,10 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pygnc.estimators.attitude.filter import Mode
-from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.settings import FACES, MountingSettings
-from pygnc.navigation.attitude import NO_TIME
-from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import settled
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, SampleRecords
@@ -31,13 +28,11 @@ from pygnc_ground.report.style import (
     OF_ESTIMATE,
     REJECTED,
     SHADE,
-    WIDTH_IN,
     Drawing,
-    new_figure,
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, Trace
-from pygnc_ground.report.wording import whole
+from pygnc_ground.report.wording import meaning, whole
 
 _WINDOW_H: Final = 1.0 / 12.0
 _ECLIPSE: Final = ("band", SHADE, "eclipse")
@@ -185,27 +180,11 @@ _MODES: Final = MappingProxyType(
         Mode.SEARCHING: ("attitude unknown", MUTED),
     }
 )
-_CAUSES: Final = MappingProxyType(
-    {
-        NO_TIME: "sample without a time",
-        AttitudeRejectCause.NOT_LATER: "sample not later than the previous one",
-        AttitudeRejectCause.NOT_FINITE: "sample with a value that is not finite",
-        AttitudeRejectCause.NO_ENVIRONMENT: "no orbit",
-        AttitudeRejectCause.GATE: "all measurements of the sample rejected by the gates",
-    }
-)
-_UNKNOWN_SHOWN: Final = 40
 _NAMES: Final = ("+X", "+Y", "+Z", "−X", "−Y", "−Z")
 
 
 class Condition(NamedTuple):
-    """Condition that holds for some samples, such as a mode or a fault.
-
-    Attributes:
-        label: Name of the condition.
-        flags: Samples to which it applies, shape (n,).
-        colour: Colour of its bars.
-    """
+    """Condition that holds for the flagged ones of n samples, such as a mode or a fault, and the colour of its bars."""
 
     label: str
     flags: BoolArray
@@ -227,10 +206,7 @@ def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condi
     """Return the modes and all conditions that occurred: rejection causes, gates, failed sensors."""
     modes, causes = np.array(samples.mode), np.array(samples.cause)
     found = [Condition(label, np.asarray(modes == mode.value), colour) for mode, (label, colour) in _MODES.items()]
-    faults = {
-        _CAUSES.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]): np.asarray(causes == cause)
-        for cause in sorted({*samples.cause} - {""})
-    }
+    faults = {meaning(cause, "attitude"): np.asarray(causes == cause) for cause in sorted({*samples.cause} - {""})}
     for name, of in samples.innovations.items():
         faults[f"{name.replace('_', ' ')} rejected by its gate"] = np.isfinite(of.chi_square) & ~of.used
     stopped = samples.faces_usable & ~samples.faces_used
@@ -243,8 +219,6 @@ def conditions(samples: SampleRecords, mounting: MountingSettings) -> list[Condi
     return [one for one in found if one.flags.any()]
 
 
-_TOP_IN, _BETWEEN_IN, _BOTTOM_IN, _RIGHT_IN = 0.46, 0.16, 0.4, 0.62
-_LEFT_IN: Final = 2.45
 _ROW_IN: Final = 0.22
 _RATE_IN: Final = 1.3
 _BAR: Final = 0.62
@@ -258,21 +232,8 @@ def states(result: AttitudeResult, found: Sequence[Condition], time: TimeAxis) -
         return "There is no sensor sample."
     if not len(time.order):
         return "No sensor sample has a known time, so there is no attitude."
-    strips_in = _ROW_IN * len(found)
-    height_in = _TOP_IN + strips_in + _BETWEEN_IN + _RATE_IN + _BOTTOM_IN
-    figure = new_figure(height_in)
-    strips, rate = figure.subplots(
-        2,
-        1,
-        height_ratios=(strips_in, _RATE_IN),
-        gridspec_kw={
-            "left": _LEFT_IN / WIDTH_IN,
-            "right": 1.0 - _RIGHT_IN / WIDTH_IN,
-            "bottom": _BOTTOM_IN / height_in,
-            "top": 1.0 - _TOP_IN / height_in,
-            "hspace": 2.0 * _BETWEEN_IN / (strips_in + _RATE_IN),
-        },
-    )
+    heights = (_ROW_IN * len(found), _RATE_IN)
+    figure, ((strips,), (rate,)) = panel_grid(2, 1, heights, between_in=0.16, left_in=2.45, right_in=0.62)
     shade([strips, rate], eclipses(samples, time))
     _strips(strips, found, time)
     rate_deg_s = np.degrees(result.solution.rate_body_rad_s)

@@ -18,8 +18,6 @@ from pygnc_ground.report.style import FILTER, LIMIT, MUTED, REJECTED, Drawing, p
 class ClockSegment:
     """Records between two jumps of the clock map."""
 
-    number: int
-    """Number of the segment, counted from 1"""
     first_row: int
     last_row: int
     records: int
@@ -51,15 +49,13 @@ def clock_records(fixes: FixRecords) -> ClockRecords:
     residual = fixes.gps_ms[row] - 1000.0 * fixes.t_spacecraft_s[row] - offset
     jumps = np.flatnonzero(np.abs(np.diff(offset)) > TOLERANCE_MS) + 1
     parts = np.split(np.arange(len(row)), jumps) if len(row) else []
-    segments = tuple(_segment(number, part, row, offset, residual) for number, part in enumerate(parts, start=1))
+    segments = tuple(_segment(part, row, offset, residual) for part in parts)
     return ClockRecords(row, offset, residual, segments)
 
 
-def _segment(number: int, part: IntArray, row: IntArray, offset: FloatArray, residual: FloatArray) -> ClockSegment:
+def _segment(part: IntArray, row: IntArray, offset: FloatArray, residual: FloatArray) -> ClockSegment:
     least, middle, most = np.quantile(residual[part], (0.05, 0.5, 0.95)).tolist()
-    return ClockSegment(
-        number, int(row[part[0]]), int(row[part[-1]]), len(part), float(offset[part[-1]]), middle, most - least
-    )
+    return ClockSegment(int(row[part[0]]), int(row[part[-1]]), len(part), float(offset[part[-1]]), middle, most - least)
 
 
 _LIMIT_MIN_MS: Final = 600.0
@@ -99,13 +95,13 @@ def _offsets(axes: Axes, records: ClockRecords, time: TimeAxis) -> None:
     largest = float(np.abs(offsets).max())
     scale, unit = next((pair for pair in _UNITS if largest >= 2.0 * pair[0]), _UNITS[-1])
     axes.set_ylabel(f"map − first map [{unit}]")
-    for segment in records.segments:
+    for number, segment in enumerate(records.segments, start=1):
         part = (records.row >= segment.first_row) & (records.row <= segment.last_row)
         shown = traces.trace(time, offsets[part] / scale, records.row[part])
         if len(shown.hours):
             axes.plot(shown.hours[[0, -1]], shown.values[[0, -1]], color=MUTED, linewidth=1.2)
             axes.annotate(
-                f"boot {segment.number}",
+                f"boot {number}",
                 (shown.hours[0], shown.values[0]),
                 xytext=(3, 3),
                 textcoords="offset points",

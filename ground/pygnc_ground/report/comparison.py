@@ -10,32 +10,37 @@ from pygnc.common import quaternion
 from pygnc_ground.attitude.accuracy import AttitudeAccuracy, AttitudeErrors, attitude_accuracy, attitude_errors
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.formation.relative import RelativeAccuracy, relative_accuracy
-from pygnc_ground.orbit.consistency import band
+from pygnc_ground.orbit.consistency import NisConsistency, band
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitErrors, OrbitSolution, orbit_errors, rms_3d
 from pygnc_ground.replay.result import AttitudeResult, CandidateOrbit, FormationResult, PartnerResult, ReplayResult
+from pygnc_ground.report.statistics import OrbitAccuracy, innovations_of, orbit_accuracy
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ComparedOrbit:
-    """Solution of one estimator and, if there is a truth, its errors."""
+    """Solution of one estimator with its accuracy and, if there is a truth, its errors."""
 
     name: str
     """filter, smoother or batch"""
     solution: OrbitSolution
     errors: OrbitErrors | None
     """Errors against the truth; None without a truth"""
+    accuracy: OrbitAccuracy
+    nis: NisConsistency
+    """Consistency of the innovations of the filter, or of the residuals of smoother and batch"""
 
 
 def compared_orbits(result: ReplayResult) -> tuple[ComparedOrbit, ...]:
     """Return filter, smoother and batch, as far as available, in this order."""
     solutions = {"filter": result.solution, "smoother": result.smoothed, "batch": result.batch}
-    truth = result.truth
-    return tuple(
-        ComparedOrbit(name, solution, orbit_errors(solution, truth.at(solution.gps_ms)) if truth else None)
-        for name, solution in solutions.items()
-        if solution is not None
-    )
+    compared = []
+    for name, solution in solutions.items():
+        if solution is not None:
+            errors = orbit_errors(solution, result.truth.at(solution.gps_ms)) if result.truth else None
+            accuracy, nis = orbit_accuracy(solution, errors), innovations_of(solution)
+            compared.append(ComparedOrbit(name, solution, errors, accuracy, nis))
+    return tuple(compared)
 
 
 def filter_minus_smoother(result: ReplayResult) -> OrbitErrors | None:
@@ -93,8 +98,9 @@ def compared_attitudes(result: AttitudeResult) -> tuple[ComparedAttitude, ...]:
     """Return filter and smoother, in this order."""
     unknown = np.full(len(result.solution), np.nan)
     bounds = (unknown, unknown) if result.bound is None else (result.bound.filter_rad, result.bound.smoother_rad)
+    solutions = {"filter": result.solution, "smoother": result.smoothed}
     compared = []
-    for name, solution, bound_rad in zip(_ATTITUDES, (result.solution, result.smoothed), bounds, strict=True):
+    for (name, solution), bound_rad in zip(solutions.items(), bounds, strict=True):
         errors = AttitudeErrors.none() if result.truth is None else attitude_errors(solution, result.truth)
         accuracy = attitude_accuracy(solution, errors, bound_rad, result.samples.sunlit_fraction)
         compared.append(ComparedAttitude(name, solution, errors, bound_rad, accuracy))
@@ -181,7 +187,6 @@ def any_truth(partners: Sequence[ComparedPartner]) -> bool:
     return any(one.result.with_truth for one in partners)
 
 
-_ATTITUDES: Final = ("filter", "smoother")
 _WINDOW_MAX: Final = 50
 
 

@@ -35,14 +35,13 @@ from pygnc_ground.report.wording import number
 
 _AXES: Final = ("radial", "transverse", "normal")
 _SIGMAS: Final = 3.0
-_LEFT: Final = 0.078
-"""Left margin as a fraction of the width, wide enough for numbers in metres."""
+_LEFT_IN: Final = 0.75
+"""Left margin, wide enough for numbers in metres."""
 
 
 def _partner_columns(partners: Sequence[ComparedPartner], lowest: str) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure and, for each partner, the panels of the three axes and of a fourth quantity below."""
-    figure, grid = panel_grid(4, len(partners), 1.0)
-    figure.subplots_adjust(left=_LEFT)
+    figure, grid = panel_grid(4, len(partners), 1.0, left_in=_LEFT_IN)
     for row, name in zip(grid, (*_AXES, lowest), strict=True):
         row[0].set_ylabel(f"{name} [m]")
     for axes, one in zip(grid[0], partners, strict=True):
@@ -151,8 +150,7 @@ def planes(partners: Sequence[ComparedPartner]) -> Drawing:
     if not drawn:
         return "No partner's orbit is known."
     height_in = float(np.clip(max(_height(one) for one in drawn), *_HEIGHT_IN))
-    figure, grid = panel_grid(len(drawn), 3, height_in, between_in=_BETWEEN_IN)
-    figure.subplots_adjust(left=_LEFT)
+    figure, grid = panel_grid(len(drawn), 3, height_in, between_in=_BETWEEN_IN, left_in=_LEFT_IN)
     for row, one in zip(grid, drawn, strict=True):
         for axes, plane in zip(row, _PLANES, strict=True):
             _plane_panel(axes, one, plane)
@@ -170,7 +168,7 @@ def planes(partners: Sequence[ComparedPartner]) -> Drawing:
 
 def _places(one: ComparedPartner) -> FloatArray:
     """Return all positions to be drawn, our satellite included, (k, 3)."""
-    every = [judged.orbit.rtn[:, :3] for judged in one.orbits]
+    every = [candidate.orbit.rtn[:, :3] for candidate in one.orbits]
     true = one.result.true_track[:, :3]
     return np.concatenate([np.zeros((1, 3)), *every, true[np.isfinite(true[:, 0])]])
 
@@ -194,8 +192,8 @@ def _plane_panel(axes: Axes, one: ComparedPartner, plane: tuple[int, int]) -> No
         one_axis.set_major_locator(MaxNLocator(_TICKS))
     axes.set_xlabel(f"{_AXES[right]} [m]", labelpad=1.0)
     axes.set_ylabel(f"{_AXES[up]} [m]", labelpad=1.0)
-    for place, judged in reversed(list(enumerate(one.orbits))):
-        track = judged.orbit.rtn
+    for place, candidate in reversed(list(enumerate(one.orbits))):
+        track = candidate.orbit.rtn
         colour = MIRROR if place else FILTER
         possible = place < 2 and (one.result.ambiguous or not place)
         style = "-" if possible else (0, (1, 2))
@@ -258,7 +256,7 @@ def hypotheses(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
     height_in = 0.75 + _LINE_IN * lines
     figure = new_figure(height_in)
     axes = figure.add_axes((0.11, 0.42 / height_in, 0.87, 1.0 - 0.6 / height_in))
-    found = [judged.above for one in drawn for judged in one.orbits]
+    found = [candidate.above for one in drawn for candidate in one.orbits]
     found += [_image(one) for one in drawn if math.isfinite(_image(one))]
     axes.set_xscale("symlog", linthresh=_LINEAR_BELOW, linscale=0.5)
     axes.set_xlim(-0.03, 30.0 * max(result.margin, *found))
@@ -288,15 +286,15 @@ def _image(one: ComparedPartner) -> float:
 
 def _orbits(axes: Axes, one: ComparedPartner, place: float) -> float:
     """Plot a line per orbit; return the height of the last line."""
-    for rank, judged in enumerate(one.orbits):
+    for rank, candidate in enumerate(one.orbits):
         place -= 1.0
         colour = MIRROR if rank else FILTER
-        axes.plot((0.0, judged.above), (place, place), color=colour, linewidth=0.8)
-        axes.plot(judged.above, place, "o", color=colour, markersize=4.4, markeredgewidth=0.0)
-        text = f"distance {number(judged.distance_m)} m" if rank else "best"
-        if math.isfinite(judged.accuracy.error_m):
-            text += f", error {number(judged.accuracy.error_m)} m, σ {number(judged.accuracy.sigma_m)} m"
-        _beside(axes, text, judged.above, place, INK, bold=rank == one.nearest)
+        axes.plot((0.0, candidate.above), (place, place), color=colour, linewidth=0.8)
+        axes.plot(candidate.above, place, "o", color=colour, markersize=4.4, markeredgewidth=0.0)
+        text = f"distance {number(candidate.distance_m)} m" if rank else "best"
+        if math.isfinite(candidate.accuracy.error_m):
+            text += f", error {number(candidate.accuracy.error_m)} m, σ {number(candidate.accuracy.sigma_m)} m"
+        _beside(axes, text, candidate.above, place, INK, bold=rank == one.nearest)
     if one.mirror is None:
         place -= 1.0
         image = _image(one)
@@ -351,8 +349,8 @@ def _approach_panel(
     end_ms = int(result.track_gps_ms[-1]) if len(result.track_gps_ms) else min(of.gps_ms for of in nearest)
     hours = (result.track_gps_ms - end_ms) / _MS_PER_HOUR
     highest = [of.distance_m for of in nearest]
-    for rank, judged in reversed(list(enumerate(one.orbits))):
-        distance_m = np.linalg.norm(judged.orbit.rtn[:, :3], axis=1)
+    for rank, candidate in reversed(list(enumerate(one.orbits))):
+        distance_m = np.linalg.norm(candidate.orbit.rtn[:, :3], axis=1)
         highest.append(float(distance_m.max()))
         axes.plot(hours, distance_m, color=MIRROR if rank else FILTER)
     for rank, of in reversed(list(enumerate(nearest))):

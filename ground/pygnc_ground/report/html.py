@@ -1,20 +1,21 @@
 """HTML page of the report: one file without external resources."""
 
-import dataclasses
 import platform
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, Template
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 import pygnc
+from pygnc.host.settings_slots import named_values
 from pygnc_cli.text import printable
+from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.inspection.times import format_gps_time
-from pygnc_ground.replay.result import FormationResult, LinkResult, ReplayResult
+from pygnc_ground.replay.result import FormationResult, ReplayResult
 from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures, wording
 from pygnc_ground.report.axes import TimeAxis, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.clock import clock, clock_records
@@ -25,30 +26,14 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     compared_partners,
     filter_minus_smoother,
+    orbit_name,
     smoother_minus_batch,
 )
 from pygnc_ground.report.map_figure import ground_track
-from pygnc_ground.report.rejections import (
-    balanced,
-    counts_by_cause,
-    meaning,
-    rejected_records,
-    rejected_rows,
-    rejections,
-    strip,
-)
-from pygnc_ground.report.statistics import (
-    Row,
-    attitude_rows,
-    difference_figures,
-    estimate_figures,
-    formation_rows,
-    geodetic,
-    innovations_of,
-    latest,
-)
+from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, rejections, strip
+from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
 from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
-from pygnc_ground.report.summary import Finding, attitude_findings, findings, formation_findings
+from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 
 _ROWS_MAX: Final = 100
 """Maximum rows of each table of records."""
@@ -70,13 +55,12 @@ def render_report(result: ReplayResult) -> str:
     """Return the report as HTML text."""
     time = time_axis(result)
     found, smoothed, crossed = compared_orbits(result), filter_minus_smoother(result), smoother_minus_batch(result)
-    figures = [estimate_figures(one) for one in found]
     cross_check = None if crossed is None else difference_figures(crossed)
     attitude, settings = result.attitude, result.settings.attitude
-    attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude)
+    attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude.samples)
     sample_time = sample_axis(time, attitude.samples.gps_ms)
     of_clock, causes = clock_records(result.fixes), counts_by_cause(result)
-    formation = formation_section(result.formation, time)
+    formation, partners = result.formation, compared_partners(result.formation)
     with report_style():
         orbit = [chart("map", ground_track(result, time))]
         if result.truth is None:
@@ -112,78 +96,56 @@ def render_report(result: ReplayResult) -> str:
             ],
             "clock": [chart("clock", clock(of_clock, time))],
             "rejections": [chart("rejections", rejections(causes, time))],
+            "formation": [] if formation is None else formation_charts(formation, partners, time),
         }
-    return _template().render(
-        result=result,
-        span=time.span_gps_ms,
-        hidden=time.hidden,
-        findings=[
-            *findings(result, figures, cross_check, of_clock),
-            *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
-            *(formation.findings if formation else []),
-        ],
-        formation=formation,
-        figures=figures,
-        smoothed=None if smoothed is None else difference_figures(smoothed),
-        cross_check=cross_check,
-        last=latest(result.solution),
-        attitudes=attitudes,
-        attitude_rows=attitude_rows(attitudes, attitude_nis, with_truth=attitude.truth is not None),
-        last_attitude=latest(attitude.solution),
-        charts=charts,
-        clock=of_clock,
-        rejected=rejected_records(result, _ROWS_MAX),
-        rejected_total=len(rejected_rows(result)),
-        untimed=result.untimed[:_ROWS_MAX],
-        rows_max=_ROWS_MAX,
-        files_max=_FILES_MAX,
-        settings=list(_flat(result.settings)),
-        versions=versions(_LIBRARIES),
-        palette=PALETTE,
+    return (
+        report_environment()
+        .get_template("template.html.j2")
+        .render(
+            result=result,
+            span=time.span_gps_ms,
+            hidden=time.hidden,
+            findings=[
+                *findings(result, found, cross_check, of_clock),
+                *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
+                *([] if formation is None else formation_findings(formation, partners)),
+            ],
+            partners=partners,
+            orbits=found,
+            smoothed=None if smoothed is None else difference_figures(smoothed),
+            cross_check=cross_check,
+            last=latest(result.solution),
+            attitudes=attitudes,
+            attitude_nis=attitude_nis,
+            last_attitude=latest(attitude.solution),
+            charts=charts,
+            clock=of_clock,
+            rejected=rejected_rows(result),
+            untimed=result.untimed[:_ROWS_MAX],
+            rows_max=_ROWS_MAX,
+            files_max=_FILES_MAX,
+            settings={**named_values(result.settings), "devices": result.settings.devices},
+            versions=versions(_LIBRARIES),
+            palette=PALETTE,
+        )
     )
 
 
-class FormationSection(NamedTuple):
-    """Content of the formation section of the page."""
-
-    own_id: int
-    partners: tuple[ComparedPartner, ...]
-    findings: list[Finding]
-    rows: list[Row]
-    links: tuple[LinkResult, ...]
-    charts: list[Chart]
-
-
-def formation_section(result: FormationResult | None, time: TimeAxis) -> FormationSection | None:
-    """Return the section with figures on the report's time axis, or None without partners."""
-    if result is None:
-        return None
-    partners = compared_partners(result)
+def formation_charts(result: FormationResult, partners: Sequence[ComparedPartner], time: TimeAxis) -> list[Chart]:
+    """Return the figures of the formation, to be called in `report_style`, on the report's time axis."""
     axis = formation_axis(time, result)
-    with report_style():
-        charts = [
-            chart("formation-planes", formation_figures.planes(partners)),
-            chart("formation-states", formation_figures.relative_states(partners, axis)),
-        ]
-        if any_truth(partners):
-            errors = formation_figures.relative_errors(partners, axis, result.track_gps_ms)
-            charts.append(chart("formation-errors", errors))
-        charts.append(chart("formation-ranges", formation_figures.ranges(result.links, axis)))
-        charts.append(chart("formation-hypotheses", formation_figures.hypotheses(result, partners)))
-        if result.approaches:
-            charts.append(chart("formation-approach", formation_figures.approaches(result, partners)))
-    rows, found = formation_rows(result, partners), formation_findings(result, partners)
-    return FormationSection(result.own_id, partners, found, rows, result.links, charts)
-
-
-def _flat(settings: object, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Yield settings with their full names as in pygnc.toml."""
-    for field in dataclasses.fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, field.name)
-        if dataclasses.is_dataclass(value):
-            yield from _flat(value, f"{prefix}{field.name}.")
-        else:
-            yield prefix + field.name, str(value)
+    charts = [
+        chart("formation-planes", formation_figures.planes(partners)),
+        chart("formation-states", formation_figures.relative_states(partners, axis)),
+    ]
+    if any_truth(partners):
+        errors = formation_figures.relative_errors(partners, axis, result.track_gps_ms)
+        charts.append(chart("formation-errors", errors))
+    charts.append(chart("formation-ranges", formation_figures.ranges(result.links, axis)))
+    charts.append(chart("formation-hypotheses", formation_figures.hypotheses(result, partners)))
+    if result.approaches:
+        charts.append(chart("formation-approach", formation_figures.approaches(result, partners)))
+    return charts
 
 
 def page_environment(*folders: str) -> Environment:
@@ -207,10 +169,12 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 
 
 @cache
-def _template() -> Template:
+def report_environment() -> Environment:
+    """Return the environment of the report, with the filters, tests and globals of its templates."""
     environment = page_environment("report")
-    filters = (wording.utc, format_gps_time, geodetic, meaning, strip)
+    filters = (wording.utc, format_gps_time, geodetic, wording.meaning, orbit_name, strip)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"degrees": np.degrees, "length_3d": np.linalg.norm}
     environment.tests["balanced"] = balanced
-    return environment.get_template("template.html.j2")
+    environment.globals |= {"any_truth": any_truth, "RIGHT_DEG": RIGHT_DEG, "WRONG_DEG": WRONG_DEG}
+    return environment

@@ -33,36 +33,26 @@ def coastline() -> list[FloatArray]:
     return rings
 
 
-_NOWHERE = np.full((1, 2), np.nan)
-
-
 def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:
     """Return the points of one line on a map from -180 to 180 degrees, with NaN between segments, shape (m, 2).
+
+    Where a segment passes an edge of the map, it leaves and enters the map at the same latitude.
 
     Args:
         degrees: East longitude and latitude, shape (n, 2), in time order.
         new_line: True where a segment begins at the point, shape (n,).
     """
-    if not len(degrees):
-        return np.empty((0, 2))
-    pieces = [degrees[:1]]
-    for k in range(1, len(degrees)):
-        here, there = degrees[k - 1], degrees[k]
-        if new_line[k]:
-            pieces.append(_NOWHERE)
-        elif abs(there[0] - here[0]) > 180.0:
-            pieces.append(_over_the_edge(here, there))
-        pieces.append(degrees[k : k + 1])
-    return np.concatenate(pieces)
-
-
-def _over_the_edge(here: FloatArray, there: FloatArray) -> FloatArray:
-    """Return longitude and latitude (deg) where the track leaves and enters the map, NaN between them, (3, 2)."""
-    edge = np.copysign(180.0, here[0])
-    beyond = there[0] + 2.0 * edge
-    share = (edge - here[0]) / (beyond - here[0]) if beyond != here[0] else 0.5
-    latitude = here[1] + share * (there[1] - here[1])
-    return np.array([[edge, latitude], [np.nan, np.nan], [-edge, latitude]])
+    here, there = degrees[:-1], degrees[1:]
+    gap = new_line[1:]
+    over = ~gap & (np.abs(there[:, 0] - here[:, 0]) > 180.0)
+    edge = np.copysign(180.0, here[:, 0])
+    to_edge, to_point = edge - here[:, 0], there[:, 0] + 2.0 * edge - here[:, 0]
+    share = np.divide(to_edge, to_point, out=np.full(len(edge), 0.5), where=to_point != 0.0)
+    latitude = here[:, 1] + share * (there[:, 1] - here[:, 1])
+    leaves, enters = np.column_stack((edge, latitude)), np.column_stack((-edge, latitude))
+    points = np.stack((here, leaves, np.full_like(here, np.nan), enters), axis=1)
+    drawn = np.column_stack((np.ones_like(gap), over, over | gap, over))
+    return np.concatenate((points[drawn], degrees[-1:]))
 
 
 _HOUR_STEPS: Final = (1, 2, 3, 6, 12, 24, 48, 96)

@@ -194,27 +194,15 @@ def _squares_panel(axes: Axes, time: TimeAxis, one: Squares) -> None:
 def innovations(result: ReplayResult, time: TimeAxis) -> Drawing:
     """Plot the innovations of position and velocity per axis, and their normalised length against the gate."""
     fixes = result.fixes
-    if not (np.isfinite(fixes.position_chi_square).any() or np.isfinite(fixes.velocity_chi_square).any()):
+    if not (np.isfinite(fixes.position.chi_square).any() or np.isfinite(fixes.velocity.chi_square).any()):
         return "The filter never had a prediction to compare a record with."
     gate = math.sqrt(result.settings.orbit.measurement.gate)
     figure, grid = panel_grid(4, 2, 1.2)
-    position, velocity = ([row[column] for row in grid] for column in (0, 1))
-    of_position = Innovations(
-        fixes.position_innovation_m,
-        fixes.position_innovation_sigma_m,
-        fixes.position_chi_square,
-        np.array([not cause for cause in fixes.position_cause], dtype=bool),
-    )
-    of_velocity = Innovations(
-        _MM * fixes.velocity_innovation_mps,
-        _MM * fixes.velocity_innovation_sigma_mps,
-        fixes.velocity_chi_square,
-        np.array([not cause for cause in fixes.velocity_cause], dtype=bool),
-    )
-    innovation_panels(position, time, of_position, gate, [f"{name} [m]" for name in "XYZ"])
-    innovation_panels(velocity, time, of_velocity, gate, [f"{name} [mm/s]" for name in "XYZ"])
-    position[0].set_title("Position", fontweight="bold")
-    velocity[0].set_title("Velocity", fontweight="bold")
+    columns = (("Position", "m", fixes.position), ("Velocity", "mm/s", fixes.velocity.scaled(_MM)))
+    for column, (quantity, unit, found) in enumerate(columns):
+        panels = [row[column] for row in grid]
+        panels[0].set_title(quantity, fontweight="bold")
+        innovation_panels(panels, time, found, gate, [f"{name} [{unit}]" for name in "XYZ"])
     entries = innovation_entries(gate)
     if fixes.restarted.any():
         entries.append(("dotted", MUTED, "filter restarted"))

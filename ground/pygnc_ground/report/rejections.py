@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,37 +9,12 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from pygnc.bus.messages import SourceFile
-from pygnc.estimators.orbit.measurement import RejectCause
-from pygnc.navigation.orbit import TIME_INCONSISTENT
-from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
-from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, WIDTH_IN, Drawing, new_figure
-
-_UNKNOWN_SHOWN: Final = 60
-_MEANINGS: Final = MappingProxyType(
-    {
-        RejectCause.NO_TIME: "the receiver does not know the time",
-        RejectCause.TIME_STATUS: "the receiver's time is too coarse",
-        RejectCause.POSITION_STATUS: "the receiver reports no computed position",
-        RejectCause.NO_SATELLITES: "no satellite was used",
-        RejectCause.NOT_FINITE: "the position is not finite",
-        RejectCause.ZERO_POSITION: "the position is all zero",
-        RejectCause.RADIUS: "outside radius_min_m and radius_max_m of [orbit.screening]",
-        RejectCause.VELOCITY_STATUS: "the receiver reports no computed velocity",
-        RejectCause.VELOCITY_NOT_FINITE: "the velocity is not finite",
-        RejectCause.SPEED: "too slow or too fast for an orbit",
-        RejectCause.LATENCY: "the velocity latency is out of range",
-        RejectCause.NO_VELOCITY: "the fix has no usable velocity",
-        RejectCause.NOT_LATER: "not later than the previous fix",
-        RejectCause.GAP: "too long after the last fix to propagate the orbit",
-        RejectCause.GATE: "too far from the prediction (chi-square gate)",
-        RejectCause.START: "disagrees with the other fixes of the initialisation",
-        TIME_INCONSISTENT: "GPS time contradicts the spacecraft clock",
-    }
-)
+from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, Drawing, panel_grid
+from pygnc_ground.report.wording import meaning
 
 
 class CauseCounts(NamedTuple):
@@ -64,23 +38,6 @@ class CauseCounts(NamedTuple):
         return len(self.positions) + len(self.velocities) + self.untimed
 
 
-class RejectedRecord(NamedTuple):
-    """Row of the table of rejected records; `part` is "position", "velocity" or "both"."""
-
-    seq: int
-    source: str
-    offset: int
-    gps_ms: int
-    t_spacecraft_s: int | None
-    part: str
-    cause: str
-
-
-def meaning(cause: str) -> str:
-    """Return the meaning of a cause; unknown causes are returned as printable text."""
-    return _MEANINGS.get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN])
-
-
 def counts_by_cause(result: ReplayResult) -> tuple[CauseCounts, ...]:
     """Return the counts of the causes that occurred, the most frequent first."""
     positions, velocities = np.array(result.fixes.position_cause), np.array(result.fixes.velocity_cause)
@@ -99,29 +56,7 @@ def rejected_rows(result: ReplayResult) -> list[int]:
     return [row for row, (position, velocity) in enumerate(causes) if position or velocity]
 
 
-def rejected_records(result: ReplayResult, most: int) -> list[RejectedRecord]:
-    """Return the first `most` rejected records in input order."""
-    fixes = result.fixes
-    records = []
-    for row in rejected_rows(result)[:most]:
-        position, velocity = fixes.position_cause[row], fixes.velocity_cause[row]
-        t_spacecraft_s = int(fixes.t_spacecraft_s[row])
-        records.append(
-            RejectedRecord(
-                seq=int(fixes.seq[row]),
-                source=fixes.source[row],
-                offset=int(fixes.offset[row]),
-                gps_ms=int(fixes.gps_ms[row]),
-                t_spacecraft_s=t_spacecraft_s if t_spacecraft_s >= 0 else None,
-                part="both" if position and velocity else "position" if position else "velocity",
-                cause="; ".join(meaning(cause) for cause in dict.fromkeys((position, velocity)) if cause),
-            )
-        )
-    return records
-
-
 _ROW_IN: Final = 0.36
-_TOP_IN, _BOTTOM_IN = 0.46, 0.42
 _SLOT: Final = 0.33
 _STROKES_MAX: Final = 300
 """Maximum number of strokes side by side."""
@@ -131,12 +66,7 @@ def rejections(causes: Sequence[CauseCounts], time: TimeAxis) -> Drawing:
     """Plot one row per cause: when it occurred, and how often."""
     if not causes:
         return "No record was rejected."
-    height_in = _TOP_IN + _ROW_IN * len(causes) + _BOTTOM_IN
-    figure = new_figure(height_in)
-    bottom, height = _BOTTOM_IN / height_in, _ROW_IN * len(causes) / height_in
-    left_in = 2.72
-    when = figure.add_axes((left_in / WIDTH_IN, bottom, 4.4 / WIDTH_IN, height))
-    often = figure.add_axes(((left_in + 4.7) / WIDTH_IN, bottom, (WIDTH_IN - left_in - 5.05) / WIDTH_IN, height))
+    figure, ((when, often),) = panel_grid(1, 2, _ROW_IN * len(causes), widths=(2.4, 1.0), left_in=2.72, right_in=0.35)
     for axes in (when, often):
         axes.set_ylim(len(causes) - 0.5, -0.5)
         axes.set_yticks(range(len(causes)), [meaning(one.cause) for one in causes])

@@ -33,7 +33,7 @@ _LIMIT_MIN_PERCENT: Final = 6.0
 _TOP: Final = 1.12
 """Upper limit of panels of readings, in units of full scale."""
 _BAR_PT: Final = 5.0
-"""Width of the bar over a panel while the face is held faulty, in points."""
+"""Width of the bar that marks a faulty face at the upper edge of a panel, in points."""
 
 
 def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) -> Drawing:
@@ -45,15 +45,15 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
     figure, grid = panel_grid(6, 1 if stretch is None else 2, _PANEL_IN, widths=None if stretch is None else _WIDTHS)
     whole = [row[0] for row in grid]
     dark_h = eclipses(samples, time)
-    doubted = result.light.dark | (samples.faces_usable & ~samples.faces_used)
+    suspect = result.light.dark | (samples.faces_usable & ~samples.faces_used)
     shade(whole, dark_h)
     time.label_axes(whole, bottom=whole[-1:])
     for face, (axes, name) in enumerate(zip(whole, face_names(settings.mounting), strict=True)):
         axes.set_ylabel(f"{name} [%]")
         if stretch is None:
-            _readings(axes, time, result, doubted, face)
+            _readings(axes, time, result, suspect, face)
         else:
-            _differences(axes, time, result, doubted, face)
+            _differences(axes, time, result, suspect, face)
             noise_percent = _PERCENT * settings.sun_sensors.noise_share
             traces.level(axes, -3.0 * noise_percent, 3.0 * noise_percent)
         top = axes.get_ylim()[1]
@@ -69,7 +69,7 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
         for face, axes in enumerate(near):
             expected = traces.trace(stretch, _PERCENT * result.light.expected[:, face])
             traces.line(axes, stretch, expected, SMOOTHER, width=1.1, under=True)
-            _readings(axes, stretch, result, doubted, face)
+            _readings(axes, stretch, result, suspect, face)
         entries[2:2] = [
             ("cross", REJECTED, "dark in sunlight, or rejected by the gate"),
             ("line", SMOOTHER, "model"),
@@ -79,28 +79,28 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
     return figure
 
 
-def _differences(axes: Axes, time: TimeAxis, result: AttitudeResult, doubted: BoolArray, face: int) -> None:
+def _differences(axes: Axes, time: TimeAxis, result: AttitudeResult, suspect: BoolArray, face: int) -> None:
     lit = result.samples.sunlit_fraction > 0.0
     difference = _PERCENT * (result.light.measured - result.light.expected)
-    sound = ~(doubted | result.samples.faces_faulty)
+    sound = ~(suspect | result.samples.faces_faulty)
     limit = max(_LIMIT_MIN_PERCENT, traces.limit_around(difference[lit[:, None] & sound], share=0.995))
     axes.set_ylim(-limit, limit)
     values = np.where(lit, difference[:, face], np.nan)
-    _draw(axes, time, values, result.light.saturated[:, face], doubted[:, face])
+    _draw(axes, time, values, result.light.saturated[:, face], suspect[:, face])
 
 
-def _readings(axes: Axes, time: TimeAxis, result: AttitudeResult, doubted: BoolArray, face: int) -> None:
+def _readings(axes: Axes, time: TimeAxis, result: AttitudeResult, suspect: BoolArray, face: int) -> None:
     full_scale = _PERCENT * float(np.median(result.light.full_scale))
     axes.set_ylim(-0.06 * full_scale, _TOP * full_scale)
     traces.level(axes, full_scale)
     values = _PERCENT * result.light.measured[:, face]
-    _draw(axes, time, values, result.light.saturated[:, face], doubted[:, face])
+    _draw(axes, time, values, result.light.saturated[:, face], suspect[:, face])
 
 
-def _draw(axes: Axes, time: TimeAxis, values: FloatArray, saturated: BoolArray, doubted: BoolArray) -> None:
-    for flags, colour in ((~saturated & ~doubted, FILTER), (saturated & ~doubted, LIMIT)):
+def _draw(axes: Axes, time: TimeAxis, values: FloatArray, saturated: BoolArray, suspect: BoolArray) -> None:
+    for flags, colour in ((~saturated & ~suspect, FILTER), (saturated & ~suspect, LIMIT)):
         traces.dots(axes, traces.trace(time, np.where(flags, values, np.nan)), colour, size=1.6, bins=_DOT_BINS)
-    traces.rejected(axes, traces.trace(time, np.where(doubted, values, np.nan)))
+    traces.rejected(axes, traces.trace(time, np.where(suspect, values, np.nan)))
 
 
 def sensor_residuals(result: AttitudeResult, name: str, settings: AttitudeSettings, time: TimeAxis) -> Drawing:
@@ -113,9 +113,8 @@ def sensor_residuals(result: AttitudeResult, name: str, settings: AttitudeSettin
     figure, grid = panel_grid(2, 2, 1.3) if width == 3 else panel_grid(width + 1, 1, 0.9)
     panels = [axes for row in grid for axes in row]
     shade(panels, eclipses(samples, time))
-    scaled = innovations._replace(values=factor * innovations.values, sigmas=factor * innovations.sigmas)
     limit = math.sqrt(getattr(settings, name).gate)
-    innovation_panels(panels, time, scaled, limit, [f"{axis} [{unit}]" for axis in "xyz"[:width]])
+    innovation_panels(panels, time, innovations.scaled(factor), limit, [f"{axis} [{unit}]" for axis in "xyz"[:width]])
     entries = [*innovation_entries(limit), ("band", SHADE, "eclipse")]
     return traces.finish(figure, time, entries, samples.found_again)
 

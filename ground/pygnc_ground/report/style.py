@@ -1,7 +1,7 @@
 """Style of the figures: colours, fonts, panel grids, and conversion from Matplotlib to SVG.
 
 A figure is drawn in light colours. The page replaces each colour by the CSS variable of its name, so that the same
-figure suits a dark page. The hues of the estimators are distinguishable with any colour vision.
+figure suits a dark page.
 """
 
 import io
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from types import MappingProxyType
 from typing import Final, NamedTuple, TypeAlias
 
@@ -28,36 +29,15 @@ class Colour(NamedTuple):
     dark: str
 
 
+_HERE: Final = Path(__file__).parent
 PALETTE: Final = MappingProxyType(
-    {
-        "page": Colour("#fefefe", "#12161b"),
-        "panel": Colour("#f7f9fb", "#1a2027"),
-        "ink": Colour("#1c2229", "#e4e8ec"),
-        "muted": Colour("#5a6572", "#9ba7b4"),
-        "grid": Colour("#dde3e9", "#2e3741"),
-        "edge": Colour("#b4bec8", "#46515d"),
-        "shade": Colour("#e9edf2", "#07090b"),
-        "land": Colour("#e2e7dc", "#2b3330"),
-        "coast": Colour("#96a38f", "#5d6d65"),
-        "filter": Colour("#0a62b0", "#62adf5"),
-        "filter-band": Colour("#cbdff2", "#1f3b58"),
-        "smoother": Colour("#c4570a", "#f59d4d"),
-        "smoother-band": Colour("#f7dabf", "#54371c"),
-        "batch": Colour("#177245", "#4fc98e"),
-        "mirror": Colour("#a62f7e", "#ee8fcb"),
-        "mirror-band": Colour("#f0d3e6", "#4d2340"),
-        "limit": Colour("#6d3fa3", "#b995f2"),
-        "rejected": Colour("#c2183a", "#ff7186"),
-        "good": Colour("#1a7a3e", "#58cc86"),
-        "look": Colour("#a85b00", "#f0b155"),
-    }
+    {name: Colour(**of) for name, of in tomllib.loads((_HERE / "palette.toml").read_text(encoding="utf-8")).items()}
 )
 
 INK: Final = PALETTE["ink"].light
 MUTED: Final = PALETTE["muted"].light
 LAND: Final = PALETTE["land"].light
 COAST: Final = PALETTE["coast"].light
-GRID: Final = PALETTE["grid"].light
 SHADE: Final = PALETTE["shade"].light
 LIMIT: Final = PALETTE["limit"].light
 REJECTED: Final = PALETTE["rejected"].light
@@ -73,40 +53,19 @@ PAGE: Final = PALETTE["page"].light
 OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[name].light for name in ("filter", "smoother", "batch")})
 BAND_OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[f"{name}-band"].light for name in ("filter", "smoother")})
 
-STYLE: Final = MappingProxyType(
+_COLOURS: Final = MappingProxyType(
     {
-        "svg.fonttype": "none",
-        "svg.hashsalt": "pygnc",
-        "font.family": ["DejaVu Sans"],
-        "font.size": 7.5,
         "text.color": INK,
-        "text.parse_math": False,
         "axes.facecolor": PALETTE["panel"].light,
         "axes.edgecolor": PALETTE["edge"].light,
         "axes.labelcolor": INK,
-        "axes.linewidth": 0.6,
-        "axes.titlesize": 8.0,
-        "axes.titlelocation": "left",
-        "axes.titlepad": 4.0,
-        "axes.grid": True,
-        "axes.axisbelow": True,
-        "axes.unicode_minus": True,
-        "axes.formatter.useoffset": False,
-        "grid.color": GRID,
-        "grid.linewidth": 0.5,
+        "grid.color": PALETTE["grid"].light,
         "xtick.color": PALETTE["edge"].light,
         "ytick.color": PALETTE["edge"].light,
         "xtick.labelcolor": MUTED,
         "ytick.labelcolor": MUTED,
-        "xtick.major.size": 2.5,
-        "ytick.major.size": 2.5,
-        "xtick.major.width": 0.6,
-        "ytick.major.width": 0.6,
-        "lines.linewidth": 0.9,
-        "legend.frameon": False,
     }
 )
-
 
 WIDTH_IN: Final = 9.6
 _LEFT_IN, _RIGHT_IN, _TOP_IN, _BOTTOM_IN = 0.56, 0.17, 0.44, 0.4
@@ -146,7 +105,7 @@ class Chart(NamedTuple):
     svg: Markup = Markup()
 
 
-_CAPTIONS: Final = Path(__file__).with_name("captions.toml")
+_CAPTIONS: Final = _HERE / "captions.toml"
 
 
 def chart(name: str, drawing: Drawing, *, texts: str = "", captions: Path = _CAPTIONS) -> Chart:
@@ -172,7 +131,7 @@ def _captions(file: Path) -> dict[str, dict[str, str]]:
 
 def report_style() -> AbstractContextManager[None]:
     """Return a context that isolates figures from the user's Matplotlib settings."""
-    return style.context(dict(STYLE), after_reset=True)
+    return style.context([_HERE / "report.mplstyle", dict(_COLOURS)], after_reset=True)
 
 
 def new_figure(height_in: float) -> Figure:
@@ -185,26 +144,31 @@ def new_figure(height_in: float) -> Figure:
 def panel_grid(
     rows: int,
     columns: int,
-    panel_height_in: float,
+    height_in: float | Sequence[float],
     *,
     widths: Sequence[float] | None = None,
     between_in: float = _BETWEEN_ROWS_IN,
+    left_in: float = _LEFT_IN,
+    right_in: float = _RIGHT_IN,
 ) -> tuple[Figure, list[list[Axes]]]:
     """Return a figure with rows of panels, with room for a legend above and a time axis below them.
 
-    Columns have equal widths, or widths in the proportions of `widths`.
+    Rows have equal heights, or those in `height_in`. Columns have equal widths, or widths in the proportions of
+    `widths`.
     """
-    height_in = _TOP_IN + rows * panel_height_in + (rows - 1) * between_in + _BOTTOM_IN
-    figure = new_figure(height_in)
+    heights = [height_in] * rows if isinstance(height_in, float) else height_in
+    mean_in = fmean(heights)
+    all_in = _TOP_IN + rows * mean_in + (rows - 1) * between_in + _BOTTOM_IN
+    figure = new_figure(all_in)
     figure.subplots_adjust(
-        left=_LEFT_IN / WIDTH_IN,
-        right=1.0 - _RIGHT_IN / WIDTH_IN,
-        bottom=_BOTTOM_IN / height_in,
-        top=1.0 - _TOP_IN / height_in,
-        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - _LEFT_IN - _RIGHT_IN - _BETWEEN_COLUMNS_IN * (columns - 1)),
-        hspace=between_in / panel_height_in,
+        left=left_in / WIDTH_IN,
+        right=1.0 - right_in / WIDTH_IN,
+        bottom=_BOTTOM_IN / all_in,
+        top=1.0 - _TOP_IN / all_in,
+        wspace=_BETWEEN_COLUMNS_IN * columns / (WIDTH_IN - left_in - right_in - _BETWEEN_COLUMNS_IN * (columns - 1)),
+        hspace=between_in / mean_in,
     )
-    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths)
+    grid = figure.subplots(rows, columns, squeeze=False, width_ratios=widths, height_ratios=heights)
     return figure, [list(row) for row in grid]
 
 

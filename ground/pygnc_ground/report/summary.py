@@ -13,11 +13,11 @@ from pygnc_ground.orbit.consistency import NisConsistency, band
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
-from pygnc_ground.report.comparison import ComparedAttitude, ComparedPartner, orbit_name
-from pygnc_ground.report.statistics import DifferenceFigures, EstimateFigures
+from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner, orbit_name
+from pygnc_ground.report.statistics import DifferenceFigures
 from pygnc_ground.report.wording import compared, duration, number, percent, plural, whole
 
-_USED_SHARE_GOOD: Final = 0.95
+_SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
 
 
@@ -30,17 +30,17 @@ class Finding(NamedTuple):
 
 def findings(
     result: ReplayResult,
-    figures: Sequence[EstimateFigures],
+    orbits: Sequence[ComparedOrbit],
     cross_check: DifferenceFigures | None,
     clock: ClockRecords,
 ) -> list[Finding]:
     """Return the main findings about input, fixes, orbit and clock."""
     return [
         *_input(result),
-        *_use(result, figures[0]),
-        *_innovations(figures[0]),
-        *(finding for one in figures for finding in _accuracy(one)),
-        *_cross_check(figures, cross_check),
+        *_use(result, orbits[0]),
+        *_innovations(orbits[0]),
+        *(finding for one in orbits for finding in _accuracy(one)),
+        *_cross_check(orbits, cross_check),
         *_clock(clock),
         *(Finding(f"{printable(note)}.") for note in result.notes),
     ]
@@ -59,22 +59,26 @@ def _input(result: ReplayResult) -> Iterator[Finding]:
         yield Finding(f"All {whole(size)} input bytes are undamaged.", good=True)
 
 
-def _use(result: ReplayResult, figures: EstimateFigures) -> Iterator[Finding]:
+def _use(result: ReplayResult, filtered: ComparedOrbit) -> Iterator[Finding]:
     received = result.counts.get("fixes_received", len(result.fixes.seq) + len(result.untimed))
-    used = result.counts.get("fixes_accepted", figures.used)
+    used = result.counts.get("fixes_accepted", filtered.accuracy.used)
     if not received:
         yield Finding("There is no GPS record, so the orbit is unknown.")
         return
-    share = used / received
     if received != _booked(result.counts, received):
         yield Finding("The counters of fixes do not add up; please report this as a fault.")
-    text = f"{whole(used)} of {whole(received)} GPS records were used ({percent(share)}; good: 95 % or more)."
-    yield Finding(text, good=share >= _USED_SHARE_GOOD)
-    if not figures.states:
+    yield _share(used, received, "GPS records were used")
+    if not filtered.accuracy.states:
         yield Finding("The filter found no orbit.")
     restarts = int(result.fixes.restarted.sum())
     if restarts:
         yield Finding(f"The filter restarted {plural(restarts, 'time')}.")
+
+
+def _share(count: int, total: int, what: str) -> Finding:
+    share = count / total
+    text = f"{whole(count)} of {whole(total)} {what} ({percent(share)}; good: 95 % or more)."
+    return Finding(text, good=share >= _SHARE_GOOD)
 
 
 def _booked(counts: dict[str, int], otherwise: int) -> int:
@@ -85,8 +89,8 @@ def _booked(counts: dict[str, int], otherwise: int) -> int:
     return counts.get("fixes_accepted", 0) + counts.get("fixes_waiting", 0) + rejected
 
 
-def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
-    nis = figures.nis
+def _innovations(filtered: ComparedOrbit) -> Iterator[Finding]:
+    nis = filtered.nis
     if nis.count:
         low, high = nis.band_per_dof
         inside = low <= nis.mean_per_dof <= high
@@ -97,24 +101,24 @@ def _innovations(figures: EstimateFigures) -> Iterator[Finding]:
         yield Finding(text, good=inside)
 
 
-def _accuracy(figures: EstimateFigures) -> Iterator[Finding]:
-    accuracy = figures.accuracy
+def _accuracy(one: ComparedOrbit) -> Iterator[Finding]:
+    accuracy = one.accuracy
     if not math.isfinite(accuracy.position_error_m) or not math.isfinite(accuracy.position_ratio):
         return
     # The errors of a run are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
     text = (
-        f"The position error of the {figures.name} is {number(accuracy.position_error_m)} m, the velocity error "
+        f"The position error of the {one.name} is {number(accuracy.position_error_m)} m, the velocity error "
         f"{number(1e3 * accuracy.velocity_error_mps)} mm/s (3-D RMS), {number(accuracy.position_ratio)} times the "
         f"formal position sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(text, good=low <= accuracy.position_ratio <= high)
 
 
-def _cross_check(figures: Sequence[EstimateFigures], cross_check: DifferenceFigures | None) -> Iterator[Finding]:
+def _cross_check(orbits: Sequence[ComparedOrbit], cross_check: DifferenceFigures | None) -> Iterator[Finding]:
     if cross_check is None:
         return
-    sigma_m = math.hypot(*(one.accuracy.position_sigma_m for one in figures if one.name != "filter"))
+    sigma_m = math.hypot(*(one.accuracy.position_sigma_m for one in orbits if one.name != "filter"))
     text = (
         f"Smoother and batch, two independent computations, differ by {number(cross_check.position_rms_m)} m (3-D RMS; "
         f"good: up to {number(sigma_m)} m, their combined formal sigma)."
@@ -130,7 +134,6 @@ def _clock(clock: ClockRecords) -> Iterator[Finding]:
         yield Finding(f"The spacecraft clock jumped: the records are from {boots} boots.")
 
 
-_KNOWN_SHARE_GOOD: Final = 0.95
 _RATIO_GOOD: Final = (0.7, 1.4)
 """Ratio of error to sigma; the covariance is right within a factor of two."""
 _NIS_GOOD: Final = (0.8, 1.25)
@@ -156,12 +159,7 @@ def attitude_findings(
 
 
 def _attitude_use(samples: SampleRecords, filtered: ComparedAttitude) -> Iterator[Finding]:
-    share = filtered.accuracy.known / len(samples)
-    text = (
-        f"{whole(filtered.accuracy.known)} of {whole(len(samples))} sensor samples have an attitude ({percent(share)}; "
-        "good: 95 % or more)."
-    )
-    yield Finding(text, good=share >= _KNOWN_SHARE_GOOD)
+    yield _share(filtered.accuracy.known, len(samples), "sensor samples have an attitude")
     again = int(samples.found_again.sum())
     if again:
         yield Finding(f"The attitude was lost and re-acquired {plural(again, 'time')}.")
@@ -248,12 +246,7 @@ def formation_findings(result: FormationResult, partners: Sequence[ComparedPartn
 def _ranges(result: FormationResult) -> Iterator[Finding]:
     received, used = result.counts.get("ranges_received", 0), result.counts.get("ranges_used", 0)
     if received:
-        share = used / received
-        text = (
-            f"{whole(used)} of {whole(received)} ranges are in the newest solution ({percent(share)}; good: 95 % or "
-            "more)."
-        )
-        yield Finding(text, good=share >= _USED_SHARE_GOOD)
+        yield _share(used, received, "ranges are in the newest solution")
     untimed = result.counts.get("ranges_no_time", 0)
     if untimed:
         yield Finding(f"{whole(untimed)} ranges have no known time.")
@@ -275,7 +268,7 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
     # The errors of an arc are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
     low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
     text = (
-        f"{name} is called certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
+        f"{name} is reported as certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
         f"times its formal sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(text, good=low <= accuracy.ratio <= high)

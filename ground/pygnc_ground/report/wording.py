@@ -1,12 +1,17 @@
-"""Formatting of numbers and times for people."""
+"""Formatting of numbers, times and causes of rejection for people."""
 
 import math
-from typing import Final
+import tomllib
+from pathlib import Path
+from typing import Final, Literal
 
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.text import printable
 
 NONE: Final = "–"
 _THIN_SPACE: Final = "\u202f"
+_CAUSES: Final = tomllib.loads(Path(__file__).with_name("causes.toml").read_text(encoding="utf-8"))
+_UNKNOWN_SHOWN: Final = 40
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -66,3 +71,8 @@ def duration(milliseconds: int) -> str:
         minutes = round(seconds / 60)
         return f"{minutes // 60} h {minutes % 60:02d} min"
     return f"{seconds // 60} min {seconds % 60:02d} s" if seconds >= 60 else f"{seconds} s"
+
+
+def meaning(cause: str, part: Literal["orbit", "attitude"] = "orbit") -> str:
+    """Return the meaning of a cause of rejection; unknown causes are returned as printable text."""
+    return str(_CAUSES[part].get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]))

@@ -1,6 +1,6 @@
 """Loading of true orbits and attitudes; the file type is recognised by its content.
 
-Files that are none of ours are read by the readers of other packages.
+Readers of other packages read further file types.
 """
 
 import gzip
@@ -88,9 +88,9 @@ def _attitude(content: bytes) -> AttitudeTruth | None:
     table = _table(content)
     if table is not None:
         return attitude_truth(table)
-    if _is_ours(content):
-        return None
-    reader = added_reader(content)
+    begin = _begin(content)
+    is_ours = begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin)
+    reader = None if is_ours else added_reader(content)
     if reader is None:
         return None
     with named_faults(f"the reader of {reader.kind}"):
@@ -115,11 +115,6 @@ def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
         raise ValueError(f"not a true orbit; supported files: {_KINDS}{added}")
     with named_faults(f"the reader of {reader.kind}"):
         return reader.orbit(content, object_id)
-
-
-def _is_ours(content: bytes) -> bool:
-    begin = _begin(content)
-    return begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin) is not None
 
 
 def _begin(content: bytes) -> bytes:

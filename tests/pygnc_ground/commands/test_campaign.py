@@ -106,7 +106,7 @@ def test_a_full_disk_is_named_and_the_campaign_continues(computed: Path, tmp_pat
         code, output = run(*command)
         assert code == ExitCode.INPUT, output
         assert str(disk) in output
-        assert "of 2 runs: what is finished is kept" in output
+        assert "of 2 runs: finished runs are kept" in output
         (disk / "other").unlink()
         assert run(*command)[0] == ExitCode.DONE
         repeated = run("rerun", disk / "out", 1)

@@ -13,7 +13,6 @@ from pygnc_ground.gate.constants import (
     located_numbers,
     modules_of,
     numbers_in,
-    numbers_in_tree,
     only_moved,
     record,
     units_in_last_place,
@@ -38,7 +37,7 @@ for _ in range(9): pass
 
 
 def test_numbers_are_found_with_their_places() -> None:
-    assert numbers_in(SOURCE) == {
+    assert numbers_in(ast.parse(SOURCE)) == {
         "LIMIT": ["2.5"],
         "TABLE": ["1", "2.0", "3e-07"],
         "Settings.sigma": ["10.0", "2"],
@@ -69,8 +68,8 @@ def changed_by_one_unit(source: str, number: int) -> str:
 
 @pytest.mark.parametrize("number", range(5))
 def test_one_unit_in_the_last_place_is_a_change(number: int) -> None:
-    now = numbers_in(changed_by_one_unit(SOURCE, number))
-    (change,) = changes({"module": numbers_in(SOURCE)}, {"module": now})
+    now = numbers_in(ast.parse(changed_by_one_unit(SOURCE, number)))
+    (change,) = changes({"module": numbers_in(ast.parse(SOURCE))}, {"module": now})
     assert change.place.startswith("module ")
     assert len(change.before) == len(change.after) == 1
     assert change.units == 1
@@ -121,14 +120,14 @@ def one_unit_more(value: object) -> object:
 def test_one_unit_in_the_last_place_of_every_number_is_noticed_and_named(package: str) -> None:
     for module, file in modules_of(package):
         tree = ast.parse(file.read_text(encoding="utf-8"))
-        before = {module: numbers_in_tree(tree)}
+        before = {module: numbers_in(tree)}
         for place, node in list(located_numbers(tree)):
             value = node.value
             node.value = one_unit_more(value)  # type: ignore[assignment]
-            (change,) = changes(before, {module: numbers_in_tree(tree)})
+            (change,) = changes(before, {module: numbers_in(tree)})
             assert change.place == f"{module} {place}"
             assert (change.before, change.after) == ([repr(value)], [repr(node.value)])
             assert change.units == (1 if isinstance(value, float) else None)
             assert not only_moved([change])
             node.value = value
-        assert {module: numbers_in_tree(tree)} == before
+        assert {module: numbers_in(tree)} == before

@@ -13,6 +13,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.settings import Settings
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.inspection.log_reader import GROUP
+from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import ReplayError, from_files
 from pygnc_ground.replay.pipeline import fly
 from pygnc_system import plugins
@@ -127,4 +128,4 @@ def test_a_replay_names_faults_of_the_reader(tmp_path: Path) -> None:
 
 def test_the_processes_of_the_flight_software_take_no_other_logs(tmp_path: Path) -> None:
     with pytest.raises(ReplayError, match=r"log.csv: the flight software reads sense files only"):
-        fly(tmp_path / "home", [write(tmp_path, HEADER + line(1.0))])
+        fly(tmp_path / "home", RecordedFiles(sense=(write(tmp_path, HEADER + line(1.0)),)))

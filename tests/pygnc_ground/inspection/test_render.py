@@ -3,14 +3,20 @@ import io
 import pytest
 from rich.console import Console
 
+from pygnc.formats.damage import AnomalyReason, DamageReason
 from pygnc_ground.inspection.render import format_value, label, render
-from pygnc_ground.inspection.sections import Entry, Facts, Listing, Note, Section, Value
+from pygnc_ground.inspection.sections import TEXTS, Entry, Facts, Listing, Note, Section, Value
 
 
 def printed(section: Section) -> str:
     output = io.StringIO()
     Console(file=output, width=100, color_system=None).print(render(section))
     return output.getvalue()
+
+
+def test_every_reason_of_damage_and_of_anomalies_has_a_meaning() -> None:
+    assert set(TEXTS["damage"]) == set(DamageReason)
+    assert set(TEXTS["anomalies"]) == set(AnomalyReason)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.result import AttitudeResult
-from pygnc_ground.replay.run import FilterName, Truth, replay
+from pygnc_ground.replay.run import ReplayContext, Truth
 from pygnc_ground.truth.load import load_attitude_truth
 from pygnc_system.files import data_file
 
@@ -34,7 +34,7 @@ def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AttitudeResult, 
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     truth = Truth(attitude=load_attitude_truth(DEMO / "truth.parquet"))
     inputs = from_files([file], None, SETTINGS)
-    result, collected = replay(inputs, SETTINGS, orientation, truth, filter_name=FilterName.EKF, advance=lambda: None)
+    result, collected = ReplayContext(SETTINGS, orientation, truth, has_priority=False).replay(inputs)
     return result.attitude, collected
 
 

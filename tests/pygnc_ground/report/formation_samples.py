@@ -27,9 +27,9 @@ def true(gps_ms: IntArray, begin_ms: int, ahead_m: float, *, flipped: bool = Fal
     return np.column_stack((*place, *(RATE_RAD_S * column for column in rate)))
 
 
-def orbit(rtn: FloatArray, hypothesis: int, above: float) -> CandidateOrbit:
+def orbit(rtn: FloatArray, above: float) -> CandidateOrbit:
     covariance = np.tile(np.diag(SIGMA**2), (len(rtn), 1, 1))
-    return CandidateOrbit(hypothesis, 500.0 + above, rtn, covariance)
+    return CandidateOrbit(500.0 + above, rtn, covariance)
 
 
 def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, ...] = ()) -> PartnerResult:
@@ -55,7 +55,7 @@ def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, 
             mirror_rtn_m=flipped[:, :3] if mirrors else np.full((count, 3), np.nan),
             true_rtn=right,
         ),
-        orbits=(orbit(best, 0, 0.0), *(orbit(flipped, rank, above) for rank, above in enumerate(mirrors, 1))),
+        orbits=(orbit(best, 0.0), *(orbit(flipped, above) for above in mirrors)),
         true_track=right,
     )
 

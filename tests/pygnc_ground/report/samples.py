@@ -8,7 +8,7 @@ from pygnc.bus.messages import SourceFile
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.configuration.settings import Settings
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
-from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord
+from pygnc_ground.replay.result import FixRecords, Innovations, ReplayResult, UntimedRecord
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 from tests.pygnc_ground.report import attitude_samples
 
@@ -89,6 +89,7 @@ def fix_records(gps_ms: IntArray, sources: tuple[str, ...] = ("sense.bin",), see
     sigma = np.full((count, 3), 10.0) * rng.uniform(0.9, 1.4, (count, 1))
     innovation = sigma * rng.normal(size=(count, 3))
     v_innovation = 1e-3 * sigma * rng.normal(size=(count, 3))
+    used = np.ones(count, dtype=np.bool_)
     t_spacecraft_s = 946_684_800 + 5000 + (gps_ms - BEGIN_MS) // 1000
     return FixRecords(
         seq=np.arange(1, count + 1),
@@ -98,12 +99,8 @@ def fix_records(gps_ms: IntArray, sources: tuple[str, ...] = ("sense.bin",), see
         t_spacecraft_s=t_spacecraft_s,
         position_cause=("",) * count,
         velocity_cause=("",) * count,
-        position_innovation_m=innovation,
-        position_innovation_sigma_m=sigma,
-        position_chi_square=((innovation / sigma) ** 2).sum(axis=1),
-        velocity_innovation_mps=v_innovation,
-        velocity_innovation_sigma_mps=1e-3 * sigma,
-        velocity_chi_square=((v_innovation / sigma) ** 2).sum(axis=1) * 1e6,
+        position=Innovations(innovation, sigma, ((innovation / sigma) ** 2).sum(axis=1), used),
+        velocity=Innovations(v_innovation, 1e-3 * sigma, ((v_innovation / sigma) ** 2).sum(axis=1) * 1e6, used.copy()),
         restarted=np.zeros(count, dtype=bool),
         spacecraft_to_gps_ms=gps_ms - 1000.0 * t_spacecraft_s + 120.0 * rng.normal(size=count),
     )
@@ -132,6 +129,7 @@ def without_orbit(result: ReplayResult) -> ReplayResult:
     """Return the same records without an orbit."""
     count = len(result.fixes.seq)
     nan = np.full((count, 3), np.nan)
+    unknown = Innovations(nan, nan, nan[:, 0], np.zeros(count, dtype=np.bool_))
     nothing = replace(
         result.solution,
         position_ecef_m=nan,
@@ -147,12 +145,8 @@ def without_orbit(result: ReplayResult) -> ReplayResult:
         result.fixes,
         position_cause=("position_status",) * count,
         velocity_cause=("velocity_status",) * count,
-        position_innovation_m=nan,
-        position_innovation_sigma_m=nan,
-        position_chi_square=nan[:, 0],
-        velocity_innovation_mps=nan,
-        velocity_innovation_sigma_mps=nan,
-        velocity_chi_square=nan[:, 0],
+        position=unknown,
+        velocity=unknown,
         spacecraft_to_gps_ms=nan[:, 0],
     )
     counts = {"fixes_received": count, "fixes_accepted": 0, "fixes_waiting": 0, "rejected_position_status": count}
@@ -174,8 +168,8 @@ def troubled(count: int = 432) -> ReplayResult:
     causes, velocity_causes = [""] * count, [""] * count
     for row in rng.choice(np.arange(20, count), max(2, count // 40), replace=False).tolist():
         causes[row] = "gate"
-        fixes.position_innovation_m[row] += 300.0 * rng.normal(size=3)
-        fixes.position_chi_square[row] = _GATE * (1.05 + rng.exponential(30.0))
+        fixes.position.values[row] += 300.0 * rng.normal(size=3)
+        fixes.position.chi_square[row] = _GATE * (1.05 + rng.exponential(30.0))
     for row in range(count // 2, count // 2 + max(2, count // 50)):
         velocity_causes[row] = "velocity_status"
     causes[damaged] = velocity_causes[damaged] = "time_inconsistent"
@@ -185,7 +179,13 @@ def troubled(count: int = 432) -> ReplayResult:
     fixes.t_spacecraft_s[5:9] = -1
     fixes.restarted[2 * count // 3] = True
     accepted = np.array([not cause for cause in causes])
-    fixes = replace(fixes, position_cause=tuple(causes), velocity_cause=tuple(velocity_causes))
+    fixes = replace(
+        fixes,
+        position_cause=tuple(causes),
+        velocity_cause=tuple(velocity_causes),
+        position=fixes.position._replace(used=accepted),
+        velocity=fixes.velocity._replace(used=np.array([not cause for cause in velocity_causes])),
+    )
     settling = 1.0 + 8.0 * np.exp(-np.arange(count) / 15.0)
     settling[count // 3 :] += 4.0 * np.exp(-np.arange(count - count // 3) / 10.0)
     filtered = solution(gps_ms, 1.5 * settling, 2, accepted)

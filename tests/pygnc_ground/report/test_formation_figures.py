@@ -9,7 +9,9 @@ import pytest
 
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.report.axes import time_axis
-from pygnc_ground.report.html import FormationSection, formation_section, render_report
+from pygnc_ground.report.comparison import compared_partners
+from pygnc_ground.report.html import formation_charts, render_report
+from pygnc_ground.report.style import Chart, report_style
 from tests.pygnc_ground.report import formation_samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 from tests.pygnc_ground.report.samples import clean as replayed
@@ -21,15 +23,14 @@ APPROACH = "Closest approach within a day"
 USUAL = ["Relative motion in three planes", "Relative positions", "Ranges and their residuals", "Hypotheses"]
 
 
-def section(result: FormationResult) -> FormationSection:
-    found = formation_section(result, time_axis(replayed(60)))
-    assert found is not None
-    return found
+def charts(result: FormationResult) -> list[Chart]:
+    with report_style():
+        return formation_charts(result, compared_partners(result), time_axis(replayed(60)))
 
 
 def titles(result: FormationResult) -> list[str]:
     """Return the titles of the figures."""
-    return [chart.title for chart in section(result).charts if chart.svg]
+    return [chart.title for chart in charts(result) if chart.svg]
 
 
 def one_partner(result: FormationResult) -> FormationResult:
@@ -50,7 +51,6 @@ def part(page: str) -> str:
 
 
 def test_no_formation_section_without_partners() -> None:
-    assert formation_section(None, time_axis(replayed(3))) is None
     assert "formation-title" not in render_report(replayed(3))
 
 
@@ -93,7 +93,7 @@ def test_rejected_ranges_are_counted(page: str) -> None:
 def test_rejected_ranges_are_marked() -> None:
     result = one_partner(formation_samples.ambiguous(BEGIN_MS, 20))
     marked, clean = (
-        section(replace(result, links=(link,))).charts[3].svg.count("var(--rejected)")
+        charts(replace(result, links=(link,)))[3].svg.count("var(--rejected)")
         for link in (result.links[0], formation_samples.clean(BEGIN_MS, 20).links[0])
     )
     assert marked > clean
@@ -101,15 +101,14 @@ def test_rejected_ranges_are_marked() -> None:
 
 def test_figures_raise_no_warning_and_are_reproducible(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
-        first, second = (section(one_partner(formation_samples.ambiguous(BEGIN_MS))).charts for _ in range(2))
+        first, second = (charts(one_partner(formation_samples.ambiguous(BEGIN_MS))) for _ in range(2))
     assert caplog.records == []
     assert first == second
 
 
 @pytest.mark.slow
 def test_four_satellites_take_less_than_a_megabyte() -> None:
-    charts = section(formation_samples.clean(BEGIN_MS, 720)).charts
-    assert sum(len(chart.svg.encode()) for chart in charts) < 900_000
+    assert sum(len(chart.svg.encode()) for chart in charts(formation_samples.clean(BEGIN_MS, 720))) < 900_000
 
 
 def test_a_single_moment_and_a_partner_at_rest_are_drawn() -> None:

@@ -248,7 +248,7 @@ def test_rows_without_numbers_are_omitted() -> None:
     for column in (
         result.solution.position_ecef_m,
         result.solution.covariance_ecef,
-        result.fixes.position_innovation_m,
+        result.fixes.position.values,
     ):
         column[10:20] = np.nan
     assert result.smoothed is not None

@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -6,11 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.bus.messages import SourceFile
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.orbit.measurement import RejectCause
+from pygnc.navigation.attitude import NO_TIME
 from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
-from pygnc_ground.report.rejections import balanced, counts_by_cause, meaning, rejected_records, rejected_rows, strip
+from pygnc_ground.report.html import render_report
+from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, strip
+from pygnc_ground.report.wording import meaning, utc
 from tests.pygnc_ground.report import samples
+from tests.pygnc_ground.report.page import Page
 
 POSITIONS = ("", "gate", "gate", "", "position_status")
 VELOCITIES = ("", "gate", "", "no_velocity", "velocity_status")
@@ -34,19 +40,26 @@ def test_causes_are_counted_the_most_frequent_first() -> None:
 
 def test_the_table_lists_rejected_parts_and_causes() -> None:
     assert rejected_rows(result()) == [1, 2, 3, 4]
-    records = rejected_records(result(), 100)
-    assert [record.part for record in records] == ["both", "position", "velocity", "both"]
-    assert [record.t_spacecraft_s is None for record in records] == [True, False, False, False]
-    assert records[0].cause == meaning("gate")
-    assert records[3].cause == f"{meaning('position_status')}; {meaning('velocity_status')}"
-    assert (records[1].seq, records[1].source, records[1].offset) == (3, "sense.bin", 502)
-    assert records[1].gps_ms == samples.BEGIN_MS + 50_000
-    assert len(rejected_records(result(), 2)) == 2
+    page = render_report(result())
+    table = page[page.index("<caption>Rejected records") : page.index("<caption>Records without a GPS time")]
+    rows = re.findall("<tr><td.*</tr>", table)
+    records = [[Page(cell).text for cell in re.findall("<td.*?>(.*?)</td>", row)] for row in rows]
+    assert [record[5] for record in records] == ["both", "position", "velocity", "both"]
+    assert [record[4] == "–" for record in records] == [True, False, False, False]
+    assert records[0][6] == meaning("gate")
+    assert records[3][6] == f"{meaning('position_status')}; {meaning('velocity_status')}"
+    assert records[1][:3] == ["3", "sense.bin", "502"]
+    assert records[1][3] == utc(samples.BEGIN_MS + 50_000)
 
 
 @pytest.mark.parametrize("cause", [*RejectCause, TIME_INCONSISTENT])
 def test_every_cause_of_the_flight_has_a_meaning(cause: str) -> None:
     assert meaning(cause) != cause.replace("_", " ")
+
+
+@pytest.mark.parametrize("cause", [*AttitudeRejectCause, NO_TIME])
+def test_every_cause_of_the_attitude_has_a_meaning(cause: str) -> None:
+    assert meaning(cause, "attitude") != cause.replace("_", " ")
 
 
 def test_an_unknown_cause_is_shown_as_text() -> None:
@@ -56,7 +69,6 @@ def test_an_unknown_cause_is_shown_as_text() -> None:
 def test_no_causes_without_records() -> None:
     nothing = samples.clean(0)
     assert counts_by_cause(nothing) == ()
-    assert rejected_records(nothing, 10) == []
     assert np.array_equal(rejected_rows(nothing), [])
 
 

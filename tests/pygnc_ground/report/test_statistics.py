@@ -1,4 +1,7 @@
+import html
+import re
 from dataclasses import replace
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -6,16 +9,8 @@ import pytest
 from pygnc_ground.orbit.solution import OrbitErrors, OrbitSolution
 from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
-from pygnc_ground.report.statistics import (
-    Row,
-    attitude_rows,
-    difference_figures,
-    estimate_figures,
-    formation_rows,
-    geodetic,
-    innovations_of,
-    latest,
-)
+from pygnc_ground.report.html import report_environment
+from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
 from pygnc_ground.report.wording import NONE
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
@@ -35,31 +30,31 @@ def off_by(position_m: float, velocity_mps: float, sigma_m: float, count: int = 
 
 def test_errors_and_sigmas_are_those_of_the_last_two_thirds() -> None:
     result = replace(samples.clean(90), solution=off_by(3.0, 0.002, 1.5))
-    accuracy = estimate_figures(compared_orbits(result)[0]).accuracy
+    accuracy = compared_orbits(result)[0].accuracy
     assert accuracy.position_error_m == pytest.approx(3.0, abs=1e-6)
     assert accuracy.velocity_error_mps == pytest.approx(0.002, abs=1e-9)
     assert accuracy.position_sigma_m == pytest.approx(1.5 * 3**0.5)
     assert accuracy.velocity_sigma_mps == pytest.approx(1.5e-3 * 3**0.5)
     assert accuracy.position_ratio == pytest.approx(2.0 / 3**0.5, abs=1e-6)
     # 3 m and 2 mm/s, each on one axis of 1.5 m and 1.5 mm/s, as one of six degrees of freedom.
-    nees = estimate_figures(compared_orbits(result)[0]).nees_mean_per_dof
+    nees = compared_orbits(result)[0].accuracy.nees_mean_per_dof
     assert nees == pytest.approx((4.0 + 16.0 / 9.0) / 6.0, abs=1e-5)
 
 
 def test_without_truth_the_sigmas_remain() -> None:
     result = replace(samples.clean(90), truth=None, solution=off_by(3.0, 0.002, 1.5))
-    figures = estimate_figures(compared_orbits(result)[0])
+    figures = compared_orbits(result)[0]
     assert figures.accuracy.position_sigma_m == pytest.approx(1.5 * 3**0.5)
     assert np.isnan(
-        [figures.accuracy.position_error_m, figures.accuracy.velocity_ratio, figures.nees_mean_per_dof]
+        [figures.accuracy.position_error_m, figures.accuracy.velocity_ratio, figures.accuracy.nees_mean_per_dof]
     ).all()
 
 
 def test_no_statistics_without_states() -> None:
     for result in (samples.without_orbit(samples.clean(20)), samples.clean(0)):
         for truth in (result.truth, None):
-            figures = estimate_figures(compared_orbits(replace(result, truth=truth))[0])
-            assert figures.states == figures.used == figures.nis.count == 0
+            figures = compared_orbits(replace(result, truth=truth))[0]
+            assert figures.accuracy.states == figures.accuracy.used == figures.nis.count == 0
             assert np.isnan([figures.accuracy.position_sigma_m, figures.nis.mean_per_dof]).all()
 
 
@@ -67,7 +62,7 @@ def test_unknown_nis_is_ignored() -> None:
     result = samples.clean(30)
     result.solution.nis[:] = 12.0
     result.solution.nis[4:6] = np.nan
-    figures = estimate_figures(compared_orbits(result)[0])
+    figures = compared_orbits(result)[0]
     assert (figures.nis.count, figures.nis.mean_per_dof) == (28, 2.0)
 
 
@@ -108,8 +103,28 @@ def test_geodetic_coordinates_of_the_axes_of_the_ellipsoid() -> None:
 RESULT = attitude_samples.clean(400, begin_ms=samples.BEGIN_MS)
 
 
+class Row(NamedTuple):
+    """Row of a table of the report."""
+
+    quantity: str
+    unit: str
+    values: tuple[str, ...]
+    ideal: str
+    main: bool
+
+
+def table_rows(name: str, *values: object) -> list[Row]:
+    """Return the rows of the table that a macro makes of these values."""
+    tables: Any = report_environment().get_template("tables.html.j2").module
+    rows = []
+    for row in re.findall(r'<tr><th scope="row">(.*)</tr>', getattr(tables, name)(*values)):
+        quantity, unit, *cells, ideal = (html.unescape(cell) for cell in re.findall(r"(?:<td.*?>|^)(.*?)</t[dh]>", row))
+        rows.append(Row(quantity, unit, tuple(cells), ideal, main='class="main"' in row))
+    return rows
+
+
 def rows(result: AttitudeResult) -> dict[str, Row]:
-    table = attitude_rows(compared_attitudes(result), innovations_of(result), with_truth=result.truth is not None)
+    table = table_rows("attitude_table", compared_attitudes(result), innovations_of(result.samples), result.truth)
     assert len({row.quantity for row in table}) == len(table)
     return {row.quantity: row for row in table}
 
@@ -144,7 +159,7 @@ def test_a_flight_in_sunlight_has_no_eclipse_rows() -> None:
 def test_rejected_innovations_are_ignored() -> None:
     nis = RESULT.samples.nis.copy()
     nis[:100] = np.nan
-    found = innovations_of(replace(RESULT, samples=replace(RESULT.samples, nis=nis)))
+    found = innovations_of(replace(RESULT.samples, nis=nis))
     assert found.count == 300
     assert found.mean_per_dof == pytest.approx(1.0, abs=0.15)
 
@@ -157,7 +172,7 @@ def test_the_last_attitude_is_that_of_the_latest_time() -> None:
 
 
 def table(result: FormationResult) -> dict[str, tuple[str, ...]]:
-    return {row.quantity: row.values for row in formation_rows(result, compared_partners(result))}
+    return {row.quantity: row.values for row in table_rows("formation_table", result, compared_partners(result))}
 
 
 def test_with_a_truth_errors_stand_beside_sigmas() -> None:

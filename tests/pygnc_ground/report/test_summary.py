@@ -8,7 +8,7 @@ from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.clock import clock_records
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners, smoother_minus_batch
-from pygnc_ground.report.statistics import difference_figures, estimate_figures, innovations_of
+from pygnc_ground.report.statistics import difference_figures, innovations_of
 from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
@@ -19,7 +19,7 @@ def findings_by_text(result: ReplayResult) -> dict[str, bool]:
     crossed = smoother_minus_batch(result)
     found = findings(
         result,
-        [estimate_figures(one) for one in compared_orbits(result)],
+        compared_orbits(result),
         difference_figures(crossed) if crossed else None,
         clock_records(result.fixes),
     )
@@ -118,7 +118,7 @@ def clean() -> AttitudeResult:
 
 def attitude_findings_by_text(result: AttitudeResult) -> dict[str, bool]:
     """Return whether each finding is good, by its text."""
-    found = attitude_findings(result, compared_attitudes(result), innovations_of(result), MountingSettings())
+    found = attitude_findings(result, compared_attitudes(result), innovations_of(result.samples), MountingSettings())
     return {finding.text: finding.good for finding in found}
 
 
@@ -205,7 +205,7 @@ def test_a_formation_without_trouble_is_good_in_every_respect() -> None:
 
 def test_a_wrong_orbit_that_is_called_certain_needs_attention() -> None:
     sentences = formation_findings_by_text(formation_samples.wrong(formation_samples.clean(BEGIN_MS)))
-    assert [good for text, good in sentences.items() if "called certain" in text] == [False] * 3
+    assert [good for text, good in sentences.items() if "reported as certain" in text] == [False] * 3
 
 
 def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_orbit() -> None:

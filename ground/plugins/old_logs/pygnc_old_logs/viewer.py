@@ -1,14 +1,14 @@
 """Logs and status file of the original PyGNC (2023): nested MessagePack arrays.
 
-A message is an array without names and is recognised by its shape alone. The whole shape is therefore checked: numbers
-of elements, types, and the form of the epoch.
+A message is an array without field names and is recognised by its shape alone. The viewer therefore checks the whole
+shape: numbers of elements, types, and the format of the epoch.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgpack
 import msgspec
@@ -38,7 +38,7 @@ _Number: TypeAlias = int | float
 _Vector: TypeAlias = tuple[_Number, _Number, _Number]
 _Six: TypeAlias = tuple[_Number, _Number, _Number, _Number, _Number, _Number]
 _FiveOrSix: TypeAlias = Annotated[tuple[_Number, ...], msgspec.Meta(min_length=5, max_length=6)]
-"""Disturbances: six elements by default, and five once the filter has written them."""
+"""Disturbances: six elements by default, five after the filter has written them."""
 
 
 class SensorMessage(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
@@ -180,16 +180,16 @@ _ORBIT_NOTES: Final = (
 
 @dataclass
 class _Kind:
+    """Statistics of the messages of one kind: times in s, or epochs, whose form sorts as text."""
+
+    first: Any
+    last: Any
     count: int = 0
-    first: Value = None
-    last: Value = None
     steps_back: int = 0
 
-    def add(self, time: Value) -> None:
-        if self.count == 0:
-            self.first = time
+    def add(self, time: Any) -> None:  # noqa: ANN401 - of the type of the other times
         self.count += 1
-        self.steps_back += _is_earlier(time, self.last)
+        self.steps_back += time < self.last
         self.last = time
 
 
@@ -199,21 +199,21 @@ def _recognises(head: bytes) -> bool:
 
 
 def _summary(path: Path) -> Iterator[Section]:
-    """Yield counts and times per message kind, remarks on the fields, and bytes that are no message."""
+    """Yield counts and times per message kind, remarks on the fields, and bytes outside messages."""
     kinds: dict[str, _Kind] = {}
     damage = DamageTally()
     end = 0
     for message in read_old_log(path):
         damage.add(_between(end, message.offset, DamageReason.CONTENT))
         end = message.offset + message.size
-        kinds.setdefault(message.kind, _Kind()).add(_time_of(message.fields))
+        time = _time_of(message.fields)
+        kinds.setdefault(message.kind, _Kind(time, time)).add(time)
     size = path.stat().st_size
     reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
     damage.add(_between(end, size, reason))
     facts: dict[str, Value] = {
         "messages": sum(kind.count for kind in kinds.values()),
-        "damaged_bytes": damage.damaged_bytes,
-        "damaged_ranges": damage.ranges,
+        **damage.facts,
     }
     yield Facts("log", facts)
     if not kinds:
@@ -241,14 +241,5 @@ def _between(start: int, stop: int, reason: DamageReason) -> list[Damage]:
     return [Damage(start, stop, reason)] if start < stop else []
 
 
-def _time_of(fields: dict[str, Value]) -> Value:
-    if "epoch_utc" in fields:
-        return fields["epoch_utc"]
-    sensor = fields.get("sensor", fields)
-    return sensor["t_spacecraft_s"] if isinstance(sensor, dict) else None
-
-
-def _is_earlier(time: Value, other: Value) -> bool:
-    if isinstance(time, str) and isinstance(other, str):
-        return time < other  # all epochs have the same form, so they sort as text
-    return isinstance(time, int | float) and isinstance(other, int | float) and time < other
+def _time_of(fields: Any) -> Any:  # noqa: ANN401 - epoch as text, or seconds
+    return fields["epoch_utc"] if "epoch_utc" in fields else fields.get("sensor", fields)["t_spacecraft_s"]
