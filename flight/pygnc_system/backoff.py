@@ -4,15 +4,15 @@ from collections.abc import Sequence
 
 
 class Backoff:
-    """Delays between attempts: a list whose last delay repeats.
+    """Sequence of delays between repeated attempts; the last delay repeats.
 
     It reads no clock and does not wait: the caller waits for the delay that `next` returns.
 
     Args:
-        delays_s: delays after the first, second, ... failed attempt, s.
+        delays_s: Delays after the first, second, ... failed attempt, s.
 
     Raises:
-        ValueError: there are no delays.
+        ValueError: There are no delays.
     """
 
     def __init__(self, delays_s: Sequence[float]) -> None:

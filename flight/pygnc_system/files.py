@@ -1,4 +1,4 @@
-"""Files that survive a power cut, and the place of data files.
+"""Files that survive a power cut, and the location of data files.
 
 A small file is replaced in four steps: write a new file beside it, sync the new file, rename it over the old file, and
 sync the folder. A reader, or a restart after a power cut, then finds either the old content or the new content.
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-"""O_CLOEXEC does not exist on Windows, O_BINARY exists on Windows only."""
+"""Flags of every `os.open`. O_CLOEXEC does not exist on Windows, O_BINARY exists only on Windows."""
 
 
 _PACKAGES: Final = Path(__file__).resolve().parent.parent
@@ -39,12 +39,12 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
     """Replace the file at `path` by `content`.
 
     Args:
-        path: the file; a file with `.part` appended to its name is written beside it first.
-        content: the whole new content.
-        mode: permissions of the new file, reduced by the umask.
+        path: The file; a file with `.part` appended to its name is written beside it first.
+        content: The whole new content.
+        mode: Permissions of the new file, reduced by the umask.
 
     Raises:
-        OSError: the disk is full or gone, or the folder cannot be written; the old file is still there unless only the
+        OSError: The disk is full or gone, or the folder cannot be written; the old file is still there unless only the
             last step, the sync of the folder, has failed.
     """
     part = path.with_name(path.name + ".part")
@@ -58,12 +58,12 @@ def durable_write(path: Path, content: bytes | bytearray | memoryview, mode: int
         durable_rename(part, path)
     except OSError as error:
         part.unlink(missing_ok=True)
-        error.filename = error.filename or str(path)  # a failed write names no file
+        error.filename = error.filename or str(path)  # an error of `os.write` has no file name
         raise
 
 
 def overwrite(path: Path, content: bytes | bytearray | memoryview) -> None:
-    """Overwrite an existing file in place and sync it, as a full disk allows; a power cut may mix both contents."""
+    """Overwrite a file in place and sync it, even on a full disk; a power cut may leave a mixture of both contents."""
     with path.open("r+b", buffering=0) as file:
         write_all(file.fileno(), content)
         file.truncate()
@@ -74,7 +74,7 @@ def open_input(path: Path) -> int:
     """Return a descriptor for reading a regular file; a FIFO or device, which could block for ever, is refused.
 
     Raises:
-        OSError: the file cannot be read, or is not a regular file.
+        OSError: The file cannot be read, or is not a regular file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | _FLAGS)
     mode = os.fstat(descriptor).st_mode
@@ -93,7 +93,7 @@ def read_input(path: Path) -> bytes:
 
 
 def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
-    """Append `content` to an existing file and sync it."""
+    """Append `content` to an existing file and sync it; after an error, a part may have been appended."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _FLAGS)
     try:
         write_all(descriptor, content)

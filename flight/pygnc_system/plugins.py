@@ -1,8 +1,8 @@
 """Plug-ins: objects that installed packages add to PyGNC by entry points; docs/plugins.md describes them to authors.
 
 Each kind of plug-in (subcommands, families of devices, outputs of stations, readers of true orbits and of logs) has a
-group of entry points. A name belongs to PyGNC's own distributions first. A plug-in that is broken, or whose name is
-taken, is named and skipped, and the others work.
+group of entry points. For equal names, PyGNC's own distributions have precedence. A plug-in that is broken, or whose
+name is taken, is reported and skipped.
 """
 
 import re
@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from pygnc_system import __version__
 
 OURS: Final = frozenset({"pygnc", "pygnc-devices", "pygnc-ground", "pygnc-station"})
-"""Distributions of PyGNC, which all have one version."""
+"""Names of PyGNC's own distributions, which are always released with the same version."""
 _T = TypeVar("_T")
 _reported: Final[set[str]] = set()
 
@@ -28,8 +28,8 @@ class Installed(NamedTuple):
     """Plug-ins of a group.
 
     Attributes:
-        entries: entry points by name, ours first.
-        clashes: by name, messages about entry points that are ignored because their name is taken.
+        entries: Entry points by name, ours first.
+        clashes: Messages about entry points that are ignored because their name is taken, by that name.
     """
 
     entries: dict[str, EntryPoint]
@@ -40,8 +40,8 @@ def installed(group: str, reserved: Collection[str] = ()) -> Installed:
     """Return the plug-ins of a group without importing them.
 
     Args:
-        group: group of entry points.
-        reserved: names that only distributions of PyGNC may use, installed or not.
+        group: Group of entry points.
+        reserved: Names that only distributions of PyGNC may use, installed or not.
     """
     found = Installed({}, {})
     for entry in sorted(entry_points(group=group), key=_rank):
@@ -55,8 +55,8 @@ def installed(group: str, reserved: Collection[str] = ()) -> Installed:
     return found
 
 
-def load(entry: EntryPoint) -> Any:  # noqa: ANN401 - each group has a type of its own
-    """Import the object to which an entry point refers.
+def load(entry: EntryPoint) -> Any:  # noqa: ANN401 - the type depends on the group
+    """Import and return the object to which an entry point refers.
 
     Raises:
         PluginError: The import fails, a library is missing, or the distribution is one of ours in another version.
@@ -74,7 +74,7 @@ def load(entry: EntryPoint) -> Any:  # noqa: ANN401 - each group has a type of i
 
 
 def load_as(entry: EntryPoint, kind: type[_T]) -> _T:
-    """Import a plug-in that is an object of a type.
+    """Import and return a plug-in that must be an instance of `kind`.
 
     Raises:
         PluginError: See `load`, or the object is of another type.
@@ -87,7 +87,7 @@ def load_as(entry: EntryPoint, kind: type[_T]) -> _T:
 
 
 def load_class(entry: EntryPoint, base: type[_T]) -> type[_T]:
-    """Import a plug-in that is a subclass of a class.
+    """Import and return a plug-in that must be a subclass of `base`.
 
     Raises:
         PluginError: See `load`, or the object is not such a class.
@@ -100,7 +100,7 @@ def load_class(entry: EntryPoint, base: type[_T]) -> type[_T]:
 
 
 def usable(group: str, kind: type[_T], reserved: Collection[str] = ()) -> Iterator[tuple[str, _T]]:
-    """Yield the name and the object of each plug-in of a group; report those that cannot be used."""
+    """Yield name and object of each plug-in of a group that is an instance of `kind`; report unusable ones."""
     entries, clashes = installed(group, reserved)
     for clash in clashes.values():
         report(clash)
@@ -112,26 +112,28 @@ def usable(group: str, kind: type[_T], reserved: Collection[str] = ()) -> Iterat
 
 
 def report(problem: str) -> None:
-    """Log a warning about a plug-in, once per process; without a configuration of logging it is on standard error."""
+    """Log a warning about a plug-in, once per process; without a logging configuration, it goes to standard error."""
     if problem not in _reported:
         _reported.add(problem)
-        import logging  # noqa: PLC0415 - takes a tenth of the time of `pygnc --help`
+        import logging  # noqa: PLC0415 - the import takes a tenth of the time of `pygnc --help`
 
         logging.getLogger(__name__).warning("pygnc: %s", problem)
 
 
 @contextmanager
 def skipped_faults(what: str) -> Iterator[None]:
-    """Report an error of a plug-in in the block, and go on after it."""
+    """Report an error of a plug-in in the `with` block and continue after the block."""
     try:
         yield
-    except Exception as error:  # noqa: BLE001 - code of another author
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise any exception
         report(f"{what} failed: {type(error).__name__}: {error}")
 
 
 @contextmanager
 def named_faults(what: str) -> Iterator[None]:
-    """Name an error of a plug-in in the block, except for OSError and ValueError, which are errors of its user.
+    """Convert an error of a plug-in in the `with` block to a PluginError that names `what`.
+
+    OSError and ValueError, which are errors of the user, and PluginError are raised unchanged.
 
     Raises:
         PluginError: The plug-in raised another error.

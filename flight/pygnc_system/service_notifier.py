@@ -11,16 +11,16 @@ from collections.abc import Callable, MutableMapping
 from typing import Final, Self
 
 _FEEDS_PER_TIMEOUT: Final = 4
-"""systemd recommends two or more, so that one late message does not end the service."""
+"""Number of watchdog messages per timeout; with two or more, one late message does not end the service."""
 
 
 class ServiceNotifier:
     """Sender of messages to the service manager.
 
     Args:
-        address: address of the service manager's datagram socket; empty: there is none.
-        timeout_s: time without `feed` after which the service manager restarts the service; 0: it does not watch.
-        clock: monotonic time in s; replaced in tests.
+        address: Address of the service manager's datagram socket; empty without a service manager.
+        timeout_s: Time without `feed` after which the service manager restarts the service; 0 without a watchdog.
+        clock: Monotonic time in s; replaced in tests.
     """
 
     def __init__(self, address: str = "", timeout_s: float = 0.0, clock: Callable[[], float] = time.monotonic) -> None:
@@ -37,7 +37,7 @@ class ServiceNotifier:
         timeout_us = environment.pop("WATCHDOG_USEC", "")
         pid = environment.pop("WATCHDOG_PID", "")
         is_watched = timeout_us.isdecimal() and pid in {"", str(os.getpid())}
-        # Other address families (vsock) are those of virtual machines' managers.
+        # Addresses of other families, such as vsock, belong to managers of virtual machines and are ignored.
         return cls(address if address[:1] in {"/", "@"} else "", int(timeout_us) / 1e6 if is_watched else 0.0)
 
     def ready(self) -> None:
@@ -45,13 +45,13 @@ class ServiceNotifier:
         self._send("READY=1")
 
     def feed(self) -> None:
-        """Report that the main loop is running; to be called in each of its rounds."""
+        """Report that the main loop is running; call this in each iteration of the loop."""
         if self._interval_s and self._clock() >= self._next_feed_s:
             self._next_feed_s = self._clock() + self._interval_s
             self._send("WATCHDOG=1")
 
     def show(self, status: str) -> None:
-        """Show a line of text in `systemctl status`."""
+        """Set the line of text that `systemctl status` shows; send it only if it has changed."""
         if status != self._status:
             self._status = status
             self._send(f"STATUS={' '.join(status.split())}")

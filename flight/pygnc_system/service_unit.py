@@ -12,7 +12,7 @@ from pygnc_system.files import durable_write
 
 UNITS: Final = Path("/etc/systemd/system")
 _RUNNING: Final = Path("/run/systemd/system")
-"""Exists while systemd is the service manager, see sd_booted(3)."""
+"""Folder that exists only while systemd is the service manager, see sd_booted(3)."""
 _ORIGIN: Final = "# Written by `{}`."
 
 SANDBOX: Final = """NoNewPrivileges=yes
@@ -40,7 +40,7 @@ SystemCallErrorNumber=EPERM"""
 MemoryDenyWriteExecute is missing, because libffi needs writable code for Python's callbacks.
 """
 NO_SCHEDULING: Final = "SystemCallFilter=~@resources"
-"""Not for programs with ZeroMQ, which sets the scheduling of its threads."""
+"""Forbids changes of scheduling; programs with ZeroMQ cannot use it, because ZeroMQ sets that of its threads."""
 SERIAL_DEVICES: Final = "\n".join(
     ["DevicePolicy=closed", *(f"DeviceAllow=char-{major} rw" for major in (4, 153, 166, 188, 204))]
 )
@@ -62,14 +62,14 @@ def escaped(text: str) -> str:
 
 
 def quoted(text: str) -> str:
-    """Return a path, quoted if necessary, for a unit file."""
+    """Return a path for a unit file: quoted if necessary, without specifiers that systemd would expand."""
     text = text.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%")
     return f'"{text}"' if set(text) & set(" \t\\'\"") else text
 
 
 def command_line(words: Iterable[str]) -> str:
-    """Return the value of ExecStart for a program and its arguments."""
-    return " ".join(quoted(word.replace("$", "$$")) for word in words)  # systemd expands variables there
+    """Return the value of ExecStart for a program and its arguments; systemd passes the words unchanged."""
+    return " ".join(quoted(word.replace("$", "$$")) for word in words)  # systemd expands variables in ExecStart
 
 
 def invoking_user() -> str:
@@ -81,16 +81,16 @@ def install(owner: str, units: Mapping[str, str], enabled: Collection[str], root
     """Write the units of a program, replace those of an earlier installation, and start them if systemd runs.
 
     Args:
-        owner: command that installs the units, such as `pygnc station install`.
-        units: texts of the unit files by file name.
-        enabled: names of the units that start at boot, and now.
-        root: folder of the system; nothing is started in a folder other than `/`, such as a mounted card.
+        owner: Command that installs the units, such as `pygnc station install`.
+        units: Texts of the unit files by file name.
+        enabled: Names of the units that start at boot, and now.
+        root: Folder of the system; nothing is started in a folder other than `/`, such as a mounted card.
 
     Returns:
         What was done, as lines of text.
 
     Raises:
-        ServiceError: the user may not do this, or systemd refuses.
+        ServiceError: The user may not do this, or systemd refuses.
     """
     folder = root / UNITS.relative_to("/")
     outdated = [name for name in _installed(owner, folder) if name not in units]
@@ -109,7 +109,7 @@ def install(owner: str, units: Mapping[str, str], enabled: Collection[str], root
         _systemctl(*_place(root), "enable", *enabled)
         done.append(f"starting at boot: {' '.join(enabled)}")
     if enabled and is_running:
-        _systemctl("restart", *enabled)  # a service of an earlier installation gets its new settings
+        _systemctl("restart", *enabled)  # a running service of an earlier installation must use the new unit
         done.append("started now")
     return done
 
@@ -118,7 +118,7 @@ def uninstall(owner: str, root: Path = Path("/")) -> list[str]:
     """Stop, disable and delete the units that `install` has written; return what was done.
 
     Raises:
-        ServiceError: the user may not do this, systemd refuses, or no units are installed.
+        ServiceError: The user may not do this, systemd refuses, or no units are installed.
     """
     folder = root / UNITS.relative_to("/")
     names = _installed(owner, folder)
@@ -165,6 +165,6 @@ def _systemctl(*words: str) -> None:
     program = shutil.which("systemctl")
     if program is None:
         raise ServiceError("systemctl is missing: services need systemd, which this system does not have")
-    done = subprocess.run([program, "--quiet", *words], capture_output=True, text=True, check=False)  # noqa: S603 - names of our own units
+    done = subprocess.run([program, "--quiet", *words], capture_output=True, text=True, check=False)  # noqa: S603 - the arguments are names of our own units
     if done.returncode:
         raise ServiceError(f"systemctl {' '.join(words)}: {done.stderr.strip() or f'exit code {done.returncode}'}")

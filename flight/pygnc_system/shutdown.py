@@ -1,4 +1,4 @@
-"""Close devices that must not be left running, however the program ends, except by SIGKILL or a power cut.
+"""Closing of devices that must not be left running when the program ends, except by SIGKILL or a power cut.
 
 A `with` block closes its device. This module covers programs that end without closing, and SIGTERM and SIGHUP, which
 end a Python program at once. If the program has no handler of its own, these signals raise SystemExit in the main
@@ -18,7 +18,7 @@ _EXIT_CODE_OF_SIGNAL_0: Final = 128
 
 
 class Closable(Protocol):
-    """Object that controls a device."""
+    """Object that controls a device and can be passed to `close_at_exit`."""
 
     def close(self) -> None:
         """Put the device into its idle state and release it."""
@@ -28,12 +28,12 @@ _open: Final[WeakSet[Closable]] = WeakSet()
 
 
 def close_at_exit(device: Closable) -> None:
-    """Close `device` when the program ends."""
+    """Register `device` to be closed when the program ends, if the object still exists then."""
     _open.add(device)
 
 
 def exit_on_signals() -> None:
-    """Raise SystemExit on SIGTERM and SIGHUP where the program does not handle them; no effect in other threads."""
+    """Make SIGTERM and SIGHUP raise SystemExit unless the program handles them; only the main thread may set this."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in _SIGNALS:
@@ -48,5 +48,5 @@ def _exit(number: int, _: object) -> NoReturn:
 @atexit.register
 def _close_all() -> None:
     for device in list(_open):
-        with contextlib.suppress(Exception):  # a failure must not keep the other devices open
+        with contextlib.suppress(Exception):  # a failure must not prevent the closing of other devices
             device.close()

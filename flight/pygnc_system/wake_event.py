@@ -11,9 +11,9 @@ _CLEARED_BYTES: Final = 4096
 class WakeEvent:
     """Event for one waiting thread; `wait` clears it.
 
-    `threading.Event` and `Condition` are written in Python: a signal handler that raises (SystemExit for SIGTERM,
-    KeyboardInterrupt) between their acquiring the inner lock and the `with` statement that releases it leaves that lock
-    held for ever, and the next `set` blocks. A plain lock is acquired in one step that a signal cannot split.
+    `threading.Event` and `Condition` are written in Python. If a signal handler raises an exception (SystemExit for
+    SIGTERM, KeyboardInterrupt) just after they acquire their inner lock, the lock is never released and the next `set`
+    blocks. A plain lock is acquired in one step that a signal cannot interrupt.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class WakeEvent:
     def set(self) -> None:
         """Wake the waiting thread, or the next thread that waits. Has no effect while the event is set."""
         if self._cleared.locked():
-            with contextlib.suppress(RuntimeError):  # "release unlocked lock": another thread has just set it
+            with contextlib.suppress(RuntimeError):  # the lock is not locked if another thread has just set the event
                 self._cleared.release()
 
     def wait(self, timeout_s: float | None) -> bool:
@@ -37,19 +37,19 @@ class WakeSocket:
     def __init__(self) -> None:
         self._read_end, self._write_end = socket.socketpair()
         self._read_end.setblocking(False)  # noqa: FBT003 - the library's signature
-        self._write_end.setblocking(False)  # noqa: FBT003 - likewise
+        self._write_end.setblocking(False)  # noqa: FBT003 - the library's signature
 
     def fileno(self) -> int:
-        """Return the descriptor that becomes readable."""
+        """Return the descriptor that is readable from `set` to `clear`."""
         return self._read_end.fileno()
 
     def set(self) -> None:
-        """Make the descriptor readable."""
-        with contextlib.suppress(OSError):  # the buffer is full: it is readable anyway; closed: no thread waits
+        """Make the descriptor readable, which wakes the waiting thread."""
+        with contextlib.suppress(OSError):  # with a full buffer it is readable anyway; after `close`, no thread waits
             self._write_end.send(b"\0")
 
     def clear(self) -> None:
-        """Make the descriptor unreadable."""
+        """Make the descriptor unreadable until the next `set`."""
         with contextlib.suppress(BlockingIOError):
             self._read_end.recv(_CLEARED_BYTES)
 

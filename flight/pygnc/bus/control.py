@@ -14,11 +14,11 @@ import msgspec
 
 PACKET_MAX: Final = 65_536
 DROPPED: Final = "message_dropped"
-"""Name of the event for a message that cannot be decoded."""
+"""Name of the event that reports a message that cannot be decoded."""
 
 
 class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):
-    """Base of the control messages."""
+    """Base class of the messages between the supervisor and a task."""
 
 
 class Ping(ControlMessage, frozen=True):
@@ -30,9 +30,9 @@ class Ping(ControlMessage, frozen=True):
 class Progress(msgspec.Struct, frozen=True, array_like=True):
     """Progress and counters of a task.
 
-    `last_sequence_processed` is the number of the last input processed. `idle` is set by the source when the batch is
-    finished. `counts` are totals since the start of the run, by name; whoever uses one checks that it is a number.
-    `needed` names the tasks on demand for which the source has written an input.
+    `last_sequence_processed` is the number of the last input processed. `counts` are totals since the start of the run,
+    by name; their users must check that a value is a number. Only the ingest task sets `idle`, when the batch is
+    finished, and `needed`, the tasks on demand for which it has written an input.
     """
 
     last_sequence_processed: int = 0
@@ -49,7 +49,7 @@ class Pong(ControlMessage, frozen=True):
 
 
 class Notice(ControlMessage, frozen=True):
-    """Event for the events journal."""
+    """Event for the events journal; `severity` is info, warning or error."""
 
     severity: str
     name: str
@@ -81,8 +81,8 @@ class RunState(ControlMessage, frozen=True):
     """State of the whole run, sent to the tasks with `reports_run`.
 
     `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
-    empty. `not_recorded` is 1 if the events are not completely on the disk, else 0. `limits` has causes that limit the
-    results: a word for the info line, and a text.
+    empty. `events` is the number of events so far; `not_recorded` is 1 if they are not completely on the disk, else 0.
+    `limits` contains the texts of causes that limit the results, by their code words for the info text.
     """
 
     phase: str
@@ -102,7 +102,7 @@ _from_task: Final = msgspec.msgpack.Decoder(FromTask).decode
 
 
 def make_pair() -> tuple[socket.socket, socket.socket]:
-    """Return both ends of a control channel; neither ever blocks."""
+    """Return both ends of a control channel, for the supervisor and the task; calls on them never wait."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     for end in (ours, theirs):
         end.settimeout(0)
@@ -110,7 +110,7 @@ def make_pair() -> tuple[socket.socket, socket.socket]:
 
 
 def send(channel: socket.socket, message: ControlMessage) -> bool:
-    """Send without waiting; return False if the other end is closed or a buffer or the memory is full."""
+    """Send a message without waiting; return False if the other end is closed, or a buffer or the memory is full."""
     try:
         channel.send(_encode(message))
     except OSError:

@@ -1,4 +1,4 @@
-"""Disk ceiling of `~/pygnc_logs`: a limit for each journal, and removal of old runs by one process in small steps."""
+"""Disk ceiling of `~/pygnc_logs`: journals may not grow beyond it, and one process removes old runs in small steps."""
 
 import contextlib
 import os
@@ -14,9 +14,9 @@ from pygnc_system.files import free_bytes
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""
 RUN: Final = "run-"
-"""Beginning of the names of run folders."""
+"""Beginning of the names of run folders, before the number."""
 HEADROOM_BYTES: Final = 8 << 20
-"""Space kept free of old runs for the growth of the present run."""
+"""Space below the ceiling that is kept free, by removing old runs, for the growth of the present run."""
 SLICE_S: Final = 0.02
 LOOK_INTERVAL_S: Final = 2.0
 _BLOCK_BYTES: Final = 512
@@ -26,10 +26,10 @@ def refusal_to_grow(run_folder: Path, ceiling_bytes: int, reserve_bytes: int, si
     """Return None if a run may use `size_bytes` more of the disk, else the reason why not.
 
     Args:
-        run_folder: folder of the present run.
-        ceiling_bytes: limit for all runs together; `OldRuns` removes older ones to keep it.
-        reserve_bytes: space on the file system that stays free for the status file and the host.
-        size_bytes: additional space.
+        run_folder: Folder of the present run.
+        ceiling_bytes: Limit for all runs together; `OldRuns` removes older ones to keep it.
+        reserve_bytes: Space on the file system that stays free for the status file and the host.
+        size_bytes: Additional space.
     """
     try:
         used_bytes, _ = _measure(run_folder)
@@ -44,9 +44,10 @@ def refusal_to_grow(run_folder: Path, ceiling_bytes: int, reserve_bytes: int, si
 class OldRuns:
     """Older runs of a home: closes journals that power cuts left open, and removes runs to keep the disk ceiling.
 
-    Exactly one process of a run uses it. It works in slices of about `SLICE_S`, and for half of the time at most.
+    Exactly one process of a run uses it. It works in slices of about `SLICE_S` and at most half of the time, so that
+    other work of the process is hardly delayed.
 
-    Args as for `refusal_to_grow`; `on_recovered` is called with the path of each journal that was left open.
+    The arguments are those of `refusal_to_grow`; `on_recovered` is called with the path of each journal left open.
     """
 
     def __init__(
@@ -63,11 +64,11 @@ class OldRuns:
         self._due_s = 0.0
 
     def wait_s(self) -> float:
-        """Return the time until `step` has something to do, s."""
+        """Return the time until the next call of `step` is due, s."""
         return max(0.0, self._due_s - time.monotonic())
 
     def step(self) -> None:
-        """Do a slice of the work if it is due."""
+        """Work for about `SLICE_S` if work is due; otherwise return at once."""
         begin_s = time.monotonic()
         if begin_s < self._due_s:
             return
@@ -78,13 +79,13 @@ class OldRuns:
         self._due_s = end_s + (end_s - begin_s if more else LOOK_INTERVAL_S)
 
     def _work(self) -> Iterator[bool]:
-        """Work for ever in small steps; yield False when nothing is to be done now."""
+        """Work for ever and yield after each step: True if more work is due, False if there is none at present."""
         yield from self._index()
         while True:
             if self._has_room(self._headroom_bytes):
                 yield False
                 continue
-            yield from self._index()  # the host may have marked runs as delivered
+            yield from self._index()  # the host may have marked runs as delivered, which are removed first
             while self._runs and not self._has_room(2 * self._headroom_bytes):
                 _, name, size_bytes = self._runs.popleft()
                 self._bytes -= size_bytes
@@ -111,7 +112,7 @@ class OldRuns:
             used_bytes = self._bytes + _measure(self._run_folder)[0]
             free = free_bytes(self._run_folder)
         except OSError:
-            return True  # the disk fails; nothing can be removed
+            return True  # the disk fails, so no runs can be removed
         return used_bytes + headroom_bytes <= self._ceiling_bytes and free >= self._reserve_bytes + headroom_bytes
 
     def _remove(self, folder: Path) -> Iterator[bool]:
@@ -124,7 +125,7 @@ class OldRuns:
 
 def _older_runs(run_folder: Path) -> list[str]:
     try:
-        names = os.listdir(run_folder.parent)  # noqa: PTH208 - there may be thousands
+        names = os.listdir(run_folder.parent)  # noqa: PTH208 - there may be thousands of runs, for which Path objects cost time
     except OSError:
         return []
     return sorted(name for name in names if name.startswith(RUN) and name != run_folder.name)
@@ -136,7 +137,7 @@ def _measure(folder: Path) -> tuple[int, set[str]]:
     names = set()
     with os.scandir(folder) as entries:
         for entry in entries:
-            with contextlib.suppress(FileNotFoundError):  # renamed or removed since it was listed
+            with contextlib.suppress(FileNotFoundError):  # the file may be renamed or removed after it was listed
                 status = entry.stat(follow_symlinks=False)
                 used_bytes += max(status.st_size, status.st_blocks * _BLOCK_BYTES)
                 names.add(entry.name)

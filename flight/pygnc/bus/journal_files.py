@@ -23,7 +23,7 @@ _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?"
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file of a journal."""
+    """One file of a journal; `index` is its position in the journal, from 0."""
 
     journal: str
     index: int
@@ -31,7 +31,7 @@ class Segment:
 
     @property
     def is_open(self) -> bool:
-        """True if the file has not been closed."""
+        """True if the file has not been closed, which its ending `.part` shows."""
         return self.path.name.endswith(PART)
 
 
@@ -54,7 +54,7 @@ def last_number(path: Path) -> int:
     """Return the number of the last undamaged record in a file, 0 if it has none.
 
     Raises:
-        OSError: the file cannot be read.
+        OSError: The file cannot be read.
     """
     records = journal.scan(path.read_bytes()).records
     return records[-1].seq if records else 0
@@ -72,7 +72,7 @@ class _DiskSync(Thread):
         self._error: OSError | None = None
         try:
             self.start()
-        except RuntimeError:  # no thread is left, so the sync happens here
+        except RuntimeError:  # the system has no thread left, so this thread syncs
             self.run()
 
     def run(self) -> None:
@@ -117,7 +117,7 @@ class SegmentWriter:
 
     @classmethod
     def resume(cls, path: Path) -> tuple[Self, int]:
-        """Open an unclosed file and truncate it after its last undamaged record; also return the record's number."""
+        """Open an unclosed file, truncate it after its last undamaged record, and return writer and record number."""
         content = path.read_bytes()
         records = journal.scan(content).records
         end = records[-1].offset + len(journal.encode(*records[-1][:3])) if records else 0
@@ -126,11 +126,11 @@ class SegmentWriter:
         return cls(path, descriptor, end), records[-1].seq if records else 0
 
     def append(self, block: bytes) -> None:
-        """Append whole records."""
+        """Append whole records; after an error, the file ends as before the call."""
         try:
             write_all(self._descriptor, block)
         except OSError:
-            with contextlib.suppress(OSError):  # the first error names the cause
+            with contextlib.suppress(OSError):  # the error of the write, which names the cause, is raised below
                 os.ftruncate(self._descriptor, self.size)
             raise
         self.size += len(block)
@@ -146,13 +146,13 @@ class SegmentWriter:
             self._sync = _DiskSync(self._descriptor)
 
     def finish_sync(self) -> None:
-        """Wait for a running sync."""
+        """Wait for a running sync and raise its error, if any."""
         sync, self._sync = self._sync, None
         if sync is not None:
             sync.finish()
 
     def close(self, last_seq: int, *, recovered: bool = False) -> None:
-        """Append the footer if there is room for it, sync the file and give it its final name."""
+        """Append the footer, sync the file and remove `.part` from its name; without room for the footer, keep it."""
         footer = journal.encode(journal.Kind.FOOTER, last_seq, msgspec.msgpack.encode({"recovered": recovered}))
         try:
             self.finish_sync()
@@ -163,7 +163,7 @@ class SegmentWriter:
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)
-            self._descriptor = -1  # another file may get the number
+            self._descriptor = -1  # the system may give the number to another file
         durable_rename(self.path, self.path.with_name(self.path.name.removesuffix(PART)))
 
 
@@ -171,7 +171,7 @@ def recover_folder(folder: Path) -> list[Path]:
     """Close every file in `folder` that a crash or power cut left open; return the new paths.
 
     Raises:
-        OSError: the folder cannot be read or written.
+        OSError: The folder cannot be read or written.
     """
     recovered = []
     for segment in list_segments([folder]):

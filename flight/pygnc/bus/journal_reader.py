@@ -17,8 +17,8 @@ class JournalReader:
     """Reader of the messages of one journal after number `after_seq`, in order, as far as they are written.
 
     Attributes:
-        header: payload of the newest HEADER record read, or None.
-        damage: damaged byte ranges, each with the path of its file.
+        header: Payload of the newest HEADER record read, or None.
+        damage: Damaged byte ranges, each with the path of its file.
     """
 
     def __init__(self, folders: Sequence[Path], name: str, after_seq: int = 0) -> None:
@@ -42,18 +42,19 @@ class JournalReader:
         return messages
 
     def skip_to(self, seq: int) -> None:
-        """Skip messages up to `seq`."""
+        """Skip the messages up to and including number `seq`."""
         self._after_seq = max(self._after_seq, seq)
 
     def close(self) -> None:
-        """Close the open file."""
+        """Close the open file; the reader cannot be used after that."""
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
 
     def _read_chunk(self, limit: int) -> list[journal.Record] | None:
-        """Return the wanted messages of the next chunk, or None at the end of the journal."""
-        # List the files before reading: a segment is complete only if it had a successor when its end was reached.
+        """Return the messages after `after_seq` in the next chunk of bytes; None at the present end of the journal."""
+        # The files are listed before reading, because a segment is complete only if its successor exists before its end
+        # is reached.
         successor = self._successor()
         if self._descriptor >= 0:
             data = self._read_at_offset()
@@ -66,18 +67,18 @@ class JournalReader:
             return None
         try:
             descriptor = os.open(successor.path, os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError:  # renamed when it was closed, or removed, since it was listed
+        except FileNotFoundError:  # the file was renamed (when closed) or removed after it was listed
             return []
         except OSError as error:
             if error.errno != errno.EIO:
                 raise
-            descriptor = -1  # the disk fails; the next segment may be in memory
+            descriptor = -1  # the disk fails, but the next segment may be in memory
         self.close()
         self._segment, self._descriptor, self._offset = successor, descriptor, 0
         return []
 
     def _read_at_offset(self) -> bytes:
-        """Return the next bytes of the open file, none if the disk fails: the next segment may be in memory."""
+        """Return the next bytes of the open file; none after an I/O error, as the next segment may be in memory."""
         try:
             return os.pread(self._descriptor, CHUNK_BYTES, self._offset)
         except OSError as error:

@@ -1,8 +1,8 @@
 """Writer of a journal: a series of segment files, on disk as long as the disk accepts them, otherwise in memory.
 
 Every append is one unbuffered write, so a killed process loses nothing. Data are synced on a timer, so a power cut
-costs at most the last second. A journal leaves the disk at the first error of any kind. If the disk was only full, the
-journal returns, with the records written meanwhile, as soon as there is room.
+loses at most the last second. After any disk error, the journal continues in memory. If the disk was only full, the
+segments in memory are moved to the disk as soon as there is room, and the journal continues there.
 """
 
 import contextlib
@@ -20,9 +20,9 @@ from pygnc_system.files import durable_write, free_bytes
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
 SYNC_INTERVAL_S: Final = 0.5
-"""Interval of syncs, s; with the loops' wait of up to 0.5 s, records that are a second old are on the disk."""
+"""Interval of syncs, s. The loops of the tasks wait up to 0.5 s, so records reach the disk within a second."""
 RETURN_INTERVAL_S: Final = 5.0
-"""Interval of looking for room on a full disk, s."""
+"""Interval of checks whether a full disk has room again, s."""
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -30,18 +30,18 @@ class JournalWriter:
     """Writer of one journal; after a restart, a new writer continues where the previous writer ended.
 
     Args:
-        disk: the run's folder.
-        memory: folder in memory, used if the disk fails; only the newest `SPARE_SEGMENTS` segments are kept there.
-        name: the journal's name, lower-case letters and underscores.
-        header: payload of the HEADER record of every segment.
-        may_grow: called with a size in bytes before each new segment on disk; returns None, or the reason for refusal.
+        disk: The run's folder.
+        memory: Folder in memory, used if the disk fails; only the newest `SPARE_SEGMENTS` segments are kept there.
+        name: The journal's name, lower-case letters and underscores.
+        header: Payload of the HEADER record of every segment.
+        may_grow: Called with a size in bytes before each new segment on disk; returns None, or the reason for refusal.
 
     Attributes:
-        last_seq: number of the last record, 0 before the first.
-        fault: reason why some records will not survive the run; None while all are on the disk.
+        last_seq: Number of the last record, 0 before the first.
+        fault: Reason why some records will not survive the run; None while all are on the disk.
 
     Raises:
-        OSError: neither disk nor memory has room.
+        OSError: Neither disk nor memory has room.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class JournalWriter:
         """Append `payloads` as the next messages.
 
         Raises:
-            OSError: neither disk nor memory has room.
+            OSError: Neither disk nor memory has room.
         """
         records = journal.encode_messages(self.last_seq + 1, payloads)
         if self._segment.size >= SEGMENT_BYTES:
@@ -102,7 +102,7 @@ class JournalWriter:
         self.last_seq += len(records)
 
     def sync_if_due(self) -> None:
-        """Start to sync new records if the last sync was `SYNC_INTERVAL_S` ago; look for room on a full disk."""
+        """Start to sync new records every `SYNC_INTERVAL_S`; return to a formerly full disk if it has room."""
         now = time.monotonic()
         if now - self._synced_at_s >= SYNC_INTERVAL_S:
             self._synced_at_s = now
@@ -115,7 +115,7 @@ class JournalWriter:
             self._return_to_disk()
 
     def finish_sync(self) -> None:
-        """Wait for a running sync."""
+        """Wait for a running sync; if it fails, continue in memory."""
         try:
             self._segment.finish_sync()
         except OSError as error:
@@ -129,20 +129,20 @@ class JournalWriter:
             self._segment = self._begin_segment()
 
     def close(self) -> None:
-        """Sync all records and give the last file its final name."""
+        """Sync all records and give the last file its final name; an error only sets `fault`."""
         try:
             self._segment.close(self.last_seq)
         except OSError as error:
             self._note_fault(error)
 
     def _note_fault(self, error: OSError) -> None:
-        """Use memory from now on; only a full disk is used again, because a dying card may block each access."""
+        """Use memory from now on; only a full disk is tried again, because each access to a failing card may block."""
         self._is_on_disk = False
         self.fault = f"{self._disk}: {error.strerror}"
         self._return_at_s = time.monotonic() + RETURN_INTERVAL_S if error.errno in _FULL else math.inf
 
     def _leave_disk(self, error: OSError) -> None:
-        """Continue in memory after an error of the disk."""
+        """Record a disk error as `fault`, close the present file and continue in memory."""
         self._note_fault(error)
         with contextlib.suppress(OSError):
             self._segment.close(self.last_seq)
@@ -185,7 +185,7 @@ class JournalWriter:
                 self.fault = refusal
             except OSError as error:
                 self._note_fault(error)
-        self._memory.mkdir(mode=0o700, exist_ok=True)  # the system may remove it at a logout
+        self._memory.mkdir(mode=0o700, exist_ok=True)  # the system may remove the folder at a logout
         for old in list_segments([self._memory], self._name)[: -SPARE_SEGMENTS + 1 or None]:
             old.path.unlink()
         return self._create_segment(self._memory, self._index)

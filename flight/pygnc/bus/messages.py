@@ -33,7 +33,7 @@ DEVICES: Final = "devices"
 """`source` of readings of the computer's own sensors; their `offset` is their number in that stream."""
 
 STREAMS: Final = frozenset({LIVE, DEVICES})
-"""All sources that are no files."""
+"""All values of `source` that do not name a file."""
 
 
 class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -43,10 +43,9 @@ class Message(msgspec.Struct, frozen=True, array_like=True, tag=True):
 
 
 class Packet(Message, frozen=True):
-    """Base of the packets and readings. `source` names their file or stream, `offset` is their place in it.
+    """Base of the packets and readings. `source` names their file or stream, `offset` is their position in it.
 
-    The offset in a file is that of the packet's bytes in the undamaged part of the file; in a stream it is the number
-    of the packet.
+    In a file, `offset` counts the bytes of undamaged packets before this one; in a stream it is the packet's number.
     """
 
     source: str
@@ -54,7 +53,7 @@ class Packet(Message, frozen=True):
 
 
 class Estimate(Message, frozen=True):
-    """Base of the estimates."""
+    """Base of the estimates; `last_input_seq` is the number of the newest input when the estimate was made."""
 
     last_input_seq: int
 
@@ -66,9 +65,9 @@ class SourceFile(Message, frozen=True):
     on and supersedes earlier reports on the same bytes.
 
     Attributes:
-        damage: first damaged byte ranges (start, stop, reason); `damaged_ranges` counts all of them.
-        fault: reason why the file cannot be read, with all numbers 0; empty if it can be read.
-        carried_bytes: length of the beginning of a packet at the end of the file. The packet may continue in later
+        damage: First damaged byte ranges (start, stop, reason); `damaged_ranges` counts all of them.
+        fault: Reason why the file cannot be read, with all numbers 0; empty if it can be read.
+        carried_bytes: Length of the beginning of a packet at the end of the file. The packet may continue in later
             data; until then these bytes count as damaged.
     """
 
@@ -85,27 +84,27 @@ class SourceFile(Message, frozen=True):
 
 
 class BatchBegin(Message, frozen=True):
-    """End of the list of files, of the batch or of a group that arrived after it; the packets of these files follow."""
+    """End of the list of files of the batch, or of a group of files that arrived later; the files' packets follow."""
 
     sensors_per_record: int
     records_terminated: bool
 
 
 class SensorSample(Packet, frozen=True):
-    """Magnetic field, body rate and light at one time, whatever measured them; vectors are in sensor axes.
+    """Magnetic field, body rate and light at one time, from any sensors; vectors are in sensor axes.
 
     Attributes:
-        kind: form of `raw`: "sense_sensors" for the host's 30-byte packets; empty if `raw` is.
-        t_spacecraft_s: spacecraft time of the sample, whole seconds.
-        t_spacecraft_ms: milliseconds after `t_spacecraft_s`, 0 if they are unknown.
-        time_sigma_s: standard deviation of the sample's time; None if its source does not state it.
-        mag_imu_ut: magnetic field.
-        gyro_imu_rad_s: body rate.
-        lux: illuminance of each sun sensor, in the order of the settings' normals.
-        raw: the packet as received; empty if a reading of an own sensor began the sample.
-        torquers_on: true if magnetorquers disturb the magnetic field.
-        t_mono_ns: time of arrival by the computer's monotonic clock; None for packets of files.
-        readings: what further sensors measured at that time, by the name of their measurement model.
+        kind: Form of `raw`: "sense_sensors" for the host's 30-byte packets; empty if `raw` is.
+        t_spacecraft_s: Spacecraft time of the sample, whole seconds.
+        t_spacecraft_ms: Milliseconds after `t_spacecraft_s`, 0 if they are unknown.
+        time_sigma_s: Standard deviation of the sample's time; None if its source does not state it.
+        mag_imu_ut: Magnetic field.
+        gyro_imu_rad_s: Body rate.
+        lux: Illuminance of each sun sensor, in the order of the settings' normals.
+        raw: The packet as received; empty if a reading of an own sensor began the sample.
+        torquers_on: True if magnetorquers disturb the magnetic field.
+        t_mono_ns: Time of arrival by the computer's monotonic clock; None for packets of files.
+        readings: Readings of further sensors at that time, by the name of their measurement model.
     """
 
     kind: str
@@ -125,24 +124,24 @@ class GnssFix(Packet, frozen=True):
     """Solution of a satellite navigation receiver of any make; position and velocity are in ITRF.
 
     Attributes:
-        kind: form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files, or family and
+        kind: Form of `raw`, such as "sense_gps" or "range_gps" for the packets of the host's files, or family and
             packet of a receiver on a port of the computer.
-        t_spacecraft_s: spacecraft time at which the host or the computer read the solution; None if that is unknown.
-        gps_ms: time of the solution, milliseconds since 1980-01-06 in GPS time; None if the receiver does not know it.
-        time_sigma_s: standard deviation of `gps_ms`; infinite if the receiver has not set its clock, None if the packet
+        t_spacecraft_s: Spacecraft time at which the host or the computer read the solution; None if that is unknown.
+        gps_ms: Time of the solution, milliseconds since 1980-01-06 in GPS time; None if the receiver does not know it.
+        time_sigma_s: Standard deviation of `gps_ms`; infinite if the receiver has not set its clock, None if the packet
             does not contain it.
         position_solution: "computed", or the maker's term for the reason why there is no position.
-        position_sigma_m: standard deviations of `position_ecef_m`.
-        velocity_solution: the same as `position_solution` for the velocity.
-        velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
-        velocity_latency_s: time from the epoch of the velocity to `gps_ms`.
-        differential_age_s: age of the differential corrections; 0 without them.
-        solution_age_s: age of the solution.
-        satellites_tracked: number of satellites that are received.
-        satellites_used: number of satellites in the solution.
-        raw: the packet as received.
-        satellite_id: radio id of the partner whose receiver made the fix, 0 for our own.
-        t_spacecraft_ms: milliseconds after `t_spacecraft_s`.
+        position_sigma_m: Standard deviations of `position_ecef_m`.
+        velocity_solution: The same as `position_solution` for the velocity.
+        velocity_sigma_mps: Standard deviations of `velocity_ecef_mps`.
+        velocity_latency_s: Time from the epoch of the velocity to `gps_ms`, s.
+        differential_age_s: Age of the differential corrections; 0 without them.
+        solution_age_s: Age of the solution.
+        satellites_tracked: Number of satellites that are received.
+        satellites_used: Number of satellites in the solution.
+        raw: The packet as received.
+        satellite_id: Radio id of the partner whose receiver made the fix, 0 for our own.
+        t_spacecraft_ms: Milliseconds after `t_spacecraft_s`.
     """
 
     kind: str
@@ -166,7 +165,7 @@ class GnssFix(Packet, frozen=True):
 
     @property
     def gps_ms_at_second(self) -> int | None:
-        """GPS time at the spacecraft time `t_spacecraft_s`, ms; None if the receiver does not know the time."""
+        """GPS time at the whole second `t_spacecraft_s`, ms; None if the receiver does not know the time."""
         return None if self.gps_ms is None else self.gps_ms - self.t_spacecraft_ms
 
     @property
@@ -192,7 +191,7 @@ class RangeMeasurement(Packet, frozen=True):
 
 
 class BatchEnd(Message, frozen=True):
-    """Last input of the batch. `cause` is the reason why the batch ended early, or empty.
+    """End of the batch: its last input. `cause` is the reason why the batch ended early, or empty.
 
     Messages of range files that appear or grow later follow it.
     """
@@ -201,7 +200,7 @@ class BatchEnd(Message, frozen=True):
 
 
 class TimeMark(Packet, frozen=True):
-    """Spacecraft time reported by the host, and the computer's monotonic clock when it arrived."""
+    """Spacecraft time reported by the host, in s and ms, and the computer's monotonic clock when it arrived, ns."""
 
     t_spacecraft_s: int
     ms: int
@@ -226,17 +225,17 @@ class DeviceReading(Packet, frozen=True):
     """One reading of a sensor that is connected to the computer.
 
     Attributes:
-        device: the sensor's name in the settings; `source` is "devices".
-        packet: packet type, as the driver of the family names it.
-        t_mono_ns: time of arrival by the computer's monotonic clock.
-        t_wall_ns: time of arrival by the computer's wall clock.
-        t_device_ns: time since the first reading by the device's own clock, unwrapped; None if it has no clock.
-        lost_before: number of readings missing before this one, by the device's own counter; readings that the
-            settings thin out are not counted.
-        raw: the whole frame.
-        values: decoded fields by name; a name ends in the unit. None means that the device reports no value; bytes are
+        device: The sensor's name in the settings; `source` is "devices".
+        packet: Packet type, as the driver of the family names it.
+        t_mono_ns: Time of arrival by the computer's monotonic clock.
+        t_wall_ns: Time of arrival by the computer's wall clock.
+        t_device_ns: Time since the first reading by the device's own clock, unwrapped; None if it has no clock.
+        lost_before: Number of readings missing before this one, by the device's own counter; readings dropped to
+            reduce the rate, as the settings require, are not counted.
+        raw: The whole frame.
+        values: Decoded fields by name; a name ends in the unit. None means that the device reports no value; bytes are
             given as hexadecimal digits.
-        flags: the driver's warnings about this reading.
+        flags: The driver's warnings about this reading.
     """
 
     device: str
@@ -255,9 +254,9 @@ class UploadedElements(Message, frozen=True):
     """Mean elements that were uploaded, or the reason why the file was refused.
 
     Attributes:
-        elements: the elements; None if the file was refused.
-        epoch_line: number of the line that holds the epoch.
-        fault: line and reason if the file was refused, or empty.
+        elements: The elements; None if the file was refused.
+        epoch_line: Number of the line that contains the epoch, from 1.
+        fault: Line and reason if the file was refused, or empty.
     """
 
     name: str
@@ -274,20 +273,20 @@ class OrbitEstimate(Estimate, frozen=True):
     Predictions are published but not journaled. Position and velocity are given in ITRF (ECEF) and in GCRF (ECI).
 
     Attributes:
-        gps_ms: time of the orbit, milliseconds since 1980-01-06 in GPS time.
-        fix_gps_ms: time of the newest accepted fix, or epoch of the mean elements, GPS milliseconds.
-        position_sigma_m: standard deviations of `position_ecef_m`.
-        velocity_sigma_mps: standard deviations of `velocity_ecef_mps`.
-        cause: reason why this input's fix was rejected, or empty.
-        nis: normalised innovation squared of the `nis_dof` measurements of this fix.
-        nis_mean: mean of `nis` per degree of freedom over all `nis_count` fixes so far.
+        gps_ms: Time of the orbit, milliseconds since 1980-01-06 in GPS time.
+        fix_gps_ms: Time of the newest accepted fix, or epoch of the mean elements, GPS milliseconds.
+        position_sigma_m: Standard deviations of `position_ecef_m`.
+        velocity_sigma_mps: Standard deviations of `velocity_ecef_mps`.
+        cause: Reason why this input's fix was rejected, or empty.
+        nis: Normalised innovation squared of the `nis_dof` measurements of this fix.
+        nis_mean: Mean of `nis` per degree of freedom over all `nis_count` fixes so far.
         spacecraft_to_gps_ms: GPS milliseconds minus 1000 times the spacecraft time in s; None while unknown.
-        input_seq: number of the input; 0 for a prediction.
-        from_elements: true if the orbit comes from uploaded mean elements, because there is none from fixes.
-        manoeuvre: change of the motion that this fix confirms: `impulse`, `thrust_begin`, `thrust_end`, or empty.
-        manoeuvre_gps_ms: time of the first fix after the change, in the same unit as `gps_ms`.
-        delta_v_rtn_mps: velocity at this fix minus that without the change, along radial, transverse and normal.
-        delta_v_sigma_rtn_mps: standard deviations of `delta_v_rtn_mps`.
+        input_seq: Number of the input; 0 for a prediction.
+        from_elements: True if the orbit comes from uploaded mean elements, because there is none from fixes.
+        manoeuvre: Change of the motion that this fix confirms: `impulse`, `thrust_begin`, `thrust_end`, or empty.
+        manoeuvre_gps_ms: Time of the first fix after the change, in the same unit as `gps_ms`.
+        delta_v_rtn_mps: Velocity at this fix minus that without the change, along radial, transverse and normal.
+        delta_v_sigma_rtn_mps: Standard deviations of `delta_v_rtn_mps`.
     """
 
     gps_ms: int
@@ -314,7 +313,7 @@ class OrbitEstimate(Estimate, frozen=True):
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):
-    """Mark that the orbit task has processed an input and has no orbit at the time of the input (yet).
+    """Message that the orbit task has processed an input, but has no orbit at the time of the input (yet).
 
     The task responds to each of our own GPS packets and to the end of the batch. The last message of a response is
     either an estimate with the `input_seq` of the input, or a watermark with the input's number as `last_input_seq`.
@@ -332,20 +331,20 @@ class AttitudeEstimate(Estimate, frozen=True):
     -X, -Y, -Z), gyro axes 0 to 2 (sensor axes).
 
     Attributes:
-        gps_ms: time of the sample by the clock map; None if unknown.
-        mode: searching, coarse or fine.
-        quaternion_gcrf_from_body: attitude, Hamilton convention, scalar first.
-        rate_body_rad_s: body rate, corrected by the known bias.
-        mag_body_ut: measured field, corrected by the known bias.
-        mag_bias_imu_ut: total bias of the magnetometer in sensor axes, including that of the settings; while searching,
+        gps_ms: GPS time of the sample, derived from its spacecraft time; None if unknown.
+        mode: "searching", "coarse" or "fine".
+        quaternion_gcrf_from_body: Attitude, Hamilton convention, scalar first.
+        rate_body_rad_s: Body rate, corrected by the known bias.
+        mag_body_ut: Measured field, corrected by the known bias.
+        mag_bias_imu_ut: Total bias of the magnetometer in sensor axes, including that of the settings; while searching,
             the newest known value or None.
-        sigma_rad: standard deviations of the attitude about the body axes.
-        orbit_age_s: time since the newest fix in the orbit used; None without an orbit.
-        orbit_late: true if the orbit for the sample's time arrived too late; another run may then give other numbers.
-        nis: normalised innovation squared of the `dof` measurements used.
-        cause: reason why no measurement was used, or empty.
-        found: true if a search found this attitude, so that it does not follow from the previous attitude.
-        mag_calibration_sigma_ut: standard deviations of the bias by the calibration that needs no attitude; None until
+        sigma_rad: Standard deviations of the attitude about the body axes.
+        orbit_age_s: Time since the newest fix in the orbit used; None without an orbit.
+        orbit_late: True if the orbit for the sample's time arrived too late; other runs may then give other results.
+        nis: Normalised innovation squared of the `dof` measurements used.
+        cause: Reason why no measurement was used, or empty.
+        found: True if a search found this attitude, so that it does not follow from the previous attitude.
+        mag_calibration_sigma_ut: Standard deviations of the bias by the calibration that needs no attitude; None until
             that calibration has succeeded.
     """
 
@@ -380,13 +379,13 @@ class FormationEstimate(Estimate, frozen=True):
     velocities in RTN are relative to these rotating axes.
 
     Attributes:
-        cause: reason why the partner's orbit is unknown, with None for the numbers; empty if it is known.
-        covariance_rtn: covariance of position (m) and velocity (m/s) in RTN: lower triangle, row by row.
-        range_residual_m: measured minus computed range from us to the partner at this time; None without a range.
-        ambiguous: true if another orbit fits equally well.
-        chi2_best: chi-square of the best orbit, with `dof` degrees of freedom.
-        chi2_mirror: chi-square of the other orbit.
-        mirror_rtn_m: relative position in the other orbit.
+        cause: Reason why the partner's orbit is unknown, with None for the numbers; empty if it is known.
+        covariance_rtn: Covariance of position (m) and velocity (m/s) in RTN: lower triangle, row by row.
+        range_residual_m: Measured minus computed range from us to the partner at this time; None without a range.
+        ambiguous: True if another orbit fits equally well.
+        chi2_best: Chi-square of the best orbit, with `dof` degrees of freedom.
+        chi2_mirror: Chi-square of the other orbit.
+        mirror_rtn_m: Relative position in the other orbit.
     """
 
     input_seq: int
@@ -415,12 +414,12 @@ class ClosestApproach(Estimate, frozen=True):
     The messages of a partner begin with the best orbit.
 
     Attributes:
-        chi2: chi-square of the orbit.
-        gps_ms: time of the minimum distance.
-        distance_m: minimum distance.
-        sigma_m: standard deviation of `distance_m`.
-        least_m: minimum over the day of the distance minus three standard deviations; 0 if contact cannot be excluded.
-        least_gps_ms: time at which `least_m` is first reached.
+        chi2: Chi-square of the orbit.
+        gps_ms: Time of the minimum distance.
+        distance_m: Minimum distance.
+        sigma_m: Standard deviation of `distance_m`.
+        least_m: Minimum over the day of the distance minus three standard deviations; 0 if contact cannot be excluded.
+        least_gps_ms: Time at which `least_m` is first reached.
     """
 
     partner_id: int
@@ -451,7 +450,7 @@ InputMessage: TypeAlias = (
 
 
 def concerns_partner(message: Message) -> bool:
-    """Return True for a range and for a fix of another satellite."""
+    """Return True if the formation task needs a message: any range, or a fix of another satellite."""
     return isinstance(message, RangeMeasurement) or (isinstance(message, GnssFix) and not message.is_own)
 
 

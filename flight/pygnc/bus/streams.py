@@ -1,8 +1,8 @@
 """Numbered message streams: journaled first, then announced over ZeroMQ.
 
-The announcement is the fast path and may lose messages: its queues are small, so that a stopped reader costs no
-memory. The journal is authoritative, and a reader that was late, slow or restarted reads the missing messages from
-it. A reader looks into the journal
+Announcements are fast but may be lost: their queues are small, so that a stopped reader costs little memory. The
+journal contains all messages; a reader that was late, slow or restarted reads missing ones from it. A reader reads the
+journal
 
 - when it joins and the writer announces the number of the last message,
 - when it sees a gap in the numbers,
@@ -25,10 +25,10 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 
 MESSAGES_PER_STEP: Final = 64
-"""Maximum number of messages that a task reads at once. More would cost memory: Python keeps its pools of objects."""
+"""Maximum number of messages that a task reads at once. Python would keep the memory that larger numbers need."""
 QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
-"""Number of messages from which a queue may be full: ZeroMQ reports the reader's progress in steps of half a queue."""
+"""Number of announcements after which a queue may be full; ZeroMQ notes a reader's progress in half queues."""
 LINGER_MS: Final = 100
 LOOK_INTERVAL_S: Final = 2.0
 """Maximum delay of a message whose announcement was lost, s."""
@@ -56,7 +56,7 @@ class StreamWriter:
     socket is in the run's private folder `runtime`.
 
     Attributes:
-        socket: socket for the poller; call `answer_subscriptions` when it is readable.
+        socket: Socket for the poller; call `answer_subscriptions` when it is readable.
     """
 
     def __init__(
@@ -74,21 +74,21 @@ class StreamWriter:
 
     @property
     def next_seq(self) -> int:
-        """Number of the next message."""
+        """Sequence number that the next message must have."""
         return self.journal.last_seq + 1
 
     def write(self, messages: Sequence[Message]) -> None:
         """Journal and announce `messages`, which are numbered from `next_seq` on.
 
         Raises:
-            OSError: neither disk nor memory takes more records.
+            OSError: Neither disk nor memory takes more records.
         """
         payloads = [encode(message) for message in messages]
         self.journal.append(payloads)
         self._announce(payloads[0] if len(payloads) == 1 else _NUMBER_ONLY)
 
     def answer_subscriptions(self) -> None:
-        """Announce the number of the last message to new readers, because they have missed earlier announcements."""
+        """Announce the last number to new readers, which missed earlier announcements; restore removed files."""
         joined = False
         with contextlib.suppress(zmq.Again):
             while True:
@@ -103,16 +103,16 @@ class StreamWriter:
                 self.journal.restore_file()
 
     def publish_transient(self, message: Message) -> None:
-        """Send a message that is neither numbered nor journaled, because it is of no use later."""
+        """Send a message without number and journal record, because it is of no use later; it may be lost."""
         self.socket.send_multipart([self._stream, _TRANSIENT, encode(message)])
 
     def close(self) -> None:
-        """Close the journal, then the socket."""
+        """Close the journal, which syncs its records, then the socket."""
         self.journal.close()
         self.socket.close()
 
     def _bind(self) -> None:
-        """Make the socket's file, and its folder, which the system may remove at a logout."""
+        """Create the socket's file, and its folder, which the system may remove at a logout."""
         self._look_at_s = time.monotonic() + LOOK_INTERVAL_S
         self._file.parent.mkdir(mode=0o700, exist_ok=True)
         self.socket.bind(f"ipc://{self._file}")
@@ -127,11 +127,11 @@ class StreamReader:
     The journal may be in any of `folders`. The decoder returns None for a message to drop.
 
     Attributes:
-        socket: socket for the poller; call `receive` when it is readable or `has_backlog` is set.
-        has_backlog: true if messages wait in the journal.
-        is_behind: true if more messages may wait than the last call of `receive` has returned.
-        last_seq: number of the last message returned.
-        lost: number of messages that are in neither the queue nor the journal, or were dropped.
+        socket: Socket for the poller; call `receive` when it is readable or `has_backlog` is set.
+        has_backlog: True if messages wait in the journal.
+        is_behind: True if more messages may wait than the last call of `receive` has returned.
+        last_seq: Number of the last message returned.
+        lost: Number of messages that are in neither the queue nor the journal, or that the decoder dropped.
     """
 
     def __init__(
@@ -191,7 +191,7 @@ class StreamReader:
         return transient
 
     def close(self) -> None:
-        """Close the socket and the journal."""
+        """Close the socket and the journal's open file."""
         self.socket.close()
         self._journal.close()
 
@@ -204,7 +204,7 @@ class StreamReader:
             self.lost += record.seq - self.last_seq - 1
             self.last_seq = record.seq
         if not self.has_backlog and self.last_seq < self._announced_seq:
-            # An announced message was written; if the journal lacks it, its segment was removed to save memory.
+            # Each announced message was journaled before. If it is missing, its segment was removed to save memory.
             self.lost += self._announced_seq - self.last_seq
             self.last_seq = self._announced_seq
         return self._decoded([record.payload for record in records])

@@ -1,1 +1,1 @@
-"""Constants, time, arrays, quaternions and files: shared by all packages of the flight software."""
+"""Constants, time, mean elements, arrays, quaternions and checks, shared by all packages of the flight software."""

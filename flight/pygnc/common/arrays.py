@@ -1,7 +1,7 @@
 """Array type of the numerical code, and small functions of arrays.
 
-`quantile` and `median` replace those of NumPy, which load `numpy.ma` at their first call: 20 ms and 3 MB in a flight
-process.
+`quantile` and `median` replace NumPy's functions, which load `numpy.ma` at the first call; this costs a flight process
+20 ms and 3 MB.
 """
 
 from typing import TypeAlias
@@ -19,7 +19,7 @@ def cross_matrix(vector: Array) -> Array:
 
 
 def quantile(values: Array, share: float) -> Array:
-    """Return the quantile of `values` (n, ...) along the first axis, with linear interpolation between neighbours.
+    """Return the quantile along the first axis, shape (...), with linear interpolation between neighbours.
 
     Args:
         values: Numbers in any unit, shape (n, ...), n at least 1.
@@ -33,5 +33,5 @@ def quantile(values: Array, share: float) -> Array:
 
 
 def median(values: Array) -> Array:
-    """Return the median of `values` (n, ...) along the first axis."""
+    """Return the median of `values`, shape (n, ...), along the first axis, shape (...)."""
     return quantile(values, 0.5)

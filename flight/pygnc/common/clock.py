@@ -21,14 +21,14 @@ import numpy.typing as npt
 
 MS_PER_WEEK: Final = 604_800_000
 UNKNOWN_GPS_MS: Final = -1
-"""Marks an unknown GPS time in integer arrays; scalars use None."""
+"""Value of an unknown GPS time in integer arrays; for scalars it is None."""
 
 GPS_EPOCH_UNIX_S: Final = 315_964_800
-"""1980-01-06 00:00:00 UTC, the epoch at which GPS time and UTC agree."""
+"""POSIX time of 1980-01-06 00:00:00 UTC, the epoch at which GPS time and UTC agree."""
 SPACECRAFT_RESTART_S: Final = 946_684_800
 """2000-01-01 00:00:00 as spacecraft time: the value at which the main controller's clock starts if it was never set."""
 
-# Day after each leap second; all were inserted, so GPS-UTC in seconds is the number of days in this list up to a time.
+# Day after each leap second. All were inserted, so GPS-UTC in s is the number of days in the list up to a given time.
 # Source: IERS Bulletin C, numbers 1 to 72.
 _DAYS_AFTER_LEAP_SECONDS: Final = (
     "1981-07-01 1982-07-01 1983-07-01 1985-07-01 1988-01-01 1990-01-01 1991-01-01 1992-07-01 1993-07-01 1994-07-01 "
@@ -41,7 +41,7 @@ def midnight_unix_ms(day: str) -> int:
     return (date.fromisoformat(day) - date(1970, 1, 1)).days * 86_400_000
 
 
-# First instant after each leap second, in UTC and in GPS time.
+# First instant after each leap second, in UTC and in GPS time; bisection in these finds the number of leap seconds.
 _STEPS_UNIX_MS: Final = tuple(midnight_unix_ms(day) for day in _DAYS_AFTER_LEAP_SECONDS.split())
 _STEPS_GPS_MS: Final = tuple(
     unix_ms + 1000 * (offset_s - GPS_EPOCH_UNIX_S) for offset_s, unix_ms in enumerate(_STEPS_UNIX_MS, 1)
@@ -55,11 +55,8 @@ LEAP_SECONDS_VALID_UNTIL_GPS_MS: Final = midnight_unix_ms("2027-06-28") + 1000 *
 _ISO_UTC: Final = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,3}))?Z")
 
 
-# --- GPS time -----------------------------------------------------------------------------------------------------
-
-
 def gps_ms_from_week(week: int, tow_ms: int) -> int | None:
-    """Return the milliseconds since the GPS epoch, or None if the time is unknown or invalid.
+    """Return the milliseconds since the GPS epoch (1980-01-06), or None if the time is unknown or invalid.
 
     Args:
         week: Full GPS week number (not modulo 1024); 0 means unknown.
@@ -80,11 +77,8 @@ def gps_ms_from_weeks(
 
 
 def week_from_gps_ms(gps_ms: int) -> tuple[int, int]:
-    """Return the GPS week and the time of week in milliseconds."""
+    """Return the GPS week and the time of week in milliseconds of a GPS time; the inverse of `gps_ms_from_week`."""
     return divmod(gps_ms, MS_PER_WEEK)
-
-
-# --- UTC ----------------------------------------------------------------------------------------------------------
 
 
 def leap_seconds_at_gps_ms(gps_ms: int) -> int:
@@ -144,9 +138,6 @@ def gps_ms_from_utc_iso(text: str) -> int:
     return gps_ms
 
 
-# --- Spacecraft time and the monotonic clock ------------------------------------------------------------------------
-
-
 def gps_ms_from_spacecraft_s(t_spacecraft_s: int, offset_ms: int) -> int:
     """Return the GPS ms of a spacecraft time; `offset_ms` is GPS time minus spacecraft time of the boot segment."""
     return 1000 * t_spacecraft_s + offset_ms
@@ -158,17 +149,17 @@ def spacecraft_offset_ms(t_spacecraft_s: int, gps_ms: int) -> int:
 
 
 TAG_JITTER_S: Final = 7
-"""Largest difference between spacecraft times of one clock that is no restart: the host's tags are up to 3 s early or
-late, and rounded to whole seconds."""
+"""Largest inconsistency of spacecraft times that does not mean a restart of the clock. The host's time tags are up to
+3 s early or late, and rounded to whole seconds."""
 
 
 class SpacecraftReading(NamedTuple):
-    """One instant on the spacecraft clock and on the computer's monotonic clock."""
+    """One instant on the spacecraft clock, s, and on the computer's monotonic clock, ns."""
 
     t_spacecraft_s: int
     t_mono_ns: int
 
 
 def spacecraft_ms_at(t_mono_ns: int, reference: SpacecraftReading) -> int:
-    """Return the spacecraft time at a monotonic reading, in whole milliseconds, rounded down."""
+    """Return the spacecraft time at `t_mono_ns`, extrapolated from `reference`, in whole milliseconds, rounded down."""
     return 1000 * reference.t_spacecraft_s + (t_mono_ns - reference.t_mono_ns) // 1_000_000

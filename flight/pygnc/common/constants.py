@@ -15,22 +15,22 @@ batch_sensor_gps_packet_num_sensor_packets: Final = 5
 
 MAGNETOMETER_UT_PER_COUNT: Final = 1.0 / 16.0
 GYRO_DEG_S_PER_COUNT: Final = 1.0 / 65.6
-"""BMX160, range +-500 deg/s."""
+"""Scale of the BMX160's gyro in its range of +-500 deg/s."""
 LUX_PER_COUNT: Final = 0.01
 """OPT3001: lux = 0.01 * mantissa * 2**exponent, mantissa in the low 12 bits, exponent in the high 4."""
 LUX_EXPONENT_MAX: Final = 11
-"""An OPT3001 never produces exponents 12 to 15."""
+"""Largest exponent of an OPT3001, which never produces 12 to 15."""
 
 SX1280_M_HZ_PER_COUNT: Final = 36621.09375
-"""range_m = raw * SX1280_M_HZ_PER_COUNT / bandwidth_hz."""
+"""Scale of the SX1280's range: range_m = raw * SX1280_M_HZ_PER_COUNT / bandwidth_hz."""
 SX1280_FREQUENCY_HZ_PER_COUNT: Final = 1.55
-"""frequency_error_hz = raw * SX1280_FREQUENCY_HZ_PER_COUNT / (1 625 000 / bandwidth_hz)."""
+"""Scale of the frequency error: error_hz = raw * SX1280_FREQUENCY_HZ_PER_COUNT / (1 625 000 / bandwidth_hz)."""
 SX1280_FREQUENCY_REFERENCE_HZ: Final = 1_625_000.0
 SX1280_BANDWIDTH_HZ: Final = 812_500.0
 """LoRa bandwidth of the fleet's radios (register code 0x18)."""
 
 PARTNER_IDS: Final = range(0x4A, 0x4E)
-"""Radio IDs of the satellites, 'J' to 'M'."""
+"""Radio ids of the satellites of the fleet: the ASCII codes of 'J' to 'M'."""
 
 
 @unique
@@ -52,7 +52,7 @@ class GpsTimeStatus(IntEnum):
 
 @unique
 class SolutionStatus(IntEnum):
-    """Solution status: the two of NovAtel's values that occur in the interface."""
+    """Status of a position or velocity: NovAtel's values that the interface document defines."""
 
     COMPUTED = 0
     INSUFFICIENT_OBSERVATIONS = 1

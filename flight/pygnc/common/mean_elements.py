@@ -22,10 +22,10 @@ STATED_HOURS: Final = (6, 12, 18, 24)
 """Hours after the epoch for which the error of fitted elements is stated."""
 
 ELEMENTS_SIZE_MAX: Final = 65_536
-"""Largest file of elements in bytes; an OMM in XML has about 3000."""
+"""Maximum size of a file of elements; an OMM in XML has about 3000 bytes."""
 
 PERIGEE_RADIUS_MIN_KM: Final = 6_378.135 + 90.0
-"""Below it, an orbit decays within a revolution; the Earth's radius is that of WGS 72, which SGP4 uses."""
+"""Minimum perigee radius: 90 km above the WGS 72 radius, which SGP4 uses. Lower orbits decay within a revolution."""
 _GM_WGS72_KM3_S2: Final = 398_600.8
 _SECONDS_PER_DAY: Final = 86_400.0
 
@@ -67,7 +67,7 @@ class MeanElements(msgspec.Struct, frozen=True):
 
     @property
     def description(self) -> str:
-        """Name, catalogue number and designator, as far as known."""
+        """Name, catalogue number and designator, as far as known, in one line; "unnamed object" without any."""
         parts = [self.name, str(self.catalogue_number or ""), self.designator]
         return " ".join(part for part in parts if part) or "unnamed object"
 
@@ -92,14 +92,14 @@ def printable_ascii(text: str) -> str:
 
 
 class ElementsError(ValueError):
-    """Error raised when a text holds no usable elements; the message names the line, counted from 1."""
+    """Error raised when a text does not contain usable elements; the message names the line, counted from 1."""
 
     def __init__(self, line: int, reason: str) -> None:
         super().__init__(f"line {line}: {reason}")
 
 
 class ParsedElements(NamedTuple):
-    """Elements and the numbers of the lines that hold their epoch and their object."""
+    """Elements, and the numbers of the lines that contain the epoch and the identification of the object."""
 
     elements: MeanElements
     epoch_line: int
@@ -107,7 +107,7 @@ class ParsedElements(NamedTuple):
 
 
 def check_perigee(elements: MeanElements, line: int) -> None:
-    """Check that the perigee of elements, which begin at a line of a text, is above the dense atmosphere.
+    """Check that the perigee is above the dense atmosphere; `line` contains the mean motion and is for the message.
 
     Raises:
         ElementsError: The perigee is below `PERIGEE_RADIUS_MIN_KM`.

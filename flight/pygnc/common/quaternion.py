@@ -15,8 +15,8 @@ _FloatArray = npt.NDArray[np.float64]
 
 
 def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
-    """Return Hamilton's product p q, shape (..., 4)."""
-    # Transposing puts the components first for any leading axes; a single quaternion becomes plain numbers.
+    """Return Hamilton's product p q, shape (..., 4): the rotation q followed by the rotation p."""
+    # Transposing puts the components first for any leading axes; for one quaternion, Python floats are faster.
     pw, px, py, pz = p.tolist() if p.ndim == 1 else p.T
     qw, qx, qy, qz = q.tolist() if q.ndim == 1 else q.T
     product = (
@@ -93,7 +93,7 @@ def exponential(rotation_rad: _FloatArray) -> _FloatArray:
         scale = 0.5 * math.sin(half) / half if half > 1e-9 else 0.5
         return np.array((math.cos(half), scale * x, scale * y, scale * z))
     halves = 0.5 * np.sqrt((rotation_rad * rotation_rad).sum(axis=-1, keepdims=True))
-    # numpy's sinc is sin(pi x) / (pi x), and 1 at zero.
+    # NumPy's sinc is sin(pi x) / (pi x) and 1 at zero, so a zero rotation needs no special case.
     return np.concatenate((np.cos(halves), 0.5 * np.sinc(halves / np.pi) * rotation_rad), axis=-1)
 
 

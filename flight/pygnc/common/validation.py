@@ -1,4 +1,4 @@
-"""Validation of settings."""
+"""Checks of values that the settings share."""
 
 import math
 from collections.abc import Container
@@ -6,7 +6,7 @@ from dataclasses import fields
 from typing import Any
 
 
-def require_positive(settings: Any, *names: str, zero_allowed: Container[str] = ()) -> None:  # noqa: ANN401 - dataclasses
+def require_positive(settings: Any, *names: str, zero_allowed: Container[str] = ()) -> None:  # noqa: ANN401 - accepts any dataclass
     """Check that the named attributes of a dataclass, by default all its fields, are positive numbers.
 
     Those in `zero_allowed` may also be zero.

@@ -1,1 +1,1 @@
-"""Typed settings and their loader; data tables."""
+"""Typed settings, their loader, and readers of the data tables."""

@@ -28,7 +28,7 @@ COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_
 MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
 
 _FIRST_MJD: Final = 41_317.0
-"""1972-01-01, the first day of UTC with leap seconds."""
+"""Modified Julian Date of 1972-01-01, the first day of UTC with leap seconds."""
 _LAST_MJD: Final = 100_000.0
 _ARCSEC_RAD: Final = math.pi / 648_000.0
 _UNITS: Final = np.array((1.0, _ARCSEC_RAD, _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD))
@@ -70,7 +70,7 @@ def load_earth_orientation(home: Path) -> tuple[EarthOrientationTable, str]:
 
 
 def read_earth_orientation(path: Path) -> EarthOrientationTable:
-    """Read a table of Earth orientation.
+    """Return the table of Earth orientation in a file.
 
     Raises:
         DataFileError: The file does not have the format that this module describes.
@@ -94,7 +94,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
 
 
 def read_main_field(path: Path) -> MainField:
-    """Read the coefficients of the main field.
+    """Return the main geomagnetic field from the coefficients in a file.
 
     Raises:
         DataFileError: The file does not have the format that this module describes.

@@ -13,7 +13,7 @@ from pygnc_system.files import durable_write, read_input
 
 SETTINGS_FILE: Final = "pygnc.toml"
 LAST_GOOD_FILE: Final = "pygnc_last_valid.toml"
-"""Copy of the last settings file that a run could use, in the home."""
+"""Name of the copy, in the home, of the last settings file that a run could use."""
 
 
 class ConfigurationError(ValueError):
@@ -24,7 +24,7 @@ def load(file: Path | None, home: Path) -> Settings:
     """Return the settings of `file`, else the settings of `~/pygnc.toml` if it exists, else the defaults.
 
     Raises:
-        ConfigurationError: the file is missing or not TOML, or a setting is unknown or out of range.
+        ConfigurationError: The file is missing or not TOML, or a setting is unknown or out of range.
     """
     return settings_from_table(read_table(file, home), file or home / SETTINGS_FILE)
 
@@ -33,8 +33,8 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     """Return the settings as a table that is not validated yet.
 
     Args:
-        file: settings file; None for `pygnc.toml` in `home`, which may be missing.
-        home: home folder.
+        file: Settings file; None for `pygnc.toml` in `home`, which may be missing.
+        home: Home folder.
 
     Raises:
         ConfigurationError: `file` does not exist, or the content is not TOML.
@@ -50,7 +50,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
-    import tomllib  # noqa: PLC0415 - most runs have no settings file, and it would delay their start
+    import tomllib  # noqa: PLC0415 - most runs have no settings file, and it delays the start
 
     try:
         return tomllib.loads(content)
@@ -61,8 +61,8 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
 def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
     """Return a table of settings with which a run can start, and the fault of the settings file, or empty.
 
-    A faulty file is replaced by the last valid one, of which the home has a copy, or else by the defaults. Args as for
-    `read_table`.
+    If the file is faulty, the table is that of the last valid file, of which the home contains a copy, otherwise that
+    of the defaults. The arguments are those of `read_table`.
     """
     path, copy = file or home / SETTINGS_FILE, home / LAST_GOOD_FILE
     try:
@@ -75,7 +75,7 @@ def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
         except ConfigurationError:
             return {}, f"{error}; the run uses the default settings"
         return table, f"{error}; the run uses the last valid settings, {LAST_GOOD_FILE}"
-    with contextlib.suppress(OSError):  # a full disk must not keep a run from starting
+    with contextlib.suppress(OSError):  # a full disk must not prevent the start of a run
         if not table:
             copy.unlink(missing_ok=True)
         elif not copy.exists() or read_input(copy) != read_input(path):
@@ -87,7 +87,7 @@ def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
     """Return the settings of a table read from `path`.
 
     Raises:
-        ConfigurationError: a setting is unknown or out of range.
+        ConfigurationError: A setting is unknown or out of range.
     """
     if not table:
         return Settings()

@@ -1,4 +1,4 @@
-"""Constants of one run."""
+"""Constants of one run: folders, settings, tables and start time."""
 
 import time
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 
 Notify: TypeAlias = Callable[[str, str, str], None]
-"""Reports an event: severity, name, text."""
+"""Function that reports an event; its arguments are severity (info, warning or error), name and text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,18 +22,18 @@ class Run:
     """Constants of one run, shared by all its processes.
 
     Attributes:
-        home: folder of the host's files.
-        folder: the run's journals on disk.
-        runtime: the run's private folder in memory: sockets, checkpoints, journals that the disk does not accept.
-        number: number of the run, part of the name of its folder.
-        settings: the configuration.
-        header: payload of every journal's HEADER record.
-        earth_orientation: table of Earth orientation parameters.
-        start: spacecraft time given to main.py, with the monotonic clock at that moment.
-        has_terminal: true if the host communicates over the terminal that started main.py.
-        config: settings file given by --config.
-        from_last_run: true if the run begins with the files written by the previous run.
-        memory_kills: how often this process's task has run out of memory in this run.
+        home: Folder of the host's files.
+        folder: The run's journals on disk.
+        runtime: The run's private folder in memory: sockets, checkpoints, journals that the disk does not accept.
+        number: Number of the run, part of the name of its folder.
+        settings: The configuration.
+        header: Payload of every journal's HEADER record.
+        earth_orientation: Table of Earth orientation parameters.
+        start: Spacecraft time given to main.py, with the monotonic clock at that moment.
+        has_terminal: True if the host communicates over the terminal that started main.py.
+        config: Settings file given by --config.
+        from_last_run: True if the run begins with the files written by the previous run.
+        memory_kills: Number of times that this process's task has run out of memory in this run.
     """
 
     home: Path
@@ -51,12 +51,12 @@ class Run:
 
     @property
     def has_host(self) -> bool:
-        """True if there is a line to the host."""
+        """True if the host is connected by a terminal or by the serial port of the settings."""
         return self.has_terminal or bool(self.settings.host.port)
 
     @property
     def journal_folders(self) -> tuple[Path, Path]:
-        """Folders in which a journal's files may be."""
+        """Folders in which a journal's files may be: on the disk, and in memory."""
         return self.folder, self.runtime
 
     def open_journal(self, name: str) -> JournalWriter:

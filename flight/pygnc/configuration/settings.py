@@ -9,7 +9,7 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 
 BYTES_MAX: Final = 10**12
-"""Largest ceiling of disk space, B: no computer of a satellite has more."""
+"""Largest permitted ceiling or reserve of disk space; no computer of a satellite has more."""
 
 
 @dataclass(frozen=True, slots=True)

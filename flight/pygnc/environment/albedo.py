@@ -4,10 +4,10 @@ With a reflectivity of 1, a plate that faces a ground element seen under the sol
 
     max(cos s, 0) / pi dw
 
-of full sunlight, where s is the Sun's zenith angle at the element. For another plate normal it is multiplied by the
-cosine of the angle of incidence. The directions lie on three rings around the nadir, placed by Gauss quadrature over
-the Earth's disc, and are the same for all plates and attitudes. From 300 to 1000 km altitude the sum on a plate is
-wrong by at most 0.005 (its maximum is 0.86). The caller supplies the reflectivity of ground and clouds, 0.1 to 0.8.
+of full sunlight, where s is the Sun's zenith angle at the element. For another plate normal, the fraction is multiplied
+by the cosine of the angle of incidence. The directions lie on three rings around the nadir, placed by Gauss quadrature
+over the Earth's disc, and are the same for all plates and attitudes. From 300 to 1000 km altitude, the error of the
+sum on a plate is at most 0.005 (the largest sum is 0.86). The caller supplies the reflectivity, 0.1 to 0.8.
 """
 
 import math
@@ -26,12 +26,12 @@ _SINE: Final = np.tile(np.sin(_AZIMUTH_RAD), 3)
 _INWARD: Final = np.repeat((0.5 - math.sqrt(0.15), 0.5, 0.5 + math.sqrt(0.15)), _SECTORS)
 """Position of the three rings between horizon (0) and nadir (1), in the cosine of the angle from the nadir."""
 _SOLID_ANGLE_BY_PI: Final = np.repeat((5.0 / 9.0, 8.0 / 9.0, 5.0 / 9.0), _SECTORS) / _SECTORS
-"""Solid angle of each direction divided by pi, if the disc filled a hemisphere."""
+"""Solid angle of each direction divided by pi, for an Earth's disc that fills a hemisphere."""
 _STEP_M: Final = 1000.0
 """Radii are rounded to this step, which changes the fraction on a plate by less than 0.0002."""
 _GROUND: Final = round(WGS84_RADIUS_M / _STEP_M)
 _OVERHEAD: Final = 1e-9
-"""Sine of the Sun's zenith angle below which the horizontal axis may point anywhere."""
+"""Sine of the Sun's zenith angle below which the choice of the horizontal axis has no effect on the result."""
 
 
 class EarthAlbedo(NamedTuple):
@@ -47,11 +47,11 @@ class EarthAlbedo(NamedTuple):
     shares: Array
 
     def on_plates(self, normals: Array) -> tuple[Array, Array]:
-        """Return the fraction of full sunlight on k plates, shape (k,), and its derivative by the normals, (k, 3).
+        """Return the fraction of full sunlight on k plates, (k,), and its gradient with respect to the normals, (k, 3).
 
         Args:
             normals: Outward unit normals in the axes of `directions`, shape (k, 3). The fraction on a plate is the
-                scalar product of its normal and its derivative.
+                scalar product of its normal and its gradient.
         """
         seen = normals.dot(self.directions.T) > 0.0
         d_normal = (seen * self.shares).dot(self.directions)
@@ -59,7 +59,7 @@ class EarthAlbedo(NamedTuple):
 
 
 def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
-    """Return the Earth's reflected light at a satellite.
+    """Return the sunlight that the Earth reflects to a satellite.
 
     Args:
         position_m: Geocentric position in m in any Earth-centred frame, shape (3,). Below the ground the light at the
@@ -78,7 +78,7 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     ahead = ahead / math.sqrt(ahead.dot(ahead))
     axes = np.array((ahead, across.dot(ahead), up))
     directions, per_ahead, per_up = _disc(max(round(radius_m / _STEP_M), _GROUND))
-    # The sum is negative where the Sun is below the horizon.
+    # The sum is negative where the Sun is below the horizon of the ground, which is dark there.
     return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))
 
 
@@ -90,7 +90,7 @@ def _disc(radius_steps: int) -> tuple[Array, Array, Array]:
         Unit vectors to the ground (n, 3), and the fraction of full sunlight per direction for a unit component of the
         Sun vector along x and along z, each (n,).
     """
-    # Lengths in Earth radii.
+    # All lengths are in Earth radii.
     radius = max(radius_steps * _STEP_M / WGS84_RADIUS_M, 1.0)
     horizon = math.sqrt(1.0 - 1.0 / radius**2)
     cosine = horizon + (1.0 - horizon) * _INWARD

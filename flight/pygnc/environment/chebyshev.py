@@ -1,8 +1,8 @@
 """Daily Chebyshev interpolation of slow functions of time.
 
 Precession-nutation and the ephemerides of Sun and Moon cost hundreds of microseconds per call and hardly change within
-a filter step. The cells lie on a fixed grid of GPS days, so a value never depends on earlier calls: two runs with
-different histories agree bit for bit.
+a filter step. The polynomials span GPS days from midnight to midnight, so a value never depends on earlier calls: two
+runs with different histories agree bit for bit.
 """
 
 import math
@@ -24,7 +24,7 @@ class ChebyshevDays:
     Cost: `nodes` samples at the first use of each day, some microseconds per call after that.
 
     Args:
-        sample: Returns the values (n, c) at `gps_ms` plus offsets (n,) in seconds.
+        sample: Function that returns the values (n, c) at `gps_ms` plus offsets (n,) in seconds.
         nodes: Samples per day; the error of a smooth function decreases geometrically with their number.
     """
 

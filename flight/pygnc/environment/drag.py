@@ -77,7 +77,7 @@ BULGE_EXPONENT: Final = 4.0
 """Exponent of the diurnal bulge, between 2 for orbits of low inclination and 6 for polar orbits."""
 _LAG_COSINE: Final = math.cos(math.radians(30.0))
 _LAG_SINE: Final = math.sin(math.radians(30.0))
-"""The bulge lags the Sun by two hours."""
+"""Cosine and sine of the angle by which the bulge lags the Sun: 30 degrees, or two hours."""
 
 
 _KG_M3_PER_G_KM3: Final = 1e-12
@@ -86,10 +86,10 @@ _LOG_DENSITIES: Final = np.log(np.array([densities for _, *densities in _DENSITY
 _LOG_MINIMUM, _LOG_MAXIMUM = _LOG_DENSITIES.T.tolist()
 """Natural logarithms of the densities (kg/m^3) at each height."""
 _MINIMUM_SLOPE, _MAXIMUM_SLOPE = (np.diff(_LOG_DENSITIES.T) / np.diff(_HEIGHT_M)).tolist()
-"""Derivatives of the logarithms by height (1/m) in the layer above each height."""
+"""Derivatives of the logarithms with respect to height (1/m) in the layer above each height."""
 
 
-def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
+def drag_acceleration(  # noqa: PLR0917 - these are the arguments of the formula
     position_m: Array,
     velocity_mps: Array,
     sun_m: Array,
@@ -126,7 +126,7 @@ def drag_acceleration(  # noqa: PLR0917 - the arguments of the formula
 
 
 def harris_priester(position_m: Array, sun_m: Array, pole: Array) -> tuple[float, Array]:
-    """Return the density in kg/m^3 and its gradient by position in kg/m^4, shape (3,).
+    """Return the density in kg/m^3 and its gradient with respect to position in kg/m^4, shape (3,).
 
     The gradient assumes that the height changes along the radius only (the Earth's flattening adds up to 0.3 %).
 
@@ -162,7 +162,7 @@ def _dot(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def _ellipsoid_radius(sine_latitude: float) -> float:
-    """Return the radius of the WGS 84 ellipsoid in m at a geocentric latitude."""
+    """Return the geocentric radius of the WGS 84 ellipsoid in m at a geocentric latitude."""
     return _POLAR_RADIUS_M / math.sqrt(1.0 - _ECCENTRICITY_SQUARED * (1.0 - sine_latitude * sine_latitude))
 
 

@@ -67,7 +67,7 @@ class EarthOrientationTable:
         self.identification = identification
         self._gps_ms = [gps_ms_from_unix_ms(round(mjd - _MJD_OF_UNIX_EPOCH) * MS_PER_DAY) for mjd in mjd_utc.tolist()]
         self.expires_gps_ms = self._gps_ms[-1] if self._gps_ms else None
-        # UT1-GPS is kept because UT1-UTC jumps at a leap second.
+        # UT1-GPS is interpolated, because UT1-UTC jumps at a leap second.
         rows = parameters.copy()
         rows[:, 0] += [-leap_seconds_at_gps_ms(ms) for ms in self._gps_ms]
         slopes = np.zeros_like(rows)

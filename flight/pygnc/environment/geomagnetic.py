@@ -25,7 +25,7 @@ _REFERENCE_RADIUS_M: Final = 6_371_200.0
 _UT_PER_NT: Final = 1e-3
 
 _HARMONICS: Final = [(n, m) for n in range(2, DEGREE + 2) for m in range(n + 1)]
-"""Degree and order of the harmonics that represent the field."""
+"""Degree and order of the 117 harmonics that represent the field."""
 _RADIUS_POWER: Final = np.array([n + 1 for n, _ in _HARMONICS])
 _AXIS_POWER: Final = np.array([m for _, m in _HARMONICS])
 

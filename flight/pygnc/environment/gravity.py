@@ -32,7 +32,10 @@ def gravity(position_ecef_m: Array, degree: int) -> Array:
 
 
 def gravity_and_gradient(position_ecef_m: Array, degree: int) -> tuple[Array, Array]:
-    """Return `gravity` (m/s^2) and its derivative by position (1/s^2), ITRF, (3,) and (3, 3), at twice the cost."""
+    """Return `gravity` (m/s^2), (3,), and its derivative with respect to position (1/s^2), (3, 3), both in ITRF.
+
+    The cost is twice that of `gravity`.
+    """
     return satkit.gravity_and_partials(position_ecef_m, model=_EGM2008, degree=degree)
 
 

@@ -2,8 +2,8 @@
 
 SGP4 comes from satkit: the constants of WGS 72, as in Vallado, Crawford, Hujsak and Kelso,
 "Revisiting Spacetrack Report #3" (AIAA 2006-6753). Its frame TEME (true equator, mean equinox of date) is rotated to
-the pseudo-Earth-fixed frame by GMST of 1982, then by polar motion to ITRF (appendix C there), and by the Earth
-orientation of the flight software to GCRF.
+the pseudo-Earth-fixed frame by GMST of 1982, then by polar motion to ITRF (appendix C of that paper), and then to GCRF
+by the Earth orientation of `EarthFrames`.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.time_scales import julian_date
 
 _MODE: Final[Any] = satkit.sgp4_opsmode.improved
-"""Mode of the published verification cases; it differs from the other for deep space at low inclination only."""
+"""Mode of the published verification cases; the "afspc" mode differs only for deep space at low inclination."""
 _NO_OFFSET: Final = np.zeros(1)
 
 

@@ -1,4 +1,4 @@
-"""Eclipse and solar radiation pressure."""
+"""Visible fraction of the Sun in an eclipse, and acceleration by solar radiation pressure."""
 
 import math
 from typing import Final
@@ -9,10 +9,11 @@ from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 
 _SPHERE_PER_ELLIPSOID: Final = 1.0 / (1.0 - WGS84_FLATTENING)
 """Factor that stretches the ellipsoid along its axis to a sphere. With a spherical Earth, shadow entries and exits
-would be wrong by 4 s in half of all low orbits, by 10 s in a tenth of them, and by a minute in orbits that graze it.
+would be wrong by 4 s in half of all low orbits, by 10 s in a tenth of them, and by a minute in orbits that graze the
+shadow.
 """
 _SUN_RADIUS_M: Final = 6.957e8
-"""IAU 2015 resolution B3."""
+"""Nominal solar radius, IAU 2015 resolution B3."""
 _PRESSURE_N_M2: Final = 1_361.0 / 299_792_458.0
 """Radiation pressure on an absorbing surface at 1 au: solar constant (IAU 2015) over the speed of light."""
 
@@ -28,7 +29,7 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
         position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), m, shape (3,).
         sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
     """
-    # Plain floats: faster than arrays of three.
+    # Arithmetic with Python floats is faster than with arrays of three elements.
     x, y, z = position_m.tolist()
     sun_x, sun_y, sun_z = sun_m.tolist()
     z *= _SPHERE_PER_ELLIPSOID

@@ -17,7 +17,7 @@ from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 ASTRONOMICAL_UNIT_M: Final = 149_597_870_700.0
 GM_SUN_M3_S2: Final = 1.327_124_400_18e20
 GM_MOON_M3_S2: Final = 4.902_800_066e12
-"""Sun and Moon from JPL DE440 (Park et al. 2021), rounded."""
+"""Gravitational parameters of Sun and Moon from JPL DE440 (Park et al. 2021), rounded."""
 
 _NODES_PER_DAY: Final = 10
 
@@ -32,7 +32,7 @@ class SunMoon:
         self._positions = ChebyshevDays(_sample, _NODES_PER_DAY)
 
     def at(self, gps_ms: int, offset_s: float = 0.0) -> tuple[Array, Array]:
-        """Return the positions of Sun and Moon, geocentric GCRF, m, each (3,), at `gps_ms` plus `offset_s`."""
+        """Return the geocentric positions of Sun and Moon in GCRF, m, each (3,), at `gps_ms` plus `offset_s`."""
         positions_m = self._positions.at(gps_ms, offset_s)
         return positions_m[:3], positions_m[3:]
 
@@ -43,7 +43,7 @@ def third_body_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> A
     The positions of satellite, Sun and Moon are geocentric, in one frame, m, shape (3,). Source: Montenbruck & Gill,
     Satellite Orbits, equation 3.37.
     """
-    # Plain floats: three times as fast as arrays of three.
+    # Arithmetic with Python floats is three times as fast as with arrays of three elements.
     x, y, z = position_m.tolist()
     acceleration = [0.0, 0.0, 0.0]
     for gm_m3_s2, body_m in ((GM_SUN_M3_S2, sun_m), (GM_MOON_M3_S2, moon_m)):

@@ -1,4 +1,4 @@
-"""Causes that limit the results of a run, by its status record: a word for the info line, a text for the event."""
+"""Causes that limit the results of a run, from its status record: code word for the info text, text for the event."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -7,15 +7,15 @@ from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
 
 FIXES_MIN: Final = 10
 SAMPLES_MIN: Final = 600
-"""Number of samples, 50 minutes of the controller's files, in which an attitude is found even after an eclipse."""
+"""Number of searched samples after which a missing attitude is a cause: 50 minutes, enough even after an eclipse."""
 
 
 def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str, str]:
-    """Return the text of each cause, by its word, in the order of importance.
+    """Return the text of each cause by its code word, the most important first.
 
     Args:
-        status: fields of a status record.
-        limits: causes that the status record does not contain, by their words.
+        status: Fields of a status record.
+        limits: Texts of further causes, which the status record does not contain, by code word.
     """
     found: dict[str, str] = {}
     received = int(status["fixes_received"])

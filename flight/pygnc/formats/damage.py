@@ -13,11 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 FILL_BLOCK: Final = 128
-"""Run of equal bytes that indicates an erased page of 512 bytes or more. A GPS packet without a fix has 50."""
+"""Number of equal bytes in a row that indicates an erased page. A GPS packet without a fix has at most 50."""
 FILL_SEARCH_BYTES: Final = 8192
-"""Bytes at the beginning of a gap that are searched for fill."""
+"""Number of bytes at the beginning of a gap that are searched for fill."""
 DUPLICATE_REACH: Final = 1024
-"""Number of preceding records with which a record is compared: seven hours of the controller's sense records."""
+"""Number of preceding records compared to find duplicates: seven hours of the controller's sense records."""
 
 
 @unique
@@ -82,11 +82,11 @@ class Gap:
 
     @property
     def length(self) -> int:
-        """Length of the gap, B."""
+        """Number of bytes in the gap."""
         return self.stop - self.start
 
     def extend(self, piece: bytes | memoryview) -> None:
-        """Append bytes."""
+        """Append bytes that belong to no record."""
         self.stop += len(piece)
         if len(self._head) < FILL_SEARCH_BYTES:
             self._head += piece[: FILL_SEARCH_BYTES - len(self._head)]
@@ -98,13 +98,13 @@ class Gap:
         return Damage(self.start, self.stop, DamageReason.FILL if is_fill else otherwise)
 
     def as_tail(self, cut: int) -> list[Damage]:
-        """Return the damage of a gap at the end of the input, where a record that was cut off begins at byte `cut`."""
+        """Return a gap at the end of the input as damage; from byte `cut` on, it is a record cut off by the end."""
         parts = [replace(self.as_damage(DamageReason.CONTENT), stop=cut), Damage(cut, self.stop, DamageReason.CUT_TAIL)]
         return [part for part in parts if part.start < part.stop]
 
 
 class AnomalyDetector:
-    """Detector of duplicates, and of the spacecraft time between records, in a stream of records."""
+    """Detector of duplicates and of steps of the spacecraft time in a stream of records."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -112,9 +112,9 @@ class AnomalyDetector:
         self._latest: dict[bytes, int] = {}
 
     def time_steps_s(self, first_s: NDArray[np.uint32], last_s: NDArray[np.uint32]) -> NDArray[np.int64]:
-        """Return the steps from the last time of the record before to the first time of each of M further records, s.
+        """Return the step of the spacecraft time from the end of the previous record to the start of each record, s.
 
-        The step to the first record of a stream is 0.
+        `first_s` and `last_s`, (M,), are the first and last times in M further records. The first step ever is 0.
         """
         first, last = first_s.astype(np.int64), last_s.astype(np.int64)
         start_s = first[:1] if self._last_time_s is None else [self._last_time_s]
@@ -125,7 +125,7 @@ class AnomalyDetector:
     def inspect(
         self, records: Sequence[bytes], offsets: NDArray[np.int64], flags: Mapping[AnomalyReason, NDArray[np.bool_]]
     ) -> tuple[Anomaly, ...]:
-        """Return the anomalies of M further records: duplicates, which are not out of order, and flagged records.
+        """Return the anomalies of M further records: duplicates and flagged records. Duplicates are not out of order.
 
         Args:
             records: Bytes of the records.
@@ -146,7 +146,7 @@ class AnomalyDetector:
         return tuple(anomalies)
 
     def _is_repeated(self, number: int, record: bytes) -> bool:
-        """Return True if a record is identical to one of the `DUPLICATE_REACH` records before it."""
+        """Remember a record; return True if it is identical to one of the `DUPLICATE_REACH` records before it."""
         latest = self._latest.get(record)
         self._latest[record] = number
         oldest = number - DUPLICATE_REACH

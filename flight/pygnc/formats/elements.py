@@ -1,4 +1,4 @@
-"""Recognition of uploaded mean elements: TLE with two or three lines, or OMM in KVN, XML or JSON."""
+"""Parser of uploaded mean elements that recognises the format: TLE (two or three lines), or OMM in KVN, XML or JSON."""
 
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError, ParsedElements
 from pygnc.formats.omm import parse_json, parse_kvn, parse_xml
@@ -9,7 +9,7 @@ def parse_elements(content: bytes) -> ParsedElements:
     """Return the mean elements in a file of any supported format.
 
     Raises:
-        ElementsError: The content is too large or not text, or holds no usable elements of one object.
+        ElementsError: The content is too large, is not text, or does not contain usable elements of exactly one object.
     """
     if len(content) > ELEMENTS_SIZE_MAX:
         raise ElementsError(1, f"the file has more than {ELEMENTS_SIZE_MAX} bytes; give one object only")

@@ -38,7 +38,7 @@ def store_words(packets: NDArray[np.void], name: str, values: NDArray[Any]) -> N
 
 
 def cache_blocks(count: int) -> Iterator[slice]:
-    """Return slices that cover `count` records in blocks that fit the cache, for several passes over each block."""
+    """Return slices that cover `count` records in blocks that fit the processor's cache during several passes."""
     return (slice(start, start + _BLOCK_RECORDS) for start in range(0, count, _BLOCK_RECORDS))
 
 
@@ -69,12 +69,12 @@ RANGE_GPS_PACKET: Final = np.dtype([("sync", "u1", (3,)), *_bestxyz_words("<u4")
 SENSE_GPS: Final = "sense_gps"
 RANGE_GPS: Final = "range_gps"
 GPS_PACKETS: Final = {SENSE_GPS: SENSE_GPS_PACKET, RANGE_GPS: RANGE_GPS_PACKET}
-"""Both packets, by the `kind` of the messages that are made of them."""
+"""Layouts of both packets by the `kind` of the input messages that contain them."""
 
 RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
 TERMINATOR: Final = b"\r\n"
 
-# Limits of the sum of absolute components, which is up to sqrt(3) times the length of a vector.
+# The limits apply to the sum of absolute components, which is faster to compute and at most sqrt(3) times the length.
 _POSITION_M: Final = (6.2e6, 9.0e7)
 _VELOCITY_MPS: Final = (1e-9, 2.0e4)
 _SIGMAS_AND_AGES: Final = (1e-9, 1e7)
@@ -131,7 +131,7 @@ def decode_gps_packets(packets: NDArray[np.void], earliest_week: int = 0) -> Gps
 
 
 def received_gps_week(kind: str, raw: bytes) -> int:
-    """Return the GPS week in the bytes of a packet of this kind, without correction."""
+    """Return the GPS week in a packet (`kind` is a key of `GPS_PACKETS`) without correction of a rollover."""
     return int(np.frombuffer(raw, GPS_PACKETS[kind])["gps_week"][0])
 
 
@@ -141,7 +141,7 @@ _TIME_SIGMAS_S: Final = {
     GpsTimeStatus.COARSE: 1e-2,
     GpsTimeStatus.FINE_ADJUSTING: 1e-6,
 }
-"""Standard deviation of the receiver's time from this status on, in ascending order of the status. The manual gives
+"""Standard deviation of the receiver's time, s, for this status and higher ones, in ascending order. The manual gives
 classes only; the figures are their orders of magnitude."""
 
 
@@ -207,7 +207,7 @@ def plausible_gps_packets(packets: NDArray[np.void]) -> NDArray[np.bool_]:
 
 
 def _sum_of_magnitudes(vectors: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the sum of the absolute components of each vector, (M,); by columns, three times as fast as by rows."""
+    """Return the sum of the absolute components of each vector, (M,); by columns, NumPy is three times faster."""
     x, y, z = (np.abs(vectors[:, axis], dtype=np.float64) for axis in range(3))
     total: NDArray[np.float64] = x + y + z
     return total

@@ -15,7 +15,7 @@ Fields: TypeAlias = dict[str, int | float]
 def compose(status: dict[str, Value], causes: Iterable[str] = ()) -> bytes:
     """Return the text for the fields of a status record (see `pygnc.formats.status`).
 
-    Lines are in order of importance; a line that does not fit any more is left out. `causes` are the words of the
+    Lines are in order of importance; a line that does not fit in 199 bytes is left out. `causes` are the code words of
     causes that limit the results (see `pygnc.formats.causes`).
     """
     text = ""

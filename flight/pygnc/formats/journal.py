@@ -46,7 +46,7 @@ _KINDS: Final = frozenset(Kind)
 
 
 class Record(NamedTuple):
-    """A valid record; `offset` is that of its first byte in the file."""
+    """A valid record; `offset` is the position of its first byte in the file."""
 
     kind: Kind
     seq: int
@@ -56,7 +56,7 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class JournalScan:
-    """Result of scanning a part of a journal.
+    """Result of scanning a part of a journal: undamaged records and damaged byte ranges.
 
     Attributes:
         consumed: Bytes processed; the rest may be the beginning of a record still being written.
@@ -68,7 +68,7 @@ class JournalScan:
 
 
 def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
-    """Encode a record.
+    """Return the bytes of a record with this kind, sequence number and payload.
 
     Raises:
         ValueError: The payload is longer than PAYLOAD_MAX.
@@ -80,7 +80,7 @@ def encode(kind: Kind, seq: int, payload: bytes) -> bytes:
 
 
 def encode_messages(first_seq: int, payloads: Iterable[bytes]) -> list[bytes]:
-    """Encode consecutive MESSAGE records, numbered from `first_seq`."""
+    """Return the bytes of MESSAGE records for each payload, numbered from `first_seq`."""
     return [encode(Kind.MESSAGE, first_seq + k, payload) for k, payload in enumerate(payloads)]
 
 
@@ -90,8 +90,8 @@ def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | 
     Args:
         data: A part of a journal file.
         base_offset: Offset of the first byte of `data` in the file.
-        final: True if the file ends with `data`. If not, an incomplete record at the end is not consumed; if so, it is
-            damage.
+        final: True if the file ends with `data`. An incomplete record at the end is then damage, otherwise it is not
+            consumed.
         limit: Maximum number of records.
     """
     records: list[Record] = []
@@ -100,7 +100,7 @@ def scan(data: bytes, *, base_offset: int = 0, final: bool = True, limit: int | 
     while limit is None or len(records) < limit:
         start = data.find(SYNC, position)
         if start < 0:
-            # The last bytes may be the beginning of a sync marker.
+            # The last bytes may be the beginning of a sync marker, so they are kept for the next call.
             position = good_until if good_until + len(SYNC) > len(data) else max(good_until, len(data) - len(SYNC) + 1)
             break
         record = _record_at(data, start, base_offset)

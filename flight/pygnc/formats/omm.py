@@ -37,7 +37,7 @@ _EXPECTED: Final = {
     "MEAN_ELEMENT_THEORY": ("SGP4", "SGP/SGP4"),
     "EPHEMERIS_TYPE": ("0", "2"),
 }
-"""Permitted values; a keyword that is missing has the first."""
+"""Permitted values by keyword; the first is assumed if the keyword is missing."""
 _KNOWN: Final = frozenset({*_REQUIRED, *_EXPECTED, "OBJECT_NAME", "OBJECT_ID", "NORAD_CAT_ID"})
 _UNIT: Final = re.compile(r"\s*\[[^\]]*\]$")
 _DAY_OF_YEAR: Final = re.compile(r"(\d{4})-(\d{3})T(.*)")
@@ -47,7 +47,7 @@ _DEPTH_MAX: Final = 20
 
 
 class Entry(NamedTuple):
-    """Value of a keyword, and the number of its line."""
+    """Value of a keyword, and the number of the line that contains it, from 1."""
 
     text: str
     line: int
@@ -140,7 +140,7 @@ def parse_json(text: str) -> ParsedElements:
 
 
 def write_kvn(elements: MeanElements, comments: tuple[str, ...], created_gps_ms: int) -> str:
-    """Return a message in KVN with lines of comment; `created_gps_ms` is the time of its creation."""
+    """Return a message in KVN with lines of comment; `created_gps_ms` is its time of creation (GPS time, ms)."""
     fields = {
         "CREATION_DATE": utc_iso_from_gps_ms(created_gps_ms).removesuffix("Z"),
         "ORIGINATOR": "PYGNC",
@@ -177,7 +177,7 @@ def _add(entries: dict[str, Entry], keyword: str, value: str, line: int) -> None
 
 
 def _elements(entries: dict[str, Entry]) -> ParsedElements:
-    """Return the elements from the values of all keywords."""
+    """Check and convert the values of all keywords; raise `ElementsError` with the line of the first fault."""
     for keyword in _REQUIRED:
         if keyword not in entries:
             raise ElementsError(1, f"{keyword} is missing; get a complete OMM for SGP4")
@@ -204,7 +204,7 @@ def _elements(entries: dict[str, Entry]) -> ParsedElements:
 
 
 def _label(entry: Entry) -> str:
-    """Return a text as printable ASCII; empty if it is unknown."""
+    """Return a text as printable ASCII; empty if it is UNKNOWN."""
     return "" if entry.text == "UNKNOWN" else printable_ascii(entry.text[:_TEXT_MAX])
 
 
@@ -218,7 +218,7 @@ def _number(entry: Entry, keyword: str, name: str) -> float:
 
 
 def _epoch_gps_ms(entry: Entry) -> int:
-    """Return an epoch in UTC with day of month or day of year, rounded to milliseconds."""
+    """Return a UTC epoch, with day of month or day of year, as GPS time rounded to ms."""
     text = entry.text.removesuffix("Z")
     if (by_day := _DAY_OF_YEAR.fullmatch(text)) and 1 <= int(by_day[2]) <= 366 and 1957 <= int(by_day[1]) <= 2100:
         text = f"{date(int(by_day[1]), 1, 1) + timedelta(int(by_day[2]) - 1)}T{by_day[3]}"

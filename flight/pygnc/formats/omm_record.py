@@ -49,11 +49,11 @@ SIZE: Final = _BODY.size + _CRC.size
 
 
 class OmmRecordError(ValueError):
-    """Error raised when bytes are not a valid record."""
+    """Error raised when bytes are not a valid record of mean elements; the message names the fault."""
 
 
 def encode(elements: MeanElements, values: Mapping[str, Value]) -> bytes:
-    """Return the record of elements; `values` has the fields that are not elements.
+    """Return the record of `elements`; `values` contains all other fields by name.
 
     Raises:
         KeyError: A field is missing.
@@ -66,7 +66,7 @@ def encode(elements: MeanElements, values: Mapping[str, Value]) -> bytes:
 
 
 def decode(record: bytes) -> tuple[MeanElements, dict[str, Value]]:
-    """Return the elements and all fields by name.
+    """Return the mean elements and all fields by name (`FIELDS`).
 
     Raises:
         OmmRecordError: Wrong magic, version, length or CRC, or an element is out of range.

@@ -29,14 +29,14 @@ from pygnc.formats.gps_packet import RANGE_GPS_PACKET, RANGE_GPS_SYNC, TERMINATO
 from pygnc.formats.ranges import RANGE_PACKET, PacketKind
 
 NEIGHBOUR_TIME_S: Final = 86_400
-"""Maximum time between neighbouring range packets."""
+"""Maximum difference of spacecraft time between neighbouring range packets that confirm each other, s."""
 LONE_TIME_S: Final = 3_600
 """Maximum time between range packets without other confirmation; one false packet occurs in 40 MB of noise."""
 INSERTED_BYTES_MAX: Final = 64
 """A shorter gap before a GPS packet or the end of the input cannot be the rest of another GPS packet."""
 
 ORDER_JITTER_S: Final = 1
-"""Backward step of the spacecraft time that is not reported."""
+"""Largest backward step of the spacecraft time that is not reported as out of order."""
 GPS_SIZE: Final = RANGE_GPS_PACKET.itemsize
 RANGE_SIZE: Final = RANGE_PACKET.itemsize
 PACKET_SIZE: Final = {PacketKind.GPS: GPS_SIZE, PacketKind.RANGE: RANGE_SIZE}
@@ -52,7 +52,7 @@ _POSSIBLE_START: Final = re.compile(re.escape(RANGE_GPS_SYNC) + b"|[%c-%c]" % (P
 
 @dataclass(frozen=True, slots=True)
 class RangeBuffer:
-    """Part of the stream; `at_input_end` if the input ends with it. Positions are offsets in `octets`."""
+    """Part of the stream; `at_input_end` is True if the input ends with it. Positions are offsets in `octets`."""
 
     octets: bytes
     at_input_end: bool
@@ -74,7 +74,7 @@ class RangeBuffer:
         return PacketKind.RANGE if is_range else None
 
     def time_at(self, place: int) -> int | None:
-        """Return the spacecraft time of the apparent range packet at `place`, s, or None."""
+        """Return the spacecraft time of the range packet at `place`, s, or None if no partner's id is there."""
         if place + RANGE_SIZE > len(self.octets) or self.octets[place] not in PARTNER_IDS:
             return None
         packet = np.frombuffer(self.octets, RANGE_PACKET, count=1, offset=place)
@@ -86,7 +86,7 @@ class RangeBuffer:
             return False
         if not self.octets.startswith(TERMINATOR, end):
             return True
-        # 13 satellites tracked and 10 used read like CR LF, so two bytes may have been inserted before them.
+        # 13 satellites tracked and 10 used are the bytes CR LF; after two inserted bytes they look like the terminator.
         packet = np.frombuffer(self.octets, RANGE_GPS_PACKET, count=1, offset=place)
         return bool(plausible_gps_packets(packet)[0])
 
@@ -134,7 +134,7 @@ class RangeBuffer:
         return end_bytes.count(end_bytes[0]) == len(end_bytes)
 
     def _next_time(self, place: int) -> int | None:
-        """Return the spacecraft time of the next range packet after at most a few GPS packets, s, or None."""
+        """Return the spacecraft time of the next range packet, s, after at most four GPS packets; None without one."""
         for _ in range(_GPS_PACKETS_BETWEEN):
             if not self.octets.startswith(RANGE_GPS_SYNC, place):
                 break
@@ -161,7 +161,7 @@ class RangeScan:
 
 
 class RangeScanner:
-    """Incremental scanner with bounded memory. The result does not depend on the pieces, which are usually files.
+    """Incremental scanner with bounded memory. The result does not depend on how the stream is cut into pieces.
 
     A packet is delivered when `LOOKAHEAD` bytes from its beginning are available, or at `finish`.
     """
@@ -175,11 +175,11 @@ class RangeScanner:
         self._watch = AnomalyDetector()
 
     def feed(self, data: bytes | bytearray | memoryview) -> RangeScan:
-        """Scan the next piece of the stream."""
+        """Scan the next piece of the stream and return the packets and damage that are certain by then."""
         return self._advance(data, final=False)
 
     def finish(self, data: bytes | bytearray | memoryview = b"") -> RangeScan:
-        """Scan the last piece of the stream."""
+        """Scan the last piece of the stream and return all remaining packets and damage."""
         return self._advance(data, final=True)
 
     def _advance(self, data: bytes | bytearray | memoryview, *, final: bool) -> RangeScan:

@@ -38,7 +38,7 @@ _DISTANCE_BITS: Final = 24
 _RSSI_DBM_PER_COUNT: Final = -0.5
 _FILE_NAME: Final = re.compile(r"rng(\d{5})\.bin")
 FILE_NUMBERS: Final = 1 << 16
-"""Number of file numbers: the controller's counter has 16 bits."""
+"""Number of different file numbers, 0 to 65535, because the controller's counter has 16 bits."""
 
 
 @unique
@@ -58,7 +58,7 @@ class RangeMeasurements:
         rssi_dbm: Signal strength.
         t_spacecraft_s: Spacecraft time of the measuring satellite.
         frequency_error_hz: Frequency error of the partner's signal.
-        range_m: Range with the delay of the radio pair, about 1 km if that is not calibrated.
+        range_m: Range including the delay of the radio pair, about 1 km unless the radios are calibrated.
     """
 
     partner_id: NDArray[np.int64]
@@ -72,7 +72,7 @@ class RangeMeasurements:
 
 
 def decode_ranges(packets: NDArray[np.void], bandwidth_hz: float = SX1280_BANDWIDTH_HZ) -> RangeMeasurements:
-    """Decode M range packets measured at a LoRa bandwidth (SX1280 data sheet, ranging operation)."""
+    """Decode M range packets measured at LoRa bandwidth `bandwidth_hz` (SX1280 data sheet, ranging operation)."""
     return RangeMeasurements(
         partner_id=packets["partner_id"].astype(np.int64),
         rssi_dbm=packets["rssi"] * _RSSI_DBM_PER_COUNT,
@@ -134,7 +134,7 @@ def _frequency_hz_per_count(bandwidth_hz: float) -> float:
 
 
 def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
-    """Return the signed numbers in the low `bits` of big-endian octets (M, 3), (M,); higher bits are ignored."""
+    """Return the two's complement numbers, (M,), in the low `bits` of big-endian octets, (M, 3)."""
     wide = octets.astype(np.int64)
     unsigned = (wide[:, 0] << 16 | wide[:, 1] << 8 | wide[:, 2]) & ((1 << bits) - 1)
     sign = 1 << (bits - 1)
@@ -142,7 +142,7 @@ def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:
 
 
 def _octets(counts: NDArray[np.float64], bits: int) -> NDArray[np.uint8]:
-    """Return the nearest integers as big-endian octets, (M, 3), with the bits above `bits` zero."""
+    """Return the nearest integers as big-endian octets, (M, 3): two's complement of `bits` bits, others zero."""
     rounded = np.rint(counts)
     limit = 1 << (bits - 1)
     if not ((rounded >= -limit) & (rounded < limit)).all():

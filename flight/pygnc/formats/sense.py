@@ -1,7 +1,7 @@
 """Sense file (`sense.bin`): records of N sensor packets, one GPS packet and, usually, CR LF.
 
 `SENSOR_PACKET`, `gps_packet.SENSE_GPS_PACKET` and `SenseLayout` are the only declarations of the layout. Times and
-light words are big-endian, values of the inertial unit little-endian. This module converts records to physical values
+light words are big-endian, magnetometer, Hall and gyro values little-endian. This module converts records to values
 and back; `sense_scan` finds records in damaged data.
 """
 
@@ -51,7 +51,7 @@ def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:
 
 
 _LUX_OF_SWAPPED_WORD: Final = lux_from_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
-"""Illuminance by the big-endian word read as little-endian, which saves a byte swap."""
+"""Illuminance, lux, by the big-endian word read as little-endian; this index saves a byte swap."""
 
 _FLOOR_GUARD_COUNTS: Final = 1e-6
 """Added before rounding down, so that a decoded value encodes to the same word again."""
@@ -59,7 +59,7 @@ _FLOOR_GUARD_COUNTS: Final = 1e-6
 
 @dataclass(frozen=True)
 class SenseLayout:
-    """Layout of the records of a file.
+    """Layout of the records of a sense file: number of sensor packets and optional CR LF.
 
     Raises:
         ValueError: `sensors_per_record` is less than 1.
@@ -99,38 +99,38 @@ class SensorSamples:
     """Values of the N sensor packets of each of M records, in sensor axes."""
 
     t_spacecraft_s: NDArray[np.int64]
-    """Spacecraft time, (M, N)"""
+    """Spacecraft time, s, (M, N)"""
     mag_imu_ut: NDArray[np.float64]
-    """Magnetic field, (M, N, 3)"""
+    """Magnetic field, uT, (M, N, 3)"""
     hall_raw: NDArray[np.int64]
-    """Hall value for the compensation of the magnetometer, (M, N)"""
+    """Hall word: Hall resistance for the magnetometer's compensation, or milliseconds (see `hall_words`), (M, N)"""
     gyro_imu_rad_s: NDArray[np.float64]
-    """Angular rate, (M, N, 3)"""
+    """Angular rate, rad/s, (M, N, 3)"""
     lux: NDArray[np.float64]
-    """Illuminance of the faces +X, +Y, +Z, -X, -Y, -Z, (M, N, 6)"""
+    """Illuminance of the faces +X, +Y, +Z, -X, -Y, -Z, lux, (M, N, 6)"""
 
 
 SENSE_SENSORS: Final = "sense_sensors"
-"""Kind of the messages of sensor packets."""
+"""`kind` of the input messages that contain sensor packets."""
 TORQUERS_ON: Final = 0x4000
-"""Bit of a hall word with times: magnetorquers are on."""
+"""Bit of a hall word that contains milliseconds instead of the Hall resistance: the magnetorquers are on."""
 _MILLISECONDS: Final = 0x03FF
-"""Bits of a hall word with times: milliseconds after the spacecraft time."""
+"""Bits of a hall word that contains milliseconds, counted from the spacecraft time, instead of the Hall resistance."""
 
 
 def hall_words(milliseconds: NDArray[np.int64], torquers_on: NDArray[np.bool_]) -> NDArray[np.int64]:
-    """Return hall words with milliseconds, 0 to 999, and the torquer flag instead of the Hall resistance."""
+    """Return hall words that contain milliseconds, 0 to 999, and the torquer flag instead of the Hall resistance."""
     return milliseconds | np.where(torquers_on, TORQUERS_ON, 0)
 
 
 def milliseconds_from_hall_word(word: int) -> int | None:
-    """Return the milliseconds in a hall word with times, 0 to 999; None if the word is damaged."""
+    """Return the milliseconds, 0 to 999, in a hall word made by `hall_words`; None if the word is damaged."""
     milliseconds = word & _MILLISECONDS
     return milliseconds if milliseconds < 1000 and word & ~(_MILLISECONDS | TORQUERS_ON) == 0 else None
 
 
 def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
-    """Decode all sensor packets of M records."""
+    """Decode the N sensor packets of each of M records (`SenseLayout.record`)."""
     packets = records["sensors"]
     samples = SensorSamples(
         t_spacecraft_s=np.empty(packets.shape, np.int64),
@@ -151,7 +151,7 @@ def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
 def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:
     """Encode illuminance like an OPT3001; the result has the shape of `lux`.
 
-    Uses the smallest exponent whose full scale holds the value and rounds the mantissa down. Like the sensor, it limits
+    Uses the smallest exponent with which the value fits and rounds the mantissa down. Like the sensor, it limits
     values to 0 .. 83 865.60 lux (0xBFFF).
 
     Raises:
@@ -167,7 +167,7 @@ def encode_lux(lux: ArrayLike) -> NDArray[np.uint16]:
 
 
 def encode_records(sensors: SensorSamples, fixes: GpsFixes, layout: SenseLayout | None = None) -> NDArray[np.void]:
-    """Encode M records; `.tobytes()` of the result is the file.
+    """Encode M records, shape (M,); `.tobytes()` of the result is the content of the file.
 
     Magnetometer and gyro counts are rounded down as in the satellites. `layout` defaults to the standard record.
 

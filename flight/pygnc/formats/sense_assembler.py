@@ -29,7 +29,7 @@ _STEP_MAX_S: Final = SENSOR_STEP_S[1]
 
 
 class Assembled(NamedTuple):
-    """Output of the assembler.
+    """Output of the assembler since its last call.
 
     Attributes:
         records: Complete records in order, bytes as in the file.
@@ -53,7 +53,7 @@ class SenseAssembler:
         self._span_min_s = SENSOR_MEAN_STEP_MIN_S * (layout.sensors_per_record - 1)
         self._samples: dict[int, bytes] = {}
         self._fixes: dict[int, bytes] = {}
-        """Packets that wait, by spacecraft time."""
+        """Packets that wait for a record, by spacecraft time, s: sensor packets in `_samples`, GPS packets here."""
         self._newest_s: int | None = None
         self._written_s: int | None = None
         self._last_fix_s: int | None = None
@@ -75,11 +75,11 @@ class SenseAssembler:
         return self._collect(final=False)
 
     def finish(self) -> Assembled:
-        """Assemble the remaining packets at the end of the input."""
+        """Return the records of the waiting packets at the end of the input."""
         return self._collect(final=True)
 
     def _follow_clock(self, time_s: int) -> None:
-        """Assemble the remaining packets if the clock was set back."""
+        """Record the newest time; if the clock was set back, assemble the waiting packets first."""
         if self._newest_s is not None and time_s < self._newest_s - TAG_JITTER_S:
             self._advance_all(final=True)
             self._newest_s = self._written_s = self._last_fix_s = None
@@ -136,7 +136,7 @@ class SenseAssembler:
         return self._newest_s is not None and self._newest_s > time_s
 
     def _is_long(self, times_s: list[int]) -> bool:
-        """Return True if samples span the minimum time of a record."""
+        """Return True if the samples at `times_s` span the minimum time of a record."""
         return times_s[-1] - times_s[0] >= self._span_min_s
 
     def _write(self, times_s: list[int], fix_s: int | None) -> None:
@@ -156,7 +156,7 @@ class SenseAssembler:
                 self._spare(past_s, raw)
 
     def _release_fixes(self, *, final: bool) -> None:
-        """Release GPS packets without a sample near them."""
+        """Move GPS packets that have no sample near them to the spare ones; all of them if `final`."""
         for time_s in sorted(self._fixes):
             if final or self._is_past(time_s + TAG_JITTER_S):
                 self._spare(time_s, self._fixes.pop(time_s))

@@ -63,7 +63,7 @@ class SenseScan:
 
 
 class SenseScanner:
-    """Incremental scanner with memory bounded by the largest piece. The result does not depend on the pieces.
+    """Incremental scanner with memory bounded by the largest piece. The result does not depend on the pieces' borders.
 
     A record is delivered when one record length of bytes follows it, or at `finish`. Damage is reported when a record
     or the end of the input follows it.
@@ -79,11 +79,11 @@ class SenseScanner:
         self._watch = AnomalyDetector()
 
     def feed(self, data: bytes | bytearray | memoryview) -> SenseScan:
-        """Scan the next piece of the input."""
+        """Scan the next piece of the input and return the records and damage that are certain by then."""
         return self._advance(data, final=False)
 
     def finish(self, data: bytes | bytearray | memoryview = b"") -> SenseScan:
-        """Scan the last piece of the input."""
+        """Scan the last piece of the input and return all remaining records and damage."""
         return self._advance(data, final=True)
 
     def _advance(self, data: bytes | bytearray | memoryview, *, final: bool) -> SenseScan:
@@ -98,12 +98,12 @@ class SenseScanner:
         stop = len(buffer) if final else max(end, settled)
         self._gap.extend(buffer[end:stop].data)
         if final:
-            # A rest after whole record lengths is a record cut off.
+            # Bytes beyond a multiple of the record length are a record that the end of the input cut off.
             damage += self._gap.as_tail(self._gap.stop - self._gap.length % size)
         offsets = starts + self._pending_start
         anomalies = self._inspect(records, offsets, has_clock_step) if len(records) else ()
         if len(records):
-            # A copy through bytes is much faster than one by fields.
+            # Copying through bytes is much faster than NumPy's copy of a record field by field.
             self._latest = np.frombuffer(records[-1:].tobytes(), self.layout.record)
         self._pending = buffer[stop:].tobytes()
         self._pending_start += stop
@@ -127,7 +127,7 @@ class SenseScanner:
     ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Return the start of each record below `settled` and True for those with a clock step inside."""
         size = self.layout.size
-        # In a contiguous run, windows followed by another one or by the end of the input need no further test.
+        # Contiguous windows at the beginning need no further test if another window or the end of the input follows.
         clean = leading_run(buffer, self.layout)
         if not (final and clean * size == len(buffer)):
             clean = max(0, clean - 1)
@@ -190,9 +190,9 @@ def scan(data: bytes | bytearray | memoryview, layout: SenseLayout | None = None
 def recognise_layout(
     data: bytes, sensors_per_record: int = batch_sensor_gps_packet_num_sensor_packets
 ) -> SenseLayout | None:
-    """Return the layout (with or without CR LF) of the records in `data`, or None if there are none; 64 kB suffice."""
+    """Return the layout (with or without CR LF) of the records in `data`, or None without records; 64 kB suffice."""
     layouts = [SenseLayout(sensors_per_record, terminated) for terminated in (True, False)]
     counts = [len(scan(data, layout).records) for layout in layouts]
-    # The times of terminated records match both layouts, those of unterminated ones only their own.
+    # Terminated records also pass for unterminated ones with damage between them, so equal counts mean CR LF.
     best = int(np.argmax(counts))
     return layouts[best] if counts[best] else None

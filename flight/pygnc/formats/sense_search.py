@@ -3,10 +3,10 @@
 A window of the length of a record is a candidate if its CR LF is in place (unless the layout has none) and its N + 1
 spacecraft times are consistent. The limits cover the real files (cadence 5 s, steps of 2 to 8 s) and other numbers of
 sensor packets. They still separate halves of neighbouring records, which are 25 s or more apart. Misaligned windows
-fail because a time read one byte off changes by a factor of 256 or hardly at all.
+fail because times that are read one byte off differ 256 times as much as the true ones, or hardly at all.
 
-The selection treats overlaps, uncertain ends and clock steps. Its rules are local: they use a window and what begins or
-ends within one record length of it. The result therefore does not depend on how a stream is cut into pieces.
+The selection treats overlaps, uncertain ends and clock steps. Its rules are local: they use a window and windows that
+begin or end within one record length of it. The result therefore does not depend on how a stream is cut into pieces.
 """
 
 from dataclasses import dataclass
@@ -20,22 +20,22 @@ from pygnc.formats.gps_packet import TERMINATOR, plausible_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout
 
 SENSOR_STEP_S: Final = (-1, 20)
-"""Minimum and maximum step between the sensor packets of a record; -1 allows jitter."""
+"""Minimum and maximum time between consecutive sensor packets of a record, s; -1 allows jitter."""
 GPS_OFFSET_MAX_S: Final = 3
-"""Maximum difference between the last sensor packet and the GPS packet of a record; 0 in real files."""
+"""Maximum difference in time between the last sensor packet and the GPS packet of a record, s; 0 in real files."""
 RECORD_STEP_MAX_S: Final = 60
-"""Maximum time from the end of a record to the beginning of the next for them to confirm each other."""
+"""Maximum time from the end of a record to the beginning of the next at which they confirm each other, s."""
 SENSOR_MEAN_STEP_MIN_S: Final = 1
-"""Minimum mean step; constant fill, and times read one or more bytes early, are nearly constant."""
+"""Minimum mean step between sensor packets; excludes fill and times read bytes too early, which hardly change."""
 JOINED_HALVES_MAX_S: Final = 86_400
-"""Upper limit of the time between two halves of different records that a loss of bytes has joined."""
+"""Upper limit of the time between two halves of different records that a loss of bytes has joined, s."""
 CLOCK_DIFFERENCE_MIN_S: Final = 10
-"""Change of receiver time minus spacecraft time that shows a step of the spacecraft clock alone."""
+"""Change of receiver time minus spacecraft time, s, above which only the spacecraft clock has stepped."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Candidates:
-    """n candidate windows in ascending order. Each window is coherent or has exactly one step of the clock."""
+    """n candidate windows in ascending order. Each has consistent times (coherent) or exactly one step of the clock."""
 
     offsets: NDArray[np.int64]
     """(n,) byte offsets in the buffer"""
@@ -62,7 +62,7 @@ def records_at(data: NDArray[np.uint8], offsets: NDArray[np.int64], layout: Sens
 
 
 def leading_run(data: NDArray[np.uint8], layout: SenseLayout) -> int:
-    """Return the number of contiguous coherent windows from the first byte on."""
+    """Return the number of contiguous windows from the first byte on that have consistent times and no clock step."""
     records = data[: len(data) // layout.size * layout.size].view(layout.record)
     times = np.empty((layout.sensors_per_record + 1, len(records)), np.uint32)
     times[:-1] = records["sensors"]["t_spacecraft_s"].T
@@ -131,7 +131,7 @@ def _is_broken(steps: NDArray[np.uint32]) -> NDArray[np.bool_]:
 
 
 def _step_index(times: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return for each of n windows 0 if coherent, the index of the first time after its only step, or else -1."""
+    """Return for each of n windows the index of the first time after its clock step, 0 without, -1 if inconsistent."""
     steps = np.diff(times, axis=0)
     broken = _is_broken(steps)
     count = np.count_nonzero(broken, axis=0)
@@ -144,7 +144,7 @@ def _step_index(times: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 
 def _advances(times: NDArray[np.uint32]) -> NDArray[np.bool_]:
-    """Return True where the times of the sensor packets advance, (n,); with fewer than three, fill is excluded, too."""
+    """Return True where the times of the sensor packets advance, (n,); fewer than three must also not be fill."""
     sensor_steps = len(times) - 2
     advances: NDArray[np.bool_] = (times[-2] - times[0]).view(np.int32) >= SENSOR_MEAN_STEP_MIN_S * sensor_steps
     return advances & ~_has_fill(times) if sensor_steps < 2 else advances
@@ -218,7 +218,7 @@ def _is_doubtful(
     """Return True for those of the `loose` windows (no window follows them directly) that are not trustworthy, (n,).
 
     They are implausible, and their end may be payload of another record. With CR LF this requires 13 satellites
-    tracked and 10 used, which read like CR LF, and two bytes inserted before them. The real CR LF then follows.
+    tracked and 10 used, which are the bytes CR LF, and two bytes inserted before them. The real CR LF then follows.
     """
     doubtful = loose.copy()
     if layout.terminated:
@@ -276,7 +276,7 @@ def _is_clock_step(
     if abs(step_s) >= JOINED_HALVES_MAX_S:
         return True
     if neighbours.before is None:
-        # A loss of bytes joins a record to a later one, and the start of the input cannot repeat anything.
+        # Lost bytes cause a forward step, repeated bytes a backward one, which cannot occur at the start of the input.
         return neighbours.at_input_start and step_s < 0
     change_s = _receiver_minus_spacecraft_s(record) - _receiver_minus_spacecraft_s(neighbours.before)
     return abs(change_s) > CLOCK_DIFFERENCE_MIN_S

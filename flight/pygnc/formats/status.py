@@ -2,7 +2,7 @@
 
 `FIELDS` is the layout: name, struct code, unit and meaning of each field, in order, little-endian, without padding. The
 record begins with the magic `PGST` and ends with a CRC-32 (zlib) over everything before it. A new field or task is
-declared with the next version in `since`, wherever it belongs by its meaning: the layout appends it before the CRC.
+declared beside related fields, with the next version in `since`: the layout appends it before the CRC all the same.
 `scripts/read_status.py` is generated from this layout and decodes the record without this package.
 """
 
@@ -16,17 +16,17 @@ from typing import Final, NamedTuple, TypeAlias
 
 MAGIC: Final = b"PGST"
 OLDEST_VERSION: Final = 4
-"""Oldest version that is readable."""
+"""Oldest version of the record that `decode` can read."""
 PARTNERS: Final = 3
 UNDECLARED: Final = "it is not declared in pygnc.formats.status"
-"""Reason for a value without a field."""
+"""Reason for dropping a value whose name is not a field."""
 
 Value: TypeAlias = int | float | bytes
 
 
 @unique
 class Phase(IntEnum):
-    """Phase of the run."""
+    """Phase of the run, in the order of their usual sequence; IDLE and NO_DATA follow the end of the batch."""
 
     STARTING = 0
     BATCH = 1
@@ -39,7 +39,7 @@ class Phase(IntEnum):
 
 @unique
 class OrbitMode(IntEnum):
-    """Content of the orbit fields."""
+    """Origin and time of the orbit in the orbit fields."""
 
     NONE = 0
     """No orbit: no usable fix yet."""
@@ -53,19 +53,21 @@ class OrbitMode(IntEnum):
 
 @unique
 class AttitudeMode(IntEnum):
-    """Content of the attitude fields."""
+    """State of the attitude estimation, which determines the valid attitude fields."""
 
     NONE = 0
     """No attitude: no sample yet."""
     SEARCHING = 1
     """Body rate and magnetic field only; the attitude is unknown."""
     COARSE = 2
+    """The attitude is known, with a standard deviation of `fine_sigma_rad` in the settings (3 degrees) or more."""
     FINE = 3
+    """The standard deviation of the attitude is below `fine_sigma_rad`."""
 
 
 @unique
 class TaskState(IntEnum):
-    """State of a task."""
+    """State of a task; NONE if it is not part of the run."""
 
     NONE = 0
     STARTING = 1
@@ -96,7 +98,7 @@ SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_s
 TASK_NAMES: Final = dict.fromkeys(
     ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "host_link", "devices"), OLDEST_VERSION
 )
-"""Tasks that a run may have, with the version that introduced each one's fields."""
+"""Names of the tasks that a run may have, with the version of the record that introduced the task's fields."""
 
 
 class Field(NamedTuple):
@@ -244,14 +246,14 @@ def in_order(declared: Iterable[Field]) -> tuple[Field, ...]:
 
 FIELDS: Final = in_order((*_STATE, *_COUNTED))
 COUNTERS: Final = frozenset(field.name for field in _COUNTED if field.code in "BHI")
-"""Counters that tasks report; the record has the sum over all tasks."""
+"""Names of the counters that tasks report; the record contains the sum over all tasks."""
 VERSION: Final = FIELDS[-1].since
 _CRC: Final = struct.Struct("<I")
 _BODIES: Final = {
     version: struct.Struct("<" + "".join(field.code for field in FIELDS if field.since <= version))
     for version in range(OLDEST_VERSION, VERSION + 1)
 }
-"""Layouts of the readable versions, without the CRC."""
+"""Layouts of the record, without the CRC, by readable version."""
 _BODY: Final = _BODIES[VERSION]
 SIZE: Final = _BODY.size + _CRC.size
 _DEFAULTS: Final[dict[str, Value]] = {field.name: field.default for field in FIELDS}
@@ -260,14 +262,14 @@ _FLOAT_MAX: Final = {"f": 3.4028234663852886e38, "d": sys.float_info.max}
 
 
 class StatusError(ValueError):
-    """Error raised when bytes are not a valid status record of this version."""
+    """Error raised when bytes are not a valid status record of a readable version."""
 
 
 def fill(values: Mapping[str, object]) -> tuple[dict[str, Value], dict[str, str]]:
-    """Return all fields of a record, whatever `values` has, and the reason for each value that was dropped, by name.
+    """Return all fields of a record, with the valid ones of `values`, and the reason for each dropped value, by name.
 
-    A field without a valid value has its default (NaN for quantities: unknown). A counter that exceeds its field has
-    the maximum.
+    A field without a valid value has its default (NaN for quantities: unknown). A counter too large for its field is
+    set to the maximum.
     """
     fields = _DEFAULTS | _FIXED
     dropped: dict[str, str] = {}
@@ -316,7 +318,7 @@ def decode(record: bytes) -> dict[str, Value]:
 
 
 def _valid(code: str, value: object) -> Value | None:
-    """Return a number as a field with this struct code takes it, or None."""
+    """Return the value for a field with this struct code, a counter limited to its maximum; None if it is invalid."""
     if not isinstance(value, int | float):
         return None
     if code in _FLOAT_MAX:

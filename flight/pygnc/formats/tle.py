@@ -24,13 +24,13 @@ _MS_PER_DAY: Final = 86_400_000
 _DAY_DIGITS: Final = 8
 _NAME_MAX: Final = 60
 _BLANKS: Final = ((2, 9, 18, 33, 44, 53, 62, 64), (2, 8, 17, 26, 34, 43, 52))
-"""Columns of line 1 and line 2 that are blank, counted from 1."""
+"""Columns that must be blank in line 1 and in line 2, counted from 1."""
 _EXPONENTIAL: Final = re.compile(r"([ +-])(\d{5})([+-]\d)")
 _DESIGNATOR: Final = re.compile(r"(\d\d)(\d{3})([A-Z]{1,3})")
 
 
 class _Line(NamedTuple):
-    """One of the two lines, with its number in the text."""
+    """An element line and its number in the text, from 1."""
 
     number: int
     text: str
@@ -40,7 +40,7 @@ class _Line(NamedTuple):
         return self.text[first - 1 : last]
 
     def value(self, name: str, text: str) -> float:
-        """Return a number within the range of the element `name`."""
+        """Return the number in `text`; raise `ElementsError` if it is outside the range of the element `name`."""
         if not re.fullmatch(r" *[+-]?\d*\.?\d+", text):
             raise ElementsError(self.number, f"{name} is {text!r}, not a number; copy the elements again")
         value = float(text)
@@ -96,7 +96,7 @@ def checksum(line: str) -> int:
 
 
 def _check_line(line: _Line, first: str, blanks: Sequence[int]) -> None:
-    """Check length, line number, blank columns and checksum."""
+    """Raise `ElementsError` if length, line number (`first`), blank columns or checksum are wrong."""
     if not line.text.isascii() or len(line.text) != LINE_CHARACTERS:
         raise ElementsError(line.number, f"{len(line.text)} characters instead of {LINE_CHARACTERS}; copy it again")
     if line.text[0] != first:
@@ -121,7 +121,7 @@ def _decimal(line: _Line, field: str) -> str:
 
 
 def _epoch_gps_ms(line: _Line) -> int:
-    """Return the epoch, rounded to milliseconds (at most 4 m of orbital motion)."""
+    """Return the epoch, GPS time in ms; rounding to whole ms moves the satellite by at most 4 m."""
     text = line.field(19, 32)
     match = re.fullmatch(r"(\d\d)([ \d]{2}\d)\.(\d{8})", text)
     if match is None or not 1 <= int(match[2]) <= 366:
@@ -141,7 +141,7 @@ def _catalogue_number(line: _Line) -> int:
 
 
 def _designator(text: str) -> str:
-    """Return 98067A as 1998-067A; another text unchanged."""
+    """Return a designator such as 98067A in the form 1998-067A; return any other text unchanged."""
     match = _DESIGNATOR.fullmatch(text)
     if match is None:
         return text

@@ -1,1 +1,1 @@
-"""Streaming interface between host controller and Pi. The protocol has no I/O and no clock; times are arguments."""
+"""Streaming interface between host controller and Pi. Protocol modules perform no I/O; callers pass the time."""

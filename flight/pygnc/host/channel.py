@@ -1,10 +1,11 @@
-"""One end of the streaming interface: sessions, acknowledgements, retries. Both ends use it; no I/O, no clock.
+"""One end of the streaming interface: sessions, acknowledgements and retries. The host and the Pi both use it.
 
-The owner of the port passes sentences to `receive`, sends what `next_output` returns whenever the port has sent most of
-the previous output, and reads events from `pop_events`. Times are arguments.
+The channel performs no I/O. The owner of the port passes sentences to `receive` and reads events from `pop_events`.
+Whenever the port has sent most of the previous output, the owner sends the bytes that `next_output` returns. Times are
+arguments, in seconds of any monotonic clock.
 
-A session begins with HELO from both ends. A new session number of the other end means that it has restarted: sentences
-on their way to the old session are reported lost and never reach the new one.
+A session begins with HELO from both ends. If the session number of the other end changes, that end has restarted.
+Sentences sent in the old session, and all queued ordered ones, are then reported as lost and never sent again.
 
 A long ordered sentence is sent in fragments. Unordered sentences are sent between them, so no request waits for a file.
 """
@@ -42,18 +43,18 @@ from pygnc.host.sentence_types import (
 )
 
 FRAGMENT_BYTES: Final = 48
-"""Bytes sent without interruption: 4 ms at 115200 baud."""
+"""Bytes of an ordered sentence that are sent without interruption: 4 ms at 115200 baud."""
 _LAST_FRAGMENT_MIN_BYTES: Final = FRAGMENT_BYTES // 2
 HELLO_INTERVAL_S: Final = 0.5
 HELLO_INTERVAL_MAX_S: Final = 5.0
 SILENCE_S: Final = 10.0
-"""Time without a sentence from the Pi after which the host repeats HELO."""
+"""Time without a sentence from the Pi after which the host sends HELO again, s."""
 _NOTHING: Final = Capability(0)
 
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Numbers of sentences."""
+    """Counters of transmitted sentences: all of them (`sent`), and the retries among them (`retried`)."""
 
     sent: int = 0
     retried: int = 0
@@ -93,16 +94,16 @@ class Channel:
 
     @property
     def is_ready(self) -> bool:
-        """True if a session is established, so that numbered sentences pass."""
+        """True while a session is established; numbered sentences are transmitted only then."""
         return self._session.is_ready
 
     @property
     def room(self) -> int:
-        """Number of ordered sentences that `send` still accepts."""
+        """Number of ordered sentences that `send` still accepts; `send` raises ValueError at 0."""
         return self._retransmitter.room
 
     def send(self, kind: SentenceType, body: bytes, now_s: float) -> int:
-        """Queue a sentence and return its ticket, which its `Acknowledged` or `Lost` event will carry.
+        """Queue a sentence with an encoded body; return its ticket, the number in its `Acknowledged` or `Lost` event.
 
         Raises:
             ValueError: There is no `room` for an ordered sentence, or the type is not numbered.
@@ -110,23 +111,21 @@ class Channel:
         return self._retransmitter.add(kind, body, now_s)
 
     def send_nak(self, number: int, kind_name: str, cause: NakCause, text: str, now_s: float) -> None:
-        """Reject a received sentence (NAKN); omitted when there is no `room`."""
+        """Queue a rejection (NAKN) of the received sentence with this number and type, unless there is no `room`."""
         if self.room > 0:
             tail = (kind_name.encode() + text.encode())[: NAKN.tail_max]
             self.send(NAKN, NAKN.pack(number, cause, tail=tail), now_s)
 
     def pop_events(self) -> list[ChannelEvent]:
-        """Return the events since the last call."""
+        """Return and remove the events since the last call."""
         events = self._events.copy()
         self._events.clear()
         return events
 
-    # Receiving
-
     def receive(self, sentence: Sentence, now_s: float) -> None:
-        """Process a sentence from the line."""
+        """Process a valid sentence from the line; `pop_events` returns the resulting events."""
         if sentence.direction is self._sends:
-            return  # an echo
+            return  # the line has echoed a sentence of this end
         self._session.note_received(now_s)
         if sentence.kind == HELO.name:
             self._process_hello(sentence, now_s)
@@ -148,7 +147,7 @@ class Channel:
         try:
             fields, software = HELO.unpack(sentence.body)
         except BodyError:
-            return  # a HELO of a protocol version with another body
+            return  # the HELO of an incompatible protocol version may have another body
         version = min(VERSION, fields["version_max"])
         if version < max(VERSION_MIN, fields["version_min"]):
             self._events.append(Incompatible(fields["version_min"], fields["version_max"]))
@@ -160,7 +159,7 @@ class Channel:
             if had_peer:
                 self._fragmented = None
                 self._retransmitter.abandon(LossCause.RESTARTED)
-        if not was_ready:  # no numbered sentence of this session has been accepted yet
+        if not was_ready:  # the receivers have accepted no sentence of this session yet, so they may be replaced
             self._ordered = ReorderBuffer[Sentence](self._window, fields["next_ordered"])
             self._unordered = UnorderedReceiver(fields["next_unordered"])
             if self.is_ready:
@@ -189,10 +188,8 @@ class Channel:
             return
         self._events.append(Received(kind, sentence.number, body, is_late, sentence.is_retry))
 
-    # Sending
-
     def next_output(self, now_s: float) -> bytes | None:
-        """Return the bytes to send now, or None if there is nothing before `wakeup_s` or the next `receive`.
+        """Return the bytes to send now, or None if nothing is due before `wakeup_s` or the next `receive` or `send`.
 
         Unordered sentences, such as responses to requests, have priority over acknowledgements. Ordered sentences
         are sent last.
@@ -214,7 +211,7 @@ class Channel:
         return None if item is None else self._begin(item, now_s)
 
     def wakeup_s(self) -> float:
-        """Return the time (s) at which `next_output` must be called if nothing arrives before; infinity: never."""
+        """Return the time, s, to call `next_output` unless a sentence arrives before; -inf: at once, inf: never."""
         if self._fragmented is not None:
             return -inf
         times_s = [self._session.hello_due_s(), self._retransmitter.next_expiry_s()]
@@ -225,7 +222,7 @@ class Channel:
         return self._next_fragment(item, now_s) if Capability.NESTING in self._session.peer_capabilities else self._rest
 
     def _continue(self, item: QueuedSentence, now_s: float) -> bytes:
-        """Return an unordered sentence nested in the fragmented line, or else the next fragment."""
+        """Return a waiting unordered sentence, nested in the fragmented one, or the next fragment if none waits."""
         urgent = self._retransmitter.next_unordered(now_s) if self.is_ready else None
         if urgent is None:
             return self._next_fragment(item, now_s)
@@ -261,7 +258,7 @@ class Channel:
 
 
 class Session:
-    """Session numbers of both ends and the schedule of HELO sentences. Arguments as for `Channel`.
+    """Session numbers of both ends and the schedule of HELO sentences. The arguments are those of `Channel`.
 
     Attributes:
         number: This end's session.
@@ -287,11 +284,11 @@ class Session:
         self._received_s = -inf
 
     def note_received(self, now_s: float) -> None:
-        """Record that a sentence arrived from the other end."""
+        """Record that a sentence arrived from the other end, which postpones the next HELO of the host."""
         self._received_s = now_s
 
     def process_hello(self, peer: int, fields: Mapping[str, int], now_s: float) -> bool:
-        """Update the session from the fields of a HELO of session `peer`; return True if that session is new."""
+        """Update the session from the fields of a HELO; return True if `peer`, the session of its sender, is new."""
         is_new = peer != self.peer
         if is_new:
             self.is_ready = False
@@ -307,24 +304,24 @@ class Session:
         return is_new
 
     def request_hello(self, now_s: float) -> None:
-        """Schedule a HELO soon, at a limited rate: a sentence of an unknown session arrived."""
+        """Schedule a HELO, at most every 0.25 s, because a sentence of an unknown session arrived."""
         self._hello_due_s = min(self._hello_due_s, max(now_s, self._hello_sent_s + HELLO_INTERVAL_S / 2.0))
 
     def restart(self) -> None:
-        """Begin a new session of this end without a peer."""
+        """Begin a session with the next number; it becomes ready when the other end responds to its HELO."""
         self.number = self.number % (MODULUS - 1) + 1
         self.peer = 0
         self.is_ready = False
         self._hello_due_s = -inf
 
     def hello_due_s(self) -> float:
-        """Return the time (s) of the next HELO."""
+        """Return the time of the next HELO, s; infinite if none is scheduled."""
         if self.is_ready and self._is_host:
             return min(self._hello_due_s, max(self._received_s, self._hello_sent_s) + SILENCE_S)
         return self._hello_due_s
 
     def make_hello(self, next_ordered: int, next_unordered: int, now_s: float) -> bytes:
-        """Return the body of a HELO sent now and schedule the next one."""
+        """Return the body of a HELO sent now and schedule the next; numbers as in `Retransmitter.first_numbers`."""
         self._hello_sent_s = now_s
         self._hello_due_s = inf
         if self._is_host and not self.is_ready:

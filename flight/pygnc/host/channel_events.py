@@ -8,19 +8,19 @@ from pygnc.host.sentence_types import Body, Capability, SentenceType
 
 @unique
 class LossCause(StrEnum):
-    """Reason why the channel gave up a sentence."""
+    """Reason why the channel stopped trying to deliver a sentence."""
 
     EXPIRED = "expired"
-    """No acknowledgement within its lifetime; it may have arrived."""
+    """An unordered sentence was not acknowledged within its lifetime; it may have arrived."""
     CROWDED_OUT = "queue full"
-    """Newer sentences displaced it."""
+    """A newer unordered sentence took its place in the full queue."""
     LINE_DOWN = "line down"
     RESTARTED = "peer restarted"
     """The other end began a new session."""
 
 
 class Connected(NamedTuple):
-    """A session is established: both ends have received each other's HELO."""
+    """A session is established, with the common protocol version and the capabilities and software of the other end."""
 
     version: int
     capabilities: Capability
@@ -28,7 +28,7 @@ class Connected(NamedTuple):
 
 
 class Incompatible(NamedTuple):
-    """The two ends have no protocol version in common."""
+    """The two ends have no protocol version in common; the fields are the versions that the other end supports."""
 
     version_min: int
     version_max: int
@@ -53,14 +53,14 @@ class Received(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The other end has received the sentence with this ticket."""
+    """The other end has received the sentence with this ticket, which `Channel.send` returned."""
 
     ticket: int
     kind: SentenceType
 
 
 class Lost(NamedTuple):
-    """The channel gave up the sentence with this ticket."""
+    """The channel has stopped trying to deliver the sentence with this ticket, which `Channel.send` returned."""
 
     ticket: int
     kind: SentenceType
@@ -68,7 +68,7 @@ class Lost(NamedTuple):
 
 
 class LineDown(NamedTuple):
-    """Too many retries were not acknowledged; the next HELO from the other end begins a new session."""
+    """An ordered sentence was sent the maximum number of times in vain; the next HELO begins a new session."""
 
 
 ChannelEvent: TypeAlias = Connected | Incompatible | Received | Acknowledged | Lost | LineDown

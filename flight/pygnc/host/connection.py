@@ -18,28 +18,28 @@ ROOM_FOR_RESPONSES: Final = 48
 
 
 class HostServices(Protocol):
-    """Operations on the run that a connection requests."""
+    """Operations on the run that a connection performs when the host requests them."""
 
     def take_packet(self, received: Received) -> None:
         """Store a live packet so that it survives the loss of any task.
 
         Raises:
-            Refusal: the packet is invalid or cannot be stored.
+            Refusal: The packet is invalid or cannot be stored.
         """
 
     def report(self, kind: SentenceType) -> bytes:
-        """Return the status record (STAT) or the info line (INFO).
+        """Return the content of the status record (STAT) or of the info text (INFO).
 
         Raises:
-            Refusal: the file does not exist yet.
+            Refusal: The file does not exist yet.
         """
 
     def stop(self) -> None:
-        """Stop the run."""
+        """Request the stop of the run, like Ctrl-C."""
 
 
 class HostConnection:
-    """Protocol state of one line to the host; `channel` is our end of it."""
+    """One connection to the host, which executes the host's requests; `channel` is the Pi's end."""
 
     def __init__(self, channel: Channel, storage: Storage, parameters: Parameters, services: HostServices) -> None:
         self.channel = channel
@@ -57,17 +57,17 @@ class HostConnection:
         }
 
     def take(self, data: bytes, now_s: float) -> None:
-        """Parse received bytes and execute the requests in them."""
+        """Parse received bytes, execute the requests in them and queue the responses."""
         for sentence in self._parser.feed(data).sentences:
             self.channel.receive(sentence, now_s)
             self._process_events(now_s)
 
     def send_event(self, severity: int, text: str, now_s: float) -> None:
-        """Send an event to the host; severity 0 is info, 1 warning, 2 error."""
+        """Queue an event for the host; severity 0 is info, 1 warning, 2 error. Longer texts are cut to 512 bytes."""
         self.channel.send(EVNT, EVNT.pack(severity, tail=text.encode()[: EVNT.tail_max]), now_s)
 
     def next_output(self, now_s: float) -> bytes | None:
-        """Return the next bytes to send, or None."""
+        """Return the next bytes to send, download chunks included, or None if nothing is due now."""
         if self.channel.is_ready:
             self._queue_chunks(now_s)
         portion = self.channel.next_output(now_s)
@@ -89,7 +89,7 @@ class HostConnection:
             return
         for kind, body in responses:
             if self.channel.room <= 0:
-                return  # the host repeats its request
+                return  # the host receives no response and repeats its request
             self.channel.send(kind, body, now_s)
 
     def _take_packet(self, received: Received) -> list[OutgoingSentence]:
@@ -112,7 +112,7 @@ class HostConnection:
             try:
                 chunk = self._downloads.next_chunk()
             except OSError:
-                return  # the host opens the file again and then gets the reason
+                return  # the transfer has ended; the host opens the file again and then receives the reason
             if chunk is None:
                 return
             self.channel.send(chunk.kind, chunk.body, now_s)

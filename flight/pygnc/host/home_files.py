@@ -1,4 +1,4 @@
-"""File storage of the transfers in a home folder. Partial uploads survive restarts and power cuts."""
+"""Storage of transferred files in a home folder. Partial uploads survive restarts and power cuts."""
 
 import errno
 import os
@@ -13,18 +13,18 @@ from pygnc_system.files import durable_rename, free_bytes, write_all
 
 _READ_BYTES: Final = 65_536
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
-"""Name of a partial upload; it identifies the file by name, size and CRC-32."""
+"""File name of a partial upload, which contains name, size in bytes and CRC-32 (hexadecimal) of the whole file."""
 
 
 class HomeFiles:
-    """Implementation of `Storage`; an upload must leave `reserve_bytes` free on the file system."""
+    """Implementation of `Storage` in the folder `home`; an upload must leave `reserve_bytes` of the disk free."""
 
     def __init__(self, home: Path, reserve_bytes: int) -> None:
         self._home = home
         self._reserve_bytes = reserve_bytes
 
     def is_complete(self, upload: Upload) -> bool:
-        """See `Storage`."""
+        """Return True if the file in place has the size and CRC-32 of the upload; see `Storage`."""
         try:
             opened = self.open(upload.name)
         except OSError:
@@ -33,7 +33,7 @@ class HomeFiles:
         return (opened.size, opened.crc) == (upload.size, upload.crc)
 
     def prepare(self, upload: Upload) -> int:
-        """See `Storage`."""
+        """Return the stored bytes of an upload after checking the free space; see `Storage`."""
         part = self._part(upload)
         part.parent.mkdir(parents=True, exist_ok=True)
         other = re.compile(rf"\.{re.escape(Path(upload.name).name)}\.\d+-[0-9a-f]{{8}}\.part")
@@ -51,7 +51,7 @@ class HomeFiles:
         return size
 
     def append(self, upload: Upload, data: bytes) -> None:
-        """See `Storage`."""
+        """Append bytes to the partial file, which only `complete` syncs to the disk; see `Storage`."""
         descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
         try:
             write_all(descriptor, data)
@@ -59,7 +59,7 @@ class HomeFiles:
             os.close(descriptor)
 
     def complete(self, upload: Upload) -> bool:
-        """See `Storage`."""
+        """Check, sync and rename the partial file; delete it and return False if it is wrong; see `Storage`."""
         part = self._part(upload)
         descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
@@ -74,7 +74,7 @@ class HomeFiles:
         return True
 
     def listing(self) -> list[ListedFile]:
-        """See `Storage`. Status and info come first, then the files by time of change."""
+        """Return the readable files: status, info text and mean elements, then all others from the newest on."""
         patterns = ("pygnc_batch/*", "pygnc_batch/range/*", "pygnc_batch/range/*/*", "pygnc_logs/*/*")
         found = [("pygnc_status.bin", 2**63), ("pygnc_info.txt", 2**63 - 1), ("pygnc_omm.bin", 2**63 - 2)]
         found += [(str(path.relative_to(self._home)), 0) for pattern in patterns for path in self._home.glob(pattern)]
@@ -83,14 +83,14 @@ class HomeFiles:
             try:
                 status = (self._home / name).stat()
             except OSError:
-                continue  # removed meanwhile to limit disk use
+                continue  # an old journal may have been removed meanwhile to limit the disk use
             if is_readable(name):
                 listed.append((first or status.st_mtime_ns, ListedFile(name, status.st_size)))
         listed.sort(key=lambda item: (-item[0], item[1].name))
         return [entry for _, entry in listed]
 
     def open(self, name: str) -> OpenedFile:
-        """See `Storage`. A file that grows or is replaced meanwhile is read as it was when opened."""
+        """Open a file as it is now; bytes appended later, or a file that replaces it, are not read; see `Storage`."""
         descriptor = os.open(self._home / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             size = os.fstat(descriptor).st_size

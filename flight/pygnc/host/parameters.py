@@ -34,7 +34,7 @@ SLOTS: Final = 2
 class StoredSettings(NamedTuple):
     """Content of the newest valid slot; generation 0 and empty text if there is none.
 
-    `damaged` are the slots that have a content that is not valid.
+    `text` is TOML, one changed setting a line. `damaged` lists the slots that are not empty but invalid.
     """
 
     generation: int
@@ -44,10 +44,10 @@ class StoredSettings(NamedTuple):
 
 
 def encode_slot(generation: int, text: str) -> bytes:
-    """Return the content of a slot.
+    """Return the content of a slot that stores the changed settings in `text` (TOML).
 
     Raises:
-        ValueError: The text is too long.
+        ValueError: The text is longer than 65535 bytes.
     """
     octets = text.encode()
     if len(octets) > _TEXT_MAX:
@@ -57,7 +57,7 @@ def encode_slot(generation: int, text: str) -> bytes:
 
 
 def decode_slots(contents: Sequence[bytes]) -> StoredSettings:
-    """Return the newest valid slot; the content of a slot that does not exist is empty."""
+    """Return the newest valid slot and the damaged ones; the content of a slot that does not exist is empty."""
     decoded = [_decode(slot, content) for slot, content in enumerate(contents)]
     damaged = tuple(slot for slot, content in enumerate(contents) if content and decoded[slot] is None)
     newest = max((stored for stored in decoded if stored), default=StoredSettings(0, SLOTS - 1, ""))
@@ -77,7 +77,7 @@ def _decode(slot: int, content: bytes) -> StoredSettings | None:
 
 
 def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a settings table with changes applied, section by section."""
+    """Return a settings table with `changes` applied: sections are merged, other values replaced."""
     result = dict(table)
     for name, value in changes.items():
         below = result.get(name)
@@ -87,7 +87,7 @@ def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
 
 
 class Parameters:
-    """The Pi's side of PGET, PSET and PLST.
+    """The Pi's responses to requests for settings: PGET (read), PSET (change) and PLST (list).
 
     Args:
         values: Every setting of this run by dotted name; None if the software chooses the value.
@@ -109,11 +109,11 @@ class Parameters:
         stored = decode_slots(slots)
         self._generation, self._slot = stored.generation, stored.slot
         lines = (line.split(" = ", 1) for line in stored.text.splitlines())
-        # Another software version may have stored settings that do not exist here.
+        # Unknown names are dropped, because another software version may have stored settings that do not exist here.
         self._changes = {name: literal for name, literal in lines if name in self._values}
 
     def handle(self, received: Received) -> list[OutgoingSentence]:
-        """Process PGET, PSET or PLST and return the responses.
+        """Process a PGET, PSET or PLST and return the PVAL sentences that respond to it.
 
         Raises:
             Refusal: The request is rejected.
@@ -148,7 +148,7 @@ class Parameters:
         text = "".join(f"{name} = {value}\n" for name, value in changes.items())
         try:
             if "\n" in literal or "\r" in literal:
-                raise ValueError("the value has a line break; write it in one line")  # noqa: TRY301 - one handler for all invalid values
+                raise ValueError("the value has a line break; write it in one line")  # noqa: TRY301 - the handler below serves all invalid values
             self._check(tomllib.loads(text))
             content = encode_slot(self._generation + 1, text)
         except ValueError as error:

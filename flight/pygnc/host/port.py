@@ -13,17 +13,17 @@ from typing import Final
 from pygnc.configuration.settings import BAUDS
 
 STANDARD: Final = "/proc/self/fd/0"
-"""The terminal that started main.py. It is opened again because its own descriptor is shared with the shell, whose
-reads must stay blocking."""
+"""Path of the terminal that started main.py. Opening it again allows non-blocking reads; on the inherited descriptor,
+they would also make the reads of the shell non-blocking."""
 READ_BYTES: Final = 16_384
 LEFT_S: Final = 0.01
 """Transmission time of the unsent bytes below which the port accepts the next output, s."""
 BLOCKED_S: Final = 0.05
 """Polling interval while the driver accepts no bytes, s."""
 PTY_BAUD: Final = 115_200
-"""Assumed speed of a pseudo-terminal, bit/s; it does not report its unsent bytes."""
+"""Assumed speed of a pseudo-terminal, bit/s. Its driver does not report unsent bytes, so `Port` computes them."""
 _PTY_MAJORS: Final = range(136, 144)
-"""Major device numbers of pseudo-terminals (Linux, devices.txt)."""
+"""Major device numbers by which Linux identifies pseudo-terminals (devices.txt of the kernel)."""
 _BITS_PER_BYTE: Final = 10
 _SPEEDS: Final = {getattr(termios, f"B{baud}"): baud for baud in BAUDS}
 
@@ -43,7 +43,7 @@ class Port:
         self.is_open = True
         self.descriptor = descriptor
         self._rest = b""
-        self._device: object | None = None  # keeps pyserial's object alive, which closes the descriptor
+        self._device: object | None = None  # reference, since pyserial's object closes the descriptor when freed
         self._is_pty = os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
         self._bytes_per_s = PTY_BAUD / _BITS_PER_BYTE if self._is_pty else _bytes_per_s(descriptor)
         self._sent_s = -inf
@@ -64,7 +64,7 @@ class Port:
         Raises:
             OSError: The port cannot be opened or does not support the speed.
         """
-        import serial  # noqa: PLC0415 - few runs have a second port
+        import serial  # noqa: PLC0415 - few runs have a second port, and the import delays the start
 
         try:
             device = serial.Serial(path, baud, timeout=0, write_timeout=0, exclusive=True)
@@ -76,7 +76,7 @@ class Port:
         return port
 
     def read(self) -> bytes:
-        """Return the bytes received, without waiting."""
+        """Return the bytes received, without waiting; at end of file or on an error, set `is_open` to False."""
         try:
             data = os.read(self.descriptor, READ_BYTES)
         except BlockingIOError:
@@ -89,12 +89,12 @@ class Port:
         return data
 
     def write(self, data: bytes) -> None:
-        """Send bytes; `flush` sends the bytes that the driver does not accept now."""
+        """Send bytes; those that the driver does not accept now are kept for `flush`."""
         self._rest += data
         self.flush()
 
     def flush(self) -> None:
-        """Send the bytes that `write` could not send."""
+        """Send the bytes that `write` could not send; on an error, set `is_open` to False."""
         try:
             while self._rest:
                 count = os.write(self.descriptor, self._rest)
@@ -106,7 +106,7 @@ class Port:
             self.is_open = False
 
     def ready_in_s(self) -> float:
-        """Return the time until most of the output has left, s; 0: the next output may be written."""
+        """Return the time until most of the output is sent, s; 0: write the next output now, infinite: closed."""
         if not self.is_open:
             return inf
         if self._rest:
@@ -116,7 +116,7 @@ class Port:
         return max(0.0, self._queued_bytes() / self._bytes_per_s - LEFT_S)
 
     def close(self) -> None:
-        """Close the descriptor."""
+        """Close the descriptor; bytes not accepted by the driver are discarded."""
         self.is_open = False
         with contextlib.suppress(OSError):
             os.close(self.descriptor)

@@ -1,8 +1,8 @@
 """Reliable delivery on a line: sequence numbers, acknowledgements, receivers, and send queues with retransmission.
 
 The line delivers bytes in the order of sending. A sentence that was sent before an acknowledged one, but is not
-acknowledged itself, is therefore lost and sent again at once. All other losses are found by a timeout that follows the
-round trip time.
+acknowledged itself, is therefore lost and sent again at once. A timeout, derived from the round trip time, detects all
+other losses.
 """
 
 from collections import deque
@@ -19,7 +19,7 @@ from pygnc.host.sentence_types import LOST, SentenceType
 MODULUS: Final = 1 << 16
 _HALF: Final = MODULUS >> 1
 BITMAP_BITS: Final = 32
-"""Sequence numbers covered by the bit map of an acknowledgement."""
+"""Number of sequence numbers in the bit map of an acknowledgement."""
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ def sequence_difference(number: int, base: int) -> int:
 
 
 class Acknowledgement(NamedTuple):
-    """Fields of an ACKN sentence: which numbers have arrived at its sender."""
+    """Fields of an ACKN sentence: the numbers received by its sender (`ReorderBuffer`, `UnorderedReceiver`)."""
 
     next_ordered: int
     later_ordered: int
@@ -43,7 +43,7 @@ class Acknowledgement(NamedTuple):
         return distance < 0 or (0 < distance <= BITMAP_BITS and bool(self.later_ordered >> (distance - 1) & 1))
 
     def covers_unordered(self, number: int) -> bool:
-        """Return True if the unordered sentence with this number is known to have arrived."""
+        """Return True if the unordered sentence with this number has arrived; False may also mean unknown."""
         distance = sequence_difference(self.newest_unordered, number)
         return distance == 0 or (0 < distance <= BITMAP_BITS and bool(self.earlier_unordered >> (distance - 1) & 1))
 
@@ -62,7 +62,7 @@ class ReorderBuffer(Generic[T]):
         self._held: dict[int, T] = {}
 
     def accept(self, number: int, item: T) -> list[T]:
-        """Add an item and return the items released by it; drop a repetition or a number beyond the window."""
+        """Add an item and return the items now in order; ignore repeated numbers and those beyond the window."""
         if not 0 <= sequence_difference(number, self.next_number) < self._window:
             return []
         self._held.setdefault(number, item)
@@ -86,7 +86,7 @@ class Arrival(Enum):
     LATE = auto()
     """A newer number arrived before it."""
     REPEATED = auto()
-    """Received before, or too old for the bit map, so that this is unknown."""
+    """Received before, or so old that the bit map no longer contains its number."""
 
 
 class UnorderedReceiver:
@@ -102,7 +102,7 @@ class UnorderedReceiver:
         self.earlier = (1 << BITMAP_BITS) - 1
 
     def accept(self, number: int) -> Arrival:
-        """Record a number and classify it."""
+        """Record a sequence number and return whether it is new, late or repeated."""
         distance = sequence_difference(number, self.newest)
         if distance > 0:
             history = ((self.earlier << 1 | 1) << (distance - 1)) if distance <= BITMAP_BITS else 0
@@ -117,13 +117,13 @@ class UnorderedReceiver:
 
 
 WINDOW: Final = 16
-"""Ordered sentences in flight: 1.4 s of the line at 115200 baud."""
+"""Maximum number of ordered sentences in flight; they take 1.4 s at 115200 baud."""
 TRIES_MAX: Final = 10
-"""Transmissions of an ordered sentence, spread over about 16 s, before the line counts as down."""
+"""Number of transmissions of an ordered sentence, in about 16 s, after which the line counts as down."""
 UNORDERED_LIFETIME_S: Final = 5.0
-"""Time for which an unordered sentence is retried."""
+"""Time from queueing, s, for which an unordered sentence is retried."""
 QUEUE_MAX: Final = 64
-"""Sentences waiting for their first transmission, per queue."""
+"""Maximum number of sentences that wait for their first transmission in one queue."""
 _TIMEOUT_INITIAL_S: Final = 1.0
 _TIMEOUT_MIN_S: Final = 0.2
 _TIMEOUT_MAX_S: Final = 2.0
@@ -132,7 +132,7 @@ _TIMEOUT_MAX_S: Final = 2.0
 class RoundTripEstimator:
     """Retransmission timeout from the smoothed round trip time and its mean deviation.
 
-    The estimator of RFC 6298 with limits for a serial line.
+    It is the estimator of RFC 6298 with a timeout between 0.2 s and 2 s.
     """
 
     def __init__(self) -> None:
@@ -141,13 +141,13 @@ class RoundTripEstimator:
 
     @property
     def timeout_s(self) -> float:
-        """Time without an acknowledgement after which a sentence counts as lost."""
+        """Time without an acknowledgement after which a sentence counts as lost, s; 1 s before the first `update`."""
         if self._mean_s is None:
             return _TIMEOUT_INITIAL_S
         return min(max(self._mean_s + 4.0 * self._deviation_s, _TIMEOUT_MIN_S), _TIMEOUT_MAX_S)
 
     def update(self, duration_s: float) -> None:
-        """Add the round trip time of a sentence that was transmitted once."""
+        """Update the estimate with the round trip time, s, of a sentence that was not retried."""
         if self._mean_s is None:
             self._mean_s, self._deviation_s = duration_s, duration_s / 2.0
             return
@@ -157,7 +157,7 @@ class RoundTripEstimator:
 
 @dataclass(slots=True)
 class QueuedSentence:
-    """A sentence until it is acknowledged or given up.
+    """A sentence in a send queue, from the call of `add` until it is acknowledged or given up.
 
     Attributes:
         ticket: Number of the sentence in `Acknowledged` and `Lost` events.
@@ -181,13 +181,13 @@ class QueuedSentence:
     due_s: float = inf
 
     def mark_sent(self, order: int, now_s: float, timeout_s: float) -> None:
-        """Record a transmission and schedule the retry; the timeout doubles with each try."""
+        """Record a transmission and schedule the retry; the timeout doubles with each try, up to 2 s."""
         self.order, self.sent_s = order, now_s
         self.due_s = now_s + min(timeout_s * 2 ** (self.tries - 1), _TIMEOUT_MAX_S)
 
 
 class SendQueue:
-    """Queue of one kind of delivery. Iteration yields sentences in flight, then waiting ones, oldest first."""
+    """Queue of either ordered or unordered sentences. Iteration yields those in flight before waiting ones."""
 
     def __init__(self) -> None:
         self._waiting: deque[QueuedSentence] = deque()
@@ -205,15 +205,15 @@ class SendQueue:
 
     @property
     def first_number(self) -> int:
-        """Oldest number in flight, or else the next number to assign."""
+        """Oldest sequence number in flight, or the next number to assign if nothing is in flight."""
         return next(iter(self._in_flight), self._next)
 
     def add(self, item: QueuedSentence) -> None:
-        """Append a sentence that waits for its first transmission."""
+        """Append a sentence, which waits for its first transmission; the caller checks `room`."""
         self._waiting.append(item)
 
     def next_due(self, now_s: float, order: int, timeout_s: float, window: int) -> QueuedSentence | None:
-        """Return the sentence to transmit now: a retry that is due, or a new one if the window allows it."""
+        """Return the sentence to transmit now: a retry that is due, a new one if the window allows it, or None."""
         item = next((item for item in self._in_flight.values() if item.due_s <= now_s), None)
         if item is None:
             in_flight = sequence_difference(self._next, self.first_number)
@@ -234,7 +234,7 @@ class SendQueue:
                 item.due_s = now_s
 
     def remove(self, condition: Callable[[QueuedSentence], bool]) -> list[QueuedSentence]:
-        """Remove and return the sentences that meet a condition."""
+        """Remove and return the sentences, in flight or waiting, for which `condition` returns True."""
         removed = [item for item in self if condition(item)]
         for item in removed:
             if item.tries:
@@ -265,7 +265,7 @@ class Retransmitter:
 
     @property
     def first_numbers(self) -> tuple[int, int]:
-        """Oldest numbers in flight, or else the next numbers to assign: ordered, unordered."""
+        """Oldest ordered and unordered number in flight, or the next number to assign if none is in flight."""
         return self._ordered.first_number, self._unordered.first_number
 
     def add(self, kind: SentenceType, body: bytes, now_s: float) -> int:
@@ -287,7 +287,7 @@ class Retransmitter:
         return self._tickets
 
     def acknowledge(self, acknowledgement: Acknowledgement, now_s: float) -> None:
-        """Remove sentences that the other end acknowledges; retry those that were evidently lost."""
+        """Remove the acknowledged sentences; make sentences due again that were sent before an acknowledged one."""
         arrived = self._ordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_ordered(item.number))
         arrived += self._unordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_unordered(item.number))
         sent_once = [item for item in arrived if item.tries == 1]
@@ -299,7 +299,7 @@ class Retransmitter:
         self._events += [Acknowledged(item.ticket, item.kind) for item in arrived]
 
     def expire(self, now_s: float) -> bool:
-        """Give up unordered sentences past their lifetime; return True if the line counts as down."""
+        """Give up unordered sentences past their lifetime; return True if an ordered one was sent `TRIES_MAX` times."""
         expired = self._unordered.remove(lambda item: now_s - item.queued_s >= UNORDERED_LIFETIME_S)
         self._lose(expired, LossCause.EXPIRED)
         return any(item.tries >= TRIES_MAX and item.due_s <= now_s for item in self._ordered)
@@ -309,7 +309,7 @@ class Retransmitter:
         return self._next(self._unordered, now_s, QUEUE_MAX)
 
     def next_ordered(self, now_s: float, peer_window: int) -> QueuedSentence | None:
-        """Return the ordered sentence to transmit now, or None."""
+        """Return the ordered sentence to transmit now, or None; `peer_window` limits the sentences in flight."""
         return self._next(self._ordered, now_s, min(peer_window, WINDOW))
 
     def mark_sent(self, item: QueuedSentence, now_s: float) -> None:
@@ -326,12 +326,12 @@ class Retransmitter:
         return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
 
     def abandon(self, cause: LossCause) -> None:
-        """Report as lost all sentences for the other end's session; unsent unordered sentences stay queued."""
+        """Remove all ordered and all transmitted unordered sentences and report them as lost; keep the others."""
         lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
         self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
 
     def reset_round_trip(self) -> None:
-        """Discard the round trip time, after a restart of the other end."""
+        """Discard the estimated round trip time, which was measured with the previous session of the other end."""
         self._round_trip = RoundTripEstimator()
 
     def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:
@@ -339,7 +339,7 @@ class Retransmitter:
         return queue.next_due(now_s, self._order, self._round_trip.timeout_s, window)
 
     def _lose(self, items: list[QueuedSentence], cause: LossCause) -> None:
-        """Report lost sentences as events, and those already transmitted also to the other end (LOST)."""
+        """Add `Lost` events; also notify the other end (LOST) of the sentences already transmitted."""
         for item in items:
             self._events.append(Lost(item.ticket, item.kind, cause))
             if item.tries and self.room > 0:

@@ -2,15 +2,15 @@
 
 A sentence is `>SENS,1F03,i0012,BASE64*CRC32` CR LF: direction, four letters of type, session of the sender, delivery
 letter and sequence number, body, and CRC-32 (zlib) over everything before it, `*` included. Hexadecimal digits are
-upper-case. The delivery letter is a capital in a retry. A line has fewer than 4096 characters, so that no terminal cuts
-it, and none of them is a control character.
+upper-case. The delivery letter is a capital in a retry. A line has fewer than 4096 characters, the limit of terminals,
+and contains no control characters before its end.
 
-`<` and `>` begin sentences and occur nowhere else in them. Junk before a sentence (a prompt, an echo), a lost or
-damaged line end, and inserted control characters therefore cost nothing; other damage costs only the sentence that it
-touches.
+`<` and `>` begin sentences and occur nowhere else in them. A sentence is therefore read despite junk before it (a
+prompt, an echo), a lost or damaged line end, and inserted control characters. Other damage loses only the sentence that
+it touches.
 
 A short sentence may be nested in a long one: its characters and line end interrupt the long line, which then continues.
-The CRC-32 decides whether the parts before and after belong together.
+The CRC-32 decides whether the two parts of the long line belong together.
 """
 
 import binascii
@@ -28,7 +28,7 @@ LINE_END: Final = b"\r\n"
 
 @unique
 class Direction(StrEnum):
-    """First character of a sentence. An end that reads its own direction receives an echo."""
+    """First character of a sentence. A received sentence with the receiver's own direction is an echo."""
 
     TO_PI = ">"
     TO_HOST = "<"
@@ -47,7 +47,7 @@ class Delivery(StrEnum):
 
 
 class Sentence(NamedTuple):
-    """A valid sentence.
+    """A sentence with valid form and CRC-32.
 
     Attributes:
         direction: First character.
@@ -79,7 +79,7 @@ class LineDamage(StrEnum):
 
 
 class Skipped(NamedTuple):
-    """Bytes `start` to `stop` (exclusive) of the line, which belong to no sentence."""
+    """Bytes `start` to `stop` (exclusive), counted from the first byte received, that belong to no sentence."""
 
     start: int
     stop: int
@@ -88,14 +88,14 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """Result of parsing a piece of the line."""
+    """Result of parsing received bytes: the sentences completed, and the byte ranges that belong to none."""
 
     sentences: list[Sentence]
     skipped: list[Skipped]
 
 
 _PIECE: Final = re.compile(rb"[\r\n]+|[<>][^<>\r\n]{0,%d}|[^<>\r\n]{1,%d}" % (LINE_MAX - 1, LINE_MAX))
-"""Piece of the line, which ends at a line end, before the beginning of a sentence, or at the maximum length."""
+"""Piece of the received bytes; it ends at a line end, before the beginning of a sentence, or at the maximum length."""
 _FORM: Final = re.compile(
     rb"([<>][A-Z]{4}),([0-9A-F]{4}),([rRiIcC])([0-9A-F]{4}),"
     rb"((?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?)\*([0-9A-F]{8})"
@@ -104,7 +104,7 @@ _CONTROLS: Final = bytes(range(0x20)) + bytes(range(0x7F, 0x100))
 _BEGINS: Final = frozenset({b"<", b">"})
 _OVERHEAD: Final = len(">TYPE,0000,r0000,*00000000\r\n")
 BODY_MAX: Final = (LINE_MAX - _OVERHEAD) // 4 * 3
-"""Maximum bytes of a body."""
+"""Maximum number of bytes of a body, before base64 encoding."""
 
 
 def encode(sentence: Sentence) -> bytes:
@@ -122,14 +122,14 @@ def encode(sentence: Sentence) -> bytes:
 
 
 class _Interrupted(NamedTuple):
-    """First part of a sentence that another sentence interrupted."""
+    """Parts so far of a sentence that another sentence interrupted, and their byte ranges in the line."""
 
     text: bytes
     ranges: tuple[Skipped, ...]
 
 
 class SentenceParser:
-    """Incremental parser. The result does not depend on how the stream is cut into pieces."""
+    """Incremental parser of received bytes. The result does not depend on their division among calls of `feed`."""
 
     def __init__(self) -> None:
         self._pending = b""
@@ -154,7 +154,7 @@ class SentenceParser:
         self._pending_at = base + done
         return parsed
 
-    def _parse_piece(self, piece: bytes, start: int, is_interrupted: bool, parsed: Parsed) -> None:  # noqa: FBT001 - private
+    def _parse_piece(self, piece: bytes, start: int, is_interrupted: bool, parsed: Parsed) -> None:  # noqa: FBT001 - private method with one caller
         text = piece.translate(None, _CONTROLS)
         begins = piece[:1] in _BEGINS
         before = b"" if begins or self._interrupted is None else self._interrupted.text

@@ -1,9 +1,9 @@
 """Sentence types of the streaming interface: sender, delivery and body of each.
 
-The tables in the documentation are made from these declarations.
+The tables in the documentation are generated from these declarations.
 
 A body is a sequence of little-endian fields without padding, followed by bytes or text of up to `tail_max` bytes.
-Packets have exactly the bytes of the files.
+Packets have the same bytes as in the files.
 """
 
 import struct
@@ -17,7 +17,7 @@ VERSION: Final = 1
 VERSION_MIN: Final = 1
 """Lowest protocol version that this software supports; VERSION is the highest."""
 CHUNK_BYTES: Final = 762
-"""Data bytes in a chunk of a file. With 6 bytes of fields they fill 1024 characters: 72.4 % of the line carries data,
+"""Data bytes in a chunk of a file. Data and 6 bytes of fields fill 1024 characters: 72.4 % of the line carries data,
 and one sentence in ten is lost at a byte error rate of 1e-4. Half the size would carry 70.0 %."""
 NAME_MAX: Final = 64
 TEXT_MAX: Final = 512
@@ -25,7 +25,7 @@ TEXT_MAX: Final = 512
 
 @unique
 class Sender(StrEnum):
-    """End that sends a type."""
+    """End that sends sentences of a type."""
 
     HOST = "host"
     PI = "Pi"
@@ -52,7 +52,7 @@ class Body(NamedTuple):
 
 
 class SentenceType(NamedTuple):
-    """One type of sentence.
+    """Declaration of one type of sentence.
 
     Attributes:
         name: Four capital letters.
@@ -75,7 +75,7 @@ class SentenceType(NamedTuple):
     tail_min: int
 
     def pack(self, *values: int, tail: bytes = b"") -> bytes:
-        """Encode a body.
+        """Encode a body from the values of all fields, in order, and the bytes after them (`tail`).
 
         Raises:
             BodyError: A value does not fit its field, or the tail is too long or too short.
@@ -88,7 +88,7 @@ class SentenceType(NamedTuple):
         return head + tail
 
     def unpack(self, body: bytes) -> Body:
-        """Decode a body.
+        """Decode a body to its fields by name and the bytes after them.
 
         Raises:
             BodyError: The body is too short or too long.
@@ -114,7 +114,7 @@ def _layout(kind: SentenceType) -> str:
 
 @unique
 class Capability(IntFlag):
-    """Capabilities that an end announces in its HELO."""
+    """Optional functions that an end announces in its HELO."""
 
     LIVE = 1
     UPLOAD = 2
@@ -122,7 +122,7 @@ class Capability(IntFlag):
     PARAMETERS = 8
     STOP = 16
     NESTING = 32
-    """Parsing of sentences that are nested in another sentence."""
+    """The end can parse sentences that are nested in another sentence."""
 
 
 @unique
@@ -135,18 +135,18 @@ class NakCause(IntEnum):
     NAME = 3
     """The file may not be written or read, or the setting does not exist."""
     ORDER = 4
-    """A chunk of a transfer that is not open, or at a wrong offset."""
+    """The transfer is not open, or the offset of a chunk is wrong."""
     STORAGE = 5
-    """Reading or writing failed."""
+    """Reading or writing a file failed, or the disk is full."""
     VALUE = 6
-    """The value is impossible."""
+    """The value is invalid or not permitted."""
     UNABLE = 7
-    """Not possible at present."""
+    """The request cannot be carried out at present."""
 
 
 @unique
 class UploadState(IntEnum):
-    """State of an upload."""
+    """State of an upload that the Pi reports in UPST."""
 
     CONTINUE = 0
     COMPLETE = 1
@@ -156,7 +156,7 @@ class UploadState(IntEnum):
 
 @unique
 class ReportKind(IntEnum):
-    """Report that a status request (STRQ) asks for."""
+    """Report requested by STRQ: status record or info text."""
 
     STATUS = 0
     INFO = 1
@@ -164,7 +164,7 @@ class ReportKind(IntEnum):
 
 @unique
 class ParameterFlag(IntFlag):
-    """Flags of a setting's value."""
+    """Flags of a setting in PVAL."""
 
     CHANGED = 1
     """Set over this interface, not by the settings file or by default."""
@@ -176,7 +176,7 @@ TYPES: Final[dict[str, SentenceType]] = {}
 """All types by name, in the order of the documentation."""
 
 LIVE_TYPES: Final[dict[str, SentenceType]] = {}
-"""Types of live inputs, by name."""
+"""Types of packets and time marks that the host sends during a run, by name."""
 
 
 def _declare(
@@ -322,7 +322,7 @@ PSET: Final = _request(
     "PSET",
     "changes a setting; an empty value removes the change",
     tail="name = value",
-    tail_max=TEXT_MAX - 4,  # the response adds blanks
+    tail_max=TEXT_MAX - 4,  # the response adds blanks around the equals sign and must fit too
     tail_min=2,
 )
 PLST: Final = _request("PLST", "lists the settings; at most 16 PVAL respond to a PLST", _FIRST)

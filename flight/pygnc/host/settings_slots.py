@@ -12,25 +12,25 @@ from pygnc.configuration.settings import Settings
 from pygnc_system.files import durable_write, read_input
 
 
-def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - any dataclass
+def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - accepts any dataclass
     """Return every setting by its dotted name, except `[devices]`, which only the settings file sets."""
     found: dict[str, Any] = {}
     for field in dataclasses.fields(section):
         value = getattr(section, field.name)
         if dataclasses.is_dataclass(value):
             found |= named_values(value, f"{prefix}{field.name}.")
-        elif not isinstance(value, dict):  # a section with names chosen by the user, such as [devices.NAME]
+        elif not isinstance(value, dict):  # a dict is a section with names chosen by the user, such as [devices.NAME]
             found[prefix + field.name] = value
     return found
 
 
 def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> Settings:
-    """Return the settings of the file, or of the copy used in its place, with these changes.
+    """Return the settings of the file, or of its replacement by `usable_table`, with `changes` applied.
 
     Raises:
-        ConfigurationError: no run could start with these settings.
+        ConfigurationError: No run could start with these settings.
     """
-    from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs have no changes; it delays the start
+    from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs do not need it, and it delays the start
 
     return settings_from_table(merge_settings(usable_table(file, home)[0], changes), file or home / SETTINGS_FILE)
 
@@ -39,7 +39,7 @@ NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
 
 def read_slots(home: Path) -> list[bytes]:
-    """Return the contents of the two files with changed settings, empty for a file that does not exist."""
+    """Return the contents of the two slots, empty for a file that does not exist, invalid for an unreadable one."""
     contents = []
     for name in NAMES:
         try:
@@ -47,12 +47,12 @@ def read_slots(home: Path) -> list[bytes]:
         except FileNotFoundError:
             contents.append(b"")
         except OSError as error:
-            contents.append((error.strerror or "").encode())  # no valid content, so it counts as damaged
+            contents.append((error.strerror or "").encode())  # no valid slot, so it counts as damaged
     return contents
 
 
 def write_slot(home: Path, slot: int, content: bytes) -> None:
-    """Replace the content of a slot and sync the file.
+    """Replace the file of a slot (0 or 1) by `content` (see `encode_slot`) and sync it.
 
     Raises:
         OSError: Writing failed.
@@ -61,11 +61,11 @@ def write_slot(home: Path, slot: int, content: bytes) -> None:
 
 
 def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tuple[Settings, str]:
-    """Return the settings of the file with the host's changes, and the reasons if others are used, else empty.
+    """Return the settings of the file with the host's changes, and the reasons if others are used, otherwise "".
 
     Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
-    Unless `strict`, `usable_table` replaces a faulty settings file. Args as for `read_table`.
+    Unless `strict`, `usable_table` replaces a faulty settings file. `file` and `home` are those of `read_table`.
 
     Raises:
         ConfigurationError: `strict`, and the settings file cannot be used.

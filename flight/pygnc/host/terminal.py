@@ -11,13 +11,13 @@ import termios
 from typing import Any, Final, TypeAlias
 
 Attributes: TypeAlias = list[Any]
-"""Result of `termios.tcgetattr`."""
+"""Terminal settings in the form of `termios.tcgetattr`."""
 
 INTERRUPT: Final = b"\x03"
 
 
 class Terminal:
-    """Settings of the terminal with a file descriptor."""
+    """Terminal whose settings are changed for the run and restored afterwards."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -33,7 +33,7 @@ class Terminal:
             self._found = found
 
     def restore(self) -> None:
-        """Restore the settings, once, and discard unread input, which was meant for the run and not for the shell."""
+        """Restore the settings at the first call; discard unread input, which was meant for the run, not the shell."""
         if may_use_terminal(self._descriptor):
             self._reset()
         self._found = None
@@ -59,17 +59,17 @@ def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> Term
 
 
 def may_use_terminal(descriptor: int) -> bool:
-    """Return True if this process may change a terminal; job control would stop a background process."""
+    """Return True if this process may change the terminal; job control stops a background process that does so."""
     try:
         return os.tcgetpgrp(descriptor) == os.getpgrp()
     except OSError:
-        return True  # not our controlling terminal, or disconnected
+        return True  # job control does not apply: not the controlling terminal, or disconnected
 
 
 def transparent_attributes(found: Attributes) -> Attributes:
     """Return settings that pass every byte unchanged in both directions and act on Ctrl-C only."""
     iflag, oflag, cflag, lflag, input_speed, output_speed, old_characters = found
-    characters: list[bytes | int] = [b"\x00"] * len(old_characters)  # disabled
+    characters: list[bytes | int] = [b"\x00"] * len(old_characters)  # 0 disables a control character
     characters[termios.VINTR] = INTERRUPT
     characters[termios.VMIN], characters[termios.VTIME] = 1, 0
     iflag &= ~(
@@ -89,5 +89,5 @@ def transparent_attributes(found: Attributes) -> Attributes:
     oflag &= ~termios.OPOST
     cflag = (cflag & ~(termios.CSIZE | termios.PARENB)) | termios.CS8 | termios.CREAD
     lflag &= ~(termios.ECHO | termios.ECHONL | termios.ICANON | termios.IEXTEN | termios.TOSTOP)
-    lflag |= termios.ISIG | termios.NOFLSH  # NOFLSH: output before Ctrl-C is still sent
+    lflag |= termios.ISIG | termios.NOFLSH  # NOFLSH: Ctrl-C does not discard queued output
     return [iflag, oflag, cflag, lflag, input_speed, output_speed, characters]

@@ -29,7 +29,7 @@ from pygnc.host.sentence_types import (
 )
 
 PAGE_ENTRIES: Final = 16
-"""Number of entries in the response to one list request."""
+"""Maximum number of entries in the response to one list request."""
 CHUNK_BYTES_MIN: Final = 93
 """Chunks are halved down to this size each time the line goes down: short chunks pass a bad line more often."""
 _WRITABLE: Final = frozenset(
@@ -40,7 +40,7 @@ _READABLE: Final = frozenset(
 )
 _RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
 _LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)
-"""Partner folders named by a letter, as people may do. The host uses the number, so that a partner has one folder."""
+"""Partner folders that people named by a letter. The host can only read them; it writes to the numbered folder."""
 _BATCH: Final = "pygnc_batch/"
 _JOURNAL: Final = re.compile(r"pygnc_logs/run-[0-9]{5}/[a-z_]{1,24}-[0-9]{5}\.pgj(\.part)?")
 
@@ -99,29 +99,29 @@ class Storage(Protocol):
     """
 
     def is_complete(self, upload: Upload) -> bool:
-        """Return True if exactly this file is in place."""
+        """Return True if the file in place has the name, size and CRC-32 of `upload`."""
 
     def prepare(self, upload: Upload) -> int:
-        """Return how many bytes of an upload are stored already.
+        """Return the number of bytes of an upload that are stored already, at which the host continues.
 
         Creates its folder and deletes partial uploads of other files of this name.
         """
 
     def append(self, upload: Upload, data: bytes) -> None:
-        """Append bytes to an upload."""
+        """Append bytes to a partial upload."""
 
     def complete(self, upload: Upload) -> bool:
-        """Replace the old file atomically by the upload; if the CRC-32 is wrong, delete the upload and return False."""
+        """Replace the old file atomically by the upload; if size or CRC-32 is wrong, delete it and return False."""
 
     def listing(self) -> list[ListedFile]:
-        """Return the readable files, newest first."""
+        """Return the files that the host may download, newest first."""
 
     def open(self, name: str) -> OpenedFile:
-        """Open a file for reading."""
+        """Open a file for reading; the caller closes it."""
 
 
 class OutgoingSentence(NamedTuple):
-    """A sentence for the channel to send."""
+    """A sentence that the owner of the channel is to send: its type and encoded body."""
 
     kind: SentenceType
     body: bytes
@@ -136,7 +136,7 @@ class Refusal(Exception):  # noqa: N818 - a response to the host, not an error o
 
 
 class UploadReceiver:
-    """The Pi's side of uploads, one at a time."""
+    """The Pi's side of uploads, one at a time: UPOP closes a transfer that is still open."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage
@@ -168,7 +168,7 @@ class UploadReceiver:
         if not is_writable(upload.name):
             raise Refusal(NakCause.NAME, f": {upload.name} may not be written; docs/interface.md lists the names")
         self._transfer = transfer
-        if self._storage.is_complete(upload):  # nothing to do, or the response to an earlier UPCL was lost
+        if self._storage.is_complete(upload):  # the host may ask again, for example if the response to UPCL was lost
             self._offset = upload.size
             return [self._state(UploadState.COMPLETE)]
         self._offset = self._storage.prepare(upload)
@@ -198,7 +198,7 @@ class UploadReceiver:
 
 
 class DownloadSender:
-    """The Pi's side of downloads, one at a time."""
+    """The Pi's side of downloads, one at a time: DNOP closes a file that is still open."""
 
     def __init__(self, storage: Storage) -> None:
         self._storage = storage

@@ -33,7 +33,7 @@ _RECORDS_PER_COMPARISON: Final = 64
 def find_batch(
     home: Path, settings: Settings, named: Sequence[tuple[SourceFile, int]], *, from_last_run: bool
 ) -> tuple[list[BatchSource], list[SourceFile]]:
-    """Open the batch's files; return them, those of the last run first, and reports on files that cannot be read.
+    """Open the batch's files; return them, those of the last run first, and reports on unreadable files.
 
     If the input journal names files (see `open_named`), these are opened; otherwise those in the home, with
     `from_last_run` also those written by the last run.
@@ -48,14 +48,14 @@ def find_batch(
         if from_last_run:
             last, also_unreadable = find_sources(home, settings, PREFIX)
             found, unreadable = [*last, *found], [*also_unreadable, *unreadable]
-    # The packets of the last run must be known before those in the home are compared with them.
+    # Files of the last run come first, because `drop_repeats` compares the packets in the home with theirs.
     return sorted(found, key=lambda source: not is_of_last_run(source)), unreadable
 
 
 def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list[BatchSource], list[SourceFile]]:
     """Open the batch's files in `home`, or below its folder `prefix` (such as "folder/").
 
-    The second element of the result reports files that cannot be read.
+    Return the opened files and reports on files that cannot be read.
     """
     sources: list[BatchSource] = []
     sense = prefix + SENSE_FILE
@@ -75,7 +75,7 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
 
 
 def open_named(home: Path, files: Sequence[tuple[SourceFile, int]], settings: Settings) -> list[BatchSource]:
-    """Open files again as the input journal names them, each with the number of its bytes that were delivered before.
+    """Open byte ranges of files that the input journal names, each with the number of bytes delivered before it.
 
     Raises:
         InputsChangedError: A file cannot be read, or is shorter than it was.
@@ -115,7 +115,7 @@ def batch_head(files: Sequence[SourceFile], last_seq: int = 0, *, terminated: bo
 
 
 def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[list[Message]]:
-    """Yield the messages of all kept records in the order of their time, a few at a time, numbered after `last_seq`.
+    """Yield the messages of all kept records in the order of time, up to 32 records at once, numbered after `last_seq`.
 
     Raises:
         OSError: A file cannot be read, or was changed since it was scanned.
@@ -133,7 +133,7 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
 
 
 def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Yield slices of consecutive equal elements, at most `size` long."""
+    """Yield slices of adjacent equal elements, at most `size` long."""
     changes = np.flatnonzero(np.diff(which)) + 1
     for start, stop in pairwise([0, *changes.tolist(), len(which)]):
         for begin in range(start, stop, size):
@@ -141,15 +141,15 @@ def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
 
 
 def is_of_last_run(source: BatchSource) -> bool:
-    """Return True if a source was written by the last run."""
+    """Return True if a source is a file of `~/pygnc_batch_last`, which the last run wrote."""
     return source.names[0].startswith(PREFIX)
 
 
 def drop_repeats(source: BatchSource, known: set[tuple[int, bytes]]) -> Iterator[None]:
-    """Drop the records of a file in the home whose packets are all in the last run's files; yields after each step.
+    """Drop records of a file in the home whose packets are all in the last run's files; yield after every 64 records.
 
     Args:
-        source: A file in the home, or a file of the last run, whose records are all kept.
+        source: A file in the home, or a file of the last run; the records of the latter are all kept.
         known: Packets of the last run; those of `source` are added if the last run wrote it.
 
     Raises:

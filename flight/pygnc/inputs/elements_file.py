@@ -1,4 +1,4 @@
-"""Uploaded file of mean elements as an input message."""
+"""Reader of the uploaded file of mean elements, which becomes an input message."""
 
 import os
 from pathlib import Path
@@ -15,15 +15,15 @@ ELEMENTS_FILE: Final = "pygnc_elements.txt"
 
 
 def read_elements(path: Path, expected_object: str, known: UploadedElements | None = None) -> UploadedElements | None:
-    """Return the message of a file, numbered 0; None if the file does not exist or is the known one.
+    """Return the message of a file, numbered 0, with `fault` if it is unusable; None if it is missing or unchanged.
 
     Args:
         path: The file.
         expected_object: Catalogue number or designator that the elements must have; empty accepts any.
-        known: Message of the file that was read last; None before.
+        known: Message of the previous read; None if there was none.
     """
     try:
-        with open(open_input(path), "rb") as file:  # noqa: PTH123 - a descriptor
+        with open(open_input(path), "rb") as file:  # noqa: PTH123 - Path.open accepts no descriptor
             status = os.fstat(file.fileno())
             if known is not None and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
                 return None
@@ -33,7 +33,7 @@ def read_elements(path: Path, expected_object: str, known: UploadedElements | No
     except OSError as error:
         fault = f"cannot be read: {error.strerror}"
         return None if known is not None and known.fault == fault else UploadedElements(0, path.name, 0, 0, fault=fault)
-    from pygnc.formats.elements import parse_elements  # noqa: PLC0415 - most runs have no elements
+    from pygnc.formats.elements import parse_elements  # noqa: PLC0415 - most runs have no elements, and it delays the start
 
     upload = UploadedElements(0, path.name, status.st_size, status.st_mtime_ns)
     try:

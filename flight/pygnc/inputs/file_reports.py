@@ -1,4 +1,4 @@
-"""Events about input files: severity, name and text of each."""
+"""Reports on input files for the event journal; a report is the severity, name and text of an event."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final, TypeAlias
@@ -14,7 +14,7 @@ Report: TypeAlias = tuple[str, str, str]
 
 
 def file_reports(sources: Sequence[BatchSource], files: Sequence[SourceFile]) -> Iterator[Report]:
-    """Yield reports on unreadable and empty files and damage, and on the records of `sources` with anomalies."""
+    """Yield reports on unreadable, empty and damaged files, and on anomalies of the records of `sources`."""
     for file in files:
         if file.fault:
             yield "error", "unreadable", f"{file.name}: {file.fault}; the file is ignored"
@@ -32,7 +32,7 @@ def file_reports(sources: Sequence[BatchSource], files: Sequence[SourceFile]) ->
 
 
 def last_run_reports(sources: Sequence[BatchSource], start_s: int, newest_s: int | None) -> Iterator[Report]:
-    """Yield reports on the new and known packets of a run with --from-last-run, and on a restart of the controller.
+    """Yield reports on new and known packets of a run with --from-last-run, and on a restart of the host's clock.
 
     The spacecraft time is `start_s` at the start of the run; the newest in the files is `newest_s`, None without any.
     """

@@ -1,6 +1,6 @@
-"""Packets of the host as messages that do not depend on its packets, receiver and radio.
+"""Conversion of the host's packets to messages that do not depend on packet layout, receiver and radio.
 
-No other module uses both the words of the host's packets and the fields of the messages.
+Only this module uses both the fields of the host's packets and those of the messages.
 """
 
 import dataclasses
@@ -33,11 +33,11 @@ from pygnc.formats.sense import (
 )
 
 _MILLISECOND_SIGMA_S: Final = 1e-3 / math.sqrt(12.0)
-"""Standard deviation of a time in whole milliseconds."""
+"""Standard deviation of a time that was rounded to whole milliseconds."""
 _ONE_SENSOR: Final = np.dtype([("sensors", SENSOR_PACKET, (1,))])
 
 Place: TypeAlias = tuple[int, str, int, bytes]
-"""Number, source, offset and raw bytes of a message."""
+"""Sequence number, source, offset in the source, and raw bytes of a message."""
 _Packet = TypeVar("_Packet", SensorSample, RangeMeasurement, GnssFix)
 
 
@@ -69,7 +69,7 @@ def fix_message(
 
 
 def rollover(fix: GnssFix) -> tuple[int, int] | None:
-    """Return the GPS week in the packet and the week used instead if the receiver's count has rolled over."""
+    """Return the GPS week in the packet and the corrected one; None if the receiver's count has not rolled over."""
     if fix.kind not in GPS_PACKETS or fix.gps_ms is None:
         return None
     weeks = received_gps_week(fix.kind, fix.raw), week_from_gps_ms(fix.gps_ms)[0]
@@ -77,7 +77,7 @@ def rollover(fix: GnssFix) -> tuple[int, int] | None:
 
 
 def sample_messages(samples: SensorSamples, places: Sequence[Place], hall_word: HallWord) -> Iterator[SensorSample]:
-    """Return the messages of M times N sensor packets.
+    """Return the messages of M times N sensor packets, record by record.
 
     Args:
         samples: The decoded packets.
@@ -93,7 +93,7 @@ def sample_messages(samples: SensorSamples, places: Sequence[Place], hall_word: 
 
 
 def _times(word: int) -> tuple[int, float | None, bool]:
-    """Return milliseconds, their standard deviation in s, and the state of the torquers, in a Hall word with times."""
+    """Return milliseconds, their standard deviation in s (None if damaged), and whether the torquers are on."""
     milliseconds, torquers_on = milliseconds_from_hall_word(word), bool(word & TORQUERS_ON)
     return (0, None, torquers_on) if milliseconds is None else (milliseconds, _MILLISECOND_SIGMA_S, torquers_on)
 
@@ -128,7 +128,7 @@ def range_messages(
 
 
 def _columns_of(packets: SensorSamples | RangeMeasurements | GpsFixes) -> dict[str, list[Any]]:
-    """Return the values or vectors of M packets by field, with M elements in one or more leading axes of each array.
+    """Return a list of the values of all packets by field, vectors as tuples; all leading axes become one.
 
     Iterating over Python lists takes a tenth of the time of iterating over arrays.
     """
@@ -149,7 +149,7 @@ def _columns_of(packets: SensorSamples | RangeMeasurements | GpsFixes) -> dict[s
 def _messages(
     message: type[_Packet], columns: Mapping[str, Iterable[Any]], places: Sequence[Place], /, **constants: object
 ) -> Iterator[_Packet]:
-    """Yield messages whose fields are `columns` by name, and `constants`."""
+    """Yield messages of a class; fields are taken from `places`, from `columns` by name, and from `constants`."""
     for (seq, source, offset, raw), row in zip(places, zip(*columns.values(), strict=True), strict=True):
         values: dict[str, Any] = dict(zip(columns, row, strict=True)) | constants
         yield message(seq=seq, source=source, offset=offset, raw=raw, **values)

@@ -1,7 +1,7 @@
-"""State of ingest as given by its own journal: counters per file and packet type, and the point to resume from.
+"""State of the ingest task, derived from its journal: counters per file and packet type, and where to resume.
 
-Everything that ingest does next follows from this state. A restarted ingest therefore reads its journal and continues
-like the process before it.
+This state determines all further work of the task. A restarted task therefore reads its journal and continues where the
+former process ended.
 """
 
 from collections import Counter
@@ -54,11 +54,11 @@ class InputCounters:
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         newest_own_sample_ns: Monotonic time of the newest sample by the computer's own sensors; None before.
-        newest_mark: Newest whole second of the spacecraft clock that the host has reported; None before.
+        newest_mark: Newest time mark of the host, reduced to the whole second; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
         has_rolled_over: True if the week of a GPS packet was corrected for a rollover.
-        packet_bytes: Number of bytes of the packets of each file, by name, with the ends of sense records.
+        packet_bytes: Bytes of the packets of each file, by name, including CR LF of sense records.
     """
 
     def __init__(self) -> None:
@@ -82,7 +82,7 @@ class InputCounters:
         return self._clock.number
 
     def count(self, message: Message) -> None:
-        """Count one message."""
+        """Update all counters with one message of the input journal."""
         if isinstance(message, SourceFile):
             self._count_file(message)
         elif isinstance(message, SensorSample):
@@ -123,7 +123,7 @@ class InputCounters:
             self.packet_bytes[message.source] += len(message.raw) + is_end * self._terminator_bytes
 
     def corrections(self, first_seq: int, cause: str) -> list[SourceFile]:
-        """Return reports, numbered from `first_seq`, on the files of which not all announced packets have followed."""
+        """Return corrections, numbered from `first_seq`, for files with fewer packet bytes than were reported."""
         found: list[SourceFile] = []
         for file in self.files.values():
             missing = file.delivered_bytes - self.packet_bytes[file.name]
@@ -166,8 +166,8 @@ class InputCounters:
 def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
     """Return the counts over all that was read of a file, from the previous total and the newest report.
 
-    Bytes are read twice only if they belong to a packet that the end of the file had cut. They counted as one damaged
-    range in the previous total, which is removed.
+    Bytes are read twice only if they belong to a packet that the end of the file had cut off. The previous total counts
+    them as one damaged range, which is removed.
     """
     if now.fault:
         return msgspec.structs.replace(before, seq=now.seq, fault=now.fault)
@@ -194,16 +194,16 @@ class InputsChangedError(OSError):
 
 
 class InputRecovery:
-    """Reader of the input journal that a former process of the task has written in this run; empty in a new run.
+    """Reader of the input journal that a former process of the task wrote in this run; a new run has none.
 
-    The messages that are read are counted in `counters`.
+    `counters` is updated with each message read.
 
     Attributes:
         group: Files of the batch, or after its end the files named last; each with the number of its bytes that were
             delivered before.
         begin_seq: Number of the message after these files.
-        missing_bytes: Number of bytes of these files' packets that are not in the journal. In a batch this includes
-            the bytes between the packets of sense records.
+        missing_bytes: Bytes delivered from these files minus bytes of their packets in the journal. In a batch the
+            difference includes CR LF of sense records, and the sensor packets.
         is_ended: True if the batch is over.
         is_complete: True if no message number is missing.
         elements: Mean elements before the files of the batch; None if there are none.
@@ -220,7 +220,7 @@ class InputRecovery:
         self._counters = counters
 
     def read(self) -> Iterator[None]:
-        """Read the journal and count its messages; yields after each step."""
+        """Read the journal and count its messages; yield after every 512 records."""
         last_seq, group_is_open = 0, False
         while records := self._journal.read(RECORDS_PER_READ):
             for record in records:
@@ -235,13 +235,13 @@ class InputRecovery:
         self._journal.close()
 
     def check(self, files: Sequence[SourceFile]) -> None:
-        """Check that these readable files are the group's, with equal contents as far as they were read.
+        """Check that the readable files are those of `group`, with equal counts of bytes and damage.
 
         Raises:
-            InputsChangedError: They are not.
+            InputsChangedError: The files differ.
         """
         named = [file for file, _ in self.group if not file.fault]
-        # The time of modification is unknown (0) for a file that has grown since.
+        # A file that has grown since has the modification time 0 (unknown), so that of the journal is taken.
         present = [
             msgspec.structs.replace(now, seq=before.seq, modified_ns=now.modified_ns or before.modified_ns)
             for before, now in zip(named, files, strict=False)

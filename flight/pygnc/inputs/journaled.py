@@ -1,4 +1,4 @@
-"""Messages in input journals of any version of the flight software."""
+"""Decoder of input journals that any version of the flight software has written."""
 
 from typing import Final
 
@@ -18,11 +18,11 @@ def decode_input(payload: bytes, hall_word: HallWord | None = None) -> InputMess
 
     Args:
         payload: The encoded message.
-        hall_word: Meaning of the Hall words, to read the host's samples again from their packets. None for samples as
-            the flight read them; journals of versions that kept the words are then read as "resistance".
+        hall_word: Meaning of the Hall words with which the host's samples are decoded again from their packets. None
+            returns the samples as the flight decoded them; those of former versions are read as "resistance".
 
     Raises:
-        msgspec.DecodeError: The bytes are no input message.
+        msgspec.DecodeError: The bytes are not an input message.
     """
     try:
         message: InputMessage = _decode(payload)
@@ -39,7 +39,7 @@ def decode_input(payload: bytes, hall_word: HallWord | None = None) -> InputMess
 
 
 def _former_fix(values: list[object]) -> GnssFix:
-    """Return the fix of a message that named the receiver's words; its raw packet still contains them."""
+    """Return the fix of a `GpsFix` message, as former versions wrote it, decoded again from its raw packet."""
     place = msgspec.convert(values[1:4], tuple[int, str, int])
     week, raw, satellite_id = msgspec.convert([*values[6:7], *[*values, 0][19:21]], tuple[int, bytes, int])
     kind = SENSE_GPS if len(raw) == SENSE_GPS_PACKET.itemsize else RANGE_GPS
@@ -47,7 +47,7 @@ def _former_fix(values: list[object]) -> GnssFix:
 
 
 def _former_sample(values: list[object], hall_word: HallWord) -> SensorSample:
-    """Return the sample of a message that named the host's Hall word; its raw packet still contains it."""
+    """Return the sample of a `SensorSample` message of a former version, from its raw packet if it has one."""
     place = msgspec.convert(values[1:4], tuple[int, str, int])
     raw, t_mono_ns = msgspec.convert([*values, None][9:11], tuple[bytes, int | None])
     if raw:

@@ -26,7 +26,7 @@ from pygnc.inputs.own_receiver import own_fix
 
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
-"""A live packet more than a day ahead of the batch is reported."""
+"""A live packet with a GPS time more than 60 s before or a day after that of earlier packets is reported."""
 _GPS_PACKETS: Final = {"GPSS": SENSE_GPS, "GPSR": RANGE_GPS, "PGPS": RANGE_GPS}
 _RANGES: Final = frozenset({"RANG", "PRNG"})
 _TIME: Final = struct.Struct("<IH")
@@ -34,7 +34,7 @@ _UNKNOWN: Final = (math.nan, math.nan, math.nan)
 
 
 def live_message(packet: LivePacket, seq: int, settings: Settings) -> Message:
-    """Return the input message of a packet, numbered `seq`."""
+    """Return a packet decoded as an input message with number `seq`."""
     place = seq, LIVE, packet.seq
     if packet.kind == "SENS":
         return sample_message(packet.raw, place, settings.attitude.hall_word, packet.t_mono_ns)
@@ -55,7 +55,7 @@ def device_messages(
 ) -> list[Message]:
     """Return the input messages of a reading, numbered from `seq`.
 
-    A reading of the own receiver becomes a fix. A reading of the own gyro also begins a sample if the settings ask for
+    A reading of the own receiver becomes a fix. A reading of the own gyro also begins a sample if the settings require
     samples without the host and the last one, at the monotonic time `newest_sample_ns`, is old enough. All values of
     such a sample come from readings.
     """

@@ -1,6 +1,6 @@
-"""Readings of a satellite navigation receiver on a port of the computer, as fixes.
+"""Conversion of readings of a satellite navigation receiver at the computer to fixes.
 
-No other module uses both the names that the drivers give to a receiver's values and the fields of `GnssFix`.
+Only this module uses both the value names of receiver drivers and the fields of `GnssFix`.
 """
 
 import math
@@ -17,9 +17,9 @@ from pygnc.formats.gps_packet import solution_name
 _POSITION: Final = ("ecef_x_m", "ecef_y_m", "ecef_z_m", "ecef_accuracy_m")
 _VELOCITY: Final = ("velocity_north_mps", "velocity_east_mps", "velocity_down_mps", "speed_accuracy_mps")
 _FIX_TYPES: Final = {1: "2d", 2: "time_only", 3: "none", 4: "invalid"}
-"""Values of `fix_type` without a position in space; MIP data sets 0x81 and 0x91, field 0x0B."""
+"""Names of the values of `fix_type` other than a 3D fix; MIP data sets 0x81 and 0x91, field 0x0B."""
 _TIME_VALID: Final = 0b11
-"""Bits of `time_flags`: time of week and week are valid."""
+"""Mask of `time_flags` with the bits of a valid time of week and a valid week."""
 _COMPUTED: Final = solution_name(SolutionStatus.COMPUTED)
 _AXES: Final = math.sqrt(3.0)
 
@@ -27,7 +27,7 @@ _AXES: Final = math.sqrt(3.0)
 def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix | None:
     """Return the fix of a reading that arrived at a spacecraft time; None for a packet without a fix.
 
-    A receiver gives the accuracy as the root sum square of three axes, which share it equally here.
+    A receiver gives the accuracy as root sum square over three axes; each sigma is this accuracy divided by sqrt(3).
     """
     values = reading.values
     satellites = values.get("satellites")
@@ -36,7 +36,7 @@ def own_fix(reading: DeviceReading, seq: int, t_spacecraft_ms: int) -> GnssFix |
     gps_ms, remainder_s = _time(reading)
     position = _numbers(reading, _POSITION, "position_ecef")
     velocity = _velocity_ecef(reading)
-    # The time of a fix is in whole ms; the position is moved to it.
+    # The time of a fix is in whole ms, so the position is moved along the velocity to that time.
     at_ms = position[:3] - np.nan_to_num(velocity[:3]) * remainder_s
     fix_type = values.get("fix_type")
     solution = _FIX_TYPES.get(fix_type, _COMPUTED) if isinstance(fix_type, int) else _COMPUTED
@@ -76,14 +76,14 @@ def _time(reading: DeviceReading) -> tuple[int | None, float]:
 
 
 def _numbers(reading: DeviceReading, names: tuple[str, ...], part: str) -> Array:
-    """Return values of a reading as an array; NaN where one is missing or flagged as invalid."""
+    """Return the named values as an array; NaN where one is missing, and everywhere if `part` is flagged invalid."""
     found = (reading.values.get(name) for name in names)
     numbers = np.array([value if isinstance(value, int | float) else math.nan for value in found])
     return np.full(len(names), math.nan) if f"{part} invalid" in reading.flags else numbers
 
 
 def _velocity_ecef(reading: DeviceReading) -> Array:
-    """Return velocity and accuracy, shape (4,)."""
+    """Return the velocity in ECEF axes and its accuracy, m/s, shape (4,), from components north, east and down."""
     north, east, down, accuracy = _numbers(reading, _VELOCITY, "velocity")
     latitude, longitude = _numbers(reading, ("latitude_rad", "longitude_rad"), "position")
     outward = north * -math.sin(latitude) - down * math.cos(latitude)

@@ -37,7 +37,7 @@ from pygnc_system.files import open_input
 FILE_BYTES_MAX: Final = 1 << 24
 """Maximum size of a range file: a thousand times the size of the controller's files."""
 PIECE_BYTES: Final = 1 << 15
-"""Bytes per step of the scan, about 10 ms."""
+"""Number of bytes per step of the scan, which takes about 10 ms."""
 
 
 class RangeFileError(OSError):
@@ -65,7 +65,7 @@ class RangeSeries(BatchSource):
 
     Args:
         root: Folder to which the names are relative, or the contents of the files by name.
-        names: Names of the files.
+        names: Names of the files, in the order of writing.
         settings: Settings of the run, with our own radio id and the bandwidth of the radios.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
         spans: Bytes to read of each file; None for all.
@@ -120,7 +120,7 @@ class RangeSeries(BatchSource):
 
     @property
     def is_cut_packet(self) -> bool:
-        """True if the files contain only the beginning of a packet; valid after the scan."""
+        """True if the files contain nothing but the beginning of a packet; valid after the scan."""
         return self._carried_from() == 0 and len(self._found.kinds) == 0
 
     @property
@@ -154,7 +154,7 @@ class RangeSeries(BatchSource):
         ]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the messages of these packets, numbered from `first_seq`."""
+        """Return the messages of the packets at these positions of the stream, numbered from `first_seq`."""
         is_gps = self._found.kinds[ordinals] == PacketKind.GPS
         places = [(seq, *self._place(k)) for seq, k in enumerate(ordinals.tolist(), first_seq)]
         fixes = fix_messages(
@@ -171,7 +171,7 @@ class RangeSeries(BatchSource):
         return [next(fixes) if is_fix else next(ranges) for is_fix in is_gps.tolist()]
 
     def _place(self, k: int) -> tuple[str, int, bytes]:
-        """Return source, offset and raw bytes of a packet."""
+        """Return file name, offset among the undamaged bytes of the file, and bytes of packet k."""
         file = self._files[k]
         offset = self._spans[file].delivered_before + int(self._starts[k] - self._delivered_borders[file])
         begin = self._found.offsets[k]
@@ -185,7 +185,7 @@ class RangeSeries(BatchSource):
         return damage[-1].start if is_cut else end
 
     def _order(self) -> NDArray[np.int64]:
-        """Return the sort keys; the ranges that follow a GPS packet share its key."""
+        """Return the sort keys, GPS time in ms; the ranges that follow a GPS packet share its key."""
         is_gps = self._found.kinds == PacketKind.GPS
         gps, ranges = decode_gps_packets(self._found.fixes, self._earliest_week), self._found.ranges
         if len(gps) == 0:
@@ -196,7 +196,7 @@ class RangeSeries(BatchSource):
         return np.asarray(sort_key_gps_ms(t_spacecraft_s, gps_ms)[group], np.int64)
 
     def _delivered_before(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the number of bytes of packets before each position of the stream."""
+        """Return the number of bytes of undamaged packets before each position of the stream."""
         if len(self._starts) == 0:
             return np.zeros(len(positions), np.int64)
         latest = np.maximum(np.searchsorted(self._found.offsets, positions, side="right") - 1, 0)
@@ -206,7 +206,7 @@ class RangeSeries(BatchSource):
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
     """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
-    with open(open_input(path), "rb") as file:  # noqa: PTH123 - a descriptor
+    with open(open_input(path), "rb") as file:  # noqa: PTH123 - Path.open accepts no descriptor
         status = os.fstat(file.fileno())
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:
@@ -235,7 +235,7 @@ def _joined(pieces: list[RangeScan]) -> RangeScan:
 def _group_times(
     group: NDArray[np.int64], t_range_s: NDArray[np.int64], gps_ms: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the spacecraft time of each GPS packet: that of its first range, else propagated from its neighbours."""
+    """Return the spacecraft time of each GPS packet, s: from its first range, else from neighbours, else -1."""
     times = np.full(len(gps_ms), -1)
     times[group[::-1]] = t_range_s[::-1]
     for k in range(1, len(times)):
@@ -253,9 +253,9 @@ _NOTHING: Final = SourceFile(seq=0, name="")
 def find_arrivals(
     home: Path, known: dict[str, SourceFile], settings: Settings
 ) -> tuple[list[RangeSeries], list[SourceFile]]:
-    """Return series of range files that have appeared or grown, and reports on files that cannot be read (any more).
+    """Return series of range files that have appeared or grown, and reports on unreadable and replaced files.
 
-    `known` has the counts of the files that were read, by name.
+    `known` contains the counts of the files read so far, by name.
     """
     folders, faults = list_range_files(home, settings.formation.own_id)
     found: list[RangeSeries] = []
@@ -270,7 +270,7 @@ def find_arrivals(
                 row = RangeSeries(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
                 found.append(row)
             except FileNotFoundError:
-                continue  # removed since it was listed
+                continue  # the file was removed after it was listed
             except OSError as error:
                 unreadable.append(unreadable_file(error, home, names[-1]))
     return found, unreadable
@@ -279,7 +279,7 @@ def find_arrivals(
 def _grown(
     home: Path, folder: RangeFolder, known: dict[str, SourceFile], unreadable: list[SourceFile]
 ) -> dict[str, int]:
-    """Return the sizes of a folder's files that have grown or are new, empty ones included."""
+    """Return the sizes of new and grown files of a folder, empty ones included; report others in `unreadable`."""
     sizes: dict[str, int] = {}
     for name in (folder.prefix + name for name in folder.names):
         counts = known.get(name, _NOTHING)
@@ -328,7 +328,7 @@ def _rows(names: list[str], sizes: dict[str, int], known: dict[str, SourceFile])
 
 
 def _carried_into(name: str, known: dict[str, SourceFile]) -> list[tuple[str, SourceFile]]:
-    """Return the files whose end begins a packet that continues in this file; several if they are short."""
+    """Return the preceding files that contain the beginning of this file's first packet; several if they are short."""
     found: list[tuple[str, SourceFile]] = []
     counts = known.get(name, _NOTHING)
     while counts.carried_bytes == counts.size_bytes and len(found) < FILE_NUMBERS:
@@ -349,5 +349,5 @@ def _span(counts: SourceFile, to_byte: int) -> Span:
 
 
 def _numbers(names: Iterable[str]) -> dict[int, str]:
-    """Return the names that have a number, by number."""
+    """Return the names of numbered range files by number."""
     return {number: name for name in names if (number := range_file_number(Path(name).name)) is not None}

@@ -1,4 +1,4 @@
-"""Location of range files: our own under the names of the interface document and of the older code, and partners'."""
+"""Search for range files: our own, under the names in docs/interface.md and of the older code, and partners' files."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ class RangeFolder(NamedTuple):
     Attributes:
         prefix: Path of the folder below the home (or another root), with a slash; empty for the root itself.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
-        names: Names of the range files, without order.
+        names: Names of the range files, unordered.
     """
 
     prefix: str
@@ -41,7 +41,7 @@ class RangeFolder(NamedTuple):
 
 
 def unreadable_file(error: OSError, home: Path, name: str) -> SourceFile:
-    """Return the report, with `seq` 0, on the file in `home` that the error names, or else on `name`."""
+    """Return a report, with `seq` 0, on the unreadable file in `home` that the error names; otherwise on `name`."""
     path = Path(error.filename).relative_to(home) if error.filename else name
     return SourceFile(seq=0, name=str(path), fault=error.strerror or str(error))
 
@@ -49,7 +49,7 @@ def unreadable_file(error: OSError, home: Path, name: str) -> SourceFile:
 def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[RangeFolder], list[SourceFile]]:
     """Find all range files below `home`, or below its folder `prefix` (such as "folder/"); `own_id` is our radio id.
 
-    The second element of the result reports folders that cannot be read.
+    Return the folders with their files, and reports on folders that cannot be read or have an invalid name.
     """
     faults: list[SourceFile] = []
     names = _numbered(_names(home, prefix, faults))
@@ -60,7 +60,10 @@ def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[Ra
 
 
 def list_range_folder(root: Path, prefix: str, own_id: int) -> tuple[list[RangeFolder], list[SourceFile]]:
-    """Find our own files in the folder `prefix` below `root`, and partners' files in its subfolders."""
+    """Find our own files in the folder `prefix` below `root`, and partners' files in its subfolders.
+
+    Return the folders with their files, and reports on folders that cannot be read or have an invalid name.
+    """
     faults: list[SourceFile] = []
     names = _names(root, prefix, faults)
     folders = [RangeFolder(prefix, 0, frozenset(_numbered(names)))]
@@ -113,7 +116,7 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 def _names(home: Path, prefix: str, faults: list[SourceFile]) -> list[str]:
     try:
-        return os.listdir(home / prefix)  # noqa: PTH208 - called every second; names are enough
+        return os.listdir(home / prefix)  # noqa: PTH208 - called every second, and Path objects would cost time
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Sense files: find the records in bounded memory, and convert them to messages when their turn comes."""
+"""Sense files: the records are found in bounded memory and converted to messages only when they are due."""
 
 import itertools
 import os
@@ -73,12 +73,12 @@ class FileChangedError(OSError):
 class SenseFile(BatchSource):
     """An input file of sense records.
 
-    The scan reads the file once and keeps 28 bytes per record. The file may grow or be replaced by another file
-    meanwhile: the bytes that it had when it was opened are used.
+    The scan reads the file once and keeps 28 bytes per record. Bytes that are appended after the file was opened, and a
+    file that replaces it, are not read.
 
     Args:
-        file: The file, or its content.
-        name: Its name relative to the home folder.
+        file: Path of the file, or its content.
+        name: Name of the file relative to the home folder.
         settings: Settings of the run.
         size: Number of bytes to read; None for all.
 
@@ -125,7 +125,7 @@ class SenseFile(BatchSource):
 
     @property
     def files(self) -> list[SourceFile]:
-        """The file with its byte counts; its `seq` is 0."""
+        """The file with its byte counts and `seq` 0, as the only element; valid after the scan."""
         delivered = len(self._offsets) * self.layout.size
         file = SourceFile(
             seq=0,
@@ -140,7 +140,7 @@ class SenseFile(BatchSource):
         return [file]
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the messages of these records, numbered from `first_seq`.
+        """Return the messages of the records with these indices, numbered from `first_seq`.
 
         Raises:
             FileChangedError: The file was changed since it was scanned.

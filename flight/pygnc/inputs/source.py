@@ -1,4 +1,4 @@
-"""Sources of ingest: the files of a batch as series of records."""
+"""Base class of the input files of a batch, which are read as series of records."""
 
 from abc import ABC, abstractmethod
 from collections import Counter
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pygnc.bus.messages import Message, SourceFile
 
 DAMAGE_LISTED: Final = 100
-"""Maximum number of damaged ranges that are listed (all are counted): a file of noise must not fill the memory."""
+"""Maximum number of damaged ranges listed (all are counted), so that a file of noise does not fill the memory."""
 
 
 class BatchSource(ABC):
@@ -22,7 +22,7 @@ class BatchSource(ABC):
         terminated: True if the sense records end in CR LF; True for range files.
         anomalies: Number of undamaged records with an anomaly, by reason.
         keys: Sort keys of the n undamaged records, GPS time in ms, shape (n,); valid after the scan.
-        kept: Ordinals of the k records that the batch uses, ascending, shape (k,); all n after the scan.
+        kept: Indices, among the n, of the k records that the batch uses, ascending, shape (k,); all n after the scan.
     """
 
     def __init__(self, names: Sequence[str], *, terminated: bool = True) -> None:
@@ -33,13 +33,13 @@ class BatchSource(ABC):
         self.kept: NDArray[np.int64] = np.zeros(0, np.int64)
 
     def scan(self) -> Iterator[None]:
-        """Find the records; yields after each step."""
+        """Find the records and set `keys` and `kept`; yield after each step."""
         self.keys = yield from self._scan()
         self.kept = np.arange(len(self.keys))
 
     @abstractmethod
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
-        """Find the records; return their sort keys."""
+        """Find the records, yield after each step, and return the sort keys: GPS time in ms, shape (n,)."""
 
     @property
     @abstractmethod
@@ -48,7 +48,7 @@ class BatchSource(ABC):
 
     @abstractmethod
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
-        """Return the messages of these records, numbered from `first_seq`.
+        """Return the messages of the records with these indices, numbered from `first_seq`.
 
         Raises:
             OSError: A file cannot be read, or was changed since it was scanned.

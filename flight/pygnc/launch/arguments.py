@@ -14,12 +14,12 @@ USAGE: Final = (
 )
 MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
-"""Spacecraft time is a 32-bit number in all packets."""
+"""Maximum spacecraft time, s: it has 32 bits in all packets."""
 
 
 _FLAGS: Final = ("--exit-when-done", "--from-last-run", "--strict")
 _PACKAGE_INFO: Final = "pygnc_version.info"
-"""Date, commit and version of an unpacked package, beside main.py."""
+"""Name of the file beside main.py with date, commit and version; only unpacked packages have it."""
 
 
 class UsageError(ValueError):
@@ -34,12 +34,12 @@ class Arguments:
     """Parsed arguments.
 
     Attributes:
-        timeout_min: maximum duration of the run, minutes.
-        t_spacecraft_s: spacecraft time at the start, s.
-        config: settings file.
-        exit_when_done: true if the run ends when its batch is processed.
-        from_last_run: true if the run begins with the files written by the previous run.
-        strict: true if a faulty settings file ends the run; otherwise the last valid or default settings are used.
+        timeout_min: Maximum duration of the run, minutes.
+        t_spacecraft_s: Spacecraft time at the start, s.
+        config: Settings file.
+        exit_when_done: True if the run ends when its batch is processed.
+        from_last_run: True if the run begins with the files written by the previous run.
+        strict: True if a faulty settings file ends the run; otherwise the last valid or default settings are used.
     """
 
     timeout_min: int
@@ -51,10 +51,10 @@ class Arguments:
 
 
 def parse(words: list[str]) -> Arguments:
-    """Parse the words after the program's name.
+    """Parse the command-line arguments, without the program's name.
 
     Raises:
-        UsageError: the words do not match `USAGE`.
+        UsageError: The words do not match `USAGE`.
     """
     if len(words) < 2:
         raise UsageError(f"{len(words)} arguments given; timeout and spacecraft time are required")
@@ -83,17 +83,17 @@ def parse(words: list[str]) -> Arguments:
 
 
 def help_text() -> str:
-    """Return usage, purpose and options."""
+    """Return the text of --help: usage, purpose and options."""
     lines = [f"  {option:18} {description}" for option, description in OPTIONS.items()]
     what = "Run the flight software on the files of the host, for at most the timeout, from the given spacecraft time."
     return "\n".join([USAGE.replace(", or: ", "\n   or: "), "", what, "", "Options:", *lines]) + "\n"
 
 
 def version_text() -> str:
-    """Return name and version, followed by date and commit in an unpacked package."""
+    """Return the text of --version: name and version, in an unpacked package also date and commit."""
     try:
         date, commit, version = (Path(pygnc.__file__).parents[1] / _PACKAGE_INFO).read_text("ascii").split()
-    except (OSError, ValueError):  # a checkout, or a file of something else
+    except (OSError, ValueError):  # a repository checkout, or another program's file of this name
         return f"PyGNC {pygnc.__version__}"
     return f"PyGNC {version} {date} {commit}"
 

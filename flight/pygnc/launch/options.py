@@ -18,4 +18,4 @@ OPTIONS: Final[Mapping[str, str]] = {
     "--arguments TEXT": "With --install: arguments of a start without others.",
     "--root FOLDER": "With --install or --uninstall: folder of the system, such as a mounted card.",
 }
-"""Descriptions by option; an option with a value is followed by the kind of the value."""
+"""Descriptions by option; after an option with a value, the key also names the kind of value."""

@@ -1,8 +1,8 @@
 """Continuation of a run that the service manager starts again after a failure.
 
 systemd keeps the folder of `RuntimeDirectory` while it restarts a service, and removes it when the service is stopped.
-A start record in this folder therefore belongs to a run that has failed: the new run continues its clock, ends at its
-time, and begins with its inputs.
+A start record in this folder therefore belongs to a run that has failed. The new run continues the clock of the failed
+run, ends when that should have ended, and begins with the same inputs.
 """
 
 import os
@@ -31,7 +31,7 @@ class _Start(msgspec.Struct):
 def continued(
     arguments: Arguments, environment: Mapping[str, str] = os.environ, now_ns: int | None = None
 ) -> Arguments:
-    """Return the arguments of this start: those given, or after a failure those that continue the failed run."""
+    """Return the given arguments, or, if systemd restarts a failed run, those that continue that run."""
     folder = environment.get("RUNTIME_DIRECTORY", "").partition(":")[0]
     if not folder:
         return arguments
@@ -39,12 +39,12 @@ def continued(
     file = Path(folder) / _FILE
     try:
         start = msgspec.json.decode(file.read_bytes(), type=_Start)
-    except (OSError, msgspec.DecodeError):  # the first start
+    except (OSError, msgspec.DecodeError):  # no valid record, so this is the first start
         start = _Start(arguments.timeout_min, arguments.t_spacecraft_s, now_ns)
         try:
             durable_write(file, msgspec.json.encode(start))
         except OSError:
-            return arguments  # the run matters more than its continuation
+            return arguments  # without a record, the run works but could not be continued
     elapsed_s = max(0, now_ns - start.t_mono_ns) // 1_000_000_000
     if not elapsed_s:
         return arguments

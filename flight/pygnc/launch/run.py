@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import erfa  # noqa: F401 - loaded before the fork, so that orbit, attitude and formation share its memory
 import msgspec
-import satkit  # noqa: F401 - as above
+import satkit  # noqa: F401 - loaded before the fork for the same reason
 
 import pygnc
 from pygnc.common.clock import SpacecraftReading
@@ -89,10 +89,10 @@ def _refuse(text: str, code: ExitCode) -> int:
 
 
 def _find_terminal() -> "Terminal | None":
-    """Return the terminal over which the host communicates, or None."""
+    """Return the terminal of standard input and output if both are one, or None; the host may be at its other end."""
     if not (os.isatty(0) and os.isatty(1)):
         return None
-    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - not needed by runs that exchange files only
+    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
 
     return find_terminal()
 
@@ -167,7 +167,7 @@ def _run(
 def _code_of_result(files: StatusFiles, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
     if not is_recorded:
         return ExitCode.NOT_RECORDED
-    causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # the results are what the time permits
+    causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # these causes are no faults: the time was too short
     return ExitCode.LIMITED if causes else ExitCode.OK
 
 
@@ -184,8 +184,8 @@ def _retire_last_batch(home: Path) -> bool:
 
 
 def _prepare_last_batch(run: Run, log: EventLog) -> None:
-    """Complete the last run's files from its input journal, and limit their size."""
-    from pygnc.outputs.last_batch import (  # noqa: PLC0415 - few runs need it
+    """Complete the last run's files from its input journal, limit their size, and report both as events."""
+    from pygnc.outputs.last_batch import (  # noqa: PLC0415 - few runs need it, and it delays the start
         add_open_record,
         remove_oldest,
     )
@@ -236,7 +236,7 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
     ending, held = os.pipe()
     try:
         pid = os.fork()
-    except OSError:  # no process is left; main.py itself still restores the terminal in every orderly end
+    except OSError:  # without a guard process, main.py still restores the terminal at every orderly end
         os.close(ending)
         return partial(os.close, held)
     if pid == 0:
@@ -253,11 +253,11 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
 
 
 def _wait_and_restore(ending: int, terminal: "Terminal") -> None:
-    """Restore the terminal at the end of the pipe; never returns."""
+    """Wait until the pipe is closed because main.py has ended, restore the terminal, and exit; never return."""
     try:
         ctypes.CDLL(None).prctl(PR_SET_NAME, b"pygnc-terminal")
         signal.set_wakeup_fd(-1)
-        # The host may signal all processes, and a shell may own the terminal by then.
+        # The host may send stop signals to all processes, and a shell may own the terminal by then (SIGTTOU).
         for number in (*STOP_SIGNALS, signal.SIGTTOU):
             signal.signal(number, signal.SIG_IGN)
         # This also closes the inherited write end of the pipe, which would keep the read below waiting for ever.

@@ -27,7 +27,7 @@ from pygnc_system.service_unit import (
 
 NAME: Final = "pygnc-fly.service"
 ARGUMENTS_FILE: Final = "pygnc_start.env"
-"""File in the home with the arguments of the next start: PYGNC_ARGUMENTS=60 946700801."""
+"""Name of the file in the home with the arguments of the next start, such as PYGNC_ARGUMENTS=60 946700801."""
 _OWNER: Final = "pygnc fly --install"
 _UNIT: Final = """[Unit]
 Description=PyGNC: orbit, attitude and formation
@@ -77,7 +77,7 @@ RestrictAddressFamilies=AF_UNIX
 WantedBy=multi-user.target
 """
 _MEMORY_MB: Final = 300
-"""Three partners need 110 MB; a Raspberry Pi Zero 2 has 512 MB."""
+"""Memory limit of the service. A run with three partners needs 110 MB; a Raspberry Pi Zero 2 has 512 MB."""
 _ENDED: Final = (ExitCode.NOT_RECORDED, ExitCode.FORCED, ExitCode.LIMITED)
 _REFUSED: Final = (ExitCode.USAGE, ExitCode.ALREADY_RUNNING, ExitCode.NO_HOME)
 
@@ -131,10 +131,10 @@ def unit_text(arguments: str, user: str, home: Path, terminal: Path | None) -> s
     """Return the text of the unit file.
 
     Args:
-        arguments: arguments of a start if the home contains no others.
-        user: user of the run.
-        home: home folder of the run.
-        terminal: serial line to the host; None if there is none, or if `[host]` in the settings names it.
+        arguments: Arguments of a start if the home contains no others.
+        user: User of the run.
+        home: Home folder of the run.
+        terminal: Serial line to the host; None if there is none, or if `[host]` in the settings names it.
     """
     return _UNIT.format(
         relations=_relations(terminal) if terminal else "",

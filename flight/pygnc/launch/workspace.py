@@ -10,7 +10,7 @@ from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
 from pygnc_system.files import remove_folder
 
-_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made in it is private (0700), owned and checked
+_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private (0700) and its owner is checked
 
 
 class AlreadyRunningError(RuntimeError):
@@ -23,8 +23,8 @@ def lock_home(home: Path) -> int:
     The folder itself is locked, so this works on a read-only disk.
 
     Raises:
-        AlreadyRunningError: another process holds the lock.
-        OSError: the folder does not exist.
+        AlreadyRunningError: Another process holds the lock.
+        OSError: The folder does not exist.
     """
     descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -36,7 +36,7 @@ def lock_home(home: Path) -> int:
 
 
 def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
-    """Create the folder of a new run; return number, path, and the reason if it could not be created, or None.
+    """Create the folder of a new run; return its number, its path, and the reason if that failed, otherwise None.
 
     The number is one more than that of the newest run, because no clock can be trusted to order runs.
     """
@@ -57,15 +57,15 @@ def recover_previous_run(folder: Path) -> list[Path]:
 
 
 def recover_run(folder: Path) -> list[Path]:
-    """Close journals that killed tasks left open in a run; return their paths."""
+    """Close journals that killed tasks left open in a run; return their paths, none if the disk refuses."""
     try:
         return recover_folder(folder)
     except OSError:
-        return []  # a full or read-only disk must not keep a run from starting or ending
+        return []  # a full or read-only disk must not prevent the start or end of a run
 
 
 def runtime_folder(home: Path) -> Path:
-    """Return the path of the private folder of runs in this home, in memory."""
+    """Return the path, in /dev/shm, of the private folder of runs in this home; it may not exist."""
     status = home.stat()
     return _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
 
@@ -76,7 +76,7 @@ def make_runtime_folder(home: Path) -> Path:
     All runs of a home use the same name, so the files of a killed run are removed here.
 
     Raises:
-        OSError: no folder is writable.
+        OSError: No folder is writable.
     """
     folder = runtime_folder(home)
     try:
@@ -84,7 +84,7 @@ def make_runtime_folder(home: Path) -> Path:
             remove_folder(folder)
         folder.mkdir(mode=0o700)
     except OSError:
-        import tempfile  # noqa: PLC0415 - seldom needed, and it would delay every start
+        import tempfile  # noqa: PLC0415 - it is seldom needed and would delay every start
 
         try:
             return Path(tempfile.mkdtemp(prefix="pygnc-"))

@@ -25,7 +25,7 @@ class BatchCopies:
     """Copies of input files without damage.
 
     Attributes:
-        size_bytes: size allotted to each file, by name, in the order in which the files were added.
+        size_bytes: Final size of each file, by name, in the order in which the files were added.
     """
 
     def __init__(self, folder: BatchFolder) -> None:
@@ -34,7 +34,7 @@ class BatchCopies:
         self._next: dict[str, str] = {}
 
     def add(self, sources: Sequence[SourceFile]) -> None:
-        """Add files, or allot more bytes to them; a packet may begin in one of `sources` and end in the next."""
+        """Create new files and extend known ones by the bytes delivered; packets may continue in the next source."""
         for source in sources:
             if source.name not in self.size_bytes:
                 self._folder.create(source.name)
@@ -42,7 +42,7 @@ class BatchCopies:
         self._next |= {before.name: after.name for before, after in pairwise(sources)}
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Write `content` at `offset` of a file; continue in the next file where it ends."""
+        """Write `content` at `offset` of a file; bytes beyond the file's size go to the beginning of the next file."""
         while content:
             here = content[: max(0, self.size_bytes[name] - offset)]
             self._folder.write(name, offset, here)
@@ -51,7 +51,7 @@ class BatchCopies:
 
 
 FILE_BYTES: Final = 25_600
-"""Size of the controller's files; packets are not cut, so that each file can be read alone."""
+"""Maximum size of a file, that of the controller's files. A packet is never divided, so each file can be read alone."""
 REPEATS_KNOWN: Final = 64
 """Number of recent packets that are checked for repetition: a sender repeats a packet that was not acknowledged."""
 _OWN_FOLDER: Final = "range/"
@@ -61,12 +61,12 @@ class BatchRow:
     """Additional range files of one satellite: packets in the order of arrival, without repetitions.
 
     Args:
-        folder: folder of the output files.
-        satellite_id: radio id of the partner that sent the packets, 0 for our own.
-        names: names of the files that exist already.
+        folder: Folder of the output files.
+        satellite_id: Radio id of the partner that sent the packets, 0 for our own.
+        names: Names of the files that exist already.
 
     Attributes:
-        left_out: number of repeated packets.
+        left_out: Number of repeated packets.
     """
 
     def __init__(self, folder: BatchFolder, satellite_id: int, names: Iterable[str]) -> None:
@@ -80,7 +80,7 @@ class BatchRow:
         self._latest: deque[bytes] = deque(maxlen=REPEATS_KNOWN)
 
     def append(self, packet: bytes) -> None:
-        """Append a packet, in a new file if the present one is full."""
+        """Append a packet, in a new file if the present one is full; skip a repeated packet."""
         if packet in self._latest:
             self.left_out += 1
             return
@@ -98,7 +98,7 @@ class BatchRow:
 
 
 def _prefix(satellite_id: int, names: Iterable[str]) -> str:
-    """Return the satellite's folder: the existing one, else one named after its radio id."""
+    """Return the output folder of a satellite's range files: the existing one, else one named after the radio id."""
     if not satellite_id:
         return _OWN_FOLDER
     folders = [f"{name.rpartition('/')[0]}/" for name in names if satellite_of(name) == satellite_id]
@@ -106,7 +106,7 @@ def _prefix(satellite_id: int, names: Iterable[str]) -> str:
 
 
 class BatchAdditions:
-    """Sense records and range files made of packets that have no offset in an input file; `copies` exist already."""
+    """Sense records and range files made of packets that have no offset in an input file; they follow `copies`."""
 
     def __init__(self, folder: BatchFolder, layout: SenseLayout, copies: BatchCopies) -> None:
         self._folder = folder
@@ -126,7 +126,7 @@ class BatchAdditions:
         return satellite_id in self._rows
 
     def take(self, message: SensorSample | GnssFix | RangeMeasurement) -> None:
-        """Append a packet."""
+        """Append a packet to the sense records or range files; those of the computer's own sensors are only counted."""
         if message.source == DEVICES:
             self._of_devices += 1
         elif isinstance(message, SensorSample) or (isinstance(message, GnssFix) and message.kind == SENSE_GPS):
@@ -135,7 +135,7 @@ class BatchAdditions:
             self._row(message.satellite_id).append(message.raw)
 
     def finish(self) -> None:
-        """Write the last record, even if it is incomplete."""
+        """Write the packets that still wait for a record, as far as they can form one."""
         self._write(self._assembler.finish())
 
     def _write(self, done: Assembled) -> None:

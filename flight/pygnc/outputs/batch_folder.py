@@ -28,7 +28,7 @@ def retire_batch(home: Path) -> bool:
     An incomplete folder is removed; `LAST_BATCH` then stays that of an earlier run.
 
     Raises:
-        OSError: the disk is full or gone.
+        OSError: The disk is full or gone.
     """
     batch, last = home / BATCH, home / LAST_BATCH
     if _holds_files(batch) and not any(batch.rglob(f"*{PART}")):
@@ -46,9 +46,9 @@ class BatchFolder:
     A note in the run's private folder `runtime` lets a restarted writer find its folder again.
 
     Attributes:
-        is_complete: true once the files have their final names.
-        written_bytes: number of bytes written.
-        unsynced: names of the files with data that have not been synced.
+        is_complete: True once the files have their final names.
+        written_bytes: Number of bytes written.
+        unsynced: Names of the files with data that have not been synced.
     """
 
     def __init__(self, home: Path, runtime: Path) -> None:
@@ -76,7 +76,7 @@ class BatchFolder:
         self.unsynced.add(name)
 
     def write(self, name: str, offset: int, content: bytes) -> None:
-        """Write `content` at `offset` of a file; if the disk is full, leave nothing of it at the end of the file."""
+        """Write `content` at `offset` of a file; if the disk is full, remove a part written at the end of the file."""
         descriptor = self._descriptor(name)
         written = os.pwrite(descriptor, content, offset)
         if written < len(content):
@@ -87,7 +87,7 @@ class BatchFolder:
         self.written_bytes += len(content)
 
     def complete(self) -> None:
-        """Sync the files and give them their final names."""
+        """Sync the files of the batch and remove `.part` from their names."""
         self.sync()
         self._close_all()
         if self._names and not self._is_noted_complete:
@@ -97,7 +97,7 @@ class BatchFolder:
         self.is_complete = True
 
     def sync(self) -> None:
-        """Sync all written data."""
+        """Sync all written data and, in a complete batch, the folders of the files."""
         unsynced = sorted(self.unsynced)
         for name in unsynced:
             os.fdatasync(self._descriptor(name))
@@ -107,13 +107,13 @@ class BatchFolder:
                 sync_folder(folder)
 
     def close(self) -> None:
-        """Sync and close the files under their present names."""
+        """Sync and close the files; those of an incomplete batch keep `.part` in their names."""
         self.sync()
         self._close_all()
         self._sync_folders()
 
     def abandon(self) -> None:
-        """Remove an incomplete batch; keep a complete one."""
+        """Close all files; remove an incomplete batch and keep a complete one."""
         self._close_all()
         if self._names and not (self.is_complete or self._is_noted_complete):
             with contextlib.suppress(OSError):
@@ -123,7 +123,7 @@ class BatchFolder:
         return self._folder / (name if self.is_complete or self._is_noted_complete else name + PART)
 
     def _descriptor(self, name: str) -> int:
-        """Return an open descriptor of a file; at most `OPEN_FILES_MAX` are open."""
+        """Return an open descriptor of a file; close all others first if `OPEN_FILES_MAX` are open."""
         if name not in self._open_files:
             if len(self._open_files) >= OPEN_FILES_MAX:
                 self._close_all()
@@ -137,7 +137,7 @@ class BatchFolder:
 
     def _close_all(self) -> None:
         for descriptor in self._open_files.values():
-            with contextlib.suppress(OSError):  # the failed write or sync has reported the disk
+            with contextlib.suppress(OSError):  # the failed write or sync has already raised the error
                 os.close(descriptor)
         self._open_files.clear()
 

@@ -1,4 +1,4 @@
-"""Files written by the last run, prepared for a run with --from-last-run: complete them and limit their size.
+"""Preparation of the files written by the last run for a run with --from-last-run: completion and limit of the size.
 
 After a power cut, `sense.bin` lacks the record that was not complete; the last run's input journal has its packets.
 Without a limit, a series of runs that each begin from the previous one would fill the disk.
@@ -22,7 +22,7 @@ from pygnc_system.files import durable_append, durable_write
 
 _HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2
-"""Newest segments of the input journal that are read: an incomplete record is less than a minute old."""
+"""Number of newest segments of the input journal that are read: an incomplete record is less than a minute old."""
 _SAMPLE_BYTES: Final = SENSOR_PACKET.itemsize
 
 
@@ -30,7 +30,7 @@ def add_open_record(home: Path) -> int:
     """Complete the last run's `sense.bin` from its input journal; return the number of records added.
 
     Raises:
-        OSError: the disk is full or gone; an incomplete record may have been appended, which readers skip.
+        OSError: The disk is full or gone; an incomplete record may have been appended, which readers skip.
     """
     path = home / LAST_BATCH / SENSE_FILE
     layout, size = _layout(path)
@@ -43,7 +43,7 @@ def add_open_record(home: Path) -> int:
     known = _packets_of(last, layout)
     places = [place for place, packet in enumerate(packets) if packet in known]
     if not places:
-        return 0  # the journal belongs to another run
+        return 0  # no common packet: the newest journal is not that of the run that wrote the file
     assembler = SenseAssembler(layout)
     for packet in known:
         assembler.add(packet)
@@ -63,7 +63,7 @@ def remove_oldest(home: Path, limit_bytes: int) -> int:
     Range files and sense records may each use half of the limit, and more if the other kind uses less.
 
     Raises:
-        OSError: the disk is full or gone.
+        OSError: The disk is full or gone.
     """
     sense = home / LAST_BATCH / SENSE_FILE
     sense_bytes = sense.stat().st_size if sense.exists() else 0

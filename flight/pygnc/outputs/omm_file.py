@@ -1,4 +1,4 @@
-"""File with the orbit as mean elements, made in small steps while the orbit task is idle."""
+"""File with the orbit as mean elements, which are fitted in small steps while the orbit task is idle."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -13,13 +13,13 @@ from pygnc_system.files import durable_write
 
 OMM_FILE: Final = "pygnc_omm.bin"
 STEP_INTERVAL_S: Final = 2.0
-"""A step takes 15 ms on a desktop core; the hundred steps of a fit must not load a slow core, nor use much power."""
+"""Pause between the hundred steps of a fit. A step takes 15 ms on a desktop core and must not load a slow core."""
 PERIOD_S: Final = 1_800.0
-"""Time from the end of a fit to the next."""
+"""Time from the end of a fit to the beginning of the next."""
 
 
 class OmmFile:
-    """Writer of `~/pygnc_omm.bin`."""
+    """Writer of `~/pygnc_omm.bin`, which fits mean elements to the tracker's orbit whenever there are new fixes."""
 
     def __init__(self, run: Run, tracker: OrbitTracker, notify: Notify) -> None:
         self._run = run
@@ -30,7 +30,7 @@ class OmmFile:
         self._fixes_fitted = 0
 
     def advance(self, now_s: float) -> None:
-        """Do the next step if it is due; `now_s` is the monotonic clock."""
+        """Do the next step of the fit if it is due, and write the file after the last; `now_s` is monotonic time."""
         if now_s < self._next_s:
             return
         self._next_s = now_s + STEP_INTERVAL_S

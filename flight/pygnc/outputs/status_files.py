@@ -1,4 +1,4 @@
-"""Files of the status task in the home: the status record and the info line."""
+"""Files of the status task in the home: the status record and the info text."""
 
 import contextlib
 import errno
@@ -26,10 +26,10 @@ RESERVE_BYTES: Final = 1 << 15
 
 
 class StatusFiles:
-    """The status record and the info line of a run; they report once each value that is not in the record.
+    """Writer of the status record and the info text of a run. It reports once each value that the record lacks.
 
     Attributes:
-        fault: reason why the files in the home could not be written, or empty.
+        fault: Reason why the files in the home could not be written, or empty.
     """
 
     def __init__(self, run: Run, notify: Notify) -> None:
@@ -37,17 +37,17 @@ class StatusFiles:
         self._reserve = run.folder / RESERVE_FILE
         self._notify = notify
         self._generation = 0
-        self._causes_reported = {"DISK"}  # it has events of its own
+        self._causes_reported = {"DISK"}  # the tasks report a full disk with events of their own
         self._dropped: set[str] = set()
         self.fault = ""
 
     def reserve(self) -> None:
-        """Reserve space for the files, unless the disk is full."""
+        """Reserve disk space for both files; do nothing if the disk is full."""
         with contextlib.suppress(OSError):
             reserve_space(self._reserve, RESERVE_BYTES)
 
     def release(self) -> None:
-        """Release the reserved space."""
+        """Release the reserved disk space."""
         with contextlib.suppress(OSError):
             self._reserve.unlink(missing_ok=True)
 
@@ -55,7 +55,7 @@ class StatusFiles:
         """Replace both files; report once each cause that limits the results, and that the files cannot be written."""
         self._generation += 1
         fields = self._fields(state, newest.values(self._run.spacecraft_time_s()))
-        causes = find_causes(fields, {})  # those of `state.limits` have events of their own
+        causes = find_causes(fields, {})  # causes in `state.limits` have been reported as events already
         for word in causes.keys() - self._causes_reported:
             self._notify("warning", "limited", f"{word}: {causes[word]}")
         self._causes_reported |= causes.keys()
@@ -86,21 +86,21 @@ class StatusFiles:
             values = newest.values(self._run.spacecraft_time_s())
             last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
             if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
-                # The last record has a prediction, the journal has none.
+                # The last record contains a newer prediction; predictions are not journaled.
                 values |= {name: last[name] for name in orbit_values(newest.orbit, 0)}
             self._replace_both(self._fields(state, values), state.limits)
         except OSError:
-            return  # the events and the exit code report a disk that fails
+            return  # events and the exit code already report a failing disk
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
-        """Return the words of the causes that limit the results of a run that has ended."""
+        """Return the code words of causes that limit the results of an ended run; empty without a readable record."""
         for folder in (self._run.runtime, self._run.home):
             with contextlib.suppress(OSError, status.StatusError):
                 return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
         return []
 
     def _fields(self, state: control.RunState, estimates: Values) -> dict[str, Value]:
-        """Return all fields; report once each value of a task that the record does not contain."""
+        """Return all fields of the record; report once each value of a task that the record cannot contain."""
         now_s = self._run.spacecraft_time_s()
         values, dropped = run_values(state)
         values |= {
@@ -128,7 +128,7 @@ class StatusFiles:
         """Replace the files in the home, or if that is impossible in the private folder.
 
         Raises:
-            OSError: the files in the home cannot be written.
+            OSError: The files in the home cannot be written.
         """
         files = {STATUS_FILE: status.encode(fields), INFO_FILE: info.compose(fields, find_causes(fields, limits))}
         try:
@@ -136,13 +136,13 @@ class StatusFiles:
                 self._replace(name, content)
                 (self._run.runtime / name).unlink(missing_ok=True)
         except OSError:
-            with contextlib.suppress(OSError):  # the host link reads these
+            with contextlib.suppress(OSError):  # the host link sends these files instead
                 for name, content in files.items():
                     durable_write(self._run.runtime / name, content)
             raise
 
     def _replace(self, name: str, content: bytes) -> None:
-        """Replace a file in the home; on a full disk, use the reserved space, then the old file's."""
+        """Replace a file in the home; on a full disk, free the reserved space first, or overwrite the old file."""
         try:
             durable_write(self._run.home / name, content)
         except OSError as error:

@@ -1,7 +1,7 @@
 """Values of the status record: from the newest estimates, and from the state of the run and its tasks.
 
-Both come from other tasks. Values are checked here only if another one is computed from them. Words that are not in
-their enumeration remain strings, which `pygnc.formats.status.fill` drops.
+Both come from other tasks and may be invalid. Here, a value is checked only if another value is computed from it.
+Unknown names of modes and states remain strings, which `pygnc.formats.status.fill` drops.
 """
 
 import math
@@ -38,9 +38,9 @@ STREAMS: Final[dict[str, object]] = {
     "attitude": AttitudeEstimate,
     "formation": FormationMessage,
 }
-"""Streams of estimates in the record, with the type of their messages."""
+"""Names of the streams whose estimates are in the record, with the type of their messages."""
 _VARIANCES: Final = (0, 2, 5)
-"""Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""
+"""Indices of the position variances in the lower triangle, row by row, of a 6 x 6 covariance."""
 _FLAGS_MAX: Final = 8
 
 
@@ -54,7 +54,7 @@ class NewestEstimates:
         self._approaches: dict[int, ClosestApproach] = {}
 
     def take(self, message: Message | None) -> None:
-        """Store a message of any of the estimators' streams."""
+        """Store a message as the newest; of closest approaches at one input, keep that with the least chi-square."""
         if isinstance(message, OrbitEstimate):
             self.orbit = message
         elif isinstance(message, AttitudeEstimate):
@@ -76,7 +76,7 @@ class NewestEstimates:
 
 
 def run_values(state: control.RunState) -> tuple[Values, dict[str, str]]:
-    """Return the values of the run and its tasks, and the reasons why tasks and counters are not in the record."""
+    """Return the values of the run and its tasks, and by name the reason for each task or counter that is missing."""
     values: Values = {"phase": _number(Phase, state.phase), "events": state.events}
     sums = {"not_recorded": state.not_recorded}
     dropped: dict[str, str] = {}
@@ -97,7 +97,7 @@ def run_values(state: control.RunState) -> tuple[Values, dict[str, str]]:
 
 
 def orbit_values(estimate: OrbitEstimate | None, t_spacecraft_s: int) -> Values:
-    """Return the values that describe the orbit."""
+    """Return the orbit fields, none without an estimate; the GPS time of the record follows from `t_spacecraft_s`."""
     if estimate is None:
         return {}
     week, tow_ms = week_from_gps_ms(estimate.gps_ms)

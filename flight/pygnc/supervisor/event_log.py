@@ -13,16 +13,16 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Event
 
 SUPERVISOR: Final = "supervisor"
-"""Task name in events of the process of main.py itself."""
+"""Value of `Event.task` in events of the main.py process itself."""
 
 
 class EventLog:
     """The events journal; warnings and errors are also printed to stderr. Its methods raise no OSError.
 
-    `open_journal` opens the journal, again after an error.
+    `open_journal` opens the journal at the first use, and again after an error.
 
     Attributes:
-        fault: reason why events are not recorded on the disk, or None.
+        fault: Reason why events are not recorded on the disk, or None.
     """
 
     def __init__(self, open_journal: Callable[[], JournalWriter]) -> None:
@@ -36,15 +36,15 @@ class EventLog:
         """Record an event; count it as lost if neither disk nor memory has room for it."""
         if severity != "info":
             first_line = text.partition("\n")[0]
-            with contextlib.suppress(OSError):  # the terminal may be gone; the journal has the event
-                print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)  # noqa: T201 - to the terminal
+            with contextlib.suppress(OSError):  # the terminal may be gone; the event is journaled anyway
+                print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)  # noqa: T201 - for the terminal
         if self._lost and self._use(partial(_append, SUPERVISOR, "error", "events_lost", f"{self._lost} not recorded")):
             self._lost = 0
         if not self._use(partial(_append, task, severity, name, text)):
             self._lost += 1
 
     def sync_if_due(self) -> None:
-        """Start to sync due events to the disk."""
+        """Start to sync recorded events to the disk if the last sync was `SYNC_INTERVAL_S` ago."""
         self._use(JournalWriter.sync_if_due)
 
     def finish_sync(self) -> None:
@@ -52,7 +52,7 @@ class EventLog:
         self._use(JournalWriter.finish_sync)
 
     def close(self) -> None:
-        """Close the journal."""
+        """Sync and close the journal."""
         self._use(JournalWriter.close)
 
     def _use(self, action: Callable[[JournalWriter], None]) -> bool:

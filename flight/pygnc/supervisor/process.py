@@ -21,11 +21,11 @@ _HIGHEST_DESCRIPTOR: Final = 4096
 NOT_STARTED: Final = os.EX_TEMPFAIL
 """Exit code of a task that could not start, because the system has no thread for it."""
 START_LIMIT_S: Final = 10.0
-"""Silence limit until the first response, s: a start reads its modules from a card that may be slow."""
+"""Silence limit until a task's first response, s: a starting task reads modules from a card that may be slow."""
 BUSY_LIMIT_S: Final = 30.0
 """Processor time without a response after which a task counts as caught in an endless loop, s."""
 LATE_S: Final = 1.0
-"""Time without a response from which on the processor time is measured, s."""
+"""Time without a response after which the processor time of a task is measured, s."""
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl
 
@@ -51,7 +51,7 @@ class ExitCode(IntEnum):
     OUT_OF_MEMORY = 8
     """A task was given up because it ran out of memory; also the exit code of such a task."""
     LIMITED = 9
-    """The run finished and is recorded, but a cause that the info line names limits its results."""
+    """The run finished and is recorded, but a cause that the info text names limits its results."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,20 +59,20 @@ class TaskSpec:
     """Entry of the task table (`pygnc.tasks.table`): properties of a task for the supervisor.
 
     Attributes:
-        name: name in the status, in events and in process lists.
-        purpose: one line for documentation.
-        entry: class of the task in the module `pygnc.tasks.<name>.task`, which only the task's process imports.
-        reads: streams and files that the task reads.
-        writes: streams and files that the task writes.
-        stop_stage: number of the stage of a stop, 0 to 4, in which the task is asked to finish.
-        on_demand: true if the task is started when the source reports that it is needed, not with the run.
-        critical: true if the run ends when the task fails after all restarts.
-        silence_limit_s: time without a response to a ping, and without using or awaiting a processor, after which the
+        name: Name in the status, in events and in process lists.
+        purpose: One line for documentation.
+        entry: Class of the task in the module `pygnc.tasks.<name>.task`, which only the task's process imports.
+        reads: Streams and files that the task reads.
+        writes: Streams and files that the task writes.
+        stop_stage: Number of the stage of a stop, 0 to 4, in which the task is requested to finish.
+        on_demand: True if the task is started when the source reports that it is needed, not with the run.
+        critical: True if the run ends when the task fails after all restarts.
+        silence_limit_s: Time without a response to a ping, and without using or awaiting a processor, after which the
             task is killed and restarted.
-        reports_run: true if the task receives the state of the run.
-        oom_score_adj: addition to main.py's own value; the kernel first kills the process with the highest sum of this
+        reports_run: True if the task receives the state of the run.
+        oom_score_adj: Addition to main.py's own value; the kernel first kills the process with the highest sum of this
             and its memory (in thousandths of the whole memory), see proc(5).
-        memory_kills: how often the task has run out of memory in this run.
+        memory_kills: Number of times that the task has run out of memory in this run.
     """
 
     name: str
@@ -90,21 +90,21 @@ class TaskSpec:
 
 
 RunChild = Callable[[TaskSpec, socket.socket], int]
-"""Body of a task process; returns its exit code."""
+"""Function that runs a task in the forked process and returns the process's exit code."""
 
 
 class Child:
-    """A running task process, seen from the supervisor.
+    """The supervisor's handle of a running task process.
 
     Attributes:
-        spec: entry of the task table.
-        pid: process id.
-        pidfd: descriptor that becomes readable when the process ends.
-        channel: the supervisor's end of the control channel.
-        progress: last reported progress.
-        is_up: true once the task has reported progress.
-        answered_at_s: monotonic time of the last response to the newest ping.
-        is_killed: true once the supervisor has sent SIGKILL.
+        spec: Entry of the task table.
+        pid: Process id.
+        pidfd: Descriptor that becomes readable when the process ends.
+        channel: The supervisor's end of the control channel.
+        progress: Last reported progress.
+        is_up: True once the task has reported progress.
+        answered_at_s: Monotonic time of the last response to the newest ping.
+        is_killed: True once the supervisor has sent SIGKILL.
     """
 
     def __init__(self, spec: TaskSpec, pid: int, channel: socket.socket, now_s: float) -> None:
@@ -125,7 +125,7 @@ class Child:
         """Fork the task's process.
 
         Raises:
-            OSError: the system has no process, memory or descriptor left.
+            OSError: The system has no process, memory or descriptor left.
         """
         ours, theirs = control.make_pair()
         with theirs, contextlib.ExitStack() as on_error:
@@ -140,7 +140,7 @@ class Child:
         return child
 
     def ping(self) -> None:
-        """Send the next ping if the task has responded to the last one."""
+        """Send the next ping, but only if the task has responded to the last one."""
         if self._last_ping == self._last_pong:
             self._last_ping += 1
             control.send(self.channel, control.Ping(self._last_ping))
@@ -161,7 +161,7 @@ class Child:
             return False
         times = self.thread_times()
         before = self._late_since = times if self._late_since is None else self._late_since
-        # A thread that has ended must not count as negative time.
+        # Only present threads are summed, because a thread that has ended would count as negative time.
         used_s = sum(used - before.get(thread, (0.0, 0.0))[0] for thread, (used, _) in times.items())
         awaited_s = sum(awaited - before.get(thread, (0.0, 0.0))[1] for thread, (_, awaited) in times.items())
         limit_s = self.spec.silence_limit_s if self.is_up else START_LIMIT_S
@@ -172,13 +172,13 @@ class Child:
         times = {}
         with contextlib.suppress(OSError):  # the process may have ended
             for thread in Path(f"/proc/{self.pid}/task").iterdir():
-                with contextlib.suppress(OSError):  # a thread may end meanwhile
+                with contextlib.suppress(OSError):  # a thread may end while it is read
                     used, awaited, _ = (thread / "schedstat").read_text().split()
                     times[int(thread.name)] = int(used) * 1e-9, int(awaited) * 1e-9
         return times
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal if the process still exists."""
+        """Send a signal to the process if it still exists; SIGKILL sets `is_killed`."""
         self.is_killed |= number is signal.SIGKILL
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, number)
@@ -198,7 +198,7 @@ def _kill(pid: int) -> None:
 
 
 def memory_kills() -> int:
-    """Return how many processes the kernel has killed for lack of memory since the boot."""
+    """Return the number of processes that the kernel has killed for lack of memory since the boot; 0 if unknown."""
     with contextlib.suppress(OSError):
         for line in Path("/proc/vmstat").read_text().splitlines():
             if line.startswith("oom_kill "):
@@ -207,11 +207,11 @@ def memory_kills() -> int:
 
 
 def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, parent: int) -> None:
-    """Run the task in the forked process; never returns."""
+    """Prepare the forked process, run the task in it and exit with the task's code; never return."""
     code = 1
     try:
-        # The kernel kills the task when main.py ends, in any state of both. main.py may have ended before this call,
-        # therefore the check of getppid() below.
+        # The kernel kills this process when main.py ends for any reason. main.py may have ended before this call,
+        # therefore getppid() is checked below.
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         _raise_oom_score(spec.oom_score_adj)
@@ -219,7 +219,7 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
         signal.set_wakeup_fd(-1)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-        close_all_but(channel.fileno())  # the supervisor's lock, other channels and journals
+        close_all_but(channel.fileno())  # the task must not hold the supervisor's lock, other channels or journals
         if os.getppid() == parent:
             code = run_child(spec, channel)
     finally:
@@ -239,19 +239,19 @@ def close_all_but(descriptor: int) -> None:
 
 
 class SignalInbox:
-    """Collector of the signals that ask a process to stop.
+    """Collector of the signals that request a process to stop.
 
     Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
 
     Attributes:
-        descriptor: file descriptor that becomes readable when a signal arrives.
+        descriptor: File descriptor that becomes readable when a signal arrives.
     """
 
     def __init__(self, numbers: Sequence[signal.Signals]) -> None:
         self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._received: list[signal.Signals] = []
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if inherited as ignored, exit codes would be lost
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # exit codes would be lost if it were inherited as ignored
         for number in numbers:
             signal.signal(number, self._on_signal)
 
@@ -267,7 +267,7 @@ class SignalInbox:
 
 
 def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
-    """After `delay_s`, call `before_exit` and exit at once, because the power is about to be cut.
+    """Schedule a call of `before_exit` and an immediate exit after `delay_s`, because the power is about to be cut.
 
     The kernel then kills all tasks that still run (see `_run_forked`).
     """

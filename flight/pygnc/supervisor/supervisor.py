@@ -47,9 +47,9 @@ WINDOW_S: Final = 60.0
 PAUSES_S: Final = (0.2, 1.0, 5.0)
 SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
-"""Words for a slow computer, and for a run whose results do not contain all inputs."""
+"""Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed."""
 SLOW_START_S: Final = 8.0
-"""Time until all tasks are up from which the computer counts as slow: it is 0.25 s on a fast one, s."""
+"""Duration of the start of all tasks above which the computer counts as slow, s; a fast one needs 0.25 s."""
 START_INTERVAL_S: Final = 1.0
 START_PATIENCE_S: Final = 60.0
 """Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
@@ -70,14 +70,14 @@ class RestartBudget:
     """Restarts of one task: at most `RESTARTS_MAX` within `WINDOW_S`, each after a longer pause.
 
     Attributes:
-        total: restarts since the start of the run.
+        total: Restarts since the start of the run.
     """
 
     total: int = 0
     _times_s: list[float] = field(default_factory=list)
 
     def pause_s(self, now_s: float) -> float | None:
-        """Use one restart; return the pause before it, or None if the budget is exhausted."""
+        """Count one restart and return the pause before it, s; return None if the budget is exhausted."""
         self._times_s = [at_s for at_s in self._times_s if now_s - at_s < WINDOW_S]
         if len(self._times_s) >= RESTARTS_MAX:
             return None
@@ -92,10 +92,10 @@ class StopPlan:
     """State of a stop in progress.
 
     Attributes:
-        cause: reason why the run ends.
-        began_at_s: monotonic time of the request, s.
-        is_failure: true if the run ends because a critical task has failed.
-        stage: the stop stage that was last asked to finish.
+        cause: Reason why the run ends.
+        began_at_s: Monotonic time of the request, s.
+        is_failure: True if the run ends because a critical task has failed.
+        stage: Number of the stop stage that was last requested to finish, -1 before the first.
     """
 
     cause: str
@@ -105,7 +105,7 @@ class StopPlan:
     _sent: int = 0
 
     def hurry(self, now_s: float) -> None:
-        """Advance to SIGTERM, after a second request from the host."""
+        """Move the time table forward to SIGTERM, because the host has requested the stop again."""
         self.began_at_s = min(self.began_at_s, now_s - TERMINATE_AT_S)
 
     def stage_end_s(self) -> float:
@@ -113,7 +113,7 @@ class StopPlan:
         return self.began_at_s + _STAGE_ENDS_S[self.stage]
 
     def take_due_signals(self, now_s: float) -> list[signal.Signals]:
-        """Return the signals that are due for the tasks that still run, once."""
+        """Return the signals now due for the tasks that still run; each signal is returned once."""
         due = [number for at_s, number in _SIGNALS[self._sent :] if now_s >= self.began_at_s + at_s]
         self._sent += len(due)
         return due
@@ -123,21 +123,21 @@ class Supervisor:
     """Parent of the tasks of a table until the run ends.
 
     Args:
-        specs: the task table.
-        run_child: body of every task process.
-        events: receives events.
-        inbox: receives the signals that ask for a stop.
-        timeout_s: maximum duration of the run, s.
-        exit_when_done: true if the run ends when its batch is processed.
-        source: name of the task that feeds all others; the batch is processed when all its readers are.
-        before_hard_exit: called before a hard exit.
-        limits: causes known before the start that limit the results, by their words.
-        service_manager: sender of the phase to the service manager, and of the message that this loop is running.
-        start_child: forks a task; replaced in tests.
-        clock: monotonic time in s; replaced in tests.
+        specs: The task table.
+        run_child: Body of every task process.
+        events: Log of the run's events.
+        inbox: Collector of the signals that request a stop.
+        timeout_s: Maximum duration of the run, s.
+        exit_when_done: True if the run ends when its batch is processed.
+        source: Name of the task that feeds all others; the batch is processed when all its readers are.
+        before_hard_exit: Called before a hard exit.
+        limits: Texts of causes, known before the start, that limit the results, by code word.
+        service_manager: Sends the phase and watchdog messages of this loop to the service manager.
+        start_child: Forks a task; replaced in tests.
+        clock: Monotonic time in s; replaced in tests.
 
     Attributes:
-        exit_code: exit code of the run, as known so far.
+        exit_code: Exit code of the run, as known so far.
     """
 
     def __init__(
@@ -198,14 +198,14 @@ class Supervisor:
 
     @property
     def state(self) -> control.RunState:
-        """State of the run and its tasks."""
+        """Present state of the run and its tasks, as sent to tasks with `reports_run`."""
         not_recorded = int(self._events.fault is not None)
         tasks = tuple(self._task_states())
         partial = {PARTIAL: "the run ended before all inputs were processed"} if self._is_partial else {}
         return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits | partial)
 
     def run(self) -> ExitCode:
-        """Start all tasks; return when all have ended."""
+        """Start the tasks, supervise them until all have ended, and return the exit code of the run."""
         self.start()
         while not self.is_over:
             self._wait()
@@ -225,7 +225,7 @@ class Supervisor:
         return self._stop is not None and not self._children
 
     def step(self) -> None:
-        """Process everything that has happened since the last step."""
+        """Process signals, messages and ended tasks since the last step, and all actions that are due; never wait."""
         self._service_manager.feed()
         now = self._clock()
         for _ in self._inbox.take():
@@ -284,8 +284,6 @@ class Supervisor:
             else:
                 self._report_once(child.spec.name, message.name, message.text)
 
-    # --- Ended tasks -----------------------------------------------------------------------------------------------
-
     def _reap(self, child: Child, now: float) -> None:
         code = child.reap()
         if code is None:
@@ -319,7 +317,7 @@ class Supervisor:
         if code != -signal.SIGKILL or child.is_killed:
             return False
         is_for_memory = memory_kills() > self._memory_kills
-        self._memory_kills += is_for_memory  # the others may be of tasks that are not reaped yet
+        self._memory_kills += is_for_memory  # count one kill only: others may belong to tasks not reaped yet
         return is_for_memory
 
     def _give_up(self, name: str, text: str, now: float) -> None:
@@ -330,15 +328,13 @@ class Supervisor:
         if self._specs[name].critical:
             self._begin_stop(f"critical task {name} failed", code or ExitCode.TASK_FAILED, now)
 
-    # --- Health ----------------------------------------------------------------------------------------------------
-
     def _restart_due(self, now: float) -> None:
         for name in [name for name, at_s in self._restart_at_s.items() if now >= at_s]:
             del self._restart_at_s[name]
             self._start_task(name)
 
     def _start_needed(self) -> None:
-        """Start the tasks on demand that the source needs; until then they save memory."""
+        """Start the tasks on demand that the source reports as needed; before that, their absence saves memory."""
         if self._stop is None and self._source in self._children:
             known = self._children.keys() | self._finished.keys()
             for name in self._children[self._source].progress.needed:
@@ -349,7 +345,7 @@ class Supervisor:
 
     def _check_health(self, now: float) -> None:
         if now - self._last_step_s > 2 * PING_INTERVAL_S:
-            # This loop itself was held up (slow disk, frozen machine), so the tasks are not to blame for the silence.
+            # This loop itself was delayed (slow disk, frozen machine), so the tasks may have responded in time.
             for child in self._children.values():
                 child.answered_at_s += now - self._last_step_s
         self._last_step_s = now
@@ -366,8 +362,6 @@ class Supervisor:
                 child.ping()
             self._send_run_state()
             self._events.sync_if_due()
-
-    # --- Phase of the run ------------------------------------------------------------------------------------------
 
     def _update_phase(self, now: float) -> None:
         if self._stop is not None:
@@ -415,18 +409,16 @@ class Supervisor:
         return self._stop is not None and (source is None or not source.idle or self._is_behind(source))
 
     def _is_settled(self, name: str) -> bool:
-        """Return True if a task has come up, is given up or is not needed yet."""
+        """Return True unless a task is starting or waits for a restart."""
         if name in self._children:
             return self._children[name].is_up
         return name not in self._restart_at_s
-
-    # --- Stop ------------------------------------------------------------------------------------------------------
 
     def _begin_stop(self, cause: str, code: ExitCode, now: float) -> None:
         if self._stop is not None:
             return
         if self._phase == "starting" and code is ExitCode.OK:
-            self._service_manager.ready()  # otherwise this end would count as a failed start
+            self._service_manager.ready()  # otherwise systemd would count this end as a failed start
         self._service_manager.stopping()
         self._stop = StopPlan(cause, now, is_failure=code is not ExitCode.OK)
         self.exit_code = code or self.exit_code
@@ -452,8 +444,6 @@ class Supervisor:
 
     def _final_phase(self) -> str:
         return "failed" if self._stop and self._stop.is_failure else "stopped"
-
-    # --- Reports ---------------------------------------------------------------------------------------------------
 
     def _send_run_state(self) -> None:
         state = self.state

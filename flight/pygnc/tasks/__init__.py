@@ -1,1 +1,1 @@
-"""Processes of a run: one folder each; `table.py` lists them, `runtime.py` is their life cycle."""
+"""Processes of a run: one folder each; `table.py` lists them, `runtime.py` contains their life cycle."""

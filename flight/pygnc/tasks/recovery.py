@@ -25,10 +25,10 @@ _CRC_BYTES: Final = 4
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
-    """State of a restarted task: last messages read and written, and the tracker; None before the first checkpoint.
+    """State from which a task continues: numbers of the last messages read and written, and the encoded tracker.
 
-    A checkpoint of the formation task is valid for the same number of `memory_kills` only: after lack of memory, its
-    arcs are shorter.
+    `tracker` is None before the first checkpoint. A checkpoint of the formation task is valid only for its number of
+    `memory_kills`, because each lack of memory shortens the arcs.
     """
 
     last_input_seq: int = 0
@@ -69,11 +69,11 @@ class CheckpointFile:
         return time.monotonic() >= self._due_s
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint before the newest one; report once if that is impossible."""
+        """Write a checkpoint and keep the previous one; report once if writing fails."""
         self._due_s = time.monotonic() + INTERVAL_S
         content = msgspec.msgpack.encode(checkpoint)
         try:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)  # the system may remove it at a logout
+            self._path.parent.mkdir(mode=0o700, exist_ok=True)  # the system may remove the folder at a logout
             if self._path.exists():
                 self._path.replace(self._previous)
             durable_write(self._path, zlib.crc32(content).to_bytes(_CRC_BYTES, "little") + content)
@@ -93,7 +93,7 @@ class ResumableWriter:
     """Writer of a task's output stream that drops messages that an earlier process of the task has written.
 
     Attributes:
-        last_seq: number of the last message produced, dropped messages included; at first that of the checkpoint.
+        last_seq: Number of the last message produced, dropped messages included; at first that of the checkpoint.
     """
 
     def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
@@ -101,7 +101,7 @@ class ResumableWriter:
         self.last_seq = last_seq
 
     def write(self, messages: Sequence[Message]) -> None:
-        """Write the next messages, except messages that are in the journal already."""
+        """Write the next messages, except those that an earlier process has written to the journal."""
         repeated = max(0, self._stream.journal.last_seq - self.last_seq)
         self.last_seq += len(messages)
         if messages[repeated:]:
@@ -109,16 +109,16 @@ class ResumableWriter:
 
 
 class EstimatorTask(Task):
-    """Base of the tasks that write a stream of estimates, a function of the checkpoint and of the journals after it.
+    """Base class of tasks whose stream of estimates is a function of the checkpoint and of the journals after it.
 
     Task and stream have the same name. A checkpoint made after another number of memory kills is ignored.
 
     Attributes:
-        saved: checkpoint from which the task continues.
-        stream: stream of estimates.
-        output: writer of new estimates to the stream.
-        input: reader of the input stream after the checkpoint.
-        orbit_failed: true once the orbit task is given up; set only if the task table sets `reports_run`.
+        saved: Checkpoint from which the task continues.
+        stream: Stream of estimates.
+        output: Writer of new estimates to the stream.
+        input: Reader of the input stream after the checkpoint.
+        orbit_failed: True once the orbit task has failed after all restarts; set only with `reports_run`.
     """
 
     def __init__(self, run: Run, context: Context, notify: Notify, name: str, memory_kills: int = 0) -> None:
@@ -138,7 +138,7 @@ class EstimatorTask(Task):
         return self.open_reader("orbit", OrbitMessage, after_seq=self.saved.last_orbit_seq)
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Note a failure of the orbit task, which then sends no more orbits."""
+        """Set `orbit_failed` if the orbit task has failed after all restarts, so that no more orbits will arrive."""
         self.orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
     def is_checkpoint_due(self, last_input_seq: int) -> bool:
@@ -146,7 +146,7 @@ class EstimatorTask(Task):
         return self._checkpoint.is_due and last_input_seq > self._saved_seq
 
     def save(self, tracker: bytes, last_input_seq: int, last_orbit_seq: int = 0) -> None:
-        """Save a checkpoint of a tracker that has processed these messages."""
+        """Save a checkpoint with the encoded state of a tracker that has processed messages up to these numbers."""
         self._saved_seq = last_input_seq
         last_output_seq = self.output.last_seq
         self._checkpoint.save(

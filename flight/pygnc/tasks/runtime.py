@@ -40,11 +40,11 @@ from pygnc.supervisor.supervisor import DRAIN_STAGES
 
 WAIT_S: Final = 0.5
 DRAIN_S: Final = 0.2
-"""After Stop, a source or estimator processes waiting messages for at most this long."""
+"""Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""
 SIGTERM_PATIENCE_S: Final = 3.0
-"""After SIGTERM from the host, a task that closes files waits this long for the supervisor's Stop."""
+"""Maximum time for which a task that closes files waits, after SIGTERM from the host, for the supervisor's Stop, s."""
 TRIM_INTERVAL_S: Final = 0.5
-"""Interval of returning freed memory, s; the other tasks need it within a second."""
+"""Minimum time between returns of freed memory to the system, s; other tasks may need it within a second."""
 ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
@@ -55,13 +55,13 @@ PollSource: TypeAlias = "zmq.Socket[bytes] | int"
 
 
 class Task(ABC):
-    """Base of the tasks. All hooks are called from one loop. The base closes the streams and readers that it opens.
+    """Base class of the tasks. One loop calls all hooks. `close` closes the streams and readers opened by a task.
 
     Attributes:
-        run: constants of the run.
-        context: the process's ZeroMQ context.
-        notify: function that reports an event.
-        stop_request: reason to stop the whole run, or empty.
+        run: Constants of the run.
+        context: The process's ZeroMQ context.
+        notify: Function that reports an event.
+        stop_request: Reason to stop the whole run, or empty.
     """
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
@@ -75,14 +75,12 @@ class Task(ABC):
         self._faults_reported = 0
         self._undecodable: set[str] = set()
 
-    # --- Hooks -----------------------------------------------------------------------------------------------------
-
     def sockets(self) -> Sequence[PollSource]:
         """Return the sockets and descriptors that wake the loop, by default of all readers; called before each wait."""
         return [reader.socket for reader in self._readers.values()]
 
     def wait_s(self) -> float:
-        """Return the maximum time that the loop may wait now, s."""
+        """Return the maximum time that the loop may wait for an event before it calls `work` again, s."""
         return WAIT_S
 
     @abstractmethod
@@ -91,7 +89,7 @@ class Task(ABC):
 
     @abstractmethod
     def progress(self) -> control.Progress:
-        """Return progress and counters."""
+        """Return the number of the last input processed and the counters since the start of the run."""
 
     def close(self) -> None:
         """Close streams and readers; a task with pending data writes it first. The loop calls this last."""
@@ -101,10 +99,8 @@ class Task(ABC):
             reader.close()
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Receive the state of the run; called only if the task table sets `reports_run`."""
+        """Process the state of the run from the supervisor; called only if the task table sets `reports_run`."""
         del state
-
-    # --- Streams ---------------------------------------------------------------------------------------------------
 
     def open_stream(self, name: str, *, durable: bool = True) -> StreamWriter:
         """Open a stream that this task writes; unless `durable`, its journal is in memory and ends with the run."""
@@ -143,7 +139,7 @@ class Task(ABC):
         return self._readers[name]
 
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
-        """Return the sockets on which readers join the task's streams."""
+        """Return the sockets of the task's own streams, which become readable when readers subscribe."""
         return [stream.socket for stream in self._streams]
 
     def serve_streams(self) -> None:
@@ -170,7 +166,7 @@ class Task(ABC):
 
 
 def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
-    """Run one task in this process until it is stopped; return the exit code."""
+    """Run one task in this process until it is stopped; return the exit code, not 0 after an exception."""
     if not _has_threads():
         return NOT_STARTED
     try:
@@ -183,7 +179,7 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
 
 
 def _has_threads() -> bool:
-    """Return True if the system has the threads that ZeroMQ needs; it ends the process if it gets none."""
+    """Return True if the system has the threads that ZeroMQ needs; ZeroMQ would abort the process without them."""
     release = threading.Event()
     try:
         for _ in range(ZMQ_THREADS):
@@ -196,7 +192,7 @@ def _has_threads() -> bool:
 
 
 class TaskLoop:
-    """Loop of one task process, which waits, responds to the supervisor over `channel` and works."""
+    """Loop of one task process: waits for events, responds to the supervisor over `channel`, calls the task's hooks."""
 
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
@@ -213,7 +209,7 @@ class TaskLoop:
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
 
     def run(self) -> None:
-        """Run the task from its start to the closing of its files."""
+        """Run the task until it must end, close it and report its last progress."""
         poller = zmq.Poller()
         poller.register(self._channel.fileno(), zmq.POLLIN)
         poller.register(self._inbox.descriptor, zmq.POLLIN)
@@ -237,7 +233,7 @@ class TaskLoop:
         self._context.destroy(linger=LINGER_MS)
 
     def _watch(self, poller: zmq.Poller, watched: Sequence[PollSource]) -> Sequence[PollSource]:
-        """Register the sockets that the task names now."""
+        """Register the task's present sockets instead of the `watched` ones; return those registered now."""
         wanted = [*self._task.sockets(), *self._task.stream_sockets()]
         if wanted != watched:
             for source in watched:
@@ -285,7 +281,7 @@ class TaskLoop:
         control.send(self._channel, control.Notice(severity, name, text))
 
 
-# --- Heap of the C library. The calls exist in the GNU library only and do nothing elsewhere. -------------------------
+# These calls control the heap of the GNU C library. With other C libraries, the substitutes do nothing.
 
 _M_ARENA_MAX: Final = -8
 _libc: Final = ctypes.CDLL(None)

@@ -51,7 +51,7 @@ class AttitudeTask(EstimatorTask):
         return [self._orbit.socket] if self._stage.tracker.awaits_orbit else super().sockets()
 
     def work(self) -> bool:
-        """Process waiting inputs and orbits in order."""
+        """Process waiting inputs and orbits in order, for about `STEP_S`; return True if more may wait."""
         step_ends_s = time.monotonic() + STEP_S
         more = True
         while more and time.monotonic() < step_ends_s:
@@ -66,7 +66,7 @@ class AttitudeTask(EstimatorTask):
         return more or self._orbit.is_behind
 
     def progress(self) -> control.Progress:
-        """Return the sample counters: received = used + unused + held."""
+        """Return the number of the last input and the sample counters: received = used + unused + held."""
         stage = self._stage
         return control.Progress(stage.last_input_seq, counts=stage.tracker.counts | self.stream_counts())
 
@@ -92,7 +92,7 @@ class AttitudeTask(EstimatorTask):
         if is_late or not stage.tracker.awaits_orbit:
             _receive(stage.inputs, self.input)
             if not stage.inputs:
-                stage.last_input_seq = self.input.last_seq  # includes lost messages
+                stage.last_input_seq = self.input.last_seq  # lost messages count as processed too
         self._records = stage.step(orbit_is_late=is_late)
         return self._records is not None
 
@@ -124,7 +124,7 @@ class AttitudeTask(EstimatorTask):
 
 
 def _receive(waiting: deque[Message], reader: StreamReader) -> None:
-    """Receive messages of a stream if none wait, from the socket or the journal."""
+    """Append messages of a stream, from its socket or journal, to `waiting` if that is empty."""
     if not waiting:
         waiting += reader.receive()
     if not waiting and reader.has_backlog:

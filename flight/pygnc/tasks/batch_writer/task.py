@@ -1,8 +1,8 @@
 """Batch writer process: writes `sense.bin` and `rng#####.bin` to `~/pygnc_batch` from the input journal.
 
 Packets of input files are written at their offset in the undamaged part of their source. Packets without such an offset
-are appended: live packets and, in a run with --from-last-run, everything that is new. The files are a function of the
-input journal: a restarted writer reads it from the beginning and writes the same bytes at the same offsets.
+are appended: live packets and, in a run with --from-last-run, packets that the last run did not have. The files are a
+function of the input journal: a restarted writer reads it from the start and writes the same bytes at the same offsets.
 """
 
 import errno
@@ -49,7 +49,7 @@ class BatchWriterTask(Task):
         self._is_starting = True
 
     def _begin_folder(self) -> None:
-        """Begin with the first input; files that exist get the same bytes again."""
+        """Begin to write with the first input of the run; existing files receive the same bytes again."""
         self._input = self.open_reader("input", InputMessage)
         self._named: list[SourceFile] = []
         self._folder: BatchFolder | None = BatchFolder(self.run.home, self.run.runtime)
@@ -65,13 +65,13 @@ class BatchWriterTask(Task):
         return WAIT_S if self._is_starting else self._old_runs.wait_s()
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Begin to work on old runs when the run has started and the first status is written."""
+        """Begin to work on old runs once the run is no longer starting."""
         self._is_starting = state.phase == "starting"
 
     def work(self) -> bool:
-        """Write the next packets; without any, do a slice of the work on old runs, for which a stop never waits.
+        """Write the next packets, or work on old runs for a moment if none wait; return True if packets wait.
 
-        The files begin again if a full disk has room again.
+        If a full disk has room again, all files are written again from their beginning.
         """
         now = time.monotonic()
         if now >= self._return_at_s:
@@ -94,13 +94,13 @@ class BatchWriterTask(Task):
         self.notify("warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
 
     def progress(self) -> control.Progress:
-        """Return the number of bytes written."""
+        """Return the number of the last input, and the counts of bytes written, faults and lost inputs."""
         written = self._folder.written_bytes if self._folder else self._written_bytes
         counts = {"batch_written_bytes": written, "not_recorded": self._faults, "lost_messages": self._input.lost}
         return control.Progress(last_sequence_processed=self._input.last_seq, counts=counts)
 
     def close(self) -> None:
-        """Complete the last record of a complete batch; an incomplete batch keeps its `.part` names."""
+        """Complete the last record and sync the files; those of an incomplete batch keep their `.part` names."""
         try:
             if self._folder is not None:
                 if self._additions is not None and self._folder.is_complete:
@@ -130,7 +130,7 @@ class BatchWriterTask(Task):
             self._write_packet(message)
 
     def _begin(self, message: BatchBegin, folder: BatchFolder) -> None:
-        """Allot space to the files that precede `message`."""
+        """Create the copies of the input files that were listed before `message`."""
         first = self._additions is None
         if first:
             self._terminated = message.records_terminated
@@ -164,7 +164,7 @@ class BatchWriterTask(Task):
             self._additions.take(message)
 
     def _sync_if_due(self) -> None:
-        """Sync packets that follow the batch; give up when the folder or the disk is full."""
+        """Sync packets that follow the batch; raise OSError if the folder or the disk is full."""
         folder, now = self._folder, time.monotonic()
         if folder is None or not (folder.is_complete and folder.unsynced) or now < self._sync_at_s:
             return
@@ -179,7 +179,7 @@ class BatchWriterTask(Task):
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 
     def _is_room(self) -> bool:
-        """Return True if the disk has room for all files of which the sizes are known."""
+        """Return True if the disk has room for all files whose sizes are known, beside the reserve."""
         needed = self.run.settings.logs.reserve_bytes + sum(self._copies.size_bytes.values())
         try:
             return free_bytes(self.run.home) > needed
@@ -203,5 +203,5 @@ class BatchWriterTask(Task):
 
 
 def _target(source: str) -> str:
-    """Return the output name of a file whose packets keep their offsets."""
+    """Return the name, in the output folder, of the copy of an input file."""
     return source.removeprefix(f"{LAST_BATCH}/")

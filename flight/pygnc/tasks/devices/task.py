@@ -1,4 +1,4 @@
-"""Devices process: reads the sensors of the settings `[devices.NAME]` into a stream, from which ingest numbers them.
+"""Devices process: reads the sensors of the settings `[devices.NAME]` and writes their readings to a stream.
 
 The stream's journal is in memory only, because ingest copies every reading to the input journal. Faults of a device
 are reported as events and affect nothing else.
@@ -46,7 +46,7 @@ class DevicesTask(Task):
         return [self._wake]
 
     def work(self) -> bool:
-        """Write the new readings; open and check the devices."""
+        """Open and check the devices and write all new readings; return False, as none remain."""
         with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self._wake)
         for device in self._devices:
@@ -57,7 +57,7 @@ class DevicesTask(Task):
         return False
 
     def progress(self) -> control.Progress:
-        """Return the number of readings."""
+        """Return the number of readings written in this run as the progress."""
         return control.Progress(self._stream.journal.last_seq)
 
     def close(self) -> None:
@@ -90,7 +90,7 @@ class DevicesTask(Task):
 
 
 class ConfiguredDevice:
-    """Device of a section of the settings, whose `connection` thins the readings to the interval of the settings.
+    """Device of a section of the settings; its `connection` keeps one reading per interval of the settings.
 
     `on_reading` is called in another thread when a reading has arrived.
     """
@@ -111,7 +111,7 @@ class ConfiguredDevice:
             return
         try:
             is_new = self.connection.connect()
-        except (DeviceError, TypeError, ValueError) as error:  # unknown family or option, or a value out of range
+        except (DeviceError, TypeError, ValueError) as error:  # wrong family, option or value in the settings
             text = f"{error}; correct [devices.{self.name}] in the settings; the run continues without the device"
             self._report("error", text)
             self._is_unusable = True
@@ -134,7 +134,7 @@ class ConfiguredDevice:
             return
         try:
             self._stream_request = device.engine.start(request(unit, stream))
-        except ValueError:  # no number
+        except ValueError:  # the setting is not a number
             self._report("error", f"stream = {stream!r}: not a rate in Hz; {remedy}")
 
     def _open(self) -> BlockingDevice:

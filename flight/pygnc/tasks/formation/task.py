@@ -1,9 +1,9 @@
 """Formation process: estimates the orbits of the partners from ranges, fixes of all satellites and our own orbit.
 
-The estimates are a function of the checkpoint and of the input and orbit journals. The checkpoint holds all results,
-also those of a solution's stages, but not the observations: a restarted task reads the inputs before the checkpoint
-again, continues, and writes what is not in its journal yet. The estimators are loaded only when a packet concerns a
-partner.
+The estimates are a function of the checkpoint and of the input and orbit journals. The checkpoint contains all results,
+including those of the completed stages of a solution, but not the observations. A restarted task therefore reads the
+inputs before the checkpoint again, continues, and writes the messages that are not in its journal yet. The estimators
+are loaded only when a packet concerns a partner.
 """
 
 import math
@@ -33,7 +33,7 @@ ORBIT_PATIENCE_S: Final = 60.0
 """Longest wait for the next message of the orbit task, which responds to the end of the batch after all its fixes."""
 
 SMALLER: Final = 4
-"""Factor by which arcs are shortened each time the task has run out of memory."""
+"""Divisor of the maximum arc length for each time that the task has run out of memory."""
 
 
 def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
@@ -44,7 +44,7 @@ def _solve(problem: "Problem", result: "Future[FormationResult]") -> None:
 
 
 def _begin_to_solve(problem: "Problem") -> "Future[FormationResult]":
-    """Solve a problem in a thread, so that the task responds meanwhile; if there is no thread left, solve it here."""
+    """Solve a problem in a thread, so that the task still responds to pings; if no thread is left, solve it here."""
     result: Future[FormationResult] = Future()
     try:
         threading.Thread(target=_solve, args=(problem, result), daemon=True).start()
@@ -72,7 +72,7 @@ class FormationTask(EstimatorTask):
         return [self.input.socket]
 
     def work(self) -> bool:
-        """Process waiting inputs, orbits and problems; load the estimators with the first packet of a partner."""
+        """Process waiting inputs, orbits and least-squares problems; return True if more work waits."""
         if not self._inputs:
             self._inputs += self.input.receive()
         if self._stage is None:
@@ -94,7 +94,7 @@ class FormationTask(EstimatorTask):
         return control.Progress(self._last_input_seq, counts=counts | self.stream_counts())
 
     def _advance(self, stage: FormationStage) -> None:
-        """Take messages and solve problems for about `STEP_MS`."""
+        """Process messages and solve least-squares problems for about `STEP_MS`."""
         step_ends_s = time.monotonic() + STEP_MS * 1e-3
         while time.monotonic() < step_ends_s:
             messages = None if self._messages is None else next(self._messages, None)
@@ -125,14 +125,14 @@ class FormationTask(EstimatorTask):
         tracker = stage.tracker
         is_new_stage = tracker.stage != self._saved_stage
         if is_new_stage:
-            trim_heap()  # a stage leaves megabytes behind
+            trim_heap()  # a stage leaves megabytes of unused memory in the heap
         if is_new_stage or self.is_checkpoint_due(stage.last_input_seq):
             self._saved_stage = tracker.stage
             self.save(tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
 
     def _make_stage(self) -> FormationStage:
         """Load the estimators and process the inputs before the waiting ones, or continue from the checkpoint."""
-        from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - takes megabytes that most runs do not need
+        from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - needs megabytes; most runs do not use it
 
         settings, saved = self.run.settings, self.saved
         if self.run.memory_kills:
@@ -164,7 +164,7 @@ class FormationTask(EstimatorTask):
         journal.close()
 
     def _orbit_is_late(self, stage: FormationStage) -> bool:
-        """Receive orbits; return True if there is none `ORBIT_PATIENCE_S` after the previous one."""
+        """Receive orbits; return True if the orbit task has failed or sent none for `ORBIT_PATIENCE_S`."""
         if not stage.orbits:
             stage.orbits += self._orbit.receive()
         now = time.monotonic()

@@ -40,7 +40,7 @@ EVENTS_PENDING_MAX: Final = 8
 """Number of newest events sent to a host that connects later; the events journal has all events."""
 LAST_ANSWERS_S: Final = 0.1
 POLL_S: Final = 0.001
-"""Shortest wait: poll() counts in milliseconds."""
+"""Shortest wait, s; poll() has a resolution of 1 ms."""
 _ALL: Final = Capability.LIVE | Capability.UPLOAD | Capability.DOWNLOAD | Capability.PARAMETERS | Capability.STOP
 _SEVERITIES: Final = {"info": 0, "warning": 1, "error": 2}
 
@@ -62,11 +62,11 @@ class HostLinkTask(Task):
         return [line.port.descriptor for line in self._lines if line.port.is_open]
 
     def wait_s(self) -> float:
-        """Return the time until a retransmission is due or a port is free again, s."""
+        """Return the time until a retransmission is due or a port can send again, s."""
         return min(WAIT_S, *(line.wait_s() for line in self._lines if line.port.is_open), WAIT_S)
 
     def work(self) -> bool:
-        """Serve all lines."""
+        """Process received bytes, send responses and events on all lines; return False."""
         for line in self._lines:
             if line.port.is_open:
                 line.work()
@@ -76,7 +76,7 @@ class HostLinkTask(Task):
         return False
 
     def progress(self) -> control.Progress:
-        """Return the number of live packets."""
+        """Return the number of live packets written in this run as the progress."""
         return control.Progress(self._stream.journal.last_seq)
 
     def close(self) -> None:
@@ -91,7 +91,7 @@ class HostLinkTask(Task):
         super().close()
 
     def take_packet(self, received: Received) -> None:
-        """See `HostServices`."""
+        """Write a live packet to the stream; see `HostServices`."""
         fields, tail = received.body
         kind = received.kind
         if kind.name in _WITH_SYNC and not tail.startswith(RANGE_GPS_SYNC):
@@ -121,16 +121,16 @@ class HostLinkTask(Task):
             raise Refusal(NakCause.STORAGE, f": {error.strerror}; free space and send the packet again") from None
 
     def report(self, kind: SentenceType) -> bytes:
-        """See `HostServices`."""
+        """Return the content of the status record (STAT) or of the info text (INFO); see `HostServices`."""
         name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
-        in_memory = self.run.runtime / name  # exists while the home does not take the file
+        in_memory = self.run.runtime / name  # exists only while the home is not writable
         try:
             return (in_memory if in_memory.exists() else self.run.home / name).read_bytes()
         except OSError as error:
             raise Refusal(NakCause.UNABLE, f": {name}: {error.strerror}; ask again in a second") from None
 
     def stop(self) -> None:
-        """See `HostServices`."""
+        """Request the stop of the run from the supervisor; see `HostServices`."""
         self.stop_request = "stopped by the host over the line"
 
     def _compare_clock(self, t_spacecraft_s: int) -> None:
@@ -166,7 +166,7 @@ class HostLinkTask(Task):
         check = partial(changed_settings, run.config, run.home)
         slots, write = read_slots(run.home), partial(write_slot, run.home)
         parameters = Parameters(named_values(run.settings), check, slots, write)
-        session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # differs from that before a restart
+        session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # random, so that a restart begins another session
         channel = Channel(Direction.TO_HOST, session, f"PyGNC {pygnc.__version__}", _ALL)
         return Line(port, HostConnection(channel, files, parameters, self))
 
@@ -186,14 +186,14 @@ class HostLinkTask(Task):
 
 
 class Line:
-    """A port and the connection on it."""
+    """A port and the connection to the host over it."""
 
     def __init__(self, port: Port, connection: HostConnection) -> None:
         self.port = port
         self.connection = connection
 
     def work(self) -> None:
-        """Process received bytes and send waiting ones, as far as the port accepts them."""
+        """Process received bytes and send waiting ones until the port is busy; send at most 16 portions."""
         data = self.port.read()
         if data:
             self.connection.take(data, time.monotonic())
@@ -209,6 +209,6 @@ class Line:
     def wait_s(self) -> float:
         """Return the time until the line must be served if no bytes arrive, s."""
         free_s = self.port.ready_in_s()
-        if free_s > 0.0:  # nothing can be sent before the port is free
+        if free_s > 0.0:  # nothing can be sent before that, even if it is due
             return max(free_s, POLL_S)
         return max(0.0, self.connection.channel.wakeup_s() - time.monotonic())

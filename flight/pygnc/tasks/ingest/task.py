@@ -6,8 +6,8 @@
 3. Live packets from the host and readings of the computer's own sensors are written after the batch, between such
    groups. Each carries its number in its own stream, so none is lost or written twice.
 
-The input journal is a function of the file contents that it names. A restarted task computes equal numbers again and
-continues after the last message in the journal.
+The input journal is a function of the contents of the files that it names. A restarted task computes the same message
+numbers again and continues after the last message in the journal.
 """
 
 import struct
@@ -61,7 +61,7 @@ class IngestTask(Task):
         return super().sockets() if self._steps is None else []
 
     def work(self) -> bool:
-        """Do the next step on the files; if all files are read, look for new files and take live packets."""
+        """Read files for one step; when all are read, write live packets. Return True if more work waits."""
         now = time.monotonic()
         if self._steps is None and self._looks_for_files and now >= self._next_look_s:
             self._next_look_s = now + LOOK_INTERVAL_S
@@ -93,12 +93,10 @@ class IngestTask(Task):
             next(self._steps, None)
         self._seq = max(self._seq, self._resume_after)
         for reader in self._live_readers():
-            reader.has_backlog = True  # announcements may have been lost
+            reader.has_backlog = True  # read the journal, because announcements may have been lost
         while self._take_live():
             pass
         super().close()
-
-    # --- Live packets ----------------------------------------------------------------------------------------------
 
     def _take_live(self) -> bool:
         """Write waiting live packets and readings; return True if more are waiting."""
@@ -124,15 +122,13 @@ class IngestTask(Task):
         return any(reader.is_behind for reader in readers)
 
     def _live_readers(self) -> list[StreamReader]:
-        """Open the live streams on first use, when it is known which packets the journal contains."""
+        """Return the readers of the live streams; open them on first use, after the newest packet in the journal."""
         if self._live is None:
             kinds: dict[str, object] = {LIVE: LivePacket} if self.run.has_host else {}
             kinds |= {DEVICES: DeviceReading} if self.run.settings.devices else {}
             after = self._counters.last_live_seq
             self._live = [self.open_reader(name, kind, after_seq=after[name]) for name, kind in kinds.items()]
         return self._live
-
-    # --- Batch -----------------------------------------------------------------------------------------------------
 
     def _begin(self) -> Iterator[None]:
         """Read the batch, or continue where a former process of the task stopped."""
@@ -176,8 +172,6 @@ class IngestTask(Task):
         self._write_from_files([BatchEnd(seq=self._seq + 1, cause="")])
         if run.from_last_run:
             self._report(last_run_reports(found, run.start.t_spacecraft_s, self._counters.newest_spacecraft_s))
-
-    # --- Files that arrive after the batch -------------------------------------------------------------------------
 
     def _finish_group(self, recovery: InputRecovery) -> Iterator[None]:
         """Write the missing packets of the last group that a former process began after the batch."""
@@ -239,11 +233,9 @@ class IngestTask(Task):
             text = f"{SENSE_FILE} was changed after its first {file.size_bytes} bytes had been read"
             self.notify("warning", "input_changed", f"{text}; the next run reads the rest")
 
-    # --- Output ----------------------------------------------------------------------------------------------------
-
     def _write_group(self, sources: Sequence[BatchSource], files: Sequence[SourceFile]) -> Iterator[None]:
         """Write the list of all files, readable or not, then the records of the sources."""
-        # In a run with --from-last-run, the batch writer appends to the sense file of the last run.
+        # In a run with --from-last-run, the batch writer appends to the last run's sense file, which decides on CR LF.
         copied = [source for source in sources if is_of_last_run(source) or not self.run.from_last_run]
         terminated = all(source.terminated for source in copied)
         self._write_from_files(batch_head(files, self._seq, terminated=terminated))

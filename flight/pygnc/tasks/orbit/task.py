@@ -37,7 +37,7 @@ class OrbitTask(EstimatorTask):
         self._omm_file = OmmFile(run, self._tracker, notify)
 
     def work(self) -> bool:
-        """Process the next inputs; without any, continue the prediction to the present, then the fit of elements."""
+        """Process inputs, else predict the orbit to the present, else fit elements; return True if more work waits."""
         messages = self.input.receive()
         for message in messages:
             self._process(message)
@@ -52,7 +52,7 @@ class OrbitTask(EstimatorTask):
         return False
 
     def progress(self) -> control.Progress:
-        """Return the fix counters: received = accepted + waiting + rejected."""
+        """Return the number of the last input and the fix counters: received = accepted + waiting + rejected."""
         return control.Progress(self.input.last_seq, counts=self._tracker.counts | self.stream_counts())
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class OrbitTask(EstimatorTask):
         self.output.write(response.messages)
 
     def _report_origin(self, estimates: list[OrbitEstimate]) -> None:
-        """Report that the orbit comes from uploaded elements, and that fixes have taken over."""
+        """Report when the orbit comes from uploaded elements, and when it comes from fixes after that."""
         for estimate in estimates:
             if estimate.from_elements == self._is_from_elements:
                 continue
@@ -116,7 +116,7 @@ class OrbitTask(EstimatorTask):
 
 
 def manoeuvre_text(estimate: OrbitEstimate) -> str:
-    """Return the text of the event of an estimate whose fix confirms a change of the motion."""
+    """Return the text of the event of an estimate whose fix confirms a manoeuvre."""
     change = {"impulse": "impulse", "thrust_begin": "begin of a thrust", "thrust_end": "end of a thrust"}
     components = zip("RTN", estimate.delta_v_rtn_mps, estimate.delta_v_sigma_rtn_mps, strict=True)
     text = ", ".join(f"{axis} {1e3 * value:.0f} +- {1e3 * sigma:.0f}" for axis, value, sigma in components)

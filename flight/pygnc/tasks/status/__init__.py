@@ -1,1 +1,1 @@
-"""Process that writes the status record and the info line."""
+"""Process that writes the status record and the info text."""

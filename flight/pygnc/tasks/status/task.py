@@ -1,4 +1,4 @@
-"""Status process: writes the status record and the info line, at each change of the run's phase and once a second.
+"""Status process: writes the status record and the info text, at each change of the run's phase and once a second.
 
 It reports the newest estimates of orbit, attitude and formation, and the health and counters of all tasks as received
 from the supervisor.
@@ -26,14 +26,14 @@ class StatusTask(Task):
         self._orbits = self._estimates["orbit"]
         self._newest = NewestEstimates()
         self._state = control.RunState("starting", "", (), 0)
-        # The first record is written when the tasks are up, at the latest after `INTERVAL_S`.
+        # The first record waits until the tasks are up, but at most `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
         self._files = StatusFiles(run, notify)
         self._files.reserve()
 
     def work(self) -> bool:
-        """Read the newest estimates; write the status if it is due."""
+        """Read new estimates and write the status if it is due; return True if more estimates wait."""
         more = self._take()
         now = time.monotonic()
         if now >= self._next_write_s or self._state.phase != self._phase_written:
@@ -49,15 +49,15 @@ class StatusTask(Task):
         return any(reader.is_behind for reader in self._estimates.values())
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Store the state of the run."""
+        """Store the state of the run for the next status record."""
         self._state = state
 
     def progress(self) -> control.Progress:
-        """Return the number of the last orbit estimate read."""
+        """Return the number of the last orbit message read, and whether the files could not be written."""
         return control.Progress(self._orbits.last_seq, counts={"not_recorded": int(bool(self._files.fault))})
 
     def close(self) -> None:
-        """Write the last status, with the last estimates, which may be in the journals only."""
+        """Read all remaining estimates from the journals and write the last status."""
         for reader in self._estimates.values():
             reader.has_backlog = True
         while self._take():
