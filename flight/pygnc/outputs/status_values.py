@@ -41,7 +41,7 @@ STREAMS: Final[dict[str, object]] = {
 """Streams of estimates in the record, with the type of their messages."""
 _VARIANCES: Final = (0, 2, 5)
 """Indices of the position's variances in the lower triangle of a 6 x 6 covariance."""
-_FLAGS_MAX: Final = 8
+_FLAGS_MAX: Final = 6
 
 
 class NewestEstimates:

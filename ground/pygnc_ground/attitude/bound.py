@@ -28,7 +28,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
 )
 from pygnc_ground.attitude.smoother import smooth
@@ -79,15 +78,16 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
     ekf = MultiplicativeEkf(settings, measurement_models(settings))
     correction = MagnetometerCorrection(settings.magnetometer)
-    health = SensorHealth.unknown()
+    health = SensorHealth.unknown(settings.mounting.faces)
     track: Track | None = None
     moments: list[_Moment] = []
     for row, sample, environment in covered:
         health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
         step = None
         if track is None:
-            nothing = np.zeros(SIZE - ATTITUDE.stop)
-            state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(_unknown_sigma(settings)))
+            sigma = _unknown_sigma(settings)
+            nothing = np.zeros(len(sigma) - ATTITUDE.stop)
+            state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(sigma))
         else:
             update = ekf.process(track, sample, environment, health)
             health, step = update.health, update.step

@@ -43,8 +43,8 @@ def face_illuminance(
     """Compare the readings `lux`, shape (n, 6), with predictions from n states; this takes 0.1 ms per sample."""
     sensors, limits = SunSensors(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
-    expected, sigma = np.full((2, len(lux), 6), np.nan)
-    facing = np.zeros((len(lux), 6), dtype=np.bool_)
+    expected, sigma = np.full((2, *lux.shape), np.nan)
+    facing = np.zeros(lux.shape, dtype=np.bool_)
     for row, (state, environment) in enumerate(zip(states, environments, strict=True)):
         if environment is None:
             continue
@@ -57,7 +57,7 @@ def face_illuminance(
             expected[row], sigma[row] = light.expected_share, light.observation.sigma
             facing[row] = (light.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux
-    measured = lux / full_sun_lux[:, None]
+    measured = np.where(lux < 0.0, np.nan, lux / full_sun_lux[:, None])
     saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux
     return FaceIlluminance(
         measured=measured,

@@ -34,7 +34,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
 )
@@ -117,9 +116,9 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     """State of the attitude filter that a restarted task needs."""
 
     search: Search
+    health: SensorHealth
     track: Track | None = None
     calibrated: MagnetometerBias | None = None
-    health: SensorHealth = msgspec.field(default_factory=SensorHealth.unknown)
     errors: ModelErrors = ModelErrors()
     inflation: Array | None = None
     """Variance inflation of the next step: standard deviations added to the error state."""
@@ -147,7 +146,8 @@ class AttitudeFilter:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        self.memory = memory or FilterMemory(Search(settings, initial_bias_prior(settings)))
+        search, health = Search(settings, initial_bias_prior(settings)), SensorHealth.unknown(settings.mounting.faces)
+        self.memory = memory or FilterMemory(search, health)
 
     @property
     def state(self) -> AttitudeState | None:
@@ -248,7 +248,7 @@ class AttitudeFilter:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
         if not np.count_nonzero(stuck):
             return track
-        column = np.zeros((SIZE, 3))
+        column = np.zeros((len(track.state.sqrt_covariance), 3))
         column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
         # The attitude has followed the stuck axis since it began to repeat itself.
         column[ATTITUDE] = _STUCK_SHARE * self.settings.start.unknown_sigma_rad * np.eye(3)
@@ -319,7 +319,8 @@ class AttitudeFilter:
         if measured is None:
             return None
         quaternion, attitude_root = measured
-        prior, sigma, slow = memory.search.prior, memory.errors.sigma(settings), np.zeros(SIZE - ATTITUDE.stop)
+        prior, sigma = memory.search.prior, memory.errors.sigma(settings)
+        slow = np.zeros(len(sigma) - ATTITUDE.stop)
         sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
         sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma

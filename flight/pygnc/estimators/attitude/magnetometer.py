@@ -21,7 +21,6 @@ from pygnc.estimators.attitude.state import (
     MAG_BIAS,
     MAG_MATRIX,
     PANEL_FIELD,
-    SIZE,
     AttitudeState,
 )
 from pygnc.estimators.kalman import Observation
@@ -72,7 +71,7 @@ class Magnetometer(MeasurementModel):
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
         matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
-        partials = np.zeros((3, SIZE))
+        partials = np.zeros((3, self._size))
         partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
         partials[:, MAG_BIAS] = _IDENTITY
         partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
@@ -123,7 +122,7 @@ class Magnetometer(MeasurementModel):
 
     def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:
         """Return a new memory, and the variance inflation of a bias that the search took from magnetorquers."""
-        inflation = np.zeros(SIZE)
+        inflation = np.zeros(self._size)
         inflation[MAG_BIAS] = self._settings.magnetometer.bias_sigma_ut
         inflation[ATTITUDE] = _MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation

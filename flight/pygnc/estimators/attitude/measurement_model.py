@@ -17,7 +17,7 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ATTITUDE, error_size
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
@@ -152,6 +152,7 @@ class MeasurementModel(ABC):
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
+        self._size = error_size(settings.mounting.faces)
 
     @abstractmethod
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:

@@ -23,13 +23,13 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
-    FACE_GAINS,
     GYRO_BIAS,
     MAG_BIAS,
     MAG_MATRIX,
     PANEL_FIELD,
-    SIZE,
     AttitudeState,
+    error_size,
+    light_rows,
 )
 
 _MAGNETOMETER: Final = "magnetometer"
@@ -40,7 +40,6 @@ _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared, per measurement, from which a model is wrong."""
 _EVIDENCE_MIN: Final = 5.0
 """Natural logarithm of the Bayes factor, of small errors over large ones, from which errors count as small."""
-_LIGHT_ROWS: Final = np.r_[FACE_GAINS, COSINE_ERROR]
 _LIGHT_SAMPLES_MIN: Final = 8
 """Samples of a track before the innovations of its light count; the first ones are not linear."""
 _FIELD_SAMPLES_MIN: Final = 36
@@ -158,9 +157,10 @@ class ModelErrors(NamedTuple):
         """
         if self.sun_sensors is not SunSensorErrors.UNDECIDED:
             return self, state
-        error, root = state.slow[_LIGHT_ROWS - 3], state.sqrt_covariance[_LIGHT_ROWS]
+        rows = light_rows(len(state.sqrt_covariance))
+        error, root = state.slow[rows - 3], state.sqrt_covariance[rows]
         sizes = SunSensorErrors.SMALL, SunSensorErrors.LARGE
-        small, large = (self._replace(sun_sensors=size).sigma(settings)[_LIGHT_ROWS] ** 2 for size in sizes)
+        small, large = (self._replace(sun_sensors=size).sigma(settings)[rows] ** 2 for size in sizes)
         covariance = root.dot(root.T) + np.diag(small)
         normalised = np.linalg.solve(covariance, error)
         density_after = -0.5 * (np.linalg.slogdet(covariance)[1] + float(error.dot(normalised)))
@@ -173,12 +173,12 @@ class ModelErrors(NamedTuple):
 
     def sigma(self, settings: AttitudeSettings) -> Array:
         """Return the standard deviations of the states at the begin of a track, zero for those it does not know."""
-        sigma = np.zeros(SIZE)
+        sigma = np.zeros(error_size(settings.mounting.faces))
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         sigma[MAG_MATRIX] = magnetometer.matrix_sigma if self.field else NOT_ESTIMATED_SIGMA
         sigma[PANEL_FIELD] = magnetometer.panel_sigma_ut if self.field else NOT_ESTIMATED_SIGMA
         are_small = self.sun_sensors is SunSensorErrors.SMALL
-        sigma[FACE_GAINS] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
@@ -193,6 +193,6 @@ class ModelErrors(NamedTuple):
         else:
             sigma[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
         if self.sun_sensors is before.sun_sensors:
-            sigma[FACE_GAINS] = sigma[COSINE_ERROR] = 0.0
+            sigma[light_rows(len(sigma))] = 0.0
         sigma[ATTITUDE], sigma[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return sigma

@@ -16,15 +16,15 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
-    FACE_GAINS,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
+    error_size,
+    light_rows,
 )
 
 _IDENTITY: Final = np.eye(3)
@@ -61,17 +61,19 @@ class AttitudeDynamics:
         self._settings = settings
         self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
-        self._steady = np.full(SIZE, np.inf)
-        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
+        size = error_size(settings.mounting.faces)
+        gains = light_rows(size)[:-1]
+        self._steady = np.full(size, np.inf)
+        self._steady[GYRO_SCALE], self._steady[gains] = gyro.scale_sigma, sun.gain_sigma
         self._steady[REFLECTIVITY] = sun.reflectivity_sigma
         self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
-        self._time_s = np.full(SIZE, np.inf)
-        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s = np.full(size, np.inf)
+        self._time_s[GYRO_SCALE], self._time_s[gains] = gyro.scale_time_s, sun.gain_time_s
         self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
         self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
-        self._walk = np.zeros(SIZE)
+        self._walk = np.zeros(size)
         self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
-        self._centre = np.zeros(SIZE - 3)
+        self._centre = np.zeros(size - 3)
         self._centre[REFLECTIVITY - 3] = sun.reflectivity
         self._slow = lru_cache(maxsize=64)(self._slow_parameters)
 
@@ -121,12 +123,12 @@ class AttitudeDynamics:
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        noisy = noise.nonzero()[0]
-        root = np.zeros((SIZE, SIZE + len(noisy)))
+        noisy, size = noise.nonzero()[0], len(noise)
+        root = np.zeros((size, size + len(noisy)))
         # Only the attitude depends on other elements.
-        np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :SIZE])
-        root[ATTITUDE, :SIZE] = transition[ATTITUDE].dot(state.sqrt_covariance)
-        root[noisy, np.arange(SIZE, root.shape[1])] = noise[noisy]
+        np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])
+        root[ATTITUDE, :size] = transition[ATTITUDE].dot(state.sqrt_covariance)
+        root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last)
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:

@@ -25,7 +25,8 @@ class AttitudeSample:
         gps_ms: GPS milliseconds since the GPS epoch.
         mag_imu_ut: Magnetic field in sensor axes, uT, shape (3,).
         gyro_imu_rad_s: Body rate in sensor axes, rad/s, shape (3,).
-        lux: Illuminance of the faces in the order of the settings' normals, lux, shape (6,); 0 where there is no face.
+        lux: Illuminance of the faces in the order of the settings' normals, lux, shape (faces,), six or more; 0 where
+            there is no face, and negative where a sensor after the sixth has no reading.
         seq: The caller's sequence number of the sample.
         field_unusable: True if magnetorquers disturb the magnetic field, or if its model is too weak.
         readings: Readings of further sensors by the name of their measurement model, arrays of shape (k,).
@@ -97,11 +98,12 @@ class SampleCorrection:
         self.magnetometer = MagnetometerCorrection(settings.magnetometer)
         self.gyro_scale = settings.gyro.scale
         self._lux_scale = settings.sun_sensors.scale
-        self._faces = len(settings.mounting.face_normals_body)
+        self._faces, self._sensors = settings.mounting.faces, len(settings.mounting.face_normals_body)
 
     def illuminance(self, lux: Sequence[float]) -> Array:
-        """Return the corrected illuminances of the faces of the settings, shape (6,), with 0 where there is no face."""
-        illuminance, given = np.zeros(FACES), lux[: self._faces]
+        """Return the corrected illuminances as in `AttitudeSample`, shape (faces,), from those of the first sensors."""
+        illuminance, given = np.zeros(self._faces), lux[: self._sensors]
+        illuminance[FACES:] = -1.0
         illuminance[: len(given)] = given
         return self._lux_scale * illuminance
 

@@ -25,7 +25,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_MATRIX,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
 )
@@ -84,7 +83,7 @@ def initial_hypotheses(
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
     """Return the direction to the Sun from the light of all faces but `excluded_face`; None in the dark."""
-    share = newest.sample.lux / newest.sources.full_sun_lux
+    share = np.maximum(newest.sample.lux, 0.0) / newest.sources.full_sun_lux
     if excluded_face is not None:
         share[excluded_face] = 0.0
     if newest.sources.sunlit_fraction <= 0.5 or share.max() <= DIRECT_SUN_SHARE:
@@ -371,7 +370,7 @@ class Search(msgspec.Struct, eq=False):
         if not self.errors.field:
             error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
             covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)
-        slow = np.zeros(SIZE - 3)
+        slow = np.zeros(len(error) - 3)
         slow[:6] = best.biases[0]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
         root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)

@@ -37,9 +37,9 @@ class FaceHealth:
     reversed: Array
 
     @classmethod
-    def unknown(cls) -> "FaceHealth":
+    def unknown(cls, faces: int) -> "FaceHealth":
         """Return the counters without any fault."""
-        return cls(np.zeros(6), np.zeros(6))
+        return cls(np.zeros(faces), np.zeros(faces))
 
     @property
     def dead(self) -> Flags:
@@ -71,7 +71,7 @@ class FaceHealth:
         A sample in which no face is bright does not change them: it is in a shadow that the model does not contain.
 
         Args:
-            share: Measured illuminance as a fraction of full sunlight, shape (6,).
+            share: Measured illuminance as a fraction of full sunlight, shape (faces,); negative without a reading.
             cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
             expected_share: Predicted illuminance as a fraction of full sunlight, shape (6,).
             dark_share: Share below which a face is dark.
@@ -80,12 +80,12 @@ class FaceHealth:
         bright, wrong = False, False
         for seen, towards, expected in zip(share.tolist(), cosine.tolist(), expected_share.tolist(), strict=True):
             bright |= seen > DIRECT_SUN_SHARE
-            wrong |= towards > _CLEAR_COSINE and seen < dark_share
+            wrong |= towards > _CLEAR_COSINE and 0.0 <= seen < dark_share
             wrong |= towards < -_CLEAR_COSINE and seen > expected + DIRECT_SUN_SHARE
         if not bright or not (wrong or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
             return self
         in_front = cosine > _CLEAR_COSINE
-        dark = share < dark_share
+        dark = (share >= 0.0) & (share < dark_share)
         behind = cosine < -_CLEAR_COSINE
         unexpected = share > expected_share + DIRECT_SUN_SHARE
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
@@ -141,6 +141,6 @@ class SensorHealth(NamedTuple):
     gyro: GyroHealth
 
     @classmethod
-    def unknown(cls) -> "SensorHealth":
-        """Return the state before the first sample."""
-        return cls(FaceHealth.unknown(), GyroHealth.unknown())
+    def unknown(cls, faces: int) -> "SensorHealth":
+        """Return the state before the first sample of a satellite with `faces` sun sensors."""
+        return cls(FaceHealth.unknown(faces), GyroHealth.unknown())

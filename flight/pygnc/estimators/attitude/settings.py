@@ -20,7 +20,7 @@ _PER_ROOT_HOUR = 1.0 / 60.0
 _SCALE_MIN = 0.1
 """Least scale factor of a magnetometer calibration."""
 FACES: Final = 6
-"""Largest number of sun sensors."""
+"""Least number of illuminances in a sample, that of the host's packet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,8 @@ class MountingSettings:
         (0.0, -1.0, 0.0),
         (0.0, 0.0, -1.0),
     )
-    """Outward normals of the sun sensors, one to six, in the order of the sample's illuminances; further illuminances
-    are not used.
+    """Outward normals of the sun sensors, one or more unit vectors, in the order of the sample's illuminances. Further
+    illuminances are not used. The host's packet has six; a sensor after the sixth has no reading in it.
     """
 
     def __post_init__(self) -> None:
@@ -52,14 +52,18 @@ class MountingSettings:
             if not _is_orthogonal(matrix):
                 raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
-        is_fitting = normals.ndim == 2 and 1 <= len(normals) <= FACES and normals.shape[1] == 3
-        if not is_fitting or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
-            raise ValueError(f"face_normals_body must be one to six unit vectors, not {normals.tolist()}")
+        if normals.ndim != 2 or normals.shape[1] != 3 or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
+            raise ValueError(f"face_normals_body must be one or more unit vectors, not {normals.tolist()}")
+
+    @property
+    def faces(self) -> int:
+        """Number of illuminances in a sample: the number of sun sensors, but at least six."""
+        return max(FACES, len(self.face_normals_body))
 
     @property
     def face_normals(self) -> Array:
-        """Normals of the sun sensors, shape (6, 3), with zeros for sensors that do not exist, which see no light."""
-        normals = np.zeros((FACES, 3))
+        """Normals of the sun sensors, shape (`faces`, 3), with zeros for missing sensors, which see no light."""
+        normals = np.zeros((self.faces, 3))
         normals[: len(self.face_normals_body)] = self.face_normals_body
         return normals
 

@@ -9,6 +9,7 @@ in full sunlight (uT, sensor axes), and the deviation of the sun sensors from th
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,6 +21,7 @@ from pygnc.common.arrays import Array
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 SIZE: Final = 35
+"""Number of elements with six sun sensors; gains of further sensors are the elements after these."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
 MAG_BIAS: Final = slice(6, 9)
@@ -30,6 +32,18 @@ FIELD_ERROR: Final = slice(19, 22)
 MAG_MATRIX: Final = slice(22, 31)
 PANEL_FIELD: Final = slice(31, 34)
 COSINE_ERROR: Final = 34
+
+
+def error_size(faces: int) -> int:
+    """Return the number of elements of the error state with `faces` sun sensors, six or more."""
+    return SIZE + faces - (FACE_GAINS.stop - FACE_GAINS.start)
+
+
+@cache
+def light_rows(size: int) -> npt.NDArray[np.intp]:
+    """Return the indices of the sun sensors' gain errors and, last, of their cosine error in `size` elements."""
+    rows: npt.NDArray[np.intp] = np.r_[FACE_GAINS, SIZE:size, COSINE_ERROR]
+    return rows
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,8 +79,8 @@ class AttitudeState:
 
     @property
     def face_gain_errors(self) -> Array:
-        """Gain errors of the sun sensors, shape (6,); 0.01 reads 1 % too much."""
-        return self.slow[9:15]
+        """Gain errors of all sun sensors, shape (faces,); 0.01 reads 1 % too much."""
+        return np.concatenate((self.slow[9:15], self.slow[32:]))
 
     @property
     def reflectivity(self) -> float:

@@ -23,11 +23,10 @@ from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettin
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
-    FACE_GAINS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
+    light_rows,
 )
 from pygnc.estimators.kalman import Observation
 
@@ -112,6 +111,8 @@ class SunSensors(MeasurementModel):
         super().__init__(settings)
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
+        # Indices of the partials by the gains, each of the reading of one face, in the raveled array.
+        self._gain_elements = np.arange(len(self._normals)) * self._size + light_rows(self._size)[:-1]
 
     def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
@@ -137,11 +138,10 @@ class SunSensors(MeasurementModel):
         direct = lit * cosine
         ungained = direct * (1.0 - below * sine2) + state.reflectivity * albedo_share
         expected_share = gain * ungained
-        partials = np.zeros((len(self._normals), SIZE))
+        partials = np.zeros((len(self._normals), self._size))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
         partials[:, ATTITUDE] = gain[:, None] * d_attitude
-        # Each reading depends on the gain of its own face only: the diagonal of this block.
-        partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
+        partials.ravel()[self._gain_elements] = ungained
         partials[:, REFLECTIVITY] = gain * albedo_share
         partials[:, COSINE_ERROR] = -gain * direct * sine2
 
@@ -152,7 +152,9 @@ class SunSensors(MeasurementModel):
         residual = np.minimum(share, full_scale) - expected_share
         earth_share = gain * state.reflectivity * albedo_share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * earth_share)
-        usable = (cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
+        usable = (
+            (cosine > limits.cosine_min) & (share >= 0.0) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
+        )
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
 

@@ -19,16 +19,14 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
-    COSINE_ERROR,
-    FACE_GAINS,
     FIELD_ERROR,
     GYRO_BIAS,
     MAG_BIAS,
     MAG_MATRIX,
     PANEL_FIELD,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
+    light_rows,
 )
 from pygnc.estimators.attitude.sun_sensors import LightSources
 
@@ -175,11 +173,10 @@ _FIELD_ERROR: Final = slice(9, 12)
 _REFLECTIVITY: Final = 12
 _DRIFT: Final = 13
 """Index of the first drift rate: three components, sensor axes, rad/s, for each stretch, the newest first."""
-_WINDOW_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, MAG_MATRIX, PANEL_FIELD, FACE_GAINS, COSINE_ERROR]
-"""Elements of the error state that `Window.solution` estimates."""
-_LIGHT_ERRORS: Final = slice(-7, None)
+_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, MAG_MATRIX, PANEL_FIELD]
+"""Elements of the error state that `Window.solution` estimates, followed by gains and cosine error."""
+_LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
 """Gains and cosine error among these."""
-_NO_LIGHT_ERRORS: Final = np.zeros(7)
 _LIGHT_ERROR_MIN: Final = -0.9
 """Keeps the gain of a face that sees no light positive."""
 _STRETCH: Final = 16
@@ -235,6 +232,7 @@ class Window:
         self._magnetometer_from_body = settings.mounting.magnetometer
         self._body_from_gyro = settings.mounting.gyro.T
         self._normals = settings.mounting.face_normals
+        self._no_light_errors = np.zeros(len(self._normals) + 1)
         self._reflectivity = settings.sun_sensors.reflectivity
         samples, all_sources = [entry.sample for entry in window_samples], [entry.sources for entry in window_samples]
         self._step_s = 1e-3 * np.diff([float(sample.gps_ms) for sample in samples])
@@ -263,16 +261,16 @@ class Window:
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
-        self._face_weight = np.ones(len(self._normals))
+        self._face_weight = (self._share >= 0.0).astype(float)
         bright = self._share > settings.sun_sensors.dark_share
         if excluded_face is not None:
-            self._face_weight[excluded_face] = 0.0
+            self._face_weight[:, excluded_face] = 0.0
             bright[:, excluded_face] = False
         self.measurements = 3 * int(undisturbed.sum()) + int(bright.sum())
 
     def fit(self, hypotheses: Hypotheses, prior: BiasPrior) -> Fit:
         """Return cost and normal equations of k hypotheses, with the prior of their biases."""
-        field, light = self._linearised(hypotheses)
+        field, light = self._linearised(hypotheses, self._no_light_errors)
         robust = self._field_with_weight(field), _with_robust_weight(light)
         information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
         off = (prior.mean - hypotheses.biases) / prior.sigma
@@ -303,9 +301,10 @@ class Window:
         Returns:
             Correction, shape (35,), and covariance, shape (35, 35).
         """
-        window_sigma = sigma[_WINDOW_STATES]
+        states = np.concatenate((_FIELD_STATES, light_rows(len(sigma))))
+        window_sigma = sigma[states]
         window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
-        hypothesis, light_errors = best, _NO_LIGHT_ERRORS
+        hypothesis, light_errors = best, self._no_light_errors
         for _ in range(iterations):
             step, known_covariance = self._solution_step(hypothesis, prior, window_sigma, light_errors)
             hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
@@ -313,9 +312,9 @@ class Window:
         step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
         step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
         step[_LIGHT_ERRORS] = light_errors
-        error, covariance = np.zeros(SIZE), np.diag(sigma**2)
-        error[_WINDOW_STATES] = step
-        covariance[np.ix_(_WINDOW_STATES, _WINDOW_STATES)] = known_covariance
+        error, covariance = np.zeros(len(sigma)), np.diag(sigma**2)
+        error[states] = step
+        covariance[np.ix_(states, states)] = known_covariance
         return error, covariance
 
     def _solution_step(
@@ -337,7 +336,7 @@ class Window:
 
     def face_costs(self, hypotheses: Hypotheses) -> Array:
         """Return the contribution of each face to the costs, shape (k, 6)."""
-        residual, _, weight = self._linearised(hypotheses)[1]
+        residual, _, weight = self._linearised(hypotheses, self._no_light_errors)[1]
         costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
         return costs
 
@@ -350,14 +349,15 @@ class Window:
         """
         attitude, _ = self._propagated_back(hypothesis)
         ideal = np.einsum("knij,nj->kni", attitude, self._field) @ self._magnetometer_from_body.T
-        field, faces = (np.zeros((1, len(self._mag), rows, 19)) for rows in (3, 6))
+        count = len(self._normals)
+        field, faces = (np.zeros((1, len(self._mag), rows, 13 + count)) for rows in (3, count))
         for axis in range(3):
             field[..., axis, 3 * axis : 3 * axis + 3] = ideal
         field[..., 9:12] = self._sunlit[:, None, None] * np.eye(3)
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
-        gain = 1.0 + light_errors[:6]
-        faces[..., 12:18] = ((self._share - light.residual) / gain)[..., None] * np.eye(6)
-        faces[..., 18] = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
+        gain = 1.0 + light_errors[:-1]
+        faces[..., 12:-1] = ((self._share - light.residual) / gain)[..., None] * np.eye(count)
+        faces[..., -1] = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
         return field, faces
 
     def _field_with_weight(self, field: LinearisedMeasurements) -> LinearisedMeasurements:
@@ -368,7 +368,7 @@ class Window:
         return field._replace(weight=field.weight / (1.0 + squares / _FIELD_OUTLIER_SIGMA**2))
 
     def _linearised(
-        self, hypotheses: Hypotheses, light_errors: Array = _NO_LIGHT_ERRORS
+        self, hypotheses: Hypotheses, light_errors: Array
     ) -> tuple[LinearisedMeasurements, LinearisedMeasurements]:
         """Return the linearised measurements of magnetometer and sun sensors."""
         attitude, d_error = self._propagated_back(hypotheses)
@@ -421,7 +421,7 @@ class Window:
         earth = np.einsum("knfg,ng->knf", seen, self._earth_shares)
         towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, self._earth_shares, self._earth_directions, optimize=True)
         direct = self._sunlit[:, None] * np.maximum(cosine, 0.0)
-        gain, below, sine2 = 1.0 + light_errors[:6], light_errors[6], 1.0 - cosine**2
+        gain, below, sine2 = 1.0 + light_errors[:-1], light_errors[-1], 1.0 - cosine**2
         residual = self._share - gain * (direct * (1.0 - below * sine2) + self._reflectivity * earth)
         idle = self._saturated & (residual < 0.0)
         lit = (cosine > 0.0) * self._sunlit[:, None] * (1.0 + below * (2.0 - 3.0 * sine2))
