@@ -109,7 +109,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 
 
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
-    """Return the standard deviations of the error state before the first sample, shape (35,)."""
+    """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
     sigma = ModelErrors(sun_sensors=SunSensorErrors.SMALL).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
