@@ -191,7 +191,12 @@ _STATE: Final = (
     *_vector("mag_bias_ut", "f", "uT", "total magnetometer bias, sensor axes"),
     *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, estimated bias removed, body axes"),
     Field("in_sun", "B", "", "newest sample: 1 in sunlight, 0 in eclipse"),
-    Field("dead_faces", "B", "", "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z"),
+    Field(
+        "dead_faces",
+        "B",
+        "",
+        "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z; further sensors have no bit",
+    ),
     Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, bits as in dead_faces"),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),

@@ -41,7 +41,7 @@ STREAMS: Final[dict[str, object]] = {
 """Names of the streams whose estimates are in the record, with the type of their messages."""
 _VARIANCES: Final = (0, 2, 5)
 """Indices of the position variances in the lower triangle, row by row, of a 6 x 6 covariance."""
-_FLAGS_MAX: Final = 8
+_FLAGS_MAX: Final = 6
 
 
 class NewestEstimates:

@@ -27,7 +27,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
 )
 from pygnc_ground.attitude.smoother import Filtered, smooth
@@ -71,15 +70,16 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
     ekf = MultiplicativeEkf(settings, measurement_models(settings))
     correction = MagnetometerCorrection(settings.magnetometer)
-    health = SensorHealth.unknown()
+    health = SensorHealth.unknown(settings.mounting.faces)
     track: Track | None = None
     moments: list[Filtered] = []
     for row, sample, environment in covered:
         health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
         step = None
         if track is None:
-            nothing = np.zeros(SIZE - ATTITUDE.stop)
-            state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(_unknown_sigma(settings)))
+            sigma = _unknown_sigma(settings)
+            nothing = np.zeros(len(sigma) - ATTITUDE.stop)
+            state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(sigma))
         else:
             update = ekf.process(track, sample, environment, health)
             health, step = update.health, update.step
@@ -101,7 +101,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 
 
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
-    """Return the standard deviations of the error state before the first sample, shape (35,)."""
+    """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
     sigma = ModelErrors(sun_sensors=SunSensorErrors.SMALL).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s

@@ -1,4 +1,4 @@
-"""Illuminance of the six faces: measured, and predicted by the flight's model from an attitude."""
+"""Illuminance of the faces: measured, and predicted by the flight's model from an attitude."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,17 +21,17 @@ class FaceIlluminance:
     """
 
     measured: FloatArray
-    """Readings, shape (n, 6)."""
+    """Readings, shape (n, faces); NaN if a sensor after the sixth has no reading."""
     expected: FloatArray
-    """Predicted readings including saturation, shape (n, 6); NaN without an attitude or a position."""
+    """Predicted readings including saturation, shape (n, faces); NaN without an attitude or a position."""
     sigma: FloatArray
-    """Standard deviations of measured minus expected at the true attitude, shape (n, 6); NaN as `expected`."""
+    """Standard deviations of measured minus expected at the true attitude, shape (n, faces); NaN as `expected`."""
     full_scale: FloatArray
     """Reading of a saturated sensor, shape (n,)."""
     saturated: BoolArray
-    """Flags of readings at full scale, shape (n, 6)."""
+    """Flags of readings at full scale, shape (n, faces)."""
     dark: BoolArray
-    """Flags of dark readings of faces that see the Sun by the model, shape (n, 6)."""
+    """Flags of dark readings of faces that see the Sun by the model, shape (n, faces)."""
 
 
 def face_illuminance(
@@ -40,11 +40,11 @@ def face_illuminance(
     environments: Sequence[AttitudeEnvironment | None],
     settings: AttitudeSettings,
 ) -> FaceIlluminance:
-    """Compare the readings `lux`, shape (n, 6), with predictions from n states; this takes 0.1 ms per sample."""
+    """Compare the readings `lux`, shape (n, faces), with predictions from n states; this takes 0.1 ms per sample."""
     sensors, limits = SunSensors(settings), settings.sun_sensors
     full_sun_lux = np.full(len(lux), limits.full_sun_lux)
-    expected, sigma = np.full((2, len(lux), 6), np.nan)
-    facing = np.zeros((len(lux), 6), dtype=np.bool_)
+    expected, sigma = np.full((2, *lux.shape), np.nan)
+    facing = np.zeros(lux.shape, dtype=np.bool_)
     for row, (state, environment) in enumerate(zip(states, environments, strict=True)):
         if environment is None:
             continue
@@ -57,7 +57,7 @@ def face_illuminance(
             expected[row], sigma[row] = light.expected_share, light.observation.sigma
             facing[row] = (light.cosine > limits.cosine_min) & (environment.sunlit_fraction == 1.0)
     full_scale = limits.saturation_lux / full_sun_lux
-    measured = lux / full_sun_lux[:, None]
+    measured = np.where(lux < 0.0, np.nan, lux / full_sun_lux[:, None])
     saturated = lux >= (1.0 - 1e-6) * limits.saturation_lux
     return FaceIlluminance(
         measured=measured,

@@ -9,7 +9,7 @@ from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import Innovation, VectorInnovation
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
-from pygnc.estimators.attitude.settings import FACES, AttitudeSettings
+from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors
 from pygnc.navigation.pipeline import AttitudeRecord
@@ -32,7 +32,8 @@ def attitude_result(
 
     A sample takes 0.5 ms of computing time, and with a truth another 0.5 ms for the bound.
     """
-    samples, correction = _samples(records), SampleCorrection(settings)
+    faces = settings.mounting.faces
+    samples, correction = _samples(records, faces), SampleCorrection(settings)
     raw = [record.outcome.sample for record in records]
     updates = [record.outcome.update for record in records]
     readings = GyroReadings(
@@ -43,7 +44,7 @@ def attitude_result(
         time_sigma_s=np.array([0.0 if update is None else update.time_sigma_s for update in updates]),
     )
     smoothed = _smoothed(updates)
-    lux = np.array([correction.illuminance(sample.lux) for sample in raw]).reshape(-1, FACES)
+    lux = np.array([correction.illuminance(sample.lux) for sample in raw]).reshape(-1, faces)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
     return AttitudeResult(
@@ -73,7 +74,7 @@ def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrectio
     return seen
 
 
-def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
+def _samples(records: Sequence[AttitudeRecord], faces: int) -> SampleRecords:
     outcomes, estimates = [record.outcome for record in records], [record.estimate for record in records]
     updates = [outcome.update for outcome in outcomes]
     predicted = [update.innovations if update else {} for update in updates]
@@ -90,10 +91,10 @@ def _samples(records: Sequence[AttitudeRecord]) -> SampleRecords:
         nis=column(estimate.nis if estimate.dof else None for estimate in estimates),
         dof=column((estimate.dof for estimate in estimates), dtype=np.int64),
         innovations=_vector_innovations(predicted),
-        faces_usable=_flags([one.usable if one else None for one in light], 6),
-        faces_used=_flags([one.used if one else None for one in light], 6),
-        faces_dead=_flags([update.faces.dead if update else None for update in updates], 6),
-        faces_mirrored=_flags([update.faces.mirrored if update else None for update in updates], 6),
+        faces_usable=_flags([one.usable if one else None for one in light], faces),
+        faces_used=_flags([one.used if one else None for one in light], faces),
+        faces_dead=_flags([update.faces.dead if update else None for update in updates], faces),
+        faces_mirrored=_flags([update.faces.mirrored if update else None for update in updates], faces),
         gyro_stuck=_flags([update.gyro.stuck if update else None for update in updates], 3),
     )
 

@@ -95,13 +95,13 @@ class SampleRecords:
     innovations: Mapping[str, Innovations]
     """Innovations of the sensors with vector readings by measurement model: magnetometer in µT, others in rad"""
     faces_usable: BoolArray
-    """True for faces with a usable reading, shape (n, 6)"""
+    """True for faces with a usable reading, shape (n, faces)"""
     faces_used: BoolArray
-    """True for faces whose reading passed its gate, shape (n, 6)"""
+    """True for faces whose reading passed its gate, shape (n, faces)"""
     faces_dead: BoolArray
-    """True for faces that the flight software treats as dead (dark in sunlight), shape (n, 6)"""
+    """True for faces that the flight software treats as dead (dark in sunlight), shape (n, faces)"""
     faces_mirrored: BoolArray
-    """True for faces that seem to point in the opposite direction, shape (n, 6)"""
+    """True for faces that seem to point in the opposite direction, shape (n, faces)"""
     gyro_stuck: BoolArray
     """True for gyro axes with repeated readings, shape (n, 3)"""
 
@@ -110,7 +110,7 @@ class SampleRecords:
 
     @property
     def faces_faulty(self) -> BoolArray:
-        """Faces that the flight software treats as dead or mirrored, shape (n, 6)."""
+        """Faces that the flight software treats as dead or mirrored, shape (n, faces)."""
         return self.faces_dead | self.faces_mirrored
 
     @property

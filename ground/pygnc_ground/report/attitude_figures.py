@@ -192,12 +192,12 @@ class Condition(NamedTuple):
 
 
 def face_names(mounting: MountingSettings) -> tuple[str, ...]:
-    """Return the names of six faces by body axis, or by number if a face is not along a body axis."""
+    """Return the names of all faces, six or more: by body axis if each is along another one, otherwise by number."""
     normals = np.array(mounting.face_normals_body)
     missing = ("not fitted",) * (FACES - len(normals))
     axes = np.concatenate((np.eye(3), -np.eye(3)))
     along = normals.dot(axes.T) > 1.0 - 1e-6
-    if not along.any(axis=1).all():
+    if not along.any(axis=1).all() or along.sum(axis=0).max() > 1:
         return *(f"no. {number}" for number in range(1, len(normals) + 1)), *missing
     return *(_NAMES[index] for index in along.argmax(axis=1)), *missing
 

@@ -42,13 +42,16 @@ def light(result: AttitudeResult, settings: AttitudeSettings, time: TimeAxis) ->
         return "No sensor sample has a known time."
     samples = result.samples
     stretch = close_up(result, time)
-    figure, grid = panel_grid(6, 1 if stretch is None else 2, _PANEL_IN, widths=None if stretch is None else _WIDTHS)
+    names = face_names(settings.mounting)
+    figure, grid = panel_grid(
+        len(names), 1 if stretch is None else 2, _PANEL_IN, widths=None if stretch is None else _WIDTHS
+    )
     whole = [row[0] for row in grid]
     dark_h = eclipses(samples, time)
     suspect = result.light.dark | (samples.faces_usable & ~samples.faces_used)
     shade(whole, dark_h)
     time.label_axes(whole, bottom=whole[-1:])
-    for face, (axes, name) in enumerate(zip(whole, face_names(settings.mounting), strict=True)):
+    for face, (axes, name) in enumerate(zip(whole, names, strict=True)):
         axes.set_ylabel(f"{name} [%]")
         if stretch is None:
             _readings(axes, time, result, suspect, face)

@@ -199,7 +199,7 @@ def test_an_unknown_mode_is_dropped_and_named() -> None:
 
 def test_flags_without_a_bit_are_left_out() -> None:
     shown = NewestEstimates()
-    shown.take(attitude(dead_faces=(-1, 0, 0, 2, 8, 10**9)))
+    shown.take(attitude(dead_faces=(-1, 0, 0, 2, 6, 7, 8, 10**9)))
     assert status.fill(shown.values(0))[0]["dead_faces"] == 0b101
 
 

@@ -1,5 +1,6 @@
 """Attitude tables of a replay of the demonstration data's first 25 minutes."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +30,16 @@ SETTINGS = Settings()
 
 @pytest.fixture(scope="module")
 def replayed(tmp_path_factory: pytest.TempPathFactory) -> tuple[AttitudeResult, Collected]:
-    file = tmp_path_factory.mktemp("attitude") / "sense.bin"
-    file.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
+    return replay_of(tmp_path_factory.mktemp("attitude"), SETTINGS, RECORDS)
+
+
+def replay_of(folder: Path, settings: Settings, records: int) -> tuple[AttitudeResult, Collected]:
+    file = folder / "sense.bin"
+    file.write_bytes((DEMO / "sense.bin").read_bytes()[: records * SenseLayout().size])
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     truth = Truth(attitude=load_attitude_truth(DEMO / "truth.parquet"))
-    inputs = from_files([file], None, SETTINGS)
-    result, collected = ReplayContext(SETTINGS, orientation, truth, has_priority=False).replay(inputs)
+    inputs = from_files([file], None, settings)
+    result, collected = ReplayContext(settings, orientation, truth, has_priority=False).replay(inputs)
     return result.attitude, collected
 
 
@@ -120,6 +125,21 @@ def test_readings_agree_with_the_smoothed_attitude(result: AttitudeResult) -> No
     assert np.sqrt(np.nanmean(difference**2)) < 0.02
     assert result.light.saturated[lit].any()
     assert (result.light.measured[result.samples.sunlit_fraction == 0.0] < 0.01).all()
+
+
+def test_sun_sensors_after_the_sixth_have_no_reading_and_change_nothing(tmp_path: Path, result: AttitudeResult) -> None:
+    mounting = SETTINGS.attitude.mounting
+    more = replace(mounting, face_normals_body=(*mounting.face_normals_body, (0.6, 0.8, 0.0), (0.0, -0.6, 0.8)))
+    settings = replace(SETTINGS, attitude=replace(SETTINGS.attitude, mounting=more))
+    eight, _ = replay_of(tmp_path, settings, 20)
+    assert eight.light.measured.shape == eight.samples.faces_used.shape == (100, 8)
+    assert np.isnan(eight.light.measured[:, 6:]).all()
+    assert not eight.light.dark.any()
+    assert not eight.samples.faces_faulty.any()
+    np.testing.assert_allclose(eight.solution.quaternion, result.solution.quaternion[:100], atol=1e-4)
+    assert eight.bound is not None
+    assert result.bound is not None
+    np.testing.assert_allclose(eight.bound.filter_rad, result.bound.filter_rad[:100], rtol=1e-4)
 
 
 def test_without_a_truth_there_is_no_bound(records: list[AttitudeRecord]) -> None:

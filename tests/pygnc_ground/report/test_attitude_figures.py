@@ -14,6 +14,8 @@ def test_faces_are_named_by_their_body_axis() -> None:
     turned = (*MOUNTING.face_normals_body[3:], *MOUNTING.face_normals_body[:3])
     assert face_names(replace(MOUNTING, face_normals_body=turned)) == ("−X", "−Y", "−Z", "+X", "+Y", "+Z")
     assert face_names(replace(MOUNTING, face_normals_body=turned[:2])) == ("−X", "−Y", *("not fitted",) * 4)
+    doubled = (*MOUNTING.face_normals_body, MOUNTING.face_normals_body[0])
+    assert face_names(replace(MOUNTING, face_normals_body=doubled)) == tuple(f"no. {number}" for number in range(1, 8))
     oblique = ((0.6, 0.8, 0.0), *MOUNTING.face_normals_body[1:])
     assert face_names(replace(MOUNTING, face_normals_body=oblique))[:2] == ("no. 1", "no. 2")
 

@@ -1,7 +1,7 @@
 """Bounded store of readings for the magnetometer calibration, over hours of flight.
 
-If the store is full, a quarter of it is freed in the most frequent directions of the readings, evenly over time. So a
-few minutes of tumbling outlast a day of pointing, and among equal directions newer readings prevail.
+If the store is full, a quarter of the readings is removed, evenly over time, from the directions with most readings. A
+few minutes of tumbling are therefore kept during a day of pointing.
 """
 
 import math
@@ -15,22 +15,23 @@ from pygnc.common.arrays import Array, quantile
 from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
 
 CAPACITY: Final = 1536
-"""Largest number of stored readings: two hours with a reading every 5 s, more than a revolution."""
+"""Largest number of stored readings: two hours with a reading every 5 s, longer than a revolution in a low orbit."""
 
 _KEPT: Final = 0.75
+"""Fraction of the readings that remain when a full store is thinned."""
 _CELLS: Final = 4
-"""Cells along each edge of a cube around the readings; a cell is a class of directions."""
+"""Number of cells along each edge of a cube around the readings, whose surface cells classify their directions."""
 
 
 class CalibrationSamples(msgspec.Struct, eq=False):
-    """A bounded, deterministic selection of the readings so far; 24 bytes each.
+    """A bounded, deterministic selection of the readings so far, with 24 bytes per reading.
 
     `pygnc.estimators.checkpoint` encodes it; a decoded store continues bit for bit.
 
     Attributes:
         capacity: Largest number of stored readings.
         rows: Stored readings in sensor axes and modelled fields in GCRF, uT, oldest first, shape (n, 6).
-        seen: Number of readings so far.
+        seen: Number of readings added so far, stored or not.
     """
 
     capacity: int = CAPACITY
@@ -41,9 +42,9 @@ class CalibrationSamples(msgspec.Struct, eq=False):
         return len(self.rows)
 
     def add(self, mag_imu_ut: npt.ArrayLike, field_gcrf_ut: npt.ArrayLike) -> None:
-        """Add a reading in sensor axes and the modelled field at its position, both (3,) in uT.
+        """Add a reading in sensor axes and the modelled field at its position in GCRF, both (3,) in uT.
 
-        A reading or field that is not finite is ignored.
+        The pair is ignored if a value is not finite.
         """
         row = np.concatenate((mag_imu_ut, field_gcrf_ut))
         if not all(map(math.isfinite, row.tolist())):
@@ -54,7 +55,7 @@ class CalibrationSamples(msgspec.Struct, eq=False):
         self.seen += 1
 
     def solve(self, settings: CalibrationSettings) -> Calibration:
-        """Return the calibration from the stored readings; some 30 ms if the store is full.
+        """Return the calibration from the stored readings; takes about 30 ms if the store is full.
 
         Raises:
             CalibrationError: There are too few readings, or the body has rotated too little.
@@ -80,7 +81,7 @@ class CalibrationSamples(msgspec.Struct, eq=False):
 
 
 def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
-    """Return the index of each reading's direction cell, seen from the centre of the readings (n, 3), shape (n,)."""
+    """Return the number of the direction cell of each of n readings, as seen from their centre, shape (n,)."""
     seen_ut = mag_ut - 0.5 * (quantile(mag_ut, 0.02) + quantile(mag_ut, 0.98))
     axis = np.abs(seen_ut).argmax(axis=1)
     row = np.arange(len(seen_ut))
@@ -95,6 +96,6 @@ def _directions(mag_ut: Array) -> npt.NDArray[np.intp]:
 
 
 def _share(sizes: npt.NDArray[np.intp], wanted: int) -> int:
-    """Return the largest number of readings per cell with which all cells keep at most `wanted`; at least 1."""
+    """Return the limit of readings per cell with which all cells together keep at most `wanted`; at least 1."""
     shares = np.arange(1, int(sizes.max()) + 1)
     return max(1, int((np.minimum(sizes[:, None], shares).sum(axis=0) <= wanted).sum()))

@@ -1,6 +1,6 @@
-"""Attitude filter: searches the attitude, tracks it, and searches again when the track is abandoned.
+"""Attitude filter: searches for the attitude, tracks it, and searches again when the track ends.
 
-The filter performs no I/O; each sample carries its environment. Without an environment it still provides a body rate.
+The filter performs no I/O; the caller provides the environment of each sample. Without it, body rates are available.
 """
 
 import math
@@ -34,7 +34,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
 )
@@ -50,15 +49,15 @@ from pygnc.estimators.attitude.window import (
 from pygnc.estimators.kalman import triangular
 
 _BACKWARDS_MAX: Final = 3
-"""The clock was set if this many successive, ascending sample times are not later than the state."""
+"""Number of successive, ascending sample times not later than the state that prove that the clock was set back."""
 _WITHOUT_FIELD_MAX_MS: Final = 3_600_000
-"""Longest time by Sun and gyro alone where the field is weak. The rotation about the Sun's direction is then
-unobserved, and the resolution of the gyro makes an error of some degrees per hour.
+"""Longest time without a usable field. Sun sensors do not observe the rotation about the Sun direction, and the
+resolution of the gyro causes an error of some degrees per hour in it.
 """
 _UNUSED_MAX: Final = 3
-"""Number of successive samples with evidence, none of it accepted, that end a track."""
+"""Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
 _STUCK_SHARE: Final = 0.3
-"""Sigma of the attitude when a stuck axis is detected, as a fraction of that of an unknown attitude."""
+"""Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
 
 @unique
@@ -69,6 +68,7 @@ class Mode(StrEnum):
     """The attitude is unknown."""
     COARSE = "coarse"
     FINE = "fine"
+    """The sigma is below `fine_sigma_rad` of the settings."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,20 +80,19 @@ class AttitudeUpdate:
         seq: Sequence number of the sample.
         mode: Accuracy class of the attitude.
         state: Estimate at the sample's time; None if the attitude is unknown.
-        rate_body_rad_s: Body rate, corrected for the known part of the bias, body axes, shape (3,).
-        in_sun: True if the Sun shines on the satellite, by model and light; by light alone if the environment is
-            unknown.
-        cause: Reason why the sample was rejected entirely; None if any part of it was used.
+        rate_body_rad_s: Body rate minus the estimated bias, body axes, shape (3,).
+        in_sun: True if a face is bright and, if the environment is known, the satellite is outside the umbra.
+        cause: Reason why no measurement of the sample updated a track; None if one did, or during a search.
         faces: Fault counters of the sun sensors.
         gyro: Faults of the gyro axes.
-        innovations: Innovation of each measurement model that had a reading and a prediction, by its name.
+        innovations: Innovations by name of the measurement model, for models with a usable reading.
         nis: Normalised innovation squared of the used measurements; chi-square with `dof` degrees of freedom if the
             filter is consistent.
         dof: Number of measurements used.
-        restarted: True if a search found this state, so that it does not follow from the previous state.
-        step: Step from the state before, for the smoother; None if there is none.
-        time_sigma_s: Uncertainty of the sample's time that is common to all samples. The state is that of the instant
-            of the sample; at `gps_ms`, this time the body rate is an additional error.
+        restarted: True if this state begins a track, so it does not follow from the previous state.
+        step: Step from the previous state, for the smoother; None without a previous state.
+        time_sigma_s: Standard deviation of an error of `gps_ms` that may be common to all samples. The state is that of
+            the true instant; relative to `gps_ms`, the attitude has an additional error of this times the body rate.
     """
 
     gps_ms: int
@@ -114,20 +113,20 @@ class AttitudeUpdate:
 
 
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
-    """State of the attitude filter that a restarted task needs."""
+    """All state of the attitude filter on which later results depend."""
 
     search: Search
+    health: SensorHealth
     track: Track | None = None
     calibrated: MagnetometerBias | None = None
-    health: SensorHealth = msgspec.field(default_factory=SensorHealth.unknown)
     errors: ModelErrors = ModelErrors()
     inflation: Array | None = None
-    """Variance inflation of the next step: standard deviations added to the error state."""
+    """Standard deviations to add to the error state in the next step, shape (size,); None for none."""
     last_ms: int | None = None
     field_ms: int | None = None
-    """GPS ms of the last sample at which the magnetic field was strong enough, or unknown."""
+    """GPS ms of the last sample whose modelled magnetic field was strong enough, or was unknown."""
     was_contradicted: bool = False
-    """True if the readings have ended the last track; only a search begins the next one."""
+    """True if rejected readings ended the last track. A search, not a star tracker, must then begin the next one."""
     backwards: tuple[int, int] = (0, 0)
     """Number of successive samples that were not later than `last_ms`, and the GPS ms of the last of them."""
 
@@ -137,17 +136,18 @@ class AttitudeFilter:
 
     Args:
         settings: Settings of the filter.
-        memory: Memory of an earlier filter, from which this one continues bit for bit; None to begin.
+        memory: Memory of an earlier filter, from which this one continues bit for bit; None for a new filter.
 
     Attributes:
-        memory: State that a restarted task needs.
+        memory: State to save, from which a restarted task continues.
     """
 
     def __init__(self, settings: AttitudeSettings, memory: FilterMemory | None = None) -> None:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        self.memory = memory or FilterMemory(Search(settings, initial_bias_prior(settings)))
+        search, health = Search(settings, initial_bias_prior(settings)), SensorHealth.unknown(settings.mounting.faces)
+        self.memory = memory or FilterMemory(search, health)
 
     @property
     def state(self) -> AttitudeState | None:
@@ -156,7 +156,7 @@ class AttitudeFilter:
 
     @property
     def mag_bias_ut(self) -> Array | None:
-        """Magnetometer bias in sensor axes, uT, shape (3,), with or without an attitude; None while it is unknown."""
+        """Bias of corrected magnetometer readings, sensor axes, uT, shape (3,); None if not known to 5 uT."""
         if self.memory.track is not None:
             return self.memory.track.state.mag_bias_ut
         prior = self.memory.search.prior
@@ -193,7 +193,7 @@ class AttitudeFilter:
         return self._update_search(sample, environment)
 
     def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
-        """Start searches with this magnetometer bias; a current track does not change."""
+        """Use this magnetometer bias in searches if it is more accurate than theirs; a track is not changed."""
         self.memory.calibrated = calibrated
         if self.memory.track is None:
             search = self.memory.search
@@ -248,31 +248,31 @@ class AttitudeFilter:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
         if not np.count_nonzero(stuck):
             return track
-        column = np.zeros((SIZE, 3))
+        column = np.zeros((len(track.state.sqrt_covariance), 3))
         column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
-        # The attitude has followed the stuck axis since it began to repeat itself.
+        # Since the axis began to repeat its reading, the attitude was propagated with a wrong rate.
         column[ATTITUDE] = _STUCK_SHARE * self.settings.start.unknown_sigma_rad * np.eye(3)
         state = track.state
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
 
     def _abandon_track(self, *, keep_biases: bool = True) -> None:
-        """Begin a new search, with the biases of the track if they are to be kept."""
+        """End the track, if any, and begin a search whose prior has the biases of the track or, if wrong, no biases."""
         memory = self.memory
         if memory.track is None:
             return
         state, settings = memory.track.state, self.settings
         prior = bias_prior_from_state(state, settings) if keep_biases else initial_bias_prior(settings)
         prior = with_calibrated_bias(prior, memory.calibrated)
-        # A track that was short has probably been wrong.
+        # A short track was probably wrong, so the samples before it count towards a search without hope.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
         memory.track, memory.inflation = None, None
         memory.search = Search(settings, prior, memory.errors, received=searched)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
-        """Count a sample that is not later than the last one; return True and begin a new search if the clock was set.
+        """Count a sample that is not later than the last one; return True and begin a search if the clock was set back.
 
-        The clock was set back if several such samples in a row are in ascending order.
+        The clock was set back if three such samples in a row are in ascending order.
         """
         memory = self.memory
         count, last_ms = memory.backwards
@@ -313,13 +313,14 @@ class AttitudeFilter:
         return self._result(sample, environment, memory.track, None, restarted=True)
 
     def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
-        """Return the state at a sample whose attitude a sensor measures; None if none does."""
+        """Return a first state from the attitude that a sensor measures by itself; None if no sensor does."""
         memory, settings = self.memory, self.settings
         measured = next(filter(None, (model.attitude(sample) for model in self._models)), None)
         if measured is None:
             return None
         quaternion, attitude_root = measured
-        prior, sigma, slow = memory.search.prior, memory.errors.sigma(settings), np.zeros(SIZE - ATTITUDE.stop)
+        prior, sigma = memory.search.prior, memory.errors.sigma(settings)
+        slow = np.zeros(len(sigma) - ATTITUDE.stop)
         sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
         sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
@@ -340,7 +341,7 @@ class AttitudeFilter:
         *,
         restarted: bool = False,
     ) -> AttitudeUpdate:
-        """Return the result of a sample; `track` is None if it gives no attitude for the sample's time."""
+        """Return the result of a sample; `track` is None if the attitude at the time of the sample is unknown."""
         memory, settings = self.memory, self.settings
         if track is not None:
             fine = track.state.attitude_sigma_rad < settings.start.fine_sigma_rad
@@ -371,6 +372,6 @@ class AttitudeFilter:
 
 
 def _finite(sample: AttitudeSample) -> bool:
-    # A value that is not finite makes the sum of squares not finite.
+    # One sum of squares per array is faster than a test of each element; it is finite only if all elements are.
     parts = (sample.mag_imu_ut, sample.gyro_imu_rad_s, sample.lux, *sample.readings.values())
     return all(math.isfinite(part.dot(part)) for part in parts)

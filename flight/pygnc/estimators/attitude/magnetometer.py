@@ -1,4 +1,4 @@
-"""Magnetometer: measures the geomagnetic field, with a bias, and errors of scale, misalignment and panel currents."""
+"""Measurement model of the magnetometer, with bias, scale, misalignment and the field of the solar panels."""
 
 import math
 from typing import Final
@@ -21,32 +21,31 @@ from pygnc.estimators.attitude.state import (
     MAG_BIAS,
     MAG_MATRIX,
     PANEL_FIELD,
-    SIZE,
     AttitudeState,
 )
 from pygnc.estimators.kalman import Observation
 
 _IDENTITY: Final = np.eye(3)
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
-"""Weight of a sample in the mean of rejected readings: small, as magnetorquers may disturb the field for minutes."""
+"""Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes."""
 _FIRST_SAMPLES: Final = 3.0
-"""In a young track, its samples so far plus this replace the inverse of the weight."""
+"""In a young track, the weight is 1 / (samples so far + this) where that is larger."""
 _FIELD_MAX_UT: Final = 60.0
-"""Strongest field in a low orbit."""
+"""Strongest geomagnetic field in a low orbit, by which relative errors of the prediction are multiplied."""
 _ENDED_GATE: Final = 7.8
-"""Chi-square limit of the first reading after a disturbance; with 3 degrees of freedom, exceeded once in 20."""
+"""Chi-square limit for the reading that ends a disturbance; with 3 degrees of freedom, exceeded once in 20."""
 _ENDED_SAMPLES: Final = 3
-"""Readings after a sudden change that may end a disturbance."""
+"""Number of first readings of a disturbance that may end it without another sudden change."""
 _DISTURBED_MAX: Final = 36
-"""Readings without a change from which a disturbance may end without one."""
+"""Number of disturbed readings after which the disturbance may again end without a sudden change."""
 _YOUNG_SAMPLES: Final = 150
-"""Number of samples of a track up to which a long disturbance ends it."""
+"""Number of samples of a track below which a disturbance of more than `_DISTURBED_MAX` readings ends it."""
 _MISLED_SIGMA_RAD: Final = math.radians(8.0)
-"""Uncertainty of an attitude that a wrong magnetometer bias has misled."""
+"""Standard deviation added to an attitude about each axis that a wrong magnetometer bias has falsified."""
 
 
 class Magnetometer(MeasurementModel):
-    """Model of the magnetometer. A magnetorquer that is switched on disturbs its readings for minutes."""
+    """Model of the magnetometer. Sudden changes of the residual reveal magnetorquers, which may be on for minutes."""
 
     name = "magnetometer"
 
@@ -62,17 +61,17 @@ class Magnetometer(MeasurementModel):
         mag_imu_ut: Array,
         environment: AttitudeEnvironment,
     ) -> Observation:
-        """Return the observation of the magnetometer.
+        """Return the linearised reading, in uT.
 
         Args:
             state: Predicted state.
-            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
+            body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
             mag_imu_ut: Reading in sensor axes, uT, shape (3,).
             environment: Modelled field and sunlight.
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
         matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
-        partials = np.zeros((3, SIZE))
+        partials = np.zeros((3, self._size))
         partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
         partials[:, MAG_BIAS] = _IDENTITY
         partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
@@ -84,7 +83,7 @@ class Magnetometer(MeasurementModel):
         return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Return the tested reading of a sample; None if it is unusable."""
+        """Predict and test the reading; None if the sample marks the field as unusable."""
         if sample.field_unusable:
             return None
         observation = self.observation(
@@ -104,16 +103,16 @@ class Magnetometer(MeasurementModel):
         return tested._replace(memory=tested.memory._replace(disturbed=disturbed))
 
     def without_reading(self, memory: ModelMemory) -> ModelMemory:
-        """Return the memory after a sample without a reading."""
+        """Return the memory without a last residual and without a disturbance."""
         return memory._replace(left=None, disturbed=0)
 
     def after_update(self, tested: Tested, error: Array) -> ModelMemory:
-        """Return the memory with the residual that the update has left."""
+        """Return the memory with the residual after the update."""
         misfit, rejected, _, disturbed = tested.memory
         return ModelMemory(misfit, rejected, tested.innovation.residual - tested.partials.dot(error), disturbed)
 
     def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
-        """Return `WRONG` if the readings contradict the track for longer than a disturbance explains."""
+        """Return a verdict if readings were rejected for longer than a magnetic disturbance explains, else None."""
         limits = self._settings.start
         if samples < _YOUNG_SAMPLES and memory.disturbed > _DISTURBED_MAX:
             return Verdict.WRONG
@@ -122,16 +121,16 @@ class Magnetometer(MeasurementModel):
         return Verdict.OWN_BIAS if memory.rejected > limits.field_rejected_max else None
 
     def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:
-        """Return a new memory, and the variance inflation of a bias that the search took from magnetorquers."""
-        inflation = np.zeros(SIZE)
+        """Return a new memory, and the inflation of bias and attitude, whose estimates magnetorquers have falsified."""
+        inflation = np.zeros(self._size)
         inflation[MAG_BIAS] = self._settings.magnetometer.bias_sigma_ut
         inflation[ATTITUDE] = _MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation
 
     def _jumped(self, observation: Observation, memory: ModelMemory, left_ut: Array, prediction: Prediction) -> bool:
-        """Return True if residuals of two successive readings differ by more than noise and rotation explain.
+        """Return True if the residual differs from the last one, `left_ut`, by more than noise and rotation explain.
 
-        Errors of attitude and biases change them slowly; a magnetorquer that is switched changes them at once.
+        Errors of attitude and biases change the residual slowly; a magnetorquer that is switched changes it at once.
         """
         gate, step = self._settings.magnetometer.gate, prediction.step
         change_ut = observation.residual - left_ut

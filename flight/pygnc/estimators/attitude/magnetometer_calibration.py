@@ -5,9 +5,9 @@ all axes does not change any strength. The method is TWOSTEP (Alonso & Shuster, 
 magnetometer calibration, J. Astronaut. Sci. 50, 2002): a centred linear estimate, then maximum likelihood by
 Gauss-Newton iterations on z = |matrix (m - bias)|^2 - |field|^2, minus its mean under noise.
 
-The partial derivatives are evaluated where the corrected reading meets the sphere of the field. At the reading itself
-their noise is correlated with that of z, which makes the scale too small by twice (noise / field)^2, 4e-4 here, as much
-as its sigma after an orbit.
+The partial derivatives are evaluated on the sphere of the modelled field strength, in the direction of the corrected
+reading. At the reading itself, their noise would be correlated with that of z. The scale would then be too small by
+twice (noise / field)^2, 4e-4 with a noise of 0.6 uT, as much as its sigma after an orbit.
 """
 
 from collections.abc import Sequence
@@ -22,22 +22,22 @@ from pygnc.estimators.attitude.state import Flags
 
 BIAS: Final = slice(0, 3)
 MATRIX: Final = slice(3, 9)
-"""Elements xx, yy, zz, xy, xz, yz."""
+"""Matrix elements among the parameters, in the order xx, yy, zz, xy, xz, yz."""
 
 ROWS: Final = np.array([0, 1, 2, 0, 0, 1])
 COLUMNS: Final = np.array([0, 1, 2, 1, 2, 2])
 TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-"""Off-diagonal elements occur twice."""
+"""Number of occurrences of each of these elements in the symmetric matrix."""
 MEDIAN_TO_SIGMA: Final = 1.4826
 """Ratio of standard deviation to median absolute value of a normal distribution."""
 
 _CENTRED_ITERATIONS: Final = 20
 _HUBER: Final = 1.345
-"""Readings with larger deviations, in standard deviations, lose weight."""
+"""Deviation in standard deviations beyond which a reading loses weight (Huber)."""
 
 
 class Readings(NamedTuple):
-    """Measured and modelled field of the undamaged readings, (n, 3), and modelled field strength, (n,), in uT."""
+    """Plausible readings and modelled fields, (n, 3), and modelled field strengths, (n,), all in uT."""
 
     mag_ut: Array
     field_ut: Array
@@ -49,9 +49,10 @@ class Readings(NamedTuple):
 
 
 def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | None:
-    """Return bias (uT) and matrix by linear least squares with Huber weights; None without a solution.
+    """Return bias (uT) and matrix by linear least squares with Huber weights; None if they are not determined.
 
-    The squared strength is m' S m - 2 (S b)' m + constant, with S = matrix squared; centring removes the constant.
+    `free` is 3 for the bias alone, 9 with the matrix. For the reading m and the bias b, the squared field strength is
+    m' S m - 2 (S b)' m + constant, with S = matrix squared; subtracting the mean removes the constant.
     """
     mag_ut, strength_ut = readings.mag_ut, readings.strength_ut
     columns = np.concatenate((-2.0 * mag_ut, mag_ut[:, ROWS] * mag_ut[:, COLUMNS] * TWICE), axis=1)
@@ -87,10 +88,11 @@ class CalibrationSettings:
     """Assumed errors (1 sigma) of magnetometer and field model, and requirements of a solution."""
 
     field_error_ut: float = 0.3
-    """Error of the field model per axis, constant in inertial axes; it widens the covariance."""
+    """Error of the field model per axis, constant in inertial axes; increases the covariance."""
     scale_error: float = 0.05
     """Error of each element of the matrix if it is not estimated."""
     samples_min: int = 60
+    """Smallest number of used readings."""
     gate: float = 4.5
     """Largest deviation, in sigmas of the other readings' noise, with which a reading is used."""
     bias_sigma_max_ut: float = 3.0
@@ -106,28 +108,30 @@ class CalibrationSettings:
 
 _ITERATIONS: Final = 20
 _GATE_ITERATIONS: Final = 10
-"""Largest number of times that the readings are divided again into those that pass the gate and those that do not."""
+"""Largest number of repetitions of the selection of readings by the innovation gate."""
 _NOISE_MIN_UT: Final = 1e-6
 _NOISE_STEP: Final = 1e-3
-"""Relative change of the noise below which this division is final."""
+"""Relative change of the noise below which an unchanged selection is final."""
 _STEP_NOISE_MIN_UT: Final = 0.1
+"""Smallest noise for the limit of steps, so that readings without noise do not need endless iterations."""
 _SCALE_MIN: Final = 0.1
-"""A smaller scale factor means that the iteration has diverged."""
+"""Eigenvalue of the matrix below which the iteration has diverged."""
 _CONDITION_MAX: Final = 1e14
 _SHARE_MIN: Final = 0.5
-"""A direction in parameter space is unresolved if less than this share of its information is not from noise."""
+"""Share of the information on a combination of parameters that must not come from noise; less leaves it unresolved."""
 _UNRESOLVED: Final = 1e-9
+"""Share of information that an unresolved combination keeps, so that its variance is large but finite."""
 _STEP_MAX: Final = 1e-3
-"""Steps below this many sigmas end the iteration."""
+"""Length of a step, in standard deviations of the parameters, at or below which the iteration has converged."""
 _DISTANCE_MAX: Final = 3.0
-"""Largest distance of good readings from their median in field strengths, even with scale errors of a third."""
+"""Largest distance of plausible readings from their median, in field strengths; allows for scale errors of a third."""
 _SIGMA_REPORTED_MAX_UT: Final = 1e3
 _MISFIT_MAX: Final = 1.5
-"""Largest ratio of the noise of the solution for the bias alone to that of the full solution."""
+"""Ratio of noise without to noise with estimated matrix above which the solution for the bias alone is wrong."""
 
 
 class CalibrationError(ValueError):
-    """Error raised when the readings do not determine the bias; the message names the reason."""
+    """Error raised if the readings do not determine the bias; the message names the reason and a remedy."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,9 +143,9 @@ class Calibration:
         matrix: Correction of scale and misalignment, symmetric, shape (3, 3); the identity if it was not estimated.
         covariance: Covariance of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of
             the field model and, if the matrix was not estimated, that of the assumed matrix.
-        noise_ut: Noise of the used readings, per axis.
+        noise_ut: Standard deviation of the noise of the used readings, per axis.
         used: True for readings that were used, shape (n,).
-        converged: True if the iteration converged.
+        converged: True if both the iteration and the selection of readings converged.
         rms_before_ut: Root mean square of measured minus modelled field strength, over the used readings.
         rms_after_ut: Root mean square of corrected minus modelled field strength, over the used readings.
     """
@@ -178,19 +182,19 @@ class Calibration:
         return corrected
 
     def good_enough(self, settings: CalibrationSettings) -> bool:
-        """Return True if the attitude filter benefits from this calibration as a prior (`MagnetometerBias`)."""
+        """Return True if the solution converged and its bias is accurate enough for a prior of the attitude filter."""
         return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
 
 
 def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
-    """Return the calibration from all of these readings; 20 ms for a thousand.
+    """Return the calibration from n readings; takes 20 ms for a thousand.
 
-    The matrix is estimated if that makes the bias more certain than an assumed matrix does.
+    The matrix is estimated if the covariance of the bias is then smaller than with an assumed matrix.
 
     Args:
         mag_imu_ut: Readings in sensor axes, uT, shape (n, 3).
-        field_gcrf_ut: Modelled field at their positions, GCRF, uT, shape (n, 3). The calibration uses its strength; the
-            direction determines how errors of the model are correlated.
+        field_gcrf_ut: Modelled field at the positions of the readings, GCRF, uT, shape (n, 3). Its strength determines
+            the calibration; its direction only correlates the errors of the field model.
         settings: Limits and assumed errors.
 
     Raises:
@@ -208,7 +212,7 @@ def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSett
 
 
 def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
-    """Return True for readings close enough to the others to be of the same field, whatever the bias."""
+    """Return True for readings that are, whatever the bias, not too far from the others for the field strength."""
     if not len(mag_ut):
         return np.zeros(0, np.bool_)
     distance_ut = np.linalg.norm(mag_ut - median(mag_ut), axis=1)
@@ -218,20 +222,19 @@ def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
 
 
 def _best(readings: Readings, settings: CalibrationSettings) -> Calibration:
-    """Return the more certain of the maximum likelihood solutions with and without matrix.
+    """Return the maximum likelihood solution, with or without matrix, that has the smaller variance of the bias.
 
     If the rotation of the body hardly separates scale from bias, noise makes the scale of the centred estimate much too
-    small. The full solution is therefore also iterated from the solution for the bias alone, and the better result is
-    used.
+    small. The solution with matrix is therefore iterated both from that estimate and from the solution without matrix.
 
     Raises:
-        CalibrationError: The bias of the more certain solution is not certain enough.
+        CalibrationError: There is no solution, or a sigma of its bias exceeds `bias_sigma_max_ut`.
     """
     bias_only = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
     other = None if bias_only is None else (bias_only.bias_ut, bias_only.matrix)
     full = _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
     if bias_only is not None and full is not None and bias_only.noise_ut > _MISFIT_MAX * full.noise_ut:
-        # The axes are too unequal for the bias alone, which its sigmas do not show.
+        # The scales of the axes differ too much for an assumed matrix, but the sigmas do not contain this error.
         bias_only = None
     solutions = [solution for solution in (bias_only, full) if solution is not None]
     best = min(solutions, key=lambda solution: float(np.trace(solution.covariance[BIAS, BIAS])), default=None)
@@ -247,9 +250,9 @@ def _best(readings: Readings, settings: CalibrationSettings) -> Calibration:
 def _solved_from(
     starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
 ) -> Calibration | None:
-    """Return the best solution of several initial values (bias, matrix)."""
+    """Return the best of the solutions from several initial values (bias, matrix); None if all of them fail."""
     solved = [_solve_from(readings, *start, free, settings) for start in starts if start is not None]
-    # More readings outweigh less scatter, or those that do not fit would be left out.
+    # Less noise alone would prefer solutions that exclude all readings which do not fit.
     return max(
         (solution for solution in solved if solution is not None),
         key=lambda solution: (solution.converged, solution.used.sum() / solution.noise_ut),
@@ -261,7 +264,7 @@ def _solved_from(
 def _solve_from(
     readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
 ) -> Calibration | None:
-    """Return the solution from an initial value; readings are excluded and included again during the iteration."""
+    """Return the solution from an initial value, or None; each iteration selects the readings anew by the gate."""
     misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
     gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
     noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
@@ -300,13 +303,13 @@ def _solve_from(
 
 
 class _Linear(NamedTuple):
-    """Likelihood linearised about an estimate, in uT of field strength.
+    """Misfits of the field strength and their derivatives at an estimate, scaled to uT of a reading.
 
     Attributes:
-        misfit_ut: z over twice the strength, shape (n,); its sigma is that of a reading.
-        partials: Derivatives by bias and matrix elements, shape (n, 9).
-        d_field: Derivatives by an error of the modelled field (inertial axes), shape (n, 3).
-        directions: Directions of the corrected readings, shape (n, 3).
+        misfit_ut: z scaled such that its standard deviation is the noise of a reading, shape (n,).
+        partials: Derivatives with respect to bias and matrix elements, shape (n, 9).
+        d_field: Derivatives with respect to an error of the modelled field in inertial axes, shape (n, 3).
+        directions: Unit vectors along the corrected readings, shape (n, 3).
     """
 
     misfit_ut: Array
@@ -331,13 +334,13 @@ def _linearised(readings: Readings, bias_ut: Array, matrix: Array, noise_ut: flo
 
 
 def _gain(directions: Array, matrix: Array) -> Array:
-    """Return the ratio of noise in the strength to noise of a reading, shape (n,)."""
+    """Return the ratio of the noise of the corrected field strength to the noise of a reading, shape (n,)."""
     gain: Array = np.sqrt(np.square(directions.dot(matrix)).sum(axis=1))
     return gain
 
 
 def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
-    """Return the derivatives of the misfit by bias and matrix elements for corrected readings on the sphere, (n, 9)."""
+    """Return the derivatives of the misfit with respect to bias and matrix, on the sphere of the field, (n, 9)."""
     on_sphere = strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
     crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
     partials = np.concatenate((-directions.dot(matrix), crossed * TWICE), axis=1)
@@ -346,10 +349,10 @@ def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
 
 
 def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
-    """Return the part of the normal matrix (9, 9) that results from noise in the directions of the readings alone.
+    """Return the part of the normal matrix (9, 9) that only noise in the directions of the readings causes.
 
-    With it, a parameter that no rotation has made observable would appear to be known to about the field strength
-    divided by the square root of the number of readings.
+    If this part counted as information, a parameter that no rotation has made observable would seem to be known, to
+    about the field strength divided by the square root of the number of readings.
     """
     directions = linear.directions
     farthest_axis = np.eye(3)[np.abs(directions).argmin(axis=1)]
@@ -367,7 +370,7 @@ def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise
 def _gauss_newton(
     readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
 ) -> tuple[Array, Array, bool] | None:
-    """Iterate by Gauss-Newton; return bias, matrix, and True if it converged; None if it diverged."""
+    """Iterate by Gauss-Newton; return bias, matrix, and True if the iteration converged, or None if it diverged."""
     for _ in range(_ITERATIONS):
         linear = _linearised(readings, bias_ut, matrix, noise_ut)
         partials = linear.partials[:, :free]
@@ -391,7 +394,7 @@ def _gauss_newton(
 def _covariance(
     linear: _Linear, noise_information: Array, noise_ut: float, free: int, settings: CalibrationSettings
 ) -> Array | None:
-    """Return the covariance of bias and matrix, (9, 9), from noise and from the effect of unestimated parameters."""
+    """Return the covariance of bias and matrix, (9, 9), by noise and parameters not estimated; None if singular."""
     estimated, assumed = linear.partials[:, :free], linear.partials[:, free:]
     normal = estimated.T.dot(estimated)
     if np.linalg.cond(normal) > _CONDITION_MAX:

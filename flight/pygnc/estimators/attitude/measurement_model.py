@@ -1,7 +1,7 @@
 """Measurement models of the attitude filter, one for each kind of reading.
 
-A model predicts a reading, tests it, defines its errors, and judges the track by its residuals. The filter updates a
-track with the measurements that the models accept, in the order of `measurement_models`.
+A model predicts a reading, accepts or rejects its measurements by innovation gates, and decides whether the readings
+contradict the track. The filter updates the track with the accepted measurements in the order of `measurement_models`.
 """
 
 import math
@@ -17,24 +17,24 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ATTITUDE, error_size
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
-"""Weight of a sample in the running means of the misfits."""
+"""Weight of a new reading in the running mean `ModelMemory.misfit`."""
 REJECTED_WEIGHT: Final = 1.0 / 10.0
-"""Weight of a reading in the running mean of rejected readings."""
+"""Weight of a new reading in the running mean `ModelMemory.rejected`."""
 
 
 class Prediction(NamedTuple):
-    """Predicted state and its environment, from which the models predict readings.
+    """Predicted state at the time of a sample, with all else from which the models predict readings.
 
     Attributes:
-        step: Step to the time of the sample, with the predicted state.
+        step: Step to the time of the sample; its state is the predicted one.
         body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
-        environment: Environment at that time.
+        environment: Environment at the time of the sample.
         health: Faults of the sensors before the sample.
-        tag_variance_s2: Variance of the sample's time about its tag.
+        tag_variance_s2: Variance of the error of the sample's time, s2.
         samples: Number of samples in the track, including this one.
     """
 
@@ -47,13 +47,13 @@ class Prediction(NamedTuple):
 
 
 class Accepted(NamedTuple):
-    """Measurements that passed a gate.
+    """The m measurements of a reading that passed the innovation gate.
 
     Attributes:
         residual: Measured minus predicted, shape (m,).
-        projected: Measurement partials times the square root of the predicted covariance, shape (m, k).
+        projected: Measurement partials times the k columns of the predicted covariance root, shape (m, k).
         sigma: Standard deviations of the measurement errors, shape (m,).
-        d_time: Change of the prediction per second of delay of the sample, shape (m,).
+        d_time: Derivative of the prediction with respect to the time of the sample, 1/s, shape (m,).
     """
 
     residual: Array
@@ -64,13 +64,13 @@ class Accepted(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Innovation:
-    """Innovation of a model: measured minus predicted.
+    """Innovation of one reading: measured minus predicted values.
 
     Attributes:
-        residual: Shape (m,).
-        sigma: Predicted standard deviations, shape (m,).
-        is_used: True if a part of the reading updated the state.
-        is_evidence: True if nothing but a wrong attitude or a broken sensor explains that no part was used.
+        residual: Measured minus predicted, shape (m,).
+        sigma: Standard deviations of the residual by the filter, shape (m,).
+        is_used: True if at least one measurement of the reading updated the state.
+        is_evidence: True if only a wrong attitude or a broken sensor could explain that no measurement is used.
     """
 
     residual: Array
@@ -81,10 +81,10 @@ class Innovation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class VectorInnovation(Innovation):
-    """Innovation of a reading that is tested as a whole.
+    """Innovation of a reading whose measurements are accepted or rejected together.
 
     Attributes:
-        chi_square: Normalised innovation squared, which the gate tests.
+        chi_square: Normalised innovation squared, which the innovation gate limits.
     """
 
     chi_square: float
@@ -94,11 +94,11 @@ class ModelMemory(NamedTuple):
     """State of a model within a track.
 
     Attributes:
-        misfit: Running mean of the accepted normalised innovations squared, per measurement, with unadapted standard
-            deviations.
-        rejected: Running share of rejected readings, 0 to 1.
-        left: Difference of the last reading from the state after it, shape (m,); None if there was no reading.
-        disturbed: Number of readings since a disturbance seems to have begun; 0 if there is none.
+        misfit: Running mean of the normalised innovations squared of accepted readings, per measurement, with the
+            standard deviations of the settings. Larger values than 1 widen these standard deviations.
+        rejected: Running mean of the share of rejected readings, 0 to 1.
+        left: Residual of the last reading after the update, shape (m,); None if unknown. Only the magnetometer uses it.
+        disturbed: Number of readings since a magnetic disturbance began; 0 if there is none.
     """
 
     misfit: float = 1.0
@@ -107,19 +107,19 @@ class ModelMemory(NamedTuple):
     disturbed: int = 0
 
     def misfit_after(self, square: float) -> float:
-        """Return the misfit after an accepted reading with this unadapted normalised innovation squared."""
+        """Return `misfit` after an accepted reading whose normalised innovation squared, as there, is `square`."""
         return self.misfit + _WEIGHT * (square - self.misfit)
 
 
 class Tested(NamedTuple):
-    """A reading after its tests.
+    """Result of the tests of one reading.
 
     Attributes:
-        innovation: The innovation.
-        partials: Derivative of the prediction by the error state, shape (m, 35).
-        memory: Memory after the tests.
-        accepted: The measurements that passed; None if there are none.
-        health: Faults of the sensors after the sample.
+        innovation: Innovation of all measurements, accepted or not.
+        partials: Derivatives of the prediction with respect to the error state, shape (m, size).
+        memory: Memory of the model after the tests.
+        accepted: Measurements that passed the innovation gate; None if there are none.
+        health: Faults of the sensors, updated with this reading.
     """
 
     innovation: Innovation
@@ -131,20 +131,20 @@ class Tested(NamedTuple):
 
 @unique
 class Verdict(Enum):
-    """Judgement of a track by the readings of a sensor."""
+    """Conclusion from the readings of one sensor that contradict the track."""
 
     WRONG = auto()
-    """Attitude and biases are wrong."""
+    """Attitude and biases are wrong; the track ends."""
     OWN_BIAS = auto()
-    """The bias of this sensor is wrong; other sensors support the attitude."""
+    """The estimated bias of this sensor is wrong, and its variance is inflated; other sensors support the attitude."""
 
 
 class MeasurementModel(ABC):
     """Model of one kind of reading.
 
     Attributes:
-        name: Name of the model, by which samples, tracks and updates have its reading, memory and innovation.
-        device_values: Values of a device's reading that the model takes from one of the computer's own sensors.
+        name: Key of the model's reading, memory and innovation in samples, tracks and updates.
+        device_values: Names of the values of a device's reading that form a reading of this model; empty for none.
     """
 
     name: ClassVar[str]
@@ -152,10 +152,11 @@ class MeasurementModel(ABC):
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
+        self._size = error_size(settings.mounting.faces)
 
     @abstractmethod
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Return the tested reading of a sample; None if the sample has none."""
+        """Predict and test the reading of a sample; None if the sample has no usable reading."""
 
     def _tested(
         self,
@@ -167,14 +168,14 @@ class MeasurementModel(ABC):
         rejected_weight: float = REJECTED_WEIGHT,
         is_evidence: bool = True,
     ) -> Tested:
-        """Return a reading tested by the normalised square of all its residuals together.
+        """Test a reading as a whole by its normalised innovation squared.
 
         Args:
-            observation: The linearised reading, with standard deviations that are not adapted.
+            observation: The linearised reading, with the standard deviations of the settings.
             memory: Memory of the model before the test.
-            prediction: Prediction that `observation` was linearised about.
-            gate: Chi-square limit.
-            rejected_weight: Weight of the reading in the running mean of rejected readings.
+            prediction: Prediction about which `observation` was linearised.
+            gate: Limit of the normalised innovation squared; -infinity rejects the reading.
+            rejected_weight: Weight of the reading in the running mean `ModelMemory.rejected`.
             is_evidence: `Innovation.is_evidence` of the reading.
         """
         factor = self._factor(memory)
@@ -187,7 +188,7 @@ class MeasurementModel(ABC):
         covariance.ravel()[:: len(sigma) + 1] += sigma * sigma
         distance = chi_square(residual, covariance)
         is_accepted = distance <= gate
-        # With unadapted sigmas, the square would be larger by about the square of the factor.
+        # `distance` is with sigmas widened by the factor; the misfit refers to those of the settings.
         misfit = memory.misfit_after(distance * factor * factor / len(residual)) if is_accepted else memory.misfit
         after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
         innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
@@ -195,37 +196,37 @@ class MeasurementModel(ABC):
         return Tested(innovation, partials, after, accepted, prediction.health)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none
-        """Return the attitude that a sensor measures by itself, which may begin a track; None if it measures none.
+        """Return the attitude that the sensor measures by itself, which may begin a track; None if there is none.
 
         Returns:
-            Quaternion GCRF from body, shape (4,), and a root of the covariance of its error in body axes, (3, 3).
+            Quaternion GCRF from body, shape (4,), and a root of the covariance of its error (rad, body axes), (3, 3).
         """
         return None
 
     def without_reading(self, memory: ModelMemory) -> ModelMemory:
-        """Return the memory after a sample without a reading."""
+        """Return the memory after a sample for which `test` returned None."""
         return memory
 
     def after_update(self, tested: Tested, error: Array) -> ModelMemory:  # noqa: ARG002 - for models that use it
-        """Return the memory after the state was corrected by `error`, shape (35,)."""
+        """Return the memory after the update, which corrected the state by `error`, shape (size,)."""
         return tested.memory
 
     def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
-        """Return the verdict of the readings on a track of `samples` samples; None if they agree with it.
+        """Return the conclusion if the readings contradict the track; None if they do not.
 
-        By default, a track is wrong if most of the newest readings were rejected.
+        By default, a track is wrong if the running mean of rejected readings exceeds `rejected_max` of the settings.
 
         Args:
             memory: Memory after the newest sample.
             samples: Number of samples in the track.
-            is_supported: True if evidence of the newest sample supports the track.
+            is_supported: True if a reading with `is_evidence` in the newest sample was used.
         """
         return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None
 
     def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:  # noqa: ARG002 - as in `after_update`
-        """Return memory and variance inflation, shape (35,), after the verdict `OWN_BIAS`."""
+        """Return memory and variance inflation after `OWN_BIAS`: standard deviations to add, shape (size,)."""
         raise TypeError(f"the {self.name} has no bias of its own")
 
     def _factor(self, memory: ModelMemory) -> float:
-        """Return the factor on the standard deviations that explains the running mean of the misfit."""
+        """Return the factor on the settings' standard deviations: root of the misfit, from 1 to `noise_scale_max`."""
         return min(max(math.sqrt(memory.misfit), 1.0), self._settings.noise_scale_max)

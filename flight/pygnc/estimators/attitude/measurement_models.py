@@ -9,5 +9,5 @@ from pygnc.estimators.attitude.sun_sensors import SunSensors
 
 
 def measurement_models(settings: AttitudeSettings) -> tuple[MeasurementModel, ...]:
-    """Return the models in the order in which their measurements are stacked, which rounding depends on."""
+    """Return all models in the order in which their measurements are stacked; the order determines the rounding."""
     return Magnetometer(settings), SunSensors(settings), StarTracker(settings), SunDirection(settings)

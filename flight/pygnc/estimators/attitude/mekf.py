@@ -1,7 +1,7 @@
 """Multiplicative extended Kalman filter: one step of propagation, tests and update.
 
-After Lefferts, Markley & Shuster (J. Guid. Control Dyn. 5, 1982), in square-root form. The measurement models predict
-and test the readings; the size of their innovations adapts factors on their standard deviations.
+Method of Lefferts, Markley & Shuster (J. Guid. Control Dyn. 5, 1982), in square-root form. The measurement models
+predict and test the readings; large innovations widen the standard deviations of later readings of the same sensor.
 """
 
 import math
@@ -35,16 +35,16 @@ _NO_MEMORIES: Final[dict[str, ModelMemory]] = {}
 
 @unique
 class AttitudeRejectCause(StrEnum):
-    """Reason why a sample, or a part of it, was rejected."""
+    """Reason why no measurement of a sample was used."""
 
     NOT_LATER = "not_later"
     """The sample is not later than the previous sample."""
     NOT_FINITE = "not_finite"
     """The sample contains a value that is not finite."""
     NO_ENVIRONMENT = "no_surroundings"
-    """The environment is unknown because the orbit is. Status records and journals keep the former word."""
+    """The environment is unknown because the orbit is. The value is an older name that status and journals keep."""
     GATE = "gate"
-    """The innovation exceeds the chi-square limit."""
+    """The innovation gates rejected all measurements, or no reading was usable."""
 
 
 class Track(NamedTuple):
@@ -53,9 +53,9 @@ class Track(NamedTuple):
     Attributes:
         state: The estimate.
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
-        memories: Memory of each measurement model by its name; it is never written to.
+        memories: Memory of each measurement model by name; this dictionary must not be modified.
         samples: Number of samples in the track.
-        unused: Number of successive samples with evidence of which no part was used.
+        unused: Number of successive samples with `is_evidence` but without any accepted measurement.
     """
 
     state: AttitudeState
@@ -65,21 +65,21 @@ class Track(NamedTuple):
     unused: int = 0
 
     def memory(self, name: str) -> ModelMemory:
-        """Return the memory of a model."""
+        """Return the memory of the model with this name; a new one if it had no reading yet."""
         return self.memories.get(name, _FIRST_MEMORY)
 
     def with_memory(self, name: str, memory: ModelMemory) -> "Track":
-        """Return the track with another memory of a model."""
+        """Return a copy in which the model with this name has another memory."""
         return self._replace(memories={**self.memories, name: memory})
 
     def without_misfits(self) -> "Track":
-        """Return the track with running means of the misfits that begin again."""
+        """Return a copy in which the misfit of each model is 1 again."""
         return self._replace(memories={name: one._replace(misfit=1.0) for name, one in self.memories.items()})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """Track after a sample, with the step and the innovations that led to it; see also `AttitudeUpdate`."""
+    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`."""
 
     track: Track
     health: SensorHealth
@@ -91,7 +91,7 @@ class TrackUpdate:
 
 
 class MultiplicativeEkf:
-    """Propagation and update of tracks by measurement models, whose measurements are stacked in their order.
+    """Propagation of tracks, and their update by all measurements of a sample at once, in the order of the models.
 
     Attributes:
         motion: Model of the attitude motion between samples.
@@ -116,10 +116,10 @@ class MultiplicativeEkf:
         Args:
             track: Track before the sample.
             sample: The sample.
-            environment: Environment at its time; None if unknown.
-            health: Faults of the sensors; those of the gyro after the sample.
+            environment: Environment at the time of the sample; None if unknown, for propagation alone.
+            health: Faults of the sensors; those of the gyro are already updated with this sample.
             time_tags: Errors of the sample times; none by default.
-            inflation: Variance inflation: standard deviations added to the error state in this step, shape (35,).
+            inflation: Standard deviations to add to the error state in this step, shape (size,); None for none.
         """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self.motion.advance(
@@ -160,14 +160,14 @@ class MultiplicativeEkf:
 def _updated(
     predicted: AttitudeState, accepted: list[Accepted], time_tags: TimeTagErrors, time_sigma_s: float | None
 ) -> tuple[AttitudeState, Array, float, int, TimeTagErrors]:
-    """Update the predicted state.
+    """Update the predicted state with all accepted measurements.
 
     Returns:
-        State, its correction (35,), normalised innovation squared, number of measurements, and tag errors.
+        State, its correction (size,), normalised innovation squared, number of measurements, and errors of the times.
 
-    This is the array algorithm of `pygnc.estimators.kalman` on a root that is not triangular yet. Triangularisation
-    turns the residuals in the last row but one into the error, in units of the new root. The last row shows how the
-    normalised residuals change with the time of the sample, whose error is common to all measurements.
+    This is the array algorithm of `pygnc.estimators.kalman` on a covariance root that is not yet triangular. The last
+    row but one holds the normalised residuals; triangularisation turns it into the correction in units of the new root.
+    The last row holds their derivatives with respect to the sample's time, whose error all measurements share.
     """
     root = predicted.sqrt_covariance
     if not accepted:
@@ -184,7 +184,7 @@ def _updated(
         array[-2, rows] = -residual / sigma
         array[-1, rows] = d_time / sigma
     array[count:-2, count:-3] = root
-    # Keeps the array non-singular.
+    # Without these two ones, the array would be singular and the Cholesky factorisation would fail.
     array[-2, -2] = array[-1, -1] = 1.0
     lower = _triangular(array)
     updated = lower[count:-2, count:-2].copy()
@@ -197,10 +197,9 @@ def _updated(
 
 
 def _triangular(root: Array) -> Array:
-    """Return the result of `triangular` in less than half the time.
+    """Return the result of `triangular` in less than half the time, by Cholesky factorisation of root root'.
 
-    The product root root' loses a few of its sixteen digits; process noise, which enters every element in every step,
-    keeps it far from singular.
+    The product loses a few of its sixteen digits, which is harmless: process noise keeps it far from singular.
     """
     try:
         lower: Array = np.linalg.cholesky(root.dot(root.T))

@@ -1,8 +1,8 @@
 """Propagation of the attitude state from one gyro reading to the next.
 
 The rate is integrated by the trapezoidal rule with the coning correction of one twelfth of the cross product of both
-readings (Bortz, IEEE TAES 7, 1971). The noise of each reading enters two steps by one half; adding the noise of one
-whole reading per step gives the correct random walk of the attitude over many steps.
+readings (Bortz, IEEE TAES 7, 1971). Half of each reading's noise enters the step before it, half the step after it. The
+filter adds the noise of one reading per step instead, which gives the correct random walk over many steps.
 """
 
 import math
@@ -16,36 +16,36 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
-    FACE_GAINS,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
     MAG_BIAS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
+    error_size,
+    light_rows,
 )
 
 _IDENTITY: Final = np.eye(3)
 
 _MEAN_ERROR: Final = 0.01
-"""Error of the mean of two rates as a fraction of their difference."""
+"""Error of the mean rate of a step, as a fraction of the difference of its first and last rate."""
 _GAP_ERROR: Final = 0.1
-"""Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of it."""
+"""Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of the rotation."""
 
 _STUCK_WALK_RAD_S: Final = math.radians(0.05)
-"""Random walk per root second by which the bias of a stuck axis takes the place of the body rate."""
+"""Random walk per root second of the bias of a stuck axis, which then follows the body rate that is not measured."""
 
 
 class AttitudeStep(NamedTuple):
     """One step of the error state.
 
     Attributes:
-        state: The propagated state; its root is not yet triangular, shape (35, 35 + number of noisy elements).
-        transition: State transition matrix of the error state, shape (35, 35).
-        noise_sigma: Standard deviations of the process noise of the step, shape (35,).
-        rate_body_rad_s: Body rate at the end of the step by the state before it, body axes, shape (3,).
+        state: Propagated state; its covariance root is not triangular, shape (size, size + noisy elements).
+        transition: State transition matrix of the error state, shape (size, size).
+        noise_sigma: Standard deviations of the process noise of the step, shape (size,).
+        rate_body_rad_s: Body rate at the end of the step, corrected with the biases before the step, shape (3,).
     """
 
     state: AttitudeState
@@ -61,22 +61,24 @@ class AttitudeDynamics:
         self._settings = settings
         self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
-        self._steady = np.full(SIZE, np.inf)
-        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
+        size = error_size(settings.mounting.faces)
+        gains = light_rows(size)[:-1]
+        self._steady = np.full(size, np.inf)
+        self._steady[GYRO_SCALE], self._steady[gains] = gyro.scale_sigma, sun.gain_sigma
         self._steady[REFLECTIVITY] = sun.reflectivity_sigma
         self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
-        self._time_s = np.full(SIZE, np.inf)
-        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s = np.full(size, np.inf)
+        self._time_s[GYRO_SCALE], self._time_s[gains] = gyro.scale_time_s, sun.gain_time_s
         self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
         self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
-        self._walk = np.zeros(SIZE)
+        self._walk = np.zeros(size)
         self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
-        self._centre = np.zeros(SIZE - 3)
+        self._centre = np.zeros(size - 3)
         self._centre[REFLECTIVITY - 3] = sun.reflectivity
         self._slow = lru_cache(maxsize=64)(self._slow_parameters)
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
-        """Return the body rate relative to GCRF in rad/s, body axes, corrected for bias and scale error, shape (3,)."""
+        """Return a gyro reading as body rate relative to GCRF, without bias and scale error: body axes, rad/s, (3,)."""
         rate_imu_rad_s = (gyro_imu_rad_s - state.gyro_bias_rad_s) / (1.0 + state.gyro_scale_error)
         return np.asarray(self._body_from_gyro.dot(rate_imu_rad_s))
 
@@ -90,7 +92,7 @@ class AttitudeDynamics:
         *,
         inflation: Array | None = None,
     ) -> AttitudeStep:
-        """Propagate a state over one step.
+        """Propagate a state to the next gyro reading.
 
         Args:
             state: State at the time of the first reading.
@@ -98,7 +100,7 @@ class AttitudeDynamics:
             after_imu_rad_s: Gyro reading at the end of the step, sensor axes, rad/s, shape (3,).
             gps_ms: End of the step in GPS ms, later than the state.
             stuck: True for gyro axes that are stuck, shape (3,).
-            inflation: Variance inflation: standard deviations added to the error state in this step, shape (35,).
+            inflation: Standard deviations of additional process noise of this step, shape (size,); None for none.
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -121,12 +123,12 @@ class AttitudeDynamics:
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        noisy = noise.nonzero()[0]
-        root = np.zeros((SIZE, SIZE + len(noisy)))
-        # Only the attitude depends on other elements.
-        np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :SIZE])
-        root[ATTITUDE, :SIZE] = transition[ATTITUDE].dot(state.sqrt_covariance)
-        root[noisy, np.arange(SIZE, root.shape[1])] = noise[noisy]
+        noisy, size = noise.nonzero()[0], len(noise)
+        root = np.zeros((size, size + len(noisy)))
+        # Only the attitude depends on other elements, so the full matrix product is needed for its rows alone.
+        np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])
+        root[ATTITUDE, :size] = transition[ATTITUDE].dot(state.sqrt_covariance)
+        root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last)
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
@@ -138,11 +140,11 @@ class AttitudeDynamics:
         return math.sqrt(variance)
 
     def _slow_parameters(self, step_s: float) -> tuple[Array, Array, Array]:
-        """Return the effect of a step on the slowly varying parameters, without rotation.
+        """Return the part of a step that depends on its length only, which is cached.
 
         Returns:
-            Decay factors (32,), state transition matrix of the error state (35, 35), and standard deviations of the
-            process noise (35,).
+            Decay factors of the slowly varying parameters, shape (size - 3,); diagonal state transition matrix without
+            rotation, shape (size, size); standard deviations of the process noise, 0 for the attitude, shape (size,).
         """
         decay = np.exp(-step_s / self._time_s)
         lost = -np.expm1(-2.0 * step_s / self._time_s)
@@ -153,7 +155,7 @@ class AttitudeDynamics:
 def right_jacobian(rotation_rad: Array) -> Array:
     """Return the right Jacobian of a rotation vector in rad, shape (3, 3).
 
-    It maps a small change of the rotation vector to the resulting rotation of the final attitude, in final body axes.
+    It maps a small change of the rotation vector to the additional rotation, a vector in the axes after the rotation.
     Source: Chirikjian, Stochastic Models, Information Theory, and Lie Groups 2, equation 10.86.
     """
     angle2 = float(rotation_rad.dot(rotation_rad))
@@ -177,7 +179,7 @@ def cross_matrices(vectors: Array) -> Array:
 
 
 def right_jacobians(rotations: Array) -> Array:
-    """Return `right_jacobian` of many rotation vectors, shapes (..., 3) -> (..., 3, 3)."""
+    """Return the right Jacobians of rotation vectors in rad, shapes (..., 3) -> (..., 3, 3); see `right_jacobian`."""
     angle2 = (rotations**2).sum(axis=-1)
     angle = np.sqrt(np.maximum(angle2, 1e-8))
     first, second = (1.0 - np.cos(angle)) / angle**2, (angle - np.sin(angle)) / angle**3

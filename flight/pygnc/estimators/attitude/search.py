@@ -1,12 +1,12 @@
-"""Attitude search without prior attitude: many hypotheses in parallel until one wins clearly.
+"""Attitude search without prior attitude: many hypotheses in parallel, until one fits clearly better than all others.
 
-Gyro and magnetometer bias are unknown at first, and the latter may be as large as the field. The first hypotheses come
-from three samples (`initial_hypotheses`). The window grows with every sample, each hypothesis is fitted to all of it by
-one or two damped Gauss-Newton steps, and hypotheses that fit much worse or have become equal are dropped.
+Gyro and magnetometer bias are unknown at first, and the magnetometer bias may be as large as the field. The first
+hypotheses are fitted to three samples (`initial_hypotheses`). The window then grows with every sample. Two damped
+Gauss-Newton steps fit each hypothesis to the whole window; duplicates and those that fit much worse are dropped.
 
-The first hypotheses are all rotations about the direction to the Sun, each with several gyro biases along that
-direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the q-method
-on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
+The first hypotheses are evenly spaced rotations about the direction to the Sun, each with several gyro biases along
+that direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the
+q-method on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
 """
 
 import math
@@ -25,7 +25,6 @@ from pygnc.estimators.attitude.state import (
     GYRO_SCALE,
     MAG_MATRIX,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
 )
@@ -36,22 +35,22 @@ _ROTATIONS: Final = 12
 _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
 """Gyro biases along the known direction in prior standard deviations."""
 _SIGMA_RAD: Final = np.radians((15.0, 10.0))
-"""Standard deviations of the directions to the Sun, Earth's light and saturation included, and of the field."""
+"""Standard deviations of the measured directions to the Sun, with Earth's light and saturation, and of the field."""
 _SINE_MIN: Final = 0.3
-"""If the sine of the angle between Sun and field is smaller, the rotation about their direction is undetermined."""
+"""Sine of the angle between Sun and field below which they do not determine the rotation about their direction."""
 _LENGTH_MIN: Final = 1e-3
-"""Least length of the summed illuminance (in shares) or of the field minus bias (uT) that has a direction."""
+"""Smallest length of a vector that has a direction: summed illuminance (shares), or field minus bias (uT)."""
 
 
 class DirectionPair(NamedTuple):
-    """Direction as unit vector in body axes and in GCRF, each of shape (3,)."""
+    """One direction as unit vectors in body axes and in GCRF, each of shape (3,)."""
 
     body: Array
     gcrf: Array
 
     @classmethod
     def along(cls, body: Array, gcrf: Array) -> "DirectionPair | None":
-        """Return the pair of unit vectors along two vectors; None if `body` is nearly zero."""
+        """Return the pair for two vectors of any length; None if `body` is nearly zero."""
         length = np.linalg.norm(body)
         return cls(body / length, gcrf / np.linalg.norm(gcrf)) if length > _LENGTH_MIN else None
 
@@ -59,9 +58,9 @@ class DirectionPair(NamedTuple):
 def initial_hypotheses(
     newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
 ) -> Hypotheses | None:
-    """Return attitudes and biases that agree with a sample, without the light of `excluded_face`.
+    """Return attitudes and biases that agree with a sample; None if neither Sun nor field has a known direction.
 
-    Returns None if neither the Sun nor the field has a direction.
+    `excluded_face` is the number of a face whose light is not used; None to use all.
     """
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
@@ -83,8 +82,8 @@ def initial_hypotheses(
 
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
-    """Return the direction to the Sun from the light of all faces but `excluded_face`; None in the dark."""
-    share = newest.sample.lux / newest.sources.full_sun_lux
+    """Return the direction to the Sun from the light of all faces but `excluded_face`; None without direct sunlight."""
+    share = np.maximum(newest.sample.lux, 0.0) / newest.sources.full_sun_lux
     if excluded_face is not None:
         share[excluded_face] = 0.0
     if newest.sources.sunlit_fraction <= 0.5 or share.max() <= DIRECT_SUN_SHARE:
@@ -93,7 +92,7 @@ def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_fac
 
 
 def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Array:
-    """Return the solution of Wahba's problem: the attitude that fits directions best, GCRF from body, shape (4,).
+    """Return the attitude that fits n directions best (Wahba's problem): quaternion GCRF from body, shape (4,).
 
     Davenport's q-method: the quaternion is the eigenvector of the largest eigenvalue of a symmetric 4 by 4 matrix
     (Wahba, SIAM Review 7, 1965; Keat, Computer Sciences Corporation report CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid.
@@ -101,7 +100,7 @@ def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Arra
 
     Args:
         body: Measured directions in body axes, unit vectors, shape (n, 3).
-        gcrf: These directions in GCRF, unit vectors, shape (n, 3).
+        gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
         sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
     """
     weights = sigma_rad**-2.0
@@ -121,11 +120,11 @@ def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Arra
 
 
 def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
-    """Return attitudes that map a direction to GCRF, evenly spaced in the remaining rotation about it.
+    """Return attitudes in which a body vector has a given GCRF direction, evenly spaced in rotation about it.
 
     Args:
         body: Unit vector in body axes, shape (3,).
-        gcrf: That direction in GCRF, unit vector, shape (3,).
+        gcrf: Its direction in GCRF, unit vector, shape (3,).
         count: Number of attitudes.
 
     Returns:
@@ -149,52 +148,54 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
 
 
 _SEED_SAMPLES: Final = 3
+"""Number of samples to which the first hypotheses are fitted."""
 _SEED_ITERATIONS: Final = 6
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
 _COST_DROPPED: Final = 150.0
-"""A hypothesis whose cost exceeds the best by this much is dropped."""
+"""Excess over the lowest cost with which a hypothesis is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
 _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 """Hypotheses whose attitudes and biases (rad/s, uT) differ by less than these limits are duplicates."""
 _RIVAL_RAD: Final = math.radians(15.0)
-"""Attitudes closer than this are not rivals."""
+"""Angle from the best attitude up to which a hypothesis counts as the same attitude when costs are compared."""
 _CONFIRMATIONS: Final = 3
+"""Number of successive samples at which the best hypothesis must be clear before the search ends."""
 _FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
-"""Largest sigma of a first attitude that allows for wrong gains; beyond it, its estimate is far from linear."""
+"""Largest sigma of the first attitude, gain errors included; with a larger one, updates are far from linear."""
 HOPELESS_SAMPLES: Final = 2160
-"""Number of samples, 3 h of the controller's files, after which a search rests after each attempt. The attitude of a
-body that points at the Sun may need two sunlit arcs."""
+"""Number of samples, 3 h at one per 5 s, after which a search skips samples after each attempt. It is large because the
+attitude of a body that points at the Sun may become observable only in its second sunlit arc."""
 _REST: Final = 3
-"""Number of samples that a search without hope leaves out for each one that it uses, so that it costs a quarter."""
+"""Number of skipped samples per used sample in such a search, which reduces its computing time to a quarter."""
 _SOLUTION_ITERATIONS: Final = 6
 _LINEAR_MISFIT_MAX: Final = 1.25
-"""Misfit up to which the fit without gain errors counts as close to the truth. One linear step then estimates them;
-more would drift along the likelihood ridge where the first samples hardly determine the attitude.
+"""Misfit below which the fit without gain errors counts as close to the truth, and one linear step estimates them. More
+steps would drift along the likelihood ridge while the first samples hardly determine the attitude.
 """
 _MATRIX_SIGMA: Final = 0.03
-"""Scale and misalignment of the magnetometer by which a first attitude allows for a wrong calibration. A few samples
-cannot distinguish them from wrong biases, so they make attitude and biases uncertain but are not estimated.
+"""Smallest standard deviation of scale and misalignment of the magnetometer for the covariance of a first attitude. A
+few samples cannot distinguish these errors from biases, so they widen its covariance but are not estimated.
 """
 
 
 class Search(msgspec.Struct, eq=False):
-    """A search in progress; `pygnc.estimators.checkpoint` encodes it.
+    """State of a search; `pygnc.estimators.checkpoint` encodes it.
 
     Attributes:
         settings: Settings of the filter.
         prior: Prior of the biases.
-        errors: Errors of the sensor models.
+        errors: Detected errors of the sensor models, which determine the covariance of the first state.
         samples: Samples of the window, oldest first.
-        hypotheses: Hypotheses at the newest sample, best first; None before the first hypotheses.
+        hypotheses: Hypotheses at the newest sample, lowest cost first; None before the first ones.
         damping: Levenberg-Marquardt damping of each hypothesis, shape (k,).
         confirmations: Number of successive samples at which the best hypothesis was clear.
-        tolerant: True in an attempt in which magnetometer readings that fit badly lose weight.
-        excluded_face: Face whose light this attempt does not use; None if it uses all.
-        untried: Faces that the next attempts exclude; None for a tolerant attempt with all faces.
-        received: Number of samples received, also by earlier searches that have only led to short tracks.
+        tolerant: True in an attempt that reduces the weight of magnetometer readings with large residuals.
+        excluded_face: Number of the face whose light this attempt does not use; None if it uses all.
+        untried: Numbers of the faces that the next attempts exclude; None stands for a tolerant attempt with all faces.
+        received: Number of samples received, including those of earlier searches that led only to short tracks.
         attempt_samples: Number of samples that this attempt has fitted.
-        rest: Number of next samples that are left out.
+        rest: Number of next samples to skip.
     """
 
     settings: AttitudeSettings
@@ -212,7 +213,7 @@ class Search(msgspec.Struct, eq=False):
     rest: int = 0
 
     def process(self, newest: WindowSample) -> AttitudeState | None:
-        """Process one sample; return the first state of a track once the attitude is unambiguous."""
+        """Process one sample; return the first state of a track once the best hypothesis is clear, until then None."""
         limits = self.settings.start
         self.received += 1
         if self.rest:
@@ -251,7 +252,7 @@ class Search(msgspec.Struct, eq=False):
         return state
 
     def reset(self) -> None:
-        """Restart with an empty window; prior and excluded face remain."""
+        """Restart the attempt with an empty window; the prior and the kind of attempt remain."""
         self.samples, self.hypotheses, self.confirmations, self.attempt_samples = [], None, 0, 0
 
     @property
@@ -259,15 +260,15 @@ class Search(msgspec.Struct, eq=False):
         return self.received > HOPELESS_SAMPLES
 
     def _end_attempt(self) -> None:
-        """Restart, after a rest if there is little hope."""
+        """Restart with an empty window; a search of more than 3 h first skips samples."""
         self.rest = _REST * self.attempt_samples if self._is_hopeless else 0
         self.reset()
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
-        """Restart with the next attempt; after the last one, with all faces.
+        """Restart with the next kind of attempt.
 
-        An attempt with all faces determines the order: the face with the largest cost is excluded first; then all are
-        used with less weight for disturbed magnetometer readings; then the other faces are excluded in turn.
+        The first attempt uses all faces. The next one excludes the face with the largest cost in it, because that
+        sensor may be broken. Then follow a tolerant attempt with all faces, and attempts without each other face.
         """
         if self.excluded_face is None and not self.tolerant:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
@@ -283,9 +284,9 @@ class Search(msgspec.Struct, eq=False):
     def _challenged(
         self, newest: WindowSample, window: Window, hypotheses: Hypotheses, fit: Fit
     ) -> tuple[Hypotheses, Fit]:
-        """Return the hypotheses with all rotations about the Sun direction added if the best one is about to win.
+        """If the best hypothesis is clear, add rotations about the Sun direction, fit and prune; return all with fit.
 
-        If the body hardly rotates, the right attitude may have been dropped before the window could distinguish it.
+        If the body hardly rotates, the true attitude may have been dropped before the window could distinguish it.
         """
         sun = sun_direction(newest, self.settings, self.excluded_face)
         if sun is None or not self._clear(hypotheses, fit):
@@ -299,7 +300,7 @@ class Search(msgspec.Struct, eq=False):
         return self._pruned(*self._improved(window, joined, _SEED_ITERATIONS))
 
     def _propagated(self, newest: WindowSample) -> Hypotheses | None:
-        """Return the hypotheses at the time of a new sample."""
+        """Return the hypotheses propagated to the time of a new sample by the gyro; None if there are none yet."""
         hypotheses = self.hypotheses
         if hypotheses is None:
             return None
@@ -315,7 +316,7 @@ class Search(msgspec.Struct, eq=False):
         return Hypotheses(carried, hypotheses.biases)
 
     def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
-        """Take Levenberg-Marquardt steps, with a damping of its own for each hypothesis."""
+        """Take Levenberg-Marquardt steps, with separate damping for each hypothesis; return hypotheses and fit."""
         fit = window.fit(hypotheses, self.prior)
         for _ in range(iterations):
             damped = fit.information.copy()
@@ -331,7 +332,7 @@ class Search(msgspec.Struct, eq=False):
         return hypotheses, fit
 
     def _pruned(self, hypotheses: Hypotheses, fit: Fit) -> tuple[Hypotheses, Fit]:
-        """Return the best hypotheses without duplicates."""
+        """Return the best hypotheses in order of cost, without duplicates and those that fit much worse."""
         limits = self.settings.start
         order = np.argsort(fit.cost)
         kept: list[int] = []
@@ -350,7 +351,7 @@ class Search(msgspec.Struct, eq=False):
         return hypotheses.select(rows), Fit(*(part[rows] for part in fit))
 
     def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> AttitudeState | None:
-        """Return the state of the best hypothesis once it was clear several times in a row, else None."""
+        """Return the state of the best hypothesis once it was clear at `_CONFIRMATIONS` samples in a row, else None."""
         enough = len(self.samples) >= self.settings.start.samples_min
         clear = enough and self._clear(hypotheses, fit)
         self.confirmations = self.confirmations + 1 if clear else 0
@@ -360,7 +361,7 @@ class Search(msgspec.Struct, eq=False):
         return state if state.attitude_sigma_rad <= _FIRST_SIGMA_MAX_RAD else None
 
     def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
-        """Return the state of a hypothesis; the factor `scatter` enlarges its covariance."""
+        """Return the state of a hypothesis, with model errors estimated; `scatter` is a factor on its covariance."""
         settings = self.settings
         sigma = self.errors.sigma(settings)
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
@@ -371,14 +372,14 @@ class Search(msgspec.Struct, eq=False):
         if not self.errors.field:
             error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
             covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)
-        slow = np.zeros(SIZE - 3)
+        slow = np.zeros(len(error) - 3)
         slow[:6] = best.biases[0]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
         root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
-        """Return True if the first hypothesis is certain enough and fits much better than any other attitude."""
+        """Return True if the sigma of the first hypothesis is small and its cost clearly below any other attitude's."""
         limits = self.settings.start
         scatter = _scatter(fit)
         sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
@@ -388,7 +389,7 @@ class Search(msgspec.Struct, eq=False):
 
 
 def _scatter(fit: Fit) -> float:
-    """Return the factor on all variances that the best hypothesis requires; 1 if it fits as expected."""
+    """Return the factor on all variances with which the best hypothesis fits as expected, at least 1."""
     return max(1.0, float(fit.misfit[0]))
 
 

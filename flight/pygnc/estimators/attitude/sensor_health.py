@@ -1,7 +1,8 @@
 """Fault detection of sun sensors and gyro axes.
 
-Sun sensors may be dark in sunlight or bright without it. They are checked only while the attitude is known well enough.
-A suspect face is excluded until it has been right as often as it had been wrong. Gyro axes may be out of range or
+A sun sensor may be dark in sunlight (dead), or bright with the Sun behind its face (mirrored). Counters compare the
+readings with the model while the attitude is known well enough. A face is excluded while one of its counters is above
+zero: each reading that contradicts the model adds 1, each one that agrees subtracts 1. Gyro axes may be out of range or
 stuck.
 """
 
@@ -15,52 +16,52 @@ from pygnc.estimators.attitude.settings import GyroSettings
 from pygnc.estimators.attitude.state import Flags
 
 DIRECT_SUN_SHARE: Final = 0.2
-"""A face above this fraction of full sunlight sees the Sun."""
+"""Fraction of full sunlight above which a face counts as seeing the Sun."""
 _CLEAR_COSINE: Final = 0.3
-"""Cosine of the Sun's angle of incidence beyond which the Sun is clearly in front of a face, or (negative) behind it.
-"""
+"""Cosine of the incidence angle above which the Sun is clearly in front of a face, or, if negative, behind it."""
 _FAULT_COUNT: Final = 4
-"""A fault is proven by this many more wrong than right readings."""
+"""Value of a counter from which a face is flagged as dead or mirrored."""
 _COUNT_MAX: Final = 12
+"""Upper limit of the counters, so that twelve right readings are enough for a face to be used again."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FaceHealth:
-    """Fault counters of six sun sensors.
+    """Fault counters of the sun sensors.
 
     Attributes:
-        dark: Dark minus bright readings in clear sunlight, 0 to 12, shape (6,).
-        reversed: Bright minus dark readings with the Sun clearly behind the face, 0 to 12, shape (6,).
+        dark: Dark minus bright readings in clear sunlight, limited to 0 to 12, shape (faces,).
+        reversed: Bright minus dark readings with the Sun clearly behind the face, limited to 0 to 12, shape (faces,).
     """
 
     dark: Array
     reversed: Array
 
     @classmethod
-    def unknown(cls) -> "FaceHealth":
-        """Return the counters without any fault."""
-        return cls(np.zeros(6), np.zeros(6))
+    def unknown(cls, faces: int) -> "FaceHealth":
+        """Return counters of zero for `faces` sun sensors."""
+        return cls(np.zeros(faces), np.zeros(faces))
 
     @property
     def dead(self) -> Flags:
-        """Faces that are dark in sunlight, shape (6,)."""
+        """True for faces that are dark in sunlight and not mirrored, shape (faces,)."""
         flags: Flags = (self.dark >= _FAULT_COUNT) & ~self.mirrored
         return flags
 
     @property
     def mirrored(self) -> Flags:
-        """Faces that are bright with the Sun behind them, as if they looked the other way, shape (6,)."""
+        """True for faces that are bright with the Sun behind them, as if turned by 180 degrees, shape (faces,)."""
         flags: Flags = self.reversed >= _FAULT_COUNT
         return flags
 
     @property
     def trusted(self) -> Flags:
-        """Faces without any fault or suspicion, shape (6,)."""
+        """True for faces whose counters are both zero, shape (faces,)."""
         flags: Flags = (self.dark == 0.0) & (self.reversed == 0.0)
         return flags
 
     def with_suspect(self, face: int) -> "FaceHealth":
-        """Return the counters with a face excluded until it has been right once."""
+        """Return the counters with the face number `face` excluded until one reading in clear sunlight is bright."""
         dark = self.dark.copy()
         dark[face] = max(dark[face], 1.0)
         return FaceHealth(dark, self.reversed)
@@ -68,24 +69,24 @@ class FaceHealth:
     def updated(self, share: Array, cosine: Array, expected_share: Array, dark_share: float) -> "FaceHealth":
         """Return the counters after a sample in full sunlight at a known attitude.
 
-        A sample in which no face is bright does not change them: it is in a shadow that the model does not contain.
+        If no face is bright, the counters do not change, because the shadow model must then be wrong.
 
         Args:
-            share: Measured illuminance as a fraction of full sunlight, shape (6,).
-            cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
-            expected_share: Predicted illuminance as a fraction of full sunlight, shape (6,).
+            share: Measured illuminance as a fraction of full sunlight, shape (faces,); negative without a reading.
+            cosine: Predicted cosine of the angle between face normal and Sun, shape (faces,).
+            expected_share: Predicted illuminance as a fraction of full sunlight, shape (faces,).
             dark_share: Share below which a face is dark.
         """
-        # Comparing six plain numbers is faster than comparing six in an array.
+        # In the usual case nothing changes; plain numbers detect that faster than small arrays.
         bright, wrong = False, False
         for seen, towards, expected in zip(share.tolist(), cosine.tolist(), expected_share.tolist(), strict=True):
             bright |= seen > DIRECT_SUN_SHARE
-            wrong |= towards > _CLEAR_COSINE and seen < dark_share
+            wrong |= towards > _CLEAR_COSINE and 0.0 <= seen < dark_share
             wrong |= towards < -_CLEAR_COSINE and seen > expected + DIRECT_SUN_SHARE
         if not bright or not (wrong or np.count_nonzero(self.dark) or np.count_nonzero(self.reversed)):
             return self
         in_front = cosine > _CLEAR_COSINE
-        dark = share < dark_share
+        dark = (share >= 0.0) & (share < dark_share)
         behind = cosine < -_CLEAR_COSINE
         unexpected = share > expected_share + DIRECT_SUN_SHARE
         change_dark = (in_front & dark).astype(float) - (in_front & ~dark)
@@ -117,12 +118,12 @@ class GyroHealth:
 
     @classmethod
     def unknown(cls) -> "GyroHealth":
-        """Return the state before the first reading."""
+        """Return the health before the first reading."""
         return cls(np.full(3, np.nan), _NEVER, _NONE, _NONE)
 
     def updated(self, reading_rad_s: Array, settings: GyroSettings) -> "GyroHealth":
-        """Return the state after the next reading in sensor axes, rad/s, shape (3,)."""
-        # The usual case, in plain numbers.
+        """Return the health after the next reading, which is in sensor axes, rad/s, shape (3,)."""
+        # Shortcut for the usual case without a fault; plain numbers are faster than small arrays.
         x, y, z = reading_rad_s.tolist()
         old_x, old_y, old_z = self.reading_rad_s.tolist()
         within_range = max(abs(x), abs(y), abs(z)) < settings.range_rad_s
@@ -135,12 +136,12 @@ class GyroHealth:
 
 
 class SensorHealth(NamedTuple):
-    """Faults of all sensors; they outlast a track."""
+    """Faults of sun sensors and gyro, which remain known when a track ends."""
 
     faces: FaceHealth
     gyro: GyroHealth
 
     @classmethod
-    def unknown(cls) -> "SensorHealth":
-        """Return the state before the first sample."""
-        return cls(FaceHealth.unknown(), GyroHealth.unknown())
+    def unknown(cls, faces: int) -> "SensorHealth":
+        """Return the health before the first sample, with `faces` sun sensors."""
+        return cls(FaceHealth.unknown(faces), GyroHealth.unknown())

@@ -1,4 +1,4 @@
-"""Settings of the attitude filter with units and defaults."""
+"""Settings of the attitude filter, with units, defaults and checks."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,15 +12,15 @@ from pygnc.common.validation import require_positive
 Vector: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Vector, Vector, Vector]
 HallWord: TypeAlias = Literal["resistance", "times"]
-"""Meaning of the Hall word of the host's sensor packets: the Hall resistance, or milliseconds and a torquer flag."""
+"""Meaning of the Hall word of the host's sensor packets: Hall resistance, or milliseconds and a magnetorquer flag."""
 
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
 """Factor from a random walk per root hour to a random walk per root second."""
 _SCALE_MIN = 0.1
-"""Least scale factor of a magnetometer calibration."""
+"""Smallest scale factor of a magnetometer calibration; the largest is its inverse."""
 FACES: Final = 6
-"""Largest number of sun sensors."""
+"""Number of illuminances in the host's packet; a sample has at least as many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,12 @@ class MountingSettings:
     """Orientation of the sensors on the body."""
 
     imu_from_body: Matrix = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
-    """Matrix from body to sensor components of the field and of the body rate. The default is the map that the
-    fleet's software inverts. It is a reflection (determinant -1) and therefore a convention of that software rather
-    than a mounting: the rate is treated as three components like the field, without the sign change of an axial vector
-    under reflection.
+    """Matrix from body axes to sensor axes, for field and body rate. The default is the map that the fleet's software
+    inverts. It is a reflection (determinant -1), so it is a convention of that software and not a mounting: the rate is
+    transformed like the field, without the sign change that an axial vector has under reflection.
     """
     magnetometer_from_body: Matrix | None = None
-    """Mounting of the magnetometer, if it differs from that of the gyro; by default imu_from_body applies to both."""
+    """Matrix from body axes to magnetometer axes, if different; by default imu_from_body applies to both sensors."""
     face_normals_body: tuple[Vector, ...] = (
         (1.0, 0.0, 0.0),
         (0.0, 1.0, 0.0),
@@ -43,8 +42,8 @@ class MountingSettings:
         (0.0, -1.0, 0.0),
         (0.0, 0.0, -1.0),
     )
-    """Outward normals of the sun sensors, one to six, in the order of the sample's illuminances; further illuminances
-    are not used.
+    """Outward normals of the sun sensors, one or more unit vectors, in the order of the sample's illuminances. Further
+    illuminances are not used. The host's packet has six; a sensor after the sixth has no reading in it.
     """
 
     def __post_init__(self) -> None:
@@ -52,30 +51,34 @@ class MountingSettings:
             if not _is_orthogonal(matrix):
                 raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
-        is_fitting = normals.ndim == 2 and 1 <= len(normals) <= FACES and normals.shape[1] == 3
-        if not is_fitting or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
-            raise ValueError(f"face_normals_body must be one to six unit vectors, not {normals.tolist()}")
+        if normals.ndim != 2 or normals.shape[1] != 3 or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
+            raise ValueError(f"face_normals_body must be one or more unit vectors, not {normals.tolist()}")
+
+    @property
+    def faces(self) -> int:
+        """Number of illuminances in a sample: that of the sun sensors, but at least six."""
+        return max(FACES, len(self.face_normals_body))
 
     @property
     def face_normals(self) -> Array:
-        """Normals of the sun sensors, shape (6, 3), with zeros for sensors that do not exist, which see no light."""
-        normals = np.zeros((FACES, 3))
+        """Normals of the sun sensors in body axes, shape (faces, 3); zeros for missing sensors, which see no light."""
+        normals = np.zeros((self.faces, 3))
         normals[: len(self.face_normals_body)] = self.face_normals_body
         return normals
 
     @property
     def gyro(self) -> Array:
-        """Matrix from body to gyro components, shape (3, 3)."""
+        """Matrix from body axes to gyro axes, shape (3, 3)."""
         return np.array(self.imu_from_body)
 
     @property
     def magnetometer(self) -> Array:
-        """Matrix from body to magnetometer components, shape (3, 3)."""
+        """Matrix from body axes to magnetometer axes, shape (3, 3)."""
         return np.array(self.imu_from_body if self.magnetometer_from_body is None else self.magnetometer_from_body)
 
     @property
     def mirrors(self) -> dict[str, Matrix]:
-        """Maps that are reflections instead of rotations, by name."""
+        """Mounting matrices that are reflections (determinant -1) instead of rotations, by name of the setting."""
         maps = {"imu_from_body": self.imu_from_body, "magnetometer_from_body": self.magnetometer_from_body}
         return {name: map_ for name, map_ in maps.items() if map_ is not None and np.linalg.det(map_) < 0.0}
 
@@ -87,19 +90,20 @@ class GyroSettings:
     scale: float = 1.0
     """Factor on the readings, for a range or sensor other than the interface's 65.6 counts per degree/s."""
     noise_rad_s: float = 0.025 * _DEGREE
-    """Noise of a reading."""
+    """Noise of one reading, independent of the other readings."""
     bias_sigma_rad_s: float = 2.0 * _DEGREE
     """Uncertainty of the bias before the first sample."""
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
     scale_sigma: float = 0.01
+    """Scale error, a Gauss-Markov process with the time constant scale_time_s."""
     scale_time_s: float = 86_400.0
     range_rad_s: float = 499.0 * _DEGREE
     """Magnitude from which a reading is out of range."""
     stuck_samples: int = 10
     """Number of equal readings in a row, while another axis changes, after which an axis is stuck."""
     bridged_max_s: float = 16.0
-    """Longest gap over which the mean of two readings is a reliable rate."""
+    """Longest time between two readings over which their mean is a reliable rate."""
 
     def __post_init__(self) -> None:
         require_positive(self)
@@ -115,21 +119,22 @@ class MagnetometerSettings:
     """
 
     bias_ut: Vector = (0.0, 0.0, 0.0)
-    """Bias in sensor axes. The reported bias is the sum of this bias and the filter's estimate."""
+    """Bias in sensor axes. The reported bias is that of raw readings, with the filter's estimate included."""
     matrix: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Correction of scale and misalignment of the axes, row by row."""
     noise_ut: float = 0.6
     field_error_ut: float = 0.3
-    """Error of the geomagnetic field model, external fields included, per axis; it varies slowly in inertial axes."""
+    """Error of the geomagnetic field model with external fields, per inertial axis; a Gauss-Markov process."""
     field_error_time_s: float = 7_200.0
+    """Time constant of that process."""
     bias_sigma_ut: float = 25.0
-    """Uncertainty of the bias left by bias_ut, before the first sample."""
+    """Uncertainty of the remaining bias after correction by bias_ut, before the first sample."""
     bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
     matrix_sigma: float = 0.1
-    """Scale and misalignment left by matrix, per element, that the filter estimates once the readings show them."""
+    """Scale and misalignment after correction by matrix, per element; estimated once the readings prove such errors."""
     panel_sigma_ut: float = 3.0
-    """Field of the solar panels' currents, which it estimates from then on too."""
+    """Field of the solar panels' currents, per axis; estimated from the same time on."""
     gate: float = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
@@ -147,29 +152,29 @@ class MagnetometerSettings:
 
 @dataclass(frozen=True, slots=True)
 class SunSensorSettings:
-    """Illuminance of the faces. Shares are fractions of full sunlight at normal incidence; errors are 1 sigma."""
+    """Sun sensors, one per face. Shares are fractions of full sunlight at normal incidence; errors are 1 sigma."""
 
     scale: float = 1.0
-    """Factor on the readings, for sensors or windows other than the interface's; the full scale applies afterwards."""
+    """Factor on the readings, for other sensors or windows than the interface's; saturation_lux is the scaled value."""
     full_sun_lux: float = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
     saturation_lux: float = 83_865.6
-    """Full scale of the OPT3001; a saturated reading is a lower bound."""
+    """Full scale, by default of the OPT3001; the filter treats a reading at full scale as a lower bound."""
     noise_share: float = 0.01
     gain_sigma: float = 0.02
     gain_time_s: float = 86_400.0
     gain_sigma_max: float = 0.25
-    """Gain error that the filter assumes until the readings agree with gain_sigma, and once they contradict it."""
+    """Gain error that the filter assumes until the readings confirm gain_sigma, and after they contradict it."""
     cosine_sigma: float = 0.15
-    """Deviation from the cosine law, relative to the square of the sine, that it estimates at the same times."""
+    """Deviation from the cosine law, as a factor of sin^2(angle of incidence); estimated at the same times."""
     reflectivity: float = 0.3
-    """Mean reflectivity of the Earth before the first sample; reflectivity_sigma is its variation in place and time."""
+    """Mean reflectivity of the Earth; reflectivity_sigma is its variation with place and time."""
     reflectivity_sigma: float = 0.06
     reflectivity_time_s: float = 3_600.0
     albedo_model_error: float = 0.05
     """Error of the albedo model on each face, as a fraction of the modelled illuminance."""
     cosine_min: float = 0.15
-    """Least cosine of the Sun's angle of incidence with which a face is used."""
+    """Smallest cosine of the Sun's angle of incidence with which a face is used."""
     dark_share: float = 0.03
     """Share below which a face is dark."""
     gate: float = 15.1
@@ -196,9 +201,9 @@ class StarTrackerSettings:
     sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes; the boresight is the sensor's z axis."""
     across_sigma_rad: float = 1e-4
-    """Error about the axes across the boresight, misalignment included; 1e-4 rad are 21 arcsec."""
+    """Error about the axes perpendicular to the boresight, with misalignment; 1e-4 rad are 21 arcsec."""
     boresight_sigma_rad: float = 6e-4
-    """Error about the boresight, misalignment included."""
+    """Error about the boresight, with misalignment."""
     gate: float = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
@@ -214,7 +219,7 @@ class SunDirectionSettings:
     sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes."""
     sigma_rad: float = 0.005
-    """Error of the direction about each axis, misalignment and reflected light included; 0.005 rad are 0.3 degrees."""
+    """Error of the direction about each axis, with misalignment and reflected light; 0.005 rad are 0.3 degrees."""
     gate: float = 18.4
     """Chi-square limit; with 2 degrees of freedom, 18.4 is exceeded once in 10 000."""
 
@@ -225,7 +230,7 @@ class SunDirectionSettings:
 
 @dataclass(frozen=True, slots=True)
 class StartSettings:
-    """Settings of the attitude search, and limits beyond which a track is abandoned."""
+    """Settings of the attitude search, and limits beyond which a track (sequence of attitudes) is abandoned."""
 
     window_samples: int = 48
     """Largest number of samples in the search window."""
@@ -233,24 +238,25 @@ class StartSettings:
     hypotheses_max: int = 24
     """Largest number of hypotheses after the first samples."""
     advantage: float = 30.0
-    """Least excess of any other attitude's cost (chi-square) over that of a hypothesis that wins the search."""
+    """Smallest difference in cost (chi-square) to every other attitude with which a hypothesis is accepted."""
     misfit_max: float = 2.5
-    """Largest cost per measurement with which the best hypothesis fits."""
+    """Largest cost per measurement with which the best hypothesis counts as a fit."""
     samples_judged: int = 16
-    """Number of samples after which a search whose best hypothesis does not fit restarts without one of the faces."""
+    """Number of samples after which a search without a fit restarts, for example without one of the faces."""
     attitude_sigma_max_rad: float = 6.0 * _DEGREE
+    """Largest uncertainty with which a hypothesis is accepted."""
     rejected_max: float = 0.6
-    """Share of samples whose light is rejected, a running mean over some ten, that ends a track."""
+    """Share of rejected readings of a sensor other than the magnetometer, over about ten, above which a track ends."""
     field_rejected_max: float = 0.85
-    """Share of rejected magnetometer readings, a running mean over some hundred, from which the magnetometer bias of a
-    track that the light supports counts as wrong.
+    """Share of rejected magnetometer readings, over about a hundred, above which the magnetometer bias counts as wrong
+    if other sensors support the track.
     """
     field_rejected_dark_max: float = 0.95
-    """Share of rejected magnetometer readings from which a track in the dark ends."""
+    """The same share above which a track ends that no other sensor supports, as in the dark."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
-    """Uncertainty from which an attitude counts as unknown."""
+    """Uncertainty above which an attitude counts as unknown, so that its track ends."""
     fine_sigma_rad: float = 3.0 * _DEGREE
-    """Uncertainty below which the mode is "fine"."""
+    """Uncertainty below which the reported mode is "fine"."""
 
     def __post_init__(self) -> None:
         require_positive(self)
@@ -278,12 +284,12 @@ class OwnSensorSettings:
     sun_direction: str = ""
     """NAME of the `[devices.NAME]` that measures the direction to the Sun; empty for none."""
     age_max_s: float = 2.0
-    """Largest age of a reading when a sample arrives; without such a reading the sample is not used. The interval_s of
-    the device must be shorter."""
+    """Largest age of a reading when a sample arrives; a sample without a reading of a named gyro or magnetometer is not
+    used. The interval_s of the device must be shorter."""
     samples_s: float = 0.0
-    """Least time between samples that readings of the gyro begin, without packets of the host; 0 for none."""
+    """Interval at which readings of the gyro make samples if no packets of the host arrive; 0 if only packets do."""
     time_sigma_s: float = 0.01
-    """Error of the times of such samples: jitter of arrivals at the computer."""
+    """Standard deviation of the times of such samples, because readings arrive with varying delays."""
 
     def __post_init__(self) -> None:
         require_positive(self, "age_max_s", "samples_s", "time_sigma_s", zero_allowed=("samples_s", "time_sigma_s"))
@@ -304,11 +310,12 @@ class AttitudeSettings:
     start: StartSettings = field(default_factory=StartSettings)
     own_sensors: OwnSensorSettings = field(default_factory=OwnSensorSettings)
     hall_word: HallWord = "resistance"
-    """Meaning of the hall word of sensor packets, in files and live. times: bits 0 to 9 are milliseconds after the
-    spacecraft time, 0 at the instant of a GPS packet's spacecraft time; bit 14 is set while magnetorquers are on.
+    """Meaning of the Hall word of the host's sensor packets, in files and live. "resistance": the Hall resistance,
+    which is not used. "times": bits 0 to 9 are milliseconds after the spacecraft time, 0 at the instant of a GPS packet
+    with this time; bit 14 is set while magnetorquers are on.
     """
     noise_scale_max: float = 5.0
-    """Upper limit of the factors by which the innovations widen the sigmas of magnetometer and sun sensors."""
+    """Upper limit of the factor on a sensor's measurement sigmas, which large innovations raise above 1."""
 
     def __post_init__(self) -> None:
         if self.noise_scale_max < 1.0:

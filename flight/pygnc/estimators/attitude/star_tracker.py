@@ -1,4 +1,4 @@
-"""Star tracker: measures the attitude itself, best across its boresight."""
+"""Measurement model of a star tracker, which measures the attitude; the rotation about its boresight least well."""
 
 import math
 
@@ -14,11 +14,11 @@ from pygnc.estimators.attitude.measurement_model import (
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, SIZE, AttitudeState
+from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
 from pygnc.estimators.kalman import Observation
 
 _LENGTH_TOLERANCE = 0.01
-"""Largest deviation from 1 of the length of a quaternion that is a measurement."""
+"""Largest deviation from 1 of the length of a measured quaternion; others mean that the sensor saw no stars."""
 
 
 class StarTracker(MeasurementModel):
@@ -33,20 +33,20 @@ class StarTracker(MeasurementModel):
         self._sensor_from_body = np.array(sensor.sensor_from_body)
         self._body_from_sensor = quaternion.from_matrix(self._sensor_from_body.T)
         self._sigma_rad = np.array((sensor.across_sigma_rad, sensor.across_sigma_rad, sensor.boresight_sigma_rad))
-        self._partials = np.zeros((3, SIZE))
+        self._partials = np.zeros((3, self._size))
         self._partials[:, ATTITUDE] = self._sensor_from_body
 
     def observation(self, state: AttitudeState, gcrf_from_sensor: Array) -> Observation:
-        """Return the observation: the rotation from the predicted to the measured attitude in rad, sensor axes.
+        """Return the linearised reading: rotation vector from predicted to measured attitude, rad, sensor axes.
 
-        The arguments are the predicted state and the measured quaternion, shape (4,).
+        `gcrf_from_sensor` is the measured quaternion, shape (4,).
         """
         predicted = quaternion.multiply(state.quaternion, self._body_from_sensor)
         residual = quaternion.error_vector(gcrf_from_sensor, predicted)
         return Observation(residual, self._partials, self._sigma_rad)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:
-        """Return the measured attitude as a quaternion GCRF from body, and a root of its covariance in body axes."""
+        """Return the measured quaternion GCRF from body and a root of the covariance of its error, rad, body axes."""
         measured = self._measured(sample)
         if measured is None:
             return None
@@ -54,7 +54,7 @@ class StarTracker(MeasurementModel):
         return gcrf_from_body, self._sensor_from_body.T * self._sigma_rad
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Return the tested reading of a sample; None if the sensor saw no stars."""
+        """Predict and test the reading; None if there is none or the sensor saw no stars."""
         measured = self._measured(sample)
         if measured is None:
             return None

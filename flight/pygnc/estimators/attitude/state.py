@@ -1,14 +1,17 @@
 """Attitude state: quaternion, slowly varying parameters, their epoch and their covariance.
 
-The attitude is a quaternion, and its error three angles in body axes: true = estimate exponential(error). The error
-state has 35 elements: attitude (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor axes),
-gyro scale error (sensor axes), gain error of each sun sensor, the Earth's reflectivity, the error of the geomagnetic
-field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of the solar panels
-in full sunlight (uT, sensor axes), and the deviation of the sun sensors from the cosine law.
+The attitude error is a rotation vector in body axes: true = estimate exponential(error). The error state has these
+elements, in this order: attitude error (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor
+axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, the Earth's reflectivity, the error of
+the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of
+the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, and gain
+errors of further sun sensors. In the shapes of arrays, `size` is the number of these elements and `faces` that of the
+sun sensors; with fewer than six sun sensors, `faces` is 6.
 """
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -20,6 +23,7 @@ from pygnc.common.arrays import Array
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
 SIZE: Final = 35
+"""Number of elements of the error state with up to six sun sensors."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
 MAG_BIAS: Final = slice(6, 9)
@@ -32,15 +36,27 @@ PANEL_FIELD: Final = slice(31, 34)
 COSINE_ERROR: Final = 34
 
 
+def error_size(faces: int) -> int:
+    """Return the number of elements of the error state for `faces` sun sensors; `faces` is at least 6."""
+    return SIZE + faces - (FACE_GAINS.stop - FACE_GAINS.start)
+
+
+@cache
+def light_rows(size: int) -> npt.NDArray[np.intp]:
+    """Return the indices of gain errors and cosine error, in this order, in an error state of `size` elements."""
+    rows: npt.NDArray[np.intp] = np.r_[FACE_GAINS, SIZE:size, COSINE_ERROR]
+    return rows
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class AttitudeState:
-    """Estimate at one epoch. The arrays are never written to.
+    """Estimate at one epoch. The arrays must not be modified, because states share them.
 
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         quaternion: GCRF from body, scalar first, shape (4,).
-        slow: Slowly varying parameters: the error state's elements from the gyro bias on, shape (32,).
-        sqrt_covariance: Lower triangular L with the error state's covariance L L', shape (35, 35).
+        slow: Slowly varying parameters, in the order of the error state from the gyro bias on, shape (size - 3,).
+        sqrt_covariance: Lower triangular matrix L; the covariance of the error state is L L'. Shape (size, size).
     """
 
     gps_ms: int
@@ -60,17 +76,17 @@ class AttitudeState:
 
     @property
     def gyro_scale_error(self) -> Array:
-        """Gyro scale error in sensor axes, shape (3,); 0.01 reads 1 % too much."""
+        """Gyro scale error in sensor axes, shape (3,); with 0.01, readings are 1 % too large."""
         return self.slow[6:9]
 
     @property
     def face_gain_errors(self) -> Array:
-        """Gain errors of the sun sensors, shape (6,); 0.01 reads 1 % too much."""
-        return self.slow[9:15]
+        """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
+        return np.concatenate((self.slow[9:15], self.slow[32:]))
 
     @property
     def reflectivity(self) -> float:
-        """Reflectivity of the sunlit Earth; 1 reflects everything."""
+        """Reflectivity of the sunlit Earth: fraction of the sunlight that it reflects, 0 to 1."""
         return float(self.slow[15])
 
     @property
@@ -80,28 +96,28 @@ class AttitudeState:
 
     @property
     def mag_matrix_error(self) -> Array:
-        """Readings of a unit field along each sensor axis minus the ideal ones, shape (3, 3)."""
+        """Scale and misalignment: matrix from field to reading (sensor axes) minus the identity, shape (3, 3)."""
         return self.slow[19:28].reshape(3, 3)
 
     @property
     def panel_field_ut(self) -> Array:
-        """Field of the solar panels in full sunlight, sensor axes, uT, shape (3,)."""
+        """Magnetic field of the solar panels' currents in full sunlight, sensor axes, uT, shape (3,)."""
         return self.slow[28:31]
 
     @property
     def cosine_error(self) -> float:
-        """Deviation from the cosine law: at the angle of incidence a, readings are lower by this times sin(a)^2."""
+        """Deviation from the cosine law: at incidence angle a, direct light is multiplied by 1 - this * sin(a)^2."""
         return float(self.slow[31])
 
     @property
     def covariance(self) -> Array:
-        """Covariance of the error state, shape (35, 35)."""
+        """Covariance of the error state, shape (size, size)."""
         covariance: Array = self.sqrt_covariance.dot(self.sqrt_covariance.T)
         return covariance
 
     @property
     def sigma(self) -> Array:
-        """Standard deviations of the error state, shape (35,)."""
+        """Standard deviations of the error state, shape (size,)."""
         sigma: Array = np.sqrt(np.einsum("ij,ij->i", self.sqrt_covariance, self.sqrt_covariance))
         return sigma
 
@@ -112,13 +128,13 @@ class AttitudeState:
         return math.sqrt(rows.dot(rows))
 
     def corrected(self, error: Array | None, sqrt_covariance: Array) -> "AttitudeState":
-        """Return the state corrected by `error` (35,), if any, with the covariance root `sqrt_covariance` (35, 35)."""
+        """Return the state with another covariance root, corrected by `error`, shape (size,), unless that is None."""
         if error is None:
             return AttitudeState(self.gps_ms, self.quaternion, self.slow, sqrt_covariance)
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[ATTITUDE]))
         return AttitudeState(self.gps_ms, quaternion.normalised(rotated), self.slow + error[3:], sqrt_covariance)
 
     def error_to(self, other: "AttitudeState") -> Array:
-        """Return the error (35,) by which this state must be corrected to equal `other`."""
+        """Return the error, shape (size,), with which `corrected` turns this estimate into `other`."""
         rotation = quaternion.error_vector(other.quaternion, self.quaternion)
         return np.concatenate((rotation, other.slow - self.slow))

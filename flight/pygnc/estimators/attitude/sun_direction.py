@@ -1,4 +1,4 @@
-"""Fine Sun sensor: measures the direction to the Sun."""
+"""Measurement model of a fine Sun sensor, which measures the direction to the Sun."""
 
 import math
 from typing import Final
@@ -14,11 +14,11 @@ from pygnc.estimators.attitude.measurement_model import (
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.estimators.kalman import Observation
 
 _LENGTH_MIN: Final = 0.5
-"""Shorter vectors come from a sensor that does not see the Sun."""
+"""Length of a reading below which the sensor did not see the Sun."""
 
 
 class SunDirection(MeasurementModel):
@@ -32,7 +32,7 @@ class SunDirection(MeasurementModel):
         self._sensor_from_body = np.array(settings.sun_direction.sensor_from_body)
 
     def observation(self, body_from_gcrf: Array, sun_gcrf: Array, measured: Array) -> Observation:
-        """Return the observation: two components of the measured direction across the predicted one, about rad.
+        """Return the linearised reading: two components perpendicular to the predicted direction, nearly in rad.
 
         Args:
             body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
@@ -41,12 +41,12 @@ class SunDirection(MeasurementModel):
         """
         sun_body = body_from_gcrf.dot(sun_gcrf)
         across = _across(self._sensor_from_body.dot(sun_body))
-        partials = np.zeros((2, SIZE))
+        partials = np.zeros((2, self._size))
         partials[:, ATTITUDE] = across.dot(self._sensor_from_body).dot(cross_matrix(sun_body))
         return Observation(across.dot(measured), partials, np.full(2, self._settings.sun_direction.sigma_rad))
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Return the tested reading of a sample; None in the Earth's shadow and without a vector."""
+        """Predict and test the reading; None in the Earth's shadow, without a reading, or if it is too short."""
         reading, environment = sample.readings.get(self.name), prediction.environment
         if reading is None or reading.shape != (3,) or environment.sunlit_fraction <= 0.0:
             return None
@@ -56,14 +56,14 @@ class SunDirection(MeasurementModel):
         to_sun_m = environment.sun_gcrf_m - environment.position_gcrf_m
         sun_gcrf, measured = to_sun_m / math.sqrt(to_sun_m.dot(to_sun_m)), reading / length
         observation = self.observation(prediction.body_from_gcrf, sun_gcrf, measured)
-        # Behind the sensor the components across the direction are small again.
+        # For a direction opposite to the predicted one, the perpendicular components would also be small.
         is_ahead = self._sensor_from_body.dot(prediction.body_from_gcrf).dot(sun_gcrf).dot(measured) > 0.0
         gate = self._settings.sun_direction.gate if is_ahead else -math.inf
         return self._tested(observation, memory, prediction, gate=gate)
 
 
 def _across(direction: Array) -> Array:
-    """Return two unit vectors across a unit vector and each other, shape (2, 3)."""
+    """Return two unit vectors, shape (2, 3), perpendicular to a unit vector and to each other."""
     least = np.zeros(3)
     least[np.argmin(np.abs(direction))] = 1.0
     first = np.cross(direction, least)

@@ -1,4 +1,4 @@
-"""Sun sensors: the illuminance of the faces by the Sun and by the light that the Earth reflects."""
+"""Measurement model of the sun sensors: illuminance of the faces by the Sun and by light from the Earth."""
 
 import math
 from dataclasses import dataclass
@@ -23,28 +23,27 @@ from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettin
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
-    FACE_GAINS,
     REFLECTIVITY,
-    SIZE,
     AttitudeState,
     Flags,
+    light_rows,
 )
 from pygnc.estimators.kalman import Observation
 
 _DAYLIGHT_SHARE: Final = 0.05
-"""Illuminance above this fraction of full sunlight comes from the Sun or from the sunlit Earth."""
+"""Fraction of full sunlight above which the light of a face proves that the satellite is in daylight."""
 _CONTRADICTION_SIGMA: Final = 1.0
-"""A saturated face is used if the predicted illuminance is below saturation by more than this many sigma."""
+"""A saturated reading is used only if the prediction is below full scale by more than this many sigma."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
-"""Faces are checked for faults while the attitude is known better than this."""
+"""Uncertainty of the attitude below which faces are checked for faults."""
 
 
 class LightSources(NamedTuple):
-    """Sun and Earth as light sources at the satellite.
+    """Sunlight and light from the Earth at the satellite.
 
     Attributes:
         sun_gcrf: Unit vector from the satellite to the Sun, shape (3,).
-        full_sun_lux: Direct illuminance at normal incidence, outside the Earth's shadow.
+        full_sun_lux: Illuminance by the Sun at normal incidence, at the actual distance, without eclipse, lux.
         sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
         earth: Light reflected by the Earth.
     """
@@ -56,7 +55,7 @@ class LightSources(NamedTuple):
 
 
 def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) -> LightSources:
-    """Return Sun and Earth as seen from the satellite."""
+    """Return sunlight and light from the Earth at the position of an environment."""
     position_m = environment.position_gcrf_m
     to_sun_m = environment.sun_gcrf_m - position_m
     distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
@@ -66,20 +65,21 @@ def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) 
 
 
 def is_daylight(lux: Array, settings: SunSensorSettings) -> bool:
-    """Return True if a face sees the Sun or the sunlit Earth; `lux` has the shape (6,)."""
+    """Return True if the brightest face has more than 5 % of full sunlight; `lux` has the shape (faces,)."""
     return bool(max(lux.tolist()) > _DAYLIGHT_SHARE * settings.full_sun_lux)
 
 
 class IlluminanceObservation(NamedTuple):
-    """Sun sensors of one sample.
+    """Measured and predicted light of one sample.
 
     Attributes:
-        share: Measured illuminance as a fraction of full sunlight, shape (6,).
-        expected_share: Predicted illuminance without saturation, as a fraction of full sunlight, shape (6,).
-        cosine: Predicted cosine of the angle between face normal and Sun, shape (6,).
-        saturated: Faces at full scale, shape (6,).
-        usable: Faces that carry information on the attitude, broken faces included, shape (6,).
-        observation: Residuals of all six faces.
+        share: Measured illuminance as a fraction of full sunlight, shape (faces,); negative without a reading.
+        expected_share: Predicted illuminance without saturation, as a fraction of full sunlight, shape (faces,).
+        cosine: Predicted cosine of the angle between face normal and Sun, shape (faces,).
+        saturated: True for readings at full scale, shape (faces,).
+        usable: True for readings that inform on the attitude: not near grazing incidence, and not saturated or in
+            contradiction to the prediction; faulty faces are not excluded. Shape (faces,).
+        observation: Linearised readings of all faces, usable or not, with m = faces.
     """
 
     share: Array
@@ -92,11 +92,11 @@ class IlluminanceObservation(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class IlluminanceInnovation(Innovation):
-    """Innovation of the sun sensors as fractions of full sunlight, m = 6.
+    """Innovation of the sun sensors as fractions of full sunlight, with m = faces.
 
     Attributes:
-        usable: Faces that carry information on the attitude, shape (6,).
-        used: Faces that updated the state, shape (6,).
+        usable: True for readings that inform on the attitude, of faces without suspicion of a fault, shape (faces,).
+        used: True for readings that passed the innovation gate and updated the state, shape (faces,).
     """
 
     usable: Flags
@@ -104,7 +104,7 @@ class IlluminanceInnovation(Innovation):
 
 
 class SunSensors(MeasurementModel):
-    """Model of the sun sensors; each face has a gate of its own."""
+    """Model of the sun sensors; an innovation gate accepts or rejects the reading of each face separately."""
 
     name = "sun_sensors"
 
@@ -112,22 +112,24 @@ class SunSensors(MeasurementModel):
         super().__init__(settings)
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
+        # Each reading depends on the gain of its own face only: flat indices of these partials.
+        self._gain_elements = np.arange(len(self._normals)) * self._size + light_rows(self._size)[:-1]
 
     def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
     ) -> IlluminanceObservation:
-        """Return the observation of the sun sensors.
+        """Return measured and predicted light, with its partials.
 
         Args:
             state: Predicted state.
-            body_from_gcrf: Rotation matrix of its attitude, shape (3, 3).
-            lux: Illuminance of the six faces, lux, shape (6,).
-            sources: Sun and Earth at the satellite.
-            factor: Multiplies the standard deviations.
+            body_from_gcrf: Rotation matrix of the predicted attitude, shape (3, 3).
+            lux: Illuminance of the faces as in `AttitudeSample`, lux, shape (faces,).
+            sources: Sunlight and light from the Earth.
+            factor: Factor on the standard deviations of the settings.
         """
         sun = body_from_gcrf.dot(sources.sun_gcrf)
         cosine = self._normals.dot(sun)
-        # Reflected light as a vector: its product with a normal is the share on that face.
+        # The scalar product of this vector with a face normal is the share of reflected light on the face.
         albedo_share, vector_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
         earth_vector = state.reflectivity * vector_gcrf.dot(body_from_gcrf.T)
         lit = (cosine > 0.0) * sources.sunlit_fraction
@@ -137,11 +139,10 @@ class SunSensors(MeasurementModel):
         direct = lit * cosine
         ungained = direct * (1.0 - below * sine2) + state.reflectivity * albedo_share
         expected_share = gain * ungained
-        partials = np.zeros((len(self._normals), SIZE))
+        partials = np.zeros((len(self._normals), self._size))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
         partials[:, ATTITUDE] = gain[:, None] * d_attitude
-        # Each reading depends on the gain of its own face only: the diagonal of this block.
-        partials.ravel()[FACE_GAINS.start :: SIZE + 1] = ungained
+        partials.ravel()[self._gain_elements] = ungained
         partials[:, REFLECTIVITY] = gain * albedo_share
         partials[:, COSINE_ERROR] = -gain * direct * sine2
 
@@ -152,12 +153,14 @@ class SunSensors(MeasurementModel):
         residual = np.minimum(share, full_scale) - expected_share
         earth_share = gain * state.reflectivity * albedo_share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * earth_share)
-        usable = (cosine > limits.cosine_min) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
+        usable = (
+            (cosine > limits.cosine_min) & (share >= 0.0) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
+        )
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Return the tested readings of a sample; None in the Earth's shadow."""
+        """Predict and test the readings, and update the faults of the faces; None in the Earth's shadow."""
         environment, step = prediction.environment, prediction.step
         if environment.sunlit_fraction <= 0.0:
             return None
@@ -176,7 +179,7 @@ class SunSensors(MeasurementModel):
         squares = residual * residual / variance
         usable = light.usable & health.faces.trusted
         if max(light.share.tolist()) <= limits.dark_share:
-            # All faces dark: a shadow that is not modelled.
+            # No face sees light, so the satellite must be in a shadow that the model does not contain.
             usable = np.zeros_like(usable)
         used = usable & (squares <= limits.gate)
         plain = squares[used & ~light.saturated].tolist()

@@ -12,7 +12,6 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
-from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
@@ -23,6 +22,7 @@ from tests.pygnc.estimators.attitude.truth import (
     errors_deg,
     fly,
     run,
+    with_normals,
     with_samples,
 )
 
@@ -175,7 +175,7 @@ def test_rejects_damaged_checkpoints() -> None:
 
 @pytest.mark.parametrize("kept", [(0, 1, 3, 4, 5), (0, 1, 2, 4)])
 def test_fewer_sun_sensors_are_enough(kept: tuple[int, ...]) -> None:
-    settings = replace(SETTINGS, mounting=MountingSettings(face_normals_body=tuple(map(tuple, NORMALS[list(kept)]))))
+    settings = with_normals(NORMALS[list(kept)])
     correction = SampleCorrection(settings)
     truth = fly(12, 28.0)
     samples = [replace(s, lux=correction.illuminance([*s.lux[list(kept)], 7e4])) for s in truth.samples]

@@ -29,7 +29,7 @@ def begun() -> Track:
 def test_update_agrees_with_the_kalman_equations() -> None:
     sample, around = TRUTH.samples[1], TRUTH.environments[1]
     ekf = MultiplicativeEkf(SETTINGS, measurement_models(SETTINGS))
-    tracked = ekf.process(begun(), sample, around, SensorHealth.unknown())
+    tracked = ekf.process(begun(), sample, around, SensorHealth.unknown(6))
     predicted = tracked.step.state
     body_from_gcrf = quaternion.to_matrix(predicted.quaternion).T
     field = Magnetometer(SETTINGS).observation(predicted, body_from_gcrf, sample.mag_imu_ut, around)

@@ -9,7 +9,7 @@ SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 
 
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:
-    health = health or FaceHealth.unknown()
+    health = health or FaceHealth.unknown(6)
     for _ in range(times):
         health = health.updated(share, COSINE, SHARES, 0.03)
     return health

@@ -31,8 +31,8 @@ def test_rejects_a_mounting_matrix_that_is_not_orthogonal(name: str) -> None:
 def test_normals_are_unit_vectors() -> None:
     with pytest.raises(ValueError, match="face_normals_body"):
         MountingSettings(face_normals_body=((1.0, 1.0, 0.0),) * 6)
-    for normals in ((), ((1.0, 0.0, 0.0),) * 7, ((1.0, 0.0),)):
-        with pytest.raises(ValueError, match="one to six"):
+    for normals in ((), ((1.0, 0.0),)):
+        with pytest.raises(ValueError, match="one or more"):
             MountingSettings(face_normals_body=normals)  # type: ignore[arg-type]
 
 

@@ -13,7 +13,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.albedo import earth_albedo
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
 
 START_MS = 1_400_000_000_000
 STEP_S = 5.0
@@ -46,6 +46,7 @@ def fly(
     start_angle_deg: float = 0.0,
     dead: int | None = None,
     mirrored: int | None = None,
+    normals: Array = NORMALS,
 ) -> Truth:
     """A flight from a place in the orbit; 0 deg is above the Sun's side, and 180 deg in the shadow."""
     rng = np.random.default_rng(seed)
@@ -67,10 +68,10 @@ def fly(
         shadowed = up[k].dot(towards_sun) < -np.sqrt(1.0 - (6_378_137.0 / RADIUS_M) ** 2)
         around = AttitudeEnvironment(field[k], SUN_M, position, 0.0 if shadowed else 1.0)
         sun = SUN_M - position
-        share = around.sunlit_fraction * np.maximum(NORMALS.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
+        share = around.sunlit_fraction * np.maximum(normals.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
         light = earth_albedo(position, SUN_M)
-        share += 0.3 * np.maximum(NORMALS.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares)
-        share += around.sunlit_fraction * rng.normal(0.0, 0.01, 6)
+        share += 0.3 * np.maximum(normals.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares)
+        share += around.sunlit_fraction * rng.normal(0.0, 0.01, len(normals))
         if mirrored is not None:
             share[mirrored] = share[(mirrored + 3) % 6]
         if dead is not None:
@@ -81,6 +82,13 @@ def fly(
         environments.append(around)
         samples.append(AttitudeSample(START_MS + round(1e3 * t_s[k]), mag, gyro, lux, k))
     return Truth(attitude.as_quat(scalar_first=True), gyro_bias, mag_bias, rate, environments, samples)
+
+
+def with_normals(normals: Array) -> AttitudeSettings:
+    """Return the settings of a satellite with these sun sensors."""
+    return replace(
+        SETTINGS, mounting=MountingSettings(face_normals_body=tuple((x, y, z) for x, y, z in normals.tolist()))
+    )
 
 
 def run(truth: Truth, settings: AttitudeSettings = SETTINGS) -> tuple[AttitudeFilter, list[AttitudeUpdate]]:
