@@ -39,7 +39,7 @@ from pygnc.estimators.formation.approach import Approach, approaches
 from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution, Stage
+from pygnc.estimators.formation.solution import FormationSolution, StageResult
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.navigation.formation_arc import FormationArc, MeasurementTime
@@ -106,7 +106,7 @@ class _Memory(msgspec.Struct):
     ranges_used: int = 0
     ranges_rejected: int = 0
     posed: Literal["", "last hour", "arc"] = ""
-    stages: list[Stage] = []
+    stages: list[StageResult] = []
     filter: FilterMemory | None = None
 
 
