@@ -242,10 +242,7 @@ def _searched(equations: Equations, settings: FormationSettings) -> StageResult:
 def _preliminary(
     equations: Equations, settings: FormationSettings, parameters: Array, *, correlated: bool
 ) -> StageResult:
-    """Refine candidates (k, p) with the loss of the search, and estimate the noise from medians of the residuals.
-
-    If `correlated`, also select the error model of the fixes, and refine again unless it is white.
-    """
+    """Refine candidates (k, p) with the search loss, estimate the noise and, if `correlated`, select an error model."""
     parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:40]  # limits the cost of the last fits
     equations = replace(equations, noise=robust_noise(equations, parameters[:1], settings))
     if correlated:

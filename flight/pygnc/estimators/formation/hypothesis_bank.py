@@ -134,10 +134,7 @@ class FilterHypothesis(NamedTuple):
         return self._replace(chi_square=self.chi_square + gate)
 
     def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
-        """Return the hypothesis updated with the tested position or velocity of a satellite, by index.
-
-        A rejected one only adds `gate` to chi-square.
-        """
+        """Return the hypothesis after a tested position or velocity; a rejected one only adds `gate` to chi-square."""
         cost = min(result.chi_square, gate)
         if result.used is None:
             return self._replace(chi_square=self.chi_square + cost)
@@ -237,10 +234,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         return bank
 
     def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
-        """Replace the hypotheses after `ranges` more accepted ranges.
-
-        Drop those beyond the margin, and those that coincide with a better one.
-        """
+        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin or coincident."""
         self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best = ordered[0]

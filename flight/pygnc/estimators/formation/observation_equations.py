@@ -228,10 +228,7 @@ class Equations:
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
-        """Convert derivatives with respect to constants and modes to those with respect to state and modes.
-
-        Both have the shape (n, k, ..., 7 + modes).
-        """
+        """Convert derivatives (n, k, ..., 7 + modes) by constants of motion and modes to those by state and modes."""
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
         by_state = motion.d_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])

@@ -198,10 +198,7 @@ class _Integral:
 
 
 def _interval_weights(order: int) -> Array:
-    """Return the weights of the integrals over the intervals between `order` points, (order - 1, order).
-
-    They belong to the polynomial through all these points.
-    """
+    """Return the weights (order - 1, order) for integrals, between neighbours, of a polynomial through all points."""
     powers = np.arange(order)
     points = powers - np.arange(order - 1.0)[:, None]
     moments = np.broadcast_to(1.0 / (powers + 1.0), points.shape)

@@ -43,9 +43,7 @@ _RANGES_MIN: Final = 7
 class FormationSearch:
     """Search for the orbits of all partners, based on the orbits known from fixes or, for our own, from the prior.
 
-    Args:
-        equations: Observation equations with the apparent noise and the loss of the search.
-        settings: Expected range noise.
+    The observation equations must have the apparent noise and the loss of the search.
     """
 
     def __init__(self, equations: Equations, settings: FormationSettings) -> None:
