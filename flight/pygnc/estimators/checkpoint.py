@@ -9,7 +9,7 @@ _Kind = TypeVar("_Kind")
 
 
 def encode(value: object) -> bytes:
-    """Return `value` as MessagePack; arrays keep type, shape and every bit."""
+    """Return `value` as MessagePack bytes; arrays keep type, shape and every bit."""
     return msgspec.msgpack.encode(value, enc_hook=_encode_array)
 
 

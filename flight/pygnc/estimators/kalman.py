@@ -2,7 +2,7 @@
 
 Array algorithm by orthogonal triangularisation (Kaminski, Bryson & Schmidt, IEEE TAC 16, 1971): one QR factorisation of
 the pre-array gives the square root of the innovation covariance, the gain and the new square root of the state
-covariance. Nothing is subtracted from a covariance.
+covariance. No covariance is formed by subtraction, so none loses positive definiteness by rounding.
 """
 
 import math
@@ -20,7 +20,7 @@ class Observation(NamedTuple):
 
     Attributes:
         residual: Measured minus predicted, shape (m,).
-        partials: Derivative of the prediction by the n elements of the state, shape (m, n).
+        partials: Derivative of the prediction with respect to the n elements of the state, shape (m, n).
         sigma: Standard deviations of the independent measurement errors, shape (m,).
     """
 
@@ -34,7 +34,7 @@ class Observation(NamedTuple):
 
     @staticmethod
     def stacked(observations: Sequence["Observation"]) -> "Observation":
-        """Return several observations as a single observation."""
+        """Return one observation whose components are those of all observations in order."""
         return Observation(*(np.concatenate(parts) for parts in zip(*observations, strict=True)))
 
 
@@ -107,7 +107,7 @@ def update_stacked(
 
 
 def chi_square(residual: Array, covariance: Array) -> float:
-    """Return the normalised innovation squared r' S^-1 r by Cholesky factorisation, of three components the fastest."""
+    """Return the normalised innovation squared r' S^-1 r by Cholesky factorisation; fastest for three components."""
     if len(residual) != 3:
         normalised = np.linalg.solve(np.linalg.cholesky(covariance), residual)
         return float(normalised.dot(normalised))
@@ -125,12 +125,12 @@ def chi_square(residual: Array, covariance: Array) -> float:
 
 
 def scaled_inverse(matrices: Array) -> Array:
-    """Return the inverse of symmetric positive matrices (..., p, p) whose parameters have different units.
+    """Return the inverses of symmetric positive definite matrices (..., p, p) whose parameters have different units.
 
     Rows and columns are divided by the roots of the diagonal before the inversion. The inverse of a normal matrix is
     the covariance, and vice versa.
     """
-    # Rounding may leave no positive number of the difference of two large ones.
+    # A diagonal element that is the difference of two large numbers may be negative or zero by rounding.
     unit = 1.0 / np.sqrt(np.maximum(np.diagonal(matrices, axis1=-2, axis2=-1), 1e-20))
     scaled = unit[..., :, None] * matrices * unit[..., None, :]
     inverse: Array = unit[..., :, None] * np.linalg.inv(scaled) * unit[..., None, :]
@@ -138,10 +138,10 @@ def scaled_inverse(matrices: Array) -> Array:
 
 
 def covariance_root(matrices: Array) -> Array:
-    """Return lower triangular roots of covariances (..., p, p) whose parameters have different units."""
+    """Return lower triangular roots L of covariances L L' (..., p, p) whose parameters have different units."""
     unit = np.sqrt(np.diagonal(matrices, axis1=-2, axis2=-1))
     values, vectors = np.linalg.eigh(matrices / unit[..., :, None] / unit[..., None, :])
-    # Eigenvalues of a correlation matrix below 1e-14 are rounding.
+    # Eigenvalues of a correlation matrix below 1e-14 are rounding errors and may be negative.
     lower = triangular(vectors * np.sqrt(np.maximum(values, 1e-14))[..., None, :])
     signs = np.where(np.diagonal(lower, axis1=-2, axis2=-1) < 0.0, -1.0, 1.0)
     root: Array = unit[..., :, None] * lower * signs[..., None, :]

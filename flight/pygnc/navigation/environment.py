@@ -15,9 +15,9 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
-"""Limit of the orbit's age: in a day without fixes its error reaches tens of kilometres, a third of a degree."""
+"""Limit of the orbit's age in s: in a day without fixes its error reaches tens of km, a third of a degree."""
 _NOW: Final = np.zeros(1)
-"""Offset in s from the time of a request."""
+"""Offset in s of the requested time from `gps_ms`, as the frames take it."""
 
 
 class PropagatedOrbit(msgspec.Struct):
@@ -27,7 +27,7 @@ class PropagatedOrbit(msgspec.Struct):
         fix_gps_ms: Time of the newest fix in the orbit, or epoch of the mean elements, GPS ms.
         gps_ms: Time of `state`, GPS ms.
         state: Position in m and velocity in m/s, GCRF.
-        known_gps_ms: Time up to which the orbit is good: the newest fix, or the evaluation of the elements.
+        known_gps_ms: Time from which the age limit counts: the newest fix, or the evaluation of the elements; GPS ms.
     """
 
     fix_gps_ms: int
@@ -50,7 +50,7 @@ class PropagatedOrbit(msgspec.Struct):
 class EnvironmentModel:
     """Model of the Sun, the Earth's shadow and the Earth's magnetic field; one evaluation takes about 60 us.
 
-    Without the main field, the environment is always unknown.
+    Without a model of the main field, `at` always returns None.
     """
 
     def __init__(self, orientation: EarthOrientationTable, main_field: MainField | None) -> None:
@@ -63,7 +63,7 @@ class EnvironmentModel:
 
         Args:
             gps_ms: GPS milliseconds since the GPS epoch.
-            orbit: Orbit of the satellite, which is changed; None if it is unknown.
+            orbit: Orbit of the satellite, modified to the new time; None if it is unknown.
 
         Returns:
             The environment; None without an orbit or a field model, or if the orbit is older than `ORBIT_AGE_MAX_S`.

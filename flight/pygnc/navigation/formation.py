@@ -5,11 +5,11 @@ It performs no I/O and reads no clock. The replay on the ground runs it, too.
 The observations of the batch are solved at its end. If they span hours, the last hour is solved first, without awaiting
 the orbit, so that a slow computer soon has a result.
 Later observations update a filter. When the arc has grown by a quarter since the last solution, and by at least ten
-minutes, all of it is solved again. A solution may take seconds. Therefore the tracker only provides a `problem`; the
-caller solves it and passes the result to `accept` before it continues with other inputs.
+minutes, the whole arc is solved again. A solution may take seconds. Therefore the tracker only provides a `problem`;
+the caller solves it and passes the result to `accept` before it continues with other inputs.
 
-A checkpoint holds everything but the arc, which `restore` makes again from the inputs before it. An interrupted
-solution continues after its last complete stage.
+A checkpoint contains all state but the arc, which `restore` collects again from the inputs before the checkpoint. An
+interrupted solution continues after its last complete stage.
 """
 
 import math
@@ -39,7 +39,7 @@ from pygnc.estimators.formation.approach import Approach, approaches
 from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.solution import FormationSolution, Stage
+from pygnc.estimators.formation.solution import FormationSolution, StageResult
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.navigation.formation_arc import FormationArc, MeasurementTime
@@ -48,7 +48,7 @@ from pygnc.navigation.formation_messages import filtered_estimate, solved_estima
 MESSAGES_PER_SLICE: Final = 64
 LAST_HOUR_MS: Final = 3_600_000
 LONG_ARC_MS: Final = 2 * LAST_HOUR_MS
-"""Span of an arc from which its last hour is solved first."""
+"""Span in ms above which the last hour of an arc is solved first."""
 SOLVED_AGAIN_MS: Final = 600_000
 """Minimum growth of the arc in ms after which it is solved again."""
 SOLVED_AGAIN_SHARE: Final = 0.25
@@ -62,7 +62,7 @@ class FormationResult(NamedTuple):
         solution: Solution of the arc, if there is one.
         formation: Filter that continues the solution, if there is one.
         approaches: Closest approaches within a day after the end of the solution.
-        is_preliminary: True for the last hour of a long arc, whose solution follows.
+        is_preliminary: True for the last hour of a long arc; the solution of the whole arc follows.
     """
 
     solution: FormationSolution | None = None
@@ -80,17 +80,17 @@ class _Memory(msgspec.Struct):
     Attributes:
         orbit: Newest orbit of our satellite.
         expected_seq: Number of the newest input to which the orbit task must respond.
-        answered_seq: Number of the newest input to which it has responded.
+        answered_seq: Number of the newest input to which the orbit task has responded.
         last_input_seq: Number of the newest input that may change the estimates.
         last_seq: Number of the newest message.
         batch_ended: True after the end of the batch.
         reported_gps_ms: GPS milliseconds of the newest final estimate of each partner.
-        due_gps_ms: GPS milliseconds of the observation after which the arc is solved again.
-        has_begun: True after the first problem.
+        due_gps_ms: GPS milliseconds; the arc is solved again with the first observation at or after this time.
+        has_begun: True once a first problem was posed.
         ranges_used: Number of ranges used in the newest solution.
         ranges_rejected: Number of ranges rejected in the newest solution.
-        posed: Observations of the problem: of the last hour or of the whole arc; empty without a problem.
-        stages: Complete stages of the problem's solution.
+        posed: Observations of the present problem: of the last hour or of the whole arc; empty without a problem.
+        stages: Results of the complete stages of the present problem.
         filter: State of the filter that continues the newest solution.
     """
 
@@ -106,7 +106,7 @@ class _Memory(msgspec.Struct):
     ranges_used: int = 0
     ranges_rejected: int = 0
     posed: Literal["", "last hour", "arc"] = ""
-    stages: list[Stage] = []
+    stages: list[StageResult] = []
     filter: FilterMemory | None = None
 
 
@@ -132,12 +132,12 @@ class FormationTracker:
         self.problem: Problem | None = None
 
     def checkpoint(self) -> bytes:
-        """Return all state but the arc; do not call it while the messages of `accept` are being iterated."""
-        # Another thread may append a stage meanwhile.
+        """Return all state but the arc as bytes; do not call it while the messages of `accept` are being iterated."""
+        # The list is copied, because the thread that solves the problem may append a stage during encoding.
         return encode(msgspec.structs.replace(self._memory, stages=[*self._memory.stages]))
 
     def restore(self, inputs: Iterable[Message]) -> None:
-        """Continue from the checkpoint, with all inputs before it."""
+        """Collect the arc from all inputs before the checkpoint, and pose an interrupted problem again."""
         for message in inputs:
             self._arc.process(message)
         if self._memory.posed:
@@ -146,7 +146,7 @@ class FormationTracker:
 
     @property
     def stage(self) -> tuple[str, int]:
-        """Observations of the problem (last hour, arc; empty without a problem) and number of stages solved."""
+        """Observations of the problem ("last hour" or "arc"; empty without one) and number of complete stages."""
         return self._memory.posed, len(self._memory.stages)
 
     @property
@@ -188,7 +188,7 @@ class FormationTracker:
         self._pose_problem_if_due()
 
     def process(self, message: Message) -> list[FormationMessage]:
-        """Process one input; return the resulting messages."""
+        """Process one input; return the estimates of the filter that follow from it."""
         if isinstance(message, GnssFix | RangeMeasurement | BatchEnd):
             self._memory.last_input_seq = message.seq
         messages: list[FormationMessage] = []
@@ -203,7 +203,7 @@ class FormationTracker:
         return messages
 
     def accept(self, solved: FormationResult) -> Iterator[list[FormationMessage]]:
-        """Process the result of `problem`; yield the resulting messages, of a preliminary one for the newest times.
+        """Process the result of `problem`; yield lists of messages, only for the newest times if it is preliminary.
 
         Iterate to the end before the next input. The messages of half a day at once would take megabytes.
         """
@@ -228,7 +228,7 @@ class FormationTracker:
         yield self._numbered(ClosestApproach(0, 0, *approach) for approach in solved.approaches)
 
     def _numbered(self, messages: Iterable[FormationMessage]) -> list[FormationMessage]:
-        """Return the messages with the next numbers and the number of the newest input."""
+        """Return the messages with the next values of `seq` and with the number of the newest input."""
         first_seq, last_input_seq = self._memory.last_seq + 1, self._memory.last_input_seq
         numbered = [
             msgspec.structs.replace(message, seq=seq, last_input_seq=last_input_seq)
@@ -238,7 +238,7 @@ class FormationTracker:
         return numbered
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
-        """Update the filter with an observation after a solution; return messages on the partners that it concerns."""
+        """Update the filter with an observation; return estimates of its partners if any hypothesis accepted it."""
         formation = self._formation
         if formation is None:
             return []
@@ -265,7 +265,7 @@ class FormationTracker:
         return self._memory.batch_ended and newest_ms is not None and newest_ms >= self._memory.due_gps_ms
 
     def _pose_last_hour_if_long(self) -> None:
-        """Pose the last hour of a long arc without awaiting the orbit, if our own fixes determine it."""
+        """Pose the last hour of a long arc without awaiting the orbit, if it has enough of our own fixes."""
         self._arc.remove_old()
         if self._span_ms() > LONG_ARC_MS and not self._memory.has_begun:
             own_id, begin_ms = self._settings.formation.own_id, (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS
@@ -294,7 +294,7 @@ class FormationTracker:
         self._make_problem()
 
     def _make_problem(self) -> None:
-        """Make the problem that is posed, from the observations and the orbit so far."""
+        """Set `problem` to the computation for the posed observations, with the orbit known so far."""
         known, stages, settings = self._memory.orbit, self._memory.stages, self._settings
         is_preliminary = self._memory.posed == "last hour"
         begin_ms = (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS if is_preliminary else -math.inf
@@ -325,13 +325,13 @@ class FormationTracker:
 
 
 def orbit_state(estimate: OrbitEstimate, settings: OrbitSettings) -> OrbitState:
-    """Return an estimate as state of the orbit filter.
+    """Return an orbit estimate as a state of the orbit filter.
 
     Parameters that the message does not contain have their prior standard deviation. Correlations are neglected.
     """
     x, sigma = np.zeros(SIZE), np.zeros(SIZE)
     x[POSITION], x[VELOCITY] = estimate.position_gcrf_m, estimate.velocity_gcrf_mps
-    # The sigmas refer to the axes of ITRF; their mean square is the same in any axes.
+    # The sigmas refer to the ITRF axes, but their mean square is the same in GCRF.
     sigma[POSITION] = np.sqrt(np.mean(np.square(estimate.position_sigma_m)))
     sigma[VELOCITY] = np.sqrt(np.mean(np.square(estimate.velocity_sigma_mps)))
     sigma[DRAG] = settings.process_noise.drag_log_sigma

@@ -1,9 +1,9 @@
 """Observations from which the formation is solved: ranges with GPS times, and fixes of all satellites.
 
-They are kept in memory as far back as `[formation] arc_max_s`: about 0.3 kB per range and 1 kB per fix.
+Memory holds those of the last `[formation] arc_max_s` seconds: about 0.3 kB per range and 1 kB per fix.
 
-Packets have no checksum, and one flipped bit in the week of a GPS packet would make everything else older than the arc.
-An observation that is later than all others by more than the arc is therefore held until others agree with it.
+Packets have no checksum, and one flipped bit in the week of a GPS packet would make all other observations older than
+the arc. An observation that is later than all others by more than the arc is therefore held until others agree with it.
 """
 
 from collections.abc import Sequence
@@ -54,16 +54,16 @@ class FormationArc:
         self._last_ms: int | None = None
         """GPS milliseconds of the latest observation whose time others confirm."""
         self._ahead: list[tuple[Observation, int]] = []
-        """Observations later than that by more than the arc, with the numbers of their inputs."""
+        """Held observations, later than `_last_ms` by more than the arc, with the numbers of their inputs."""
         self.newest_gps_ms: int | None = None
         ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
         self._counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of ranges received, held, without time, rejected, repeated, and old, and of partners' fixes.
+        """Counters of ranges received, held, without time, rejected, repeated and old, and of partners' fixes.
 
-        They are named as in the status record. Held ranges wait until their time is known, rejected ones are from a
+        The names are those of the status record. Held ranges wait until their time is known, rejected ones are from a
         satellite to itself, and old ones are older than the arc.
         """
         counts = self._counts | {"ranges_no_time": self._counts["ranges_no_time"] + self._clock.discarded}
@@ -81,10 +81,10 @@ class FormationArc:
         return sorted(self._times.values())
 
     def process(self, message: Message) -> list[tuple[Observation, int]]:
-        """Process an input; return the observations that are usable now, in order, with the numbers of their inputs."""
+        """Process an input; return the observations that became usable, in order, with the numbers of their inputs."""
         usable = self._confirmed(self._arrived(message))
         if isinstance(message, BatchEnd) and self._last_ms is None:
-            # There are too few observations for a contradiction.
+            # Fewer than `CONFIRMATIONS` agreeing times cannot show which of them is wrong, so all are used.
             usable, self._ahead = self._ahead, []
         new = [entry for entry in usable if self._is_added(entry[0])]
         for observation, seq in new:
@@ -113,7 +113,7 @@ class FormationArc:
         return arrived
 
     def _confirmed(self, arrived: list[tuple[Observation, int]]) -> list[tuple[Observation, int]]:
-        """Return the observations whose time agrees with others, those held so far included."""
+        """Return the new and held observations whose times are confirmed; hold or discard the others."""
         confirmed: list[tuple[Observation, int]] = []
         for entry in arrived:
             gps_ms = entry[0].gps_ms
@@ -134,11 +134,11 @@ class FormationArc:
         return confirmed
 
     def _is_added(self, observation: Observation) -> bool:
-        """Keep an observation; return False if it is there already."""
+        """Add an observation to the arc; return False if the arc contains it already."""
         if isinstance(observation, SatelliteFix):
             key = observation.satellite, observation.gps_ms
             return self._fixes.setdefault(key, observation) is observation
-        # A sender that got no acknowledgement repeats its range.
+        # Repeated ranges are normal: a sender without an acknowledgement sends its range again.
         if observation in self._known:
             self._counts["ranges_repeated"] += 1
             return False
@@ -147,7 +147,7 @@ class FormationArc:
         return True
 
     def remove_old(self) -> None:
-        """Remove observations that are older than the arc."""
+        """Remove observations older than the newest one by more than the arc."""
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
         self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
         count = len(self.ranges)

@@ -1,4 +1,4 @@
-"""Estimates of the formation stream, composed from a solution or from the filter; the tracker numbers them."""
+"""Messages of the formation stream from a solution or from the filter; the tracker sets their numbers."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -38,9 +38,9 @@ def solved_estimates(
 
 
 def _states(solution: FormationSolution, times: Sequence[MeasurementTime]) -> dict[int, list[Iterator[RelativeState]]]:
-    """Return the states at those times that the solution covers, by partner.
+    """Return iterators over the states of each partner at the times that the solution covers.
 
-    They are those by the best orbit and, if there is one, by the best alternative orbit.
+    The first iterator is for the best orbit; a second one is for the best alternative orbit if there is one.
     """
     states: dict[int, list[Iterator[RelativeState]]] = {}
     for identity, partner in solution.partners.items():
@@ -55,7 +55,7 @@ def _states(solution: FormationSolution, times: Sequence[MeasurementTime]) -> di
 
 
 def _own_residuals_m(solution: FormationSolution) -> dict[tuple[int, int], float]:
-    """Return the residuals of our own ranges by GPS milliseconds and partner."""
+    """Return the residuals in m of the ranges that we measured, by GPS milliseconds and radio id of the partner."""
     return {
         (observation.gps_ms, observation.other): residual_m
         for observation, residual_m in zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), strict=True)
@@ -83,7 +83,7 @@ def _estimate(
 ) -> FormationEstimate:
     """Return the estimate of a partner, from its states by the best and, if there is one, the best alternative orbit.
 
-    The source is the solution, or the filter that continues it. `residual_m` is the residual of our own range.
+    `residual_m` is the residual of the range that we measured to the partner at this time, if any.
     """
     state = states[0]
     one, other = sorted((source.satellites[0], time.partner))

@@ -1,8 +1,8 @@
-"""Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias now and then.
+"""Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias repeatedly.
 
-A solution takes about 30 ms. It is attempted when there are half as many more readings as at the last attempt, so a
-batch of hours has few attempts. A solution counts if it agrees with the previous solution, because among a hundred
-readings a damaged reading can look like a scale factor.
+A solution takes about 30 ms. It is attempted when the number of readings has grown by half (by 120 to 720 readings), so
+a batch of hours has few attempts. A solution is accepted only if it agrees with the previous solution, because one
+damaged reading among a hundred can look like a scale factor.
 """
 
 from typing import Final, NamedTuple
@@ -33,7 +33,7 @@ class TotalBias(msgspec.Struct, frozen=True):
     sigma_ut: Vector3
 
     def agrees(self, other: "TotalBias") -> bool:
-        """Return True if both are consistent with one bias, treated as if they had no readings in common."""
+        """Return True if the biases differ by at most three sigmas per axis, taken as independent."""
         limit_ut = _AGREE * np.hypot(self.sigma_ut, other.sigma_ut)
         return bool((np.abs(np.subtract(self.bias_ut, other.bias_ut)) <= limit_ut).all())
 
@@ -46,8 +46,8 @@ class AcceptedCalibration(NamedTuple):
     """An accepted solution.
 
     Attributes:
-        residual: Bias that remains after the calibration of the settings, for the attitude filter.
-        total: The total bias.
+        residual: Bias that remains after the correction by the settings, for the attitude filter.
+        total: Bias of the raw readings: that of the settings and the residual together.
         is_new: True if it is the first solution, or disagrees with the last solution that was new.
     """
 
@@ -60,7 +60,7 @@ class MagCalibration(msgspec.Struct):
     """Collector of readings that calibrates the magnetometer; `pygnc.estimators.checkpoint` encodes it.
 
     Attributes:
-        samples: Stored readings.
+        samples: Readings kept for the solution.
         due: Number of readings at which the next attempt is made.
         last: Bias of the last solution; None before the first solution.
         known: Bias of the newest accepted solution; None before the first.
@@ -81,7 +81,7 @@ class MagCalibration(msgspec.Struct):
     def process(
         self, mag_ut: Array, field_gcrf_ut: Array, settings: MagnetometerSettings
     ) -> AcceptedCalibration | None:
-        """Add a reading; return a new accepted solution, or None.
+        """Add a reading; return a newly accepted solution, or None if there was no attempt or it failed.
 
         Args:
             mag_ut: Reading corrected by the settings, sensor axes, uT, shape (3,).
@@ -109,6 +109,6 @@ class MagCalibration(msgspec.Struct):
         is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total
         self.reported = total if is_new else self.reported
-        # The filter assumes orthogonal axes of equal scale, as far as the settings' calibration makes them so.
+        # Only the bias is passed on: the filter takes the axes, as the settings correct them, as orthogonal and equal.
         residual = MagnetometerBias(solution.bias_ut, np.maximum(solution.bias_sigma_ut, settings.noise_ut))
         return AcceptedCalibration(residual, total, is_new)

@@ -3,8 +3,8 @@
 It combines the screening, the clock map and the orbit filter. It performs no I/O and reads no clock, so the replay on
 the ground runs the same code.
 
-The files carry no checksum, so screening detects a damaged value only if it is impossible. Damage to plausible values
-is left to the gates of the filter.
+The files have no checksum, so screening detects a damaged value only if it is impossible. The innovation gates of the
+filter reject other damage.
 """
 
 import math
@@ -100,7 +100,7 @@ TIME_INCONSISTENT: Final = "time_inconsistent"
 """Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
 PREDICTION_SLICE_MS: Final = 900_000
 PREDICTION_MAX_MS: Final = 3 * 86_400_000
-"""Limit of the prediction: beyond it drag makes it worthless, and a wrong clock must not cost hours of computing."""
+"""Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
 
 
 class FixOutcome(NamedTuple):
@@ -109,7 +109,7 @@ class FixOutcome(NamedTuple):
     Attributes:
         seq: Input number of the packet.
         gps_ms: Time of the packet; None if it carries none.
-        state: Orbit at that time, whether or not the packet was used; None if unknown.
+        state: Orbit at that time, also of a rejected packet; None if unknown.
         cause: Reason why the packet was rejected, or empty.
         update: Result of the filter; None if the packet was rejected before the filter.
         from_elements: True if the state comes from uploaded mean elements.
@@ -141,9 +141,9 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Converter of inputs into orbit estimates; it begins, or continues from a checkpoint.
+    """Converter of inputs into orbit estimates.
 
-    `kind` is the class of the filter: the ground also runs reference filters.
+    It continues from a `checkpoint` if given. `kind` is the class of the filter; the ground also has reference filters.
     """
 
     def __init__(
@@ -161,13 +161,13 @@ class OrbitTracker:
         self._predicted: OrbitState | None = None
 
     def checkpoint(self) -> bytes:
-        """Return all state that later estimates depend on."""
+        """Return all state that later estimates depend on, as bytes for a new tracker."""
         self._memory.filter = self._filter.memory
         return encode(self._memory)
 
     @property
     def counts(self) -> dict[str, int]:
-        """Numbers of manoeuvres and of fixes: received, accepted, waiting, and rejected by cause, as in the status."""
+        """Counters of manoeuvres and of fixes received, accepted, waiting and rejected by cause, as in the status."""
         return self._memory.counts
 
     def fit_in_steps(self) -> Iterator[FittedElements | None]:
@@ -183,7 +183,7 @@ class OrbitTracker:
             yield from fit_in_steps(self._filter, state)
 
     def fit_values(self, fitted: FittedElements) -> dict[str, float]:
-        """Return the fields of the record of fitted elements that the tracker knows, by name."""
+        """Return errors, RMS, fix age and number of accepted fixes of fitted elements, named as in their record."""
         errors = {f"error_{hours}h_m": error for hours, error in zip(STATED_HOURS, fitted.error_m, strict=True)}
         age_s = (fitted.elements.epoch_gps_ms - self._memory.fix_gps_ms) * 1e-3
         accepted = self.counts["fixes_accepted"]
@@ -196,7 +196,7 @@ class OrbitTracker:
         return notices
 
     def outcomes(self, message: Message) -> Iterator[FixOutcome]:
-        """Process one input; yield one result for each of our own GPS packets; it may come with a later input."""
+        """Process one input; yield one result per own GPS packet, that of a buffered packet with a later input."""
         if isinstance(message, GnssFix) and message.is_own:
             self._memory.last_input_seq = message.seq
             yield from self._process_packet(message)
@@ -290,7 +290,7 @@ class OrbitTracker:
         yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
 
     def _only_radius_rejected(self) -> bool:
-        """Return True once: when as many fixes as an initialisation needs were rejected by radius, and none used."""
+        """Return True at the fix with which enough for an initialisation were rejected by radius, if none was used."""
         counts = self.counts
         used = counts["fixes_accepted"] + counts["fixes_waiting"]
         return not used and counts[f"rejected_{RejectCause.RADIUS}"] == self._settings.start.fixes
@@ -305,7 +305,7 @@ class OrbitTracker:
         )
 
     def _coast(self, gps_ms: int | None) -> OrbitState | None:
-        """Return the orbit predicted to the time of a rejected packet, or None if that is too far from the last fix.
+        """Return the orbit predicted to the time of a rejected packet; None if it is over `gap_max_s` after the state.
 
         During an outage with a packet every few seconds, each prediction starts from the previous prediction.
         """
@@ -320,7 +320,7 @@ class OrbitTracker:
         return self._memory.coasting
 
     def _by_elements(self, packet: GnssFix, gps_ms: int | None, cause: str) -> OrbitState | None:
-        """Return the orbit by uploaded elements at the time of a rejected packet, if the last fix is too old."""
+        """Return the orbit by uploaded elements at a rejected packet; None if the last fix is recent enough."""
         clock, t_spacecraft_s, state = self._memory.clock, packet.t_spacecraft_s, self._filter.state
         if gps_ms is None or cause == TIME_INCONSISTENT:
             gps_ms = None if t_spacecraft_s is None else clock.to_gps_ms(t_spacecraft_s)

@@ -1,7 +1,7 @@
 """Readings of the computer's own sensors in the samples of the attitude, in place of the host's or beside them.
 
-The host's live packet still gives time and the other measurements of a sample. It takes the newest reading of the own
-sensor before it, by the clock of the computer. Samples of files are older than the run's readings and stay as they are.
+The host's live packet still gives time and the other measurements of a sample. The sample gets the newest reading of
+the own sensor that arrived before, by the clock of the computer. Samples from files, which are older, stay as they are.
 """
 
 import math
@@ -18,26 +18,26 @@ _REPLACED: Final = {
     "gyro": ("gyro_imu_rad_s", ("rate_x_rad_s", "rate_y_rad_s", "rate_z_rad_s")),
     "magnetometer": ("mag_imu_ut", ("mag_x_t", "mag_y_t", "mag_z_t")),
 }
-"""Settings of sensors that replace one of the host's, with the field of the sample and the values of the device."""
+"""Sensors, by setting, that replace one of the host: field of the sample, and names of the device's values."""
 _UT_PER_T: Final = 1e6
 
 DeviceValues = Mapping[str, tuple[str, ...]]
-"""Values of a reading that each sensor of the settings provides, in the words of all drivers."""
+"""Names, which all drivers use, of the values that each sensor of `OwnSensorSettings` must have."""
 
 
 def device_values(settings: AttitudeSettings) -> DeviceValues:
-    """Return the values of a device that each setting of `OwnSensorSettings` names."""
+    """Return the names of the values that each setting of `OwnSensorSettings` takes from its device."""
     replaced = {name: words for name, (_, words) in _REPLACED.items()}
     return replaced | {model.name: model.device_values for model in measurement_models(settings) if model.device_values}
 
 
 class OwnSensors(msgspec.Struct):
-    """Newest reading of each sensor that the settings name, with its time of arrival in ns."""
+    """Newest reading of each sensor that the settings name, with its monotonic time of arrival in ns."""
 
     newest: dict[str, tuple[int, tuple[float, ...]]] = {}
 
     def take(self, reading: DeviceReading, settings: OwnSensorSettings, values: DeviceValues) -> None:
-        """Keep a reading if the settings name its sensor, and if it has all values, finite ones."""
+        """Keep a reading if the settings name its device and all values of the sensor are present and finite."""
         for name, words in values.items():
             if reading.device == getattr(settings, name):
                 values_by_word = (reading.values.get(word) for word in words)
@@ -51,8 +51,8 @@ class OwnSensors(msgspec.Struct):
     def measured(self, sample: SensorSample, settings: OwnSensorSettings, values: DeviceValues) -> SensorSample:
         """Return a sample with the readings of own sensors.
 
-        A reading in place of the host's that is missing or older than `age_max_s` becomes NaN, so that the filter
-        rejects the sample; one beside the host's is left out.
+        If a reading is missing or older than `age_max_s`, one that replaces the host's becomes NaN, so that the filter
+        rejects the sample; an additional one is left out.
         """
         if sample.t_mono_ns is None:
             return sample

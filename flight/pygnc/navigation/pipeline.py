@@ -1,4 +1,4 @@
-"""How an input becomes estimates.
+"""Order in which the trackers process inputs and orbits.
 
     input --+--> orbit tracker --> orbit messages --+--> orbit
             |                                       |
@@ -6,18 +6,18 @@
             |                                       |
             +--> formation stage <------------------+--> formation
 
-1. The orbit tracker takes each input at once. It responds to each of our own fixes and to the end of the batch: with an
-   estimate or, if it has none (yet), with a watermark.
+1. The orbit tracker takes each input at once. It responds to each of our own fixes and to the end of the batch, with an
+   estimate or, if there is none (yet), with a watermark.
 2. The attitude stage takes the inputs in order. After one of our own fixes it waits for the orbit tracker's response to
    this fix, so that the next samples get the newest orbit.
 3. The formation stage takes the inputs in order and collects ranges and fixes. When a solution is due, at the end of
    the batch and after the arc has grown, it waits for the response to the newest fix, and then for the solution.
 
 `Pipeline` runs all three in one thread, for replay, gate and campaigns. In flight, each runs in a process of its own,
-and the messages come over the bus. Both give the same estimates bit for bit, because the order in which a stage takes
-its messages depends on the messages only, not on when they arrive.
+and the messages come over the bus. Pipeline and flight give the same estimates bit for bit, because the order in which
+a stage takes its messages depends on the messages only, not on when they arrive.
 
-The trackers are imported where they are made: a flight process has the memory for its own tracker only.
+This module imports trackers for type checks only, because a flight process has memory only for its own tracker.
 """
 
 from abc import ABC, abstractmethod
@@ -61,12 +61,12 @@ class OrbitResponse(NamedTuple):
 
     @property
     def estimates(self) -> list[OrbitEstimate]:
-        """The estimates."""
+        """Estimates of the packets that have an orbit, in order."""
         return [estimate for _, estimate in self.outcomes if estimate is not None]
 
 
 def orbit_response(tracker: "OrbitTracker", message: Message, first_seq: int) -> OrbitResponse:
-    """Process an input; number the resulting messages from `first_seq`."""
+    """Process an input; return its results, with messages numbered from `first_seq`."""
     response = OrbitResponse([], [])
     for outcome in tracker.outcomes(message):
         estimate = None
@@ -89,7 +89,7 @@ _Result = TypeVar("_Result")
 
 
 class Stage(ABC, Generic[_Tracker, _Result]):
-    """A tracker with its two streams of messages, which it takes in an order that depends on the messages only.
+    """Tracker with its queues of inputs and orbit messages, taken in an order that depends on the messages only.
 
     Attributes:
         inputs: Inputs that have arrived and are not processed yet.
@@ -111,7 +111,7 @@ class Stage(ABC, Generic[_Tracker, _Result]):
         Iterate over the results to their end before the next step.
 
         Args:
-            orbit_is_late: True to take an input although an orbit message is due.
+            orbit_is_late: True to take an input although the tracker awaits an orbit message that has not arrived.
         """
         if self.tracker.awaits_orbit and (self.orbits or not orbit_is_late):
             if not self.orbits:
@@ -124,7 +124,7 @@ class Stage(ABC, Generic[_Tracker, _Result]):
         return self._results(self.inputs.popleft()) if self.inputs else None
 
     def results(self, message: Message, orbits: list[OrbitMessage]) -> Iterator[_Result]:
-        """Yield all results of an input and of the orbit tracker's response to it."""
+        """Queue an input and the orbit tracker's response to it; yield the results of all that can be taken."""
         self.inputs.append(message)
         self.orbits += orbits
         while (results := self.step()) is not None:
@@ -132,21 +132,21 @@ class Stage(ABC, Generic[_Tracker, _Result]):
 
     @abstractmethod
     def _results(self, message: Message) -> Iterator[_Result]:
-        """Process an input; yield its results."""
+        """Process an input, set `last_input_seq` and yield the results."""
 
 
 class AttitudeRecord(NamedTuple):
-    """Sensor sample with its result and the estimate that is published."""
+    """Result of a sensor sample, with the estimate that is published for it."""
 
     outcome: "SampleOutcome"
     estimate: AttitudeEstimate
 
 
 class AttitudeStage(Stage["AttitudeTracker", AttitudeRecord]):
-    """Stage of the attitude.
+    """Stage that turns sensor samples into attitude estimates.
 
     Attributes:
-        last_output_seq: Number of the last estimate.
+        last_output_seq: Sequence number of the last estimate.
     """
 
     last_output_seq = 0
@@ -159,16 +159,16 @@ class AttitudeStage(Stage["AttitudeTracker", AttitudeRecord]):
 
 
 class FormationStage(Stage["FormationTracker", list[FormationMessage]]):
-    """Stage of the formation.
+    """Stage that turns ranges and fixes into formation estimates, and hands problems to a solver.
 
     Attributes:
-        solution: Newest solution of `solve_now`.
+        solution: Newest solution by `solve_now`; None before the first.
     """
 
     solution: "FormationSolution | None" = None
 
     def solve_now(self, problem: "Problem") -> "FormationResult":
-        """Return the result of a problem, and keep its solution."""
+        """Solve a problem in this thread; return the result and keep its solution in `solution`."""
         result = problem()
         self.solution = result.solution or self.solution
         return result
@@ -179,8 +179,8 @@ class FormationStage(Stage["FormationTracker", list[FormationMessage]]):
         """Take the next solution or message; return its results, or None if it has not arrived.
 
         Args:
-            orbit_is_late: True to continue with the newest known orbit although another is due.
-            solve: Function that returns the result of a problem, or None while it is being solved; by default
+            orbit_is_late: True to continue with the newest known orbit although a newer one is awaited.
+            solve: Function that returns the result of a problem, or None while the solution is in progress; by default
                 `solve_now`.
         """
         tracker = self.tracker
@@ -201,7 +201,7 @@ class FormationStage(Stage["FormationTracker", list[FormationMessage]]):
 
 
 class PipelineResult(NamedTuple):
-    """Results of one input."""
+    """Results of one input, by tracker."""
 
     orbit: OrbitResponse
     attitude: list[AttitudeRecord]
@@ -218,7 +218,7 @@ class Pipeline:
         self._last_orbit_seq = 0
 
     def process(self, message: Message) -> PipelineResult:
-        """Process an input and everything that follows from it."""
+        """Process an input with all trackers, including due solutions; return all results."""
         response = orbit_response(self.orbit, message, self._last_orbit_seq + 1)
         self._last_orbit_seq += len(response.messages)
         attitude = self.attitude.results(message, response.messages) if self.attitude else ()

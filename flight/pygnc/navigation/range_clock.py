@@ -1,11 +1,11 @@
 """GPS time of range packets, which carry the spacecraft time of the satellite that measured them.
 
-Each satellite has its own clock, which restarts at each boot. It is mapped by the GPS packets of its own files: a GPS
-packet of a range file and the first range after it are from about the same time. Our own sense records carry both times
-in one packet; if there are any, they map our clock.
+Each satellite has its own clock, which restarts at each boot. The GPS packets of its own files map the clock: a GPS
+packet of a range file and the first range after it are from about the same time. Our own sense records contain both
+times in one packet; if there are any, they map our clock instead.
 
-A range gets a time once three GPS packets of its boot agree. Until then it is held. A range whose time contradicts the
-map belongs to a new boot or is damaged, and is also held.
+A range gets a time once three GPS packets of its boot agree; until then it is held. A range whose time contradicts the
+map belongs to a new boot or is damaged. It is also held.
 """
 
 from typing import Final
@@ -14,13 +14,13 @@ from pygnc.bus.messages import BatchEnd, GnssFix, Message, RangeMeasurement
 from pygnc.estimators.clock.clock_map import CONFIRMATIONS, TOLERANCE_MS, ClockMap, ClockVerdict
 
 HELD_MAX: Final = 256
-"""Maximum number of held ranges: more than an hour of ranges to three partners, one per minute each."""
+"""Maximum number of held ranges of a satellite: over an hour of ranges to three partners, each once per minute."""
 ALONE_S: Final = 3600
 """Maximum time in s from an accepted range to a range whose group (a GPS packet and its ranges) has no GPS time."""
 
 
 class SatelliteClock:
-    """Clock of one satellite, and its ranges whose time is unknown.
+    """Clock map of one satellite, and its ranges whose GPS time is unknown.
 
     Attributes:
         discarded: Number of ranges discarded because their time was not confirmed.
@@ -29,7 +29,7 @@ class SatelliteClock:
     def __init__(self) -> None:
         self._map = ClockMap()
         self._held: list[tuple[RangeMeasurement, int | None]] = []
-        """Ranges whose time is unknown, with the GPS time of the packet before each; None if there is none."""
+        """Ranges whose time is unknown, with the GPS time (ms) of the packet before each; None if it has none."""
         self._group_gps_ms: int | None = None
         self._group_is_new = False
         self._from_sense = False
@@ -37,7 +37,7 @@ class SatelliteClock:
         self.discarded = 0
 
     def take_fix(self, fix: GnssFix) -> list[tuple[RangeMeasurement, int]]:
-        """Process a GPS packet; return the ranges whose time is known now, with their GPS milliseconds."""
+        """Process a GPS packet; return held ranges whose time becomes known, with their GPS milliseconds."""
         gps_ms = fix.gps_ms
         if fix.t_spacecraft_s is None:
             self._group_gps_ms, self._group_is_new = gps_ms, True
@@ -46,7 +46,7 @@ class SatelliteClock:
         return self._observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
 
     def take_range(self, measurement: RangeMeasurement) -> list[tuple[RangeMeasurement, int]]:
-        """Process a range packet; return the ranges whose time is known now, with their GPS milliseconds."""
+        """Process a range packet; return ranges whose time becomes known, with their GPS milliseconds."""
         self._held.append((measurement, self._group_gps_ms))
         is_first, self._group_is_new = self._group_is_new, False
         if is_first and not self._from_sense:
@@ -59,7 +59,7 @@ class SatelliteClock:
         return timed
 
     def finish(self) -> list[tuple[RangeMeasurement, int]]:
-        """Return held ranges with GPS milliseconds by the current map, at the end of the batch."""
+        """Return held ranges with GPS milliseconds at the end of the batch, when one GPS packet suffices for a map."""
         return self._release(1)
 
     def _observe(self, t_spacecraft_s: int, gps_ms: int | None) -> list[tuple[RangeMeasurement, int]]:
@@ -99,7 +99,7 @@ class SatelliteClock:
 
 
 class RangeClock:
-    """Clocks of all satellites; our own is satellite 0."""
+    """Clocks of all satellites by id; our own has id 0 in inputs."""
 
     def __init__(self) -> None:
         self._clocks: dict[int, SatelliteClock] = {}

@@ -1,4 +1,4 @@
-"""GPS time of sensor samples, which carry spacecraft time only.
+"""GPS time of sensor samples, which contain only spacecraft time.
 
 A sample's time is accepted if it continues the previous sample's time. After a gap, a restart of the clock or a damaged
 value, the following times are uncertain until a GPS packet agrees with the clock map.
@@ -14,18 +14,19 @@ from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 STEP_MAX_S: Final = 16
 """Largest step forward, s, of continuous times: three missing samples. Times after longer gaps must be confirmed."""
 OFFSET_STEP_MS: Final = 500
-"""The map's offset is the median of the latest observations and varies all the time. Each variation would look like a
-rotation of the body, so the offset in use is kept until the map differs from it by more than this."""
+"""Change of the map's offset in ms above which it replaces the offset in use. The map's offset is a median and varies
+all the time; each change of the offset in use would look like a rotation of the body."""
 
 
 class SampleClock(msgspec.Struct):
-    """Clock map with a check of the continuity of spacecraft times; msgspec encodes it in checkpoints.
+    """Clock map with a check that spacecraft times are continuous; msgspec encodes it in checkpoints.
 
     Attributes:
         map: Map from spacecraft time to GPS time.
         reference_s: Last accepted spacecraft time; None if unknown.
-        offset_ms: GPS time minus spacecraft time that samples get; None if unknown.
-        as_utc_ms: The same if the spacecraft clock counts UTC; used while there is no GPS time. None if unknown.
+        offset_ms: GPS time minus spacecraft time in use for samples; None if unknown.
+        as_utc_ms: GPS time minus spacecraft time if the spacecraft clock counts UTC, used while `offset_ms` is unknown;
+            None if unknown.
     """
 
     map: ClockMap = msgspec.field(default_factory=ClockMap)
@@ -50,7 +51,7 @@ class SampleClock(msgspec.Struct):
         return accepted
 
     def settle(self, t_spacecraft_s: int) -> None:
-        """Accept an uncertain time that cannot be confirmed, if the map covers it."""
+        """Accept an uncertain time that no GPS packet can confirm, if the map covers it; otherwise accept none."""
         is_covered = self._uses_utc or self.map.to_gps_ms(t_spacecraft_s) is not None
         self.reference_s = t_spacecraft_s if is_covered else None
 

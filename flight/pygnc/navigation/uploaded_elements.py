@@ -1,7 +1,7 @@
 """Uploaded mean elements as a source of orbits while there is none from fixes.
 
-Without any GPS time, the spacecraft clock is taken as UTC if that puts it near the epoch of the elements: a clock that
-was never set starts in the year 2000, and cannot be near it by chance.
+Without any GPS time, the spacecraft clock is taken as UTC if its time is then near the epoch of the elements. A clock
+that was never set starts in the year 2000 and cannot be near this epoch by chance.
 """
 
 from typing import Final, NamedTuple
@@ -25,7 +25,7 @@ _CLOCK_SIGMA_S: Final = 30.0
 
 
 class Notice(NamedTuple):
-    """Severity, name and text of an event."""
+    """Event for the log: severity, name and text."""
 
     severity: str
     name: str
@@ -33,12 +33,12 @@ class Notice(NamedTuple):
 
 
 class ElementsMemory(msgspec.Struct):
-    """State that a restarted task needs.
+    """State of an `ElementsSource` that a restarted task needs.
 
     Attributes:
         upload: Newest usable elements; None before.
-        is_reported: True if these elements could not be used at some time, which has been reported.
-        clock_as_utc_ms: GPS time minus spacecraft time if the spacecraft clock counts UTC; None unless it was needed.
+        is_reported: True if an event has reported that these elements could not be used.
+        clock_as_utc_ms: GPS time minus spacecraft time if the spacecraft clock counts UTC; None until it is needed.
     """
 
     upload: UploadedElements | None = None
@@ -47,7 +47,7 @@ class ElementsMemory(msgspec.Struct):
 
 
 class ElementsSource:
-    """Orbits by the newest uploaded elements. It changes `memory`, and appends events to `notices`."""
+    """Source of orbits by the newest uploaded elements; changes `memory` and appends events to `notices`."""
 
     def __init__(
         self, settings: OrbitSettings, frames: EarthFrames, memory: ElementsMemory, notices: list[Notice]
@@ -64,12 +64,12 @@ class ElementsSource:
         return upload.elements.epoch_gps_ms if upload and upload.elements else 0
 
     def take(self, upload: UploadedElements) -> None:
-        """Use newly uploaded elements from now on; ignore a refused file."""
+        """Use newly uploaded elements from now on; ignore an upload without elements, whose file was refused."""
         if upload.elements is not None:
             self.memory.upload, self.memory.is_reported = upload, False
 
     def at_spacecraft_time(self, t_spacecraft_s: int | None, clock: ClockMap) -> OrbitState | None:
-        """Return the orbit at a spacecraft time by the clock map, or by the clock as UTC without any GPS time."""
+        """Return the orbit at a spacecraft time by the clock map or, without any GPS time, the clock as UTC."""
         if t_spacecraft_s is None:
             return None
         gps_ms = clock.to_gps_ms(t_spacecraft_s)
@@ -91,7 +91,7 @@ class ElementsSource:
         return OrbitState(state.gps_ms, state.x, triangular(root))
 
     def at(self, gps_ms: int) -> OrbitState | None:
-        """Return the orbit at `gps_ms`; None without elements, or if these are too old or fail."""
+        """Return the orbit at `gps_ms`; None without elements. If they are too old or fail, also report that once."""
         upload = self.memory.upload
         if upload is None or upload.elements is None:
             return None

@@ -4,8 +4,8 @@ Within one boot of the main controller, GPS time minus spacecraft time is consta
 a jitter of a few seconds. Between boots it changes arbitrarily. The map holds the segment of the current boot, whose
 offset is the median of its latest consistent observations, which a single outlier cannot shift.
 
-A new segment starts as a challenger: observations that contradict the current segment, because of their GPS time or
-because the spacecraft clock restarted, but are consistent with each other. After `CONFIRMATIONS` successive ones the
+A new segment starts as a challenger: observations that contradict the current segment, by their GPS time or because
+the spacecraft clock restarted, but are consistent with each other. After `CONFIRMATIONS` successive ones the
 challenger becomes the current segment. A single corrupt week or spacecraft time is followed by values that fit the
 current segment again and has no effect other than its verdict.
 
@@ -34,11 +34,11 @@ _READINGS_KEPT: Final = 3
 
 @unique
 class ClockVerdict(Enum):
-    """Result of one observation."""
+    """Agreement of one observation with the clock map."""
 
     NO_GPS_TIME = "no GPS time"
     UNCONFIRMED = "unconfirmed"
-    """The segment has too few observations to decide."""
+    """The segment has fewer than `CONFIRMATIONS` observations, too few to decide."""
     CONSISTENT = "consistent"
     INCONSISTENT = "inconsistent"
     """GPS time and spacecraft time contradict the map; either may be wrong."""
@@ -51,7 +51,7 @@ class ClockSegment(msgspec.Struct):
         readings_s: Latest spacecraft times, s.
         offsets_ms: Latest differences of GPS time and spacecraft time, ms.
         length: Number of observations at different spacecraft times; a record repeated in a file counts once.
-        observations: Number of observations with a GPS time among those.
+        observations: Number of those observations that have a GPS time.
     """
 
     readings_s: list[int] = []
@@ -65,16 +65,16 @@ class ClockSegment(msgspec.Struct):
         return median_low(self.offsets_ms) if self.offsets_ms else None
 
     def fits(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
-        """Return True if an observation may belong to this boot. If both have GPS times, these alone decide."""
+        """Return True if an observation may belong to this boot, judged by GPS times alone if both have them."""
         if gps_ms is not None and self.offsets_ms:
             offset_ms = spacecraft_offset_ms(t_spacecraft_s, gps_ms)
             return abs(offset_ms - median_low(self.offsets_ms)) <= TOLERANCE_MS
-        # The median of the latest readings, because the latest one itself may be corrupt.
+        # Compare with the median of the latest readings, because the latest one itself may be corrupt.
         fell_back = 1000 * (median_low(self.readings_s) - t_spacecraft_s) > TOLERANCE_MS
         return not (fell_back and 0 <= t_spacecraft_s - SPACECRAFT_RESTART_S < RESTART_WINDOW_S)
 
     def add(self, t_spacecraft_s: int, gps_ms: int | None) -> None:
-        """Add an observation that fits."""
+        """Add an observation that `fits` accepts."""
         is_new = not self.readings_s or t_spacecraft_s != self.readings_s[-1]
         self.readings_s = [*self.readings_s, t_spacecraft_s][-_READINGS_KEPT:]
         self.length += is_new
@@ -128,7 +128,7 @@ class ClockMap(msgspec.Struct):
         if self.challenger.length < CONFIRMATIONS:
             return False
         restarted = not current.fits(t_spacecraft_s, None)
-        # A map with fewer observations than now contradict it came from damaged times at the start of this boot.
+        # A segment with too few observations came from damaged times at the start of this boot; do not count it.
         if current.observations >= CONFIRMATIONS or (restarted and current.length >= CONFIRMATIONS):
             self.number += 1
         self.current, self.challenger = self.challenger, None

@@ -1,8 +1,8 @@
 """Chronological order of the records of one file.
 
 A file may be a ring (its newest records come first) and may hold several boots, records without GPS time, and damage.
-Each record gets a GPS time as sort key. Unlike `ClockMap`, this sees the whole file at once, so the map of a record may
-be based on later records. Cost: O(n log n) in the number of records, below 1 us each.
+Each record gets a GPS time as sort key. Unlike `ClockMap`, this module has the whole file at once, so the map of a
+record may use later records. Cost: O(n log n) in the number of records, below 1 us each.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _UNKNOWN: Final = np.iinfo(np.int64).min
 _MEDIAN_REACH: Final = 2
-"""A running median over this many neighbours on each side is immune to two successive corrupt observations."""
+"""Neighbours on each side in a running median; two make it immune to two successive corrupt observations."""
 
 
 def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int64Array:
@@ -62,7 +62,7 @@ def sort_key_gps_ms(t_spacecraft_s: npt.ArrayLike, gps_ms: npt.ArrayLike) -> Int
 
 
 def _lone_readings(t_ms: Int64Array) -> BoolArray:
-    """Flag readings outside the range of their two neighbours on either side, where those neighbours are in order."""
+    """Return True for readings outside the range of their two neighbours on each side, if these are in order, (n,)."""
     before2, before1, _, after1, after2 = _windows(t_ms, _MEDIAN_REACH, _MEDIAN_REACH)
     lowest = np.minimum(np.minimum(before2, before1), np.minimum(after1, after2)) - TOLERANCE_MS
     highest = np.maximum(np.maximum(before2, before1), np.maximum(after1, after2)) + TOLERANCE_MS
@@ -78,8 +78,8 @@ def _windows(values: Int64Array, before: int, after: int) -> Int64Array:
 
 
 def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
-    """Return the stretches of the file between restarts of the spacecraft clock."""
-    # Compared with the median of the three readings before, of which one may be damaged.
+    """Return the slices of the file between restarts of the spacecraft clock."""
+    # Compare with the median of the three readings before, because one of these may be damaged.
     before: Int64Array = np.sort(_windows(t_ms, 3, 0)[:-1], axis=0)[1]
     since_start_ms = t_ms - 1000 * SPACECRAFT_RESTART_S
     near_start = (since_start_ms >= 0) & (since_start_ms < 1000 * RESTART_WINDOW_S)
@@ -89,14 +89,14 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Return each record's offset: the running median at the closest consistent observation, or `_UNKNOWN`."""
+    """Return the offset of each record in ms: the running median at the closest consistent one, or `_UNKNOWN`."""
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)
     observed_ms = gps[known] - t_ms[known]
     median_ms: Int64Array = np.sort(_windows(observed_ms, _MEDIAN_REACH, _MEDIAN_REACH), axis=0)[_MEDIAN_REACH]
     agrees = np.abs(observed_ms - median_ms) <= TOLERANCE_MS
-    # The clock may also have been set within a boot: every stretch of one offset must be confirmed by itself.
+    # The clock may also have been set within a boot, so every stretch of one offset needs its own confirmation.
     stretch = np.cumsum(np.abs(np.diff(median_ms, prepend=median_ms[0])) > TOLERANCE_MS)
     confirmed = np.bincount(stretch, weights=agrees)[stretch] >= min(CONFIRMATIONS, known.size)
     anchors = np.flatnonzero(agrees & confirmed)
@@ -106,7 +106,7 @@ def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> I
 
 
 def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.NDArray[np.intp]:
-    """Return, per record, which of the `anchors` (ascending positions) before and after it has the closer reading."""
+    """Return, per record, the index in `anchors` (record numbers) of the neighbour with the closer reading, (n,)."""
     after = np.minimum(np.searchsorted(anchors, np.arange(t_ms.size)), anchors.size - 1)
     before = np.maximum(after - 1, 0)
     return np.where(np.abs(t_ms - t_ms[anchors[before]]) < np.abs(t_ms - t_ms[anchors[after]]), before, after)

@@ -1,13 +1,13 @@
 """Closest approaches of the partners within a day, and their uncertainty.
 
-All hypotheses on all partners are propagated together, as deviations from our own orbit. The covariance of a
-relative state is propagated by the transition matrix. The difference of two drag factors adds its initial error and
-its future random variation, the latter in Karhunen-Loeve modes. Only the error along the line of sight changes a
-distance to first order; errors across it make distances longer. Hence the partner is farther away than
+All hypotheses on all partners are propagated together, as deviations from our own orbit. The transition matrix
+propagates the covariance of a relative state. The difference of two drag factors adds its initial error and its future
+random variation, the latter in Karhunen-Loeve modes. To first order, only the error along the line of sight changes a
+distance; errors perpendicular to it make distances longer. Hence the partner is farther away than
 
-    distance - 3 sqrt(e' P e),
+    distance - 3 sqrt(e' P e)
 
-with the direction e of the line of sight and the covariance P of the relative position, whatever the other errors are.
+with the unit vector e along the line of sight and the covariance P of the relative position.
 """
 
 import math
@@ -42,8 +42,8 @@ class Approach(NamedTuple):
         chi_square: Chi-square of the hypothesis.
         gps_ms: GPS milliseconds of the closest approach.
         distance_m: Distance in m at the closest approach.
-        sigma_m: Standard deviation of `distance_m`. Includes errors across the line of sight, which make distances
-            longer; `least_m` does not need them.
+        sigma_m: Standard deviation of `distance_m`. Includes errors perpendicular to the line of sight, which
+            `least_m` leaves out, because they only make distances longer.
         least_m: Minimum over time of the distance minus three standard deviations along the line of sight, in m; 0 if
             contact cannot be excluded.
         least_gps_ms: GPS milliseconds at which `least_m` is first reached.
@@ -59,10 +59,10 @@ class Approach(NamedTuple):
 
 
 class _Track(NamedTuple):
-    """Relative orbit at n nodes.
+    """Relative orbit at n nodes, `_STEP_S` seconds apart.
 
     Attributes:
-        values: Position in the first column, root of its covariance in the others, GCRF, m, shape (n, 3, c).
+        values: Position in the first column, square root of its covariance in the others, GCRF, m, shape (n, 3, c).
         rates: Time derivatives of `values`, m/s, shape (n, 3, c).
     """
 
@@ -70,7 +70,7 @@ class _Track(NamedTuple):
     rates: Array
 
     def at(self, seconds: Array) -> Array:
-        """Return position and root at times (k,) in s after the first node, (k, 3, c). Cubic Hermite interpolation."""
+        """Return `values` at times (k,) in s after the first node, (k, 3, c), by cubic Hermite interpolation."""
         return cubic_hermite(self.values, self.rates, seconds / _STEP_S, _STEP_S)
 
 
@@ -83,23 +83,23 @@ def approaches(
     *,
     duration_s: int = DAY_S,
 ) -> tuple[Approach, ...]:
-    """Return the closest approaches of all partners in all hypotheses, from the epoch of the states on.
+    """Return the closest approach of each partner in each hypothesis within `duration_s` after `gps_ms`.
 
-    They are ordered by partner; those of a partner begin with the best hypothesis. A day of four satellites takes about
-    a quarter of a second on a desktop core.
+    The result is ordered by partner, then by hypothesis, the best first. A day of four satellites takes about a quarter
+    of a second on a desktop core.
 
     Args:
         gps_ms: GPS milliseconds of the states.
-        groups: Radio ids, our own first, and hypotheses, the best first, of each group of partners.
-        settings: Settings of the formation estimator (processes of the drag factors).
-        orbit: Force model.
+        groups: For each group of partners, the radio ids, our own first, and the hypotheses, the best first.
+        settings: Settings of the formation estimator; only `differential_log_drag_sigma` is used.
+        orbit: Force model, reduced to gravity degree 20, and correlation time of the drag factor.
         frames: Earth orientation.
-        duration_s: Duration of the prediction in s, at least three minutes.
+        duration_s: Duration of the prediction in s, rounded down to a multiple of 180 s, but at least 180 s.
     """
     if not groups:
         return ()
     states = np.concatenate([hypothesis.states for _, hypotheses in groups for hypothesis in hypotheses])
-    # Higher degrees move our own orbit by 60 m in a day, and relative orbits by 1e-4 of the distance.
+    # Degree 20 suffices: higher degrees change our orbit by 60 m in a day, but distances by a relative 1e-4.
     dynamics, steps = OrbitDynamics(replace(orbit, gravity_degree=20), frames), max(duration_s // _STEP_S, 1)
     modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
     deviations, d_state_d_initial, drag_modes = _propagate(dynamics, gps_ms, states, modes)
@@ -118,11 +118,11 @@ def approaches(
 
 
 def _propagate(dynamics: OrbitDynamics, gps_ms: int, states: Array, modes: Array) -> tuple[Array, Array, Array]:
-    """Propagate states (k, 7) as deviations from the first one, with drag modes (n - 1, modes) in each step.
+    """Propagate states (k, 7) as deviations from the first one, and the effect of the drag modes (n - 1, modes).
 
     Returns:
-        At n nodes: deviations of position and velocity of all states, shape (n, k, 6); their derivatives by initial
-        deviations, shape (n, 6, 7); and the root of the covariance that a varying drag factor adds, shape
+        At n nodes: deviations of position and velocity of all states, shape (n, k, 6); their derivatives with respect
+        to initial deviations, shape (n, 6, 7); and the root of the covariance that a varying drag factor adds, shape
         (n, 6, modes).
     """
     x, deviations = orbit_vector(states[0]), states - states[0]
@@ -139,14 +139,14 @@ def _propagate(dynamics: OrbitDynamics, gps_ms: int, states: Array, modes: Array
 
 
 def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
-    """Return the largest modes of a satellite's own log drag factor in the middle of each step, (n, modes).
+    """Return the two largest modes of the random change of a log drag factor, at the middle of each step, (steps, 2).
 
-    A Gauss-Markov process that starts from zero is exp(-t/T) times a Wiener process of exp(2 t/T) - 1 (Doob, Annals of
-    Mathematics 43, 1942), whose Karhunen-Loeve expansion consists of sines.
+    A Gauss-Markov process with correlation time T that starts from zero is exp(-t/T) times a Wiener process at the time
+    exp(2 t/T) - 1 (Doob, Annals of Mathematics 43, 1942), whose Karhunen-Loeve expansion consists of sines.
     """
     scaled_time = (np.arange(steps) + 0.5) * _STEP_S / correlation_time_s
     wiener_time, end = np.expm1(2.0 * scaled_time), math.expm1(2.0 * steps * _STEP_S / correlation_time_s)
-    # Two modes contain nine tenths of the variance of a random walk, and more of its effect on a position.
+    # Two modes suffice: they contain nine tenths of the variance of a random walk, and more of its effect on positions.
     frequencies = (np.arange(2) + 0.5) * math.pi
     decay = np.exp(-scaled_time)[:, None]
     sines = np.sin(frequencies * (wiener_time / end)[:, None])
@@ -171,16 +171,16 @@ def _approach(track: _Track, partner: int, chi_square: float, begin_ms: int) -> 
 
 
 def _minimum_time(track: _Track, measure: Callable[[Array], Array]) -> float:
-    """Return the time in s, to a second, at which a measure of position and root is smallest.
+    """Return the time in whole s after the first node at which `measure` of `_Track.values` is smallest.
 
-    Searches around every local minimum of the nodes, because the pass with the least node need not be the closest.
+    Searches around every local minimum of the nodes, because the pass with the smallest node need not be the closest.
     """
     at_nodes = measure(track.values)
     padded = np.concatenate(((math.inf,), at_nodes, (math.inf,)))
     minima = np.flatnonzero((at_nodes <= padded[:-2]) & (at_nodes <= padded[2:]))
     seconds = (minima[:, None] * _STEP_S + np.arange(-_STEP_S, _STEP_S + 1.0)).reshape(-1)
     seconds = np.clip(seconds, 0.0, float(_STEP_S * (len(at_nodes) - 1)))
-    # Each of the 512 moments evaluated at once takes a kilobyte.
+    # Chunks of 512 times limit the memory to half a megabyte.
     chunks = np.array_split(seconds, -(-len(seconds) // 512))
     return float(seconds[np.argmin(np.concatenate([measure(track.at(chunk)) for chunk in chunks]))])
 
@@ -201,10 +201,10 @@ def _lower_bounds(values: Array) -> Array:
 
 
 def _sigma_m(values: Array) -> float:
-    """Return the standard deviation in m of the distance for `_Track.values` (3, c) at one node.
+    """Return the standard deviation in m of the distance for `_Track.values` (3, c) at one time.
 
-    Errors across the line of sight make the distance longer by half their square over the distance, but never by more
-    than their length.
+    Errors perpendicular to the line of sight make the distance longer by half their square over the distance, but never
+    by more than their length.
     """
     relative_position_m, root = values[:, 0], values[:, 1:]
     distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), COINCIDENT_M)

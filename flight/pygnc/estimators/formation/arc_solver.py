@@ -1,13 +1,13 @@
 """Solution of an arc: relative orbits of a formation from ranges and fixes by least squares.
 
-1. Determine our own orbit and those of partners with enough fixes, each with a reference of its own.
+1. Determine our own orbit and those of partners with enough fixes, and integrate a reference orbit for each.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
 4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
    (`solution`).
 
-The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`Stage`).
+The results of steps 2 to 4 are recorded, so that an interrupted solution continues (`StageResult`).
 
 The result is a `FormationSolution`. Each of its hypotheses is a solution for the whole formation.
 """
@@ -60,7 +60,7 @@ from pygnc.estimators.formation.solution import (
     FormationSolution,
     Hypothesis,
     Partner,
-    Stage,
+    StageResult,
     Stages,
     judge_partners,
 )
@@ -70,7 +70,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 _NEAR_M: Final = 100.0
-"""Maximum distance at the epoch for linear motion relative to a reference."""
+"""Maximum deviation from a reference on each axis at the epoch, in m, for which motion relative to it is linear."""
 _FIRST_ITERATIONS: Final = 12
 
 
@@ -88,16 +88,17 @@ class FormationSolver:
         orbit: OrbitState,
         fixes: Sequence[SatelliteFix],
         ranges: Sequence[RangeObservation],
-        recorded: list[Stage] | None = None,
+        recorded: list[StageResult] | None = None,
     ) -> FormationSolution | None:
         """Estimate the orbits of all satellites from the observations of an arc.
 
         Args:
-            orbit: Our orbit at a moment in the arc: the reference and, if the arc has few of our fixes, the prior of
-                our orbit.
+            orbit: Our orbit at a time in the arc. Our reference follows from it; if the arc has fewer of our fixes than
+                `own_fixes_min`, it is also the prior of our orbit.
             fixes: Fixes of all satellites, in any order, with or without duplicates.
             ranges: Ranges of all pairs, in any order, with or without duplicates.
-            recorded: Stages of an interrupted solution of the same observations; further stages are appended.
+            recorded: Results of the stages that an interrupted solution of the same observations has completed; those
+                of further stages are appended.
 
         Returns:
             The solution, or None if the arc holds no observation except a few fixes of our own.
@@ -108,7 +109,7 @@ class FormationSolver:
             return None
         own = None
         if len(arc.fixes[settings.own_id]) < settings.own_fixes_min:
-            # The orbit estimate was made from these fixes; they must not be used twice.
+            # The orbit estimate was made from these fixes, which must not be used twice.
             own, arc = orbit, Arc({**arc.fixes, settings.own_id: ()}, arc.ranges)
             if not arc.ranges and not any(arc.fixes.values()):
                 return None
@@ -125,7 +126,7 @@ class FormationSolver:
         moved = self._moved_to(equations, preliminary.parameters[0], arc, tracks)
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
-        # The last fits reject outliers.
+        # The solutions are near their minima now, so outliers can be rejected instead of only getting less weight.
         loss = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
         equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors, loss=loss)
         refined = _refined(equations, settings, preliminary.parameters, stages)
@@ -158,7 +159,7 @@ class FormationSolver:
         )
 
     def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:
-        """Return tracks of all satellites, with references of their own if their fixes determine their orbits."""
+        """Return the track of each satellite, with a reference of its own if its fixes determine an orbit."""
         own_id = self._settings.own_id
         ours = Track(Reference(orbit, arc.span_ms, self._dynamics), np.zeros(STATE_SIZE), is_linear=True)
         if own is None:
@@ -172,12 +173,12 @@ class FormationSolver:
     def _moved_to(
         self, equations: Equations, parameters: Array, arc: Arc, tracks: dict[int, Track]
     ) -> dict[int, Track]:
-        """Return tracks of partners with references at their solution (p,), if it is not close to the present one."""
+        """Return the tracks, with new references for partners whose orbit in `parameters` (p,) is far from theirs."""
         ours, moved = equations.tracks[0].reference, dict(tracks)
         for number, identity in enumerate(equations.satellites[1:], start=1):
             track = tracks[identity]
             change = parameters[state_indices(number)] - track.offset
-            # The motion is not linear either after a large change of the logarithm of the drag factor.
+            # A large change of the log drag factor makes the motion nonlinear, too.
             if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
                 state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
                 orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
@@ -185,7 +186,7 @@ class FormationSolver:
         return moved
 
     def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
-        """Return the track of a partner on an orbit."""
+        """Return a track with `orbit` as reference, whose offset is relative to our reference `ours`."""
         reference = Reference(orbit, arc.span_ms, self._dynamics)
         offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
         return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
@@ -193,7 +194,7 @@ class FormationSolver:
     def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
         """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
-        # At most 128 fixes, evenly chosen.
+        # 128 evenly chosen fixes suffice for a reference.
         fixes = fixes[:: -(-len(fixes) // 128) or 1]
         for attempt in range(4):
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
@@ -205,14 +206,14 @@ class FormationSolver:
                 return track._replace(is_linear=True)
             state = track.reference.nodes.state[origin.epoch_node] + change
             orbit = _exact_orbit(origin.epoch_ms, state, track.reference.log_drag)
-            # Far from our reference, one fix is a better first guess of the orbit.
+            # Far from our reference the linear fit is inaccurate, and a single fix gives a better initial orbit.
             if distance_m > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
             track = self._track(orbit, arc, origin)
         return track
 
     def orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
-        """Return the orbit by the fix with a velocity that is nearest to an epoch."""
+        """Return the orbit, with zero covariance, of the fix with velocity nearest to `epoch_ms`; None without any."""
         complete = [fix for fix in fixes if fix.velocity_ecef_mps is not None]
         fix = min(complete, key=lambda each: abs(each.gps_ms - epoch_ms), default=None)
         if fix is None or fix.velocity_ecef_mps is None:
@@ -223,31 +224,33 @@ class FormationSolver:
 
 
 def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:
-    """Return the orbit of position and velocity (6,) without uncertainty and empirical accelerations."""
+    """Return an orbit of GCRF position and velocity (6,) with zero covariance and no empirical accelerations."""
     return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
 
 
 def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fit:
-    """Return the distinct minima reached from parameters (k, p), whose first row decides on outliers of fixes."""
+    """Return the distinct minima reached from parameters (k, p); the first row determines which fixes are outliers."""
     minima = minimise(equations.folded(parameters[0]), parameters, iterations=iterations)
     return distinct_solutions(minima, len(equations.satellites))
 
 
-def _searched(equations: Equations, settings: FormationSettings) -> Stage:
+def _searched(equations: Equations, settings: FormationSettings) -> StageResult:
     parameters, unsolved = FormationSearch(equations, settings).candidates()
-    return Stage(parameters, equations.noise, equations.errors, unsolved)
+    return StageResult(parameters, equations.noise, equations.errors, unsolved)
 
 
-def _preliminary(equations: Equations, settings: FormationSettings, parameters: Array, *, correlated: bool) -> Stage:
-    """Refine candidates (k, p) with the loss of the search; return them with robust noise and, if wanted, errors."""
-    parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:40]  # enough for the last fits
+def _preliminary(
+    equations: Equations, settings: FormationSettings, parameters: Array, *, correlated: bool
+) -> StageResult:
+    """Refine candidates (k, p) with the search loss, estimate the noise and, if `correlated`, select an error model."""
+    parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters[:40]  # limits the cost of the last fits
     equations = replace(equations, noise=robust_noise(equations, parameters[:1], settings))
     if correlated:
         equations = replace(equations, errors=likely_errors(equations, parameters[0]))
         if equations.errors != WHITE_ERRORS:
-            # The candidates are fits with white errors.
+            # The minima move, because the candidates were fitted with white errors.
             parameters = _minima(equations, parameters, _FIRST_ITERATIONS).parameters
-    return Stage(parameters, equations.noise, equations.errors, {})
+    return StageResult(parameters, equations.noise, equations.errors, {})
 
 
 def _refined(
@@ -256,13 +259,13 @@ def _refined(
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     Returns:
-        Equations with the estimated noise; the distinct solutions, the best first; and the parameters (k, p) that were
-        distinct before.
+        Equations with the estimated noise; the distinct solutions, the best first; and the initial parameters with
+        drag modes of zero, (k, p).
     """
     count = len(equations.satellites)
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
-    for _ in range(3):  # the noise depends on the solution and vice versa
+    for _ in range(3):  # noise and solution depend on each other
         equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0], settings.differential_share))
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
@@ -270,24 +273,24 @@ def _refined(
     return equations, distinct_solutions(equations.fit(parameters), count), intermediate
 
 
-def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> Stage:
+def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> StageResult:
     result = _minima(equations, parameters)
-    # Solutions far from the best are dropped.
+    # Solutions that are this improbable would only take time.
     kept = result.parameters[result.cost <= result.cost[0] + 2_000.0]
-    return Stage(kept, refined_noise(equations, result, settings), equations.errors, {})
+    return StageResult(kept, refined_noise(equations, result, settings), equations.errors, {})
 
 
 def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
     """Return prior standard deviations of the drag modes of all partners, (s - 1, `DRAG_MODES`).
 
-    An error of the density acts on the difference of two drags.
+    A density error acts on relative motion by the difference of two drags; `share` adds in quadrature.
     """
     drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
     factors = [
         math.hypot(share, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
         for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
     ]
-    # Relative to the difference of two satellites' drags.
+    # Sigmas of the modes, in the order of `DRAG_MODES`, relative to the difference of two satellites' drags.
     return np.outer(factors, (0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
 
 
@@ -301,7 +304,7 @@ def _solution(
     unsolved: dict[int, str],
 ) -> FormationSolution:
     count = len(equations.satellites)
-    # One by one: the motion of all hypotheses over half a day takes megabytes.
+    # Solutions are evaluated one by one: the motion of all over half a day would take megabytes.
     residual_m = [_range_residuals(equations, parameters[None]) for parameters in result.parameters]
     sigma_m = np.repeat(equations.noise.range_sigma_m, [len(rows.range_m) for rows in equations.ranges])
     groups = connected_groups(range(1, count), equations.index_pairs)
@@ -316,7 +319,7 @@ def _solution(
     }
     partners |= judge_partners(equations, settings, result, intermediate, covariance[0])
     worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
-    worse[np.tril_indices(len(worse))] = False  # The covariance of the better solution decides.
+    worse[np.tril_indices(len(worse))] = False  # the covariance of the better solution decides
     return FormationSolution(
         equations,
         hypotheses,

@@ -1,13 +1,13 @@
 """Sequential filter: continues the solution of an arc with later ranges and fixes.
 
-One square-root filter (`hypothesis_bank`) runs per hypothesis that the solution left. Prediction: one step of
-the joint dynamics (`joint_step`) with common and differential process noise. Update: each hypothesis uses the
-observations that pass its own gate; others add the gate to its chi-square. The best hypothesis decides on the verdicts
-reported and on the scale of the receivers' noise, so that a worse hypothesis cannot enlarge the noise until it fits.
+Each hypothesis that the solution left has a square-root filter of its own (`hypothesis_bank`). The joint dynamics
+(`joint_step`) predict it with common and differential process noise. Each hypothesis is updated with the observations
+that pass its own innovation gate; a rejected one adds the gate to its chi-square. The best hypothesis decides on the
+reported verdicts and on the scale of the receivers' noise; a worse one could enlarge the noise until it fits.
 Correlated errors of the receivers enlarge the standard deviations, so that many fixes weigh as much as in the solution.
 
-If an observation is rejected, all states remain at their time: a wrong time tag cannot move the filter into the
-future.
+If all hypotheses reject an observation, their states remain at their time: a wrong time tag cannot move the filter into
+the future.
 """
 
 import math
@@ -42,22 +42,22 @@ class FormationRejectCause(StrEnum):
     GAP = "gap"
     """The gap since the state is too long to propagate the state."""
     SATELLITE = "satellite"
-    """The solution does not contain the satellite, or no bias of the pair; a later solution may contain it."""
+    """The solution contains no orbit of the satellite or no bias of the pair; a later solution may."""
     VAGUE = "vague"
     """The partner's position is so uncertain that the range is not linear in it; a later solution can use the range."""
     GATE = "gate"
-    """The residual exceeds the gate."""
+    """The normalised innovation squared exceeds the innovation gate."""
 
 
 class Verdict(NamedTuple):
-    """Result of a range or fix.
+    """Result of processing a range or fix.
 
     Attributes:
-        cause: Cause of its rejection by the best hypothesis; None if that accepted it, or a part of a fix.
-        moved: True if any hypothesis accepted it, or a part of a fix, so that the state is now that of its time.
+        cause: Cause of rejection by the best hypothesis; None if it accepted the range or a part of the fix.
+        moved: True if any hypothesis accepted the range or a part of the fix; the states are then at its time.
         residual_m: Measured minus predicted range in m; NaN without a prediction and for fixes.
-        nis: Normalised innovation squared of a range; chi-square of one degree of freedom if the filter is consistent.
-            NaN without a prediction and for fixes.
+        nis: Normalised innovation squared of a range; it has a chi-square distribution with one degree of freedom if
+            the filter is consistent. NaN without a prediction and for fixes.
     """
 
     cause: FormationRejectCause | None
@@ -67,17 +67,17 @@ class Verdict(NamedTuple):
 
 
 class FilterMemory(msgspec.Struct):
-    """State of a formation filter; a filter continues from a decoded one with identical results.
+    """State of a formation filter; a filter that continues from a decoded copy gives identical results.
 
     Attributes:
         satellites: Radio ids, our own first.
         freedom: Degrees of freedom of the solution.
-        unsolved: Partners without a state, by radio id.
-        errors: Correlation of the fixes.
+        unsolved: Partners without an orbit in the solution, by radio id.
+        errors: Error model of the fixes.
         gps_ms: GPS milliseconds of the state.
-        used: Radio ids of the observations used at that time.
-        banks: Hypotheses of each group of partners.
-        predicted_ms: GPS milliseconds of the predicted hypotheses.
+        used: Radio ids of each observation used at that time; they identify duplicates.
+        banks: Hypothesis bank of each group of partners.
+        predicted_ms: GPS milliseconds of the predicted hypotheses in the banks.
         fix_gps_ms: GPS milliseconds of the last fix used, by radio id.
     """
 
@@ -95,7 +95,7 @@ class FilterMemory(msgspec.Struct):
 def initial_memory(
     solution: FormationSolution, settings: FormationSettings, noise: ProcessNoiseSettings
 ) -> FilterMemory:
-    """Return the memory of a filter that continues a solution from its last range on."""
+    """Return the memory of a filter that continues a solution from its last range, or from its epoch without ranges."""
     gps_ms = max((observation.gps_ms for observation in solution.ranges), default=solution.reference.epoch_ms)
     groups = connected_groups(range(1, len(solution.satellites)), solution.equations.index_pairs)
     return FilterMemory(
@@ -115,8 +115,9 @@ def initial_memory(
 class FormationFilter:
     """Filter of relative orbits that processes ranges and fixes one by one.
 
-    Do not process the fixes of the solution again. An observation costs a step of the orbit dynamics per started 30 or
-    60 s and group, and about a millisecond per hypothesis on a desktop core.
+    Do not process fixes that the solution has used: later ones than its last range are not recognised as duplicates. An
+    observation costs a step of the orbit dynamics per started 30 or 60 s and group, and about a millisecond per
+    hypothesis on a desktop core.
 
     Attributes:
         memory: State of the filter; another filter with the same settings continues from it.
@@ -138,7 +139,7 @@ class FormationFilter:
 
     @property
     def pairs(self) -> tuple[Pair, ...]:
-        """Pairs with a bias."""
+        """Pairs of radio ids whose range bias is estimated."""
         return tuple(pair for bank in self.memory.banks for pair in bank.pairs)
 
     @property
@@ -160,7 +161,7 @@ class FormationFilter:
         return partners
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
-        """Return the state of a partner, by radio id, relative to us.
+        """Return the state of a partner, by radio id, relative to us in a hypothesis; 0 is the best.
 
         Raises:
             ValueError: The partner is not solved.
@@ -169,7 +170,7 @@ class FormationFilter:
         return bank.hypotheses[hypothesis].relative(bank.satellites.index(partner))
 
     def bias_of(self, pair: Pair) -> tuple[float, float]:
-        """Return the range bias of a pair and its standard deviation, in m."""
+        """Return the range bias of a pair and its standard deviation in the best hypothesis, in m."""
         bank = self._bank_with(pair)
         return bank.hypotheses[0].bias(bank.pairs.index(pair))
 
@@ -179,7 +180,7 @@ class FormationFilter:
         return bank.range_noise_m[bank.pairs.index(pair)]
 
     def process_range(self, observation: RangeObservation) -> Verdict:
-        """Update the hypotheses with a range."""
+        """Update the hypotheses of the pair's group with a range; return the verdict."""
         cause = self._fault(observation)
         if cause is not None:
             return Verdict(cause)
@@ -201,7 +202,7 @@ class FormationFilter:
     def process_fix(self, observation: SatelliteFix) -> Verdict:
         """Update the hypotheses with the position, then the velocity of a fix.
 
-        A fix of our own satellite updates all groups; the verdict is that of the first group.
+        A fix of our own satellite updates all groups; the first group gives the `cause`.
         """
         cause = self._fault(observation)
         if cause is not None:
@@ -220,7 +221,7 @@ class FormationFilter:
     def _updated_with_fix(
         self, bank: HypothesisBank, observation: SatelliteFix
     ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate]]:
-        """Return hypotheses and gates after a fix."""
+        """Return the hypotheses of a bank, and its gates of position and velocity, after a fix."""
         receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
         elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
         inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
@@ -245,8 +246,8 @@ class FormationFilter:
     def _commit(
         self, observation: RangeObservation | SatelliteFix, updated: dict[HypothesisBank, list[FilterHypothesis]]
     ) -> Verdict:
-        """Replace the hypotheses by the updated ones and, in other banks, by the predicted ones, if any accepted."""
-        # A hypothesis that rejects an observation keeps its state.
+        """Replace the hypotheses by the updated or, in other banks, the predicted ones if any of them accepted."""
+        # A rejecting hypothesis keeps the array of its state, so a new array means acceptance.
         accepted = [
             new.x is not old.x
             for bank, hypotheses in updated.items()
@@ -262,7 +263,7 @@ class FormationFilter:
         return Verdict(None if accepted[0] else FormationRejectCause.GATE, any(accepted))
 
     def _propagate(self, gps_ms: int) -> None:
-        """Predict all hypotheses, from the last prediction if no accepted observation followed it."""
+        """Predict all hypotheses to `gps_ms`, from the last prediction if that lies between their time and `gps_ms`."""
         if not self.gps_ms <= self.memory.predicted_ms <= gps_ms:
             self.memory.predicted_ms = self.gps_ms
             for bank in self.memory.banks:

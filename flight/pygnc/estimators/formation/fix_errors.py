@@ -6,8 +6,8 @@ common to all receivers: satellites near each other see the same GPS satellites 
 cancel in differences of simultaneous fixes, and thus in relative orbits.
 
 A Kalman filter of the Gauss-Markov errors alone makes the fixes white: its innovations, divided by the root of their
-covariance, are independent. The model is the one with the largest evidence, which is the probability of the fixes with
-all orbits marginalised (MacKay, Neural Computation 4, 1992).
+covariance, are independent. The selected model has the largest evidence: the probability of the fixes with all orbits
+marginalised (MacKay, Neural Computation 4, 1992).
 """
 
 import math
@@ -26,15 +26,20 @@ COMMON_SHARES: Final = (0.0, 0.5, 0.9)
 
 
 class FixErrors(NamedTuple):
-    """Errors of all receivers: split of their variance, and share of the correlated variance that is common."""
+    """Error model of all receivers.
+
+    Attributes:
+        model: Split of the error variance into a white and a correlated part.
+        common: Share of the correlated variance that is common to all receivers, 0 to 1.
+    """
 
     model: ErrorModel
     common: float = 0.0
 
     def inflation(self, interval_s: float) -> tuple[float, float]:
-        """Return factors on standard deviations of positions and velocities with which errors may count as white.
+        """Return factors on standard deviations of positions and velocities for an estimator with white errors.
 
-        With them the mean of many fixes at equal intervals, in s, has its true variance.
+        With these factors, the mean of many fixes at intervals of `interval_s` seconds has its true variance.
         """
         kept = math.exp(-max(interval_s, 1.0) / self.model.time_s)
         growth = 2.0 * kept / (1.0 - kept)
@@ -51,9 +56,9 @@ class FixRows(NamedTuple):
 
     Attributes:
         time_s: Times in ascending order, (n,).
-        values: Derivatives by q - 1 parameters, then the residual; zero without a fix. Second axis: positions and
-            velocities. Shape (n, 2, s, 3, q).
-        used: True if a position or velocity is used, (n, 2, s).
+        values: Derivatives with respect to q - 1 parameters, then the residual; zero without a fix. Shape
+            (n, 2, s, 3, q); index 0 of the second axis are positions, index 1 velocities.
+        used: True where a position or velocity is used, (n, 2, s).
     """
 
     time_s: Array
@@ -62,15 +67,15 @@ class FixRows(NamedTuple):
 
 
 def whitened_squares(blocks: Iterable[FixRows], errors: Sequence[FixErrors]) -> tuple[Array, Array]:
-    """Return the normal equations of the fixes in units of uncorrelated errors, under k error models.
+    """Return the normal equations of the fixes, whitened according to each of k error models.
 
     Args:
-        blocks: Successive parts of the fixes, each with at least one time; the whole would take megabytes.
+        blocks: Successive parts of the fixes, each with at least one time; all at once would take megabytes.
         errors: The error models.
 
     Returns:
-        A' A of shape (k, q, q) for the whitened equations A, and the log determinants (k,) of the covariances of the
-        errors of the fixes.
+        A' A of shape (k, q, q) for the whitened equations A (derivatives and residuals), and the logarithms of the
+        determinants of the fixes' error covariances, (k,).
     """
     shares = np.array([(each.model.position_share, each.model.velocity_share) for each in errors])[..., None]
     common = np.array([each.common for each in errors])[:, None, None, None]

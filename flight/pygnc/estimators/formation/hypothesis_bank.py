@@ -1,15 +1,16 @@
 """Hypotheses of the sequential filter, and the bank that holds those of one group of partners.
 
 A hypothesis is a square-root extended Kalman filter of the joint state: position, velocity and log drag factor of each
-satellite, our own first, then one range bias per pair. Its chi-square continues that of the solution:
+satellite, our own first, then one range bias per pair. Its chi-square continues that of the solution; each observation
+with innovation v and innovation covariance S adds
 
-    chi-square += min(innovation' S^-1 innovation, gate).
+    min(v' S^-1 v, gate).
 
-A bank drops a hypothesis if n ln(1 + d/n) exceeds the margin of the settings, with d its excess of chi-square over the
-best and n the degrees of freedom: the noise is estimated, so differences count less with fewer observations.
+A bank drops a hypothesis if n ln(1 + d/n) reaches `certain_chi_square`, with d its excess of chi-square over the best
+and n the degrees of freedom: the noise is estimated, so differences count less with fewer observations.
 
-Partners without ranges between them have separate banks: a hypothesis of the solution combines the orbits of such a
-group with the best orbits of the others, so that none may be right as a whole.
+Groups of partners without ranges between the groups have separate banks. A hypothesis of the solution combines the
+orbits of one group with the best orbits of the others, so possibly none of them is right as a whole.
 """
 
 import math
@@ -47,7 +48,7 @@ class RangeInnovation(NamedTuple):
     Attributes:
         observation: Linearised range in m; its noise includes the second-order term.
         nis: Normalised innovation squared.
-        curvature: Standard deviation of the second-order term, in m.
+        curvature: Standard deviation of the second-order term of the distance, in m.
     """
 
     observation: Observation
@@ -56,13 +57,13 @@ class RangeInnovation(NamedTuple):
 
 
 class FilterHypothesis(NamedTuple):
-    """A hypothesis at one moment.
+    """State of a hypothesis at one time.
 
     Attributes:
         number: Index of the hypothesis in the solution.
-        satellites: Number of satellites.
-        x: Joint state, (n,).
-        root: Lower triangular L with covariance L L', (n, n).
+        satellites: Number of satellites, our own included.
+        x: Joint state as described in the module, GCRF, m and m/s, (n,).
+        root: Lower triangular L with joint covariance L L', (n, n).
         chi_square: Cost of all observations so far, including those of the solution.
     """
 
@@ -84,7 +85,7 @@ class FilterHypothesis(NamedTuple):
         return covariance
 
     def relative(self, satellite: int) -> RelativeState:
-        """Return the state of a satellite, by index, relative to ours."""
+        """Return the state of a satellite, by index, relative to ours, with its covariance."""
         states = self.states
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
         return relative_state(states[0, :DRAG], states[satellite, :DRAG] - states[0, :DRAG], root.dot(root.T))
@@ -95,11 +96,11 @@ class FilterHypothesis(NamedTuple):
         return float(self.x[index]), math.sqrt(self.root[index].dot(self.root[index]))
 
     def range_innovation(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> RangeInnovation:
-        """Return the innovation of a range between satellites `one` and `other` (by index), to the second order.
+        """Return the innovation of a range between satellites `one` and `other`, to second order.
 
-        Mean and variance of the distance between uncertain positions are those of a quadratic form (Athans, Wishner
-        & Bertolini, IEEE TAC 13, 1968). Without these terms, positions known to 100 m at a distance of 500 m would
-        make ranges appear 10 m too long.
+        `one`, `other` and `bias` are the indices of the satellites and of their pair. Mean and variance of the distance
+        between uncertain positions are those of a quadratic form (Athans, Wishner & Bertolini, IEEE TAC 13, 1968).
+        Without these terms, positions known to 100 m at a distance of 500 m would make ranges appear 10 m too long.
         """
         states, index = self.states, STATE_SIZE * self.satellites + bias
         relative_position_m = states[other, :3] - states[one, :3]
@@ -127,13 +128,13 @@ class FilterHypothesis(NamedTuple):
         return OrbitState(gps_ms, orbit_vector(self.states[satellite]), root)
 
     def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
-        """Return the hypothesis after a range, which is rejected if its normalised square exceeds the gate."""
+        """Return the hypothesis after a range; one whose NIS exceeds `gate` only adds `gate` to chi-square."""
         if innovation.nis <= gate:
             return self._updated(innovation.observation, innovation.nis)
         return self._replace(chi_square=self.chi_square + gate)
 
     def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
-        """Return the hypothesis after the gate test of a position or velocity of one satellite, by index."""
+        """Return the hypothesis after a tested position or velocity; a rejected one only adds `gate` to chi-square."""
         cost = min(result.chi_square, gate)
         if result.used is None:
             return self._replace(chi_square=self.chi_square + cost)
@@ -142,12 +143,12 @@ class FilterHypothesis(NamedTuple):
         return self._updated(result.used._replace(partials=partials), cost)
 
     def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
-        """Return the hypothesis after a step.
+        """Return the hypothesis at the end of a propagation step.
 
         Args:
             states: States at the end, (s, 7).
-            transition: Transition matrix of each state, (7, 7).
-            noise: Root of the process noise, (n, 7 s + 7).
+            transition: Transition matrix that holds for each satellite, (7, 7).
+            noise: Square root of the process noise covariance, (n, 7 s + 7).
         """
         x, root, size = self.x.copy(), self.root.copy(), STATE_SIZE * self.satellites
         x[:size] = states.reshape(-1)
@@ -155,7 +156,7 @@ class FilterHypothesis(NamedTuple):
         return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
 
     def _rows(self, satellite: int, count: int) -> Array:
-        """Return the first `count` rows of one satellite in the root."""
+        """Return the first `count` of the seven rows that a satellite, by index, has in the root."""
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
     def _updated(self, observation: Observation, cost: float) -> "FilterHypothesis":
@@ -166,20 +167,20 @@ class FilterHypothesis(NamedTuple):
 class HypothesisBank(msgspec.Struct, eq=False):
     """Hypotheses on the partners of one group, ordered by chi-square, and the noise of their observations.
 
-    It can be encoded: a decoded bank continues with identical results.
+    A decoded copy of an encoded bank continues with identical results.
 
     Attributes:
         settings: Settings of the formation estimator.
         satellites: Radio ids, our own first.
-        pairs: Pairs with a bias.
+        pairs: Pairs of radio ids whose range bias is part of the state.
         range_noise_m: Standard deviation of the ranges of each pair, in m.
-        freedom: Degrees of freedom: ranges of the solution and accepted ones minus parameters, at least 1.
-        dropped_excess: For each satellite, chi-square above the best, when dropped, of the best hypothesis that differs
-            in it.
-        differing: True for each satellite that moves differently in two hypotheses of the solution, shape (h, h, s).
+        freedom: Degrees of freedom, at least 1: ranges of the solution plus those accepted since, minus parameters.
+        dropped_excess: For each satellite, excess of chi-square over the best of the last dropped hypothesis in which
+            its orbit differs.
+        differing: True where two hypotheses of the solution have different orbits of a satellite, shape (h, h, s).
         hypotheses: Remaining hypotheses, the best first.
-        predicted: Hypotheses predicted for the next observations.
-        gates: Gates of position and velocity, by radio id.
+        predicted: Hypotheses predicted to the time of the next observation.
+        gates: Innovation gates of position and velocity with their noise factors, by radio id.
     """
 
     settings: FormationSettings
@@ -202,7 +203,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         settings: FormationSettings,
         noise: ProcessNoiseSettings,
     ) -> "HypothesisBank":
-        """Return the bank of a group of partners, which are given by index, at a moment inside the solution's arc."""
+        """Return the bank of a group of partners, by their indices in the solution, at a time inside its arc."""
         chosen = [0, *group]
         satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = solution.equations.pairs_among(chosen)
@@ -222,7 +223,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
             [],
             {satellite: (Gate(), Gate()) for satellite in satellites},
         )
-        # A filter has no drag modes, which come last.
+        # The drag modes are the last parameters and are left out: the filter has process noise instead.
         columns = solution.equations.parameter_indices(chosen)[: STATE_SIZE * len(chosen) + len(pairs)]
         for number, hypothesis in enumerate(solution.hypotheses):
             is_competitive = bank._is_within_margin(hypothesis.chi_square - solution.hypotheses[0].chi_square)
@@ -233,7 +234,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         return bank
 
     def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
-        """Replace the hypotheses after `ranges` more ranges; drop those beyond the margin and those that coincide."""
+        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin or coincident."""
         self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best = ordered[0]
@@ -251,7 +252,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
         """Return the knowledge of each partner's orbit, by radio id.
 
         If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last differing
-        hypothesis had when it was dropped.
+        hypothesis had when the bank dropped it.
         """
         best = self.hypotheses[0]
         partners = {}
@@ -275,7 +276,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
     def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
         change, covariance = (worse.x - better.x)[None], better.covariance
         distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
-        # Stricter than in the solution: hypotheses must not merge because a gap has increased their covariance.
+        # The limit is lower than in the solution, because a gap increases the covariance and must not merge hypotheses.
         return bool(max(distances) < 1.0)
 
 
@@ -286,9 +287,9 @@ def _initial_state(
     columns: npt.NDArray[np.int64],
     noise: ProcessNoiseSettings,
 ) -> tuple[Array, Array]:
-    """Return state and covariance root of a hypothesis of a solution at a moment of its arc, for some parameters.
+    """Return state (n,) and covariance root (n, n) of a hypothesis of a solution at a time in its arc.
 
-    Log drag factors decay from the epoch of the solution to the moment.
+    `columns` are the indices of the n parameters. Log drag factors decay from the epoch of the solution to that time.
     """
     joint, covariance = solution.joint_at(gps_ms, number)
     scale = np.ones(len(joint))

@@ -27,7 +27,7 @@ from pygnc.estimators.orbit.error_models import log_prior
 
 
 def minimise(equations: Equations, parameters: Array, *, iterations: int, tolerance: float = 1e-2) -> Fit:
-    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`."""
+    """Improve parameters (k, p) until a step would lower the cost by less than `tolerance`, in at most `iterations`."""
     fit = equations.fit(parameters)
     damping = np.full(len(parameters), 1e-3)
     active = np.arange(len(parameters))
@@ -49,7 +49,7 @@ def minimise(equations: Equations, parameters: Array, *, iterations: int, tolera
 
 
 def _steps(fit: Fit, damping: Array) -> tuple[Array, Array]:
-    """Return damped steps (k, p), and the decrease of the cost that a linear problem would have, (k,)."""
+    """Return damped steps (k, p), and the decrease of the cost by them if the problem were linear, (k,)."""
     unit = 1.0 / np.sqrt(np.diagonal(fit.information, axis1=1, axis2=2))
     scaled = unit[:, :, None] * fit.information * unit[:, None]
     damped = scaled + damping[:, None, None] * np.eye(scaled.shape[1])
@@ -67,12 +67,12 @@ cost, is at most this."""
 
 
 def distinct_solutions(result: Fit, satellites: int) -> Fit:
-    """Return the minima without those whose orbits all agree with a better minimum, ordered by cost."""
+    """Return the minima of which at least one orbit differs from that of every better minimum, ordered by cost."""
     return result.select(distinct_rows(result, result.parameters[None], satellites))
 
 
 def distinct_rows(result: Fit, images: Array, satellites: int) -> list[int]:
-    """Return the minima of which all images (i, k, p) differ from every better minimum, by index, ordered by cost."""
+    """Return the indices, ordered by cost, of minima of which all images (i, k, p) differ from every better minimum."""
     is_candidate, chosen = np.ones(len(result.cost), dtype=np.bool_), []
     for row in np.argsort(result.cost, kind="stable").tolist():
         if is_candidate[row]:
@@ -85,7 +85,7 @@ def distinct_rows(result: Fit, images: Array, satellites: int) -> list[int]:
 def differs_from(
     result: Fit, row: int, parameters: Array, satellites: int, *, limit: float = SAME_ORBIT_LIMIT
 ) -> npt.NDArray[np.bool_]:
-    """Return True for each orbit in `parameters` (k, p) that differs from that of minimum number `row`.
+    """Return which orbits in `parameters` (k, p) differ from those of the minimum with index `row`.
 
     The orbit of a partner relative to ours differs if its squared Mahalanobis distance, with the covariance of that
     minimum, exceeds `limit`.
@@ -103,7 +103,7 @@ def differs_from(
 def squared_orbit_distances(change: Array, covariance: Array, satellite: int) -> Array:
     """Return the squared Mahalanobis distances of changes (k, n) of a satellite's orbit relative to ours, (k,).
 
-    The covariance (n, n) is joint, with our satellite first; the satellite is given by index.
+    `covariance` (n, n) is that of all parameters, our satellite first; `satellite` is an index.
     """
     difference = change[:, state_indices(satellite)[:6]] - change[:, :6]
     information = scaled_inverse(relative_covariance(covariance, satellite, 6))
@@ -114,15 +114,15 @@ def squared_orbit_distances(change: Array, covariance: Array, satellite: int) ->
 _CHI_SQUARE_MEDIAN: Final = 2.366
 """Median of chi-square with three degrees of freedom."""
 _EXPECTED_WEIGHT: Final = 0.25
-"""Weight of the expected noise in degrees of freedom: it may be wrong by a factor of 4."""
+"""Weight of the expected noise, in degrees of freedom; low, because it may be wrong by a factor of 4."""
 _GROUP: Final = 8
-"""Number of ranges in a group that is fitted by a polynomial."""
+"""Number of successive ranges that one polynomial fits."""
 
 
 def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
-    """Return the noise, with range sigmas from the ranges alone; no solution is needed.
+    """Return the noise with range sigmas estimated from the ranges alone, without a solution.
 
-    The ranges of a pair are compared with polynomials through short groups of them.
+    They are the scatter about polynomials through short groups of ranges. Pairs with too few ranges keep their sigma.
     """
     range_sigma_m = equations.noise.range_sigma_m.copy()
     for pair, rows in enumerate(equations.ranges):
@@ -133,11 +133,11 @@ def apparent_noise(equations: Equations, settings: FormationSettings) -> Noise:
 
 
 def _white_sigma_max_m(rows: RangeEquations, settings: FormationSettings) -> float:
-    """Return the largest standard deviation that white noise can have by the scatter about polynomials, in m."""
+    """Return an upper limit of white range noise in m by the scatter about polynomials; infinite for few ranges."""
     scatter_m, groups = _scatter_about_polynomials(rows)
     if groups < 4:
         return math.inf
-    # A margin of about four standard deviations for one group.
+    # The factor is a margin of four standard deviations of the estimate, which decrease with the number of groups.
     return max(scatter_m, settings.range_noise_min_m) * (1.0 + 4.0 / math.sqrt(groups))
 
 
@@ -145,7 +145,7 @@ def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
     """Return the scatter of groups of eight ranges about quartic polynomials, in m, and the number of groups."""
     node_time, range_m = rows.node_time, rows.range_m
     firsts = np.arange(0, len(node_time) - _GROUP + 1, _GROUP // 2)
-    # The polynomial of a group spans 20 minutes at most.
+    # Groups over more than 20 minutes are left out, because a quartic does not represent their ranges.
     firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= 20.0] if len(firsts) else firsts
     numbers = firsts[:, None] + np.arange(_GROUP)
     squares = []
@@ -159,22 +159,22 @@ def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
 
 
 def robust_noise(equations: Equations, best: Array, settings: FormationSettings) -> Noise:
-    """Return the noise from the medians of the residuals of the best parameters, (1, p)."""
+    """Return the noise estimated from medians of the residuals at the parameters `best` (1, p)."""
     motion = equations.motion(best, partials=False)
     sigma_m = np.empty(len(equations.pairs))
     for pair in range(len(equations.pairs)):
         residual = equations.range_residuals(pair, best, motion)[0][:, 0]
-        # Standard deviation of a normal distribution over the median of its absolute values.
+        # 1.4826 is the ratio of the standard deviation to the median absolute value of a normal distribution.
         scatter_m = 1.4826 * float(median(np.abs(residual)))
         sigma_m[pair] = _regularised_sigma(scatter_m, len(residual) - 6.0, settings)
     return white_noise(sigma_m, _fix_scales(equations, best, motion, settings))
 
 
 def refined_noise(equations: Equations, result: Fit, settings: FormationSettings) -> Noise:
-    """Return the noise from residuals within the gate and their redundancy.
+    """Return the noise by the residuals within the gate, and their redundancy, in the best (first) minimum.
 
-    Uses the best minimum, which comes first. Residuals in excess of the scatter about polynomials are model errors.
-    These are correlated: n ranges within a correlation time have the information of one.
+    Residuals in excess of the scatter about polynomials are model errors. These are correlated: n ranges within a
+    correlation time have the information of one, so the range sigmas include them with a larger weight.
     """
     best = result.parameters[:1]
     motion = equations.motion(best)
@@ -191,24 +191,24 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
         )
         redundancy = float(used.sum()) - float(predicted_variance_m2) / previous_m**2
         square = float((residual[used] ** 2).sum())
-        # Posterior mean of the variance. Its mode would make the covariance too small.
+        # Use the posterior mean of the variance, because its mode would make the covariance too small.
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
         total_m, rows = _regularised_sigma(scatter_m, redundancy, settings), equations.ranges[pair]
         white_m[pair] = min(total_m, _white_sigma_max_m(rows, settings))
         span_s = NODE_S * float(rows.node_time[-1] - rows.node_time[0])
-        # Model errors are correlated over 900 s, a sixth of an orbit.
+        # Model errors are taken as correlated over 900 s, a sixth of an orbit.
         correlated = max(1.0, 2.0 * 900.0 * len(rows.node_time) / max(span_s, 1.0))
         model_m2 = total_m**2 - white_m[pair] ** 2
         if not all(equations.tracks[end].is_linear for end in rows.pair):
-            # Without fixes, the curvature of the gravity field beyond J2 causes errors with the square of the distance.
+            # The motion without fixes neglects nonlinear gravity beyond J2; its error grows with the distance squared.
             model_m2 += (2.5e-11 * float((positions[1] ** 2).mean())) ** 2
         sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * model_m2)
     return Noise(sigma_m, _fix_scales(equations, best, motion, settings), white_m)
 
 
 def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationSettings) -> float:
-    """Return the observed scatter, drawn towards the expected one if the redundancy is small, within the limits."""
+    """Return the scatter in m, moved towards the expected noise if the redundancy is small, within the limits."""
     weight = max(redundancy, 0.0)
     observed_m = max(scatter_m, 0.1 * settings.range_noise_min_m)
     logarithm = weight * math.log(observed_m) + _EXPECTED_WEIGHT * math.log(settings.range_noise_m)
@@ -217,9 +217,9 @@ def _regularised_sigma(scatter_m: float, redundancy: float, settings: FormationS
 
 
 def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
-    """Return the correlation of the fixes with the largest evidence, at parameters (p,), from at most 256 times.
+    """Return the error model with the largest evidence, linearised at parameters (p,), from fixes at up to 256 times.
 
-    Errors of a single receiver hardly change relative orbits; they are taken as white.
+    With less than two known orbits errors are taken as white: those of a single receiver hardly change relative orbits.
     """
     if len(equations.known) < 2:
         return WHITE_ERRORS
@@ -236,7 +236,7 @@ def likely_errors(equations: Equations, parameters: Array) -> FixErrors:
 
 
 def _fix_scales(equations: Equations, best: Array, motion: Motion | None, settings: FormationSettings) -> Array:
-    """Return factors on the receivers' standard deviations, (s,), at least 1: they are never reduced."""
+    """Return factors on the receivers' standard deviations, (s,), from 1 (never reduced) to `fix_scale_max`."""
     scale = np.ones(len(equations.satellites))
     for satellite, rows in enumerate(equations.fixes):
         if int(rows.available[:, 0].sum()) < 8:  # too few for an estimate of their scatter

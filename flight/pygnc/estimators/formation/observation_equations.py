@@ -7,11 +7,11 @@ v = observed - predicted, the cost is
     J(x) = (m - x)' P (m - x) + sum over fixes of rho(|v|^2 / s^2) + sum over ranges of rho(v^2 / s^2),
 
 with prior mean m, prior information P, noise s and the loss rho of `Loss`. A range is |d_j - d_i| + b_ij, with d the
-positions and b the bias of the pair. The normal equations are N = P + A' W A and g = P (m - x) + A' W v. All functions
-treat k parameter vectors (k, p) at once.
+positions and b the bias of the pair. The normal equations are N = P + A' W A and g = P (m - x) + A' W v, with the
+partial derivatives A and the weights W. All functions treat k parameter vectors (k, p) at once.
 
-A satellite with a known orbit has a reference of its own with all forces and moves linearly relative to it. Its fixes
-are quadratic in the parameters, so that they can become part of the prior (`Equations.folded`).
+A satellite with a known orbit has a reference of its own with all forces and moves linearly relative to it. The cost of
+its fixes is quadratic in the parameters, so they can become part of the prior (`Equations.folded`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -29,7 +29,7 @@ from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.kalman import scaled_inverse
 
 _BLOCK: Final = 64
-"""Number of times whose fixes are whitened at once; those of four satellites take a megabyte."""
+"""Number of times whose fixes are whitened at once, to limit memory; those of four satellites take a megabyte."""
 
 
 class Noise(NamedTuple):
@@ -37,7 +37,7 @@ class Noise(NamedTuple):
 
     Attributes:
         range_sigma_m: Standard deviation of the ranges of each pair, in m, model error included.
-        fix_scale: Factor on the receiver's standard deviations of each satellite.
+        fix_scale: Factor on the standard deviations by the receiver of each satellite.
         white_sigma_m: Standard deviation of the ranges without model error, in m.
     """
 
@@ -47,7 +47,7 @@ class Noise(NamedTuple):
 
 
 def white_noise(range_sigma_m: Array, fix_scale: Array) -> Noise:
-    """Return noise without model error."""
+    """Return noise without model error, from sigmas of the pairs in m and factors of the satellites."""
     return Noise(range_sigma_m, fix_scale, range_sigma_m)
 
 
@@ -55,8 +55,8 @@ class Loss(NamedTuple):
     """Loss function of a residual of u standard deviations: u^2 up to a limit.
 
     Attributes:
-        limit: Limit of ranges, in standard deviations.
-        limit_fix: Limit of the three components of a position or velocity together, in standard deviations.
+        limit: Limit for ranges, in standard deviations.
+        limit_fix: Limit for the three components of a position or velocity together, in standard deviations.
         hard: If true, a residual beyond the limit costs as much as at the limit and has no weight. Otherwise its
             cost grows linearly (Huber, Annals of Mathematical Statistics 35, 1964).
     """
@@ -66,7 +66,7 @@ class Loss(NamedTuple):
     hard: bool
 
     def cost_and_weight(self, square: Array, limit: float) -> tuple[Array, Array]:
-        """Return costs and weights of squared residuals."""
+        """Return costs and weights (0 to 1) of squared normalised residuals; `limit` is in standard deviations."""
         if self.hard:
             inside = square <= limit * limit
             return np.minimum(square, limit * limit), inside.astype(np.float64)
@@ -75,7 +75,7 @@ class Loss(NamedTuple):
 
 
 SEARCH_LOSS: Final = Loss(3.0, 4.6, hard=False)
-"""Loss during the search: outliers have little influence, but gradients remain. 1e-4 of good fixes exceed the limit."""
+"""Loss during the search: outliers have little influence, but gradients remain. 1e-4 of all good fixes exceed it."""
 
 
 class Fit(NamedTuple):
@@ -94,7 +94,7 @@ class Fit(NamedTuple):
     gradient: Array
 
     def select(self, rows: list[int] | npt.NDArray[np.int64]) -> "Fit":
-        """Return the fit of some of the vectors, by index."""
+        """Return the fit of the parameter vectors with the indices `rows`."""
         return Fit(*(part[rows] for part in self))
 
 
@@ -105,7 +105,7 @@ class Equations:
     Attributes:
         satellites: Radio ids, our own first.
         pairs: Pairs of radio ids with ranges.
-        tracks: References of the satellites.
+        tracks: Reference and offset of each satellite.
         fixes: Fixes of each satellite.
         ranges: Ranges of each pair.
         prior: Prior of all parameters.
@@ -113,7 +113,7 @@ class Equations:
         noise: Noise of the observations.
         loss: Loss function.
         modes: Number of drag modes of each partner among the parameters.
-        errors: Correlation of the fixes of satellites that move linearly; used when they become part of the prior.
+        errors: Error model of the fixes of satellites that move linearly; used when they become part of the prior.
     """
 
     satellites: tuple[int, ...]
@@ -140,7 +140,7 @@ class Equations:
 
     @property
     def index_pairs(self) -> list[tuple[int, int]]:
-        """Pairs of indices of satellites with ranges."""
+        """Indices of the two satellites of each pair, in the order of `pairs`."""
         return [rows.pair for rows in self.ranges]
 
     @property
@@ -176,11 +176,11 @@ class Equations:
         )
 
     def pairs_among(self, satellites: Sequence[int]) -> list[int]:
-        """Return the indices of the pairs among some satellites, which are given by index."""
+        """Return the indices of the pairs of which both satellites are among `satellites`, which are indices."""
         return [number for number, rows in enumerate(self.ranges) if set(satellites) >= set(rows.pair)]
 
     def parameter_indices(self, satellites: Sequence[int]) -> npt.NDArray[np.int64]:
-        """Return the indices of the parameters of some satellites and of the pairs among them."""
+        """Return the indices of the states of `satellites` (indices), the biases among them, and their drag modes."""
         states = [state_indices(satellite) for satellite in satellites]
         biases = STATE_SIZE * len(self.satellites) + np.array(self.pairs_among(satellites), dtype=np.int64)
         return np.concatenate((*states, biases, *(self._mode_indices(satellite) for satellite in satellites)))
@@ -191,11 +191,11 @@ class Equations:
         return first + np.arange(self.modes if satellite else 0)
 
     def _satellite_indices(self, satellite: int) -> npt.NDArray[np.int64]:
-        """Return the indices of a satellite's state and drag modes, the columns of its designs."""
+        """Return the indices of a satellite's state and drag modes, which are the columns of its design matrices."""
         return np.append(state_indices(satellite), self._mode_indices(satellite))
 
     def motion(self, parameters: Array, *, partials: bool = True) -> Motion | None:
-        """Return the motion of the satellites that do not move linearly, for parameters (k, p); None without any.
+        """Return the motion of the satellites that do not move linearly, for parameters (k, p); None if all do.
 
         The motion has k times n deviations: those of the n satellites `nonlinear` for the first vector, then for the
         second, and so on.
@@ -211,14 +211,14 @@ class Equations:
         return parameters[:, : STATE_SIZE * len(self.satellites)].reshape(len(parameters), -1, STATE_SIZE)
 
     def _rows(self, satellite: int) -> slice:
-        """Return the rows of a satellite in `motion`."""
+        """Return the slice of a satellite's deviations, one per parameter vector, in the result of `motion`."""
         nonlinear = self.nonlinear
         return slice(nonlinear.index(satellite), None, len(nonlinear))
 
     def _changes(
         self, satellite: int, design: Array, node_time: Array, parameters: Array, motion: Motion | None
     ) -> Array:
-        """Return design (n, r, 7 + modes) times the constants of motion and drag modes of a satellite, (n, k, r)."""
+        """Return designs (n, r, 7 + modes) times the constants of motion and drag modes of a satellite, (n, k, r)."""
         constants: Array = self._states(parameters)[None, :, satellite]
         if motion is not None and not self.tracks[satellite].is_linear:
             constants = motion.at(self._rows(satellite), node_time)
@@ -228,15 +228,15 @@ class Equations:
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
-        """Return derivatives (n, k, ..., 7 + modes) by state and modes from those by constants and modes."""
+        """Convert derivatives (n, k, ..., 7 + modes) by constants of motion and modes to those by state and modes."""
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
         by_state = motion.d_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
         return np.concatenate((by_state, d_constants[..., STATE_SIZE:]), axis=-1)
 
     def fit(self, parameters: Array) -> Fit:
-        """Return cost and normal equations of parameters (k, p), in chunks: motion and derivatives take megabytes."""
-        # 6000 parameter vectors times nodes take three megabytes.
+        """Return cost and normal equations of parameters (k, p), computed in chunks to limit memory."""
+        # Motion and derivatives take three megabytes for 6000 parameter vectors times nodes.
         chunk = max(1, 6_000 // len(self.dynamics.reference.nodes.state))
         chunks = [parameters[first : first + chunk] for first in range(0, len(parameters), chunk)]
         parts = [self._fit_motion(some, self.motion(some)) for some in chunks]
@@ -258,7 +258,7 @@ class Equations:
         """Return equations in which the fixes of all satellites with linear motion are part of the prior.
 
         Args:
-            parameters: Parameters (p,) near the solution; they decide which fixes are outliers.
+            parameters: Parameters (p,) near the solution; fixes that are outliers there lose weight.
         """
         prior, fixes, added = self.prior, list(self.fixes), self.prior.information @ (self.prior.mean - parameters)
         if self.errors == WHITE_ERRORS:
@@ -284,16 +284,17 @@ class Equations:
 
     @property
     def known(self) -> list[int]:
-        """Indices of the satellites with fixes that move linearly."""
+        """Indices of the satellites that move linearly and have fixes."""
         return [
             number for number, rows in enumerate(self.fixes) if len(rows.node_time) and self.tracks[number].is_linear
         ]
 
     def known_fixes(self, parameters: Array, *, times_max: int | None = None) -> tuple[Iterator[FixRows], int]:
-        """Return the fixes of all satellites that move linearly, without outliers at parameters (p,), in blocks.
+        """Return the fixes of all satellites that move linearly, without outliers at parameters (p,).
 
-        If there are more than `times_max` times, evenly chosen ones are returned. The second result is the number of
-        outliers at all times.
+        Returns:
+            The fixes in blocks, at evenly chosen times if there are more than `times_max`; and the number of positions
+            and velocities, at all times, that are outliers.
         """
         times = np.unique(np.concatenate([self.fixes[satellite].node_time for satellite in self.known]))
         chosen = times if times_max is None else times[:: -(-len(times) // times_max)]
@@ -312,7 +313,7 @@ class Equations:
     def _blocks(
         self, times: Array, parts: Sequence[tuple[Array, Array, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]
     ) -> Iterator[FixRows]:
-        """Yield the equations at some times from times, values, use and columns of each satellite's fixes."""
+        """Yield the equations at `times`; `parts` holds times, values, use and columns of each satellite's fixes."""
         for first in range(0, len(times), _BLOCK):
             block = times[first : first + _BLOCK]
             shape = len(block), 2, len(parts)
@@ -325,7 +326,7 @@ class Equations:
             yield FixRows(NODE_S * block, values, used)
 
     def with_drag_modes(self, sigma: Array) -> "Equations":
-        """Return equations with the partners' drag modes as last parameters, (s - 1, modes), with prior sigmas."""
+        """Return equations with the partners' drag modes as last parameters; `sigma` (s - 1, modes) is their prior."""
         size, prior = self.parameter_count - self.modes * (len(self.satellites) - 1), self.prior
         mean, information = np.zeros(size + sigma.size), np.diag(np.append(np.zeros(size), sigma.reshape(-1) ** -2.0))
         mean[:size], information[:size, :size] = prior.mean[:size], prior.information[:size, :size]
@@ -336,7 +337,7 @@ class Equations:
 
         Returns:
             Residuals in units of the receiver's standard deviations, shape (k, m, 6), and derivatives of the fixes
-            by the satellite's state and drag modes, shape (k, m, 6, 7 + modes).
+            with respect to the satellite's state and drag modes, shape (k, m, 6, 7 + modes).
         """
         rows = self.fixes[satellite]
         residual = rows.residual[:, None] - self._changes(satellite, rows.design, rows.node_time, parameters, motion)
@@ -344,7 +345,7 @@ class Equations:
         return residual.swapaxes(0, 1), partials.swapaxes(0, 1)
 
     def states_at(self, gps_ms: Array, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
-        """Return the states of all satellites at m GPS times, and their derivatives by the parameters (p,).
+        """Return the states of all satellites at m GPS times, and their derivatives with respect to the parameters.
 
         Args:
             gps_ms: GPS milliseconds within the arc, (m,).
@@ -368,7 +369,7 @@ class Equations:
     def _design_partials(
         self, satellite: int, design: Array, node_time: Array, count: int, motion: Motion | None
     ) -> Array:
-        """Return derivatives by state and drag modes from a design (n, r, j), for `count` vectors, (n, k, r, j)."""
+        """Return derivatives with respect to state and modes, (n, k, r, j), from designs (n, r, j); k is `count`."""
         used = design[:, None, :, : STATE_SIZE + self.modes if satellite else STATE_SIZE]
         repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
         return self._partials(satellite, repeated, node_time, motion)
@@ -392,7 +393,7 @@ class Equations:
     def range_partials(
         self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
     ) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Return the derivatives of ranges, (n, k, j), and the indices of their j parameters."""
+        """Return the derivatives of a pair's ranges with respect to j parameters, (n, k, j), and their indices."""
         rows = self.ranges[pair]
         line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
         partials, columns = [], []
@@ -426,7 +427,7 @@ class Equations:
 
 
 def _accumulate(fit: Fit, columns: npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
-    """Add k sets of m equations with partial derivatives (k, m, j) to the normal equations."""
+    """Add m equations with partials (k, m, j) by the parameters `columns` (j,) to each of k normal equations."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
     fit.information[:, columns[:, None], columns] += weighted @ partials
     fit.gradient[:, columns] += (weighted @ residual[..., None])[..., 0]

@@ -73,7 +73,7 @@ class Arc(NamedTuple):
     """Observations of one solution, ordered by time and without duplicates.
 
     Attributes:
-        fixes: Fixes by satellite; contains our own satellite even if it has none.
+        fixes: Fixes by radio id; contains our own satellite even if it has none.
         ranges: Ranges by pair.
     """
 
@@ -134,7 +134,7 @@ def select_arc(
 
 
 def connected_groups(satellites: Sequence[int], pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
-    """Return the satellites in groups that are connected by pairs with ranges; pairs with others are ignored."""
+    """Return the groups of satellites that ranges connect, from `pairs` with ranges; pairs with others are ignored."""
     group = {satellite: satellite for satellite in satellites}
     for one, other in pairs:
         if one in group and other in group:
@@ -150,9 +150,10 @@ class FixEquations(NamedTuple):
 
     Attributes:
         node_time: Times in node intervals of the reference, shape (m,).
-        design: Derivatives of position and velocity by the satellite's state and drag modes, shape (m, 6, 7 + modes).
+        design: Derivatives of position and velocity with respect to the satellite's state and drag modes, shape
+            (m, 6, 7 + modes).
         residual: Residuals for parameters of zero, shape (m, 6).
-        available: True if the fix has a position and a velocity, shape (m, 2).
+        available: True where a fix has a position (column 0) or a velocity (column 1), shape (m, 2).
     """
 
     node_time: Array
@@ -168,8 +169,8 @@ class RangeEquations(NamedTuple):
         pair: Indices of the two satellites.
         node_time: Times in node intervals of the reference, shape (n,).
         offset_m: Relative position for parameters of zero, shape (n, 3).
-        designs: Derivatives of the positions of both satellites by their states and drag modes, (n, 3, 7 + modes) each.
-        range_m: Measured ranges, shape (n,).
+        designs: Derivatives of each satellite's position with respect to its state and drag modes, (n, 3, 7 + modes).
+        range_m: Measured ranges, including the bias, shape (n,).
     """
 
     pair: tuple[int, int]
@@ -179,7 +180,7 @@ class RangeEquations(NamedTuple):
     range_m: Array
 
     def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
-        """Return some of the ranges, with other indices of the satellites."""
+        """Return the ranges `rows`, with `pair` as the indices of the satellites in another set of equations."""
         one, other = self.designs
         return RangeEquations(
             pair, self.node_time[rows], self.offset_m[rows], (one[rows], other[rows]), self.range_m[rows]
@@ -197,7 +198,7 @@ class Prior(NamedTuple):
 def fix_equations(
     fixes: Sequence[Fix], track: Track, frames: EarthFrames, receiver: MeasurementSettings
 ) -> FixEquations:
-    """Return fixes of a satellite, linearised at its reference; neglected terms are micrometres per second."""
+    """Return fixes of a satellite, linearised at its reference; the neglected terms are micrometres per second."""
     times = np.array([float(fix.gps_ms) for fix in fixes])
     points = track.reference.at(times)
     design, residual = np.zeros((len(fixes), 6, 6)), np.zeros((len(fixes), 6))
@@ -267,13 +268,13 @@ def initial_prior(
     for satellite in range(satellites):
         state = STATE_SIZE * satellite + np.arange(6)
         information[state, state] = UNKNOWN_SIGMA**-2.0
-    # Log drag factor of a satellite: common part plus its own part.
+    # The log drag factors of two satellites are correlated, because they have a common part.
     drag = STATE_SIZE * np.arange(satellites) + DRAG
     mean[drag] = -reference.log_drag
     shared, own_part = settings.log_drag_sigma**2, settings.differential_log_drag_sigma**2
     information[drag[:, None], drag] = np.linalg.inv(shared + own_part * np.eye(satellites))
     if own is not None:
-        # Our orbit estimate includes our drag factor, which is correlated with those of the others.
+        # `own` includes our drag factor. It replaces our part of the prior; the correlation with other factors remains.
         mean[drag] = 0.0
         information[DRAG, DRAG] -= 1.0 / (shared + own_part)
         information[:STATE_SIZE, :STATE_SIZE] -= np.diag(np.append(UNKNOWN_SIGMA**-2.0, 0.0))

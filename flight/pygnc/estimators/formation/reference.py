@@ -21,24 +21,24 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 _NODE_MS: Final = 60_000
 NODE_S: Final = _NODE_MS * 1e-3
 NODES_MULTIPLE: Final = 4
-"""The numbers of nodes before and after the epoch are multiples of this."""
+"""The numbers of nodes before and after the epoch are multiples of this, the longest step of `relative_motion`."""
 STATE_SIZE: Final = DRAG + 1
 """Estimated parameters of one satellite: position, velocity and logarithm of the drag factor, as deviations from the
 reference."""
 COINCIDENT_M: Final = 1e-3
-"""Minimum distance of two satellites for the direction of the line of sight."""
+"""Distance in m that replaces smaller ones in directions of lines of sight, which a distance of 0 does not have."""
 DRAG_MODES: Final = 6
-"""Relative variations of drag over the arc: cosine and sine of the argument of latitude and of twice that, and the
-Legendre polynomials of degree 1 and 2."""
+"""Number of drag modes, which are relative variations of drag over the arc: cosine and sine of the argument of latitude
+and of twice that, and the Legendre polynomials of degree 1 and 2."""
 
 
 class ReferenceStates(NamedTuple):
-    """Reference states at k moments.
+    """Reference states at k times.
 
     Attributes:
         state: Position in m and velocity in m/s, GCRF, shape (k, 6).
-        d_state_d_epoch: Derivatives by position, velocity and log drag factor at the epoch, shape (k, 6, 7).
-        d_state_d_modes: Derivatives by the drag modes, shape (k, 6, `DRAG_MODES`).
+        d_state_d_epoch: Derivatives with respect to position, velocity and log drag factor at the epoch, (k, 6, 7).
+        d_state_d_modes: Derivatives with respect to the drag modes, shape (k, 6, `DRAG_MODES`).
     """
 
     state: Array
@@ -50,9 +50,9 @@ class Reference:
     """Reference trajectory over an arc.
 
     Args:
-        orbit: Our orbit at a moment in or near the arc. Its empirical accelerations are set to zero: their correlation
+        orbit: Our orbit at a time in or near the arc. Its empirical accelerations are set to zero: their correlation
             time is a quarter of an hour, and backwards in time they would grow exponentially.
-        span_ms: GPS milliseconds of the first and the last moment needed.
+        span_ms: GPS milliseconds of the first and the last time needed.
         dynamics: Dynamics of the orbit filter.
 
     Attributes:
@@ -92,15 +92,15 @@ class Reference:
         return self.epoch_ms - _NODE_MS * self.epoch_node, self.epoch_ms + _NODE_MS * self.epoch_node
 
     def covers(self, gps_ms: int) -> bool:
-        """Return True if a moment lies between the first and the last node."""
+        """Return True if `gps_ms` lies between the first and the last node, ends included."""
         return self.span_ms[0] <= gps_ms <= self.span_ms[1]
 
     def node_time(self, gps_ms: Array) -> Array:
-        """Return the times in node intervals since the first node, (k,), of GPS milliseconds, (k,)."""
+        """Convert GPS milliseconds (k,) to node intervals (minutes) since the first node, (k,)."""
         return (gps_ms - float(self.epoch_ms)) / _NODE_MS + self.epoch_node
 
     def at(self, gps_ms: Array) -> ReferenceStates:
-        """Return the reference at k moments, GPS milliseconds of shape (k,), inside the span."""
+        """Return the reference at the times `gps_ms` (k,), which must be inside the span."""
         node_time = self.node_time(gps_ms)
         before = np.clip(node_time.astype(np.int64), 0, 2 * self.epoch_node - 1)
         values = self._columns(POSITION)
@@ -118,7 +118,7 @@ class Reference:
         return ReferenceStates(state, d_state_d_epoch, d_state_d_epoch[..., :6] @ (first + fraction * (last - first)))
 
     def _columns(self, rows: slice) -> Array:
-        """Return positions or velocities at the nodes in column 0 and their derivatives in the others, (n, 3, 8)."""
+        """Return positions or velocities at the nodes (column 0) and their `d_state_d_epoch`, (n, 3, 8)."""
         return np.concatenate((self.nodes.state[:, rows, None], self.nodes.d_state_d_epoch[:, rows]), axis=2)
 
     def _node_accelerations(self, frames: EarthFrames) -> Array:
@@ -126,7 +126,7 @@ class Reference:
         columns = self._columns(POSITION)
         for gps_ms, column in zip(range(self.span_ms[0], self.span_ms[1] + 1, _NODE_MS), columns, strict=True):
             rotation = frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
-            # Higher degrees change the interpolation by millimetres.
+            # Degree 36 suffices: higher degrees change the interpolation by millimetres.
             acceleration, gradient = gravity_and_gradient(rotation.dot(column[:, 0]), 36)
             column[:, 1:] = rotation.T.dot(gradient).dot(rotation).dot(column[:, 1:])
             column[:, 0] = rotation.T.dot(acceleration)
@@ -139,7 +139,7 @@ class Track(NamedTuple):
     Attributes:
         reference: The satellite's own reference if its orbit is known, otherwise ours.
         offset: State of that reference minus ours at the epoch, (7,).
-        is_linear: True if the satellite is so close to the reference that its motion relative to it is linear.
+        is_linear: True if the satellite is so close to the reference that its relative motion is taken as linear.
     """
 
     reference: Reference
@@ -148,19 +148,19 @@ class Track(NamedTuple):
 
 
 def log_factor(change: float) -> float:
-    """Return the logarithm of a drag factor that differs by a relative change from that of a reference."""
-    # A linear solution may be less than -1.
+    """Return the logarithm of the ratio of a drag factor to that of a reference, from their relative difference."""
+    # A linear solution may be less than -1, which has no logarithm.
     return math.log1p(max(change, -0.9))
 
 
 def log_drag(track: Track, parameters: Array, satellite: int) -> float:
-    """Return the log drag factor of a satellite, by index, for parameters (p,): drag is linear in the parameter."""
+    """Return the log drag factor of a satellite, by index, from parameters (p,), in which its drag is linear."""
     change = parameters[STATE_SIZE * satellite + DRAG] - track.offset[DRAG]
     return track.reference.log_drag + log_factor(float(change))
 
 
 def _drag_mode_constants(states: Array, d_state_d_epoch: Array, epoch: int) -> Array:
-    """Return the changes of the constants of motion by the drag modes at the nodes, (n, 6, `DRAG_MODES`).
+    """Return the changes of the constants of motion per unit of each drag mode at the nodes, (n, 6, `DRAG_MODES`).
 
     The response to a constant change of drag grows by some amount per interval; a mode multiplies each of these
     amounts by its value in the middle of the interval.

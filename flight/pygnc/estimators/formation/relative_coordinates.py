@@ -56,7 +56,7 @@ def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
 
 
 _STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
-"""Steps of central differences in m and m/s. Relative error 1e-12 by curvature, 1e-9 by rounding."""
+"""Steps of central differences in m and m/s; relative errors are 1e-12 by curvature and 1e-9 by rounding."""
 
 
 def relative_elements(own: Array, other: Array) -> Array:
@@ -76,15 +76,15 @@ def relative_elements(own: Array, other: Array) -> Array:
 
 
 def d_elements_d_state(own: Array, other: Array) -> Array:
-    """Return the derivatives of `relative_elements` by the state of `other`, (..., 6) -> (..., 6, 6).
+    """Return the derivatives of `relative_elements` with respect to `other`, (..., 6) -> (..., 6, 6).
 
-    Unlike positions, these elements remain normally distributed if a formation is known to hundreds of metres only.
+    Unlike positions, these elements remain normally distributed if a formation is known only to hundreds of metres.
     """
     return _differentiate(lambda state: relative_elements(own[..., None, :], state), other)
 
 
 def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
-    """Return the derivatives (..., 6, 6) of a function of rows of states by `state` (..., 6): central differences."""
+    """Return the derivatives (..., 6, 6) of `function` with respect to `state` (..., 6) by central differences."""
     difference = function(state[..., None, :] + _STEP) - function(state[..., None, :] - _STEP)
     derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(-1, -2)
     return derivatives
@@ -130,12 +130,13 @@ IMAGE_COUNT: Final = 4
 NORMAL: Final = 1
 IN_PLANE: Final = 2
 BOTH: Final = 3
+"""Indices of the other images, named by the motion whose sign changes."""
 _IMAGE_SIGNS: Final = np.repeat(((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0)), (4, 2), axis=1)
 """Signs of the mirror elements of each image: four of the motion in the plane, two normal to it."""
 
 
 def mirror_images(own: Array, relative: Array) -> Array:
-    """Return the images (4, k, 6) of relative states (k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
+    """Return the mirror images (4, k, 6) of relative states (k, 6): unchanged, `NORMAL`, `IN_PLANE` and `BOTH`.
 
     All states are in GCRF, relative to our state `own` (6,).
     """
@@ -143,19 +144,19 @@ def mirror_images(own: Array, relative: Array) -> Array:
 
 
 def mirror_elements(own: Array, relative: Array) -> Array:
-    """Return mirror elements in m of relative states in GCRF, (..., 6) -> (..., 6)."""
+    """Return the mirror elements in m of states in GCRF relative to our state `own` (6,), (..., 6) -> (..., 6)."""
     rotation = _polar_rotation(own)
     polar = own @ rotation.T
     return relative_elements(polar, polar + relative @ rotation.T)
 
 
 def d_mirror_elements_d_state(own: Array, relative: Array) -> Array:
-    """Return the derivatives of `mirror_elements` by relative states, (k, 6) -> (k, 6, 6)."""
+    """Return the derivatives of `mirror_elements` with respect to relative states, (k, 6) -> (k, 6, 6)."""
     return _differentiate(lambda state: mirror_elements(own, state), relative)
 
 
 def d_state_d_mirror_elements(own: Array) -> Array:
-    """Return the derivatives of a relative state in GCRF by mirror elements, (6, 6)."""
+    """Return the derivatives of a relative state in GCRF with respect to mirror elements, at zero elements, (6, 6)."""
     unit_m = 10.0
     elements = unit_m * np.eye(6)
     change: Array = _from_mirror_elements(own, elements) - _from_mirror_elements(own, -elements)

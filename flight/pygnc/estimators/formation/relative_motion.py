@@ -16,10 +16,10 @@ is nearly exact for a function that is periodic with the orbit.
 
 Process noise of a step (`process_noise_root`). An empirical acceleration with standard deviation s and correlation time
 T acts as white noise of density 2 s^2 T along radial, transverse and normal. The variation of the air density
-(transverse) and the gravity field beyond the degree in use add to it. These act alike on satellites some kilometres
-apart. Relative motion is disturbed by:
+(transverse) and the gravity field beyond the degree in use add to it. All three act nearly alike on satellites some
+kilometres apart. Relative motion is disturbed by:
 
-- a share of the empirical accelerations: sunlight and drag differ between satellites of one design as their areas do;
+- a share of the empirical accelerations: sunlight and drag differ between satellites of one design like their areas;
 - the variation of the air density times the difference of the drag factors, but at least the same share of it;
 - the gradient of the omitted gravity field: degree l changes by the share (l + 2) d / r over a distance d.
 
@@ -51,9 +51,9 @@ _FLATTENING: Final = 0.5 * J2 * GM_EARTH_M3_S2 * EARTH_RADIUS_M**2
 _STEP_NODES: Final = 2
 _STEP_S: Final = _STEP_NODES * NODE_S
 _PARTIAL_STEPS: Final = 2
-"""Steps of the motion per step of its derivatives, which change less."""
+"""Steps of the motion per step of its derivatives, which change more slowly."""
 _TOLERANCE: Final = np.repeat((1e-3, 1e-6), 3)
-"""Largest last change of the position (m) and velocity (m/s) constants."""
+"""The Picard iteration ends if no position (m) or velocity (m/s) constant changes by more than this."""
 
 
 class Motion(NamedTuple):
@@ -63,8 +63,8 @@ class Motion(NamedTuple):
         constants: Constants y: deviations referred to the epoch (m, m/s, log drag factor), in steps of two nodes, shape
             (steps + 1, k, 7).
         rates: dy/dt, per s, shape (steps + 1, k, 7).
-        d_constants_d_epoch: Derivatives of y by y at the epoch in steps of four nodes, shape (n, k, 7, 7); None if not
-            computed.
+        d_constants_d_epoch: Derivatives of y with respect to y at the epoch in steps of four nodes, (n, k, 7, 7); None
+            if not computed.
     """
 
     constants: Array
@@ -79,9 +79,9 @@ class Motion(NamedTuple):
         return cubic_hermite(self.constants[:, rows], self.rates[:, rows], node_time / _STEP_NODES, _STEP_S)
 
     def d_epoch(self, rows: slice, node_time: Array, d_constants: Array) -> Array:
-        """Return derivatives by y at the epoch from derivatives by y at m ascending times, both (m, rows, ..., 7).
+        """Convert derivatives with respect to y at m ascending times to those with respect to y at the epoch.
 
-        The derivatives of y by y at the epoch are interpolated linearly; without them, y is taken as constant.
+        Both have shape (m, rows, ..., 7). `d_constants_d_epoch` is interpolated linearly; without it, y is constant.
         """
         if self.d_constants_d_epoch is None:
             return d_constants
@@ -121,7 +121,7 @@ class RelativeDynamics:
         self._integral = _Integral(len(transition), self._epoch)
 
     def propagate(self, deviations: Array, *, partials: bool = True) -> Motion:
-        """Return the motion of deviations (k, 7) at the epoch."""
+        """Return the motion over the arc from deviations (k, 7) at the epoch; its derivatives only if `partials`."""
         constants = np.broadcast_to(deviations, (len(self._reference_m), *deviations.shape))
         for _ in range(40):
             rates = self._rates(constants)
@@ -133,14 +133,14 @@ class RelativeDynamics:
         return self._with_partials(motion) if partials else motion
 
     def _rates(self, constants: Array) -> Array:
-        """Return dy/dt, shape of `constants` (n, k, 7)."""
+        """Return dy/dt for `constants` (n, k, 7), in the same shape."""
         deviation = constants @ self._position_map
         nonlinear = _oblate_acceleration(self._reference_m + deviation) - self._acceleration
         rates: Array = (nonlinear - deviation @ self._gradient[:, 0]) @ self._velocity_map
         return rates
 
     def _with_partials(self, motion: Motion) -> Motion:
-        """Return `motion` with its derivatives by y at the epoch, integrated by the trapezoidal rule (Heun's method).
+        """Return `motion` with `d_constants_d_epoch`, integrated by the trapezoidal rule (Heun's method).
 
         The derivatives differ as little from the unit matrix as the motion from linear motion, so this accuracy is
         sufficient.
@@ -164,22 +164,22 @@ class RelativeDynamics:
 
 
 class _Integral:
-    """Integral from point `origin` to each of `count` points at unit distances.
+    """Quadrature from point `origin` to each of `count` points at unit distances.
 
     Each interval is integrated by the polynomial through the nearest six points.
     """
 
     def __init__(self, count: int, origin: int) -> None:
         self._origin, self._order = origin, min(6, count)
-        # Intervals before the middle of the polynomial through the first points, in that middle, and after it.
+        # Weights for the intervals before, in and after the middle of the six points of a polynomial.
         before = self._order // 2 - 1
         weights = _interval_weights(self._order)
         self._first, self._middle, self._last = weights[:before], weights[before], weights[before + 1 :]
-        # Up to so many points, a matrix of all weights is faster than sums over few points.
+        # For at most 96 points, one product with a matrix of all weights is faster than sums over six points each.
         self._matrix = self._of_columns(np.eye(count)) if count <= 96 else None
 
     def of(self, values: Array) -> Array:
-        """Return the integrals of values (count, ...), (count, ...)."""
+        """Return the integrals of `values` (count, ...) from the origin to each point, in the same shape."""
         flat = values.reshape(len(values), -1)
         integral = self._of_columns(flat) if self._matrix is None else self._matrix @ flat
         return integral.reshape(values.shape)
@@ -198,10 +198,7 @@ class _Integral:
 
 
 def _interval_weights(order: int) -> Array:
-    """Return the weights of the integrals over the intervals between `order` points, (order - 1, order).
-
-    They belong to the polynomial through all these points.
-    """
+    """Return the weights (order - 1, order) for integrals, between neighbours, of a polynomial through all points."""
     powers = np.arange(order)
     points = powers - np.arange(order - 1.0)[:, None]
     moments = np.broadcast_to(1.0 / (powers + 1.0), points.shape)
@@ -210,7 +207,7 @@ def _interval_weights(order: int) -> Array:
 
 
 def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> Array:
-    """Return the cubic Hermite polynomials through values and rates (n, ...) at equal steps, (m, ...).
+    """Return cubic Hermite interpolations, (m, ...), of values and rates (n, ...) at equal steps.
 
     Args:
         values: Values at the ends of the steps.
@@ -228,7 +225,7 @@ def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> A
 
 
 def _step_and_fraction(steps: Array, count: int) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return, for each time in steps, the index of its step, of `count`, and the elapsed fraction of it, both (m,)."""
+    """Return, for each time, the index (below `count`) of the step that contains it and the elapsed fraction, (m,)."""
     before = np.clip(steps.astype(np.int64), 0, count - 1)
     return before, steps - before
 
@@ -252,7 +249,7 @@ def _oblate_acceleration(position_m: Array) -> Array:
 
 
 def _oblate_gradient(position_m: Array) -> Array:
-    """Return the derivative of `_oblate_acceleration` by position, (..., 3) -> (..., 3, 3)."""
+    """Return the derivative of `_oblate_acceleration` with respect to position, (..., 3) -> (..., 3, 3)."""
     z, inverse2, inverse3, inverse5, radial = _oblate_terms(position_m)
     both = 3.0 * GM_EARTH_M3_S2 * inverse3 * inverse2 + inverse5 * inverse2 * (15.0 - 105.0 * inverse2 * z * z)
     gradient: Array = both[..., None, None] * (position_m[..., :, None] * position_m[..., None, :])
@@ -286,7 +283,7 @@ class JointStep(NamedTuple):
 def joint_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array, step_s: float) -> JointStep:
     """Propagate the first satellite `x` (10,) and deviations (k, 7) by `step_s` seconds.
 
-    Empirical accelerations are not applied.
+    The empirical accelerations in `x` must be zero, because deviations have none.
     """
     kicked = _with_kick(x[POSITION], deviations, 0.5 * step_s)
     end, transition, directions = dynamics.step(gps_ms, x, step_s)
@@ -307,7 +304,7 @@ def orbit_vector(state: Array) -> Array:
 
 
 def _with_kick(position_m: Array, deviations: Array, duration_s: float) -> Array:
-    """Return deviations (k, 7) after nonlinear gravity has changed their velocities for `duration_s`."""
+    """Return deviations (k, 7) from the satellite at `position_m` after a velocity change by nonlinear gravity."""
     relative_position_m = deviations[:, POSITION]
     nonlinear = (
         _oblate_acceleration(position_m + relative_position_m)
@@ -328,10 +325,10 @@ def process_noise_root(
     deviations: Array,
     biases: int,
 ) -> Array:
-    """Return a square root W of the covariance W W' that a step of s satellites and b biases adds.
+    """Return a square root W of the process noise covariance W W' of a step, for s satellites and b range biases.
 
     Args:
-        settings: Variation of the drag factors, and share of the accelerations that differs.
+        settings: Variation of the drag factors, and share of the accelerations that differs between satellites.
         orbit: Force model and process noise of one satellite.
         step: The step; only the state of its first satellite and the directions of the accelerations are used.
         step_s: Length of the step in s, positive.
@@ -357,7 +354,7 @@ def process_noise_root(
 
 
 def _acceleration_noise(share: float, orbit: OrbitSettings, step: JointStep, deviations: Array) -> tuple[Array, Array]:
-    """Return roots of the acceleration densities: (3, 3) of the common part, (s, 3, 3) of the own parts."""
+    """Return roots of the acceleration noise densities: common part, (3, 3), and parts of each satellite, (s, 3, 3)."""
     noise, drag = orbit.process_noise, step.directions[:, 0]
     degree = orbit.force_model.at(step.x[POSITION], step.x[VELOCITY]).gravity_degree
     sigma, time_s = np.array(noise.empirical_sigma_mps2), 2.0 * noise.empirical_time_s
@@ -365,7 +362,7 @@ def _acceleration_noise(share: float, orbit: OrbitSettings, step: JointStep, dev
     radius_m = math.sqrt(step.x[:3].dot(step.x[:3]))
     omitted = omitted_gravity_density(degree, radius_m)
     relative_change = (degree + 3.0) / radius_m * np.sqrt((deviations[:, :3] ** 2).sum(axis=1))
-    # A change of the density acts on the difference of two drags.
+    # A density change acts on relative motion by the difference of two drags.
     drag_share = np.hypot(share, np.expm1(np.minimum(deviations[:, DRAG], 3.0)))
     empirical = time_s * ((share * sigma) ** 2 + (drag_share[:, None] * along_track) ** 2)
     own = np.sqrt(empirical + omitted * relative_change[:, None] ** 2)

@@ -7,12 +7,12 @@ followed to both sides in steps of its coordinate s, and the covariance becomes 
     C = integral p(s) [C_perp(s) + (x(s) - x0)(x(s) - x0)'] ds / integral p(s) ds,
     p(s) = exp(-J(x(s)) / 2 + log_volume(s)),
 
-with the cost J, the covariance C_perp across the ridge and the logarithm of its volume: Laplace's approximation in
-all directions but one (Tierney & Kadane, JASA 81, 1986). If the least-known direction across the ridge is curved,
-too (a partner that moves in our orbital plane), the ridge within the slice through the minimum is also followed, and
-the growth of the second moments is added. The estimate itself remains the best fit.
+with the cost J, the covariance C_perp perpendicular to the ridge and the logarithm of its volume: Laplace's
+approximation in all directions but one (Tierney & Kadane, JASA 81, 1986). The least-known direction perpendicular to
+the ridge may be curved, too, for example if a partner moves in our orbital plane. Then the ridge within the slice
+through the minimum is also followed, and its additional second moments are added. The estimate remains the best fit.
 
-The ridge runs in the direction in which the mirror elements of the partners are known least.
+The ridge runs in the direction in which the variance of the partners' mirror elements is largest.
 """
 
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ from pygnc.estimators.formation.relative_coordinates import d_mirror_elements_d_
 from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
-"""Minimum curvature of a ridge that is followed; less changes the covariance by as little."""
+"""Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
 
 
 class RidgePoints(NamedTuple):
@@ -40,7 +40,7 @@ class RidgePoints(NamedTuple):
         cost: Cost, (k,).
         covariance: Covariance of the problem linearised at the point, (k, p, p).
         coordinate: Coefficients of the ridge coordinate: s = coordinate . parameters, in m, (k, p).
-        log_volume: Logarithm of the volume across the ridge, (k,).
+        log_volume: Logarithm of the volume of the covariance perpendicular to the ridge, (k,).
     """
 
     parameters: Array
@@ -50,11 +50,11 @@ class RidgePoints(NamedTuple):
     log_volume: Array
 
     def select(self, rows: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> "RidgePoints":
-        """Return some of the points, by index or by mask."""
+        """Return the points `rows`, indices or a mask."""
         return RidgePoints(*(part[rows] for part in self))
 
     def tangent(self) -> Array:
-        """Return the derivative of the parameters by the ridge coordinate, per m, (k, p)."""
+        """Return the derivative of the parameters along the ridge with respect to its coordinate, per m, (k, p)."""
         response = (self.covariance @ self.coordinate[..., None])[..., 0]
         tangent: Array = response / (response * self.coordinate).sum(axis=1)[:, None]
         return tangent
@@ -68,9 +68,9 @@ class RidgePoints(NamedTuple):
 class CostFunction:
     """Cost of the observations of some satellites as a function of all their parameters.
 
-    A slice is the part of the parameter space in which the ridge coordinate has its value at one point of the ridge. A
-    tight constraint on the coordinate, added to the cost, represents it. Methods with `within` (k points, or None)
-    treat the ridges within the slices through these points instead of the ridges of the whole cost.
+    A slice is the part of the parameter space in which the ridge coordinate has the same value as at one point of the
+    ridge. It is represented by a tight constraint on the coordinate, which is added to the cost. Methods with `within`
+    (k points, or None) treat ridges within the slices through these points instead of ridges of the whole cost.
 
     Args:
         equations: Observation equations.
@@ -85,7 +85,7 @@ class CostFunction:
         self._position_columns = np.concatenate([columns[:3] for columns in self._partners])
 
     def follow(self, start: RidgePoints, length_m: Array, within: RidgePoints | None = None) -> RidgePoints:
-        """Return the points on the ridges after steps of `length_m` (k,) in the ridge coordinate."""
+        """Return points on the ridges `length_m` (k,) beyond `start`: a step along the tangent, corrected by Newton."""
         parameters = start.parameters + length_m[:, None] * start.tangent()
         fit = self._fit_within(within, parameters)
         covariance = scaled_inverse(fit.information)
@@ -94,7 +94,7 @@ class CostFunction:
         share = (step * start.coordinate).sum(axis=1) / (response * start.coordinate).sum(axis=1)
         step = step - share[:, None] * response
         correction_m = np.abs(step[:, self._position_columns]).max(axis=1)
-        # A correction much longer than the step means that the step was too long.
+        # A correction much longer than the step means that the step was too long; it is shortened.
         excess = correction_m / (4.0 * length_m + 1e-3)
         parameters = parameters + step / np.maximum(1.0, excess)[:, None]
         return self.points_at(parameters, within, start.coordinate)
@@ -102,8 +102,8 @@ class CostFunction:
     def curvature(self, points: RidgePoints) -> Array:
         """Return the curvature of the ridges in units of the noise, (k,).
 
-        It is the second-order change of a range for a step of one sigma along the ridge, divided by the noise, squared
-        and summed over all ranges.
+        It is the second-order change of a range by a step of one sigma along the ridge, divided by the range noise,
+        squared, and summed over all ranges.
         """
         shift = np.sqrt(points.variance())[:, None] * points.tangent()
         equations = self._equations
@@ -122,15 +122,15 @@ class CostFunction:
         return total
 
     def size_m(self, parameters: Array) -> Array:
-        """Return the largest mirror element of any partner in m, (k,)."""
+        """Return the largest absolute mirror element of any partner in m, (k,), for parameters (k, p)."""
         size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 
     def differences(self, parameters: Array, lowest: Array) -> Array:
         """Return parameters (k, p) minus minima (k, p).
 
-        States are differences of mirror elements, mapped to states by the derivatives at the minimum. The difference of
-        elements along a ridge remains proportional over time; that of states does so only nearly.
+        States of partners are subtracted as mirror elements, and the differences mapped to states by the derivatives at
+        the minimum. Differences of elements along a ridge remain proportional over time; those of states do not quite.
         """
         difference = parameters - lowest
         change = self._elements(parameters) - self._elements(lowest)
@@ -148,7 +148,7 @@ class CostFunction:
         )
 
     def _d_elements_d_parameters(self, parameters: Array) -> Array:
-        """Return the derivatives of `_elements`, (k, 6 partners, p)."""
+        """Return the derivatives of `_elements` with respect to the parameters, (k, 6 partners, p)."""
         result = np.zeros((len(parameters), 6 * len(self._partners), self._equations.parameter_count))
         for number, columns in enumerate(self._partners):
             d_elements_d_state = d_mirror_elements_d_state(self._own, parameters[:, columns] - parameters[:, :6])
@@ -160,7 +160,7 @@ class CostFunction:
         fit = self._fit(parameters)
         if within is None:
             return fit
-        # The ridge coordinate keeps a twentieth of its standard deviation, whose square remains in the covariance.
+        # The constraint allows a twentieth of the coordinate's sigma, which is 1/400 of its variance: negligible.
         variance = 0.05**2 * within.variance()
         offset_m = ((parameters - within.parameters) * within.coordinate).sum(axis=1)
         weighted = within.coordinate / variance[:, None]
@@ -179,14 +179,14 @@ class CostFunction:
     ) -> RidgePoints:
         """Return cost, covariance and ridge direction at `parameters` (k, p), taken as points on ridges.
 
-        The directions agree with the coordinates `previous` (k, p) of the last step, if given.
+        The signs of the directions agree with the coordinates `previous` (k, p) of the last step, if given.
         """
         fit, d_elements = self._fit_within(within, parameters), self._d_elements_d_parameters(parameters)
         covariance = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
         coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
         if previous is not None:
-            # The sign of an eigenvector is arbitrary.
+            # The sign of an eigenvector is arbitrary; a flip would reverse the steps along the ridge.
             response = (covariance @ coordinate[..., None])[..., 0]
             coordinate *= np.where((response * previous).sum(axis=1) < 0.0, -1.0, 1.0)[:, None]
         log_volume = -0.5 * (np.linalg.slogdet(fit.information)[1] + np.log(variances[:, -1]))
@@ -201,7 +201,7 @@ def ridge_covariances(equations: Equations, result: Fit, groups: Sequence[Sequen
         result: The solutions, the best first.
         groups: Partners, by index, that have ranges among themselves.
         margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
-            few of a group keep it, too.
+            eight of a group keep it, too.
     """
     covariance = scaled_inverse(result.information)
     for group in groups:
@@ -219,7 +219,7 @@ def _first_with_same_orbits(result: Fit, group: Sequence[int], satellites: int) 
     first = np.full(len(result.parameters), -1, dtype=np.int64)
     for row in range(len(first)):
         if first[row] < 0:
-            # A search stops within 0.01 of the cost of its minimum, so two ends of it differ by this at most.
+            # A search stops within 0.01 of the minimum's cost: two results of it are within a squared distance of 0.04.
             differs = differs_from(result, row, result.parameters, satellites, limit=0.04)[:, list(group)].any(axis=1)
             first[~differs & (first < 0)] = row
     return first
@@ -228,33 +228,33 @@ def _first_with_same_orbits(result: Fit, group: Sequence[int], satellites: int) 
 def _covariance_corrections(
     equations: Equations, result: Fit, group: Sequence[int], margin: float
 ) -> tuple[npt.NDArray[np.int64], Array]:
-    """Return the indices of solutions on curved ridges of a group, and the matrices that map their linear errors.
+    """Return the indices of the solutions on curved ridges of a group, and a matrix for each that maps linear errors.
 
-    A matrix (q, q) maps errors with the linear covariance to errors with the second moments of the ridge.
+    The matrix (q, q) maps errors with the linear covariance to errors with the second moments of the ridge.
     """
     columns = equations.parameter_indices((0, *group))
     cost_function = CostFunction(equations.subset((0, *group)), result.parameters[0, :6])
-    # Solutions may have the same orbits of this group and differ in another group.
+    # Each ridge is followed once, although several solutions may have the same orbits of this group.
     first = _first_with_same_orbits(result, group, len(equations.satellites))
     minima = cost_function.points_at(result.parameters[:, columns])
-    # The cost of other orbits in other groups is excluded.
+    # The costs are those of this group; other orbits in other groups do not change them.
     excess = minima.cost - minima.cost.min()
     is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= margin)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    # Each ridge costs as much as the search of another partner.
+    # At most eight are followed, because each costs as much as the search for another partner.
     followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:8])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     selected = minima.select(followed)
     moments = _ridge_moments(cost_function, selected) + _growth_across(cost_function, selected)
-    # Searches that end at different points of a flat minimum have different linear covariances.
+    # Each solution needs its own linear covariance: searches end at different points of a flat minimum.
     linear = covariance_root(minima.covariance[bent])
     return bent, covariance_root(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(linear)
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
-    """Return the second moments that curved ridges within the slices through the minima add, (k, q, q)."""
+    """Return the second moments that curved ridges within the slices through the minima `lowest` add, (k, q, q)."""
     within = cost_function.points_at(lowest.parameters, lowest)
     growth = np.zeros_like(within.covariance)
     bent = np.flatnonzero(cost_function.curvature(within) > _CURVATURE_MIN)
@@ -291,13 +291,14 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
         within = None if across is None else across.select(owner[active])
         trial = cost_function.follow(current.select(active), length_m[active], within)
         rise = trial.cost - current.cost[active]
-        # A step with a larger change of the cost is repeated with a shorter length; a small change lengthens the next.
+        # A step that changes the cost by 2.5 or more is repeated with a shorter length; after a small change the next
+        # step is longer.
         accepted = np.abs(rise) < 2.5
         length_m[active[~accepted]] *= 0.4
         rows, new = active[accepted], trial.select(accepted)
         origin = minimum.select(rows)
         log_density = new.log_volume - origin.log_volume - 0.5 * (new.cost - origin.cost)
-        # A much higher density belongs to another solution.
+        # A much higher density belongs to another solution and must not dominate this one.
         new_density = np.exp(np.minimum(log_density, 5.0))
         new_local_moment = _local_moments(cost_function, new, origin)
         half_m = 0.5 * length_m[rows]
@@ -308,7 +309,7 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
         for part, values in zip(current, new, strict=True):
             part[rows] = values
         length_m[rows] = np.minimum(length_m[rows] * np.where(rise[accepted] < 0.75, 1.6, 1.0), longest_m[rows])
-        # A ridge ends at this cost above the minimum.
+        # A ridge ends at this cost above the minimum, where its density is negligible.
         active = active[current.cost[active] - minimum.cost[active] < 12.0]
         if not len(active):
             break
@@ -320,7 +321,7 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
 
 
 def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
-    """Return, for each point, the second moments about the minimum of the distribution across the ridge, (k, q, q)."""
+    """Return the second moments, about the minimum, of the distribution perpendicular to the ridge at each point."""
     tangent, variance = points.tangent(), points.variance()
     across_ridge = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
     difference = cost_function.differences(points.parameters, lowest.parameters)

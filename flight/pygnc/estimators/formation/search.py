@@ -1,9 +1,10 @@
 """Search for all orbits of the partners that fit the observations.
 
 The orbit of a partner with enough fixes is determined from them (`orbit_from_fixes`). Ranges alone allow several
-orbits: a quasi-random set of relative orbital elements is scaled to the ranges, and the best are improved with linear
-motion. Then they and their mirror images are improved with full motion. Partners with ranges among themselves join one
-by one: all candidates so far are combined with all candidates of the next partner, and the best combinations are kept.
+orbits: a quasi-random set of relative orbital elements is scaled to the ranges, and the best ones are improved with
+linear motion. Then they and their mirror images are improved with full motion. Partners with ranges among themselves
+join one by one: all candidates so far are combined with all candidates of the next partner, and the best combinations
+are kept.
 
 Partners without ranges between them are independent once our own orbit is known. Their candidates are not combined:
 each is tried with the best orbits of the other groups.
@@ -34,15 +35,15 @@ from pygnc.estimators.formation.relative_coordinates import (
 from pygnc.estimators.formation.settings import FormationSettings
 
 _BLOCKS: Final = 16
-"""Number of blocks in which directions are scaled, to save memory: all at once take ten megabytes."""
+"""Number of blocks in which directions are scaled, to save memory: all at once would take ten megabytes."""
 _RANGES_MIN: Final = 7
 """Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
 
 
 class FormationSearch:
-    """Search for the orbits of all partners. Begins with the orbits known from fixes or, for our own, from the prior.
+    """Search for the orbits of all partners, based on the orbits known from fixes or, for our own, from the prior.
 
-    The observation equations have the apparent noise and the loss of the search.
+    The observation equations must have the apparent noise and the loss of the search.
     """
 
     def __init__(self, equations: Equations, settings: FormationSettings) -> None:
@@ -51,7 +52,7 @@ class FormationSearch:
         self._equations, self._parameters = equations, equations.prior.mean.copy()
         for satellite in self._known:
             self._parameters[state_indices(satellite)] = equations.tracks[satellite].offset
-        # The joint fit of the known orbits decides on outliers of their fixes.
+        # The fit is repeated, because the known orbits determine which of their fixes are outliers, and vice versa.
         for _ in range(6):
             self._equations = equations.folded(self._parameters)
             self._parameters = self._equations.prior.mean
@@ -60,8 +61,8 @@ class FormationSearch:
     def candidates(self) -> tuple[Array, dict[int, str]]:
         """Return the candidates of the whole formation.
 
-        They are the best orbits of all groups, and variants of these in which one group has another of its
-        candidates, or some partners have a mirror image.
+        The first has the best orbits of all groups. In each of the others, one group has another of its candidates, or
+        some partners have a mirror image.
 
         Returns:
             All parameters, (k, p), the best first, and the reason why a satellite cannot be searched, by index.
@@ -106,7 +107,7 @@ class FormationSearch:
 
     def _group_candidates(self, group: Sequence[int]) -> Array:
         """Return candidates (k, p) for a group of partners without enough fixes, ordered by cost."""
-        # Candidates of several partners are combined, so fewer of each are kept.
+        # Fewer candidates of each of several partners are kept, because all combinations are tried.
         count_max = 40 if len(group) == 1 else 16
         candidates = self._partner_candidates(group[0], count_max)
         for number, partner in enumerate(group[1:], start=2):
@@ -135,7 +136,7 @@ class FormationSearch:
             tolerance=0.3,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
-        # At most 12 minima, distinct up to mirror images, are improved with full motion, with their images.
+        # To limit the cost, full motion improves at most 12 minima, distinct up to mirror images, and their images.
         chosen = distinct_rows(result, images, place + 1)[:12]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
         return self._from_subset(subset, result, [partner], count_max)
@@ -145,7 +146,7 @@ class FormationSearch:
         return self._equations.subset([*self._known, *partners], ranges_max=64)
 
     def _from_subset(self, subset: Equations, result: Fit, partners: Sequence[int], count_max: int) -> Array:
-        """Return the plausible minima of a subset with all parameters (k, p)."""
+        """Return the plausible minima of a subset of the satellites as vectors of all parameters, (k, p)."""
         reduced = _plausible_candidates(result, subset, count_max)
         candidates = np.tile(self._parameters, (len(reduced), 1))
         for place, satellite in enumerate(partners, start=len(self._known)):
@@ -154,7 +155,7 @@ class FormationSearch:
 
 
 def orbit_from_fixes(rows: FixEquations) -> Array | None:
-    """Return position and velocity (6,) at the epoch from fixes alone; None if they do not determine an orbit.
+    """Return position and velocity (6,) at the epoch, minus the reference, by fixes; None if they determine no orbit.
 
     Uses linear motion and least absolute residuals (iteratively reweighted least squares), so that outliers in less
     than half of the fixes have little influence.
@@ -166,7 +167,7 @@ def orbit_from_fixes(rows: FixEquations) -> Array | None:
         return None
     unit = np.sqrt((design**2).sum(axis=0))
     design = design / unit
-    # The columns of the design matrix have unit length.
+    # The columns have unit length, so a small singular value means that the fixes leave an element undetermined.
     if np.linalg.svd(design, compute_uv=False)[-1] < 1e-6:
         return None
     weight = np.ones(len(residual))
@@ -216,7 +217,7 @@ def _mirror_combinations(group: Sequence[int]) -> list[tuple[tuple[int, ...], in
 def mirrored_candidates(candidates: Array, partners: tuple[int, ...], reference: Reference) -> Array:
     """Return candidates (k, p) with the mirror images of the relative motion of `partners`, shape (4, k, p).
 
-    Our own orbit is that of the first candidate: those of the others differ by metres.
+    The images are relative to our orbit in the first candidate, from which that in others differs by metres.
     """
     flipped = np.tile(candidates, (IMAGE_COUNT, 1, 1))
     own = reference.nodes.state[reference.epoch_node] + candidates[0, :6]
@@ -241,7 +242,7 @@ def _quasirandom_points(count: int, dimensions: int) -> Array:
 
 
 def _search_directions(reference: Reference) -> Array:
-    """Return relative states whose mirror elements fill a cube evenly, (4096, 6).
+    """Return relative states in GCRF whose mirror elements fill a cube evenly, (4096, 6).
 
     The drift along the track over half the arc has the same weight as the position along it.
     """
@@ -254,10 +255,10 @@ def _search_directions(reference: Reference) -> Array:
 
 
 def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> Array:
-    """Return parameters (128, p) whose distances, scaled, fit the pair with the most ranges best.
+    """Return the 128 relative states that, scaled, fit the ranges of one pair best, as parameters (128, p).
 
-    A bias that is uncertain to more than 100 m is tried with several values, because bias and size of an orbit are
-    hardly separable here.
+    Of the partner's pairs, that with the most ranges is used. A bias that is uncertain to more than 100 m is tried with
+    several values, because bias and size of an orbit are hardly separable here.
     """
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
@@ -278,9 +279,9 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> 
             scale = (length * distance_m).sum(axis=0) / (length**2).sum(axis=0)
             scales.append(scale)
             misfits.append(np.abs(length * scale + bias_m - rows.range_m[thinned, None]).sum(axis=0))
-    # Of 64 directions, one likelihood ridge took all for 2 of 1080 partners in stars.
+    # With only 64, all were on one likelihood ridge for 2 of 1080 partners in star formations.
     best = np.argsort(np.concatenate(misfits), kind="stable")[:128]
-    # Blocks of directions, then biases, then the directions of a block.
+    # The misfits are ordered by block of directions, then by bias, then by direction in the block.
     size = len(directions) // _BLOCKS
     number, direction = (best // size) % len(biases_m), best // (size * len(biases_m)) * size + best % size
     candidates = np.tile(parameters, (len(best), 1))

@@ -25,17 +25,17 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.kalman import scaled_inverse
 
 _CHUNK: Final = 32
-"""Moments evaluated at once; with four satellites, their derivatives take a third of a megabyte."""
+"""Number of times evaluated at once; with four satellites, their derivatives take a third of a megabyte."""
 
 
-class Stage(NamedTuple):
-    """Result of a part of a solution.
+class StageResult(NamedTuple):
+    """Result of one stage of a solution, from which an interrupted solution continues.
 
     Attributes:
-        parameters: Parameters of the solutions so far, the best first, (k, p).
+        parameters: Parameters of the candidates that the stage leaves, the best first, (k, p).
         noise: Noise of the observations.
-        errors: Correlation of the fixes.
-        unsolved: Reason why a satellite cannot be searched, by index; of the search only.
+        errors: Error model of the fixes.
+        unsolved: Reason why a satellite cannot be searched, by index; empty except after the search.
     """
 
     parameters: Array
@@ -48,18 +48,18 @@ class Stages:
     """Stages of one solution in their order.
 
     Args:
-        recorded: Stages that are not computed again; new ones are appended as soon as they are known.
+        recorded: Results of stages that are not computed again; new ones are appended as soon as they are known.
     """
 
-    def __init__(self, recorded: list[Stage]) -> None:
+    def __init__(self, recorded: list[StageResult]) -> None:
         self._recorded = recorded
         self._done = 0
 
-    def next(self, compute: Callable[[], Stage]) -> Stage:
-        """Return the next stage."""
+    def next(self, compute: Callable[[], StageResult]) -> StageResult:
+        """Return the recorded result of the next stage or, if there is none, compute and record it."""
         if self._done == len(self._recorded):
             stage = compute()
-            # The memory layout of a decoded stage, or sums may round differently after a restart.
+            # Decoded arrays are in C order; with another order here, sums could round differently after a restart.
             self._recorded.append(stage._replace(parameters=np.ascontiguousarray(stage.parameters)))
         self._done += 1
         return self._recorded[self._done - 1]
@@ -84,7 +84,7 @@ class Hypothesis:
 
 
 class RelativeState(NamedTuple):
-    """Partner minus our satellite: positions in m, velocities in m/s.
+    """State of a partner minus that of our satellite: positions in m, velocities in m/s.
 
     Attributes:
         rtn: Radial, transverse, normal; velocities relative to the rotating axes; shape (6,).
@@ -115,7 +115,7 @@ class Partner:
         chi_square_best: Chi-square of the best solution.
         chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
             from its mirror images lead back to the best solution, chi-square of the best image without improvement.
-            If the images differ from the best solution by less than its uncertainty, equal to `chi_square_best`.
+            If no image differs from the best solution by more than its uncertainty, equal to `chi_square_best`.
     """
 
     unsolved: str | None
@@ -131,7 +131,7 @@ class FormationSolution:
     Attributes:
         equations: Equations of the last fit, with all satellites solved jointly.
         hypotheses: Hypotheses, the best first.
-        differing: True for each satellite that moves differently in two hypotheses, shape (h, h, s).
+        differing: True where two hypotheses have different orbits of a satellite, shape (h, h, s).
         partners: All partners in the observations, by radio id.
         ranges: Ranges in use, pair by pair.
         used: True for each range that passed the gate in the best hypothesis.
@@ -170,18 +170,18 @@ class FormationSolution:
         return max(0, int(self.used.sum()) - len(self.hypotheses[0].parameters))
 
     def relative_at(self, gps_ms: int, partner: int, hypothesis: int = 0) -> RelativeState:
-        """Return the state of a partner, by radio id, relative to us.
+        """Return the state of a partner, by radio id, relative to us in a hypothesis; 0 is the best.
 
         Raises:
-            ValueError: The moment is outside the arc, or the partner is not solved.
+            ValueError: The time is outside the arc, or the partner is not solved.
         """
         return next(self.relative_states((gps_ms,), partner, hypothesis))
 
     def relative_states(self, gps_ms: Sequence[int], partner: int, hypothesis: int = 0) -> Iterator[RelativeState]:
-        """Yield the states of a partner, by radio id, relative to us at several moments in ascending order.
+        """Yield the states of a partner, by radio id, relative to us at several times in ascending order.
 
         Raises:
-            ValueError: A moment is outside the arc, or the partner is not solved.
+            ValueError: A time is outside the arc, or the partner is not solved.
         """
         if partner not in self.satellites[1:]:
             raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
@@ -192,14 +192,14 @@ class FormationSolution:
             yield from (relative_state(*each) for each in zip(states[0], relative, covariances, strict=True))
 
     def joint_at(self, gps_ms: int, hypothesis: int = 0) -> tuple[Array, Array]:
-        """Return the joint state of all satellites and its covariance, the initial state of a filter.
+        """Return the joint state of all satellites and its covariance, from which a filter starts.
 
         Returns:
             Position and velocity (GCRF, m and m/s) and log drag factor of each satellite, then the range biases in m,
             shape (n,), and the covariance, shape (n, n).
 
         Raises:
-            ValueError: The moment is outside the arc.
+            ValueError: The time is outside the arc.
         """
         states, partials = (part[:, 0] for part in next(self._states((gps_ms,), hypothesis)))
         parameters, covariance = self.hypotheses[hypothesis].parameters, self.hypotheses[hypothesis].covariance
@@ -215,7 +215,7 @@ class FormationSolution:
         return joint, transition.dot(covariance).dot(transition.T)
 
     def bias_of(self, pair: Pair) -> tuple[float, float]:
-        """Return the range bias of a pair and its standard deviation, in m."""
+        """Return the range bias of a pair and its standard deviation in the best hypothesis, in m."""
         index, best = STATE_SIZE * len(self.satellites) + self.pairs.index(pair), self.hypotheses[0]
         return float(best.parameters[index]), float(np.sqrt(best.covariance[index, index]))
 
@@ -224,13 +224,13 @@ class FormationSolution:
         return float(self.noise_m[self.pairs.index(pair)])
 
     def _states(self, gps_ms: Sequence[int], hypothesis: int) -> Iterator[tuple[Array, Array]]:
-        """Yield positions and velocities at some of the moments (s, m, 6), and their derivatives by all parameters."""
+        """Yield positions and velocities (s, m, 6) and their derivatives by the parameters, for up to 32 times each."""
         for moment in gps_ms:
             if not self.reference.covers(moment):
                 first_ms, last_ms = self.reference.span_ms
                 raise ValueError(f"gps_ms {moment} is outside the arc of the solution, {first_ms} to {last_ms}")
         parameters, times = self.hypotheses[hypothesis].parameters, np.array(gps_ms, dtype=np.float64)
-        # Hypotheses do not keep their motion: for half a day it would take half a megabyte each.
+        # The motion is computed again: stored for half a day, it would take half a megabyte per hypothesis.
         motion = self.equations.motion(parameters[None])
         for first in range(0, len(times), _CHUNK):
             yield self.equations.states_at(times[first : first + _CHUNK], parameters, motion)
@@ -252,9 +252,8 @@ def judge_partners(
         equations: Equations of all satellites.
         settings: Margins of certainty and of the uncertainty of a position.
         result: Distinct solutions, the best first.
-        intermediate: Parameters (k, p) from earlier stages. If the last fit moves some of them into another solution,
-            the cost has a plateau there instead of a minimum. If they fit nearly as well, they count as other
-            solutions.
+        intermediate: Parameters (k, p) from earlier stages. Some may be on a plateau of the cost, from which the last
+            fit moves into another solution. They count as other solutions if they fit nearly as well.
         covariance: Covariance of the best solution, (p, p).
     """
     count = len(equations.satellites)
@@ -279,12 +278,12 @@ def judge_partners(
 
 
 def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
-    """Return True if the model describes the observations of a partner, whatever other solutions there are."""
+    """Return True if the model fits a partner's ranges to within their noise and is valid at its distance in m."""
     tracks = equations.tracks
     # The motion of a partner without fixes is accurate up to this distance.
     if distance_m > 50_000.0 and not tracks[partner].is_linear:
         return False
-    # Ranges to a partner with a less accurate model do not count for one whose orbit its fixes determine.
+    # For a partner with an orbit by fixes, ranges to partners with a less accurate model show nothing, so skip these.
     known = tracks[partner].is_linear
     pairs = [
         number
@@ -292,12 +291,12 @@ def _fits(equations: Equations, partner: int, distance_m: float) -> bool:
         if partner in pair and (not known or all(tracks[end].is_linear for end in pair))
     ]
     noise = equations.noise
-    # The noise with model error exceeds that without by a tenth at most.
+    # Model errors may enlarge the noise by at most a tenth.
     return bool((noise.range_sigma_m[pairs] <= 1.1 * noise.white_sigma_m[pairs]).all())
 
 
 def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float:
-    """Return the least cost of this partner's mirror images, or the best cost if they are not distinct orbits."""
+    """Return the least cost of a partner's mirror images, or the best cost if none is a distinct orbit."""
     images = mirrored_candidates(result.parameters[:1], (partner,), equations.dynamics.reference)[1:, 0]
     parameters = images[differs_from(result, 0, images, len(equations.satellites))[:, partner]]
     return float(equations.fit(parameters).cost.min() if len(parameters) else result.cost[0])
@@ -306,14 +305,14 @@ def _mirror_image_cost(equations: Equations, result: Fit, partner: int) -> float
 def _position_uncertainty(equations: Equations, result: Fit, partner: int, covariance: Array) -> tuple[float, float]:
     """Return standard deviation and distance of a partner's position in the best solution, in m.
 
-    Both are RMS values over five moments of the arc. The larger of the linear covariance and `covariance` counts.
+    Both are RMS values over five times of the arc. The larger of the linear covariance and `covariance` counts.
     """
     first_ms, last_ms = equations.dynamics.reference.span_ms
     moments = first_ms + (last_ms - first_ms) * np.linspace(0.0, 1.0, 5)
     best = result.parameters[0]
     states, partials = equations.states_at(moments, best, equations.motion(best[None]))
     relative_position_m, d_relative = (part[partner, :, :3] - part[0, :, :3] for part in (states, partials))
-    # The larger of both: a ridge that is shorter than its linear covariance is hardly bounded by the data.
+    # Take the larger one, because a ridge shorter than its linear covariance is hardly bounded by the data.
     joint = np.stack((scaled_inverse(result.information[0]), covariance))
     propagated = d_relative @ joint[:, None] @ d_relative.swapaxes(1, 2)
     variance = np.trace(propagated, axis1=2, axis2=3).mean(axis=1).max()

@@ -1,9 +1,9 @@
 """Dynamics of the orbit state: accelerations, numerical integration, state transition and covariance.
 
-Position and velocity are integrated together with their partial derivatives by the whole state (variational equations,
-Montenbruck & Gill, Satellite Orbits, section 7.2) as one matrix in one Nystroem step of at most a minute. The Earth's
-gravity is evaluated at every stage. All other accelerations change so little within a step (1e-4 of 1e-6 m/s^2) that
-their value at its middle is used throughout.
+Position and velocity are integrated together with their partial derivatives with respect to the state (variational
+equations, Montenbruck & Gill, Satellite Orbits, section 7.2) as one matrix, in Nystroem steps of at most a minute in
+low orbits. The Earth's gravity is evaluated at every stage of a step. All other accelerations change so little within a
+step (1e-4 of 1e-6 m/s^2) that their value at its middle is used throughout.
 """
 
 import math
@@ -61,7 +61,7 @@ class LinearStep(NamedTuple):
         gps_ms: GPS milliseconds at the end of the step.
         x: State vector at the end, shape (10,).
         transition: State transition matrix, shape (10, 10).
-        sqrt_noise: Square roots of the process noise covariance of the step, shape (..., 10, 18).
+        sqrt_noise: Square roots of the process noise covariance, one per factor in `linear_step`, shape (..., 10, 18).
     """
 
     gps_ms: int
@@ -104,9 +104,9 @@ class OrbitDynamics:
         return state
 
     def linear_step(self, gps_ms: int, x: Array, to_gps_ms: int, empirical_factor: float | Array) -> LinearStep:
-        """Return the first step from a state vector (10,) to a later time, or by the longest step of the force model.
+        """Return one step from a state vector (10,) towards `to_gps_ms`, at most the longest step of the force model.
 
-        The process noise has the shape of `empirical_factor`.
+        `empirical_factor` (...) are factors on the sigmas of the empirical accelerations, each with its process noise.
         """
         model = self._model.at(x[POSITION], x[VELOCITY])
         end_ms = min(gps_ms + model.step_max_ms, to_gps_ms)
@@ -147,7 +147,7 @@ class OrbitDynamics:
         middle_mps2, middle_partials = self._perturbation_at_middle(
             gps_ms, x, step_s, attitude.rotation_gcrf_rad_s, minor_forces=model.minor_forces
         )
-        # Partials count from the start of the step, and at its middle the processes have decayed for half a step.
+        # The partials refer to the start of the step, and the processes decay for half a step until its middle.
         d_start = middle_partials.copy()
         d_start[:, DRAG:] *= decay(self._noise, 0.5 * step_s)
 
@@ -174,7 +174,7 @@ class OrbitDynamics:
     def _perturbation_at_middle(
         self, gps_ms: int, x: Array, step_s: float, earth_rotation_rad_s: Array, *, minor_forces: bool
     ) -> tuple[Array, Array]:
-        """Return the perturbation halfway through a step, at a position extrapolated to within a metre."""
+        """Return `perturbation` halfway through a step, at a position extrapolated to within a metre."""
         half_s = 0.5 * step_s
         position_m, velocity_mps = x[POSITION], x[VELOCITY]
         mean_motion_squared = GM_EARTH_M3_S2 / float(position_m.dot(position_m)) ** 1.5
@@ -196,7 +196,7 @@ def perturbation(
     *,
     minor_forces: bool = True,
 ) -> tuple[Array, Array]:
-    """Return the acceleration by Sun, Moon, drag and the empirical term, and by tides and sunlight as minor forces.
+    """Return the acceleration by Sun, Moon, drag, empirical acceleration and, as minor forces, tides and sunlight.
 
     The partials neglect the gravity gradient of Sun and Moon (1e-13 1/s^2) and the rotation of the RTN axes of the
     empirical acceleration with the orbit.
@@ -210,8 +210,8 @@ def perturbation(
         minor_forces: True to include solid Earth tides and radiation pressure.
 
     Returns:
-        Acceleration in m/s^2, GCRF, shape (3,), and its derivative by the state, (3, 10). The derivative by position
-        contains drag only.
+        Acceleration in m/s^2, GCRF, shape (3,), and its derivative with respect to the state, (3, 10), of which the
+        position columns contain drag only.
     """
     position_m, velocity_mps = x[POSITION], x[VELOCITY]
     axes = rtn_axes(position_m, velocity_mps)

@@ -1,7 +1,7 @@
 """Mean elements of SGP4 fitted to the predicted orbit of the filter, with the error to expect from them.
 
 The filter's orbit is predicted over the next day with all forces and its covariance. Gauss-Newton least squares fits
-the elements to the predicted positions. B* is held by a prior, because the effect of drag in a day may be smaller than
+the elements to the predicted positions. A prior constrains B*, because the effect of drag in a day may be smaller than
 what SGP4 neglects. The stated error at a time is the largest value until then of the distance between elements and
 prediction plus two standard deviations of the prediction along its worst direction.
 """
@@ -24,13 +24,13 @@ from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState, osculating_elements
 
 SPAN_MS: Final = MS_PER_DAY
-"""Time over which the elements are fitted to the prediction."""
+"""Time over which the elements are fitted to the prediction, ms."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
 _ITERATIONS: Final = 12
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
-"""Steps of the numerical partial derivatives: a few metres each."""
+"""Steps of the numerical partial derivatives, in the units of `_elements`: a few metres each."""
 
 
 class FitError(ValueError):
@@ -70,14 +70,14 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
 def _slice_ms(state: OrbitState) -> int:
     """Return the time in ms from a state to the next predicted position."""
     radius_m, velocity_mps = float(np.linalg.norm(state.x[POSITION])), state.x[VELOCITY]
-    # The ratio of radius and semi-major axis, by the vis-viva equation.
+    # Ratio of radius and semi-major axis by the vis-viva equation.
     ratio = 2.0 - radius_m * float(velocity_mps.dot(velocity_mps)) / GM_EARTH_M3_S2
-    # SGP4's error changes fast near a perigee.
+    # SGP4's error changes fast near the perigee of an eccentric orbit, so positions must be denser there.
     return 180_000 if ratio < 0.8 else 900_000
 
 
 def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: SpacecraftSettings) -> FittedElements:
-    """Fit mean elements at the first state's time to at least three states, which ascend in time.
+    """Return mean elements, with the first state's epoch, fitted to at least three states in ascending order of time.
 
     The prior of B* follows from area, mass and drag coefficient.
 
@@ -89,7 +89,7 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
     positions_m = np.array([rotation.dot(s.x[POSITION]) for rotation, s in zip(rotations, states, strict=True)])
     first = states[0]
     drag_area = spacecraft.drag_coefficient * spacecraft.area_m2 / spacecraft.mass_kg
-    # Half of SGP4's density constant (Hoots, Spacetrack 3).
+    # B* is half of the ballistic coefficient times SGP4's reference density (Hoots, Spacetrack 3).
     prior = 0.5 * 0.15696615 * drag_area * math.exp(first.x[DRAG])
     state = np.append(rotations[0].dot(first.x[POSITION]), rotations[0].dot(first.x[VELOCITY]))
     semi_major_m, latitude, e_cos, e_sin, inclination, node = osculating_elements(state)
@@ -109,7 +109,7 @@ def fit_elements(states: Sequence[OrbitState], frames: EarthFrames, spacecraft: 
 
 
 def _least_squares(parameters: Array, times: Sequence[int], positions_m: Array, prior: float) -> Array:
-    """Return the parameters of the best fit by Gauss-Newton with numerical partial derivatives."""
+    """Return the best parameters (7,) of `_elements`, from initial ones; `positions_m` (n, 3) are in TEME."""
     scale = np.concatenate((np.full(positions_m.size, 1.0 / _MODEL_SIGMA_M), (1.0 / max(prior, 1e-6),)))
 
     def residuals(at: Array) -> Array:
@@ -132,7 +132,7 @@ def _least_squares(parameters: Array, times: Sequence[int], positions_m: Array, 
 
 
 def _elements(parameters: Array, epoch_gps_ms: int) -> MeanElements:
-    """Return elements from mean motion (rad/s, times 1000), e cos w, e sin w, i, node and w + M (rad), and B*."""
+    """Return the elements of parameters: mean motion (1e-3 rad/s), e cos w, e sin w, i, node, w + M (rad) and B*."""
     motion, e_cos, e_sin, inclination, node, latitude, bstar = parameters.tolist()
     if inclination < 0.0:
         # A correction may take a nearly equatorial orbit across the equator; it is then counted from the other node.

@@ -27,9 +27,9 @@ _RADIAL, _TRANSVERSE, _NORMAL = range(3)
 
 
 def elements_state(elements: MeanElements, gps_ms: int, frames: EarthFrames, settings: OrbitSettings) -> OrbitState:
-    """Return the orbit at `gps_ms` as state of the orbit filter; about 0.2 ms.
+    """Return the orbit by mean elements at `gps_ms` as a state of the orbit filter; takes about 0.2 ms.
 
-    Drag factor and empirical accelerations have their prior.
+    Drag factor and empirical accelerations are zero with their steady-state standard deviations.
 
     Raises:
         Sgp4Error: The elements give no orbit at that time.
@@ -61,7 +61,7 @@ def position_sigma_rtn_m(elements: MeanElements, gps_ms: int, settings: Elements
 
 
 def _sqrt_covariance(x: Array, sigma_m: Array) -> Array:
-    """Return the square root of the covariance of position and velocity, GCRF, shape (6, 6).
+    """Return the square root (6, 6) of the covariance of position and velocity in GCRF, from sigmas in RTN (3,).
 
     A displacement along the track turns the velocity towards the Earth, a radial one changes the speed. The normal
     displacement and its rate are independent.
@@ -72,7 +72,7 @@ def _sqrt_covariance(x: Array, sigma_m: Array) -> Array:
     root[POSITION, :3] = axes * sigma_m
     root[VELOCITY, _RADIAL] = -mean_motion * sigma_m[_RADIAL] * axes[:, _TRANSVERSE]
     root[VELOCITY, _TRANSVERSE] = -mean_motion * sigma_m[_TRANSVERSE] * axes[:, _RADIAL]
-    # Eccentricity errors make independent velocities of the size of the radial displacement.
+    # Eccentricity errors add independent velocity errors of the size of the radial displacement.
     independent_m = np.array((sigma_m[_RADIAL], sigma_m[_RADIAL], sigma_m[_NORMAL]))
     root[VELOCITY, 3:] = axes * (mean_motion * independent_m)
     return root

@@ -7,12 +7,13 @@ velocity into a white and a first-order Gauss-Markov part, whose six errors alon
 adapts its own noise factors. The likelihood of its innovations weighs each filter, and the estimate is the mean of the
 mixture.
 
-All filters share one trajectory, about which their states are linearised: the equations of motion are integrated once,
-and a hypothesis costs two small factorisations per fix.
+All filters are linearised about one common trajectory: the equations of motion are integrated once, and a hypothesis
+costs two small factorisations per fix.
 
-A slowly varying force that the dynamics lack resembles correlated errors too. One more hypothesis has white errors and
-an unknown force from the first fix on, so that the likelihood decides between the two. Good fixes refute it within half
-an hour; it does not return, because a force that begins later is a manoeuvre or widens the process noise.
+A slowly varying force that the dynamics lack resembles correlated errors. One more hypothesis therefore has white
+errors and an unknown force from the first fix on; the likelihood decides between the two. Good fixes refute this
+hypothesis within half an hour. It is not added again, because a force that begins later is a manoeuvre or widens the
+process noise.
 
 Two successive innovations of a filter distinguish wrong noise from a wrong model:
 
@@ -39,7 +40,7 @@ from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSet
 from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
 
 _ERRORS: Final = 6
-"""Correlated errors of position and velocity, in units of their standard deviations."""
+"""Number of correlated errors of position and velocity; in the state they are in units of their standard deviations."""
 _EXTENDED: Final = SIZE + _ERRORS
 
 
@@ -67,14 +68,14 @@ CORRELATED: Final = (
 )
 ERROR_MODELS: Final = (WHITE, *CORRELATED)
 _PRIOR_WHITE: Final = 0.95
-"""Prior weight of white errors; the other models share the rest."""
+"""Prior weight of white errors; the other models share the remaining weight equally."""
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
-"""Prior weight of an unknown force; the error models share the rest."""
+"""Prior weight of an unknown force; the error models share the remaining weight."""
 
 
 def log_prior(model: ErrorModel) -> float:
-    """Return the logarithm of the prior weight of an error model if the forces are known."""
+    """Return the logarithm of the prior weight of an error model, given that there is no unknown force."""
     return math.log(_PRIOR_WHITE if model == WHITE else (1.0 - _PRIOR_WHITE) / len(CORRELATED))
 
 
@@ -82,7 +83,7 @@ def log_prior(model: ErrorModel) -> float:
 class Hypotheses:
     """Filters of k hypotheses, relative to a common state vector: one per error model, then one with an unknown force.
 
-    The last one is left out once it is refuted.
+    The hypothesis of an unknown force is removed once it is refuted.
 
     Attributes:
         deviation: State minus the common state vector, then the correlated errors, shape (k, 16).
@@ -91,9 +92,9 @@ class Hypotheses:
         empirical_factor: Factors on the empirical accelerations, shape (k,).
         noise_factor: Factors on the receiver's standard deviations of position and velocity, shape (2, k).
         residual: Last innovations of position and velocity, m and m/s, shape (2, k, 3).
-        variance: Their predicted variances, infinite if there is none, shape (2, k, 3).
-        accepted: True if the last position, or velocity, passed its gate. Only pairs with equal results are compared,
-            because an outlier among good fixes carries no information on noise or model.
+        variance: Predicted variances of `residual`, infinite without an innovation, shape (2, k, 3).
+        accepted: True if the last position (first) and velocity (second) passed its gate. Only successive innovations
+            with equal results are compared, because an outlier carries no information on noise or model.
     """
 
     deviation: Array
@@ -107,7 +108,7 @@ class Hypotheses:
 
     @property
     def weight(self) -> Array:
-        """Weights, shape (k,)."""
+        """Probabilities of the hypotheses, shape (k,)."""
         return np.exp(self.log_weight)
 
     def mixture(self, gps_ms: int, x: Array) -> OrbitState:
@@ -117,7 +118,7 @@ class Hypotheses:
     def centred(self, x: Array, at: Array) -> "Hypotheses":
         """Return the hypotheses relative to the common state vector `at` (10,) instead of `x` (10,)."""
         deviation = self.deviation.copy()
-        # The sum has the rounding of a state vector, so that a single hypothesis is at its own mean.
+        # The order of the sum matters: rounded as a state vector, a single hypothesis is exactly at its mean.
         deviation[:, :SIZE] = (x + deviation[:, :SIZE]) - at
         return replace(self, deviation=deviation)
 
@@ -135,14 +136,14 @@ class Hypotheses:
         )
 
     def inflated(self, root: Array) -> "Hypotheses":
-        """Return the hypotheses with the covariance of the orbit increased by the one with the root (10, m)."""
+        """Return the hypotheses with R R' added to the covariance of the orbit, with R the `root` (10, m)."""
         added = np.zeros((len(self.root), _EXTENDED, root.shape[1]))
         added[:, :SIZE] = root
         inflated = kalman.triangular(np.concatenate((self.root, added), axis=2))
         return replace(self, root=inflated, variance=np.full_like(self.variance, math.inf))
 
     def with_single(self, root: Array) -> "Hypotheses":
-        """Return a bank of one hypothesis at the common state vector with the given root, shape (10, 10)."""
+        """Return a single hypothesis at the common state vector, with covariance root `root` (10, 10) of the orbit."""
         extended = np.eye(_EXTENDED)[None].copy()
         extended[0, :SIZE, :SIZE] = root
         return replace(self, deviation=np.zeros((1, _EXTENDED)), root=extended)
@@ -168,13 +169,13 @@ class InnovationTest(NamedTuple):
     Attributes:
         position: Innovation of the position in the mixture.
         velocity: Innovation of the velocity in the mixture; None without a velocity.
-        accepted: True if position and velocity pass their gates.
+        accepted: True if the position (first) and the velocity (second) passes its gate.
         residual: Innovations of the hypotheses, shape (k, m) with m 3 or 6.
-        partials: Partials by the extended state, shape (k, m, 16).
+        partials: Partial derivatives with respect to the extended state, shape (k, m, 16).
         sigma: Standard deviations of the white errors, shape (k, m).
         variance: Predicted variances of the innovations, shape (k, m).
-        log_likelihood: Logarithm of the likelihood of the innovations in the mixture, except for a constant. A part
-            beyond its gate counts as one at the gate.
+        log_likelihood: Logarithm of the likelihood of the innovations in the mixture, up to a constant. A position or
+            velocity beyond its gate counts as one at the gate.
     """
 
     position: Innovation
@@ -188,7 +189,7 @@ class InnovationTest(NamedTuple):
 
 
 class ErrorBank:
-    """Algebra of the hypotheses."""
+    """Operations on hypotheses: prediction, innovation test, update and adaptation."""
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
         self._limits = measurement
@@ -198,7 +199,7 @@ class ErrorBank:
         self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
         self._time_s = np.array([model.time_s for model in models])
         self._factor_min, self._factor_max = np.ones(len(models)), process_noise.empirical_factor_max
-        # No weight becomes so small that the bank could not follow a change of the receiver's errors.
+        # A lower limit of the weights lets the bank follow later changes of the receiver's errors.
         self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), -12.0)
         if measurement.correlated_errors:
             known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
@@ -209,7 +210,7 @@ class ErrorBank:
             self._log_weight_min[-1] = -math.inf
 
     def unknown(self) -> Hypotheses:
-        """Return the hypotheses before the first fix."""
+        """Return the hypotheses before the first fix, with prior weights and unit covariance roots."""
         count = len(self._time_s)
         return Hypotheses(
             deviation=np.zeros((count, _EXTENDED)),
@@ -237,7 +238,7 @@ class ErrorBank:
         )
 
     def predicted(self, hypotheses: Hypotheses, step: LinearStep, step_s: float) -> Hypotheses:
-        """Return the hypotheses after a step with one root of the process noise per hypothesis."""
+        """Return the hypotheses at the end of `step`, which has one root of the process noise per hypothesis."""
         transition, noise = self.transition(step, step_s)
         deviation = (transition @ hypotheses.deviation[:, :, None])[:, :, 0]
         array = np.concatenate((transition @ hypotheses.root, noise), axis=2)
@@ -257,7 +258,7 @@ class ErrorBank:
         return transition, noise
 
     def test(self, hypotheses: Hypotheses, position: Observation, velocity: Observation | None) -> InnovationTest:
-        """Test the parts of a fix, linearised about the common state vector, against the predicted mixture."""
+        """Test position and velocity of a fix, linearised about the common state, against the predicted mixture."""
         parts = [position] if velocity is None else [position, velocity]
         seen = Observation.stacked(parts)
         rows = len(seen.residual)
@@ -290,14 +291,14 @@ class ErrorBank:
         )
 
     def widening(self, hypotheses: Hypotheses) -> float:
-        """Return the mean factor by which correlated innovations have widened the empirical accelerations."""
+        """Return the mean factor (1 or more) by which correlated innovations widened the empirical accelerations."""
         ratio = hypotheses.empirical_factor / self._factor_min[: len(hypotheses.empirical_factor)]
         return float(hypotheses.weight.dot(ratio))
 
     def without_acceleration(self, hypotheses: Hypotheses, x: Array, sigma_mps2: Array) -> Hypotheses:
-        """Return the hypotheses with empirical accelerations about zero, relative to the same state vector `x` (10,).
+        """Return the hypotheses, relative to the state vector `x` (10,), with empirical accelerations reset to zero.
 
-        `sigma_mps2` are the standard deviations of the accelerations, shape (3,).
+        `sigma_mps2` (3,) are the new standard deviations of the accelerations.
         """
         deviation, root = hypotheses.deviation.copy(), hypotheses.root.copy()
         deviation[:, EMPIRICAL] = -x[EMPIRICAL]
@@ -310,7 +311,7 @@ class ErrorBank:
     def updated(
         self, hypotheses: Hypotheses, test: InnovationTest, used: tuple[bool, bool]
     ) -> tuple[Hypotheses, float]:
-        """Return the hypotheses after the used parts of a fix, with weights by their likelihood, and the mean NIS."""
+        """Return the hypotheses, with new weights, after the `used` parts of a fix, and the weighted mean NIS."""
         rows = np.flatnonzero(np.repeat(used, 3))
         if not len(rows):
             return hypotheses, 0.0
@@ -329,11 +330,11 @@ class ErrorBank:
         return updated, float(hypotheses.weight.dot(nis))
 
     def adapted(self, hypotheses: Hypotheses, test: InnovationTest) -> Hypotheses:
-        """Return the hypotheses with noise factors adapted to a fix's innovations, without a refuted unknown force."""
+        """Return the hypotheses, noise factors adapted to a fix, without an unknown force of a weight below e^-20."""
         limits = self._limits
         kinds = test.residual.shape[1] // 3
         most = limits.gate / 3.0
-        # Components: position or velocity, hypothesis, axis.
+        # The axes are now: position or velocity, hypothesis, component.
         now = test.residual.reshape(-1, kinds, 3).swapaxes(0, 1)
         of_now = test.variance.reshape(-1, kinds, 3).swapaxes(0, 1)
         before, of_before = hypotheses.residual[:kinds], hypotheses.variance[:kinds]
@@ -350,7 +351,7 @@ class ErrorBank:
                 correlation += np.minimum(np.maximum(product, -most / kinds), most / kinds)
         residual, variance = hypotheses.residual.copy(), hypotheses.variance.copy()
         residual[:kinds], variance[:kinds] = now, of_now
-        # Correlated innovations widen the empirical accelerations; below a correlation of 0.1 they narrow.
+        # A correlation above 0.1 widens the empirical accelerations; a lower one lets the factor return to its minimum.
         empirical = hypotheses.empirical_factor * np.exp(0.5 * 0.2 * (correlation - 0.1))
         adapted = replace(
             hypotheses,
@@ -365,7 +366,7 @@ class ErrorBank:
 
 
 def _log_determinant(covariance: Array) -> float:
-    """Return the logarithm of the determinant of a covariance, shape (3, 3)."""
+    """Return the logarithm of the determinant of a covariance (3, 3) in closed form."""
     (a, b, c), (_, d, e), (_, _, f) = covariance.tolist()
     return math.log(a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c))
 

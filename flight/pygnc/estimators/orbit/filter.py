@@ -2,8 +2,9 @@
 
 The filter buffers the first fixes, initialises from them, then predicts, tests, and updates with each fix. The state is
 the mean of hypotheses on the receiver's errors (`error_models`), which share one trajectory. The filter re-initialises
-if successive rejected fixes agree with each other, and widens the covariance after a manoeuvre (`manoeuvre`). A fix
-that is rejected entirely leaves the state at its old time, so a wrong time tag cannot carry the filter into the future.
+if successive rejected fixes agree with each other, and continues with the new orbit after a manoeuvre (`manoeuvre`). A
+fix that is rejected entirely, and that no candidate manoeuvre explains, leaves the state at its old time, so a wrong
+time tag cannot move the filter into the future.
 """
 
 from collections.abc import Sequence
@@ -46,8 +47,8 @@ class OrbitUpdate:
             estimate for that time.
         position_cause: Reason why the position was rejected; None if it was accepted.
         velocity_cause: Reason why the velocity was rejected; None if it was accepted.
-        nis: Normalised innovation squared of the accepted parts; chi-square with `dof` degrees of freedom if the filter
-            is consistent.
+        nis: Normalised innovation squared of the accepted parts; it has a chi-square distribution with `dof` degrees of
+            freedom if the filter is consistent.
         dof: 3 or 6; 0 for a rejected fix and for fixes of the initialisation.
         restarted_from_ms: GPS ms of the first fix of a new orbit, if the state was re-initialised from rejected fixes
             or after a manoeuvre; else None.
@@ -90,7 +91,7 @@ class OrbitUpdate:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Moment:
-    """Estimate before one of the last fixes, and that fix."""
+    """Estimate before one of the last accepted fixes, and that fix."""
 
     state: OrbitState
     hypotheses: Hypotheses
@@ -101,12 +102,12 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     """State of an orbit filter that a restarted task needs.
 
     Attributes:
-        earth_orientation: Identification of the Earth orientation table.
+        earth_orientation: Identification of the Earth orientation table, which defines the filter's GCRF.
         hypotheses: Hypotheses on the receiver's errors, relative to the state.
         state: Estimate after the last accepted fix; None before the initialisation.
         buffered: Fixes before the initialisation; afterwards, the latest successive rejected fixes.
         candidates: Assumed changes of the motion that the next fixes confirm or refute.
-        in_thrust: True between begin and end of a thrust.
+        in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
     """
 
@@ -126,7 +127,7 @@ class OrbitFilter:
 
     Args:
         settings: Force model, noise, gates.
-        orientation: Earth orientation for the whole life of the filter; without a table `EarthOrientationTable.none()`.
+        orientation: Earth orientation for the life of the filter; without a table `EarthOrientationTable.none()`.
         memory: Memory of an earlier filter, from which this one continues bit for bit; None to begin.
 
     Attributes:
@@ -161,8 +162,8 @@ class OrbitFilter:
         """Process one fix.
 
         Returns:
-            The fixes that are now accepted or rejected, in order of time: none while the filter buffers fixes (except a
-            repeated one), all buffered fixes when it initialises, only this fix afterwards.
+            The results of the fixes that are now accepted or rejected, in order of time: none while the filter buffers
+            fixes (except for a repeated one), all buffered fixes when it initialises, only this fix afterwards.
         """
         state, buffered, fixes = self.memory.state, self.memory.buffered, self.settings.start.fixes
         if state is not None:
@@ -171,7 +172,7 @@ class OrbitFilter:
             return (OrbitUpdate.rejected(fix, RejectCause.NOT_LATER),)
         buffered.append(fix)
         if len(buffered) >= fixes:
-            # If the fixes disagree, the filter waits for up to twice their number.
+            # If the fixes disagree, the filter waits for up to twice their number, so that a majority can agree.
             return self._initialise(compulsory=len(buffered) >= 2 * fixes)
         if len(buffered) == fixes - 1:
             self._warm_up()
@@ -180,13 +181,13 @@ class OrbitFilter:
     def initialise_from_buffered(self) -> tuple[OrbitUpdate, ...]:
         """Initialise from the buffered fixes at the end of the input, even from a single fix.
 
-        If the fixes contradict each other, all are used with standard deviations widened to cover the contradiction.
+        If they contradict each other, all are used, with larger standard deviations that cover the contradiction.
         """
         waiting = self.memory.state is None and self.memory.buffered
         return self._initialise(compulsory=True) if waiting else ()
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
-        """Return the orbit at a later time, from `start` or from the state of the filter, which does not change.
+        """Return the orbit at a later time, predicted from `start` or the filter's state; the filter does not change.
 
         Raises:
             ValueError: There is no state yet, or `gps_ms` is before it.
@@ -200,7 +201,7 @@ class OrbitFilter:
     # --- Initialisation --------------------------------------------------------------------------------------------
 
     def _initialise(self, *, compulsory: bool) -> tuple[OrbitUpdate, ...]:
-        """Initialise if most of the buffered fixes agree, or from all of them if it is compulsory."""
+        """Initialise if most of the buffered fixes agree; otherwise, if `compulsory`, use all or reject them."""
         buffered = self.memory.buffered
         initial = self._initialiser.find(buffered)
         if initial is not None and initial.agreeing > len(buffered) / 2:
@@ -214,9 +215,9 @@ class OrbitFilter:
         return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
 
     def _warm_up(self) -> None:
-        """Run an initialisation before the last fix arrives and discard it, which halves the response time to the fix.
+        """Run an initialisation before the last fix arrives and discard it, which halves the response time to that fix.
 
-        This fills the tables for the current time and touches code and memory for the first time since the fork.
+        The run fills the caches for the current time and loads code and memory pages that are unused since the fork.
         """
         memory, self.memory = self.memory, msgspec.structs.replace(self.memory)
         self._initialise(compulsory=True)
@@ -225,7 +226,7 @@ class OrbitFilter:
         self.memory = memory
 
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
-        """Filter the fixes from an uninformative state, using the parts that agree."""
+        """Filter the parts that agree from an uninformative state, with `widen` or more times the receiver's sigmas."""
         memory = self.memory
         usable = [each.fix for each in initial.fixes]
         left_out = [fix for fix in memory.buffered if not any(fix is other for other in usable)]
@@ -233,7 +234,7 @@ class OrbitFilter:
         state = uninformative_state(usable[0].gps_ms, initial.x, self.settings)
         spreads = (initial.position_spread, initial.velocity_spread)
         start = self._bank.restarted(memory.hypotheses, state.sqrt_covariance, spreads)
-        # So few fixes do not show the correlation of their errors, and unmodelled forces have no effect yet.
+        # Weights and empirical factors do not adapt: so few fixes show neither correlated errors nor unmodelled forces.
         hypotheses = replace(
             start,
             noise_factor=np.maximum(widen, start.noise_factor),
@@ -261,7 +262,7 @@ class OrbitFilter:
         return self._dynamics.propagate(state, gps_ms, empirical_factor)
 
     def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
-        """Return the common state vector (10,) and banks of hypotheses about it at a later time."""
+        """Return the common state vector (10,), and the banks of hypotheses relative to it, at a later time."""
         time_ms, x, banks = state.gps_ms, state.x, list(banks)
         ends = np.cumsum([len(bank.weight) for bank in banks])[:-1]
         while time_ms < gps_ms:
@@ -284,7 +285,7 @@ class OrbitFilter:
         test: InnovationTest,
         used: tuple[bool, bool],
     ) -> tuple[OrbitState, Hypotheses, float]:
-        """Return state, hypotheses about it, and NIS after the used parts of a fix, from a common state vector."""
+        """Return state, hypotheses relative to it, and NIS after the `used` parts of a fix; `x` (10,) is predicted."""
         hypotheses, nis = self._bank.updated(hypotheses, test, used)
         state = hypotheses.mixture(fix.gps_ms, x)
         return state, hypotheses.centred(x, state.x), nis
@@ -332,7 +333,7 @@ class OrbitFilter:
             if not candidates:
                 memory.hypotheses = self._bank.adapted(memory.hypotheses, test)
             else:
-                # A candidate explains the fix, so its time is right.
+                # A candidate explains the fix, so its time tag is right and the state may move to it.
                 memory.state, memory.recent = predicted, []
                 memory.hypotheses = self._bank.adapted(hypotheses.centred(x, predicted.x), test)
         memory_x = memory.state.x if memory.state else x
@@ -356,7 +357,7 @@ class OrbitFilter:
         test: InnovationTest,
         observations: tuple[Observation, Observation | None],
     ) -> list[Candidate]:
-        """Return the candidates updated with a fix, which has the innovations `test` without them."""
+        """Return the candidates, except new ones that reject the fix, after it; `test` assumes no manoeuvre."""
         tested = []
         for candidate in candidates:
             result = self._bank.test(candidate.hypotheses, *observations)
@@ -374,7 +375,7 @@ class OrbitFilter:
         return tested
 
     def _earlier_impulses(self, size_mps: float) -> list[Candidate]:
-        """Return impulses of an expected size before each of the last fixes, relative to the state."""
+        """Return candidates of impulses of size `size_mps` before each of the recent fixes, relative to the state."""
         candidates: list[Candidate] = []
         recent = self.memory.recent
         states = [*(moment.state for moment in recent), self.memory.state]
@@ -390,7 +391,7 @@ class OrbitFilter:
         return candidates
 
     def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
-        """Return an impulse between a state and the prediction from it."""
+        """Return the candidate of an impulse between `state` and the prediction `x`, `hypotheses` at `gps_ms`."""
         interval_s = (gps_ms - state.gps_ms) * 1e-3
         inflated = hypotheses.inflated(impulse_root(size_mps, interval_s))
         return Candidate(Change.IMPULSE, gps_ms, inflated, hypotheses.mixture(gps_ms, x))
@@ -404,7 +405,7 @@ class OrbitFilter:
         test: InnovationTest,
         gps_ms: int,
     ) -> list[Candidate]:
-        """Return the candidates and those that the innovations of a fix suggest."""
+        """Return the candidates with additional ones that the innovation test of a fix suggests."""
         sigma_mps2 = np.array(self.settings.process_noise.empirical_sigma_mps2)
         interval_s = (gps_ms - state.gps_ms) * 1e-3
         known = {candidate.change for candidate in candidates}
@@ -436,7 +437,7 @@ class OrbitFilter:
     def _after_manoeuvre(
         self, candidate: Candidate, x: Array, fix: Fix, test: InnovationTest, factor: Array
     ) -> OrbitUpdate:
-        """Continue with the orbit after a confirmed manoeuvre."""
+        """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
         memory = self.memory
         state = candidate.hypotheses.mixture(fix.gps_ms, x)
         memory.state, memory.hypotheses = state, candidate.hypotheses.centred(x, state.x)
@@ -452,7 +453,7 @@ class OrbitFilter:
         )
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
-        """Re-initialise the state once enough successive rejected fixes agree with each other."""
+        """Re-initialise once `restart_fixes` successive rejected fixes agree; return the result of the last one."""
         limits = self.settings.start
         buffered = [*self.memory.buffered, rejected.fix][-limits.fixes :]
         self.memory.buffered = buffered
@@ -470,14 +471,14 @@ class OrbitFilter:
 
 
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:
-    """Return a state with uninformative covariance for a linearisation about `x` (10,)."""
+    """Return a state at `x` (10,) with a covariance so large that `x` only serves for the linearisation."""
     process_sigma = steady_sigma(settings.process_noise)
     sigma = np.concatenate((UNKNOWN_SIGMA, process_sigma))
     return OrbitState(gps_ms, x, np.diag(sigma))
 
 
 def _moved(candidates: Sequence[Candidate], hypotheses: Sequence[Hypotheses]) -> list[Candidate]:
-    """Return candidates with their hypotheses at another time."""
+    """Return the candidates with their hypotheses replaced by those at another time."""
     return [replace(each, hypotheses=bank) for each, bank in zip(candidates, hypotheses, strict=True)]
 
 

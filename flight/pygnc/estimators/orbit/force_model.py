@@ -22,7 +22,7 @@ _LOW_RADIUS_M: Final = EARTH_RADIUS_M + 1_000_000.0
 _RATE_MAX_RAD_S: Final = 1.2e-3
 """Angular rate of a circular orbit at 150 km; the steps of the models suffice up to it."""
 _STEP_UNIT_MS: Final = 5_000
-"""Step lengths are multiples of this, so that tables for them are used again."""
+"""Step lengths are multiples of this, so that cached tables per step length can be used again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +40,9 @@ class ForceModel:
     minor_forces: bool
 
     def at(self, position_m: Array, velocity_mps: Array) -> "ForceModel":
-        """Return the force model and the longest step for a place; in low orbits, itself.
+        """Return the force model, with its longest step, for a position and velocity; in low orbits the model itself.
 
-        Orbits with a period above that at 1000 km include the minor forces, whose effect grows with its square.
+        Orbits with a longer period than at 1000 km include the minor forces, whose effect grows with its square.
 
         Args:
             position_m: Geocentric position, GCRF, m, shape (3,).
@@ -51,7 +51,7 @@ class ForceModel:
         radius_m = math.sqrt(position_m.dot(position_m))
         speed_squared = float(velocity_mps.dot(velocity_mps))
         rate_rad_s = math.sqrt(max(speed_squared / radius_m**2, GM_EARTH_M3_S2 / radius_m**3))
-        # By the orbit's energy, because sunlight on a part of the orbit would change its period.
+        # The energy decides for the whole orbit: sunlight applied to only a part of it would change the period.
         is_high = speed_squared > GM_EARTH_M3_S2 * (2.0 / radius_m - 1.0 / _LOW_RADIUS_M)
         minor_forces = self.minor_forces or is_high
         if radius_m > _LOW_RADIUS_M:
@@ -60,7 +60,7 @@ class ForceModel:
             factor = _RATE_MAX_RAD_S / rate_rad_s
         else:
             return self if minor_forces == self.minor_forces else replace(self, minor_forces=minor_forces)
-        # In longer steps the change of the attraction by Sun and Moon would cause 0.1 m per revolution.
+        # Longer steps would cause errors of 0.1 m per revolution, because the attraction by Sun and Moon changes.
         step_ms = min(int(self.step_max_ms * factor), 300_000)
         step_ms = max(step_ms - step_ms % _STEP_UNIT_MS, _STEP_UNIT_MS)
         return ForceModel(degree_at(radius_m, self.gravity_degree), step_ms, minor_forces)
@@ -72,17 +72,17 @@ _MODELS: Final = (
     (1.2, ForceModel(50, 30_000, minor_forces=True)),
     (0.0, ForceModel(70, 30_000, minor_forces=True)),
 )
-"""Least position error in m for which each model suffices. The gravity field beyond degree 20, 40, 50 and 70 causes
-errors of 2, 0.5, 0.1 and 0.06 m in 3 h and five times as much in 12 h; steps of 60 s cause 5 cm in 3 h, steps of 30 s 1
-cm.
+"""Force models, each with the least position error in m for which it suffices. The gravity field beyond degree 20, 40,
+50 and 70 causes errors of 2, 0.5, 0.1 and 0.06 m in 3 h and five times as much in 12 h; steps of 60 s cause 5 cm in 3
+h, steps of 30 s 1 cm.
 """
 
 
 def attainable_accuracy_m(
     position_sigma_m: float, velocity_sigma_mps: float, arc_s: float, fix_interval_s: float
 ) -> float:
-    """Return the position error (3-D RMS over the arc, smoothed) that fixes every `fix_interval_s` seconds allow."""
-    # Mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km.
+    """Return the position error in m (3-D RMS over the arc, smoothed) that fixes every `fix_interval_s` allow."""
+    # 1.1e-3 rad/s is the mean motion at 500 km altitude; it differs by 5 % between 300 and 900 km.
     effective_m = 1.0 / math.hypot(1.0 / position_sigma_m, 1.1e-3 / velocity_sigma_mps)
     return 3.0 * effective_m / math.sqrt(max(arc_s / fix_interval_s, 1.0))
 

@@ -1,7 +1,7 @@
 """Robust initialisation: one orbit from a few fixes, a minority of which may be outliers.
 
 Every fix gives a candidate orbit. The candidates are propagated to one epoch, and the component-wise median of their
-state vectors, which a minority of outliers cannot shift, is the initial orbit. It also decides which fixes agree.
+state vectors, which a minority of outliers cannot shift, is the initial orbit. Fixes near this orbit agree with it.
 """
 
 import math
@@ -58,14 +58,14 @@ class _Candidate(NamedTuple):
 
 
 class OrbitInitialiser:
-    """Search for initial orbits."""
+    """Search for an initial orbit in a few fixes."""
 
     def __init__(self, dynamics: OrbitDynamics, settings: OrbitSettings) -> None:
         self._dynamics = dynamics
         self._settings = settings
 
     def find(self, fixes: Sequence[Fix]) -> InitialOrbit | None:
-        """Return the median orbit of the fixes; None if they give no velocity.
+        """Return the median orbit of the fixes; None without a velocity or two positions within ten minutes.
 
         Args:
             fixes: Fixes in any order. Of fixes at equal times only the first is used, and fixes further than
@@ -80,7 +80,7 @@ class OrbitInitialiser:
         # A velocity error displaces an orbit along its track at three times its size (Clohessy-Wiltshire).
         drift_mps = 3.0 * statistics.median(candidate.velocity_sigma_mps for candidate in candidates)
 
-        # Deviations of positions and velocities in standard deviations; NaN without a velocity.
+        # Columns: deviations of positions and of velocities in standard deviations; NaN marks a missing velocity.
         deviations = np.empty((len(usable), 2))
         for row, fix in enumerate(usable):
             position, velocity = self._linearise(fix, self._moved(middle_ms, x, fix.gps_ms))
@@ -100,7 +100,7 @@ class OrbitInitialiser:
         alone = [candidate for candidate in map(self._from_fix, fixes) if candidate is not None]
         if alone:
             return alone
-        # Positions ten minutes apart give a velocity by simple iteration.
+        # The iteration for the velocity converges for positions up to ten minutes apart.
         pairs = [(first, second) for first, second in pairwise(fixes) if second.gps_ms - first.gps_ms <= 600_000]
         return [self._from_pair(first, second) for first, second in pairs]
 
@@ -109,7 +109,7 @@ class OrbitInitialiser:
         _, velocity = self._linearise(fix, x)
         if velocity is None:
             return None
-        # The prediction is affine in the velocity, latency included, so one step from rest is exact.
+        # The predicted velocity is affine in the velocity, even with latency, so one Newton step from zero is exact.
         x[VELOCITY] = np.linalg.solve(velocity.partials[:, VELOCITY], velocity.residual)
         return _Candidate(fix.gps_ms, x, _norm(velocity.sigma))
 
@@ -137,7 +137,7 @@ class OrbitInitialiser:
 
 
 def _within_span(fixes: Sequence[Fix], span_max_ms: int) -> list[Fix]:
-    """Return the fixes in order of time, the first of each time, without those far from the median time."""
+    """Return the fixes by time, the first of equal times, without those beyond `span_max_ms` from the median time."""
     median_ms = statistics.median_low(fix.gps_ms for fix in fixes)
     by_time = {fix.gps_ms: fix for fix in reversed(fixes) if abs(fix.gps_ms - median_ms) <= span_max_ms}
     return [by_time[gps_ms] for gps_ms in sorted(by_time)]

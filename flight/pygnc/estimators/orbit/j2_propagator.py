@@ -16,8 +16,8 @@ J2: Final = 1.082_626_2e-3
 
 
 def propagate(state: StateVector, duration_s: float) -> StateVector:
-    """Return the state after `duration_s`, which may be negative; about 5 us per started minute."""
-    # Steps of a minute cause an error of some metres per revolution.
+    """Return the state after `duration_s` seconds, which may be negative; takes about 5 us per started minute."""
+    # Steps of at most a minute suffice: they cause an error of some metres per revolution.
     steps = math.ceil(abs(duration_s) / 60.0)
     for _ in range(steps):
         state = _step(state, duration_s / steps)
@@ -25,7 +25,7 @@ def propagate(state: StateVector, duration_s: float) -> StateVector:
 
 
 def _step(state: StateVector, step_s: float) -> StateVector:
-    """Return the state after one step of the classical Runge-Kutta method; plain floats are faster than loops."""
+    """Return the state after one classical Runge-Kutta step, written out because loops and arrays are slower."""
     x, y, z, vx, vy, vz = state
     half_s, sixth_s = 0.5 * step_s, step_s / 6.0
     ax1, ay1, az1 = _acceleration(x, y, z)

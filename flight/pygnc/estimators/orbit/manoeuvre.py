@@ -1,8 +1,8 @@
 """Detection of manoeuvres by the likelihood of position and velocity innovations.
 
-Innovations that are improbable or correlated start candidates: copies of the bank of filters that differ by an unknown
-change of the velocity before the fix (impulse), by an unknown acceleration from then on (begin of a thrust) or, during
-a thrust, by its end. They process the next fixes beside the original. A candidate that explains them better by far is a
+Improbable or correlated innovations start candidates: copies of the bank of filters with an unknown change of velocity
+before the fix (impulse), with an unknown acceleration from then on (begin of a thrust) or, during a thrust, with its
+end. Candidates process the next fixes in parallel to the original bank. If one explains the fixes much better, it is a
 manoeuvre (generalised likelihood ratio test; Willsky & Jones, IEEE TAC 21, 1976). A ratio of likelihoods exceeds e^L by
 chance with a probability of at most e^-L, and one outlier contributes no more than the gate allows.
 """
@@ -22,27 +22,28 @@ from pygnc.estimators.orbit.settings import ManoeuvreSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
 _CHI_SQUARE_SUSPICIOUS: Final = 14.2
-"""Normalised innovation squared of three components that makes an impulse suspected: exceeded by 1 in 360 good ones."""
+"""Normalised innovation squared (3 components) from which an impulse is suspected; 1 in 360 good ones exceeds it."""
 FACTOR_SUSPICIOUS: Final = 1.25
-"""Factor on the empirical accelerations that makes a thrust suspected: innovations were correlated for some fixes."""
+"""Value of `ErrorBank.widening` above which a thrust is suspected: successive innovations were correlated."""
 _LEAD_MIN: Final = 15.0
 _LEAD_OVER_OTHERS: Final = 3.0
-"""Logarithms of the likelihood ratios that confirm a manoeuvre: to the original, and to the other candidates."""
+"""Least `lead` of a candidate that confirms a manoeuvre, and least difference to the leads of other kinds of change."""
 _LEAD_END: Final = 5.0
-"""Logarithm of the likelihood ratio that confirms the end of a thrust, which is certain to come."""
+"""Least `lead` that confirms the end of a thrust; smaller, because every thrust ends."""
 _LEAD_LOST: Final = -4.0
+"""Value of `lead` below which a candidate is refuted."""
 _FIXES_MIN: Final = 3
 _FIXES_CLEAR: Final = 7
-"""Fixes after which a candidate is confirmed at the earliest, and after which it need not be ahead of the others."""
+"""Least number of fixes that confirm a candidate, and number from which it need not lead over other kinds."""
 _THRUST_S: Final = 100.0
-"""Duration of a thrust until it becomes suspicious."""
+"""Assumed time in s that a thrust has lasted when it is suspected."""
 THRUST_SHARE: Final = 0.3
 """Variation of the acceleration during a thrust, relative to the size of the acceleration."""
 
 
 @unique
 class Change(StrEnum):
-    """Kind of a change of the motion, as in events."""
+    """Kind of a change of the motion; the values appear in events."""
 
     IMPULSE = "impulse"
     THRUST_BEGIN = "thrust_begin"
@@ -50,18 +51,18 @@ class Change(StrEnum):
 
 
 _FIXES_MAX: Final = {Change.IMPULSE: 8, Change.THRUST_BEGIN: 24, Change.THRUST_END: 72}
-"""Fixes after which a candidate is dropped."""
+"""Number of fixes after which an unconfirmed candidate is dropped."""
 
 
 class Manoeuvre(NamedTuple):
-    """Change of the motion that the fixes show.
+    """Confirmed change of the motion.
 
     Attributes:
         change: Kind of the change.
         first_gps_ms: Time of the first fix after the change, GPS ms.
         delta_v_rtn_mps: Velocity with the change minus velocity without it, at the time of confirmation, along radial,
             transverse and normal, m/s.
-        sigma_rtn_mps: Its standard deviations, m/s.
+        sigma_rtn_mps: Standard deviations of `delta_v_rtn_mps`, m/s.
     """
 
     change: Change
@@ -76,10 +77,10 @@ class Candidate:
 
     Attributes:
         change: Kind of the change.
-        first_gps_ms: Time of the first fix after it, GPS ms.
+        first_gps_ms: Time of the first fix after the change, GPS ms.
         hypotheses: Hypotheses with the change, relative to the state of the filter.
         before: Orbit without the change at `first_gps_ms`, predicted from the last fix before it.
-        lead: Logarithm of the likelihood ratio to the hypotheses without it.
+        lead: Logarithm of the likelihood ratio of the hypotheses with the change to those without it.
         fixes: Number of fixes that the ratio covers.
     """
 
@@ -92,11 +93,11 @@ class Candidate:
 
     @property
     def is_refuted(self) -> bool:
-        """True if the fixes do not support the change."""
+        """True if `lead` is too low, or if too many fixes have not confirmed the change."""
         return self.lead < _LEAD_LOST or self.fixes >= _FIXES_MAX[self.change]
 
     def manoeuvre(self, after: OrbitState, before: OrbitState) -> Manoeuvre:
-        """Return the manoeuvre from the orbits with it and without it at the same time."""
+        """Return the manoeuvre, from the orbit with it (`after`) and without it (`before`) at the same time."""
         axes = rtn_axes(after.x[POSITION], after.x[VELOCITY])
         delta_mps = axes.T.dot(after.x[VELOCITY] - before.x[VELOCITY])
         covariance = (after.covariance + before.covariance)[VELOCITY, VELOCITY]
@@ -105,7 +106,7 @@ class Candidate:
 
 
 def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Return the candidate that is certain; None if none is, or if it is unclear which of them."""
+    """Return the best candidate if its fixes and its lead, at first also over other kinds, confirm it; else None."""
     if not candidates:
         return None
     best = max(candidates, key=lambda candidate: candidate.lead)
@@ -117,9 +118,10 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreSettings) -> float | None:
-    """Return the expected size of a suspected impulse since the fix before; None if the innovations show none.
+    """Return the expected size of a suspected impulse; None if the innovations are small or too large for one.
 
-    The innovations are those without an impulse; those of the velocity, if any, give its size.
+    `test` is without an impulse, `interval_s` the time since the last fix. The velocity innovation gives the size or,
+    without a velocity, the position innovation over the interval.
     """
     parts = [part for part in (test.position, test.velocity) if part is not None]
     if max(part.chi_square for part in parts) < _CHI_SQUARE_SUSPICIOUS:
@@ -131,7 +133,7 @@ def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreS
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:
-    """Return the root (10, 6) of the covariance that an impulse adds at the end of the interval that it is in."""
+    """Return the root (10, 6) of the covariance that an impulse at an unknown time in an interval adds at its end."""
     root = np.zeros((SIZE, 6))
     eye = np.eye(3)
     root[POSITION, :3] = 0.5 * interval_s * sigma_mps * eye
@@ -141,7 +143,7 @@ def impulse_root(sigma_mps: float, interval_s: float) -> Array:
 
 
 def thrust_root(sigma_mps2: float) -> Array:
-    """Return the root (10, 3) of the covariance that an acceleration of this size since some minutes adds."""
+    """Return the root (10, 3) of the covariance that an acceleration with this sigma adds after `_THRUST_S` seconds."""
     root = np.zeros((SIZE, 3))
     eye = np.eye(3)
     root[POSITION] = 0.5 * _THRUST_S**2 * sigma_mps2 * eye

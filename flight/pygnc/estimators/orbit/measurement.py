@@ -4,9 +4,9 @@ A receiver reports the position at the fix's time and a velocity that was valid 
 OEM manual, BESTVEL). In 50 ms the velocity of a low orbit changes by 0.4 m/s, so the state is propagated back by the
 latency.
 
-The square of the difference of two successive innovations over its predicted variance (von Neumann, 1941) is 1 on
-average if the receiver's standard deviations are right; a slowly varying model error cancels in it. It adapts a factor
-on those standard deviations.
+The squared difference of two successive innovations, divided by its predicted variance (von Neumann, 1941), is 1 on
+average if the receiver's standard deviations are right. A slowly varying model error cancels in the difference. The
+ratio adapts a factor on those standard deviations.
 """
 
 import math
@@ -50,7 +50,7 @@ class RejectCause(StrEnum):
     GAP = "gap"
     """The gap since the state exceeds `gap_max_s`."""
     GATE = "gate"
-    """The innovation exceeds the chi-square limit."""
+    """The normalised innovation squared exceeds the gate."""
     START = "start"
     """The fix disagrees with the other fixes of the initialisation."""
 
@@ -62,7 +62,7 @@ class Fix:
     Attributes:
         gps_ms: GPS milliseconds since the GPS epoch.
         position_ecef_m: Position at `gps_ms`, ITRF, m, shape (3,).
-        position_sigma_m: Standard deviations by the receiver, m, shape (3,); zero means unknown.
+        position_sigma_m: Standard deviations that the receiver reports, m, shape (3,); zero means unknown.
         velocity_ecef_mps: Velocity relative to the rotating Earth, ITRF, m/s, shape (3,), valid `velocity_latency_s`
             earlier; None if unusable.
         velocity_sigma_mps: Standard deviations of the velocity, m/s, shape (3,); None if unusable.
@@ -115,8 +115,8 @@ class Gate:
         factor: Factor on the receiver's standard deviations.
         residual: Last innovation, m or m/s.
         variance: Predicted variance of the last innovation; infinite if there is none.
-        accepted: True if the last innovation passed. Only pairs with equal results are compared, because an outlier
-            among good fixes carries no information on noise or model.
+        accepted: True if the last innovation passed. Only successive innovations with equal results are compared,
+            because an outlier among good fixes carries no information on noise or model.
     """
 
     factor: float = 1.0
@@ -146,13 +146,13 @@ def adapted_noise_factor(
     Args:
         factor: Factors so far, shape (...).
         now: Innovations and their predicted variances, m or m/s, and squared, shape (..., 3) each.
-        before: Those of the fix before, with infinite variances if there is none, or none that is comparable.
-        limits: Limits of the factors, and of the innovations.
+        before: The same of the previous fix, with infinite variances if there is none that is comparable.
+        limits: Limits of the factors and of the normalised innovations.
     """
     change, scale = now[0] - before[0], now[1] + before[1]
     ratio = np.minimum((change * change / scale).sum(axis=-1) / 3.0, limits.gate / 3.0)
     ratio = np.where(np.isinf(before[1][..., 0]), 1.0, ratio)
-    # A pair of fixes weighs a hundredth in the square of the factor.
+    # A pair of fixes weighs only a hundredth in the square of the factor, which is therefore a mean over many fixes.
     adapted = factor * np.sqrt(1.0 + 0.01 * (ratio - 1.0))
     bounded: Array = np.minimum(np.maximum(adapted, limits.noise_scale_min), limits.noise_scale_max)
     return bounded
@@ -179,7 +179,7 @@ def linearise_fix(
     if fix.velocity_ecef_mps is None or fix.velocity_sigma_mps is None:
         return position, None
 
-    # Higher degrees add 1e-5 m/s^2, which is 3e-6 m/s in 0.25 s.
+    # Degree 16 suffices: higher degrees add 1e-5 m/s^2, which is 3e-6 m/s over a latency of 0.25 s.
     acceleration, gradient = gravity_and_gradient(position_ecef_m, 16)
     inverse = rotation.T
     earlier_m, earlier_mps, transition = _propagate_back(

@@ -1,11 +1,11 @@
 """Process noise of the orbit dynamics over a step, as a square root of its covariance.
 
 Four Gauss-Markov processes after Myers & Tapley (1976): the drag factor and the empirical acceleration along radial,
-transverse and normal. The covariance of position, velocity and process that white noise of density q builds up in a
-step is the integral of q g(s) g(s)' over the age s of the noise, where g is the response to a unit impulse. Three
-Gauss-Legendre nodes integrate it (the integrand is nearly a quartic), and the responses at the nodes are the columns of
-a square root, which is valid for any step and needs neither subtraction nor a Cholesky factorisation. The effect of the
-gravity gradient within a step is neglected (1e-4 of the noise at 30 s).
+transverse and normal. White noise of density q drives each of them. The covariance of position, velocity and process
+that it adds in a step is the integral of q g(s) g(s)' over the age s of the noise, with the response g to a unit
+impulse. Gauss-Legendre quadrature with three nodes computes the integral, whose integrand is nearly a quartic. The
+weighted responses at the nodes are the columns of a square root, so no Cholesky factorisation is needed. The effect of
+the gravity gradient within a step is neglected (1e-4 of the noise at 30 s).
 
 White acceleration noise represents the gravity field beyond the degree in use, by Kaula's rule.
 """
@@ -24,7 +24,7 @@ from pygnc.estimators.orbit.state import DRAG, SIZE
 _NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
 _WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
 _SOURCES: Final = 4
-"""Drag factor, then empirical radial, transverse and normal acceleration: the last four elements of the state."""
+"""Number of noise sources: drag factor, then empirical radial, transverse and normal acceleration, as in the state."""
 _EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
 _PROCESS_COLUMNS: Final = _SOURCES * len(_NODES)
 _COLUMNS: Final = _PROCESS_COLUMNS + 6
@@ -54,7 +54,8 @@ def sqrt_process_noise(
         step_s: Step length, s, positive.
         directions: Acceleration per unit of each process, GCRF, m/s^2, shape (3, 4); the first column is the drag.
         white_density: Power spectral density of white acceleration noise on each axis, in m^2/s^3.
-        empirical_factor: Factors on the standard deviations of the empirical accelerations, of any shape (...).
+        empirical_factor: Factors on the standard deviations of the empirical accelerations, any shape (...); each gives
+            a root.
     """
     factor = np.asarray(empirical_factor)
     drag = directions[:, 0]
@@ -72,10 +73,10 @@ def sqrt_process_noise(
 
 
 def omitted_gravity_density(degree: int, radius_m: float) -> float:
-    """Return the density in m^2/s^3 of the white noise that represents the gravity field beyond `degree`.
+    """Return the density in m^2/s^3, per axis, of the white noise that represents the gravity field beyond `degree`.
 
     Kaula's rule (1966) gives the size of the coefficients of degree l, 1e-5 / l^2. Along the orbit, degree l is
-    correlated over 1 / (l n) with the mean motion n. The radius is rounded to 10 km.
+    correlated over the time 1 / (l n) with the mean motion n. The radius is rounded to 10 km to make caching useful.
     """
     return _omitted_density(degree, round(radius_m, -4))
 
@@ -86,24 +87,24 @@ def _omitted_density(degree: int, radius_m: float) -> float:
     degrees = np.arange(degree + 1.0, degree + 151.0)
     coefficient = np.sqrt(2.0 * degrees + 1.0) * 1e-5 / degrees**2  # by Kaula's rule
     radial = GM_EARTH_M3_S2 / radius_m**2 * (degrees + 1.0) * (EARTH_RADIUS_M / radius_m) ** degrees * coefficient
-    # The horizontal axes together carry as much as the radial one: two thirds of that per axis.
+    # The horizontal axes together have as much variance as the radial axis, so the mean of the three is two thirds.
     return float((2.0 / 3.0 * radial**2 * 2.0 / (degrees * mean_motion)).sum())
 
 
 @lru_cache(maxsize=16)
 def _sqrt_white_vectors(step_s: float) -> Array:
-    """Return `sqrt_white_noise` for vectors, shape (6, 6)."""
+    """Return `sqrt_white_noise` for three axes: positions, then velocities, shape (6, 6)."""
     return np.asarray(np.kron(sqrt_white_noise(step_s), np.eye(3)), np.float64)
 
 
 def sqrt_white_noise(step_s: float) -> Array:
-    """Return the root (2, 2) of the covariance of position and velocity on one axis by unit white acceleration."""
+    """Return the root (2, 2) of the covariance of position and velocity after white acceleration of unit density."""
     return np.array(((math.sqrt(step_s**3 / 12.0), 0.5 * math.sqrt(step_s**3)), (0.0, math.sqrt(step_s))))
 
 
 @lru_cache(maxsize=16)
 def _response(noise: ProcessNoiseSettings, step_s: float) -> Array:
-    """Return the weighted impulse responses, (3, 4, 3): position, velocity, process; source; node."""
+    """Return weighted impulse responses (3, 4, 3): of position, velocity and process; by noise source; by node."""
     age_s = 0.5 * step_s * (1.0 + _NODES)
     time_s = _correlation_time_s(noise)[:, None]
     density = 2.0 * steady_sigma(noise)[:, None] ** 2 / time_s

@@ -19,7 +19,7 @@ VELOCITY: Final = slice(3, 6)
 DRAG: Final = 6
 EMPIRICAL: Final = slice(7, 10)
 UNKNOWN_SIGMA: Final = np.repeat((1e5, 1e3), 3)
-"""Standard deviations of an unknown position (m) and velocity (m/s): uninformative, but numbers remain well scaled."""
+"""Standard deviations of an unknown position (m) and velocity (m/s): uninformative, but without rounding errors."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
