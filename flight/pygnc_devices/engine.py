@@ -21,7 +21,7 @@ from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, P
 from pygnc_devices.framing import DamageReason, Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port
 from pygnc_devices.ports import open_port
-from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, RecordedStamp, Stamp
 from pygnc_devices.scheduler import Operation, Procedure, Scheduler
 from pygnc_devices.subscriptions import Publisher
 from pygnc_system.backoff import Backoff
@@ -270,7 +270,7 @@ class Engine:
         self._dispatch(self._buffer.scan(piece, self.baud, time.monotonic()))
 
     def _dispatch(self, scan: Scan) -> None:
-        stamp = Stamp.now()
+        stamp = (RecordedStamp if self._is_recording else Stamp).now()
         self.counters.add_scan(scan)
         for frame in scan.frames:
             is_response = self._scheduler.take(frame, stamp.t_mono_ns / NS_PER_S)
