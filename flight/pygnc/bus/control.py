@@ -80,13 +80,11 @@ class TaskState(msgspec.Struct, frozen=True, array_like=True):
 class RunState(ControlMessage, frozen=True):
     """State of the whole run, sent to the tasks with `reports_run`.
 
-    `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
-    empty. `not_recorded` is 1 if the events are not completely on the disk, else 0. `limits` has causes that limit the
-    results: a word for the info line, and a text.
+    `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `not_recorded` is 1 if the events are not
+    completely on the disk, else 0. `limits` has causes that limit the results: a word for the info line, and a text.
     """
 
     phase: str
-    cause: str
     tasks: tuple[TaskState, ...]
     events: int
     not_recorded: int = 0
