@@ -21,7 +21,7 @@ from pygnc_devices.errors import AbortedError, EndOfRecordingError, PortError, P
 from pygnc_devices.framing import DamageReason, Frame, ReceiveBuffer, Scan, Scanner
 from pygnc_devices.port import Port
 from pygnc_devices.ports import open_port
-from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, RecordedStamp, Stamp
 from pygnc_devices.scheduler import Operation, Procedure, Scheduler
 from pygnc_devices.subscriptions import Publisher
 from pygnc_system.backoff import Backoff
@@ -79,6 +79,7 @@ class Engine:
 
     Attributes:
         counters: counters of the connection.
+        is_recording: True if the port is a recorded file, to which no command can be sent.
         publisher: passes readings to subscriptions.
         tap: called with all received bytes, in the engine's thread; must not raise.
 
@@ -96,8 +97,8 @@ class Engine:
         self._wire = wire
         self._interpreter = interpreter
         self._port: Port | None = open_port(url, baud)
-        self._is_recording = self._port.is_recording
-        self.publisher = Publisher(self.counters, is_lossless=self._is_recording)
+        self.is_recording = self._port.is_recording
+        self.publisher = Publisher(self.counters, is_lossless=self.is_recording)
         self._scheduler = Scheduler(self.counters, self._set_baud, self._publish)
         self._continuity = Continuity()
         self._recovery: Procedure[None] | None = None
@@ -124,7 +125,7 @@ class Engine:
 
     def submit(self, procedure: Procedure[Any]) -> None:
         """Start the operation of an existing procedure; at a recording it fails at once with PortGoneError."""
-        if self._is_recording:  # whose thread may wait for a subscriber to take readings
+        if self.is_recording:  # whose thread may wait for a subscriber to take readings
             procedure.resume(
                 PortGoneError(f"{self.url} is a recording, which accepts no commands; name the device's port")
             )
@@ -140,7 +141,7 @@ class Engine:
 
         `close` aborts it and waits for its clean-up. An error that it raises reaches all subscribers.
         """
-        if not self._is_recording:
+        if not self.is_recording:
             self._make_polling = make
             self._call(self._start_polling)
 
@@ -256,7 +257,7 @@ class Engine:
         if self._close_by_s is None:
             return False
         is_idle = self._scheduler.is_idle and not self._calls
-        return self._port is None or self._is_recording or is_idle or time.monotonic() > self._close_by_s
+        return self._port is None or self.is_recording or is_idle or time.monotonic() > self._close_by_s
 
     def _wait_s(self) -> float:
         now_s = time.monotonic()
@@ -270,7 +271,7 @@ class Engine:
         self._dispatch(self._buffer.scan(piece, self.baud, time.monotonic()))
 
     def _dispatch(self, scan: Scan) -> None:
-        stamp = Stamp.now()
+        stamp = (RecordedStamp if self.is_recording else Stamp).now()
         self.counters.add_scan(scan)
         for frame in scan.frames:
             is_response = self._scheduler.take(frame, stamp.t_mono_ns / NS_PER_S)

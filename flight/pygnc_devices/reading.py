@@ -26,6 +26,22 @@ class Stamp(NamedTuple):
         """Return the current time."""
         return cls(time.monotonic_ns(), time.time_ns())
 
+    @property
+    def host_ns(self) -> int | None:
+        """Time on the host's monotonic clock to compare a device's clock with, ns; None in a recording."""
+        return self.t_mono_ns
+
+
+class RecordedStamp(Stamp):
+    """Time at which recorded bytes were read, which is not that of the measurement."""
+
+    __slots__ = ()
+
+    @property
+    def host_ns(self) -> None:
+        """See `Stamp`."""
+        return
+
 
 class Reading(msgspec.Struct, frozen=True, gc=False):
     """One measurement of a device.

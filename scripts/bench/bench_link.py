@@ -306,7 +306,7 @@ def stop(activity: str, seed: int) -> tuple[float, float, list[str]]:
             gone_s: list[float] = []
             connection.chores.append(lambda: None if gone_s or main.exists() else gone_s.append(time.monotonic()))
             ended = run.interrupt(12.0)
-        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else check_home(home).faults
+        faults = [] if activity == "start" and not (home / "pygnc_status.bin").exists() else check_home(home)[1]
     if ended.code not in ({0, KILLED_BY_CTRL_C} if activity == "start" else {0}):
         faults.append(f"exit code {ended.code}")
     if not ended.terminal_restored:

@@ -65,7 +65,7 @@ def test_a_recording_waits_for_slow_subscribers_and_drops_nothing(tmp_path: os.P
     path = os.path.join(tmp_path, "x.raw")  # noqa: PTH118 - a URL is made of it
     with open(path, "wb") as file:  # noqa: PTH123 - likewise
         file.write(S1 * 500)
-    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200, is_recording=True))
+    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200))
     subscription = engine.publisher.subscribe(depth=3)
     count = 0
     while (subscription.take(1.0)) is not None:
@@ -83,7 +83,7 @@ def test_a_recording_refuses_operations_at_once(tmp_path: os.PathLike[str]) -> N
     path = os.path.join(tmp_path, "x.raw")  # noqa: PTH118
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(S1 * 500)
-    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200, is_recording=True))
+    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200))
     subscription = engine.publisher.subscribe(depth=3)  # full: the engine's thread waits for room
     with pytest.raises(PortGoneError, match="recording, which accepts no commands"):
         engine.start(Polled().poll()).result(5.0)
@@ -106,7 +106,7 @@ def test_a_recording_without_subscribers_can_be_closed(
     path = os.path.join(tmp_path, "x.raw")  # noqa: PTH118
     with open(path, "wb") as file:  # noqa: PTH123
         file.write(S1 * 500)
-    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200, is_recording=True))
+    engine = Engine(f"file://{path}", 115200, Wire(scan, LONGEST_FRAME), UcbUnit(115200))
     assert waits.wait(5.0)
     engine.close()
     assert not engine._thread.is_alive()

@@ -80,13 +80,12 @@ class TaskState(msgspec.Struct, frozen=True, array_like=True):
 class RunState(ControlMessage, frozen=True):
     """State of the whole run, sent to the tasks with `reports_run`.
 
-    `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `cause` is the reason why the run ended, or
-    empty. `events` is the number of events so far; `not_recorded` is 1 if they are not completely on the disk, else 0.
-    `limits` contains the texts of causes that limit the results, by their code words for the info text.
+    `phase` is starting, batch, idle, no_data, stopping, stopped or failed. `events` is the number of events so far;
+    `not_recorded` is 1 if they are not completely on the disk, else 0. `limits` contains the texts of causes that limit
+    the results, by their code words for the info text.
     """
 
     phase: str
-    cause: str
     tasks: tuple[TaskState, ...]
     events: int
     not_recorded: int = 0

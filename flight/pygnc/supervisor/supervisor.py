@@ -92,13 +92,11 @@ class StopPlan:
     """State of a stop in progress.
 
     Attributes:
-        cause: Reason why the run ends.
         began_at_s: Monotonic time of the request, s.
         is_failure: True if the run ends because a critical task has failed.
         stage: Number of the stop stage that was last requested to finish, -1 before the first.
     """
 
-    cause: str
     began_at_s: float
     is_failure: bool = False
     stage: int = -1
@@ -186,11 +184,6 @@ class Supervisor:
         self._inbox = inbox
 
     @property
-    def cause(self) -> str:
-        """Reason why the run ended, or empty."""
-        return self._stop.cause if self._stop else ""
-
-    @property
     def not_recorded(self) -> bool:
         """True if events or a task's output are not on the disk."""
         states = self._task_states()
@@ -202,7 +195,7 @@ class Supervisor:
         not_recorded = int(self._events.fault is not None)
         tasks = tuple(self._task_states())
         partial = {PARTIAL: "the run ended before all inputs were processed"} if self._is_partial else {}
-        return control.RunState(self._phase, self.cause, tasks, self._event_count, not_recorded, self._limits | partial)
+        return control.RunState(self._phase, tasks, self._event_count, not_recorded, self._limits | partial)
 
     def run(self) -> ExitCode:
         """Start the tasks, supervise them until all have ended, and return the exit code of the run."""
@@ -420,7 +413,7 @@ class Supervisor:
         if self._phase == "starting" and code is ExitCode.OK:
             self._service_manager.ready()  # otherwise systemd would count this end as a failed start
         self._service_manager.stopping()
-        self._stop = StopPlan(cause, now, is_failure=code is not ExitCode.OK)
+        self._stop = StopPlan(now, is_failure=code is not ExitCode.OK)
         self.exit_code = code or self.exit_code
         self._phase = "stopping"
         self._restart_at_s.clear()

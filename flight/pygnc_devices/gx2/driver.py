@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from functools import partial
 from typing import Annotated, Final, TypeVar
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -255,8 +254,7 @@ def _open(
     Raises:
         PortError: the port cannot be opened.
     """
-    is_recording = urlsplit(url).scheme == "file"
-    unit = Gx2Unit(timer_hz, node, recover=operations.recover, is_recording=is_recording)
+    unit = Gx2Unit(timer_hz, node, recover=operations.recover)
     return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
 
 

@@ -74,7 +74,6 @@ class Gx2Unit:
         timer_hz: see `Gx2.open`.
         node: see `Gx2.open`.
         recover: operation that restores continuous mode after a reconnection.
-        is_recording: True if arrival times have no meaning.
 
     Attributes:
         timer: timer of the unit.
@@ -90,7 +89,6 @@ class Gx2Unit:
         node: int | None = None,
         *,
         recover: Callable[["Gx2Unit"], Operation[None]] | None = None,
-        is_recording: bool = False,
     ) -> None:
         self.timer = Timer(timer_hz)
         self.stream: str | None = None
@@ -99,7 +97,6 @@ class Gx2Unit:
         self.radio: tuple[int, int] | None = None
         self.node = node
         self._recover = recover
-        self._is_recording = is_recording
         self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
 
     @property
@@ -123,8 +120,7 @@ class Gx2Unit:
             return None
         values = decode(packet, frame.payload)
         ticks = values[packet.clock]
-        host_ns = None if self._is_recording else stamp.t_mono_ns
-        t_device_ns = self.timer.advance(ticks, host_ns) if isinstance(ticks, int) else None
+        t_device_ns = self.timer.advance(ticks, stamp.host_ns) if isinstance(ticks, int) else None
         lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(t_device_ns)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
 

@@ -151,9 +151,8 @@ def _open(url: str, baud: int = DEFAULT_BAUD) -> tuple[Engine, MipUnit]:
     Raises:
         PortError: the port cannot be opened.
     """
-    is_recording = urlsplit(url).scheme == "file"
-    unit = MipUnit(baud, recover=operations.recover, is_recording=is_recording)
-    unit.is_ready = is_recording
+    unit = MipUnit(baud, recover=operations.recover)
+    unit.is_ready = urlsplit(url).scheme == "file"
     engine = Engine(url, baud, WIRE, unit)
     engine.run_while_connected(partial(operations.learn_formats, unit))
     return engine, unit

@@ -173,14 +173,14 @@ class DataStream:
         """Return the layout of a payload."""
         return self._layout_of(field_headers(payload))
 
-    def reading(self, frame: Frame, layout: Layout, stamp: Stamp, host_ns: int | None) -> Reading:
+    def reading(self, frame: Frame, layout: Layout, stamp: Stamp) -> Reading:
         """Return the reading of a packet with at least one declared field."""
         if not layout.descriptors <= self._expected:
             self.expect(descriptor for descriptor, _ in field_headers(frame.payload))
         self._is_used = True
         self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
         values = self.record.empty | decode(layout, frame.payload)
-        t_device_ns = self._time_ns(values.get(self.record.clock), host_ns)
+        t_device_ns = self._time_ns(values.get(self.record.clock), stamp.host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
         flags = tuple(flag for name, flag in layout.validity if not values[name])
         return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags)
@@ -208,7 +208,6 @@ class MipUnit:
     Args:
         baud: baud rate of the line.
         recover: operation that restores the settings of this session after a reconnection.
-        is_recording: True if arrival times have no meaning.
 
     Attributes:
         baud: baud rate of the line.
@@ -218,20 +217,13 @@ class MipUnit:
         is_ready: False while the formats of the data sets are read; no readings are made meanwhile.
     """
 
-    def __init__(
-        self,
-        baud: int = 115200,
-        *,
-        recover: Callable[["MipUnit"], Operation[None]] | None = None,
-        is_recording: bool = False,
-    ) -> None:
+    def __init__(self, baud: int = 115200, *, recover: Callable[["MipUnit"], Operation[None]] | None = None) -> None:
         self.baud = baud
         self.volatile: dict[str, bytes] = {}
         self.unknown_fields: Counter[str] = Counter()
         self.legacy: set[str] = set()
         self.is_ready = True
         self._recover = recover
-        self._is_recording = is_recording
         origins: dict[str, int] = {}
         self.streams = {key: DataStream(name, FIELDS[key], origins) for key, (name, _) in DATA_SETS.items()}
 
@@ -250,7 +242,7 @@ class MipUnit:
             self._count(frame.kind, layout.unknown)
         if not layout.descriptors or not self.is_ready:
             return None
-        return stream.reading(frame, layout, stamp, None if self._is_recording else stamp.t_mono_ns)
+        return stream.reading(frame, layout, stamp)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

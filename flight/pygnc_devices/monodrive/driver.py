@@ -7,7 +7,6 @@ import logging
 import math
 import struct
 from typing import Final
-from urllib.parse import urlsplit
 
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
@@ -32,17 +31,15 @@ class MonoDriveUnit:
 
     Args:
         layout: properties that the simulator does not report.
-        is_recording: True if arrival times have no meaning.
 
     Attributes:
         order: byte order of the newest frame.
     """
 
-    def __init__(self, layout: Layout | None = None, *, is_recording: bool = False) -> None:
+    def __init__(self, layout: Layout | None = None) -> None:
         self.layout = layout or Layout()
         self.order: Order = ">" if self.layout.byte_order == "auto" else self.layout.byte_order
         self._packet = imu_packet(self.layout.accel_unit)
-        self._is_recording = is_recording
         self._unwrapper = CounterUnwrapper(_WRAP)
         self._last_count: int | None = None
         self._heard = 0
@@ -60,7 +57,7 @@ class MonoDriveUnit:
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
-        t_device_ns = self._time(int(unpack(body, self.order)[6]), None if self._is_recording else stamp.t_mono_ns)
+        t_device_ns = self._time(int(unpack(body, self.order)[6]), stamp.host_ns)
         self._check_gravity(body)
         lost = self._missing(sample_count)
         return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
@@ -111,7 +108,7 @@ def _open(url: str, baud: int = _BAUD, *, layout: Layout | None = None) -> tuple
     Raises:
         PortError: the simulator does not run, or another program uses the address.
     """
-    unit = MonoDriveUnit(layout, is_recording=urlsplit(url).scheme == "file")
+    unit = MonoDriveUnit(layout)
     return Engine(url, baud, Wire(scanner(unit.layout), LONGEST), unit), unit
 
 

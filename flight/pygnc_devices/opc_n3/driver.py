@@ -103,7 +103,6 @@ def _open(
     if sample_s is not None and not 0 < sample_s <= LONGEST_SAMPLE_S:
         raise DeviceError(f"sample_s must be above 0 and at most {LONGEST_SAMPLE_S:g} s, not {sample_s:g} s")
     scheme = urlsplit(url).scheme
-    is_recording = scheme == "file"
     counters = Counters()
     unit = OpcUnit(
         Link() if scheme == "spi" else UsbIss(timing.adapter_s),
@@ -113,9 +112,8 @@ def _open(
         allow_writes=allow_writes,
         allow_permanent=allow_permanent,
         timing=timing,
-        is_recording=is_recording,
     )
-    engine = Engine(url, baud, RECORDED if is_recording else LIVE, unit, counters)
+    engine = Engine(url, baud, RECORDED if scheme == "file" else LIVE, unit, counters)
     engine.run_while_connected(partial(operations.run_sampling, unit))
     return engine, unit
 

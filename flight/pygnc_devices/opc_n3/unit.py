@@ -27,7 +27,6 @@ class OpcUnit:
         allow_writes: True if operations may change the configuration until power-off.
         allow_permanent: True if operations may also make changes that survive power-off.
         timing: pauses that the counter needs.
-        is_recording: True if arrival times have no meaning.
 
     Attributes:
         channel: carries out commands.
@@ -46,7 +45,6 @@ class OpcUnit:
         allow_writes: bool = False,
         allow_permanent: bool = False,
         timing: Timing = STANDARD,
-        is_recording: bool = False,
     ) -> None:
         self.sample_s = sample_s
         self.interval_s = interval_s
@@ -58,7 +56,6 @@ class OpcUnit:
         self.may_be_on = False
         self.model = MassModel()
         self._counters = counters or Counters()
-        self._is_recording = is_recording
         self._samples: list[Reading] = []
         self._last_t_mono_ns: int | None = None
         self._lost = 0
@@ -76,7 +73,7 @@ class OpcUnit:
         """Return the reading of a histogram, or the average that it completes; None if it completes no average."""
         values = decode(raw)
         elapsed_s = None
-        if self._last_t_mono_ns is not None and not self._is_recording:
+        if self._last_t_mono_ns is not None and stamp.host_ns is not None:
             elapsed_s = (stamp.t_mono_ns - self._last_t_mono_ns) / _NS_PER_S
         self._last_t_mono_ns = stamp.t_mono_ns
         lost, self._lost = self._lost, 0

@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from pygnc_devices.declaration import Packet
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
@@ -255,8 +254,7 @@ def _open(
     Raises:
         PortError: the port cannot be opened.
     """
-    is_recording = urlsplit(url).scheme == "file"
-    unit = UcbUnit(baud, user_packets, magnetic_range, recover=configuration.recover, is_recording=is_recording)
+    unit = UcbUnit(baud, user_packets, magnetic_range, recover=configuration.recover)
     engine = Engine(url, baud, WIRE, unit)
     engine.run_while_connected(partial(operations.follow_rate, unit))
     return engine, unit

@@ -162,7 +162,6 @@ class UcbUnit:
         user_packets: see `Ucb.open`.
         magnetic_range: see `Ucb.open`.
         recover: operation that restores the settings of this session after a reconnection.
-        is_recording: True if arrival times have no meaning.
 
     Attributes:
         packets: declarations of all packets, by type.
@@ -180,7 +179,6 @@ class UcbUnit:
         magnetic_range: float = 20.0,
         *,
         recover: Callable[["UcbUnit"], Operation[None]] | None = None,
-        is_recording: bool = False,
     ) -> None:
         self.baud = self.first_baud = baud
         self._recover = recover
@@ -189,7 +187,6 @@ class UcbUnit:
         self.volatile: dict[int, int] = {}
         self.period_ns: int | None = None
         self.is_upgrading = False
-        self._is_recording = is_recording
         self._clocks: dict[str, PacketClock] = {}
         self._clock: PacketClock | None = None
         """Clock of the newest packet."""
@@ -234,7 +231,7 @@ class UcbUnit:
         if self._clock is None or self._clock.packet is not packet:
             self._clock = self._clocks.setdefault(packet.name, PacketClock(packet))
             self._clock.resume()
-        return self._clock.advance(word, self.period_ns, None if self._is_recording else stamp.t_mono_ns)
+        return self._clock.advance(word, self.period_ns, stamp.host_ns)
 
 
 def _with_magnetic_range(packets: dict[str, Packet], gauss: float) -> dict[str, Packet]:

@@ -190,8 +190,7 @@ def _run_on_pty(console: Console, plan: RunPlan, package: Path | None, connect: 
             killed = len(pi.processes())
             pi.power_off()
         console.print(f"  processes killed: {killed}")
-        check = check_home(home, was_closed=result.ended.code is not None)
-        return emulator_document(plan, result, connection, check)
+        return emulator_document(result, connection, *check_home(home, was_closed=result.ended.code is not None))
 
 
 def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect: Connect) -> EmulatorDocument:
@@ -201,7 +200,7 @@ def _run_on_port(console: Console, plan: RunPlan, port: str, baud: int, connect:
         connection = connect(device.fileno())
         result = ScenarioRun(connection, plan, console).run()
     console.print("  switch off the power of the Pi now")
-    return emulator_document(plan, result, connection, None)
+    return emulator_document(result, connection)
 
 
 def _spans(words: list[str] | None) -> Spans:

@@ -1,13 +1,14 @@
 """Document of the emulator's `--json`."""
 
+from collections.abc import Sequence
 from math import isfinite
 from statistics import median
 
 from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import Document, WrittenFile
 from pygnc_controller.emulator.controller import SentenceCounters
-from pygnc_controller.emulator.home_check import HomeCheck
-from pygnc_controller.emulator.scenario_run import RunPlan, RunResult
+from pygnc_controller.emulator.home_check import HomeFigures
+from pygnc_controller.emulator.scenario_run import RunResult
 from pygnc_controller.emulator.serial_line import PacedPort
 from pygnc_controller.emulator.shell import Connection
 
@@ -43,13 +44,6 @@ class ResponseFigures(Document, frozen=True):
     max_s: float
 
 
-class HomeFigures(Document, frozen=True):
-    """Home folder of the emulated Pi after power-off."""
-
-    journals: int
-    live_packets: int
-
-
 class EmulatorDocument(Document, frozen=True):
     """Result of a run."""
 
@@ -70,20 +64,18 @@ class EmulatorDocument(Document, frozen=True):
 
 
 def emulator_document(
-    plan: RunPlan, result: RunResult, connection: Connection, check: HomeCheck | None
+    result: RunResult, connection: Connection, home: HomeFigures | None = None, home_faults: Sequence[str] = ()
 ) -> EmulatorDocument:
-    """Return the document of a completed run; `check` is that of the home folder of an emulated Pi."""
+    """Return the document of a completed run, with the home folder of an emulated Pi."""
     reports, ended = connection.controller.reports, result.ended
     times_s = reports.response_times_s
     return EmulatorDocument(
-        errors=_errors(result, connection.controller.counters, check),
+        errors=_errors(result, connection.controller.counters, home, home_faults),
         sentences=_sentences(connection.controller.counters),
         line=_line(connection.port),
         uploaded_bytes=result.uploaded_bytes,
         uploaded_s=result.uploaded_s,
-        downloaded=[
-            WrittenFile(path=str(plan.out / name), size_bytes=len(octets)) for name, octets in result.fetched.items()
-        ],
+        downloaded=WrittenFile.all_of(result.fetched),
         responses=ResponseFigures(count=len(times_s), median_s=median(times_s), max_s=max(times_s))
         if times_s
         else None,
@@ -93,19 +85,21 @@ def emulator_document(
         exit_code=ended.code,
         exit_after_s=ended.after_s if isfinite(ended.after_s) else None,
         terminal_restored=ended.terminal_restored,
-        home=None if check is None else HomeFigures(journals=check.journals, live_packets=check.live),
+        home=home,
     )
 
 
-def _errors(result: RunResult, counters: SentenceCounters, check: HomeCheck | None) -> list[str]:
+def _errors(
+    result: RunResult, counters: SentenceCounters, home: HomeFigures | None, home_faults: Sequence[str]
+) -> list[str]:
     found = list(result.faults)
     if not counters.is_balanced:
         found.append("the counters do not add up: sent is not acknowledged + lost")
     if result.ended.code not in {0, None}:
         found.append(f"main.py ended with exit code {result.ended.code}; see docs/interface.md")
-    if check is not None:
-        found += check.faults
-        missing = sum(counters.acknowledged[kind] for kind in LIVE_TYPES) - check.live
+    found += home_faults
+    if home is not None:
+        missing = sum(counters.acknowledged[kind] for kind in LIVE_TYPES) - home.live_packets
         if missing > 0:
             found.append(f"{missing} acknowledged live packets are missing from the input journals")
     return found

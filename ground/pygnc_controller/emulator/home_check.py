@@ -2,7 +2,6 @@
 
 from contextlib import closing
 from pathlib import Path
-from typing import NamedTuple
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
@@ -10,28 +9,22 @@ from pygnc.bus.messages import LIVE, GnssFix, RangeMeasurement, SensorSample, Ti
 from pygnc.formats import status
 from pygnc.formats.status import Phase
 from pygnc.inputs.journaled import decode_input
+from pygnc_cli.document import Document
 from pygnc_ground.inspection.journal import count_journal
 
 _LIVE = (SensorSample, GnssFix, RangeMeasurement, TimeMark)
 _ALL = 10_000_000
 
 
-class HomeCheck(NamedTuple):
-    """Result of a check of the home folder.
+class HomeFigures(Document, frozen=True):
+    """Home folder of the emulated Pi after power-off: journal files, and live packets in the input journals."""
 
-    Attributes:
-        faults: Descriptions of errors; empty if all files are valid.
-        journals: Number of journal files read.
-        live: Live packets in the input journals of all runs.
-    """
-
-    faults: list[str]
     journals: int
-    live: int
+    live_packets: int
 
 
-def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
-    """Read all journals, the status record and the info text, and return the errors.
+def check_home(home: Path, *, was_closed: bool = True) -> tuple[HomeFigures, list[str]]:
+    """Read all journals, the status record and the info text, and return their figures and the errors.
 
     Args:
         home: Home folder of the Pi.
@@ -50,7 +43,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> HomeCheck:
         if was_closed and segment.is_open:
             faults.append(f"{name}: main.py did not close the file")
     faults += _status_faults(home, was_closed=was_closed)
-    return HomeCheck(faults, journals, sum(map(_count_live_packets, _runs(home))))
+    return HomeFigures(journals=journals, live_packets=sum(map(_count_live_packets, _runs(home)))), faults
 
 
 def _count_live_packets(run: Path) -> int:

@@ -70,7 +70,7 @@ class RunResult:
     Attributes:
         uploaded_bytes: Number of bytes uploaded.
         uploaded_s: Duration of the uploads, s.
-        fetched: Downloaded content by name.
+        fetched: Downloaded files.
         ended: End of main.py.
         restarts: Number of restarts after an unexpected end of main.py.
         faults: Descriptions of errors.
@@ -78,7 +78,7 @@ class RunResult:
 
     uploaded_bytes: int = 0
     uploaded_s: float = 0.0
-    fetched: dict[str, bytes] = field(default_factory=dict)
+    fetched: list[Path] = field(default_factory=list)
     ended: Ended = NOT_ENDED
     restarts: int = 0
     faults: list[str] = field(default_factory=list)
@@ -294,8 +294,8 @@ class ScenarioRun:
             self.result.faults.append(f"{name}: {transfer.cause}")
 
     def _save(self, name: str, content: bytes) -> None:
-        self.result.fetched[name] = content
         path = self._plan.out / name
+        self.result.fetched.append(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
         self._note(f"{name}, {len(content)} bytes")

@@ -95,7 +95,7 @@ class DeviceLink:
     @property
     def is_recording(self) -> bool:
         """True if a recorded file is played instead of a device."""
-        return self.device is not None and urlsplit(self.device.url).scheme == "file"
+        return self.device is not None and self.device.engine.is_recording
 
     def connected_device(self) -> AsyncDevice:
         """Return the driver.

@@ -91,7 +91,7 @@ def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: J
     """Show identity, configuration and status of a device, or the content of a recording."""
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
         device, kind = connected.device, connected.family
-        content = connected.describe_recording() if connected.is_recording else connected.describe()
+        content = connected.describe_recording() if connected.device.engine.is_recording else connected.describe()
         report = {"port": device.url, "family": kind.name, "title": kind.title} | content
     print_report("", report, as_json=as_json)
 

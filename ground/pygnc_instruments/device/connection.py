@@ -57,11 +57,6 @@ class ConnectedDevice:
         self.device.close()
 
     @property
-    def is_recording(self) -> bool:
-        """True if the device is a recorded file, to which no command can be sent."""
-        return self.device.url.startswith("file:")
-
-    @property
     def unit(self) -> Any:  # noqa: ANN401 - each family has its own type
         """First argument of the family's controls."""
         return self.device.unit  # type: ignore[attr-defined]
@@ -87,7 +82,7 @@ class ConnectedDevice:
     def describe(self) -> dict[str, str]:
         """Return identity and configuration as the device reports them; {} if the device has no such command."""
         describe = self.family.controls.describe
-        return {} if describe is None or self.is_recording else self.device.run(describe(self.unit))
+        return {} if describe is None or self.device.engine.is_recording else self.device.run(describe(self.unit))
 
     def describe_recording(self) -> dict[str, str]:
         """Read a recording to its end, and return the number and duration of its readings and its damage."""
@@ -108,7 +103,7 @@ class ConnectedDevice:
     def start_streaming(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Switch the stream on, for families that do not stream by default, unless `is_stopped` returns True."""
         start = self.family.controls.start
-        if start is None or self.is_recording:
+        if start is None or self.device.engine.is_recording:
             return
         task = self.device.engine.start(start(self.unit))
         try:

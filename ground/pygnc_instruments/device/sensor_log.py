@@ -200,7 +200,7 @@ def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
 def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
     tables: dict[str, _Table] = {}
     with connect(selection) as connected:
-        if not connected.is_recording:
+        if not connected.device.engine.is_recording:
             raise LogError(f"{selection.port}: not a file; log the device first: pygnc device log {selection.port}")
         for reading in connected.device:
             kind = reading.packet.name

@@ -169,7 +169,7 @@ def _as_json(name: str, reading: Reading) -> dict[str, Any]:
 def _as_line(name: str, reading: Reading, connected: ConnectedDevice) -> str:
     parts = [name] if name else []
     parts.append(reading.packet.name)
-    if not connected.is_recording:  # whose readings do not arrive when they were measured
+    if not connected.device.engine.is_recording:  # whose readings do not arrive when they were measured
         parts.append(utc_text(reading.t_wall_ns))
     if reading.t_device_ns is not None:
         parts.append(f"{reading.t_device_ns / 1e9:.4f} s")

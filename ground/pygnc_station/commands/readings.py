@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.files import echo_files
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
 from pygnc_devices.emus.sentences import SUMMARY
@@ -124,8 +125,7 @@ def export(  # noqa: PLR0917 - options of a command
     """Write readings to files, one per device and kind."""
     with open_store(settings) as store:
         span = Span(_time(since), _time(until))
-        for path in export_files(store, query.streams(store, gadget, kind), out, form, span):
-            typer.echo(f"{path}  {path.stat().st_size} bytes")
+        echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span))
 
 
 @command("import")

@@ -54,14 +54,14 @@ def test_the_final_status_is_written_despite_an_undeclared_counter_and_damaged_m
     journal = JournalWriter(tmp_path / "run", tmp_path / "runtime", "attitude", b"")
     journal.append([encode(attitude()), b"\xc1", encode(["AttitudeEstimate", "of a later form"])])
     journal.close()
-    state = control.RunState("stopped", "", run_state({"nonsense": 1}).tasks, 0)
+    state = control.RunState("stopped", run_state({"nonsense": 1}).tasks, 0)
     files.write_final(state)
     assert (record(tmp_path)["phase"], record(tmp_path)["attitude_mode"]) == (Phase.STOPPED, status.AttitudeMode.FINE)
     assert [name for _, name, _ in events] == ["status_value"]
 
 
 def test_the_final_status_replaces_no_record_of_the_same_end(files: StatusFiles, tmp_path: Path) -> None:
-    state = control.RunState("stopped", "", (), 0)
+    state = control.RunState("stopped", (), 0)
     files.write(state, NewestEstimates())
     files.write_final(state)
     assert record(tmp_path)["generation"] == 1

@@ -121,7 +121,7 @@ def run_state(counts: dict[str, object], *, task: str = "orbit", state: str = "u
         control.TaskState(task, state, 0, control.Progress(5, counts=counts)),
         control.TaskState("attitude", "up", 0, control.Progress(5, counts={"lost_messages": 2})),
     )
-    return control.RunState("idle", "", tasks, events=4, not_recorded=1)
+    return control.RunState("idle", tasks, events=4, not_recorded=1)
 
 
 def test_counters_of_all_tasks_are_added() -> None:

@@ -110,12 +110,14 @@ class Events(EventLog):
     def __init__(self) -> None:
         self.fault: str | None = None
         self.seen: list[tuple[str, str, str]] = []
+        self.stop_cause = ""
         self.syncs = 0
         self.is_syncing = False
 
     def report(self, task: str, severity: str, name: str, text: str) -> None:
-        del text
         self.seen.append((task, severity, name))
+        if name == "stop":
+            self.stop_cause = text
 
     def sync_if_due(self) -> None:
         self.syncs += 1

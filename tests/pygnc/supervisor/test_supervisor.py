@@ -129,10 +129,10 @@ def test_a_reader_that_waits_for_its_restart_keeps_the_phase_at_batch(harness: H
 def test_exit_when_done_stops_the_run_at_idle(armed: list[float]) -> None:
     harness = Harness(exit_when_done=True)
     harness.bring_up()
-    assert harness.supervisor.cause == ""
+    assert harness.events.stop_cause == ""
     harness.children["source"].report(0, idle=True, delivered_bytes=1)
     harness.supervisor.step()
-    assert harness.supervisor.cause == "done"
+    assert harness.events.stop_cause == "done"
     assert armed == [HARD_EXIT_AT_S]
     close_all(harness)
 
@@ -140,9 +140,9 @@ def test_exit_when_done_stops_the_run_at_idle(armed: list[float]) -> None:
 def test_the_timeout_stops_the_run(harness: Harness) -> None:
     harness.bring_up()
     harness.advance(TIMEOUT_S - 1.0)
-    assert harness.supervisor.cause == ""
+    assert harness.events.stop_cause == ""
     harness.advance(1.0)
-    assert harness.supervisor.cause == "timeout"
+    assert harness.events.stop_cause == "timeout"
 
 
 @pytest.mark.parametrize("given_up", ["estimator", "line"])
@@ -155,7 +155,7 @@ def test_an_optional_task_given_up_during_the_start_does_not_delay_the_run(armed
     for name in {task.name for task in SPECS} - {given_up}:
         harness.children[name].report(0, idle=name == "source", delivered_bytes=1)
     harness.supervisor.step()
-    assert harness.supervisor.cause == "done"
+    assert harness.events.stop_cause == "done"
     assert armed == [HARD_EXIT_AT_S]
     close_all(harness)
 
@@ -184,7 +184,7 @@ def test_a_task_that_cannot_be_started_for_a_minute_is_given_up(armed: list[floa
     harness.bring_up()
     harness.advance(START_PATIENCE_S + 2 * START_INTERVAL_S)
     assert harness.names(task) == ["not_started", "failed"]
-    assert harness.supervisor.cause == cause
+    assert harness.events.stop_cause == cause
     close_all(harness)
 
 

@@ -42,7 +42,7 @@ def exhaust_restarts(harness: Harness, name: str) -> None:
 def test_gives_up_an_optional_task_and_continues_the_run(harness: Harness) -> None:
     exhaust_restarts(harness, "estimator")
     assert harness.names("estimator") == [*["restart"] * RESTARTS_MAX, "failed"]
-    assert harness.supervisor.cause == ""
+    assert harness.events.stop_cause == ""
     harness.advance(PING_INTERVAL_S)
     harness.now_s += PING_INTERVAL_S
     harness.supervisor.step()
@@ -54,7 +54,7 @@ def test_gives_up_an_optional_task_and_continues_the_run(harness: Harness) -> No
 
 def test_stops_the_run_when_a_critical_task_fails(harness: Harness) -> None:
     exhaust_restarts(harness, "source")
-    assert harness.supervisor.cause == "critical task source failed"
+    assert harness.events.stop_cause == "critical task source failed"
     for name in ("line", "estimator", "writer", "status"):
         harness.end(name)
     assert harness.supervisor.is_over
@@ -73,7 +73,7 @@ def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
         killed_for_memory += 1
         harness.end(name, -signal.SIGKILL)
         harness.advance(max(PAUSES_S) + PING_INTERVAL_S)
-    if harness.supervisor.cause == "":
+    if harness.events.stop_cause == "":
         harness.stop()
     for task in SPECS:
         if task.name != name:

@@ -77,7 +77,7 @@ def test_stops_when_a_task_forwards_the_hosts_request(harness: Harness) -> None:
     harness.bring_up()
     harness.children["line"].send(control.StopRequest("stopped over the line"))
     harness.supervisor.step()
-    assert harness.supervisor.cause == "stopped over the line"
+    assert harness.events.stop_cause == "stopped over the line"
 
 
 def test_does_not_restart_or_kill_for_silence_during_a_stop(harness: Harness) -> None:
@@ -95,7 +95,7 @@ def test_the_first_cause_of_a_stop_is_kept(harness: Harness) -> None:
     harness.stop()
     harness.children["line"].send(control.StopRequest("stopped over the line"))
     harness.supervisor.step()
-    assert harness.supervisor.cause == "stopped by the host"
+    assert harness.events.stop_cause == "stopped by the host"
 
 
 def test_the_status_task_learns_the_final_phase_before_it_is_stopped(harness: Harness) -> None:
@@ -107,7 +107,6 @@ def test_the_status_task_learns_the_final_phase_before_it_is_stopped(harness: Ha
     assert isinstance(messages[-1], control.Stop)
     state = next(m for m in reversed(messages) if isinstance(m, control.RunState))
     assert state.phase == "stopped"
-    assert state.cause == "stopped by the host"
 
 
 def test_reports_output_that_is_not_recorded(harness: Harness) -> None:
@@ -123,7 +122,7 @@ def test_the_stop_deadlines_leave_a_second_before_the_power_is_cut() -> None:
 
 
 def test_a_second_request_never_delays_a_stop() -> None:
-    plan = StopPlan("test", 100.0)
+    plan = StopPlan(100.0)
     assert not plan.take_due_signals(100.2)
     plan.hurry(100.2)
     assert plan.take_due_signals(100.2) == [signal.SIGTERM]

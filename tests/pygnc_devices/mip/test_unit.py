@@ -10,7 +10,7 @@ from pygnc_devices.mip.driver import PACKETS
 from pygnc_devices.mip.fields import FIELDS
 from pygnc_devices.mip.framing import make_packet, scan
 from pygnc_devices.mip.unit import MipUnit
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, RecordedStamp, Stamp
 from tests.pygnc_devices.mip.vectors import FILTER, REAL, SENSOR
 
 S = 1_000_000_000
@@ -23,8 +23,9 @@ def frame(raw: bytes) -> Frame:
     return found
 
 
-def reading(unit: MipUnit, raw: bytes, t_ns: int = 0) -> Reading:
-    found = unit.interpret(frame(raw), Stamp(t_ns, t_ns), Counters())
+def reading(unit: MipUnit, raw: bytes, t_ns: int | None = None) -> Reading:
+    stamp = RecordedStamp(0, 0) if t_ns is None else Stamp(t_ns, t_ns)
+    found = unit.interpret(frame(raw), stamp, Counters())
     assert found is not None
     return found
 
@@ -116,7 +117,7 @@ def test_a_value_that_is_not_a_number_is_missing() -> None:
 
 @pytest.mark.parametrize("clock", [lambda t: reference(round(t * S)), tow], ids=["reference", "tow"])
 def test_the_sets_of_a_unit_share_the_origin_of_their_time(clock: object) -> None:
-    unit = MipUnit(is_recording=True)
+    unit = MipUnit()
     assert callable(clock)
     assert reading(unit, sensor(clock(10.0))).t_device_ns == 0
     assert reading(unit, sensor(clock(10.5))).t_device_ns == S // 2
@@ -135,18 +136,18 @@ def test_time_continues_over_the_end_of_the_week_and_a_first_gps_fix() -> None:
 
 
 def test_the_internal_time_stamp_counts_at_62500_hz_and_wraps() -> None:
-    unit = MipUnit(is_recording=True)
+    unit = MipUnit()
     ticks = [2**32 - 62_500, 0, 62_500]
     times = [reading(unit, sensor((0x0E, tick.to_bytes(4, "big")))).t_device_ns for tick in ticks]
     assert times == [0, S, 2 * S]
 
 
 def test_missing_packets_are_counted_when_packets_are_regular() -> None:
-    unit = MipUnit(is_recording=True)
+    unit = MipUnit()
     lost = [reading(unit, sensor(vector(0x04), reference(k * S // 100))).lost_before for k in (0, 1, 2, 3, 4, 7, 8)]
     assert lost == [0, 0, 0, 0, 0, 2, 0]
     # Dividers 2 and 3 of the base rate: no packet is missing.
-    unit = MipUnit(is_recording=True)
+    unit = MipUnit()
     due = {k: [vector(0x04)] * (k % 2 == 0) + [vector(0x05)] * (k % 3 == 0) for k in range(40)}
     assert not any(reading(unit, sensor(*fields)).lost_before for fields in due.values() if fields)
 

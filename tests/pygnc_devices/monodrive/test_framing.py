@@ -7,7 +7,7 @@ from pygnc_devices.framing import DamageReason, scan_to_end
 from pygnc_devices.monodrive.driver import MonoDriveUnit
 from pygnc_devices.monodrive.framing import likely_order, scanner
 from pygnc_devices.monodrive.packets import Layout
-from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, RecordedStamp
 from tests.pygnc_devices.monodrive import vectors
 
 G = 9.80665
@@ -22,9 +22,9 @@ EVERY_HEADER = [
 
 def read(octets: bytes, layout: Layout | None = None, counts: Counters | None = None) -> list[Reading]:
     layout = layout or Layout()
-    unit = MonoDriveUnit(layout, is_recording=True)
+    unit = MonoDriveUnit(layout)
     frames = scan_to_end(scanner(layout), octets).frames
-    return [unit.interpret(frame, Stamp(0, 0), counts or Counters()) for frame in frames]
+    return [unit.interpret(frame, RecordedStamp(0, 0), counts or Counters()) for frame in frames]
 
 
 @pytest.mark.parametrize("header", EVERY_HEADER)

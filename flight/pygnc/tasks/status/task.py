@@ -25,7 +25,7 @@ class StatusTask(Task):
         self._estimates = {name: self.open_reader(name, kind) for name, kind in STREAMS.items()}
         self._orbits = self._estimates["orbit"]
         self._newest = NewestEstimates()
-        self._state = control.RunState("starting", "", (), 0)
+        self._state = control.RunState("starting", (), 0)
         # The first record waits until the tasks are up, but at most `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
