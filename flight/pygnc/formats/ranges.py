@@ -43,7 +43,7 @@ FILE_NUMBERS: Final = 1 << 16
 
 @unique
 class PacketKind(IntEnum):
-    """Kind of a packet in a range file."""
+    """Kind of a packet in a range file: its GPS packets and range packets are mixed and have different lengths."""
 
     GPS = 0
     RANGE = 1

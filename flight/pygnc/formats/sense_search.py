@@ -259,7 +259,7 @@ def _is_clock_step(
 ) -> bool:
     """Return True if a window with one step is a record written while the spacecraft clock was set.
 
-    An identical neighbour decides the question, because damage does not occur twice in the same way.
+    It is one if a neighbour is identical, because damage does not occur twice in the same way.
     """
     left_confirmed = step_index >= 2 or neighbours.at_input_start
     right_confirmed = len(times) - step_index >= 2 or neighbours.at_input_end

@@ -164,7 +164,7 @@ class ReportKind(IntEnum):
 
 @unique
 class ParameterFlag(IntFlag):
-    """Flags of a setting in PVAL."""
+    """Flags of a setting in a PVAL sentence, which reports its value to the host."""
 
     CHANGED = 1
     """Set over this interface, not by the settings file or by default."""

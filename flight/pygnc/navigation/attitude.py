@@ -282,7 +282,7 @@ class AttitudeTracker:
         if update is not None:
             rate_body_rad_s, in_sun, cause = update.rate_body_rad_s, update.in_sun, update.cause or ""
         else:
-            # The state is possibly that of an older sample.
+            # The gyro bias changes so slowly that the state of an older sample is good enough.
             gyro_bias_rad_s = np.zeros(3) if self._filter.state is None else self._filter.state.gyro_bias_rad_s
             rate_body_rad_s = (measured.gyro_imu_rad_s - gyro_bias_rad_s).dot(mounting.gyro)
             in_sun = is_daylight(measured.lux, self._settings.sun_sensors)

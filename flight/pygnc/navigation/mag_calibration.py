@@ -109,6 +109,6 @@ class MagCalibration(msgspec.Struct):
         is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total
         self.reported = total if is_new else self.reported
-        # Only the bias is passed on: the filter takes the axes, as the settings correct them, as orthogonal and equal.
+        # Only the bias goes to the filter, which assumes that the settings have corrected scale and misalignment.
         residual = MagnetometerBias(solution.bias_ut, np.maximum(solution.bias_sigma_ut, settings.noise_ut))
         return AcceptedCalibration(residual, total, is_new)

@@ -141,9 +141,9 @@ class _Memory(msgspec.Struct):
 
 
 class OrbitTracker:
-    """Converter of inputs into orbit estimates.
+    """Orbit of one satellite: screens its fixes, feeds the filter, and falls back on mean elements.
 
-    It continues from a `checkpoint` if given. `kind` is the class of the filter; the ground also has reference filters.
+    It continues from a `checkpoint` if given. `kind` is the class of the filter: a replay may choose a reference filter.
     """
 
     def __init__(

@@ -93,7 +93,8 @@ class TimeTagErrors(NamedTuple):
         """Return the estimate after a sample.
 
         Args:
-            score: (h' S^-1 r)^2 - h' S^-1 h, with the variance from `used_with` in S.
+            score: (h' S^-1 r)^2 - h' S^-1 h for residuals r, whose covariance S contains the variance from `used_with`, and
+                the change h of the prediction per second of delay.
             sensitivity: h' S^-1 h, 1/s2.
             time_sigma_s: Error of the sample's time as stated by its source; None if it is not stated.
         """
@@ -110,7 +111,10 @@ class TimeTagErrors(NamedTuple):
         return TimeTagErrors(variance, information, self.samples + 1, self.detected or significant)
 
     def restarted(self) -> "TimeTagErrors":
-        """Return these errors if detected, otherwise initial ones, because the innovations so far had another cause."""
+        """Return the estimate after another error was detected, to which the innovations so far were due.
+
+        A detected scatter is kept; otherwise the estimate begins again.
+        """
         return self if self.detected else TimeTagErrors()
 
 

@@ -96,7 +96,7 @@ class GyroSettings:
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
     scale_sigma: float = 0.01
-    """Scale error, a Gauss-Markov process with the time constant scale_time_s."""
+    """Standard deviation of the scale error, a fraction, which is a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: float = 86_400.0
     range_rad_s: float = 499.0 * _DEGREE
     """Magnitude from which a reading is out of range."""
@@ -155,7 +155,9 @@ class SunSensorSettings:
     """Sun sensors, one per face. Shares are fractions of full sunlight at normal incidence; errors are 1 sigma."""
 
     scale: float = 1.0
-    """Factor on the readings, for other sensors or windows than the interface's; saturation_lux is the scaled value."""
+    """Factor on the readings, for other sensors or windows than those of the interface; saturation_lux applies to the
+    product.
+    """
     full_sun_lux: float = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
     saturation_lux: float = 83_865.6

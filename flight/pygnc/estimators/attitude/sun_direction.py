@@ -46,7 +46,7 @@ class SunDirection(MeasurementModel):
         return Observation(across.dot(measured), partials, np.full(2, self._settings.sun_direction.sigma_rad))
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Predict and test the reading; None in the Earth's shadow, without a reading, or if it is too short."""
+        """Predict and test the reading; None in the Earth's shadow, or without a vector of usable length."""
         reading, environment = sample.readings.get(self.name), prediction.environment
         if reading is None or reading.shape != (3,) or environment.sunlit_fraction <= 0.0:
             return None

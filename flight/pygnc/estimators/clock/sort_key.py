@@ -89,7 +89,10 @@ def _boots(t_ms: Int64Array, damaged: BoolArray) -> list[slice]:
 
 
 def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> Int64Array:
-    """Return the offset of each record in ms: the running median at the closest consistent one, or `_UNKNOWN`."""
+    """Return GPS time minus spacecraft time of each record in ms; `_UNKNOWN` if no record has a reliable one.
+
+    It is the running median of the offsets at the closest record whose own offset agrees with that median.
+    """
     known = np.flatnonzero((gps >= 0) & ~damaged)
     if known.size == 0:
         return np.full(t_ms.size, _UNKNOWN)

@@ -283,7 +283,8 @@ def _refined_once(equations: Equations, settings: FormationSettings, parameters:
 def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
     """Return prior standard deviations of the drag modes of all partners, (s - 1, `DRAG_MODES`).
 
-    A density error acts on relative motion by the difference of two drags; `share` adds in quadrature.
+    A density error acts on relative motion by the difference of two drags. `share` is a fraction of the drag that adds
+    in quadrature, so that equal satellites have such an error too.
     """
     drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
     factors = [

@@ -228,7 +228,10 @@ class Equations:
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
-        """Convert derivatives (n, k, ..., 7 + modes) by constants of motion and modes to those by state and modes."""
+        """Convert derivatives with respect to constants of motion and drag modes to those with respect to state and modes.
+
+        Both have the shape (n, k, ..., 7 + modes).
+        """
         if motion is None or self.tracks[satellite].is_linear:
             return d_constants
         by_state = motion.d_epoch(self._rows(satellite), node_time, d_constants[..., :STATE_SIZE])
@@ -284,7 +287,7 @@ class Equations:
 
     @property
     def known(self) -> list[int]:
-        """Indices of the satellites that move linearly and have fixes."""
+        """Indices of the satellites that have fixes and whose position is a linear function of the parameters."""
         return [
             number for number, rows in enumerate(self.fixes) if len(rows.node_time) and self.tracks[number].is_linear
         ]

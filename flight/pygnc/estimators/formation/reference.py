@@ -107,7 +107,7 @@ class Reference:
         rates, accelerations = self._columns(VELOCITY), self._accelerations
         ends = np.stack(
             [part[before + end] for part in (values, rates, accelerations) for end in (0, 1)], axis=1
-        )  # (k, 6, 3, 8)
+        )  # k times; value, rate and acceleration at both nodes; 3 axes; state and its 7 derivatives
         value_weights, rate_weights = _quintic_weights(node_time - before)
         value = np.einsum("ke,keij->kij", value_weights, ends)
         rate = np.einsum("ke,keij->kij", rate_weights, ends)

@@ -171,7 +171,8 @@ class _Integral:
 
     def __init__(self, count: int, origin: int) -> None:
         self._origin, self._order = origin, min(6, count)
-        # Weights for the intervals before, in and after the middle of the six points of a polynomial.
+        # A polynomial through six points integrates its middle interval only; at the two ends of the grid, where no
+        # further points follow, it also integrates the intervals before and after the middle one.
         before = self._order // 2 - 1
         weights = _interval_weights(self._order)
         self._first, self._middle, self._last = weights[:before], weights[before], weights[before + 1 :]
@@ -198,7 +199,10 @@ class _Integral:
 
 
 def _interval_weights(order: int) -> Array:
-    """Return the weights (order - 1, order) for integrals, between neighbours, of a polynomial through all points."""
+    """Return weights of equidistant values that integrate the polynomial through them, (order - 1, order).
+
+    Row k gives the integral from point k to point k + 1, in units of the spacing.
+    """
     powers = np.arange(order)
     points = powers - np.arange(order - 1.0)[:, None]
     moments = np.broadcast_to(1.0 / (powers + 1.0), points.shape)

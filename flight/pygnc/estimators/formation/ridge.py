@@ -275,7 +275,10 @@ def _excess_covariance(covariance: Array, moments: Array) -> Array:
 
 
 def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: RidgePoints | None = None) -> Array:
-    """Return the second moments of ridges about k minima, or of ridges in the slices through `across`, (k, q, q)."""
+    """Return the second moments of the q parameters about k minima along their ridges, (k, q, q).
+
+    With `across`, the ridges lie in the slices through these points.
+    """
     count = len(lowest.cost)
     owner = np.tile(np.arange(count), 2)
     minimum = RidgePoints(*(np.concatenate((part, part)) for part in lowest))

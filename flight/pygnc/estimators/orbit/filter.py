@@ -357,7 +357,10 @@ class OrbitFilter:
         test: InnovationTest,
         observations: tuple[Observation, Observation | None],
     ) -> list[Candidate]:
-        """Return the candidates, except new ones that reject the fix, after it; `test` assumes no manoeuvre."""
+        """Return the candidates updated with the fix, without those that assume a change just before it and contradict it.
+
+        `test` is the test of the fix without a manoeuvre, from which the leads of the candidates count.
+        """
         tested = []
         for candidate in candidates:
             result = self._bank.test(candidate.hypotheses, *observations)

@@ -131,7 +131,7 @@ class FormationTask(EstimatorTask):
             self.save(tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
 
     def _make_stage(self) -> FormationStage:
-        """Load the estimators and process the inputs before the waiting ones, or continue from the checkpoint."""
+        """Load the estimators; continue from the checkpoint, or process all inputs that were received before."""
         from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - needs megabytes; most runs do not use it
 
         settings, saved = self.run.settings, self.saved
