@@ -7,7 +7,7 @@ from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
 
 FIXES_MIN: Final = 10
 SAMPLES_MIN: Final = 600
-"""Number of samples without an attitude after which that limits the results: 50 minutes, enough even after an eclipse."""
+"""Number of samples after which a missing attitude limits the results: 50 minutes, enough even after an eclipse."""
 
 
 def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str, str]:

@@ -96,7 +96,7 @@ class GyroSettings:
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
     scale_sigma: float = 0.01
-    """Standard deviation of the scale error, a fraction, which is a Gauss-Markov process of time constant scale_time_s."""
+    """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: float = 86_400.0
     range_rad_s: float = 499.0 * _DEGREE
     """Magnitude from which a reading is out of range."""

@@ -228,7 +228,7 @@ class Equations:
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
-        """Convert derivatives with respect to constants of motion and drag modes to those with respect to state and modes.
+        """Convert derivatives with respect to constants of motion (and drag modes) to those with respect to the state.
 
         Both have the shape (n, k, ..., 7 + modes).
         """

@@ -357,7 +357,7 @@ class OrbitFilter:
         test: InnovationTest,
         observations: tuple[Observation, Observation | None],
     ) -> list[Candidate]:
-        """Return the candidates updated with the fix, without those that assume a change just before it and contradict it.
+        """Return the candidates updated with the fix, without those that assume a change just before it but reject it.
 
         `test` is the test of the fix without a manoeuvre, from which the leads of the candidates count.
         """
