@@ -143,7 +143,7 @@ class _Memory(msgspec.Struct):
 class OrbitTracker:
     """Orbit of one satellite: screens its fixes, feeds the filter, and falls back on mean elements.
 
-    It continues from a `checkpoint` if given. `kind` is the class of the filter: a replay may choose a reference filter.
+    It continues from a `checkpoint` if given. `kind` is the class of the filter; a replay may use a reference filter.
     """
 
     def __init__(

@@ -93,8 +93,8 @@ class TimeTagErrors(NamedTuple):
         """Return the estimate after a sample.
 
         Args:
-            score: (h' S^-1 r)^2 - h' S^-1 h for residuals r, their covariance S with the variance from `used_with`, and the
-                change h of the prediction per second of delay.
+            score: (h' S^-1 r)^2 - h' S^-1 h. r are the residuals, S is their covariance with the variance from
+                `used_with`, and h is the change of the prediction per second of delay.
             sensitivity: h' S^-1 h, 1/s2.
             time_sigma_s: Error of the sample's time as stated by its source; None if it is not stated.
         """
