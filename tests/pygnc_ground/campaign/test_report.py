@@ -11,6 +11,8 @@ from pygnc_ground.campaign.report import write_report
 from tests.pygnc_ground.campaign.samples import drawn_tables
 from tests.pygnc_ground.report.page import Page
 
+pytestmark = pytest.mark.xdist_group("campaign_report")  # one worker makes the fixtures of this module
+
 NOISE = "scenario.gps.position_noise_m"
 HOSTILE = "<script>alert(1)</script>"
 

@@ -116,6 +116,7 @@ def one_unit_more(value: object) -> object:
     return not value if isinstance(value, bool) else value + 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", PACKAGES)
 def test_one_unit_in_the_last_place_of_every_number_is_noticed_and_named(package: str) -> None:
     for module, file in modules_of(package):

@@ -77,6 +77,7 @@ def test_every_colour_of_a_figure_follows_light_and_dark(troubled: str) -> None:
     assert all(style.count(f"{name}:") == 2 for name in used)
 
 
+@pytest.mark.slow
 def test_with_truth_errors_are_shown_and_without_sigmas_and_what_smoothing_changed(troubled: str) -> None:
     assert "Position and velocity error against truth" in troubled
     assert "NEES of the smoother" in troubled
@@ -115,6 +116,7 @@ def test_without_an_orbit_rates_and_light_remain() -> None:
     assert "Light on each face over time" in titles
 
 
+@pytest.mark.slow
 def test_further_sensors_have_residuals_of_their_own() -> None:
     result = replace(samples.clean(60), attitude=attitude_samples.clean(300, begin_ms=samples.BEGIN_MS))
     of_samples, rng = result.attitude.samples, np.random.default_rng(8)

@@ -69,6 +69,7 @@ def test_the_partials_are_derivatives_of_scipys_prediction(seed: int) -> None:
         np.testing.assert_allclose(found.partials[:, column], difference, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_the_direction_to_the_sun_is_as_accurate_as_the_sensor() -> None:
     with_errors, without_errors, nees = [], [], []
     for seed in range(8):
