@@ -58,8 +58,8 @@ def _errors(one: ComparedAttitude) -> str:
     accuracy = one.accuracy
     kinds = {"in sunlight": accuracy.sunlight, "in eclipse": accuracy.eclipse}
     parts = [_error(kind, where) for where, kind in kinds.items() if math.isfinite(kind.error_deg)]
-    errors = ", ".join(parts) or _error(accuracy.whole, "overall")
-    settling = duration(accuracy.settling_ms).removesuffix(" 00 s")
+    errors = ", ".join(parts) or _error(accuracy.overall, "overall")
+    settling = duration(1000.0 * accuracy.settling_s).removesuffix(" 00 s")
     return f"attitude error (three-axis RMS) from {settling} after the first attitude: {errors}"
 
 

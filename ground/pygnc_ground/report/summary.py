@@ -188,7 +188,7 @@ def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
 
 
 def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
-    ratio = one.accuracy.whole.ratio
+    ratio = one.accuracy.overall.ratio
     if math.isfinite(ratio):
         low, high = _RATIO_GOOD
         where = " and ".join(
@@ -196,7 +196,7 @@ def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
             for kind, name in ((one.accuracy.sunlight, "sunlight"), (one.accuracy.eclipse, "eclipse"))
             if math.isfinite(kind.error_deg)
         )
-        where = where or f"{number(one.accuracy.whole.error_deg)}°"
+        where = where or f"{number(one.accuracy.overall.error_deg)}°"
         text = (
             f"The attitude error of the {one.name} is {where} (three-axis RMS), "
             f"{number(ratio)} times its formal sigma (good: {low} to {high})."
