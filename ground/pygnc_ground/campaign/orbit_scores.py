@@ -58,7 +58,7 @@ def score_orbit(
     used = {each.fix.gps_ms: each for each in updates if each.position_accepted or each.velocity_accepted}
     for name in estimators.orbit:
         if name == "filter":
-            usage = {ms: Usage(update.nis, update.dof, accepted=True) for ms, update in used.items()}
+            usage = {ms: Usage.of(update) for ms, update in used.items()}
             solution = solution_table(forward, frames, usage)
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
@@ -92,8 +92,7 @@ def solution_table(
 ) -> OrbitSolution:
     """Return the table of the states and of the use of fixes, which are given by GPS time in ms."""
     times = sorted(states)
-    of_times = [usage.get(ms, Usage(0.0, 0, accepted=False)) for ms in times]
-    return solution_from_states(times, [states[ms] for ms in times], of_times, frames)
+    return solution_from_states(times, [states[ms] for ms in times], [usage.get(ms, Usage()) for ms in times], frames)
 
 
 class _Outage(NamedTuple):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +61,19 @@ class OrbitSolution:
         return np.sqrt(np.diagonal(self.covariance_ecef, axis1=1, axis2=2))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Use of a GPS record by an estimator; the fields are those of `OrbitSolution`."""
+class Usage(NamedTuple):
+    """Use of a GPS record by an estimator, by default none; the fields are those of `OrbitSolution`."""
 
-    nis: float
-    dof: int
-    accepted: bool
+    nis: float = 0.0
+    dof: int = 0
+    accepted: bool = False
+
+    @classmethod
+    def of(cls, update: OrbitUpdate | None) -> Self:
+        """Return the use by the filter; None if the record did not reach it."""
+        if update is None:
+            return cls()
+        return cls(update.nis, update.dof, update.position_accepted or update.velocity_accepted)
 
 
 def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettings, frames: EarthFrames) -> Usage:
