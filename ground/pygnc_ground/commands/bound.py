@@ -68,21 +68,20 @@ def bound(
             raise ValueError("--formation requires a scenario by --config or --preset")
         if formation:
             found = scenario_bound(settings_from_options(preset, config), settings, frames)
-            _show(formation_as_json(*found) if as_json else formation_as_table(*found))
-            return
-        if sense is not None and truth is not None:
+        elif sense is not None and truth is not None:
             known_fixes = from_recording(sense, load_truth(truth, satellite), settings, frames)
         else:
             known_fixes = from_scenario(settings_from_options(preset, config), settings, frames)
-    bounds = orbit_bounds(known_fixes, settings, frames)
-    _show(_as_json(known_fixes, bounds) if as_json else _as_table(known_fixes, bounds))
-
-
-def _show(found: Document | Table) -> None:
-    if isinstance(found, Table):
-        Console(highlight=False).print(found)
+    document: Document
+    if formation:
+        document, table = formation_as_json(*found), formation_as_table(*found)
     else:
-        echo_document(found)
+        bounds = orbit_bounds(known_fixes, settings, frames)
+        document, table = _as_json(known_fixes, bounds), _as_table(known_fixes, bounds)
+    if as_json:
+        echo_document(document)
+    else:
+        Console(highlight=False).print(table)
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:

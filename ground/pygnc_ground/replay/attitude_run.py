@@ -4,13 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import Innovation, VectorInnovation
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import FACES, AttitudeSettings
-from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
@@ -42,7 +40,8 @@ def attitude_result(
         mag_bias_imu_ut=column((record.estimate.mag_bias_imu_ut for record in records), 3),
         time_sigma_s=np.array([0.0 if update is None else update.time_sigma_s for update in updates]),
     )
-    smoothed = _smoothed(updates)
+    states = iter(smooth([update for update in updates if update is not None]))
+    smoothed = [None if update is None else next(states) for update in updates]
     lux = np.array([correction.illuminance(sample.lux) for sample in raw]).reshape(-1, FACES)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
@@ -54,11 +53,6 @@ def attitude_result(
         truth=true,
         bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
     )
-
-
-def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | None]:
-    states = iter(smooth([update for update in updates if update is not None]))
-    return [None if update is None else next(states) for update in updates]
 
 
 def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrection) -> list[BoundSample]:

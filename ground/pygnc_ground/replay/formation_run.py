@@ -122,7 +122,8 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
         if excluded and len(chosen) > 1:
             break
         state = solution.relative_at(middle, partner, number)
-        if all(_differ(state.rtn - rtn, covariance) for rtn, covariance in states):
+        others = ((state.rtn - rtn, covariance) for rtn, covariance in states)
+        if all(float(change @ np.linalg.solve(covariance, change)) > SAME_ORBIT_LIMIT for change, covariance in others):
             chosen.append(number)
             states.append((state.rtn, state.covariance_rtn))
     found = []
@@ -136,10 +137,6 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
             )
         )
     return tuple(found)
-
-
-def _differ(change: FloatArray, covariance: FloatArray) -> bool:
-    return float(change @ np.linalg.solve(covariance, change)) > SAME_ORBIT_LIMIT
 
 
 def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
