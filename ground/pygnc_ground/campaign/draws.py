@@ -105,7 +105,7 @@ def _numbers(draw: Draw, rng: np.random.Generator) -> FloatArray:
     count = draw.count or 1
     if draw.sign is not None:
         sizes = np.array(draw.sign if len(draw.sign) > 1 else draw.sign * count)
-        return sizes * rng.choice([-1.0, 1.0], len(sizes))
+        return np.asarray(sizes * rng.choice([-1.0, 1.0], len(sizes)))
     if draw.uniform is not None:
         return rng.uniform(*draw.uniform, count)
     if draw.log_uniform is not None:
