@@ -57,8 +57,8 @@ def score_attitude(
         errors, (angle_rad, nees) = attitude_errors(solution, true), np.full((2, len(states)), np.nan)
         angle_rad[errors.row], nees[errors.row] = errors.angle_rad, errors.nees / NEES_DOF
         bound_rad = bound.filter_rad if is_filter else bound.smoother_rad
-        angles_deg = map(np.degrees, (angle_rad, solution.sigma_rss_rad, bound_rad))
-        trace = Trace(t_s, *angles_deg, nees, nis if is_filter else unknown)
+        error, sigma, bound_deg = map(np.degrees, (angle_rad, solution.sigma_rss_rad, bound_rad))
+        trace = Trace(t_s, error, sigma, bound_deg, nees, nis if is_filter else unknown)
         if is_filter:
             yield Score("attitude", _of_flight(trace, lit, updates, true, estimators.attitude_settled_s))
         if name in estimators.attitude:

@@ -133,12 +133,13 @@ class OrbitErrors:
     def __len__(self) -> int:
         return len(self.gps_ms)
 
-    def later(self, fraction: float) -> BoolArray:
-        """Return flags, shape (n,), of the rows after the first `fraction` of the time span."""
-        if not len(self):
-            return np.zeros(0, dtype=bool)
-        begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])
-        return np.asarray(self.gps_ms >= begin + fraction * (end - begin))
+
+def later(gps_ms: IntArray, fraction: float) -> BoolArray:
+    """Return flags, shape (n,), of the times (n,) after the first `fraction` of their span."""
+    if not len(gps_ms):
+        return np.zeros(0, dtype=bool)
+    begin, end = int(gps_ms.min()), int(gps_ms.max())
+    return np.asarray(gps_ms >= begin + fraction * (end - begin))
 
 
 def rms_3d(vectors: FloatArray) -> float:
