@@ -134,13 +134,9 @@ def settled(solution: AttitudeSolution) -> tuple[BoolArray, float]:
 def attitude_accuracy(
     solution: AttitudeSolution, errors: AttitudeErrors, bound_rad: FloatArray, sunlit_fraction: FloatArray
 ) -> AttitudeAccuracy:
-    """Return the accuracy of one solution of n samples.
+    """Return the accuracy of one solution of n samples; its errors are empty without truth.
 
-    Args:
-        solution: The solution.
-        errors: Errors of the solution against truth; empty without truth.
-        bound_rad: Least sigma of the attitude, shape (n,), NaN where unknown.
-        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,), NaN without an orbit.
+    The least sigma of the attitude and the visible fraction of the Sun's disc have shape (n,), NaN where unknown.
     """
     late, settling_s = settled(solution)
     angle = np.full(len(solution), np.nan)

@@ -48,13 +48,7 @@ class Accuracy(msgspec.Struct, frozen=True):
 
 
 class Outcome(NamedTuple):
-    """Outcome of one replay.
-
-    Attributes:
-        tables: Tables of `pygnc replay` by name.
-        digests: Digest of each table, and of the parts without a table, by name.
-        accuracy: Accuracy of all solutions.
-    """
+    """Tables of one replay, digests of them and of parts without a table by name, and the accuracy of all solutions."""
 
     tables: dict[str, pl.DataFrame]
     digests: dict[str, str]

@@ -114,16 +114,7 @@ def _results() -> Iterator[Any]:
 class Reference(msgspec.Struct, frozen=True):
     """Accepted results without the tables, which are Parquet files in the same folder.
 
-    Attributes:
-        format: Version of this layout.
-        accepted_utc: Time at which the results were accepted.
-        version: Version of PyGNC.
-        platform: Numerical platform.
-        inputs: SHA-256 of the input files by path.
-        data: SHA-256 of the data tables of the package by name.
-        digests: Digests of tables and parts by name.
-        accuracy: Accuracy of all solutions.
-        constants: Numbers in the source of the estimators.
+    `inputs` are the SHA-256 of the input files by path, `data` those of the data tables of the package by name.
     """
 
     format: int
