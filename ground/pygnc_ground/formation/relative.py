@@ -11,7 +11,7 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
 def rtn_from_gcrf(own: FloatArray) -> FloatArray:
-    """Return matrices (..., 6, 6) that rotate relative states from GCRF to radial, transverse, normal of `own` (..., 6).
+    """Return matrices (..., 6, 6) that turn relative states from GCRF to radial, transverse, normal of `own` (..., 6).
 
     Velocities in RTN are relative to the rotating axes.
     """

@@ -60,9 +60,7 @@ def is_run(path: Path) -> bool:
 def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:
     """Return the inputs of a run from its journal.
 
-    Args:
-        folder: Folder of the run.
-        hall_word: Meaning of the Hall words of sensor packets; None for that of the run's settings.
+    `hall_word` is the meaning of the Hall words of sensor packets; by default that of the run's settings.
 
     Raises:
         ReplayError: The folder's input journal is empty.
