@@ -12,7 +12,6 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
@@ -24,7 +23,6 @@ from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import (
     BoolArray,
-    FloatArray,
     OrbitSolution,
     Usage,
     orbit_errors,
@@ -200,14 +198,10 @@ def _bounds(
     true = flight.true_orbit(gps_ms)
     position_m = np.array([fix.position_ecef_m for fix in fixes])
     good = np.linalg.norm(position_m - true.position_ecef_m, axis=1) < _OUTLIER_M
-    sigma = np.array([_sigma(fix) for fix in fixes])
+    unknown = np.full(3, np.inf)
+    velocity_sigma = [unknown if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps for fix in fixes]
+    sigma = np.concatenate(([fix.position_sigma_m for fix in fixes], velocity_sigma), axis=1)
     # States in GCRF are those of the flight's frames, which differ from the truth's in their Earth orientation.
     to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms[good].tolist()])
     gcrf = np.linalg.solve(to_ecef, np.concatenate(true, axis=1)[good, :, None])[:, :, 0]
     return orbit_bounds(KnownFixes(gps_ms[good], gcrf, sigma[good]), settings, frames)
-
-
-def _sigma(fix: Fix) -> FloatArray:
-    """Return the standard deviations of position and velocity, shape (6,); infinite without a velocity."""
-    velocity = np.full(3, np.inf) if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps
-    return np.concatenate((fix.position_sigma_m, velocity))

@@ -26,11 +26,13 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     return matrices
 
 
-def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> FloatArray:
+def relative_truth(own: OrbitTruth | None, other: OrbitTruth | None, gps_ms: IntArray) -> FloatArray:
     """Return positions in m and velocities in m/s of `other` minus `own` in RTN of `own`, at n times, shape (n, 6).
 
     Velocities are relative to the rotating axes; NaN stands where one of the two orbits is unknown.
     """
+    if own is None or other is None:
+        return np.full((len(gps_ms), 6), np.nan)
     states = inertial_states(*own.at(gps_ms))
     relative_gcrf = inertial_states(*other.at(gps_ms)) - states
     relative: FloatArray = np.einsum("nij,nj->ni", rtn_from_gcrf(states), relative_gcrf)

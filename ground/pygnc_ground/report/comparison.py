@@ -196,7 +196,7 @@ class RunningMean(NamedTuple):
 
 
 def running_mean(squares: FloatArray, dof: IntArray) -> RunningMean:
-    """Return means over windows of a tenth, at most 50, of the finite normalised squares (n,) with positive dof (n,)."""
+    """Return means over windows of a tenth of the finite squares (n,), at most 50; `dof` is positive, shape (n,)."""
     if not len(squares):
         return RunningMean(np.empty(0, np.int64), *[np.empty(0)] * 3)
     window = min(_WINDOW_MAX, max(1, len(squares) // 10))
