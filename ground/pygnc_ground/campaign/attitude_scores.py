@@ -17,10 +17,10 @@ from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.consistency import mean_of
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.replay.attitude_run import attitude_solution, bound_samples
 from pygnc_ground.replay.collect import Collected
-from pygnc_ground.truth.attitude_truth import TrueAttitude
+from pygnc_ground.truth.attitude_truth import TrueAttitude, nearest_rows
 
 _BIAS_AFTER_S: Final = 5_400.0
 _ORBIT_S: Final = 5_700.0
@@ -42,8 +42,7 @@ def score_attitude(
         raise ValueError("no sample reached the attitude filter; check the clock and the fixes of the scenario")
     gps_ms = np.array([update.gps_ms for update in updates], dtype=np.int64)
     true = flight.true_attitude(gps_ms)
-    nearest = _nearest(flight.truth.gps_ms, gps_ms)
-    lit = flight.truth.sunlit_fraction[nearest] > LIT
+    lit = flight.truth.sunlit_fraction[nearest_rows(flight.truth.gps_ms, gps_ms)] > LIT
     unknown = np.full(len(updates), np.nan)
     bound = AttitudeBound(unknown, unknown)
     if "attitude" in estimators.bounds:
@@ -63,13 +62,6 @@ def score_attitude(
             yield Score("attitude", _of_flight(trace, lit, updates, true, estimators.attitude_settled_s))
         if name in estimators.attitude:
             yield Score(f"attitude {name}", _accuracy(trace, lit, estimators.attitude_settled_s), trace)
-
-
-def _nearest(sorted_ms: IntArray, gps_ms: IntArray) -> IntArray:
-    """Return the indices of the nearest of ascending times."""
-    after = np.searchsorted(sorted_ms, gps_ms).clip(1, len(sorted_ms) - 1)
-    is_before = gps_ms - sorted_ms[after - 1] <= sorted_ms[after] - gps_ms
-    return np.asarray(np.where(is_before, after - 1, after))
 
 
 def _accuracy(trace: Trace, lit: BoolArray, settled_s: float) -> dict[str, float]:
