@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -74,8 +74,12 @@ def score_orbit(
         figures = _figures(trace, estimators.orbit_settled)
         figures["nis"] = float(np.nansum(solution.nis) / max(int(solution.dof.sum()), 1))
         if outage is not None:
-            predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
-            figures |= _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
+            predicted, next_gps_ms = outage
+            if name == "filter":
+                table = solution_table({predicted.gps_ms: predicted}, frames)
+                figures |= _at_end(predicted.gps_ms, table, flight)
+            else:
+                figures |= _at_end(next_gps_ms, solution, flight)
         if bounds is not None:
             bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
             settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
@@ -93,17 +97,12 @@ def solution_table(
     return solution_from_states(times, [states[ms] for ms in times], [usage.get(ms, Usage()) for ms in times], frames)
 
 
-class _Outage(NamedTuple):
-    """Longest time without fixes."""
+def _outage(records: Sequence[TimedRecord]) -> tuple[OrbitState, int] | None:
+    """Return the end of the longest time without fixes, None up to `_OUTAGE_MS`.
 
-    predicted: OrbitState
-    """Orbit that the filter predicts for its last record"""
-    next_gps_ms: int
-    """Time of the first fix after it; -1 if there is none"""
-
-
-def _outage(records: Sequence[TimedRecord]) -> _Outage | None:
-    """Return the longest time without fixes if it is longer than `_OUTAGE_MS`."""
+    The end is the orbit that the filter predicts for the last record without a fix, and the time of the next fix in ms,
+    -1 if there is none.
+    """
     ordered = sorted(records, key=lambda record: record.gps_ms)
     fixes = [row for row, record in enumerate(ordered) if record.update is not None and record.state is not None]
     gaps = [(ordered[end - 1].gps_ms - ordered[begin].gps_ms, end) for begin, end in pairwise([*fixes, len(ordered)])]
@@ -111,13 +110,13 @@ def _outage(records: Sequence[TimedRecord]) -> _Outage | None:
     predicted = ordered[end - 1].state if length_ms > _OUTAGE_MS else None
     if predicted is None:
         return None
-    return _Outage(predicted, ordered[end].gps_ms if end < len(ordered) else -1)
+    return predicted, ordered[end].gps_ms if end < len(ordered) else -1
 
 
-def _at_end(outage: _Outage, solution: OrbitSolution, flight: SimulatedFlight, *, is_filter: bool) -> dict[str, float]:
+def _at_end(gps_ms: int, solution: OrbitSolution, flight: SimulatedFlight) -> dict[str, float]:
     """Return error and formal sigma at the end of an outage; nothing if the solution has no orbit there."""
     errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
-    (row,) = np.nonzero(errors.gps_ms == (outage.predicted.gps_ms if is_filter else outage.next_gps_ms))
+    (row,) = np.nonzero(errors.gps_ms == gps_ms)
     if not len(row):
         return {}
     vectors = {"outage_m": errors.position_rtn_m, "outage_sigma_m": errors.position_sigma_rtn_m}

@@ -58,13 +58,12 @@ class ConstantChange(msgspec.Struct, frozen=True):
 
 def record() -> Record:
     """Return the numbers in the installed packages."""
-    found: Record = {}
-    for package in PACKAGES:
-        for module, file in modules_of(package):
-            places = numbers_in(ast.parse(file.read_text(encoding="utf-8")))
-            if places:
-                found[module] = places
-    return found
+    return {
+        module: places
+        for package in PACKAGES
+        for module, file in modules_of(package)
+        if (places := numbers_in(ast.parse(file.read_text(encoding="utf-8"))))
+    }
 
 
 def modules_of(package: str) -> Iterator[tuple[str, Path]]:

@@ -80,19 +80,14 @@ def this_platform() -> Platform:
     versions = {name: version(name) for name in _LIBRARIES}
     libc, libc_version = platform.libc_ver()
     versions |= {"python": platform.python_version(), libc or "C library": libc_version or sys.platform}
+    configuration: Any = np.show_config(mode="dicts")
+    instructions = configuration["SIMD Extensions"]
     return Platform(
         versions=versions,
-        cpu=[platform.machine(), *_simd()],
+        cpu=[platform.machine(), *instructions.get("baseline", []), *instructions.get("found", [])],
         variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
         arithmetic=digest(list(_results())),
     )
-
-
-def _simd() -> list[str]:
-    """Return the names of the instruction sets that NumPy uses."""
-    configuration: Any = np.show_config(mode="dicts")
-    extensions = configuration["SIMD Extensions"]
-    return [*extensions.get("baseline", []), *extensions.get("found", [])]
 
 
 def _results() -> Iterator[Any]:
