@@ -19,7 +19,7 @@ def measured_quaternions(
 ) -> FloatArray:
     """Return quaternions GCRF from sensor, scalar first, shape (n, 4); NaN where the sensor sees no stars.
 
-    They follow from n true attitudes, scalar first, body rates, and vectors to the Sun.
+    They follow from n true attitudes, scalar first, body rates, and vectors to the Sun in body axes.
     """
     draw = noise_generator(seed, "star tracker")
     body_from_sensor = Rotation.from_matrix(np.array(sensor.sensor_from_body).T)
@@ -40,7 +40,10 @@ def measured_quaternions(
 def measured_directions(
     sensor: FineSunSensor, sun_body_m: FloatArray, sunlit_fraction: FloatArray, seed: int
 ) -> FloatArray:
-    """Return unit vectors towards the Sun in sensor axes, shape (n, 3); NaN where the sensor does not see the Sun."""
+    """Return unit vectors towards the Sun in sensor axes, shape (n, 3); NaN where the sensor does not see the Sun.
+
+    They follow from vectors to the Sun in body axes, shape (n, 3), and the visible fraction of its disc, shape (n,).
+    """
     draw = noise_generator(seed, "fine Sun sensor")
     mounting = Rotation.from_matrix(np.array(sensor.sensor_from_body))
     misalignment = Rotation.from_rotvec(np.array(sensor.misalignment_deg), degrees=True)

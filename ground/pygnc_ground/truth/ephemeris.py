@@ -34,7 +34,7 @@ def lagrange(sample_ns: IntArray, position_m: FloatArray, window: int, gps_ns: I
 def hermite(sample_ns: IntArray, state: FloatArray, window: int, gps_ns: IntArray) -> FloatArray:
     """Return positions interpolated from positions and velocities (s, 6), and their time derivative, shape (n, 6).
 
-    As `lagrange`, but the degree of the polynomials is twice the number of samples minus one.
+    As `lagrange`, in m and m/s, but the degree of the polynomials is twice the number of samples minus one.
     """
     near, (offset, spacing), step_s = _windows(sample_ns, window, gps_ns)
     value, slope = _lagrange_basis(offset, spacing)
