@@ -31,7 +31,7 @@ from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.campaign.orbit_scores import solution_table
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, orbit_errors
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, later, orbit_errors
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Forces, Spacecraft
@@ -96,7 +96,7 @@ def own_scores(world: World, fixes: Sequence[Fix], gps: Gps) -> Scores:
 
     def score(solution: OrbitSolution, seconds: float) -> Score:
         errors = orbit_errors(solution, world.at(solution.gps_ms))
-        settled = errors.later(SETTLED)
+        settled = later(errors.gps_ms, SETTLED)
         error_m = float(np.sqrt((errors.position_rtn_m[settled] ** 2).sum(axis=1).mean()))
         return Score(error_m, float(errors.nees[settled].mean()) / 6.0, seconds)
 

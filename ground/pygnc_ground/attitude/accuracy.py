@@ -1,6 +1,6 @@
 """Accuracy of an attitude solution against truth: errors and sigmas in sunlight and eclipse, convergence, wrong locks.
 
-Samples are settled from `settling_ms` after the filter's first attitude on: half an hour, or a third of the time with
+Samples are settled from `settling_s` after the filter's first attitude on: half an hour, or a third of the time with
 an attitude if that is less. Samples are in eclipse if at most half of the Sun's disc is visible, by the replay's orbit.
 Angles are about all three axes: roots of the sum of three squares, RMS over the samples.
 """
@@ -98,11 +98,11 @@ class AttitudeAccuracy:
 
     known: int
     """Number of samples with an attitude."""
-    settling_ms: int
+    settling_s: float
     """Time from the first attitude to the first settled sample."""
     sunlight: AngleRms
     eclipse: AngleRms
-    whole: AngleRms
+    overall: AngleRms
     """Angles of all settled samples, including those without an orbit."""
     nees_mean: float
     """Mean NEES of settled samples; 3 if the covariance is right."""
@@ -120,29 +120,25 @@ class AttitudeAccuracy:
     """Longest uninterrupted time with attitudes that are wrong by more than 20 degrees; NaN without truth."""
 
 
-def settled(solution: AttitudeSolution) -> tuple[BoolArray, int]:
-    """Return flags, shape (n,), of samples with an attitude after the settling time, and the settling time in ms."""
+def settled(solution: AttitudeSolution) -> tuple[BoolArray, float]:
+    """Return flags, shape (n,), of samples with an attitude after the settling time, and the settling time in s."""
     known = solution.known
     if not known.any():
-        return known, 0
+        return known, 0.0
     times = solution.gps_ms[known]
     begin, end = int(times[0]), int(times.max())
     settling_ms = min(1_800_000, round(1.0 / 3.0 * max(0, end - begin)))
-    return np.asarray(known & (solution.gps_ms >= begin + settling_ms)), settling_ms
+    return np.asarray(known & (solution.gps_ms >= begin + settling_ms)), settling_ms / 1000.0
 
 
 def attitude_accuracy(
     solution: AttitudeSolution, errors: AttitudeErrors, bound_rad: FloatArray, sunlit_fraction: FloatArray
 ) -> AttitudeAccuracy:
-    """Return the accuracy of one solution of n samples.
+    """Return the accuracy of one solution of n samples; its errors are empty without truth.
 
-    Args:
-        solution: The solution.
-        errors: Errors of the solution against truth; empty without truth.
-        bound_rad: Least sigma of the attitude, shape (n,), NaN where unknown.
-        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,), NaN without an orbit.
+    The least sigma of the attitude and the visible fraction of the Sun's disc have shape (n,), NaN where unknown.
     """
-    late, settling_ms = settled(solution)
+    late, settling_s = settled(solution)
     angle = np.full(len(solution), np.nan)
     angle[errors.row] = errors.angle_rad
 
@@ -159,10 +155,10 @@ def attitude_accuracy(
     nees = errors.nees[counted]
     return AttitudeAccuracy(
         known=int(solution.known.sum()),
-        settling_ms=settling_ms,
+        settling_s=settling_s,
         sunlight=rms_of(np.asarray(late & (sunlit_fraction > LIT))),
         eclipse=rms_of(np.asarray(late & (sunlit_fraction <= LIT))),
-        whole=rms_of(late),
+        overall=rms_of(late),
         nees_mean=float(nees.mean()) if len(nees) else float("nan"),
         nees_inside=fraction_inside(nees, *band(NEES_DOF, 1)),
         rate_error_rad_s=rms_3d(errors.rate_body_rad_s[counted]),

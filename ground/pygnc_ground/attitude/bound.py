@@ -61,10 +61,7 @@ class AttitudeBound:
 def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
     """Return the bound of the attitude from the first sample with known truth on; takes as long as filter and smoother.
 
-    Args:
-        seen: Samples in order of time.
-        truth: Truth at the times of all n samples.
-        settings: Standard deviations of sensor noise and process noise.
+    The samples are in order of time; the truth is that at the times of all n samples.
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]

@@ -28,12 +28,9 @@ class Filtered(NamedTuple):
 def smooth(updates: Sequence[AttitudeUpdate] | Sequence[Filtered]) -> list[AttitudeState | None]:
     """Return the smoothed state of each sample, None where the filter has no state.
 
-    States before and after a loss of the attitude are smoothed separately.
+    The results of the filter are in its order. States before and after a loss of the attitude are smoothed separately.
 
     Cost: as much time as the filter; 10 kB of memory per sample.
-
-    Args:
-        updates: Results of the filter for all of its samples, in its order.
     """
     smoothed: list[AttitudeState | None] = [None] * len(updates)
     later: tuple[AttitudeStep | None, AttitudeState] | None = None

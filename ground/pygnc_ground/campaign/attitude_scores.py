@@ -7,28 +7,25 @@ from typing import Final
 
 import numpy as np
 
-from pygnc.common import quaternion
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.sample import SampleCorrection
-from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
-from pygnc_ground.attitude.accuracy import LIT, RIGHT_DEG, WRONG_DEG
+from pygnc_ground.attitude.accuracy import LIT, NEES_DOF, RIGHT_DEG, WRONG_DEG, attitude_errors
 from pygnc_ground.attitude.bound import AttitudeBound, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import SimulatedFlight
 from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.consistency import mean_of
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, normalised_squares
-from pygnc_ground.replay.attitude_run import bound_samples
+from pygnc_ground.orbit.solution import BoolArray, FloatArray
+from pygnc_ground.replay.attitude_run import attitude_solution, bound_samples
 from pygnc_ground.replay.collect import Collected
-from pygnc_ground.truth.attitude_truth import TrueAttitude
+from pygnc_ground.truth.attitude_truth import TrueAttitude, nearest_rows
 
 _BIAS_AFTER_S: Final = 5_400.0
 _ORBIT_S: Final = 5_700.0
 _ADMITTED_SIGMAS: Final = 3.0
 """An error within this number of formal sigmas counts as admitted by the estimate."""
-_DOF: Final = 3
 
 
 def score_attitude(
@@ -45,8 +42,7 @@ def score_attitude(
         raise ValueError("no sample reached the attitude filter; check the clock and the fixes of the scenario")
     gps_ms = np.array([update.gps_ms for update in updates], dtype=np.int64)
     true = flight.true_attitude(gps_ms)
-    nearest = _nearest(flight.truth.gps_ms, gps_ms)
-    lit = flight.truth.sunlit_fraction[nearest] > LIT
+    lit = flight.truth.sunlit_fraction[nearest_rows(flight.truth.gps_ms, gps_ms)] > LIT
     unknown = np.full(len(updates), np.nan)
     bound = AttitudeBound(unknown, unknown)
     if "attitude" in estimators.bounds:
@@ -56,39 +52,16 @@ def score_attitude(
     for name in dict.fromkeys(("filter", *estimators.attitude)):
         is_filter = name == "filter"
         states = [update.state for update in updates] if is_filter else smooth(updates)
-        error, sigma, nees = _errors(states, updates, true)
-        bound_deg = np.degrees(bound.filter_rad if is_filter else bound.smoother_rad)
+        solution = attitude_solution(records, states, settings.attitude)
+        errors, (angle_rad, nees) = attitude_errors(solution, true), np.full((2, len(states)), np.nan)
+        angle_rad[errors.row], nees[errors.row] = errors.angle_rad, errors.nees / NEES_DOF
+        bound_rad = bound.filter_rad if is_filter else bound.smoother_rad
+        error, sigma, bound_deg = map(np.degrees, (angle_rad, solution.sigma_rss_rad, bound_rad))
         trace = Trace(t_s, error, sigma, bound_deg, nees, nis if is_filter else unknown)
         if is_filter:
             yield Score("attitude", _of_flight(trace, lit, updates, true, estimators.attitude_settled_s))
         if name in estimators.attitude:
             yield Score(f"attitude {name}", _accuracy(trace, lit, estimators.attitude_settled_s), trace)
-
-
-def _errors(
-    states: "list[AttitudeState | None]", updates: list[AttitudeUpdate], true: TrueAttitude
-) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return error and formal sigma in degrees and NEES per degree of freedom of n states, each of shape (n,)."""
-    angle, sigma, nees = np.full((3, len(states)), np.nan)
-    known = [(row, state, updates[row]) for row, state in enumerate(states) if state is not None]
-    if known:
-        rows = [row for row, _, _ in known]
-        estimated = np.array([state.quaternion for _, state, _ in known])
-        turn = quaternion.error_vector(true.quaternion[rows], estimated)
-        moved = np.array([update.time_sigma_s * update.rate_body_rad_s for _, _, update in known])
-        root = np.array([state.sqrt_covariance[ATTITUDE] for _, state, _ in known])
-        covariance = root @ root.swapaxes(1, 2) + moved[:, :, None] * moved[:, None, :]
-        angle[rows] = np.linalg.norm(turn, axis=1)
-        sigma[rows] = np.sqrt(np.trace(covariance, axis1=1, axis2=2))
-        nees[rows] = normalised_squares(turn, covariance) / _DOF
-    return np.degrees(angle), np.degrees(sigma), nees
-
-
-def _nearest(sorted_ms: IntArray, gps_ms: IntArray) -> IntArray:
-    """Return the indices of the nearest of ascending times."""
-    after = np.searchsorted(sorted_ms, gps_ms).clip(1, len(sorted_ms) - 1)
-    is_before = gps_ms - sorted_ms[after - 1] <= sorted_ms[after] - gps_ms
-    return np.asarray(np.where(is_before, after - 1, after))
 
 
 def _accuracy(trace: Trace, lit: BoolArray, settled_s: float) -> dict[str, float]:

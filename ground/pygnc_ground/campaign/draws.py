@@ -82,49 +82,38 @@ def drawn_value(draw: Draw, name: str, seed: int, repetition: int, repetitions: 
     The random stream depends only on the seed and the name, so that another draw does not change this one.
     """
     rng = noise_generator(seed, f"campaign {name}")
-    value: Value
     if draw.cycle is not None:
-        value = draw.cycle[repetition % len(draw.cycle)]
-    elif draw.choice is not None:
-        value = draw.choice[int(rng.integers(len(draw.choice)))]
-    elif draw.spread is not None:
+        return draw.cycle[repetition % len(draw.cycle)]
+    if draw.choice is not None:
+        return draw.choice[int(rng.integers(len(draw.choice)))]
+    if draw.spread is not None:
         first, last = draw.spread
-        value = first + (last - first) * repetition / max(repetitions - 1, 1)
-    elif draw.day is not None:
+        return first + (last - first) * repetition / max(repetitions - 1, 1)
+    if draw.day is not None:
         first_day, after = (_day(text) for text in draw.day)
         days = int((after - first_day) / np.timedelta64(1, "D"))
-        value = f"{first_day + np.timedelta64(int(rng.integers(days)), 'D')}T00:00:00Z"
-    elif draw.direction is not None:
-        value = _of_length(rng.normal(size=3), draw.direction)
-    elif draw.attitude:
-        value = _of_length(rng.normal(size=4), 1.0)
-    else:
-        value = _numbers(draw, rng)
-    return value
-
-
-def _numbers(draw: Draw, rng: np.random.Generator) -> float | list[float]:
-    count = draw.count or 1
-    if draw.sign is not None:
-        sizes = np.array(draw.sign if len(draw.sign) > 1 else draw.sign * count)
-        values = sizes * rng.choice([-1.0, 1.0], len(sizes))
-    elif draw.uniform is not None:
-        values = rng.uniform(*draw.uniform, count)
-    elif draw.log_uniform is not None:
-        low, high = draw.log_uniform
-        values = np.exp(rng.uniform(math.log(low), math.log(high), count))
-    elif draw.log_normal is not None:
-        median, sigma = draw.log_normal
-        values = median * np.exp(sigma * rng.normal(size=count))
-    else:
-        mean, sigma = draw.normal or (0.0, 0.0)
-        values = mean + sigma * rng.normal(size=count)
-        if draw.limit is not None:
-            values = np.clip(values, -draw.limit, draw.limit)
-    numbers: list[float] = values.tolist()
+        return f"{first_day + np.timedelta64(int(rng.integers(days)), 'D')}T00:00:00Z"
+    if draw.direction is not None or draw.attitude:
+        size, length = (4, 1.0) if draw.direction is None else (3, draw.direction)
+        vector = rng.normal(size=size)
+        return (length * vector / np.linalg.norm(vector)).tolist()
+    numbers = _numbers(draw, rng).tolist()
     return numbers[0] if draw.count is None and len(numbers) == 1 else numbers
 
 
-def _of_length(vector: FloatArray, length: float) -> list[float]:
-    numbers: list[float] = (length * vector / np.linalg.norm(vector)).tolist()
-    return numbers
+def _numbers(draw: Draw, rng: np.random.Generator) -> FloatArray:
+    count = draw.count or 1
+    if draw.sign is not None:
+        sizes = np.array(draw.sign if len(draw.sign) > 1 else draw.sign * count)
+        return np.asarray(sizes * rng.choice([-1.0, 1.0], len(sizes)))
+    if draw.uniform is not None:
+        return rng.uniform(*draw.uniform, count)
+    if draw.log_uniform is not None:
+        low, high = map(math.log, draw.log_uniform)
+        return np.exp(rng.uniform(low, high, count))
+    if draw.log_normal is not None:
+        median, sigma = draw.log_normal
+        return median * np.exp(sigma * rng.normal(size=count))
+    mean, sigma = draw.normal or (0.0, 0.0)
+    limit = draw.limit or math.inf
+    return np.clip(mean + sigma * rng.normal(size=count), -limit, limit)

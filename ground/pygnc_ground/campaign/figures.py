@@ -20,7 +20,6 @@ from pygnc_ground.report.style import (
     REJECTED,
     SHADE,
     Drawing,
-    new_figure,
     panel_grid,
 )
 from pygnc_ground.report.traces import legend, level, logarithmic
@@ -30,6 +29,8 @@ _PARAMETERS_MAX: Final = 6
 _ROW_IN: Final = 0.17
 _LABEL_CHARACTERS: Final = 27
 _WIDE_LABEL_CHARACTERS: Final = 47
+_LEFT_IN: Final = 1.75
+"""Left margin for labels of groups; those with the names of estimators need twice as much."""
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
 
@@ -47,7 +48,10 @@ def distributions(groups: Sequence[Group], estimators: Sequence[Estimator], *, o
         return "No run has a bound; name it in estimators.bounds." if over_bound else "No run has an error."
     some = groups[:_GROUPS_MAX]
     kinds = list(dict.fromkeys(each.kind for each in shown))
-    figure, panels = _by_kind(kinds, len(some) * (len(shown) // len(kinds) + 1.4) * _ROW_IN + 0.5)
+    height_in = len(some) * (len(shown) // len(kinds) + 1.4) * _ROW_IN + 0.5
+    figure, (panels,) = panel_grid(1, len(kinds), height_in, left_in=_LEFT_IN)
+    for axes in panels[1:]:
+        axes.tick_params(labelleft=False)
     for kind, axes in zip(kinds, panels, strict=True):
         of_kind = [each for each in shown if each.kind == kind]
         labels: list[tuple[float, str]] = []
@@ -68,17 +72,6 @@ def distributions(groups: Sequence[Group], estimators: Sequence[Estimator], *, o
     entries = [("line and dot", OF_ESTIMATE[name], name) for name in names]
     legend(figure, [*entries, ("cross", REJECTED, "runs beyond nine tenths")])
     return figure
-
-
-def _by_kind(kinds: Sequence[str], height_in: float) -> tuple[Figure, list[Axes]]:
-    """Return a figure with a panel per kind, with room for labels of the groups at the left of each."""
-    figure = new_figure(height_in + 0.75)
-    panels = [figure.add_subplot(1, len(kinds), number + 1) for number in range(len(kinds))]
-    bottom, top = 0.3 / (height_in + 0.75), 1.0 - 0.45 / (height_in + 0.75)
-    figure.subplots_adjust(left=0.19, right=0.985, bottom=bottom, top=top, wspace=0.08)
-    for axes in panels[1:]:
-        axes.tick_params(labelleft=False)
-    return figure, panels
 
 
 def _distribution(axes: Axes, row: float, values: FloatArray, colour: str) -> None:
@@ -209,10 +202,7 @@ def comparison(found: Sequence[Difference]) -> Drawing:
     if not found:
         return "The campaigns have no group and no estimator in common."
     shown = found[: 2 * _GROUPS_MAX]
-    height_in = 1.5 * _ROW_IN * len(shown) + 0.9
-    figure = new_figure(height_in)
-    axes = figure.add_subplot()
-    figure.subplots_adjust(left=0.36, right=0.985, bottom=0.32 / height_in, top=1.0 - 0.35 / height_in)
+    figure, ((axes,),) = panel_grid(1, 1, 1.5 * _ROW_IN * len(shown) + 0.2, left_in=2.0 * _LEFT_IN)
     for row, one in enumerate(shown):
         colour = OF_ESTIMATE[one.estimator.name]
         axes.plot(one.ratio_band, (row, row), color=colour, linewidth=1.6)

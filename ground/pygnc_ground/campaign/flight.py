@@ -177,11 +177,9 @@ def _path(settings: Settings) -> SharedPath:
 
 
 def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Message]:
-    """Return messages as if those from a time on had arrived after the batch, numbered anew.
+    """Return messages as if our own fixes from a time on, and all that follows, had arrived live after the batch.
 
-    Args:
-        messages: Messages of files, in order of time; the last one ends the batch.
-        begin_gps_ms: Time of the first of our own fixes that arrives live.
+    The messages are in order of time, and the last one ends the batch; they are numbered anew.
     """
     *before, end = messages
     own = (

@@ -79,12 +79,9 @@ class FormationErrors:
 
     @classmethod
     def of(cls, estimate: FormationHypotheses, states: FloatArray, right: IntArray | None = None) -> "FormationErrors":
-        """Compare an estimate with the true states of all satellites, ours first, (1 + p, n, 6).
+        """Compare an estimate with the true states of all satellites in GCRF, ours first, (1 + p, n, 6).
 
-        Args:
-            estimate: All hypotheses.
-            states: True states in GCRF.
-            right: Index of the right hypothesis of each partner, (p,); chosen by its errors if None.
+        `right` is the index of the right hypothesis of each partner, (p,); by default its errors choose it.
         """
         own, partners = states[0], states[1:]
         error_m = np.linalg.norm((estimate.relative_gcrf - (partners - own))[..., :3], axis=-1)
@@ -203,8 +200,7 @@ def _bound_m(flight: SimulatedFlight, settings: FlightSettings, times: IntArray)
 def _residuals(solution: FormationSolution, times: IntArray) -> FloatArray:
     """Return the mean squares of the first hypothesis's residuals over their sigmas in the steps that end at n times.
 
-    Returns:
-        Shape (n,); NaN in steps without a used range.
+    They are NaN in steps without a used range.
     """
     ranges = zip(solution.ranges, solution.hypotheses[0].residual_m.tolist(), solution.used.tolist(), strict=True)
     used = [(seen, residual_m) for seen, residual_m, is_used in ranges if is_used]

@@ -13,13 +13,9 @@ Kind: TypeAlias = Any
 
 
 def require_known(table: Mapping[str, Any], kind: Kind, source: str, prefix: str = "") -> None:
-    """Check the keys of a table, and of the tables in it, against a type.
+    """Check the keys of a table of the file `source`, and of the tables in it, against a structure or dataclass.
 
-    Args:
-        table: Table as read from TOML.
-        kind: Structure or dataclass into which the table will be converted.
-        source: Name of the file for error messages.
-        prefix: Name of the table with a final dot; empty for the file itself.
+    `prefix` is the name of the table with a final dot; it is empty for the file itself.
 
     Raises:
         ValueError: A key is unknown; the message names it and the nearest known key.

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
@@ -12,7 +12,6 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitUpdate
-from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.definition import Estimators
@@ -24,7 +23,6 @@ from pygnc_ground.orbit.delta_v import delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import (
     BoolArray,
-    FloatArray,
     OrbitSolution,
     Usage,
     orbit_errors,
@@ -58,7 +56,7 @@ def score_orbit(
     used = {each.fix.gps_ms: each for each in updates if each.position_accepted or each.velocity_accepted}
     for name in estimators.orbit:
         if name == "filter":
-            usage = {ms: Usage(update.nis, update.dof, accepted=True) for ms, update in used.items()}
+            usage = {ms: Usage.of(update) for ms, update in used.items()}
             solution = solution_table(forward, frames, usage)
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
@@ -76,8 +74,12 @@ def score_orbit(
         figures = _figures(trace, estimators.orbit_settled)
         figures["nis"] = float(np.nansum(solution.nis) / max(int(solution.dof.sum()), 1))
         if outage is not None:
-            predicted = solution_table({outage.predicted.gps_ms: outage.predicted}, frames)
-            figures |= _at_end(outage, predicted if name == "filter" else solution, flight, is_filter=name == "filter")
+            predicted, next_gps_ms = outage
+            if name == "filter":
+                table = solution_table({predicted.gps_ms: predicted}, frames)
+                figures |= _at_end(predicted.gps_ms, table, flight)
+            else:
+                figures |= _at_end(next_gps_ms, solution, flight)
         if bounds is not None:
             bound = bounds.deterministic_filter if name == "filter" else bounds.deterministic_smoother
             settled = bound.gps_ms >= flight.settings.start_gps_ms + 1e3 * _settled_s(trace, estimators.orbit_settled)
@@ -92,21 +94,15 @@ def solution_table(
 ) -> OrbitSolution:
     """Return the table of the states and of the use of fixes, which are given by GPS time in ms."""
     times = sorted(states)
-    of_times = [usage.get(ms, Usage(0.0, 0, accepted=False)) for ms in times]
-    return solution_from_states(times, [states[ms] for ms in times], of_times, frames)
+    return solution_from_states(times, [states[ms] for ms in times], [usage.get(ms, Usage()) for ms in times], frames)
 
 
-class _Outage(NamedTuple):
-    """Longest time without fixes."""
+def _outage(records: Sequence[TimedRecord]) -> tuple[OrbitState, int] | None:
+    """Return the end of the longest time without fixes, None up to `_OUTAGE_MS`.
 
-    predicted: OrbitState
-    """Orbit that the filter predicts for its last record"""
-    next_gps_ms: int
-    """Time of the first fix after it; -1 if there is none"""
-
-
-def _outage(records: Sequence[TimedRecord]) -> _Outage | None:
-    """Return the longest time without fixes if it is longer than `_OUTAGE_MS`."""
+    The end is the orbit that the filter predicts for the last record without a fix, and the time of the next fix in ms,
+    -1 if there is none.
+    """
     ordered = sorted(records, key=lambda record: record.gps_ms)
     fixes = [row for row, record in enumerate(ordered) if record.update is not None and record.state is not None]
     gaps = [(ordered[end - 1].gps_ms - ordered[begin].gps_ms, end) for begin, end in pairwise([*fixes, len(ordered)])]
@@ -114,13 +110,13 @@ def _outage(records: Sequence[TimedRecord]) -> _Outage | None:
     predicted = ordered[end - 1].state if length_ms > _OUTAGE_MS else None
     if predicted is None:
         return None
-    return _Outage(predicted, ordered[end].gps_ms if end < len(ordered) else -1)
+    return predicted, ordered[end].gps_ms if end < len(ordered) else -1
 
 
-def _at_end(outage: _Outage, solution: OrbitSolution, flight: SimulatedFlight, *, is_filter: bool) -> dict[str, float]:
+def _at_end(gps_ms: int, solution: OrbitSolution, flight: SimulatedFlight) -> dict[str, float]:
     """Return error and formal sigma at the end of an outage; nothing if the solution has no orbit there."""
     errors = orbit_errors(solution, flight.true_orbit(solution.gps_ms))
-    (row,) = np.nonzero(errors.gps_ms == (outage.predicted.gps_ms if is_filter else outage.next_gps_ms))
+    (row,) = np.nonzero(errors.gps_ms == gps_ms)
     if not len(row):
         return {}
     vectors = {"outage_m": errors.position_rtn_m, "outage_sigma_m": errors.position_sigma_rtn_m}
@@ -201,14 +197,10 @@ def _bounds(
     true = flight.true_orbit(gps_ms)
     position_m = np.array([fix.position_ecef_m for fix in fixes])
     good = np.linalg.norm(position_m - true.position_ecef_m, axis=1) < _OUTLIER_M
-    sigma = np.array([_sigma(fix) for fix in fixes])
+    unknown = np.full(3, np.inf)
+    velocity_sigma = [unknown if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps for fix in fixes]
+    sigma = np.concatenate(([fix.position_sigma_m for fix in fixes], velocity_sigma), axis=1)
     # States in GCRF are those of the flight's frames, which differ from the truth's in their Earth orientation.
     to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms[good].tolist()])
     gcrf = np.linalg.solve(to_ecef, np.concatenate(true, axis=1)[good, :, None])[:, :, 0]
     return orbit_bounds(KnownFixes(gps_ms[good], gcrf, sigma[good]), settings, frames)
-
-
-def _sigma(fix: Fix) -> FloatArray:
-    """Return the standard deviations of position and velocity, shape (6,); infinite without a velocity."""
-    velocity = np.full(3, np.inf) if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps
-    return np.concatenate((fix.position_sigma_m, velocity))

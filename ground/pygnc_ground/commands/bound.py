@@ -17,13 +17,13 @@ from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
 from pygnc_ground.formation.bound import scenario_bound
 from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
-from pygnc_ground.orbit.solution import rms_3d
+from pygnc_ground.orbit.solution import later, rms_3d
+from pygnc_ground.report.statistics import SETTLING
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 
 app: Final = typer.Typer(add_completion=False)
 
-_SETTLED_AFTER: Final = 1.0 / 3.0
 _KINDS: Final = {
     "deterministic_smoother": "state and drag, all fixes",
     "deterministic_filter": "state and drag, fixes so far",
@@ -68,21 +68,20 @@ def bound(
             raise ValueError("--formation requires a scenario by --config or --preset")
         if formation:
             found = scenario_bound(settings_from_options(preset, config), settings, frames)
-            _show(formation_as_json(*found) if as_json else formation_as_table(*found))
-            return
-        if sense is not None and truth is not None:
+        elif sense is not None and truth is not None:
             known_fixes = from_recording(sense, load_truth(truth, satellite), settings, frames)
         else:
             known_fixes = from_scenario(settings_from_options(preset, config), settings, frames)
-    bounds = orbit_bounds(known_fixes, settings, frames)
-    _show(_as_json(known_fixes, bounds) if as_json else _as_table(known_fixes, bounds))
-
-
-def _show(found: Document | Table) -> None:
-    if isinstance(found, Table):
-        Console(highlight=False).print(found)
+    document: Document
+    if formation:
+        document, table = formation_as_json(*found), formation_as_table(*found)
     else:
-        echo_document(found)
+        bounds = orbit_bounds(known_fixes, settings, frames)
+        document, table = _as_json(known_fixes, bounds), _as_table(known_fixes, bounds)
+    if as_json:
+        echo_document(document)
+    else:
+        Console(highlight=False).print(table)
 
 
 def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:
@@ -135,8 +134,7 @@ def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> BoundDocument:
 
 def _figures(bound: Bound) -> dict[str, float]:
     """Return the RMS over the arc, the RMS without its first third, and the value at its end."""
-    begin, end = int(bound.gps_ms[0]), int(bound.gps_ms[-1])
-    settled = bound.gps_ms >= begin + _SETTLED_AFTER * (end - begin)
+    settled = later(bound.gps_ms, SETTLING)
     figures: dict[str, float] = {}
     for quantity, unit, sigma in (("position", "m", bound.position_m), ("velocity", "mps", bound.velocity_mps)):
         figures[f"{quantity}_rms_{unit}"] = rms_3d(sigma[:, None])

@@ -18,10 +18,8 @@ from pygnc_ground.calibration.calibrate import (
     write_settings,
 )
 from pygnc_ground.calibration.figure import write_figure
-from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import ReplayError, from_files
-from pygnc_ground.replay.run import ReplayContext
 from pygnc_system.files import data_file
 
 app: Final = typer.Typer(add_completion=False)
@@ -42,23 +40,18 @@ def calibrate_mag(
     with report_user_errors("pygnc calibrate-mag"):
         context = RecordedFiles(config=config).context()
         true_ut = None if truth is None else true_bias_ut(truth)
-        result = _calibrated(sense, context, true_ut)
+        for folder in filter(Path.is_dir, sense):
+            raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
+        settings, main_field = context.settings, read_main_field(data_file(MAIN_FIELD_TABLE))
+        readings = field_readings(from_files(sense, None, settings), settings, context.orientation, main_field)
+        limits = CalibrationSettings(field_error_ut=settings.attitude.magnetometer.field_error_ut)
+        result = calibrated(readings, limits, true_ut)
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
         for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
             write(result, path)
-    _print_summary(result, context.settings)
+    _print_summary(result, settings)
     echo_files(paths)
-
-
-def _calibrated(sense: list[Path], context: ReplayContext, true_ut: FloatArray | None) -> Calibrated:
-    for folder in filter(Path.is_dir, sense):
-        raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
-    settings = context.settings
-    main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-    readings = field_readings(from_files(sense, None, settings), settings, context.orientation, main_field)
-    limits = CalibrationSettings(field_error_ut=settings.attitude.magnetometer.field_error_ut)
-    return calibrated(readings, limits, true_ut)
 
 
 def _print_summary(result: Calibrated, settings: Settings) -> None:

@@ -4,7 +4,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -48,13 +48,16 @@ def run_campaign(
         if workers is not None and scheduler is not None:
             typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
             raise typer.Exit(ExitCode.USAGE)
-        with Store(out, campaign) as store, _errors_with_progress(store, total):
+        with Store(out, campaign) as store:
             missing = [run for run in range(total) if run not in store.finished]
-            if missing:
-                if len(missing) < total:
-                    typer.echo(f"{total - len(missing)} of {total} runs are in {out} already", err=True)
-                _compute(campaign, missing, store, workers, scheduler)
-            paths = store.merge()
+            if 0 < len(missing) < total:
+                typer.echo(f"{total - len(missing)} of {total} runs are in {out} already", err=True)
+            try:
+                if missing:
+                    _compute(campaign, missing, store, workers, scheduler)
+                paths = store.merge()
+            except OSError as error:
+                raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
             failed = store.failed
     echo_files(paths)
     if failed:
@@ -177,14 +180,6 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
         store.write()
         typer.echo(f"interrupted after {len(store.finished)} of {total} runs: {_KEPT}", err=True)
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-
-
-@contextmanager
-def _errors_with_progress(store: Store, total: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
 
 
 def _cores() -> int:

@@ -1,7 +1,7 @@
 """`pygnc gate`: replay an archive of recorded runs and compare the estimates with the accepted ones."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -11,7 +11,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
 from pygnc_ground.gate.check import accepts, checks
-from pygnc_ground.gate.constants import Record, record
+from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run, run_folders
 from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines
 from pygnc_ground.replay.files import RecordedFiles
@@ -61,17 +61,9 @@ def check(
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
         constants = record()
-    reports = []
-    for report in _with_progress(checks(folders, constants, worse, workers), len(folders)):
-        reports.append(report)
-        for line in () if to_json else run_lines(report):
-            typer.echo(line)
-    reports.sort(key=lambda report: report.name)
-    if to_json:
-        typer.echo(json.dumps(as_json(reports)))
-    else:
-        for line in corpus_lines(reports):
-            typer.echo(line)
+    reports = _printed(checks(folders, constants, worse, workers), len(folders), None if to_json else run_lines)
+    for line in () if to_json else corpus_lines(reports):
+        typer.echo(line)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
@@ -81,7 +73,8 @@ def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_jso
     with report_user_errors("pygnc gate accept"):
         folders = run_folders(corpus, runs or ())
         constants = record()
-    _accept(folders, constants, workers, to_json=to_json)
+    reports = _printed(accepts(folders, constants, workers), len(folders), None if to_json else _accepted_lines)
+    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
 @app.command()
@@ -127,21 +120,26 @@ def add(
         files.inputs()
         folder = add_run(corpus, name, files, note)
         constants = record()
-    _accept([folder], constants, 1, to_json=False)
-
-
-def _accept(folders: list[Path], constants: Record, workers: int | None, *, to_json: bool) -> None:
-    reports: list[RunReport] = []
-    for report in _with_progress(accepts(folders, constants, workers), len(folders)):
-        reports.append(report)
-        if not to_json:
-            done = f"accepted ({report.seconds:.1f} s)" if not report.reason else f"NOT accepted: {report.reason}"
-            typer.echo(f"{report.name}: {done}")
-    if to_json:
-        typer.echo(json.dumps(as_json(reports)))
+    reports = _printed(accepts([folder], constants, 1), 1, _accepted_lines)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
-def _with_progress(reports: Iterator[RunReport], runs: int) -> Iterator[RunReport]:
+def _accepted_lines(report: RunReport) -> Iterator[str]:
+    done = f"NOT accepted: {report.reason}" if report.reason else f"accepted ({report.seconds:.1f} s)"
+    yield f"{report.name}: {done}"
+
+
+def _printed(
+    reports: Iterator[RunReport], runs: int, lines: Callable[[RunReport], Iterator[str]] | None
+) -> list[RunReport]:
+    """Return the reports by name; print the lines about each one when it arrives, or all of them as JSON."""
+    found: list[RunReport] = []
     with progress_bar() as progress:
-        yield from progress.track(reports, runs, description="runs")
+        for report in progress.track(reports, runs, description="runs"):
+            found.append(report)
+            for line in lines(report) if lines else ():
+                typer.echo(line)
+    found.sort(key=lambda report: report.name)
+    if not lines:
+        typer.echo(json.dumps(as_json(found)))
+    return found

@@ -4,6 +4,7 @@ import math
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -16,12 +17,11 @@ from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.replay.run import FilterName, ReplayContext
+from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.comparison import (
@@ -58,8 +58,8 @@ def _errors(one: ComparedAttitude) -> str:
     accuracy = one.accuracy
     kinds = {"in sunlight": accuracy.sunlight, "in eclipse": accuracy.eclipse}
     parts = [_error(kind, where) for where, kind in kinds.items() if math.isfinite(kind.error_deg)]
-    errors = ", ".join(parts) or _error(accuracy.whole, "overall")
-    settling = duration(accuracy.settling_ms).removesuffix(" 00 s")
+    errors = ", ".join(parts) or _error(accuracy.overall, "overall")
+    settling = duration(1000.0 * accuracy.settling_s).removesuffix(" 00 s")
     return f"attitude error (three-axis RMS) from {settling} after the first attitude: {errors}"
 
 
@@ -192,8 +192,9 @@ def replay_files(
         )
         context = files.context()
         out.mkdir(parents=True, exist_ok=True)
-        with _inputs(files, pipeline=pipeline) as (inputs, flown):
-            result, collected = _run(context, inputs, filter_name)
+        with _inputs(files, pipeline=pipeline) as (inputs, flown), progress_bar() as progress:
+            advance = partial(progress.advance, progress.add_task("GPS records", total=inputs.records))
+            result, collected = context.replay(inputs, filter_name=filter_name, advance=advance)
         if flown is not None:
             _compare("orbit", flown.orbits, collected.estimates)
             _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
@@ -222,12 +223,6 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
         run = fly(Path(home), files)
         yield from_run(run), journaled_estimates(run)
-
-
-def _run(context: ReplayContext, inputs: Inputs, filter_name: FilterName) -> tuple[ReplayResult, Collected]:
-    with progress_bar() as progress:
-        task = progress.add_task("GPS records", total=inputs.records)
-        return context.replay(inputs, filter_name=filter_name, advance=lambda: progress.advance(task))
 
 
 def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:

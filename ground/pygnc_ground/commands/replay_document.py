@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import msgspec
+
 from pygnc.bus.messages import ClosestApproach
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import Document, WrittenFile
-from pygnc_ground.attitude.accuracy import AngleRms
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.comparison import ComparedPartner, compared_attitudes, compared_orbits, compared_partners
 
@@ -116,24 +117,14 @@ def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool)
 
 
 def _attitude(result: AttitudeResult) -> AttitudeSummary:
-    estimates = {}
-    for one in compared_attitudes(result):
-        accuracy = one.accuracy
-        estimates[one.name] = AttitudeFigures(
-            known=int(accuracy.known),
-            settling_s=accuracy.settling_ms / 1000,
-            overall=_angle(accuracy.whole),
-            sunlight=_angle(accuracy.sunlight),
-            eclipse=_angle(accuracy.eclipse),
-            right_after_s=float(accuracy.right_after_s),
-            wrong_s=float(accuracy.wrong_s),
-        )
-    reacquired = int(result.samples.found_again.sum())
-    return AttitudeSummary(samples=len(result.samples), reacquired=reacquired, estimates=estimates)
-
-
-def _angle(angle: AngleRms) -> Angle:
-    return Angle(error_deg=float(angle.error_deg), bound_deg=float(angle.bound_deg))
+    return AttitudeSummary(
+        samples=len(result.samples),
+        reacquired=int(result.samples.found_again.sum()),
+        estimates={
+            one.name: msgspec.convert(one.accuracy, AttitudeFigures, from_attributes=True)
+            for one in compared_attitudes(result)
+        },
+    )
 
 
 def _formation(result: FormationResult) -> FormationSummary:

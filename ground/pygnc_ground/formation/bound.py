@@ -106,15 +106,9 @@ class FormationBound:
 def linearise_formation(
     gps_ms: IntArray, states_gcrf: FloatArray, settings: OrbitSettings, frames: EarthFrames
 ) -> FormationMotion:
-    """Return the motion along true orbits by the flight's forces on a single orbit.
+    """Return the motion along s true orbits (s, n, 6) at n moments by the flight's forces on a single orbit.
 
     Cost: 0.4 ms per satellite and step; a step leads to the next moment and is at most 30 s long.
-
-    Args:
-        gps_ms: Moments, (n,).
-        states_gcrf: True states, (s, n, 6).
-        settings: Force model.
-        frames: Earth orientation.
     """
     no_fixes = np.full(states_gcrf.shape[1:], np.inf)
     d_state_d_first = np.tile(np.eye(_SIZE), (*states_gcrf.shape[:2], 1, 1))

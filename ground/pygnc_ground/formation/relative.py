@@ -11,15 +11,9 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
 def rtn_from_gcrf(own: FloatArray) -> FloatArray:
-    """Return matrices that rotate relative states from GCRF to radial, transverse, normal of the satellite in `own`.
+    """Return matrices (..., 6, 6) that turn relative states from GCRF to radial, transverse, normal of `own` (..., 6).
 
     Velocities in RTN are relative to the rotating axes.
-
-    Args:
-        own: States in GCRF, shape (..., 6).
-
-    Returns:
-        Shape (..., 6, 6).
     """
     axes = rtn_axes(own)
     momentum = np.linalg.norm(np.cross(own[..., :3], own[..., 3:]), axis=-1)
@@ -32,14 +26,13 @@ def rtn_from_gcrf(own: FloatArray) -> FloatArray:
     return matrices
 
 
-def relative_truth(own: OrbitTruth, other: OrbitTruth, gps_ms: IntArray) -> FloatArray:
-    """Return positions in m and velocities in m/s of `other` minus `own` in RTN of `own`, at n times.
+def relative_truth(own: OrbitTruth | None, other: OrbitTruth | None, gps_ms: IntArray) -> FloatArray:
+    """Return positions in m and velocities in m/s of `other` minus `own` in RTN of `own`, at n times, shape (n, 6).
 
-    Velocities are relative to the rotating axes.
-
-    Returns:
-        Shape (n, 6); NaN where one of the two orbits is unknown.
+    Velocities are relative to the rotating axes; NaN stands where one of the two orbits is unknown.
     """
+    if own is None or other is None:
+        return np.full((len(gps_ms), 6), np.nan)
     states = inertial_states(*own.at(gps_ms))
     relative_gcrf = inertial_states(*other.at(gps_ms)) - states
     relative: FloatArray = np.einsum("nij,nj->ni", rtn_from_gcrf(states), relative_gcrf)

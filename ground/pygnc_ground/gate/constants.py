@@ -10,7 +10,6 @@ are indices, powers and dimensions.
 import ast
 import importlib.util
 import math
-import struct
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from enum import Enum
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import msgspec
+import numpy as np
 
 PACKAGES: Final = (
     "pygnc.common",
@@ -58,13 +58,12 @@ class ConstantChange(msgspec.Struct, frozen=True):
 
 def record() -> Record:
     """Return the numbers in the installed packages."""
-    found: Record = {}
-    for package in PACKAGES:
-        for module, file in modules_of(package):
-            places = numbers_in(ast.parse(file.read_text(encoding="utf-8")))
-            if places:
-                found[module] = places
-    return found
+    return {
+        module: places
+        for package in PACKAGES
+        for module, file in modules_of(package)
+        if (places := numbers_in(ast.parse(file.read_text(encoding="utf-8"))))
+    }
 
 
 def modules_of(package: str) -> Iterator[tuple[str, Path]]:
@@ -173,5 +172,5 @@ def units_in_last_place(before: str, after: str) -> int | None:
 
 def _ordinal(value: float) -> int:
     """Return the position of a number among all floating-point numbers, 0 for zero."""
-    (bits,) = struct.unpack("<q", struct.pack("<d", abs(value)))
-    return -int(bits) if value < 0.0 else int(bits)
+    bits = int(np.float64(abs(value)).view(np.int64))
+    return -bits if value < 0.0 else bits

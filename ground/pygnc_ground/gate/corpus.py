@@ -5,11 +5,10 @@ earth_orientation, elements. Paths are relative to the run's folder. `note` desc
 """
 
 import hashlib
-import json
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +16,7 @@ import msgspec
 
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.satellites import SatelliteFolder
+from pygnc_ground.scenario.settings import dump_tables
 
 RUN_FILE: Final = "run.toml"
 REFERENCE_FOLDER: Final = "reference"
@@ -102,18 +102,13 @@ def _existing(path: Path, file: Path) -> Path:
 
 def input_digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of every file of a run, without its reference, by path in the folder."""
-    return {str(path.relative_to(folder)): _sha256(path) for path in _input_files(folder)}
-
-
-def _input_files(folder: Path) -> Iterator[Path]:
+    digests: dict[str, str] = {}
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and not path.relative_to(folder).parts[0].startswith((REFERENCE_FOLDER, ".")):
-            yield path
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        name = path.relative_to(folder)
+        if path.is_file() and not name.parts[0].startswith((REFERENCE_FOLDER, ".")):
+            with path.open("rb") as file:
+                digests[str(name)] = hashlib.file_digest(file, "sha256").hexdigest()
+    return digests
 
 
 def add_run(corpus: Path, name: str, files: RecordedFiles, note: str = "") -> Path:
@@ -132,7 +127,8 @@ def add_run(corpus: Path, name: str, files: RecordedFiles, note: str = "") -> Pa
     with tempfile.TemporaryDirectory(prefix=".", dir=corpus) as temporary:
         place = Path(temporary) / name
         place.mkdir()
-        (place / RUN_FILE).write_text(_toml(_copied(files, place, note)), encoding="utf-8")
+        table = msgspec.to_builtins(_copied(files, place, note))
+        (place / RUN_FILE).write_text(dump_tables(table), encoding="utf-8")
         place.rename(folder)
     return folder
 
@@ -168,9 +164,3 @@ def _copied(files: RecordedFiles, place: Path, note: str) -> _RunTable:
         earth_orientation=copy(files.earth_orientation),
         elements=copy(files.elements),
     )
-
-
-def _toml(table: _RunTable) -> str:
-    # Strings and lists of strings in JSON are TOML.
-    values = msgspec.to_builtins(table)
-    return "".join(f"{key} = {json.dumps(value, ensure_ascii=False)}\n" for key, value in values.items())

@@ -48,13 +48,7 @@ class Accuracy(msgspec.Struct, frozen=True):
 
 
 class Outcome(NamedTuple):
-    """Outcome of one replay.
-
-    Attributes:
-        tables: Tables of `pygnc replay` by name.
-        digests: Digest of each table, and of the parts without a table, by name.
-        accuracy: Accuracy of all solutions.
-    """
+    """Tables of one replay, digests of them and of parts without a table by name, and the accuracy of all solutions."""
 
     tables: dict[str, pl.DataFrame]
     digests: dict[str, str]
@@ -100,8 +94,8 @@ def _accuracy(result: ReplayResult) -> Iterator[Accuracy]:
         yield Accuracy(name, "position", "m", known, *_numbers(position))
         yield Accuracy(name, "velocity", "m/s", known, *_numbers(velocity))
     for attitude in compared_attitudes(result.attitude):
-        whole = attitude.accuracy.whole
-        numbers = _numbers((whole.error_deg, whole.sigma_deg))
+        overall = attitude.accuracy.overall
+        numbers = _numbers((overall.error_deg, overall.sigma_deg))
         yield Accuracy(f"attitude {attitude.name}", "angle", "deg", attitude.accuracy.known, *numbers)
     for partner in compared_partners(result.formation):
         accuracy, known = partner.accuracy, int(partner.result.states.known.sum())

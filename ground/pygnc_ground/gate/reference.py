@@ -80,19 +80,14 @@ def this_platform() -> Platform:
     versions = {name: version(name) for name in _LIBRARIES}
     libc, libc_version = platform.libc_ver()
     versions |= {"python": platform.python_version(), libc or "C library": libc_version or sys.platform}
+    configuration: Any = np.show_config(mode="dicts")
+    instructions = configuration["SIMD Extensions"]
     return Platform(
         versions=versions,
-        cpu=[platform.machine(), *_simd()],
+        cpu=[platform.machine(), *instructions.get("baseline", []), *instructions.get("found", [])],
         variables={name: os.environ[name] for name in _VARIABLES if name in os.environ},
         arithmetic=digest(list(_results())),
     )
-
-
-def _simd() -> list[str]:
-    """Return the names of the instruction sets that NumPy uses."""
-    configuration: Any = np.show_config(mode="dicts")
-    extensions = configuration["SIMD Extensions"]
-    return [*extensions.get("baseline", []), *extensions.get("found", [])]
 
 
 def _results() -> Iterator[Any]:
@@ -114,16 +109,7 @@ def _results() -> Iterator[Any]:
 class Reference(msgspec.Struct, frozen=True):
     """Accepted results without the tables, which are Parquet files in the same folder.
 
-    Attributes:
-        format: Version of this layout.
-        accepted_utc: Time at which the results were accepted.
-        version: Version of PyGNC.
-        platform: Numerical platform.
-        inputs: SHA-256 of the input files by path.
-        data: SHA-256 of the data tables of the package by name.
-        digests: Digests of tables and parts by name.
-        accuracy: Accuracy of all solutions.
-        constants: Numbers in the source of the estimators.
+    `inputs` are the SHA-256 of the input files by path, `data` those of the data tables of the package by name.
     """
 
     format: int

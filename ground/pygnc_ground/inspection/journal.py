@@ -40,22 +40,13 @@ _TYPES: Final = {str(kind.__struct_config__.tag): kind for kind in _subclasses(M
 
 
 @dataclass
-class NumberRange:
-    """Statistics of the messages of one kind: first and last number, count, bytes."""
-
-    first_seq: int
-    last_seq: int
-    count: int = 0
-    payload_bytes: int = 0
-
-
-@dataclass
 class JournalContents:
     """Counts of everything in a journal file."""
 
     header: dict[str, Value] = field(default_factory=dict)
     records: Counter[journal.Kind] = field(default_factory=Counter)
-    messages: dict[str, NumberRange] = field(default_factory=dict)
+    messages: dict[str, tuple[int, int, int, int]] = field(default_factory=dict)
+    """Count, first and last number, and bytes of the payloads by kind of message."""
     missing_numbers: int = 0
     first_seq: int | None = None
     last_seq: int | None = None
@@ -85,10 +76,8 @@ class JournalContents:
         self.missing_numbers += max(0, record.seq - self.last_seq - 1)
         self.last_seq = record.seq
         kind, _ = decode_message(record.payload)
-        numbers = self.messages.setdefault(kind, NumberRange(record.seq, record.seq))
-        numbers.last_seq = record.seq
-        numbers.count += 1
-        numbers.payload_bytes += len(record.payload)
+        count, first_seq, _, payload_bytes = self.messages.get(kind, (0, record.seq, record.seq, 0))
+        self.messages[kind] = count + 1, first_seq, record.seq, payload_bytes + len(record.payload)
 
 
 def read_journal(path: Path) -> Iterator[journal.JournalScan]:
@@ -201,10 +190,7 @@ def _summary(path: Path) -> Iterator[Section]:
     if isinstance(settings, Mapping):
         yield Facts("settings", dict(flattened(settings)))
     if contents.messages:
-        rows = [
-            (kind, numbers.count, numbers.first_seq, numbers.last_seq, numbers.payload_bytes)
-            for kind, numbers in contents.messages.items()
-        ]
+        rows = [(kind, *numbers) for kind, numbers in contents.messages.items()]
         yield Listing("messages", ("kind", "count", "first_number", "last_number", "payload_bytes"), rows)
     yield from contents.damage.sections()
 

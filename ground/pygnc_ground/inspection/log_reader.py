@@ -10,7 +10,7 @@ import msgspec
 
 from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
 from pygnc.formats.damage import Damage
-from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Value, Viewer
+from pygnc_ground.inspection.sections import DamageTally, Entry, Facts, Listing, Note, Section, Viewer
 from pygnc_system import plugins
 from pygnc_system.plugins import PluginError
 
@@ -55,7 +55,7 @@ class LogReader(NamedTuple):
         return Viewer(self.kind, self.recognises, self._summary, self._entries)
 
     def _summary(self, path: Path) -> Iterator[Section]:
-        times: dict[str, list[int]] = {}
+        kinds: dict[str, tuple[int, int, int]] = {}
         damage = DamageTally()
         fault: Note | None = None
         try:
@@ -63,14 +63,15 @@ class LogReader(NamedTuple):
                 if isinstance(record, Damage):
                     damage.add([record])
                 else:
-                    times.setdefault(type(record).__name__, []).append(record.t_spacecraft_s or 0)
+                    kind, time_s = type(record).__name__, record.t_spacecraft_s or 0
+                    count, first_s, last_s = kinds.get(kind, (0, time_s, time_s))
+                    kinds[kind] = count + 1, min(first_s, time_s), max(last_s, time_s)
         except (ValueError, PluginError) as error:
             fault = Note(str(error), fault=True)
-        counted = sum(map(len, times.values()))
-        facts: dict[str, Value] = {"records": counted, "damaged_bytes": damage.damaged_bytes}
-        yield Facts("log", facts)
-        rows = [(kind, len(found), min(found), max(found)) for kind, found in times.items()]
-        if rows:
+        counted = sum(count for count, _, _ in kinds.values())
+        yield Facts("log", {"records": counted, "damaged_bytes": damage.damaged_bytes})
+        if kinds:
+            rows = [(kind, *found) for kind, found in kinds.items()]
             yield Listing("records", ("kind", "count", "first_t_spacecraft_s", "last_t_spacecraft_s"), rows)
         elif fault is None:
             fault = Note("the file contains no record", fault=True)

@@ -100,14 +100,9 @@ class OrbitBounds:
 
 
 def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:
-    """Return the bounds at the times of the fixes.
+    """Return the bounds at the times of at least one fix.
 
     Cost: 0.5 ms per fix or, in gaps, per step of the flight's dynamics.
-
-    Args:
-        known_fixes: At least one fix.
-        settings: Spacecraft and process noise.
-        frames: Earth orientation of the fixes.
     """
     system = linearise(known_fixes, settings, frames)
     start = np.diag(np.concatenate((_UNKNOWN_SIGMA[:DRAG], steady_sigma(settings.process_noise))) ** 2)

@@ -142,15 +142,10 @@ def delta_vs(
     *,
     is_smoothed: bool,
 ) -> list[DeltaV]:
-    """Return the changes of the velocity by all detected manoeuvres.
+    """Return the changes of the velocity by all manoeuvres that the filter has detected.
 
-    Args:
-        updates: Results of the filter.
-        after: Orbits after the manoeuvres: the solution of the smoother, or of the batch with arcs that begin at
-            `restarts`.
-        settings: Dynamics.
-        frames: Earth orientation.
-        is_smoothed: True if `after` is the smoother's, whose orbits depend on earlier fixes, too.
+    Orbits `after` the manoeuvres are those of the smoother, which depend on earlier fixes, too (`is_smoothed`), or of
+    the batch with arcs that begin at `restarts`.
     """
     return [_delta_v(span, updates, after, settings, frames, is_smoothed) for span in manoeuvre_spans(updates)]
 

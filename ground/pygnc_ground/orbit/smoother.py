@@ -38,14 +38,10 @@ def smooth(
 ) -> dict[int, OrbitState]:
     """Return the smoothed states by GPS time in ms.
 
-    Cost: as much time as the filter; 5 kB of memory per fix and probable hypothesis, besides 14 kB of the update.
+    The results of the filter are in its order, the requested times in any. States are returned up to the longest gap
+    that the filter bridges before its first and after its last state.
 
-    Args:
-        updates: Results of the filter in its order.
-        times_gps_ms: Requested times in any order. States are returned up to the longest gap that the filter bridges
-            before its first and after its last state.
-        dynamics: Dynamics of the filter.
-        settings: Settings of the filter.
+    Cost: as much time as the filter; 5 kB of memory per fix and probable hypothesis, besides 14 kB of the update.
     """
     tracks: list[_Track] = []
     begins_ms: list[int] = []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -60,13 +61,19 @@ class OrbitSolution:
         return np.sqrt(np.diagonal(self.covariance_ecef, axis1=1, axis2=2))
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Use of a GPS record by an estimator; the fields are those of `OrbitSolution`."""
+class Usage(NamedTuple):
+    """Use of a GPS record by an estimator, by default none; the fields are those of `OrbitSolution`."""
 
-    nis: float
-    dof: int
-    accepted: bool
+    nis: float = 0.0
+    dof: int = 0
+    accepted: bool = False
+
+    @classmethod
+    def of(cls, update: OrbitUpdate | None) -> Self:
+        """Return the use by the filter; None if the record did not reach it."""
+        if update is None:
+            return cls()
+        return cls(update.nis, update.dof, update.position_accepted or update.velocity_accepted)
 
 
 def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettings, frames: EarthFrames) -> Usage:
@@ -126,12 +133,13 @@ class OrbitErrors:
     def __len__(self) -> int:
         return len(self.gps_ms)
 
-    def later(self, fraction: float) -> BoolArray:
-        """Return flags, shape (n,), of the rows after the first `fraction` of the time span."""
-        if not len(self):
-            return np.zeros(0, dtype=bool)
-        begin, end = int(self.gps_ms[0]), int(self.gps_ms[-1])
-        return np.asarray(self.gps_ms >= begin + fraction * (end - begin))
+
+def later(gps_ms: IntArray, fraction: float) -> BoolArray:
+    """Return flags, shape (n,), of the times (n,) after the first `fraction` of their span."""
+    if not len(gps_ms):
+        return np.zeros(0, dtype=bool)
+    begin, end = int(gps_ms.min()), int(gps_ms.max())
+    return np.asarray(gps_ms >= begin + fraction * (end - begin))
 
 
 def rms_3d(vectors: FloatArray) -> float:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import Innovation, VectorInnovation
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
@@ -16,7 +15,7 @@ from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
 from pygnc_ground.attitude.smoother import smooth
-from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
+from pygnc_ground.attitude.solution import AttitudeSolution, GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
 from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column, innovation_arrays
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
@@ -34,32 +33,36 @@ def attitude_result(
     """
     faces = settings.mounting.faces
     samples, correction = _samples(records, faces), SampleCorrection(settings)
-    raw = [record.outcome.sample for record in records]
     updates = [record.outcome.update for record in records]
-    readings = GyroReadings(
-        gps_ms=samples.gps_ms,
-        gyro_imu_rad_s=correction.gyro_scale * column((sample.gyro_imu_rad_s for sample in raw), 3),
-        rate_body_rad_s=column((record.estimate.rate_body_rad_s for record in records), 3),
-        mag_bias_imu_ut=column((record.estimate.mag_bias_imu_ut for record in records), 3),
-        time_sigma_s=np.array([0.0 if update is None else update.time_sigma_s for update in updates]),
-    )
-    smoothed = _smoothed(updates)
-    lux = np.array([correction.illuminance(sample.lux) for sample in raw]).reshape(-1, faces)
+    states = iter(smooth([update for update in updates if update is not None]))
+    smoothed = [None if update is None else next(states) for update in updates]
+    lux = np.array([correction.illuminance(record.outcome.sample.lux) for record in records]).reshape(-1, faces)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
     return AttitudeResult(
         samples=samples,
-        solution=solution_from_states([of.state if of else None for of in updates], readings, settings),
-        smoothed=solution_from_states(smoothed, readings, settings),
+        solution=attitude_solution(records, [of.state if of else None for of in updates], settings),
+        smoothed=attitude_solution(records, smoothed, settings),
         light=face_illuminance(lux, smoothed, environments, settings),
         truth=true,
         bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
     )
 
 
-def _smoothed(updates: Sequence[AttitudeUpdate | None]) -> list[AttitudeState | None]:
-    states = iter(smooth([update for update in updates if update is not None]))
-    return [None if update is None else next(states) for update in updates]
+def attitude_solution(
+    records: Sequence[AttitudeRecord], states: Sequence[AttitudeState | None], settings: AttitudeSettings
+) -> AttitudeSolution:
+    """Return the table of a state per record; a state is None where the attitude is unknown."""
+    gyro = column((record.outcome.sample.gyro_imu_rad_s for record in records), 3)
+    updates = (record.outcome.update for record in records)
+    readings = GyroReadings(
+        gps_ms=column((record.outcome.gps_ms for record in records), missing=-1, dtype=np.int64),
+        gyro_imu_rad_s=SampleCorrection(settings).gyro_scale * gyro,
+        rate_body_rad_s=column((record.estimate.rate_body_rad_s for record in records), 3),
+        mag_bias_imu_ut=column((record.estimate.mag_bias_imu_ut for record in records), 3),
+        time_sigma_s=column((update.time_sigma_s if update else None for update in updates), missing=0.0),
+    )
+    return solution_from_states(states, readings, settings)
 
 
 def bound_samples(records: Sequence[AttitudeRecord], correction: SampleCorrection) -> list[BoundSample]:

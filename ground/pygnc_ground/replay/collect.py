@@ -53,19 +53,9 @@ class TimedRecord:
 
 
 class Collected(NamedTuple):
-    """Results of a pass through the trackers.
+    """Results of a pass through the trackers: GPS records in input order, all else in the order of the flight software.
 
-    Attributes:
-        timed: GPS records with a time, in input order.
-        untimed: GPS records without a time.
-        updates: Updates of the filter in their order.
-        sources: Input files.
-        counts: Counters of the fixes.
-        samples: Sensor samples in the order of the attitudes of the flight software.
-        partners: Messages about partners in their order.
-        formation: Newest solution of the formation.
-        range_counts: Counters of the ranges and of partners' fixes.
-        estimates: Orbit estimates in the order of the flight software.
+    `counts` are those of our own fixes, `range_counts` those of the ranges and of partners' fixes.
     """
 
     timed: list[TimedRecord]

@@ -49,7 +49,7 @@ def formation_result(
     for partner in sorted({estimate.partner_id for estimate in estimates}):
         own = [estimate for estimate in estimates if estimate.partner_id == partner]
         newest, by_time = own[-1], {estimate.gps_ms: estimate for estimate in own}
-        truth = partial(_truth, truths.get(settings.own_id), truths.get(partner))
+        truth = partial(relative_truth, truths.get(settings.own_id), truths.get(partner))
         partners.append(
             PartnerResult(
                 partner=partner,
@@ -72,12 +72,6 @@ def formation_result(
         approaches=_approaches(messages),
         counts=dict(counts),
     )
-
-
-def _truth(own: OrbitTruth | None, other: OrbitTruth | None, gps_ms: IntArray) -> FloatArray:
-    if own is None or other is None:
-        return np.full((len(gps_ms), 6), np.nan)
-    return relative_truth(own, other, gps_ms)
 
 
 def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], FloatArray]) -> RelativeStates:
@@ -115,31 +109,20 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
     if partner not in solution.satellites or not len(times):
         return ()
     middle = int(times[len(times) // 2])
-    chosen: list[int] = []
+    found: list[CandidateOrbit] = []
     states: list[tuple[FloatArray, FloatArray]] = []
     for number, hypothesis in enumerate(solution.hypotheses):
         excluded = hypothesis.chi_square - solution.hypotheses[0].chi_square > margin
-        if excluded and len(chosen) > 1:
+        if excluded and len(found) > 1:
             break
         state = solution.relative_at(middle, partner, number)
-        if all(_differ(state.rtn - rtn, covariance) for rtn, covariance in states):
-            chosen.append(number)
+        others = ((state.rtn - rtn, covariance) for rtn, covariance in states)
+        if all(float(change @ np.linalg.solve(covariance, change)) > SAME_ORBIT_LIMIT for change, covariance in others):
             states.append((state.rtn, state.covariance_rtn))
-    found = []
-    for number in chosen:
-        track = list(solution.relative_states(times.tolist(), partner, number))
-        found.append(
-            CandidateOrbit(
-                chi_square=solution.hypotheses[number].chi_square,
-                rtn=np.array([state.rtn for state in track]),
-                covariance_rtn=np.array([state.covariance_rtn for state in track]),
-            )
-        )
+            track = list(solution.relative_states(times.tolist(), partner, number))
+            rtn, covariance_rtn = (np.array([getattr(at, name) for at in track]) for name in ("rtn", "covariance_rtn"))
+            found.append(CandidateOrbit(hypothesis.chi_square, rtn, covariance_rtn))
     return tuple(found)
-
-
-def _differ(change: FloatArray, covariance: FloatArray) -> bool:
-    return float(change @ np.linalg.solve(covariance, change)) > SAME_ORBIT_LIMIT
 
 
 def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:

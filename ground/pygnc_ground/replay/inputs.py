@@ -60,9 +60,7 @@ def is_run(path: Path) -> bool:
 def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:
     """Return the inputs of a run from its journal.
 
-    Args:
-        folder: Folder of the run.
-        hall_word: Meaning of the Hall words of sensor packets; None for that of the run's settings.
+    `hall_word` is the meaning of the Hall words of sensor packets; by default that of the run's settings.
 
     Raises:
         ReplayError: The folder's input journal is empty.
@@ -86,14 +84,12 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
         OSError: A file cannot be read.
         ReplayError: A file cannot be used.
     """
-    sources = [_sense_source(path, settings) for path in sense]
+    sources: list[BatchSource] = []
+    for path in sense:
+        reader = log_reader_of(path)
+        sources.append(SenseFile(path, str(path), settings) if reader is None else LogFile(path, reader))
     sources += _range_series(ranges, settings) if ranges else []
     return inputs_of(sources, _elements(elements, settings) if elements else [])
-
-
-def _sense_source(path: Path, settings: Settings) -> BatchSource:
-    reader = log_reader_of(path)
-    return SenseFile(path, str(path), settings) if reader is None else LogFile(path, reader)
 
 
 def log_reader_of(path: Path) -> LogReader | None:

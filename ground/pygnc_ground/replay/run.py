@@ -22,7 +22,7 @@ from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected, TimedRecord, collect, fix_records, make_pipeline
+from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import ReplayResult
@@ -90,7 +90,7 @@ class ReplayContext(NamedTuple):
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
-            [_filter_usage(record) for record in timed],
+            [Usage.of(record.update) for record in timed],
             frames,
         )
         smoothed = _smoothed(collected, settings.orbit, frames)
@@ -130,13 +130,6 @@ def _delta_v_text(change: DeltaV) -> str:
     return f"{begin} to {end}, change of the velocity in mm/s: {text}"
 
 
-def _filter_usage(record: TimedRecord) -> Usage:
-    update = record.update
-    if update is None:
-        return Usage(0.0, 0, accepted=False)
-    return Usage(update.nis, update.dof, update.position_accepted or update.velocity_accepted)
-
-
 def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
     consistent = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
@@ -147,9 +140,7 @@ def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     usage = [
-        Usage(0.0, 0, accepted=False)
-        if record.update is None or state is None
-        else residual_usage(record.update, state, settings, frames)
+        Usage() if record.update is None or state is None else residual_usage(record.update, state, settings, frames)
         for record, state in zip(collected.timed, at_records, strict=True)
     ]
     return solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)

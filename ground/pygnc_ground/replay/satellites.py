@@ -106,7 +106,10 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
         OSError: A file cannot be read.
         ReplayError: A radio id cannot be deduced.
     """
-    measured = [_measured(satellite) for satellite in satellites]
+    measured: list[set[int]] = []
+    for satellite in satellites:
+        contents = [b"".join((satellite.folder / name).read_bytes() for name in row) for row in satellite.range_series]
+        measured.append({of for content in contents for of in scan(content).ranges["partner_id"].tolist()})
     named = [RADIO_IDS.get(satellite.name) for satellite in satellites]
     ids: list[int] = []
     for number, satellite in enumerate(satellites):
@@ -122,12 +125,6 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
     if len(set(ids)) < len(ids):
         raise ReplayError(f"--satellite: the radio ids {ids} are not all different; name each satellite once")
     return ids
-
-
-def _measured(satellite: SatelliteFolder) -> set[int]:
-    """Return the radio ids to which a satellite's own files contain ranges."""
-    contents = [b"".join((satellite.folder / name).read_bytes() for name in row) for row in satellite.range_series]
-    return {partner_id for content in contents for partner_id in scan(content).ranges["partner_id"].tolist()}
 
 
 class PartnerSense(SenseFile):

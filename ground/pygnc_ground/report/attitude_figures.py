@@ -132,18 +132,15 @@ def biases(result: AttitudeResult, found: Sequence[ComparedAttitude], time: Time
     if not known:
         return "Biases are unknown without an attitude."
     truth = result.truth
-    gyro = [
-        _Bias(name, np.degrees(of.gyro_bias_imu_rad_s), np.degrees(of.gyro_bias_sigma_rad_s), late)
-        for name, of, late in known
-    ]
-    magnetometer = [_Bias(name, of.mag_bias_imu_ut, of.mag_bias_sigma_ut, late) for name, of, late in known]
     figure, grid = panel_grid(3, 2, 1.2)
     columns = (
-        ("Gyro [deg/s]", gyro, None if truth is None else np.degrees(truth.gyro_bias_imu_rad_s)),
-        ("Magnetometer [µT]", magnetometer, None if truth is None else truth.mag_bias_imu_ut),
+        ("Gyro [deg/s]", "gyro_bias_imu_rad_s", "gyro_bias_sigma_rad_s", 180.0 / np.pi),
+        ("Magnetometer [µT]", "mag_bias_imu_ut", "mag_bias_sigma_ut", 1.0),
     )
-    for column, (title, series, true) in enumerate(columns):
+    for column, (title, value, sigma, unit) in enumerate(columns):
         grid[0][column].set_title(title, fontweight="bold")
+        series = [_Bias(name, unit * getattr(of, value), unit * getattr(of, sigma), late) for name, of, late in known]
+        true = None if truth is None else unit * getattr(truth, value)
         _bias_panels([row[column] for row in grid], time, series, true)
     entries = [("band", BAND_OF_ESTIMATE[name], f"3 σ of the {name}") for name, _, _ in known]
     entries += [("line", OF_ESTIMATE[name], name) for name, _, _ in known]

@@ -123,32 +123,21 @@ def attitude_filter_minus_smoother(result: AttitudeResult) -> tuple[IntArray, Fl
 
 
 class ComparedCandidate(NamedTuple):
-    """Candidate orbit of a partner, compared with the best candidate and with the truth.
-
-    Attributes:
-        orbit: Candidate orbit.
-        above: Chi-square minus that of the best candidate.
-        distance_m: 3-D RMS distance from the best candidate.
-        accuracy: Accuracy against the truth.
-    """
+    """Candidate orbit of a partner, compared with the best candidate and with the truth."""
 
     orbit: CandidateOrbit
     above: float
+    """Chi-square minus that of the best candidate"""
     distance_m: float
+    """3-D RMS distance from the best candidate"""
     accuracy: RelativeAccuracy
 
 
 class ComparedPartner:
-    """Result of one partner, with the accuracy of its candidate orbits.
+    """Result of one partner, with the accuracy of the flight software's estimates and of the candidate orbits.
 
-    Attributes:
-        result: Result of the partner.
-        accuracy: Accuracy of the estimates of the flight software.
-        orbits: Candidate orbits, best first.
-        name: Name of the partner.
-        state: "certain", "ambiguous" or "not known".
-        mirror: Second-best candidate; None if there is no other candidate.
-        nearest: Index of the candidate nearest to the truth, 0 for the best; None without a truth or a solution.
+    `mirror` is the second-best candidate; `nearest` is the index of the candidate nearest to the truth, 0 for the best,
+    or None without a truth or a solution.
     """
 
     def __init__(self, result: PartnerResult) -> None:
@@ -207,12 +196,7 @@ class RunningMean(NamedTuple):
 
 
 def running_mean(squares: FloatArray, dof: IntArray) -> RunningMean:
-    """Return means over windows of a tenth of the squares, at most 50.
-
-    Args:
-        squares: Normalised squares, finite, shape (n,).
-        dof: Degrees of freedom of each, positive, shape (n,).
-    """
+    """Return means over windows of a tenth of the finite squares (n,), at most 50; `dof` is positive, shape (n,)."""
     if not len(squares):
         return RunningMean(np.empty(0, np.int64), *[np.empty(0)] * 3)
     window = min(_WINDOW_MAX, max(1, len(squares) // 10))

@@ -27,7 +27,6 @@ from pygnc_ground.report.style import (
     REJECTED,
     SHADE,
     Drawing,
-    new_figure,
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, length_scale
@@ -253,9 +252,7 @@ def hypotheses(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
     if not drawn or not math.isfinite(result.margin):
         return "There is no solution, so there are no hypotheses."
     lines = 1 + sum(max(2, len(one.orbits)) + 1 for one in drawn)
-    height_in = 0.75 + _LINE_IN * lines
-    figure = new_figure(height_in)
-    axes = figure.add_axes((0.11, 0.42 / height_in, 0.87, 1.0 - 0.6 / height_in))
+    figure, ((axes,),) = panel_grid(1, 1, _LINE_IN * lines, left_in=1.05)
     found = [candidate.above for one in drawn for candidate in one.orbits]
     found += [_image(one) for one in drawn if math.isfinite(_image(one))]
     axes.set_xscale("symlog", linthresh=_LINEAR_BELOW, linscale=0.5)

@@ -7,7 +7,7 @@ import numpy as np
 
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.consistency import NisConsistency, mean_of, nis_consistency
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitErrors, OrbitSolution, rms_3d
+from pygnc_ground.orbit.solution import FloatArray, OrbitErrors, OrbitSolution, later, rms_3d
 from pygnc_ground.replay.result import SampleRecords
 
 SETTLING: Final = 1.0 / 3.0
@@ -69,27 +69,19 @@ class DifferenceFigures(NamedTuple):
 def orbit_accuracy(solution: OrbitSolution, errors: OrbitErrors | None) -> OrbitAccuracy:
     """Return the accuracy of a solution by its errors against the truth, or by its sigmas alone."""
     if errors is None:
-        sigma = solution.sigma_ecef[_later(solution)]
+        sigma = solution.sigma_ecef[solution.known]
+        sigma = sigma[later(solution.gps_ms[solution.known], SETTLING)]
         rms = float("nan"), rms_3d(sigma[:, :3]), float("nan"), rms_3d(sigma[:, 3:]), float("nan")
     else:
-        later = errors.later(SETTLING)
+        settled = later(errors.gps_ms, SETTLING)
         rms = (
-            rms_3d(errors.position_rtn_m[later]),
-            rms_3d(errors.position_sigma_rtn_m[later]),
-            rms_3d(errors.velocity_rtn_mps[later]),
-            rms_3d(errors.velocity_sigma_rtn_mps[later]),
-            mean_of(errors.nees[later]) / _ORBIT_DOF,
+            rms_3d(errors.position_rtn_m[settled]),
+            rms_3d(errors.position_sigma_rtn_m[settled]),
+            rms_3d(errors.velocity_rtn_mps[settled]),
+            rms_3d(errors.velocity_sigma_rtn_mps[settled]),
+            mean_of(errors.nees[settled]) / _ORBIT_DOF,
         )
     return OrbitAccuracy(int(solution.known.sum()), int(solution.accepted.sum()), *rms)
-
-
-def _later(solution: OrbitSolution) -> BoolArray:
-    """Return flags of the rows with a state after the settling time, shape (n,)."""
-    known = solution.known
-    if not known.any():
-        return known
-    begin, end = int(solution.gps_ms[known].min()), int(solution.gps_ms[known].max())
-    return np.asarray(known & (solution.gps_ms >= begin + SETTLING * (end - begin)))
 
 
 def difference_figures(difference: OrbitErrors) -> DifferenceFigures | None:

@@ -38,7 +38,7 @@ def findings(
     return [
         *_input(result),
         *_use(result, orbits[0]),
-        *_innovations(orbits[0]),
+        *_innovations("filter's", orbits[0].nis),
         *(finding for one in orbits for finding in _accuracy(one)),
         *_cross_check(orbits, cross_check),
         *_clock(clock),
@@ -65,7 +65,9 @@ def _use(result: ReplayResult, filtered: ComparedOrbit) -> Iterator[Finding]:
     if not received:
         yield Finding("There is no GPS record, so the orbit is unknown.")
         return
-    if received != _booked(result.counts, received):
+    counted = ("fixes_accepted", "fixes_waiting")
+    booked = sum(count for name, count in result.counts.items() if name in counted or name.startswith("rejected_"))
+    if "fixes_received" in result.counts and received != booked:
         yield Finding("The counters of fixes do not add up; please report this as a fault.")
     yield _share(used, received, "GPS records were used")
     if not filtered.accuracy.states:
@@ -81,38 +83,38 @@ def _share(count: int, total: int, what: str) -> Finding:
     return Finding(text, good=share >= _SHARE_GOOD)
 
 
-def _booked(counts: dict[str, int], otherwise: int) -> int:
-    """Return the sum of accepted, waiting and rejected fixes; `otherwise` if there are no counters."""
-    if "fixes_received" not in counts:
-        return otherwise
-    rejected = sum(count for name, count in counts.items() if name.startswith("rejected_"))
-    return counts.get("fixes_accepted", 0) + counts.get("fixes_waiting", 0) + rejected
-
-
-def _innovations(filtered: ComparedOrbit) -> Iterator[Finding]:
-    nis = filtered.nis
+def _innovations(of: str, nis: NisConsistency, good: tuple[float, float] | None = None) -> Iterator[Finding]:
+    """Yield a finding with the limits `good`, or with the 95 % band."""
     if nis.count:
-        low, high = nis.band_per_dof
-        inside = low <= nis.mean_per_dof <= high
+        low, high = good or nis.band_per_dof
+        limits = f" (good: {low} to {high})" if good else f", 95 % band {number(low)} to {number(high)}"
         text = (
-            f"The filter's innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
-            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom, 95 % band {number(low)} to {number(high)}."
+            f"The {of} innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
+            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom{limits}."
         )
-        yield Finding(text, good=inside)
+        yield Finding(text, good=low <= nis.mean_per_dof <= high)
 
 
 def _accuracy(one: ComparedOrbit) -> Iterator[Finding]:
     accuracy = one.accuracy
     if not math.isfinite(accuracy.position_error_m) or not math.isfinite(accuracy.position_ratio):
         return
-    # The errors of a run are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
-    low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
+    low, high = _ratio_band()
     text = (
         f"The position error of the {one.name} is {number(accuracy.position_error_m)} m, the velocity error "
         f"{number(1e3 * accuracy.velocity_error_mps)} mm/s (3-D RMS), {number(accuracy.position_ratio)} times the "
         f"formal position sigma (good: {number(low)} to {number(high)})."
     )
     yield Finding(text, good=low <= accuracy.position_ratio <= high)
+
+
+def _ratio_band() -> tuple[float, float]:
+    """Return the 95 % band of RMS error over sigma.
+
+    The errors of a run are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
+    """
+    low, high = band(_STATE_DOF, 1)
+    return math.sqrt(low / _STATE_DOF), math.sqrt(high / _STATE_DOF)
 
 
 def _cross_check(orbits: Sequence[ComparedOrbit], cross_check: DifferenceFigures | None) -> Iterator[Finding]:
@@ -151,7 +153,8 @@ def attitude_findings(
     return [
         *_attitude_use(result.samples, found[0]),
         *_sensors(result.samples, mounting),
-        *_attitude_innovations(nis),
+        # With thousands of samples, every model error leaves the 95 % band.
+        *_innovations("attitude", nis, _NIS_GOOD),
         *(finding for one in found for finding in _attitude_accuracy(one)),
         *_start(found[0]),
         *_biases(found[0]),
@@ -175,20 +178,8 @@ def _sensors(samples: SampleRecords, mounting: MountingSettings) -> Iterator[Fin
         yield Finding(f"The {'xyz'[axis]} axis of the gyro is considered stuck.")
 
 
-def _attitude_innovations(nis: NisConsistency) -> Iterator[Finding]:
-    """Yield a finding with fixed limits: with thousands of samples, every model error leaves the 95 % band."""
-    if nis.count:
-        low, high = _NIS_GOOD
-        good = low <= nis.mean_per_dof <= high
-        text = (
-            f"The attitude innovations are {compared(nis.mean_per_dof, low, high)} their covariance predicts: "
-            f"mean NIS {number(nis.mean_per_dof)} per degree of freedom (good: {low} to {high})."
-        )
-        yield Finding(text, good=good)
-
-
 def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
-    ratio = one.accuracy.whole.ratio
+    ratio = one.accuracy.overall.ratio
     if math.isfinite(ratio):
         low, high = _RATIO_GOOD
         where = " and ".join(
@@ -196,7 +187,7 @@ def _attitude_accuracy(one: ComparedAttitude) -> Iterator[Finding]:
             for kind, name in ((one.accuracy.sunlight, "sunlight"), (one.accuracy.eclipse, "eclipse"))
             if math.isfinite(kind.error_deg)
         )
-        where = where or f"{number(one.accuracy.whole.error_deg)}°"
+        where = where or f"{number(one.accuracy.overall.error_deg)}°"
         text = (
             f"The attitude error of the {one.name} is {where} (three-axis RMS), "
             f"{number(ratio)} times its formal sigma (good: {low} to {high})."
@@ -265,8 +256,7 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
         text = f"{name} is known to {number(accuracy.sigma_m)} m (3-D sigma) without ambiguity."
         yield Finding(text, good=True)
         return
-    # The errors of an arc are correlated, so they count as one state: its normalised square has 6 degrees of freedom.
-    low, high = (math.sqrt(limit / _STATE_DOF) for limit in band(_STATE_DOF, 1))
+    low, high = _ratio_band()
     text = (
         f"{name} is reported as certain; its error is {number(accuracy.error_m)} m (3-D RMS), {number(accuracy.ratio)} "
         f"times its formal sigma (good: {number(low)} to {number(high)})."

@@ -196,11 +196,8 @@ def _handle(kind: str, colour: str) -> Artist:
 def finish(figure: Figure, time: TimeAxis, entries: Sequence[Entry], restarted: BoolArray | None = None) -> Figure:
     """Apply the time axis to all panels, draw the legend and return the figure.
 
-    Args:
-        figure: Figure whose panels all have a time axis; the lowest row of a grid gets the labels.
-        time: Time axis of the panels.
-        entries: Entries of the legend.
-        restarted: Records at which the filter restarted, shape (n,); they get a dotted vertical line.
+    The lowest row of panels gets the labels. Records at which the filter `restarted`, flags of shape (n,), get a dotted
+    vertical line.
     """
     panels = figure.axes
     places = [(axes, axes.get_subplotspec()) for axes in panels]

@@ -64,7 +64,7 @@ def utc(gps_ms: int) -> str:
     return utc_iso_from_gps_ms(gps_ms).replace(".000Z", "Z").replace("T", " ").replace("Z", " UTC")
 
 
-def duration(milliseconds: int) -> str:
+def duration(milliseconds: float) -> str:
     """Return a duration in hours and minutes, minutes and seconds, or seconds."""
     seconds = round(milliseconds / 1000)
     if seconds >= 3600:

@@ -210,13 +210,9 @@ def tumble_states(attitude: Attitude, t_s: FloatArray) -> AttitudeStates:
 
 
 def attitude_states(attitude: Attitude, path: Path, start_gps_ms: int, t_s: npt.ArrayLike) -> AttitudeStates:
-    """Return attitude and body rate `t_s` seconds after the start, shape (n,); no time may be negative.
+    """Return attitude and body rate at ascending times `t_s` in seconds after the start, shape (n,), none negative.
 
-    Args:
-        attitude: Mode and its settings.
-        path: The orbit; every mode except tumble uses it.
-        start_gps_ms: GPS time of the start in milliseconds, for the position of the Sun.
-        t_s: Times in ascending order.
+    Every mode except tumble uses the path, and that towards the Sun the GPS time of the start in milliseconds.
     """
     times_s = np.asarray(t_s, dtype=np.float64)
     match attitude.mode:

@@ -50,14 +50,9 @@ def torquers_on(torquers: Torquers, t_s: FloatArray, seed: int) -> npt.NDArray[n
 def satellite_field_body_ut(
     imu: Imu, torquers: Torquers, t_s: FloatArray, sunlit_fraction: FloatArray, seed: int
 ) -> FloatArray:
-    """Return the field of the satellite at the magnetometer in body axes, uT, shape (n, 3).
+    """Return the field of panels and magnetorquers at the magnetometer in body axes, uT, shape (n, 3).
 
-    Args:
-        imu: Settings with the field of the panels.
-        torquers: Settings of the magnetorquers.
-        t_s: Times after the start, shape (n,).
-        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,).
-        seed: Seed of the scenario.
+    `t_s` are seconds after the start, `sunlit_fraction` is the visible fraction of the Sun's disc, both of shape (n,).
     """
     minute = (t_s // _MINUTE_S).astype(np.int64)
     direction = noise_generator(seed, "torquer directions").standard_normal((int(minute.max(initial=0)) + 1, 3))

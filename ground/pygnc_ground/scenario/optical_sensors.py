@@ -19,12 +19,7 @@ def measured_quaternions(
 ) -> FloatArray:
     """Return quaternions GCRF from sensor, scalar first, shape (n, 4); NaN where the sensor sees no stars.
 
-    Args:
-        sensor: Settings.
-        gcrf_from_body: True attitudes, scalar first, shape (n, 4).
-        rate_body_rad_s: True body rates, shape (n, 3).
-        sun_body_m: Vectors to the Sun in body axes, shape (n, 3).
-        seed: Seed of the noise.
+    They follow from n true attitudes, scalar first, body rates, and vectors to the Sun in body axes.
     """
     draw = noise_generator(seed, "star tracker")
     body_from_sensor = Rotation.from_matrix(np.array(sensor.sensor_from_body).T)
@@ -47,11 +42,7 @@ def measured_directions(
 ) -> FloatArray:
     """Return unit vectors towards the Sun in sensor axes, shape (n, 3); NaN where the sensor does not see the Sun.
 
-    Args:
-        sensor: Settings.
-        sun_body_m: Vectors to the Sun in body axes, shape (n, 3).
-        sunlit_fraction: Visible fraction of the Sun's disc, shape (n,).
-        seed: Seed of the noise.
+    They follow from vectors to the Sun in body axes, shape (n, 3), and the visible fraction of its disc, shape (n,).
     """
     draw = noise_generator(seed, "fine Sun sensor")
     mounting = Rotation.from_matrix(np.array(sensor.sensor_from_body))

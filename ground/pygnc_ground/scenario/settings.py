@@ -364,7 +364,8 @@ def _lines(table: Tables, name: str) -> list[str]:
     # Numbers, strings, booleans and arrays of JSON are valid TOML. An empty list is written as an array. TOML has no
     # null; a setting that is missing is None again when the file is read.
     below = {key: value for key, value in table.items() if isinstance(value, dict) or _is_array_of_tables(value)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in table.items() if key not in below and value is not None]
+    plain = {key: value for key, value in table.items() if key not in below and value is not None}
+    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in plain.items()]
     for key, value in below.items():
         head, rows = (f"[{name}{key}]", [value]) if isinstance(value, dict) else (f"[[{name}{key}]]", value)
         for row in rows:

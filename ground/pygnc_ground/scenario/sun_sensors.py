@@ -91,12 +91,8 @@ def face_lux(
 ) -> FloatArray:
     """Return the illuminance of each face in lux, not limited by the sensor's range, shape (n, 6).
 
-    Args:
-        sensors: Settings of the sun sensors.
-        sun_body_m: Vector from the satellite to the Sun in body axes, shape (n, 3).
-        position_body_m: Geocentric position of the satellite in body axes, shape (n, 3).
-        sunlit_fraction: Visible part of the Sun's disc, shape (n,).
-        seed: Seed of the scenario.
+    Vectors lead from the satellite to the Sun and from the Earth's centre to the satellite, shape (n, 3) each; the
+    visible fraction of the Sun's disc has shape (n,).
     """
     distance_m = np.linalg.norm(sun_body_m, axis=1, keepdims=True)
     full_lux = sensors.full_sun_lux * (_AU_M / distance_m) ** 2

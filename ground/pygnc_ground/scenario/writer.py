@@ -20,6 +20,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.scenario.generate import Scenario, TrueStates
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.settings import Settings, dump_settings
+from pygnc_ground.truth.table import COLUMNS
 
 METADATA: Final = {
     "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
@@ -29,18 +30,6 @@ METADATA: Final = {
 }
 """Key-value metadata of both Parquet files."""
 
-_VECTORS: Final = {
-    "position_ecef_m": ("{}_ecef_m", "xyz"),
-    "velocity_ecef_mps": ("v{}_ecef_mps", "xyz"),
-    "position_gcrf_m": ("{}_gcrf_m", "xyz"),
-    "velocity_gcrf_mps": ("v{}_gcrf_mps", "xyz"),
-    "quaternion_gcrf_from_body": ("q{}_gcrf_from_body", "wxyz"),
-    "rate_body_rad_s": ("{}_rate_body_rad_s", "xyz"),
-    "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
-    "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
-}
-"""Column name pattern and components for each field of `TrueStates`."""
-
 
 def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
     """Return the truth table with the last sample of each group of `every` samples."""
@@ -48,9 +37,8 @@ def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
         "gps_week": states.gps_ms // MS_PER_WEEK,
         "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
     }
-    for vector, (name, components) in _VECTORS.items():
-        values = getattr(states, vector)
-        columns |= {name.format(component): values[:, index] for index, component in enumerate(components)}
+    for vector, names in COLUMNS.items():
+        columns |= dict(zip(names, getattr(states, vector).T, strict=True))
     columns["sunlit_fraction"] = states.sunlit_fraction
     return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
 

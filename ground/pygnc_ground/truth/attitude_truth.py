@@ -9,14 +9,9 @@ import polars as pl
 
 from pygnc.common import quaternion
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
-from pygnc_ground.truth.table import checked_rows
+from pygnc_ground.truth.table import COLUMNS, checked_rows
 
-_QUATERNION: Final = tuple(f"q{component}_gcrf_from_body" for component in "wxyz")
-_VECTORS: Final = tuple(
-    f"{component}_{name}"
-    for name in ("rate_body_rad_s", "gyro_bias_imu_rad_s", "mag_bias_imu_ut")
-    for component in "xyz"
-)
+_VECTORS: Final = ("quaternion_gcrf_from_body", "rate_body_rad_s", "gyro_bias_imu_rad_s", "mag_bias_imu_ut")
 _LENGTH_TOLERANCE: Final = 1e-4
 _CARRIED_MAX_MS: Final = 1000
 """Maximum time from a row: sensor samples have times by the spacecraft clock, which counts whole seconds."""
@@ -54,9 +49,7 @@ class AttitudeTruth:
         Within a second of the nearest row, the attitude is propagated with the rate of that row; otherwise it is
         unknown.
         """
-        after = np.searchsorted(self.gps_ms, gps_ms).clip(0, len(self.gps_ms) - 1)
-        before = (after - 1).clip(0)
-        nearest = np.where(gps_ms - self.gps_ms[before] < self.gps_ms[after] - gps_ms, before, after)
+        nearest = nearest_rows(self.gps_ms, gps_ms)
         apart_ms = gps_ms - self.gps_ms[nearest]
         attitude, rate, gyro_bias, mag_bias = (values[nearest] for values in self.rows)
         carried = quaternion.multiply(attitude, quaternion.exponential(1e-3 * apart_ms[:, None] * rate))
@@ -68,6 +61,13 @@ class AttitudeTruth:
         return found
 
 
+def nearest_rows(times_ms: IntArray, gps_ms: IntArray) -> IntArray:
+    """Return the indices of the nearest of ascending times (m,) to n times, shape (n,)."""
+    after = np.searchsorted(times_ms, gps_ms).clip(0, len(times_ms) - 1)
+    before = (after - 1).clip(0)
+    return np.where(gps_ms - times_ms[before] < times_ms[after] - gps_ms, before, after)
+
+
 def attitude_truth(table: pl.DataFrame) -> AttitudeTruth | None:
     """Return the true attitude in a truth table, or None if the table has no quaternion columns.
 
@@ -75,9 +75,9 @@ def attitude_truth(table: pl.DataFrame) -> AttitudeTruth | None:
         ValueError: A column or a value is missing, a value is not a finite number, times do not ascend, or a quaternion
             is not of unit length.
     """
-    if not set(_QUATERNION) & set(table.columns):
+    if not set(COLUMNS[_VECTORS[0]]) & set(table.columns):
         return None
-    gps_ms, values = checked_rows(table, (*_QUATERNION, *_VECTORS))
+    gps_ms, values = checked_rows(table, [name for vector in _VECTORS for name in COLUMNS[vector]])
     attitude = values[:, :4]
     wrong = np.flatnonzero(np.abs(np.linalg.norm(attitude, axis=1) - 1.0) > _LENGTH_TOLERANCE)
     if wrong.size:

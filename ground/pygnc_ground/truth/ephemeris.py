@@ -19,16 +19,10 @@ _NS_PER_S = 1e9
 
 
 def lagrange(sample_ns: IntArray, position_m: FloatArray, window: int, gps_ns: IntArray) -> FloatArray:
-    """Return positions interpolated from positions alone, and their time derivative.
+    """Return positions interpolated from positions (s, 3) alone, and their time derivative, in m and m/s, shape (n, 6).
 
-    Args:
-        sample_ns: Times of the samples, ascending, shape (s,), s >= window.
-        position_m: Positions of the samples, shape (s, 3).
-        window: Number of samples per polynomial; its degree is one less.
-        gps_ns: Times within the span of the samples, shape (n,).
-
-    Returns:
-        Position in m and velocity in m/s, shape (n, 6).
+    The s samples ascend in time, and the n times are within their span. Each polynomial has `window` samples, at most
+    s; its degree is one less.
     """
     near, offset, step_s = _windows(sample_ns, window, gps_ns)
     value, slope = _lagrange_basis(*offset)
@@ -38,16 +32,9 @@ def lagrange(sample_ns: IntArray, position_m: FloatArray, window: int, gps_ns: I
 
 
 def hermite(sample_ns: IntArray, state: FloatArray, window: int, gps_ns: IntArray) -> FloatArray:
-    """Return positions interpolated from positions and velocities, and their time derivative.
+    """Return positions interpolated from positions and velocities (s, 6), and their time derivative, shape (n, 6).
 
-    Args:
-        sample_ns: Times of the samples, ascending, shape (s,), s >= window.
-        state: Position in m and velocity in m/s of the samples, shape (s, 6).
-        window: Number of samples per polynomial; its degree is twice as many, minus one.
-        gps_ns: Times within the span of the samples, shape (n,).
-
-    Returns:
-        Position in m and velocity in m/s, shape (n, 6).
+    As `lagrange`, in m and m/s, but the degree of the polynomials is twice the number of samples minus one.
     """
     near, (offset, spacing), step_s = _windows(sample_ns, window, gps_ns)
     value, slope = _lagrange_basis(offset, spacing)

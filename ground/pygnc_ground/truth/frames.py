@@ -37,16 +37,9 @@ class Frame(Enum):
 def itrf_states(
     frame: Literal[Frame.GCRF, Frame.EME2000], gps_ns: IntArray, state: FloatArray, orientation: EarthOrientationTable
 ) -> FloatArray:
-    """Transform inertial states to ITRF.
+    """Transform inertial states (n, 6) in m and m/s to ITRF, with velocities relative to the rotating Earth.
 
-    Args:
-        frame: Frame of the states.
-        gps_ns: Times in nanoseconds since the GPS epoch, shape (n,).
-        state: Position in m and velocity in m/s, shape (n, 6).
-        orientation: Earth orientation parameters.
-
-    Returns:
-        Position in m and velocity in m/s relative to the rotating Earth, shape (n, 6).
+    `gps_ns` are their times in nanoseconds since the GPS epoch, shape (n,).
     """
     position_m, velocity_mps = state[:, :3], state[:, 3:]
     if frame is Frame.EME2000:

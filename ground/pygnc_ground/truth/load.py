@@ -33,11 +33,7 @@ _KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP
 
 
 def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
-    """Read a true orbit; the file may be gzipped.
-
-    Args:
-        path: File of any name.
-        object_id: Object in a file with several objects (SP3, OEM); None for a file with a single object.
+    """Read the true orbit of an object in a file (SP3, OEM), or for None of the only one; the file may be gzipped.
 
     Raises:
         OSError: The file cannot be read.

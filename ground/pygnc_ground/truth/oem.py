@@ -55,15 +55,11 @@ _LARGEST: Final = 1e15
 
 
 def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Ephemeris:
-    """Return the orbit of one object with one arc per segment.
+    """Return the orbit of one object, or for None of the only one, with one arc per segment of the message.
 
     If a segment recommends Hermite interpolation, its degree is used. Otherwise the default degree of `Arc` is used,
     because the states have velocities and Hermite interpolation is more accurate than the recommended Lagrange
     interpolation.
-
-    Args:
-        segments: Segments of the message.
-        object_id: OBJECT_ID of the object; None if there is only one.
 
     Raises:
         ValueError: A value is missing, unknown or impossible, or the object does not exist; the message names the line.

@@ -126,13 +126,9 @@ class _Reader:
 
 
 def read_sp3(text: str, object_id: str | None) -> Ephemeris:
-    """Return the orbit of one satellite.
+    """Return the orbit of one satellite, such as "L47", or for None of the only one in the file.
 
     A new arc begins after a missing epoch or position and after a flagged manoeuvre.
-
-    Args:
-        text: Content of the file.
-        object_id: Satellite, such as "L47"; None if the file has only one.
 
     Raises:
         ValueError: The file is damaged or of another version, or the satellite does not exist; the message names the

@@ -12,8 +12,18 @@ from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 _TIME = ("gps_week", "gps_tow_ms")
-_POSITION = ("x_ecef_m", "y_ecef_m", "z_ecef_m")
-_VELOCITY = ("vx_ecef_mps", "vy_ecef_mps", "vz_ecef_mps")
+_VECTORS = {
+    "position_ecef_m": ("{}_ecef_m", "xyz"),
+    "velocity_ecef_mps": ("v{}_ecef_mps", "xyz"),
+    "position_gcrf_m": ("{}_gcrf_m", "xyz"),
+    "velocity_gcrf_mps": ("v{}_gcrf_mps", "xyz"),
+    "quaternion_gcrf_from_body": ("q{}_gcrf_from_body", "wxyz"),
+    "rate_body_rad_s": ("{}_rate_body_rad_s", "xyz"),
+    "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
+    "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
+}
+COLUMNS = {vector: [name.format(axis) for axis in axes] for vector, (name, axes) in _VECTORS.items()}
+"""Names of the columns of each vector."""
 _WEEKS = 15_000
 """End of the supported GPS weeks; nanoseconds of GPS time fit in 64 bits until week 15 250."""
 
@@ -92,7 +102,7 @@ def ephemeris_from_table(table: pl.DataFrame) -> Ephemeris:
     Raises:
         ValueError: A column or a value is missing, a value is not a number, or times do not ascend.
     """
-    gps_ms, state = checked_rows(table, (*_POSITION, *_VELOCITY))
+    gps_ms, state = checked_rows(table, [*COLUMNS["position_ecef_m"], *COLUMNS["velocity_ecef_mps"]])
     time_ns = gps_ms * NS_PER_MS
     arc = Arc(
         gps_ns=time_ns,

@@ -33,9 +33,9 @@ def test_separates_sunlight_and_eclipse_after_half_an_hour() -> None:
     angle = np.where(LIT > 0.5, 0.6, 1.3)
     angle[:360] = 50.0
     found = accuracy(off_by(angle))
-    assert found.settling_ms == 1_800_000
+    assert found.settling_s == 1800.0
     assert (found.sunlight.error_deg, found.eclipse.error_deg) == pytest.approx((0.6, 1.3))
-    assert found.sunlight.samples + found.eclipse.samples == found.whole.samples == COUNT - 360
+    assert found.sunlight.samples + found.eclipse.samples == found.overall.samples == COUNT - 360
     assert found.sunlight.sigma_deg == pytest.approx(3**0.5)
     assert found.eclipse.ratio == pytest.approx(1.3 / 3**0.5)
     assert found.nees_mean == pytest.approx(float(np.mean(angle[360:] ** 2)))
@@ -50,9 +50,9 @@ def test_settling_counts_from_the_first_attitude_and_is_a_third_of_short_runs() 
     solution = off_by(np.full(COUNT, 1.0))
     solution.quaternion[:900] = np.nan
     found = accuracy(solution)
-    assert found.settling_ms == round(539 * 5000 / 3)
+    assert found.settling_s == round(539 * 5000 / 3) / 1000
     assert found.known == 540
-    assert found.whole.samples == 540 - 180
+    assert found.overall.samples == 540 - 180
 
 
 def test_the_bound_is_that_of_the_samples_compared() -> None:
@@ -101,8 +101,8 @@ def test_without_attitudes_all_figures_are_nan() -> None:
     solution = off_by(np.zeros(COUNT))
     solution.quaternion[:] = np.nan
     found = accuracy(solution)
-    assert (found.known, found.whole.samples, found.settling_ms) == (0, 0, 0)
-    assert np.isnan([found.whole.sigma_deg, found.nees_inside, found.mag_bias_sigma_ut]).all()
+    assert (found.known, found.overall.samples, found.settling_s) == (0, 0, 0)
+    assert np.isnan([found.overall.sigma_deg, found.nees_inside, found.mag_bias_sigma_ut]).all()
 
 
 ERROR_TIMES_GPS_MS = 1_400_000_000_000 + 5000 * np.arange(40)

@@ -100,7 +100,7 @@ def test_both_estimates_have_their_errors_bounds_and_accuracy() -> None:
     assert RESULT.bound is not None
     assert filtered.bound_rad is RESULT.bound.filter_rad
     assert smoothed.bound_rad is RESULT.bound.smoother_rad
-    assert smoothed.accuracy.whole.error_deg == pytest.approx(0.3 * 3**0.5, rel=0.1)
+    assert smoothed.accuracy.overall.error_deg == pytest.approx(0.3 * 3**0.5, rel=0.1)
     assert filtered.accuracy.nees_mean == pytest.approx(3.0, abs=0.5)
 
 
@@ -108,7 +108,7 @@ def test_without_a_truth_there_are_no_errors() -> None:
     filtered, smoothed = compared_attitudes(replace(RESULT, truth=None, bound=None))
     assert len(filtered.errors) == len(smoothed.errors) == 0
     assert np.isnan(filtered.bound_rad).all()
-    assert np.isnan(smoothed.accuracy.whole.error_deg)
+    assert np.isnan(smoothed.accuracy.overall.error_deg)
 
 
 def test_the_difference_is_the_rotation_from_smoothed_to_filtered_attitude() -> None:

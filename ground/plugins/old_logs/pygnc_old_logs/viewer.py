@@ -178,21 +178,6 @@ _ORBIT_NOTES: Final = (
 )
 
 
-@dataclass
-class _Kind:
-    """Statistics of the messages of one kind: times in s, or epochs, whose form sorts as text."""
-
-    first: Any
-    last: Any
-    count: int = 0
-    steps_back: int = 0
-
-    def add(self, time: Any) -> None:  # noqa: ANN401 - of the type of the other times
-        self.count += 1
-        self.steps_back += time < self.last
-        self.last = time
-
-
 def _recognises(head: bytes) -> bool:
     """Return True if `head` contains a complete message."""
     return next(find_messages(head), None) is not None
@@ -200,28 +185,26 @@ def _recognises(head: bytes) -> bool:
 
 def _summary(path: Path) -> Iterator[Section]:
     """Yield counts and times per message kind, remarks on the fields, and bytes outside messages."""
-    kinds: dict[str, _Kind] = {}
+    kinds: dict[str, tuple[int, Any, Any, int]] = {}
     damage = DamageTally()
     end = 0
     for message in read_old_log(path):
         damage.add(_between(end, message.offset, DamageReason.CONTENT))
         end = message.offset + message.size
+        # Times are in s, or epochs, whose form sorts as text.
         time = _time_of(message.fields)
-        kinds.setdefault(message.kind, _Kind(time, time)).add(time)
+        count, first, last, steps_back = kinds.get(message.kind, (0, time, time, 0))
+        kinds[message.kind] = count + 1, first, time, steps_back + (time < last)
     size = path.stat().st_size
     reason = DamageReason.CUT_TAIL if size - end < MESSAGE_BYTES_MAX else DamageReason.CONTENT
     damage.add(_between(end, size, reason))
-    facts: dict[str, Value] = {
-        "messages": sum(kind.count for kind in kinds.values()),
-        **damage.facts,
-    }
-    yield Facts("log", facts)
+    yield Facts("log", {"messages": sum(count for count, *_ in kinds.values()), **damage.facts})
     if not kinds:
         yield Note("the file contains no complete message", fault=True)
         return
-    rows = [(name, kind.count, kind.first, kind.last, kind.steps_back) for name, kind in kinds.items()]
+    rows = [(name, *found) for name, found in kinds.items()]
     yield Listing("messages", ("kind", "count", "first_time", "last_time", "steps_back"), rows)
-    if any(kind.steps_back for kind in kinds.values()):
+    if any(steps_back for *_, steps_back in kinds.values()):
         yield Note("time steps back: PyGNC appended a later run of the same data to this file")
     if "OrbitEstimateMessage" in kinds:
         yield from _ORBIT_NOTES

@@ -149,13 +149,8 @@ def choose_error_model(
     Correlated errors and unmodelled forces explain similar residuals, so each model is compared with its best factors
     and with the noise of the residuals that remain after its own fit.
 
-    Args:
-        kinds: Residuals of positions and velocities with white errors.
-        motion: Motion about which the residuals are linearised.
-        parameters: Order and prior of the arc's parameters.
-        values: Values of the parameters, shape (p,).
-        settings: Limits of the noise, and standard deviations of the forces.
-        models: Models to compare; the evaluation of one costs as much as two iterations of the fit.
+    The residuals of positions and velocities have white errors and are linearised about the motion, for which the
+    parameters have the values (p,). The evaluation of a model costs as much as two iterations of the fit.
     """
     limits = settings.measurement
     count = 3 * sum(len(residuals.observations) for residuals in kinds)

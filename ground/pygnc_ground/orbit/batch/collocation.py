@@ -73,14 +73,9 @@ def integrate(
 
 
 def respond(force: LinearForce, reference: FloatArray) -> FloatArray:
-    """Return the accelerations at the nodes as linear functions of the columns `STATE` and `LOCAL`.
+    """Return the accelerations at the nodes as linear functions of the columns `STATE` and `LOCAL`, (k, s, 3, 7 + m).
 
-    Args:
-        force: Accelerations at the s nodes of k segments, linearised about the reference.
-        reference: Positions in m and velocities in m/s at the nodes, shape (k, s, 6).
-
-    Returns:
-        Shape (k, s, 3, 7 + m), columns as in `STATE` and `LOCAL`.
+    `force` is linearised about the states at the s nodes of k segments, (k, s, 6), in m and m/s.
     """
     count = len(reference)
     acceleration, position, velocity, parameter = force

@@ -56,11 +56,9 @@ class ArcForces:
         self._area_per_mass = craft.area_m2 / craft.mass_kg
 
     def at(self, states: FloatArray, parameters: FloatArray) -> LinearForce:
-        """Return the accelerations at the n epochs, linearised about the given states and parameters.
+        """Return the accelerations at the n epochs, linearised about states in GCRF (n, 6) and parameters (n, 5).
 
-        Args:
-            states: Positions in m and velocities in m/s in GCRF, shape (n, 6).
-            parameters: Values of the five parameters, shape (n, 5).
+        States are positions in m and velocities in m/s; parameters are those of `DRAG` and the following columns.
         """
         position_m, velocity_mps = states[:, :3], states[:, 3:]
         position_ecef_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, position_m)

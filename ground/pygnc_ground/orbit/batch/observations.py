@@ -147,13 +147,10 @@ def redescending(length: FloatArray, gate: float) -> FloatArray:
 
 
 def noise_scale(chi_square: FloatArray, fitted: float, gate: float, scale_min: float) -> float:
-    """Return the factor on the receiver's standard deviations, by the median of the residuals that pass the gate.
+    """Return the factor on the receiver's standard deviations, by the median of squared residuals (n,) within the gate.
 
-    Args:
-        chi_square: Squared lengths of residuals in the receiver's standard deviations, shape (n,).
-        fitted: Fraction of the measurements that the fit absorbs, which reduces the residuals, 0 to 1.
-        gate: Chi-square limit.
-        scale_min: Least factor.
+    The residuals are in the receiver's standard deviations. `fitted` is the fraction of the measurements that the fit
+    absorbs, which reduces the residuals, 0 to 1.
     """
     if not len(chi_square):
         return 1.0

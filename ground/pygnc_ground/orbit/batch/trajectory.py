@@ -48,12 +48,7 @@ class ArcDynamics:
         self._forces = ArcForces(np.repeat(starts_gps_ms, NODES), node_s, frames, craft)
 
     def linearise(self, reference: FloatArray, values: FloatArray) -> "LinearMotion":
-        """Return the motion linearised about a reference.
-
-        Args:
-            reference: Positions and velocities at the nodes in GCRF, shape (k, s, 6).
-            values: Values of the parameters for the reference, shape (p,).
-        """
+        """Return the motion linearised about states in GCRF at the nodes (k, s, 6), m and m/s, and parameters (p,)."""
         shape = reference.shape[:2]
         along = self._forces.at(reference.reshape(-1, 6), self.parameters.at_nodes(values))
         force = LinearForce(*(part.reshape(*shape, *part.shape[1:]) for part in along))
