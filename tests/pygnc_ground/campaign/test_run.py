@@ -16,6 +16,7 @@ ALL = {
 }
 
 
+@pytest.mark.slow
 def test_a_run_has_all_figures_of_the_schema() -> None:
     campaign = short_campaign(scenario={"duration_s": 6000, "sample_interval_s": 10}, begin="sunlight", estimators=ALL)
     result = run_one(plan_run(campaign, 0))

@@ -55,6 +55,7 @@ def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:
     assert {path.name for path in (tmp_path / "files").iterdir()} >= {"sense.bin", "truth.parquet", "pygnc.toml"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("everyone", [True, False])
 def test_the_files_of_a_formation_are_those_that_its_run_had(tmp_path: Path, *, everyone: bool) -> None:
     scenario = {

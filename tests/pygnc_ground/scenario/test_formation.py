@@ -64,6 +64,7 @@ def test_the_bias_belongs_to_the_pair() -> None:
     assert found[76, 75] == found[75, 76]
 
 
+@pytest.mark.slow
 def test_a_pair_of_partners_has_the_mean_bias_and_the_stated_spread() -> None:
     drawn = []
     for seed in range(100):

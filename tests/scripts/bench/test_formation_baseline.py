@@ -37,6 +37,7 @@ def solved(start: FloatArray, bias_m: float = 1_057.0) -> tuple[FloatArray, Floa
     return np.linalg.norm((found - relative)[:, :3], axis=1), left_m - left_m.mean()
 
 
+@pytest.mark.slow
 def test_exact_ranges_lead_to_the_truth_from_a_near_guess() -> None:
     error_m, _ = solved(APART + np.repeat((30.0, 0.03), 3))
     assert error_m.max() < 5.0

@@ -32,6 +32,7 @@ def sunlit_rms_deg(truth: Truth, updates: list[AttitudeUpdate]) -> float:
     return float(np.sqrt(np.mean(errors_deg(truth, [update for update in settled if update.in_sun]) ** 2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [8, 12])
 def test_more_sun_sensors_make_the_attitude_more_accurate(count: int) -> None:
     normals, ratios, nees = with_more(count), [], []

@@ -77,6 +77,7 @@ def test_measures_the_attitude_of_the_body() -> None:
     np.testing.assert_allclose(along @ root @ root.T @ along, SENSOR.boresight_sigma_rad**2)
 
 
+@pytest.mark.slow
 def test_flights_are_as_accurate_as_the_sensor_and_say_so() -> None:
     errors, nees = [], []
     for seed in range(10):

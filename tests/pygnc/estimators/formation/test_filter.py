@@ -75,6 +75,7 @@ def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     assert 0.89 < np.mean(innovations) < 1.12
 
 
+@pytest.mark.slow
 def test_agrees_with_a_batch_of_the_whole_arc_after_an_hour() -> None:
     batch_case = solved()
     filtering = batch_case.filter()
@@ -107,6 +108,7 @@ def test_partner_fixes_resolve_the_ambiguity_even_if_the_batch_chose_wrong() -> 
     assert nees(filtering.relative(PARTNER), *truth_gcrf(filtering.gps_ms, PARTNER)) < 20.0
 
 
+@pytest.mark.slow
 def test_ambiguity_remains_without_observations() -> None:
     batch_case = solved(GPS_ON_OURS)
     filtering = batch_case.filter()
@@ -116,6 +118,7 @@ def test_ambiguity_remains_without_observations() -> None:
     assert filtering.partners[PARTNER].ambiguous
 
 
+@pytest.mark.slow
 def test_unconnected_partners_have_separate_hypotheses() -> None:
     batch_case = solved(GPS_ON_OURS, satellites=3, minutes=75)
     filtering = batch_case.filter()
@@ -165,6 +168,7 @@ def test_repeated_runs_give_the_same_bits() -> None:
         np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.slow
 def test_rejects_late_duplicate_and_unknown_observations_with_a_cause() -> None:
     batch_case = solved()
     filtering = batch_case.filter()

@@ -32,6 +32,7 @@ def test_candidates_fit_as_each_does_alone() -> None:
         assert part == pytest.approx(np.concatenate(parts), rel=1e-9)
 
 
+@pytest.mark.slow
 def test_another_candidate_takes_little_memory() -> None:
     many, few = peak_bytes(48), peak_bytes(24)
     assert few < 4e6

@@ -17,6 +17,8 @@ from tests.pygnc.estimators.formation.simulated import (
 )
 from tests.pygnc.estimators.formation.worlds import MESH_ALL, Given, elements_nees, errors, given
 
+pytestmark = pytest.mark.slow
+
 DEFAULTS = FormationSettings()
 FINE = Instruments("mesh, fixes of all", 1.0, mesh=True, fixed=4)
 
