@@ -43,7 +43,7 @@ _EVIDENCE_MIN: Final = 5.0
 _LIGHT_SAMPLES_MIN: Final = 8
 """Number of samples of a track before the innovations of sun sensors count; the first updates are far from linear."""
 _FIELD_SAMPLES_MIN: Final = 36
-"""The same for the magnetometer; larger, because errors of the sun sensors also enlarge its innovations at first."""
+"""Number of samples of a track before the innovations of the magnetometer count; errors of sun sensors enlarge them."""
 _ATTITUDE_SIGMA_RAD: Final = math.radians(8.0)
 """Standard deviation added to the attitude, about each axis, when an error of a sensor model is detected."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)
