@@ -254,7 +254,7 @@ class StartSettings:
     if other sensors support the track.
     """
     field_rejected_dark_max: float = 0.95
-    """Share of rejected magnetometer readings above which a track ends if no other sensor supports it, as in the dark."""
+    """Share of rejected magnetometer readings above which a track ends that no other sensor supports, as in shadow."""
     unknown_sigma_rad: float = 25.0 * _DEGREE
     """Uncertainty above which an attitude counts as unknown, so that its track ends."""
     fine_sigma_rad: float = 3.0 * _DEGREE
