@@ -5,23 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.check_resolution import PLATFORMS, PYTHONS, find_uv, libraries_of, resolve
+from scripts.check_resolution import PLATFORMS, PYTHONS, libraries_of, resolve
+from tests.package_index import skip_without_index, uv
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = PROJECT["tool"]["pygnc"]["distributions"]
-
-
-def uv() -> str:
-    found = find_uv()
-    if found is None:
-        pytest.skip("no uv: pip install uv")
-    return found
-
-
-def skip_without_index(reason: str) -> None:
-    if "client error" in reason or "Failed to fetch" in reason or "not found in the package registry" in reason:
-        pytest.skip(f"no package index answers: {reason}")
 
 
 def test_libraries_are_those_of_the_distribution_its_extras_and_its_siblings() -> None:
