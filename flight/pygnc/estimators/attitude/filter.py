@@ -210,7 +210,7 @@ class AttitudeFilter:
         )
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)
-        misfits = {model.name: update.track.memory(model.name).misfit for model in self._models}
+        misfits = {name: one.misfit for name, one in update.track.memories.items()}
         memory.errors = before.detected(misfits, update.track.samples)
         memory.inflation = memory.errors.variance_inflation(before, settings)
         memory.errors, state = memory.errors.selected(update.track.state, settings)
@@ -228,9 +228,11 @@ class AttitudeFilter:
         memory, track = self.memory, update.track
         is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
         verdicts = [
-            model.verdict(track.memory(model.name), track.samples, is_supported=is_supported) for model in self._models
+            (model, model.verdict(track.memories[model.name], track.samples, is_supported=is_supported))
+            for model in self._models
+            if model.name in track.memories
         ]
-        if Verdict.WRONG in verdicts or track.unused >= _UNUSED_MAX:
+        if any(verdict is Verdict.WRONG for _, verdict in verdicts) or track.unused >= _UNUSED_MAX:
             # With a wrong attitude, the estimated biases are wrong, too.
             self._abandon_track(keep_biases=False)
             memory.was_contradicted = True
@@ -239,7 +241,7 @@ class AttitudeFilter:
             # A linearised update is not reliable with such a large uncertainty.
             self._abandon_track()
             return
-        for model, verdict in zip(self._models, verdicts, strict=True):
+        for model, verdict in verdicts:
             if verdict is Verdict.OWN_BIAS and memory.track is not None:
                 left, memory.inflation = model.reopened(memory.track.memory(model.name))
                 memory.track = memory.track.with_memory(model.name, left)._replace(samples=0)

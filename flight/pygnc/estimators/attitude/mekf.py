@@ -20,6 +20,7 @@ from pygnc.estimators.attitude.measurement_model import (
     MeasurementModel,
     ModelMemory,
     Prediction,
+    Tested,
 )
 from pygnc.estimators.attitude.model_errors import NO_TIME_TAG_ERRORS, TimeTagErrors
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, AttitudeStep
@@ -53,7 +54,7 @@ class Track(NamedTuple):
     Attributes:
         state: The estimate.
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
-        memories: Memory of each measurement model by name; this dictionary must not be modified.
+        memories: Memory of each measurement model that has had a reading, by name; this dictionary must not be modified.
         samples: Number of samples in the track.
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
     """
@@ -134,26 +135,28 @@ class MultiplicativeEkf:
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         tag_variance_s2 = time_tags.used_with(sample.time_sigma_s)
         prediction = Prediction(step, body_from_gcrf, environment, health, tag_variance_s2, samples)
-        readings = [(model, model.test(track.memory(model.name), sample, prediction)) for model in self._models]
-        tested = [(model, one) for model, one in readings if one is not None]
-        accepted = [one.accepted for _, one in tested if one.accepted is not None]
+        memories, innovations, accepted = dict(track.memories), {}, []
+        tested: list[tuple[MeasurementModel, Tested]] = []
+        has_evidence = False
+        for model in self._models:
+            name, memory = model.name, track.memory(model.name)
+            one = model.test(memory, sample, prediction)
+            if one is None:
+                if name in memories:
+                    memories[name] = model.without_reading(memory)
+                continue
+            tested.append((model, one))
+            innovations[name] = one.innovation
+            has_evidence |= one.innovation.is_evidence
+            if one.accepted is not None:
+                accepted.append(one.accepted)
+            if one.health is not prediction.health:
+                health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
-        has_evidence = any(one.innovation.is_evidence for _, one in tested)
-        updated_track = Track(
-            state=state,
-            gyro_imu_rad_s=gyro_imu_rad_s,
-            memories={
-                model.name: model.without_reading(track.memory(model.name))
-                if one is None
-                else model.after_update(one, error)
-                for model, one in readings
-            },
-            samples=samples,
-            unused=0 if dof else track.unused + has_evidence,
-        )
-        for _, one in tested:
-            health = one.health if one.health is not prediction.health else health
-        innovations = {model.name: one.innovation for model, one in tested}
+        for model, one in tested:
+            memories[model.name] = model.after_update(one, error)
+        unused = 0 if dof else track.unused + has_evidence
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused)
         return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
 
 

@@ -147,9 +147,9 @@ class ModelErrors(NamedTuple):
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
     def detected(self, misfits: Mapping[str, float], samples: int) -> "ModelErrors":
-        """Return the errors after a sample of a track, given `ModelMemory.misfit` by name of the model."""
-        field = self.field or (misfits[_MAGNETOMETER] > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
-        is_large = misfits[_SUN_SENSORS] > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
+        """Return the errors after a sample of a track, given `ModelMemory.misfit` by name of the model, if it has one."""
+        field = self.field or (misfits.get(_MAGNETOMETER, 1.0) > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
+        is_large = misfits.get(_SUN_SENSORS, 1.0) > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
         sun_sensors = SunSensorErrors.LARGE if is_large else self.sun_sensors
         if (field, sun_sensors) == self[:2]:
             return self
