@@ -146,13 +146,13 @@ def test_noise_depends_on_the_seed_and_on_nothing_else() -> None:
 PERIOD_S = 5640.0
 
 
-def circular(t_s: npt.ArrayLike) -> Conditions:
-    """Return conditions on an equatorial circular orbit that begins below the Sun."""
+def circular(t_s: npt.ArrayLike, sun_gcrf: npt.ArrayLike = (1.0, 0.0, 0.0)) -> Conditions:
+    """Return conditions on an equatorial circular orbit that begins on the x axis; the Sun is in a given direction."""
     times_s = np.asarray(t_s, dtype=np.float64)
     angle = 2.0 * np.pi * times_s / PERIOD_S
     cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros(len(angle))
     states = np.column_stack((7e6 * cosine, 7e6 * sine, zero, -7.5e3 * sine, 7.5e3 * cosine, zero))
-    sun_m = np.tile((1.5e11, 0.0, 0.0), (len(angle), 1))
+    sun_m = np.tile(1.5e11 * np.asarray(sun_gcrf), (len(angle), 1))
     return Conditions(
         t_s=times_s,
         states_gcrf=states,
@@ -214,6 +214,19 @@ def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     np.testing.assert_allclose(drawn_and_walked - drawn_and_walked[0], walk, rtol=0, atol=1e-15)
     unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=2)
     assert np.all(unlike)
+
+
+@pytest.mark.parametrize("beta_deg", [-70.0, 0.0, 30.0])
+def test_the_gyros_bias_follows_the_temperature_with_a_lag_after_orbit_noon(beta_deg: float) -> None:
+    # Noon is 0.4 rad after the x axis. The beta angle of the Sun changes neither amplitude nor phase.
+    beta, noon, lag = math.radians(beta_deg), 0.4, math.radians(50.0)
+    sun = (math.cos(beta) * math.cos(noon), math.cos(beta) * math.sin(noon), math.sin(beta))
+    orbits = circular(np.linspace(0.0, 2.0 * PERIOD_S, 400), sun)
+    still = Imu(gyro_bias_stability_deg_h=0.0)
+    warm = replace(still, gyro_bias_thermal_deg_s=(0.5, -0.2, 0.0), gyro_bias_thermal_lag_deg=50.0)
+    change_deg_s = np.degrees(gyro_bias_rad_s(warm, orbits, seed=1) - gyro_bias_rad_s(still, orbits, seed=1))
+    expected = np.cos(2.0 * np.pi * orbits.t_s / PERIOD_S - noon - lag)
+    np.testing.assert_allclose(change_deg_s, np.outer(expected, (0.5, -0.2, 0.0)), rtol=0, atol=1e-12)
 
 
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
