@@ -102,6 +102,8 @@ def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: Flo
 class Conditions(NamedTuple):
     """States of a satellite and its environment at n times. They depend on the path only, not on noise and attitude."""
 
+    t_s: FloatArray
+    """Times in seconds after the start, shape (n,)."""
     states_gcrf: FloatArray
     """Position in m and velocity in m/s in GCRF, shape (n, 6)."""
     states_itrf: FloatArray

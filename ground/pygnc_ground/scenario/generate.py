@@ -69,8 +69,8 @@ class TrueStates:
             field_body_ut=to_body(quaternion, field_gcrf_ut),
             sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
             sunlit_fraction=conditions.sunlit_fraction,
-            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, t_s, settings.seed),
-            mag_bias_imu_ut=mag_bias_ut(settings.imu, len(t_s), settings.seed),
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed),
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed),
         )
 
     @property

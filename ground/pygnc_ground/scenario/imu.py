@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
-from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.environment import Conditions, FloatArray
 from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Torquers, Vector3
 from pygnc_ground.scenario.settings import noise_generator
 
@@ -89,22 +89,46 @@ def _in_counts(imu: Imu, reading: FloatArray, largest: npt.ArrayLike, per_count:
 _SECONDS_PER_HOUR = 3600.0
 
 
-def mag_bias_ut(imu: Imu, count: int, seed: int) -> FloatArray:
-    """Return the constant magnetometer bias in sensor axes, shape (count, 3)."""
+def mag_bias_ut(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
+    """Return the constant magnetometer bias in sensor axes under n conditions, shape (n, 3)."""
     bias_ut = _given_or_drawn(imu.mag_bias_ut, imu.mag_bias_bound_ut, seed, "magnetometer bias")
-    return np.tile(bias_ut, (count, 1))
+    return np.tile(bias_ut, (len(conditions.t_s), 1))
 
 
-def gyro_bias_rad_s(imu: Imu, t_s: FloatArray | npt.NDArray[np.int64], seed: int) -> FloatArray:
-    """Return the gyro bias in sensor axes at `t_s` seconds after the start, shapes (n,) -> (n, 3).
+def gyro_bias_rad_s(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
+    """Return the gyro bias in sensor axes under n conditions, shape (n, 3).
 
     The random walk has one step per second, so that the result does not depend on the sampling.
     """
+    t_s = conditions.t_s
     bias_deg_s = _given_or_drawn(imu.gyro_bias_deg_s, imu.gyro_bias_bound_deg_s, seed, "gyro bias")
     step_deg_s = imu.gyro_bias_stability_deg_h / _SECONDS_PER_HOUR / math.sqrt(_SECONDS_PER_HOUR)
     steps = noise_generator(seed, "gyro bias walk").standard_normal((int(t_s.max(initial=0)), 3))
     walked_deg_s = step_deg_s * np.cumsum(np.vstack((np.zeros(3), steps)), axis=0)
-    return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)])
+    return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)] + _thermal_bias_deg_s(imu, conditions))
+
+
+def _thermal_bias_deg_s(imu: Imu, conditions: Conditions) -> FloatArray:
+    """Return the part of the gyro bias that follows the temperature, shape (n, 3).
+
+    The model contains only the fundamental of the temperature over an orbit. With a time constant tau, the temperature
+    lags by the arctangent of the orbit rate times tau.
+    """
+    phase_rad = _angle_from_noon_rad(conditions) - math.radians(imu.gyro_bias_thermal_lag_deg)
+    thermal_deg_s: FloatArray = np.cos(phase_rad)[:, np.newaxis] * np.array(imu.gyro_bias_thermal_deg_s)
+    return thermal_deg_s
+
+
+def _angle_from_noon_rad(conditions: Conditions) -> FloatArray:
+    """Return the orbit angle that has passed since the Sun was highest, -pi to pi, shape (n,)."""
+    position_m, velocity_mps = np.hsplit(conditions.states_gcrf, 2)
+    transverse = np.cross(np.cross(position_m, velocity_mps), position_m)
+    up, ahead = (
+        np.einsum("ni,ni->n", axis, conditions.sun_gcrf_m) / np.linalg.norm(axis, axis=1)
+        for axis in (position_m, transverse)
+    )
+    angle_rad: FloatArray = np.arctan2(-ahead, up)
+    return angle_rad
 
 
 def _given_or_drawn(bias: Vector3 | Drawn, bound: float, seed: int, name: str) -> FloatArray:

@@ -92,6 +92,7 @@ class SatellitePath(ABC):
         field_itrf_ut = environment.magnetic_field_itrf_ut(instants, states_itrf[:, :3])
         sun_gcrf_m = environment.sun_position_gcrf_m(self.start_gps_ms, t_s)
         return Conditions(
+            t_s=np.asarray(t_s, dtype=np.float64),
             states_gcrf=states_gcrf,
             states_itrf=states_itrf,
             field_gcrf_ut=np.einsum("nji,nj->ni", environment.itrf_from_gcrf(instants), field_itrf_ut),

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
+from pygnc.common.constants import GYRO_DEG_S_PER_COUNT
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.attitude import to_body
 from pygnc_ground.scenario.generate import Scenario, generate
@@ -80,6 +81,19 @@ def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     plain, other = generate(short).truth, generate(wrong).truth
     expected = to_body(plain.quaternion_gcrf_from_body, np.tile(error_ut, (100, 1)))
     np.testing.assert_allclose(other.field_body_ut - plain.field_body_ut, expected, atol=1e-10)
+
+
+def test_the_thermal_bias_is_in_the_readings_and_the_truth_of_the_gyro_only() -> None:
+    short = replace(SETTINGS, duration_s=500)
+    warm = replace(short, imu=replace(short.imu, gyro_bias_thermal_deg_s=(0.5, -0.4, 0.3)))
+    plain, other = generate(short), generate(warm)
+    change_rad_s = other.truth.gyro_bias_imu_rad_s - plain.truth.gyro_bias_imu_rad_s
+    assert np.degrees(np.ptp(change_rad_s, axis=0)).min() > 0.05
+    before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, other))
+    shown_rad_s = (after.gyro_imu_rad_s - before.gyro_imu_rad_s).reshape(-1, 3)
+    np.testing.assert_allclose(shown_rad_s, change_rad_s, rtol=0, atol=1.01 * GYRO_DEG_S_PER_COUNT * np.pi / 180.0)
+    np.testing.assert_array_equal(after.mag_imu_ut, before.mag_imu_ut)
+    np.testing.assert_array_equal(after.lux, before.lux)
 
 
 @pytest.mark.parametrize("mode", ["tumble", "rigid", "nadir", "sun"])

@@ -8,6 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from pygnc.formats.sense import SenseLayout, decode_sensors
+from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.imu import (
     axes_from_orthogonal,
@@ -142,23 +143,44 @@ def test_noise_depends_on_the_seed_and_on_nothing_else() -> None:
     np.testing.assert_array_equal(gyro[:100], gyro_rad_s(Imu(), rate_rad_s[:100], NO_BIAS, seed=3))
 
 
+PERIOD_S = 5640.0
+
+
+def circular(t_s: npt.ArrayLike, sun_gcrf: npt.ArrayLike = (1.0, 0.0, 0.0)) -> Conditions:
+    """Return conditions on an equatorial circular orbit that begins on the x axis; the Sun is in a given direction."""
+    times_s = np.asarray(t_s, dtype=np.float64)
+    angle = 2.0 * np.pi * times_s / PERIOD_S
+    cosine, sine, zero = np.cos(angle), np.sin(angle), np.zeros(len(angle))
+    states = np.column_stack((7e6 * cosine, 7e6 * sine, zero, -7.5e3 * sine, 7.5e3 * cosine, zero))
+    sun_m = np.tile(1.5e11 * np.asarray(sun_gcrf), (len(angle), 1))
+    return Conditions(
+        t_s=times_s,
+        states_gcrf=states,
+        states_itrf=states,
+        field_gcrf_ut=np.zeros((len(angle), 3)),
+        sun_gcrf_m=sun_m,
+        sunlit_fraction=np.ones(len(angle)),
+    )
+
+
 T_S = np.arange(0, 3600, 5)
+HOUR = circular(T_S)
+START = circular([0.0])
 SEEDS = range(400)
 
 
 def test_configured_biases_are_used_unchanged() -> None:
     imu = Imu(gyro_bias_deg_s=(-0.5, 0.05, 0.4), gyro_bias_stability_deg_h=0.0, mag_bias_ut=(1.0, 2.0, -3.0))
-    np.testing.assert_array_equal(mag_bias_ut(imu, 7, seed=1), np.tile([1.0, 2.0, -3.0], (7, 1)))
-    gyro = np.degrees(gyro_bias_rad_s(imu, T_S, seed=1))
+    np.testing.assert_array_equal(mag_bias_ut(imu, circular(T_S[:7]), seed=1), np.tile([1.0, 2.0, -3.0], (7, 1)))
+    gyro = np.degrees(gyro_bias_rad_s(imu, HOUR, seed=1))
     np.testing.assert_allclose(gyro, np.tile([-0.5, 0.05, 0.4], (len(T_S), 1)), rtol=1e-15)
 
 
 def test_drawn_biases_fill_their_bounds_evenly() -> None:
     imu = Imu(gyro_bias_deg_s="drawn", gyro_bias_bound_deg_s=2.0, mag_bias_ut="drawn")
-    start = np.array([0])
     for drawn, bound in (
-        (np.array([np.degrees(gyro_bias_rad_s(imu, start, seed))[0] for seed in SEEDS]), 2.0),
-        (np.array([mag_bias_ut(imu, 1, seed)[0] for seed in SEEDS]), 40.0),
+        (np.array([np.degrees(gyro_bias_rad_s(imu, START, seed))[0] for seed in SEEDS]), 2.0),
+        (np.array([mag_bias_ut(imu, START, seed)[0] for seed in SEEDS]), 40.0),
     ):
         assert 0.97 * bound < np.abs(drawn).max() <= bound
         # A uniform distribution's standard deviation is its half width over the root of 3.
@@ -169,8 +191,8 @@ def test_drawn_biases_fill_their_bounds_evenly() -> None:
 
 def test_the_gyros_bias_walks_with_the_square_root_of_the_time() -> None:
     imu = Imu(gyro_bias_stability_deg_h=3.0)
-    at_s = np.array([0, 900, 3600])
-    bias_deg_h = 3600.0 * np.degrees([gyro_bias_rad_s(imu, at_s, seed) for seed in SEEDS])
+    conditions = circular([0.0, 900.0, 3600.0])
+    bias_deg_h = 3600.0 * np.degrees([gyro_bias_rad_s(imu, conditions, seed) for seed in SEEDS])
     walked = bias_deg_h - bias_deg_h[:, :1]
     assert walked[:, 1].std() == pytest.approx(1.5, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
     assert walked[:, 2].std() == pytest.approx(3.0, rel=4.0 / np.sqrt(2 * 3 * len(SEEDS)))
@@ -180,18 +202,31 @@ def test_the_gyros_bias_walks_with_the_square_root_of_the_time() -> None:
 
 
 def test_the_random_walk_does_not_depend_on_the_sampling() -> None:
-    every_sample = gyro_bias_rad_s(Imu(), T_S, seed=1)
-    np.testing.assert_array_equal(every_sample[::5], gyro_bias_rad_s(Imu(), T_S[::5], seed=1))
-    np.testing.assert_array_equal(every_sample[:100], gyro_bias_rad_s(Imu(), T_S[:100], seed=1))
-    assert len(gyro_bias_rad_s(Imu(), T_S[:0], seed=1)) == 0
+    every_sample = gyro_bias_rad_s(Imu(), HOUR, seed=1)
+    np.testing.assert_array_equal(every_sample[::5], gyro_bias_rad_s(Imu(), circular(T_S[::5]), seed=1))
+    np.testing.assert_array_equal(every_sample[:100], gyro_bias_rad_s(Imu(), circular(T_S[:100]), seed=1))
+    assert len(gyro_bias_rad_s(Imu(), circular(T_S[:0]), seed=1)) == 0
 
 
 def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     given, drawn = Imu(gyro_bias_deg_s=(0.0, 0.0, 0.0)), Imu(gyro_bias_deg_s="drawn")
-    walk, drawn_and_walked = gyro_bias_rad_s(given, T_S, seed=1), gyro_bias_rad_s(drawn, T_S, seed=1)
+    walk, drawn_and_walked = gyro_bias_rad_s(given, HOUR, seed=1), gyro_bias_rad_s(drawn, HOUR, seed=1)
     np.testing.assert_allclose(drawn_and_walked - drawn_and_walked[0], walk, rtol=0, atol=1e-15)
-    unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), 1, seed=2)
+    unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=2)
     assert np.all(unlike)
+
+
+@pytest.mark.parametrize("beta_deg", [-70.0, 0.0, 30.0])
+def test_the_gyros_bias_follows_the_temperature_with_a_lag_after_orbit_noon(beta_deg: float) -> None:
+    # Noon is 0.4 rad after the x axis. The beta angle of the Sun changes neither amplitude nor phase.
+    beta, noon, lag = math.radians(beta_deg), 0.4, math.radians(50.0)
+    sun = (math.cos(beta) * math.cos(noon), math.cos(beta) * math.sin(noon), math.sin(beta))
+    orbits = circular(np.linspace(0.0, 2.0 * PERIOD_S, 400), sun)
+    still = Imu(gyro_bias_stability_deg_h=0.0)
+    warm = replace(still, gyro_bias_thermal_deg_s=(0.5, -0.2, 0.0), gyro_bias_thermal_lag_deg=50.0)
+    change_deg_s = np.degrees(gyro_bias_rad_s(warm, orbits, seed=1) - gyro_bias_rad_s(still, orbits, seed=1))
+    expected = np.cos(2.0 * np.pi * orbits.t_s / PERIOD_S - noon - lag)
+    np.testing.assert_allclose(change_deg_s, np.outer(expected, (0.5, -0.2, 0.0)), rtol=0, atol=1e-12)
 
 
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
