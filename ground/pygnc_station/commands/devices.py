@@ -1,6 +1,6 @@
 """`pygnc station families | test | read-once | log`.
 
-`pygnc station publish`: MQTT, InfluxDB, Prometheus, sensor.community, openSenseMap.
+`pygnc station publish`: outputs of the readings in the store.
 """
 
 import logging

@@ -1,1 +1,1 @@
-"""Outputs of a station: MQTT, InfluxDB and Prometheus. They read the store, so they never delay a logger."""
+"""Outputs of a station, one module for each kind. They read the store, so they never delay a logger."""
