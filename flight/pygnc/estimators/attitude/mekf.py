@@ -54,7 +54,7 @@ class Track(NamedTuple):
     Attributes:
         state: The estimate.
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
-        memories: Memory of each measurement model that has had a reading, by name; this dictionary must not be modified.
+        memories: Memory by name of each measurement model that has had a reading; this dictionary must not be modified.
         samples: Number of samples in the track.
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
     """

@@ -147,7 +147,7 @@ class ModelErrors(NamedTuple):
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
     def detected(self, misfits: Mapping[str, float], samples: int) -> "ModelErrors":
-        """Return the errors after a sample of a track, given `ModelMemory.misfit` by name of the model, if it has one."""
+        """Return the errors after a sample of a track, given `ModelMemory.misfit` by name of the model."""
         field = self.field or (misfits.get(_MAGNETOMETER, 1.0) > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
         is_large = misfits.get(_SUN_SENSORS, 1.0) > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
         sun_sensors = SunSensorErrors.LARGE if is_large else self.sun_sensors
