@@ -20,7 +20,7 @@ TRY_LIMIT_S: Final = 1.0
 ANSWER_LIMIT_S: Final = 2.0
 """Additional time for a device that responds to identify itself."""
 LISTEN_S: Final = 1.2
-"""Time for a device without a driver that sends once per second, for each baud rate."""
+"""Time for an unrecognised device that sends once per second, for each baud rate."""
 _KEPT_BYTES: Final = 4096
 _AT_ONCE: Final = 32
 _NETWORKS: Final = ("socket", "udp")
@@ -45,7 +45,7 @@ class Search:
         found: devices that responded.
         problems: errors of the ports that could not be opened, by URL.
         silent: URLs of ports at which no device responded.
-        foreign: protocols of devices without a driver, by URL of a silent port that receives them.
+        foreign: protocols of unrecognised devices, by URL of a silent port that receives them.
     """
 
     found: tuple[Discovery, ...]
@@ -56,7 +56,7 @@ class Search:
     def reason(self, url: str) -> str:
         """Return why no device was found at a silent port."""
         if url in self.foreign:
-            return f"{url}: receives {self.foreign[url]}, for which no driver exists"
+            return f"{url}: receives {self.foreign[url]}, but no driver recognises the device"
         return f"{url}: no device responds; check cable and power, or name an uncommon baud rate: --baud 230400"
 
 

@@ -1,7 +1,7 @@
 """Families of devices, as commands, bridges, stations and the search use them.
 
-The `driver` module of each package declares its family; other packages add families by an entry point of the group
-`pygnc_devices`; see docs/plugins.md.
+`_BUILT_IN` names the modules that declare the families of this package; other packages add families by an entry point
+of the group `pygnc_devices`; see docs/plugins.md.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -83,7 +83,15 @@ class Controls:
 
 
 ENTRY_POINTS: Final = "pygnc_devices"
-_BUILT_IN: Final = ("ucb", "gx2", "mip", "monodrive", "emus", "opc_n3")
+_BUILT_IN: Final = {
+    "ucb": "pygnc_devices.ucb.driver",
+    "gx2": "pygnc_devices.gx2.driver",
+    "mip": "pygnc_devices.mip.driver",
+    "monodrive": "pygnc_devices.monodrive.driver",
+    "emus": "pygnc_devices.emus.driver",
+    "opc_n3": "pygnc_devices.opc_n3.driver",
+}
+"""Module of each family, which declares it as `FAMILY`, in the order in which a search tries the families."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,5 +185,5 @@ def all_families() -> list[Family]:
 
 
 def _built_in(name: str) -> Family:
-    found: Family = import_module(f"pygnc_devices.{name}.driver").FAMILY
+    found: Family = import_module(_BUILT_IN[name]).FAMILY
     return found

@@ -1,7 +1,6 @@
-"""Protocols of devices without a driver, recognised in received bytes, so that a search can name them.
+"""Protocols that a search names if it receives them from a device that no driver recognises.
 
-A family that is added for one of these protocols replaces its line in `PROTOCOLS`. Sources: Xsens, MT Low Level
-Communication Protocol (MT0101P); NMEA 0183; u-blox, interface description UBX-13003221.
+Sources: Xsens, MT Low Level Communication Protocol (MT0101P); NMEA 0183; u-blox, interface description UBX-13003221.
 """
 
 import re
@@ -23,7 +22,7 @@ _BUS_MASTER: Final = 0xFF
 
 @dataclass(frozen=True, slots=True)
 class ForeignProtocol:
-    """Protocol of devices without a driver.
+    """Protocol of devices that may have no driver.
 
     Attributes:
         title: name of the protocol, and of devices that use it.

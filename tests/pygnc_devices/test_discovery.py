@@ -172,8 +172,8 @@ class Chatter(SimulatedUnit):
 
 
 def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None:
-    nmea = b"$GPGGA,123519,4807.038,N,01131.000,E,1,08,0.9,545.4,M,46.9,M,,*47\r\n"
-    with PtyEndpoint(Chatter(nmea, 9600), tmp_path / "unit") as line:
+    heading = b"$HEHDT,274.07,T*19\r\n"
+    with PtyEndpoint(Chatter(heading, 9600), tmp_path / "unit") as line:
         outcome = search([line.url])
     assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
     assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")

@@ -1,4 +1,4 @@
-"""Protocols of devices without a driver."""
+"""Protocols of devices that no driver recognises."""
 
 import pytest
 from hypothesis import given

@@ -74,7 +74,7 @@ class DeviceSettings:
     """`[devices.NAME]`: a sensor on a port of the computer, read during the run; each sensor has a section."""
 
     family: str
-    """Family of the sensor: ucb (DMU38x, OpenIMU), gx2 (3DM-GX2, Inertia-Link, 3DM-GX3-25), emus, opc_n3, monodrive."""
+    """Family of the sensor; docs/devices.md lists the families."""
     port: str
     """Path or URL of the port; docs/devices.md lists the forms."""
     baud: int = 0
