@@ -16,6 +16,7 @@ from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
+from pygnc_devices.scheduler import wait_for
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ async def start(unit: Gx2Unit) -> None:
         try:
             await operations.start_continuous(unit)
         except NoAnswerError:
-            await operations.streamed_kind(operations.CYCLE_S)
+            await wait_for(lambda frame: frame.kind in STREAMABLE, "stream", operations.CYCLE_S, "a stream")
 
 
 async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
