@@ -156,10 +156,10 @@ def probe(url: str, baud: int, family: Family, timeout_s: float, heard: bytearra
     if heard is not None:
         engine.tap = heard.extend
     try:
-        task = engine.start(family.probe())
+        procedure = engine.start(family.probe())
         try:
-            return task.result(max(0.0, end_s - time.monotonic()))
+            return procedure.result(max(0.0, end_s - time.monotonic()))
         finally:
-            engine.abort(task)
+            engine.abort(procedure)
     finally:
         engine.close()

@@ -105,14 +105,14 @@ class ConnectedDevice:
         start = self.family.controls.start
         if start is None or self.device.engine.is_recording:
             return
-        task = self.device.engine.start(start(self.unit))
+        procedure = self.device.engine.start(start(self.unit))
         try:
             while not is_stopped():
                 with suppress(TimeoutError):
-                    task.result(_POLL_S)
+                    procedure.result(_POLL_S)
                     return
         finally:
-            self.device.engine.abort(task)
+            self.device.engine.abort(procedure)
 
     def readings(
         self, count: int = 0, seconds: float = 0.0, is_stopped: Callable[[], bool] = lambda: False
@@ -179,7 +179,7 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
         family_name: name of the only family to try; "" for all.
         baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """
-    families = [family(family_name)] if family_name else list(all_families())
+    families = [family(family_name)] if family_name else all_families()
     return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
 
 
