@@ -70,11 +70,6 @@ def ping() -> Request:
     return command("PK", fits=lambda payload: payload == b"")
 
 
-def echo(octets: bytes) -> Request:
-    """Return the command CH, to which the unit sends back the same bytes."""
-    return command("CH", octets, fits=lambda payload: payload == octets)
-
-
 def get_packet(kind: str) -> Request:
     """Return the command GP, which requests one packet. If that type is streamed, a streamed packet is the response."""
     return command("GP", kind.encode("latin-1"), answer=kind)
@@ -87,12 +82,6 @@ def calibrate(request: int) -> Request:
     """
     octets = request.to_bytes(2, "big")
     return command("WC", octets, fits=lambda payload: payload == octets)
-
-
-def read_words(address: int, count: int) -> Request:
-    """Return the command RE, which reads factory words of the EEPROM."""
-    octets = struct.pack(">HB", address, count)
-    return command("RE", octets, fits=lambda payload: payload[:3] == octets)
 
 
 def ask_fields(kind: str, ids: Sequence[int]) -> Request:
