@@ -236,11 +236,6 @@ DEFAULT_BAUD: Final = 115200
 WIRE: Final = Wire(framing.scan, LONGEST_FRAME)
 
 
-def wireless_wire(node: int) -> Wire:
-    """Return the wire format of a node behind its base station."""
-    return Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
-
-
 def _open(
     url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None
 ) -> tuple[Engine, Gx2Unit]:
@@ -256,7 +251,8 @@ def _open(
         PortError: the port cannot be opened.
     """
     unit = Gx2Unit(timer_hz, node, recover=operations.recover)
-    return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
+    wire = WIRE if node is None else Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
+    return Engine(url, baud, wire, unit), unit
 
 
 class Gx2Methods(UnitDevice[Gx2Unit]):

@@ -93,9 +93,8 @@ def put_fields(kind: str, values: Mapping[int, int]) -> Request:
     """Return the command SF or WF, which sets fields, volatile or in the EEPROM."""
     words = [word for pair in values.items() for word in pair]
     request = command(kind, struct.pack(f">B{len(words)}H", len(values), *words))
-    if (
-        kind == "WF"
-    ):  # a write to the EEPROM without a response may have been done: its operation reads before it repeats
+    if kind == "WF":
+        # A write to the EEPROM without a response may have been done: its operation reads before it repeats.
         request = replace(request, timeout_s=WRITE_TIMEOUT_S, tries=1)
     return _of_fields(request, kind, list(values), words=1)
 
