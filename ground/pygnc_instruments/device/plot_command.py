@@ -150,10 +150,7 @@ def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> S
     readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
 
     def new_samples() -> list[Sample]:
-        samples = []
-        while (reading := readings.take(0.0)) is not None:
-            samples.append(sample_of(reading))
-        return samples
+        return [sample_of(reading) for reading in iter(lambda: readings.take(0.0), None)]
 
     return Source(connected.device.url, new_samples, lambda: _status(connected.device))
 
