@@ -123,11 +123,11 @@ class BlockingDevice(Device):
 
     def run(self, operation: Operation[T]) -> T:
         """Carry out an operation. Ctrl-C aborts it; its clean-up continues in the engine's thread."""
-        task = self.engine.start(operation)
+        procedure = self.engine.start(operation)
         try:
-            return task.result()
+            return procedure.result()
         except BaseException:
-            self.engine.abort(task)
+            self.engine.abort(procedure)
             raise
 
 
@@ -175,11 +175,11 @@ class AsyncDevice(Device):
 
     async def run(self, operation: Operation[T]) -> T:
         """Carry out an operation. Cancelling aborts it; its clean-up continues in the engine's thread."""
-        task = self.engine.start(operation)
+        procedure = self.engine.start(operation)
         try:
-            return await asyncio.wrap_future(task.future)
+            return await asyncio.wrap_future(procedure.future)
         except BaseException:
-            self.engine.abort(task)
+            self.engine.abort(procedure)
             raise
 
 

@@ -152,14 +152,11 @@ def probe(url: str, baud: int, family: Family, timeout_s: float, heard: bytearra
         TimeoutError: no device responds within `timeout_s`.
     """
     end_s = time.monotonic() + timeout_s
-    engine = Engine(url, baud, family.wire, family.interpreter(baud))
-    if heard is not None:
-        engine.tap = heard.extend
-    try:
-        task = engine.start(family.probe())
+    with closing(Engine(url, baud, family.wire, family.interpreter(baud))) as engine:
+        if heard is not None:
+            engine.tap = heard.extend
+        procedure = engine.start(family.probe())
         try:
-            return task.result(max(0.0, end_s - time.monotonic()))
+            return procedure.result(max(0.0, end_s - time.monotonic()))
         finally:
-            engine.abort(task)
-    finally:
-        engine.close()
+            engine.abort(procedure)

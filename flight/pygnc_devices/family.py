@@ -35,7 +35,6 @@ class Setting:
     meaning: str = ""
 
 
-Describe: TypeAlias = Callable[[Any], Operation[dict[str, str]]]
 Ask: TypeAlias = Callable[[Any, Sequence[str]], Operation[list[Setting]]]
 """Operation that returns the named settings; without names, all settings."""
 Put: TypeAlias = Callable[[Any, Mapping[str, str]], Operation[list[Setting]]]
@@ -66,7 +65,7 @@ class Controls:
         store_alignment: write the result of the alignment to non-volatile memory.
     """
 
-    describe: Describe | None = None
+    describe: Callable[[Any], Operation[dict[str, str]]] | None = None
     start: Callable[[Any], Operation[None]] | None = None
     stream: Callable[[Any, int | str], Operation[Any]] | None = None
     get: Ask | None = None

@@ -174,8 +174,8 @@ _NETWORK_SLACK_S: Final = 0.25
 _BITS_PER_BYTE: Final = 10
 
 
-class ReflectedCrc:
-    """Table-driven cyclic redundancy check of up to 16 bits with reflected bits; call the object with the bytes.
+def reflected_crc(polynomial: int, seed: int) -> Callable[[bytes], int]:
+    """Return a table-driven cyclic redundancy check of up to 16 bits with reflected bits.
 
     Source: Williams, A Painless Guide to CRC Error Detection Algorithms, 1993.
 
@@ -183,23 +183,20 @@ class ReflectedCrc:
         polynomial: generator polynomial with its bits reflected.
         seed: initial value.
     """
+    table = []
+    for octet in range(256):
+        crc = octet
+        for _ in range(8):
+            crc = crc >> 1 ^ (polynomial if crc & 1 else 0)
+        table.append(crc)
 
-    def __init__(self, polynomial: int, seed: int) -> None:
-        self._seed = seed
-        table = []
-        for octet in range(256):
-            crc = octet
-            for _ in range(8):
-                crc = crc >> 1 ^ (polynomial if crc & 1 else 0)
-            table.append(crc)
-        self._table = tuple(table)
-
-    def __call__(self, octets: bytes) -> int:
-        """Return the check value."""
-        crc, table = self._seed, self._table
+    def check_value(octets: bytes) -> int:
+        crc = seed
         for octet in octets:
             crc = crc >> 8 ^ table[(crc ^ octet) & 0xFF]
         return crc
+
+    return check_value
 
 
 def fletcher16(octets: bytes) -> bytes:

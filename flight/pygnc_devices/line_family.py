@@ -115,8 +115,7 @@ class LineUnit:
         return Reading(sentence, frame.raw, sentence.decode(frame.payload), *stamp)
 
     def reconnected(self) -> None:
-        """Return None: there are no settings to restore."""
-        return
+        """Do nothing: there are no settings to restore."""
 
 
 def make_line(name: str, payload: bytes, *, has_checksum: bool) -> bytes:

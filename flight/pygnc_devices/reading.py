@@ -40,7 +40,6 @@ class RecordedStamp(Stamp):
     @property
     def host_ns(self) -> None:
         """See `Stamp`."""
-        return
 
 
 class Reading(msgspec.Struct, frozen=True, gc=False):

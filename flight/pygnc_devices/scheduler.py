@@ -285,8 +285,7 @@ class Scheduler:
         octets: list[bytes] = []
         for queue in list(self._queues.values()):
             while queue and (queue[0].deadline_s is None or now_s >= queue[0].deadline_s):
-                if (sent := self._send(queue, queue[0])) is not None:
-                    octets.append(sent)
+                octets.append(self._send(queue, queue[0]))
         return [piece for piece in octets if piece]
 
     def deadline_s(self) -> float | None:
@@ -324,19 +323,19 @@ class Scheduler:
         timed = (procedure for procedure in self._procedures if procedure.wake_s is not None)
         return min(timed, key=lambda procedure: (procedure.wake_s or 0.0, self._procedures[procedure]), default=None)
 
-    def _send(self, queue: deque[_Pending], pending: _Pending) -> bytes | None:
-        """Return the bytes to send for the head of a queue whose time is up; None if the request has ended."""
+    def _send(self, queue: deque[_Pending], pending: _Pending) -> bytes:
+        """Return the bytes to send for the head of a queue whose time is up; b"" if the request has ended."""
         request = pending.request
         if pending.frames:
             queue.popleft()
             self._resume(pending.procedure, tuple(pending.frames))
-            return None
+            return b""
         if pending.deadline_s is not None:
             self._counters.timeouts += bool(request.octets)
         if pending.tries == request.tries:
             queue.popleft()
             self._resume(pending.procedure, NoAnswerError(_no_answer(request)))
-            return None
+            return b""
         pending.tries += 1
         pending.deadline_s = self._now_s + request.timeout_s
         return (pending.tries > 1 and request.again) or request.octets

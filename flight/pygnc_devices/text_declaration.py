@@ -141,18 +141,10 @@ def _to_value(field: Field, word: float) -> Value:
 
 
 def _to_text(field: Field, value: Value | None) -> str:
-    match value:
-        case None:
-            return ""
-        case bytes():
-            return value.hex().upper()
-        case str():
-            return value
-        case _:
-            return _number_to_text(field, value)
-
-
-def _number_to_text(field: Field, value: float) -> str:
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, bytes):
+        return value.hex().upper()
     kind, digits = field.code[0], int(field.code[1:] or 2)
     word = value if field.scale is None else (value - field.offset) / field.scale
     if kind == "g":

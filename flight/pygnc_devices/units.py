@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 STANDARD_GRAVITY_MPS2: Final = 9.80665
+GAUSS_T: Final = 1e-4
 
 
 @dataclass(frozen=True, slots=True)

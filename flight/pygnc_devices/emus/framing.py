@@ -9,12 +9,12 @@ from typing import Final, TypeAlias
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import size_fits
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY
-from pygnc_devices.framing import DamageReason, Frame, Judgement, ReflectedCrc, line_format
+from pygnc_devices.framing import DamageReason, Frame, Judgement, line_format, reflected_crc
 
 Values: TypeAlias = dict[str, Value | None]
 LONGEST: Final = 512
 """Bytes of the longest sentence with its line end. The longest known sentence, CG1, has about 300."""
-crc8: Final = ReflectedCrc(0x8C, seed=0)
+crc8: Final = reflected_crc(0x8C, seed=0)
 """CRC-8/MAXIM-DOW"""
 _CANDIDATE: Final = re.compile(rb"[A-Z]{2}[0-9],|[\r\n\0]|[A-Z]{2}[0-9]\Z|[A-Z]{1,2}\Z")
 _WHOLE: Final = re.compile(rb"([A-Z]{2}[0-9]),(?:(.*),)?([0-9A-Fa-f]{2})")

@@ -171,10 +171,10 @@ _ALL: Final = (
         Field("pins", "u8", meaning="bits: pins that are active", labels=_bits(labels.PINS)),
         slow_s=60,
     ),
-    Sentence(
+    _sentence(
         "IN1",
-        (Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),),
-        meaning="input pins",
+        "input pins",
+        Field("inputs", "u2", meaning="bits of pins; prefer ST1", labels=_pins(labels.INPUTS)),
         slow_s=60,
     ),
     _sentence(

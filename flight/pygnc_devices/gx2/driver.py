@@ -16,6 +16,7 @@ from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
+from pygnc_devices.scheduler import wait_for
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 T = TypeVar("T")
@@ -50,7 +51,7 @@ async def start(unit: Gx2Unit) -> None:
         try:
             await operations.start_continuous(unit)
         except NoAnswerError:
-            await operations.streamed_kind(operations.CYCLE_S)
+            await wait_for(lambda frame: frame.kind in STREAMABLE, "stream", operations.CYCLE_S, "a stream")
 
 
 async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:
@@ -235,11 +236,6 @@ DEFAULT_BAUD: Final = 115200
 WIRE: Final = Wire(framing.scan, LONGEST_FRAME)
 
 
-def wireless_wire(node: int) -> Wire:
-    """Return the wire format of a node behind its base station."""
-    return Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
-
-
 def _open(
     url: str, baud: int = DEFAULT_BAUD, *, timer_hz: int | None = None, node: int | None = None
 ) -> tuple[Engine, Gx2Unit]:
@@ -255,7 +251,8 @@ def _open(
         PortError: the port cannot be opened.
     """
     unit = Gx2Unit(timer_hz, node, recover=operations.recover)
-    return Engine(url, baud, WIRE if node is None else wireless_wire(node), unit), unit
+    wire = WIRE if node is None else Wire(framing.scanner(node), framing.LONGEST_WRAPPED)
+    return Engine(url, baud, wire, unit), unit
 
 
 class Gx2Methods(UnitDevice[Gx2Unit]):

@@ -53,11 +53,11 @@ async def read_word(unit: Gx2Unit, address: int) -> int:
     """Return the 16-bit word at an address (E5)."""
     request = _command("E5", b"\x00" + struct.pack(">H", address))
     try:
-        frame = await ask(unit, request)
+        octets = await ask(unit, request)
     except NoAnswerError:
         await _wait_for_late_words()
-        frame = await ask(unit, request)
-    return int.from_bytes(frame.payload, "big")
+        octets = await ask(unit, request)
+    return int.from_bytes(octets, "big")
 
 
 async def write_word(unit: Gx2Unit, address: int, word: int) -> None:
@@ -164,9 +164,8 @@ async def _is_gx3(unit: Gx2Unit) -> bool:
 
 async def _sampling(unit: Gx2Unit, function: int, wanted: Sampling) -> Sampling:
     data = bytes([0xA8, 0xB9, function]) + struct.pack(">HHBBHHB5x", *astuple(wanted))
-    payload = (await ask(unit, command("DB", data))).payload
-    values = [value for value in PACKETS["DB"].decode(payload).values() if isinstance(value, int)]
-    return Sampling(*values)
+    values = PACKETS["DB"].decode(await ask(unit, command("DB", data))).values()
+    return Sampling(*(value for value in values if isinstance(value, int)))
 
 
 def _command(kind: str, data: bytes) -> Request:

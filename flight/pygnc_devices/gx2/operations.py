@@ -16,7 +16,6 @@ from typing import Final
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Found
-from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.framing import ACK, NACK, NODE_IS_THERE
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Values, decode
@@ -91,8 +90,8 @@ class Temperatures:
         return x, y, z
 
 
-async def ask(unit: Gx2Unit, request: Request) -> Frame:
-    """Return the response to a command.
+async def ask(unit: Gx2Unit, request: Request) -> bytes:
+    """Return the payload of the response to a command.
 
     Raises:
         RefusedError: the base station does not reach the node.
@@ -101,7 +100,7 @@ async def ask(unit: Gx2Unit, request: Request) -> Frame:
     frame = (await unit.wrap(request))[-1]
     if frame.kind == NACK:
         raise RefusedError(f"the base station does not reach node {unit.node}; check its power and its distance")
-    return frame
+    return frame.payload
 
 
 async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
@@ -112,7 +111,7 @@ async def send(unit: Gx2Unit, kind: str, data: bytes = b"") -> bytes:
     """
     if kind not in PACKETS:
         raise DeviceError(f"unknown command {kind}; choose from {', '.join(PACKETS)}")
-    return (await ask(unit, command(kind, data))).payload
+    return await ask(unit, command(kind, data))
 
 
 async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
@@ -124,7 +123,7 @@ async def poll(unit: Gx2Unit, kind: str = "CC") -> Values:
     check_kind(kind)
     if kind != unit.stream:
         unit.polled.add(kind)
-    return decode(PACKETS[kind], (await ask(unit, command(kind))).payload)
+    return decode(PACKETS[kind], await ask(unit, command(kind)))
 
 
 def check_kind(kind: str) -> None:
@@ -135,9 +134,9 @@ def check_kind(kind: str) -> None:
 
 async def identify(unit: Gx2Unit) -> Identity:
     """Return the identity of the unit (EA, E9). Its name determines the frequency of its timer."""
-    texts = [_as_text((await ask(unit, _ask_text(selector))).payload) for selector in range(4)]
+    texts = [_as_text(await ask(unit, _ask_text(selector))) for selector in range(4)]
     model, serial_number, name, options = texts
-    (number,) = struct.unpack(">I", (await ask(unit, command("E9"))).payload)
+    (number,) = struct.unpack(">I", await ask(unit, command("E9")))
     if unit.timer.hz is None:
         unit.timer.hz = GX3_HZ if "GX3" in name else GX2_HZ
     return Identity(model, serial_number, name, options, f"{number // 1000}.{number // 100 % 10}.{number % 100:02}")
@@ -170,15 +169,6 @@ async def _identity_for_search(timeout_s: float, tries: int) -> Found:
     name = await replace(_ask_text(2), timeout_s=timeout_s, tries=tries)
     serial_number = await replace(_ask_text(1), timeout_s=timeout_s, tries=tries)
     return Found(_as_text(serial_number[-1].payload), _as_text(name[-1].payload))
-
-
-async def streamed_kind(wait_s: float) -> str:
-    """Return the kind of the next measurement that the unit sends.
-
-    Raises:
-        NoAnswerError: no measurement arrives within `wait_s` seconds.
-    """
-    return (await wait_for(lambda frame: frame.kind in STREAMABLE, "stream", wait_s, "a stream"))[-1].kind
 
 
 async def ping_node(unit: Gx2Unit) -> bool:
@@ -215,7 +205,7 @@ async def capture_gyro_bias(unit: Gx2Unit, seconds: float = 10.0) -> Vector:
     if not CAPTURE_MS[0] <= ms <= CAPTURE_MS[1]:
         raise DeviceError(f"capturing the gyro bias takes 10 to 30 s, not {seconds} s")
     request = command("CD", _GUARD + struct.pack(">H", ms), timeout_s=seconds + 3 * CYCLE_S, tries=1)
-    x, y, z = struct.unpack_from(">3f", (await ask(unit, request)).payload)
+    x, y, z = struct.unpack_from(">3f", await ask(unit, request))
     return x, y, z
 
 
@@ -234,14 +224,13 @@ async def store_bias(unit: Gx2Unit, quantity: str) -> None:
         return struct.unpack_from(">H", payload)[0] in (number, _NOT_STORED)
 
     request = command("D0", _GUARD + struct.pack(">H", number), fits=fits, timeout_s=CYCLE_S, tries=1)
-    if struct.unpack_from(">H", (await ask(unit, request)).payload)[0] == _NOT_STORED:
+    if struct.unpack_from(">H", await ask(unit, request))[0] == _NOT_STORED:
         raise RefusedError(f"the unit did not store the {quantity} bias; repeat store_bias")
 
 
 async def temperatures(unit: Gx2Unit) -> Temperatures:
     """Return the A/D counts of the temperature sensors (D1)."""
-    payload = (await ask(unit, command("D1"))).payload
-    accel, x, y, z = struct.unpack_from(">4H", payload)
+    accel, x, y, z = struct.unpack_from(">4H", await ask(unit, command("D1")))
     return Temperatures(accel, (x, y, z))
 
 

@@ -11,6 +11,7 @@ from pygnc_devices.declaration import Field, Packet, axes, matrix, word
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
+    GAUSS_T,
     MAGNETIC,
     NONE,
     RATE,
@@ -23,8 +24,6 @@ OVERHEAD_BYTES: Final = 3
 """Bytes of a frame besides the payload: command byte, sum."""
 LARGEST_FLOAT: Final = 1e6
 """Largest float in a packet: bytes with a larger value are not a packet, even if their sum is right."""
-GAUSS_T: Final = 1e-4
-
 
 _ACCEL: Final = axes("accel", ACCELERATION, "mps2", STANDARD_GRAVITY_MPS2, "specific force", "Accel")
 _RATE: Final = axes("rate", RATE, "rad_s", None, "angular rate", "Rate")

@@ -17,8 +17,6 @@ from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
-_FORMATS: Final = {f"format.{name}": key for key, (name, _) in DATA_SETS.items() if f"format.{name}" in SETTINGS}
-
 
 async def describe(unit: MipUnit) -> dict[str, str]:
     """Return identity, rates and baud rate of the unit, and the fields that were skipped."""
@@ -32,11 +30,9 @@ async def describe(unit: MipUnit) -> dict[str, str]:
         "version": identity.firmware,
         "baud": str(unit.baud),
     }
-    for name, key in _FORMATS.items():
-        hz = await _fastest_hz(unit, name, key)
-        if hz:
-            data_set = name.removeprefix("format.")
-            description["rate" if data_set == "sensor" else f"rate_{data_set}"] = f"{hz:g} Hz"
+    for key, (name, _) in DATA_SETS.items():
+        if f"format.{name}" in SETTINGS and (hz := await _fastest_hz(unit, name, key)):
+            description["rate" if name == "sensor" else f"rate_{name}"] = f"{hz:g} Hz"
     if unit.unknown_fields:
         description["skipped_fields"] = ", ".join(f"{name} ({count})" for name, count in unit.unknown_fields.items())
     return description
@@ -106,9 +102,9 @@ async def _all_values(unit: MipUnit) -> dict[str, str]:
 async def _fastest_hz(unit: MipUnit, name: str, data_set: int) -> float | None:
     """Return the rate of the packets of a data set, Hz; None if the unit does not send it."""
     try:
-        if await operations.read_setting(unit, name.replace("format.", "stream.")) == "off":
+        if await operations.read_setting(unit, f"stream.{name}") == "off":
             return None
-        data = setting(name).to_bytes(await operations.read_setting(unit, name))
+        data = setting(f"format.{name}").to_bytes(await operations.read_setting(unit, f"format.{name}"))
         dividers = [divider for _, divider in parse_format(data) if divider]
         return await operations.base_rate(unit, data_set) / min(dividers) if dividers else None
     except (RefusedError, NoAnswerError):

@@ -13,6 +13,7 @@ from pygnc_devices.declaration import Field, Labels, Packet, axes, matrix, word
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
+    GAUSS_T,
     LENGTH,
     MAGNETIC,
     NANOSECONDS,
@@ -28,7 +29,6 @@ from pygnc_devices.units import (
 )
 
 G: Final = STANDARD_GRAVITY_MPS2
-GAUSS_T: Final = 1e-4
 _DEGREE: Final = math.radians(1.0)
 _MBAR_PA: Final = 100.0
 _VALID: Final = "_valid"

@@ -15,7 +15,18 @@ from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers
 from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, decode
-from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, accept_if, responds, retry, wait_for
+from pygnc_devices.scheduler import (
+    ANSWER_TIMEOUT_S,
+    ANSWER_TRIES,
+    Claim,
+    Request,
+    SetBaud,
+    Sleep,
+    accept_if,
+    responds,
+    retry,
+    wait_for,
+)
 
 _FLASH_S: Final = 2.0
 """Time limit for writing non-volatile memory."""
@@ -238,10 +249,16 @@ async def set_initial_heading(_unit: MipUnit, heading_rad: float) -> None:
 
 async def start(unit: MipUnit) -> None:
     """Make the unit stream the sensor data, unless it streams already; a format that the unit has is kept."""
-    try:
-        await wait_for(lambda frame: int(frame.kind, 16) >= FIRST_DATA_SET, "stream", _STREAM_S)
-    except NoAnswerError:
-        await _start(unit)
+    if await responds(wait_for(lambda frame: int(frame.kind, 16) >= FIRST_DATA_SET, "stream", _STREAM_S)):
+        return
+    if await read_setting(unit, "format.sensor") == "none":
+        divider = max(1, await base_rate(unit, 0x80) // _DEFAULT_HZ)
+        try:
+            await write_setting(unit, "format.sensor", _format("reference_time", divider))
+        except RefusedError:
+            await write_setting(unit, "format.sensor", _format("sensor_timestamp", divider))
+    await write_setting(unit, "stream.sensor", "on")
+    await resume(unit)
 
 
 async def learn_formats(unit: MipUnit) -> None:
@@ -292,17 +309,6 @@ async def probe() -> Found:
     return Found(found.serial_number, found.model)
 
 
-async def _start(unit: MipUnit) -> None:
-    if await read_setting(unit, "format.sensor") == "none":
-        divider = max(1, await base_rate(unit, 0x80) // _DEFAULT_HZ)
-        try:
-            await write_setting(unit, "format.sensor", _format("reference_time", divider))
-        except RefusedError:
-            await write_setting(unit, "format.sensor", _format("sensor_timestamp", divider))
-    await write_setting(unit, "stream.sensor", "on")
-    await resume(unit)
-
-
 def _format(clock: str, divider: int) -> str:
     return ",".join(f"{name}:{divider}" for name in ("scaled_accel", "scaled_gyro", "scaled_mag", clock))
 
@@ -312,8 +318,8 @@ async def _apply(  # noqa: PLR0917 - the parts of a command
     declaration: SettingCommand,
     function: Function,
     data: bytes = b"",
-    timeout_s: float = 0.2,
-    tries: int = 10,
+    timeout_s: float = ANSWER_TIMEOUT_S,
+    tries: int = ANSWER_TRIES,
 ) -> bytes:
     """Carry out a command of a setting, with the alternative command if the unit refuses the first one."""
     other = declaration.alternative

@@ -57,18 +57,14 @@ class MonoDriveUnit:
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
-        t_device_ns = self._time(int(unpack(body, self.order)[6]), stamp.host_ns)
+        self._unwrapper.advance(int(unpack(body, self.order)[6]), _TICK_NS, stamp.host_ns)
+        t_device_ns = round(self._unwrapper.total * _TICK_NS)
         self._check_gravity(body)
-        lost = self._missing(sample_count)
-        return Reading(self._packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
+        return Reading(self._packet, frame.raw, values, *stamp, t_device_ns, self._missing(sample_count))
 
     def reconnected(self) -> None:
         """Discard the sample count, which may restart; see `engine.Interpreter`."""
         self._last_count = None
-
-    def _time(self, ticks: int, host_ns: int | None) -> int:
-        self._unwrapper.advance(ticks, _TICK_NS, host_ns)
-        return round(self._unwrapper.total * _TICK_NS)
 
     def _missing(self, sample_count: list[int]) -> int:
         if not sample_count:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Final, Self
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.opc_n3.packets import AVERAGE, BINS, PM_NAMES
+from pygnc_devices.opc_n3.packets import AVERAGE, BINS, PM_NAMES, REJECTS
 from pygnc_devices.reading import Reading
 
 FACTORY_BOUNDARIES_UM: Final = (
@@ -102,9 +102,6 @@ def number_concentrations(values: Mapping[str, Value | None]) -> tuple[float | N
     return tuple(count / volume if volume > 0 else None for count in counts_of(values))
 
 
-_REJECTS: Final = ("reject_glitch", "reject_long_tof", "reject_ratio", "reject_out_of_range")
-
-
 def average(readings: Sequence[Reading], model: MassModel | None = None) -> Reading:
     """Return the average of histograms: counts and volumes are summed, and mass follows exactly from the sums.
 
@@ -146,7 +143,7 @@ def _values(samples: Sequence[Mapping[str, Value | None]], model: MassModel) -> 
     result |= {f"bin_{k}": counts[k] for k in range(BINS)}
     result |= {f"concentration_{k}_per_cm3": concentrations[k] for k in range(BINS)}
     result |= dict(zip(PM_NAMES, model.concentrations_ug_m3(counts, volume), strict=True))
-    result |= {name: round(sum(_numbers(samples, name))) for name in _REJECTS}
+    result |= {name: round(sum(_numbers(samples, name))) for name in REJECTS}
     for name, suffix in (("temperature", "_degc"), ("humidity", "_percent")):
         numbers = _numbers(samples, name + suffix)
         result |= {f"{name}{suffix}": _mean(numbers), f"{name}_min{suffix}": min(numbers, default=None)}

@@ -5,12 +5,12 @@ import re
 import struct
 from typing import Final
 
-from pygnc_devices.framing import DamageReason, Frame, FrameFormat, ReflectedCrc
+from pygnc_devices.framing import DamageReason, Frame, FrameFormat, reflected_crc
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
 
 KIND: Final = "histogram"
 """Kind of the frames of recorded histograms."""
-crc16: Final = ReflectedCrc(0xA001, seed=0xFFFF)
+crc16: Final = reflected_crc(0xA001, seed=0xFFFF)
 """CRC-16/MODBUS"""
 _CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
 _LARGEST_FLOW: Final = 2000

@@ -19,16 +19,7 @@ from pygnc_devices.opc_n3 import command_channel
 from pygnc_devices.opc_n3.command_channel import STANDARD, BrokenAnswerError, HandshakeError, UsbIss
 from pygnc_devices.opc_n3.evaluation import MassModel
 from pygnc_devices.opc_n3.framing import is_intact
-from pygnc_devices.opc_n3.packets import (
-    CONFIGURATION,
-    CONFIGURATION_BYTES,
-    HISTOGRAM_BYTES,
-    INFORMATION_BYTES,
-    PM,
-    PM_BYTES,
-    STATUS,
-    STATUS_BYTES,
-)
+from pygnc_devices.opc_n3.packets import CONFIGURATION, HISTOGRAM_BYTES, INFORMATION_BYTES, PM, STATUS
 from pygnc_devices.opc_n3.unit import OpcUnit, decode
 from pygnc_devices.reading import Stamp
 from pygnc_devices.scheduler import Publish, Sleep
@@ -106,7 +97,7 @@ async def check(unit: OpcUnit) -> None:
 
 async def read_status(unit: OpcUnit) -> dict[str, Value]:
     """Return the state of fan, laser and gain, by the names of `packets.STATUS`."""
-    return STATUS.decode(await unit.channel.read(command_channel.READ_STATUS, STATUS_BYTES))
+    return STATUS.decode(await unit.channel.read(command_channel.READ_STATUS, STATUS.layout.size))
 
 
 async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
@@ -115,7 +106,7 @@ async def read_configuration(unit: OpcUnit) -> dict[str, Value]:
     Raises:
         DeviceError: the response is impossible.
     """
-    octets = await unit.channel.read(command_channel.READ_CONFIGURATION, CONFIGURATION_BYTES)
+    octets = await unit.channel.read(command_channel.READ_CONFIGURATION, CONFIGURATION.layout.size)
     values = CONFIGURATION.decode(octets)
     boundaries = [float(values[f"boundary_{k}_um"]) for k in range(25)]
     if boundaries != sorted(set(boundaries)) or boundaries[0] <= 0:  # the response has no checksum
@@ -130,7 +121,7 @@ async def read_pm(unit: OpcUnit) -> dict[str, Value]:
     Raises:
         DeviceError: the checksum is wrong.
     """
-    octets = await unit.channel.read(command_channel.READ_PM, PM_BYTES)
+    octets = await unit.channel.read(command_channel.READ_PM, PM.layout.size)
     unit.forget_time()
     if not is_intact(octets):
         raise BrokenAnswerError("the checksum of the mass concentrations is wrong; the histogram is lost", octets)
@@ -244,7 +235,7 @@ async def write_configuration(unit: OpcUnit, changes: Mapping[str, Value]) -> No
     before = await read_configuration(unit)
     octets = CONFIGURATION.encode(before | dict(changes))
     if changes.keys() - {_INDEX}:
-        payload = octets[: CONFIGURATION_BYTES - 1]  # the last byte is the index, which has its own command
+        payload = octets[:-1]  # the last byte is the index, which has its own command
         await unit.channel.write(command_channel.WRITE_CONFIGURATION, payload, rest_s=unit.timing.restart_s)
     if _INDEX in changes:
         await unit.channel.write(command_channel.WEIGHTING_INDEX, octets[-1:])
@@ -282,11 +273,10 @@ async def set_pot(unit: OpcUnit, channel: int, value: int) -> None:
         _require(unit.allow_permanent, "invalidates the calibration", "allow_permanent")
     _require(unit.allow_writes, "changes the drive of the fan", "allow_writes")
     await unit.channel.write(command_channel.SET_POT, bytes([channel, value]))
-    found = (await read_status(unit))["laser_pot" if channel == LASER else "fan_pot"]
+    name = "laser" if channel == LASER else "fan"
+    found = (await read_status(unit))[f"{name}_pot"]
     if found != value:
-        raise RefusedError(
-            f"{'laser' if channel == LASER else 'fan'} drive: wrote {value}, read back {found!r}; repeat the write"
-        )
+        raise RefusedError(f"{name} drive: wrote {value}, read back {found!r}; repeat the write")
 
 
 async def save_configuration(unit: OpcUnit) -> None:

@@ -6,10 +6,6 @@ from pygnc_devices.declaration import Field, Packet, word
 from pygnc_devices.units import NONE, PERCENT, TEMPERATURE, TIME, Unit
 
 BINS: Final = 24
-HISTOGRAM_BYTES: Final = 86
-PM_BYTES: Final = 14
-CONFIGURATION_BYTES: Final = 168
-STATUS_BYTES: Final = 6
 INFORMATION_BYTES: Final = 60
 PM_NAMES: Final = ("pm_1_ug_m3", "pm_2_5_ug_m3", "pm_10_ug_m3")
 MTOF_BINS: Final = (1, 3, 5, 7)
@@ -30,7 +26,7 @@ _PM: Final = tuple(
     word(name, "f", f"PM_{which}, mass below {size} µm unless configured otherwise", _MASS)
     for name, which, size in zip(PM_NAMES, "ABC", ("1", "2.5", "10"), strict=True)
 )
-_REJECTS: Final = {
+REJECTS: Final = {
     "reject_glitch": "rejected as noise",
     "reject_long_tof": "rejected: too long in the beam",
     "reject_ratio": "rejected: ratio of the detectors",
@@ -47,11 +43,12 @@ HISTOGRAM: Final = _packet(
     Field("temperature_degc", "H", TEMPERATURE, 175 / 65535, -45.0, "on the board, which is warmer than the air"),
     word("humidity_percent", "H", "relative humidity, on the board", PERCENT, 100 / 65535),
     *_PM,
-    *(word(name, "H", f"particles {meaning}") for name, meaning in _REJECTS.items()),
+    *(word(name, "H", f"particles {meaning}") for name, meaning in REJECTS.items()),
     word("fan_rev_count", "H", "not used by known firmware: 0"),
     word("laser_status", "H", "status of the laser, about 550 to 650"),
     word("checksum", "H", "CRC-16/MODBUS of the bytes before"),
 )
+HISTOGRAM_BYTES: Final = HISTOGRAM.layout.size
 
 AVERAGE: Final = _packet(
     "average",
@@ -68,7 +65,7 @@ AVERAGE: Final = _packet(
         for name, suffix, unit in (("temperature", "_degc", TEMPERATURE), ("humidity", "_percent", PERCENT))
         for name, which in ((name, "mean"), (f"{name}_min", "lowest"), (f"{name}_max", "highest"))
     ),
-    *(word(name, "Q", f"particles {meaning}") for name, meaning in _REJECTS.items()),
+    *(word(name, "Q", f"particles {meaning}") for name, meaning in REJECTS.items()),
     word("laser_status", "d", "mean of the histograms"),
 )
 

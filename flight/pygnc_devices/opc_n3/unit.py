@@ -2,16 +2,13 @@
 
 import logging
 import math
-from typing import Final
 
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.opc_n3.command_channel import STANDARD, Channel, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
-from pygnc_devices.reading import Counters, Reading, Stamp
-
-_NS_PER_S: Final = 1e9
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 
 _log = logging.getLogger(__name__)
 
@@ -74,7 +71,7 @@ class OpcUnit:
         values = decode(raw)
         elapsed_s = None
         if self._last_t_mono_ns is not None and stamp.host_ns is not None:
-            elapsed_s = (stamp.t_mono_ns - self._last_t_mono_ns) / _NS_PER_S
+            elapsed_s = (stamp.t_mono_ns - self._last_t_mono_ns) / NS_PER_S
         self._last_t_mono_ns = stamp.t_mono_ns
         lost, self._lost = self._lost, 0
         doubts = flags(values, self.model, elapsed_s)
@@ -82,7 +79,7 @@ class OpcUnit:
         if self.interval_s is None:
             return reading
         self._samples.append(reading)
-        span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / _NS_PER_S
+        span_s = (reading.t_mono_ns - self._samples[0].t_mono_ns) / NS_PER_S
         is_complete = span_s + 1.5 * (self.sample_s or 0.0) > self.interval_s
         return self.finish_average() if is_complete else None
 

@@ -70,11 +70,6 @@ def ping() -> Request:
     return command("PK", fits=lambda payload: payload == b"")
 
 
-def echo(octets: bytes) -> Request:
-    """Return the command CH, to which the unit sends back the same bytes."""
-    return command("CH", octets, fits=lambda payload: payload == octets)
-
-
 def get_packet(kind: str) -> Request:
     """Return the command GP, which requests one packet. If that type is streamed, a streamed packet is the response."""
     return command("GP", kind.encode("latin-1"), answer=kind)
@@ -89,12 +84,6 @@ def calibrate(request: int) -> Request:
     return command("WC", octets, fits=lambda payload: payload == octets)
 
 
-def read_words(address: int, count: int) -> Request:
-    """Return the command RE, which reads factory words of the EEPROM."""
-    octets = struct.pack(">HB", address, count)
-    return command("RE", octets, fits=lambda payload: payload[:3] == octets)
-
-
 def ask_fields(kind: str, ids: Sequence[int]) -> Request:
     """Return the command GF or RF, which reads fields, volatile or in the EEPROM."""
     return _of_fields(command(kind, struct.pack(f">B{len(ids)}H", len(ids), *ids)), kind, ids, words=2)
@@ -104,9 +93,8 @@ def put_fields(kind: str, values: Mapping[int, int]) -> Request:
     """Return the command SF or WF, which sets fields, volatile or in the EEPROM."""
     words = [word for pair in values.items() for word in pair]
     request = command(kind, struct.pack(f">B{len(words)}H", len(values), *words))
-    if (
-        kind == "WF"
-    ):  # a write to the EEPROM without a response may have been done: its operation reads before it repeats
+    if kind == "WF":
+        # A write to the EEPROM without a response may have been done: its operation reads before it repeats.
         request = replace(request, timeout_s=WRITE_TIMEOUT_S, tries=1)
     return _of_fields(request, kind, list(values), words=1)
 

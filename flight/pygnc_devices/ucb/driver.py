@@ -25,7 +25,6 @@ from pygnc_devices.ucb.upgrade import check_upgrade, is_in_bootloader, upgrade
 _USER: Final = "user."
 _FILTERS: Final = (0x0005, 0x0006)
 _FIND_BOOTLOADER_S: Final = 0.6
-_NAMES: Final = {RATE: "rate"}
 _HZ: Final = re.compile(r"(\d+)\s*hz", re.IGNORECASE)
 
 
@@ -46,7 +45,7 @@ async def describe(unit: UcbUnit) -> dict[str, str]:
     stored = await configuration.ask_known("RF", [RATE])
     description["baud"] = str(unit.baud)
     description |= {
-        _NAMES.get(number, FIELD_TABLE[number].name): _text(number, value) for number, value in found.items()
+        "rate" if number == RATE else FIELD_TABLE[number].name: _text(number, value) for number, value in found.items()
     }
     if stored.get(RATE) != found.get(RATE):
         description["rate_configured"] = FIELD_TABLE[RATE].describe(stored.get(RATE, 0))
@@ -125,7 +124,7 @@ async def align_magnetometer(unit: UcbUnit) -> tuple[dict[str, str], bool]:
 
 
 def _field_id(name: str) -> int:
-    if name == _NAMES[RATE]:  # as `describe` and the heads of logs show it
+    if name == "rate":  # as `describe` and the heads of logs show it
         return RATE
     return fields.field_id(int(name, 0) if name[:1].isdecimal() else name)
 

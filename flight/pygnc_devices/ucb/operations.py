@@ -101,7 +101,7 @@ async def ping(_unit: UcbUnit) -> None:
 
 async def echo(_unit: UcbUnit, octets: bytes) -> bytes:
     """Send bytes and return the bytes that the unit sends back (CH)."""
-    return (await commands.echo(octets))[-1].payload
+    return (await commands.command("CH", octets, fits=lambda payload: payload == octets))[-1].payload
 
 
 async def identify(unit: UcbUnit) -> Identity:
@@ -145,7 +145,8 @@ async def read_words(_unit: UcbUnit, address: int, count: int) -> tuple[int, ...
     Raises:
         RefusedError: the unit does not return the words.
     """
-    payload = (await commands.send(commands.read_words(address, count))).payload
+    octets = struct.pack(">HB", address, count)
+    payload = (await commands.send(commands.command("RE", octets, fits=lambda payload: payload[:3] == octets))).payload
     if len(payload) != 3 + 2 * count:
         raise RefusedError(f"the unit returned {len(payload) - 3} bytes instead of {count} words at {address:#06x}")
     return struct.unpack_from(f">{count}H", payload, 3)

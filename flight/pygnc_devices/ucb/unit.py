@@ -143,10 +143,9 @@ class PacketClock:
         return NS_PER_S / self._ticks_per_s if self._ticks_per_s else 0.0
 
     def _time_ns(self, period_ns: int | None) -> int | None:
-        total = self._unwrapper.total
         if self.tick is Tick.PACKET:
             return None if period_ns is None else self._packets_ns
-        return None if self._ticks_per_s is None else round(total * NS_PER_S / self._ticks_per_s)
+        return None if self._ticks_per_s is None else round(self._unwrapper.total * NS_PER_S / self._ticks_per_s)
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}

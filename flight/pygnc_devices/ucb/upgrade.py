@@ -184,15 +184,13 @@ class UpgradeJob:
             before = await self._begin(recover=recover)
             await self._write_image()
             self.application_baud, after = await self._retry_after_port_loss(self._start_application)
-        except UpgradeError:
-            raise
         except AbortedError:
             if self.is_erased:
                 written = f"{self.address} of {len(self.image)} bytes"
                 _log.warning("the upgrade was aborted after %s. %s", written, HOW_TO_RECOVER)
             raise
         except DeviceError as error:
-            if not self.is_erased:
+            if isinstance(error, UpgradeError) or not self.is_erased:
                 raise
             raise self._failure(str(error)) from error
         else:

@@ -131,7 +131,7 @@ class CommandHandler:
             "GF": partial(self._get, "GF"),
             "RF": partial(self._get, "RF"),
             "SF": self._set,
-            "WF": self._write,
+            "WF": lambda values: link.connected_ucb().write_fields(values),
             "start_log": recorder.start,
             "stop_log": recorder.stop,
             "list_files": lambda: asyncio.to_thread(list_log_files, folder),
@@ -176,9 +176,6 @@ class CommandHandler:
         if ids is None:
             return await device.run(ask_known(kind, list(FIELD_TABLE)))
         return await (device.read_fields if kind == "RF" else device.get_fields)(ids)
-
-    async def _write(self, values: dict[int, int]) -> dict[int, int]:
-        return await self._link.connected_ucb().write_fields(values)
 
     async def _set(self, values: dict[int, int]) -> dict[int, int]:
         device = self._link.connected_ucb()

@@ -110,7 +110,8 @@ class Recorder:
     async def _begin(self, writer: "_Writer", user: str) -> None:
         try:
             writer.csv.head = await self._head(user)
-            await asyncio.to_thread(_prepare, self._folder)
+            await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
+            await asyncio.to_thread(recover_logs, self._folder)
         except OSError as error:
             message = f"{self._folder}: the folder cannot be used: {error.strerror}"
             raise BridgeError(ErrorCode.LOGGING, message) from None
@@ -225,8 +226,3 @@ def _destination(storage: str, user: str, access_token: str) -> Destination | No
             "the store is a folder of the bridge's computer; name a remote store: az://, s3:// or gs://"
         )
     return destination(storage, user, access_token)
-
-
-def _prepare(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    recover_logs(folder)

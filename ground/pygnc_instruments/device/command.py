@@ -221,23 +221,23 @@ def calibrate_mag(
         raise typer.Exit(ExitCode.FAILURE)
 
 
-def _align(connected: ConnectedDevice, procedure: Operation[Any]) -> tuple[dict[str, str], bool]:
+def _align(connected: ConnectedDevice, operation: Operation[Any]) -> tuple[dict[str, str], bool]:
     """Run the alignment with a progress bar; return its result, and True if the result is acceptable."""
     print_note("turn the device now: level, by 380 degrees, within two minutes; the alignment ends by itself")
-    task = connected.device.engine.start(procedure)
+    procedure = connected.device.engine.start(operation)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
     try:
         with Progress(*columns, console=stderr_console, disable=not stderr_console.is_terminal) as progress:
             bar = progress.add_task("turn", total=_ALIGNMENT_S)
             start_s = time.monotonic()
-            while not wait([task.future], _POLL_S).done:
+            while not wait([procedure.future], _POLL_S).done:
                 progress.update(bar, completed=min(_ALIGNMENT_S, time.monotonic() - start_s))
     except KeyboardInterrupt:
-        connected.device.engine.abort(task)
-        wait([task.future], 2.0)
+        connected.device.engine.abort(procedure)
+        wait([procedure.future], 2.0)
         print_note("interrupted: the alignment was stopped and nothing was stored")
         raise typer.Exit(ExitCode.INTERRUPTED) from None
-    result: tuple[dict[str, str], bool] = task.result()
+    result: tuple[dict[str, str], bool] = procedure.result()
     return result
 
 

@@ -13,7 +13,7 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import DamageReason, Scanner, scan_to_end
+from pygnc_devices.framing import DamageReason, scan_to_end
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
@@ -105,14 +105,14 @@ class ConnectedDevice:
         start = self.family.controls.start
         if start is None or self.device.engine.is_recording:
             return
-        task = self.device.engine.start(start(self.unit))
+        procedure = self.device.engine.start(start(self.unit))
         try:
             while not is_stopped():
                 with suppress(TimeoutError):
-                    task.result(_POLL_S)
+                    procedure.result(_POLL_S)
                     return
         finally:
-            self.device.engine.abort(task)
+            self.device.engine.abort(procedure)
 
     def readings(
         self, count: int = 0, seconds: float = 0.0, is_stopped: Callable[[], bool] = lambda: False
@@ -179,7 +179,7 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
         family_name: name of the only family to try; "" for all.
         baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """
-    families = [family(family_name)] if family_name else list(all_families())
+    families = [family(family_name)] if family_name else all_families()
     return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
 
 
@@ -223,12 +223,9 @@ def _family_of_recording(url: str) -> Family:
             octets = file.read(_SAMPLE_BYTES)
     except OSError as error:
         raise PortError(f"{path}: the recording cannot be read: {error.strerror}") from None
-    shares = {kind.name: _frame_share(kind.scanner, octets) for kind in all_families()}
-    best = max(shares, key=lambda name: shares[name])
-    if shares[best] < _MIN_FRAME_SHARE:
+    frames = {kind.name: scan_to_end(kind.scanner, octets).frames for kind in all_families()}
+    intact_bytes = {name: sum(len(frame.raw) for frame in found) for name, found in frames.items()}
+    best = max(intact_bytes, key=lambda name: intact_bytes[name])
+    if intact_bytes[best] < _MIN_FRAME_SHARE * max(1, len(octets)):
         raise DeviceError(f"{path}: not a recording of a known device family; name the family: --family NAME")
     return family(best)
-
-
-def _frame_share(scanner: Scanner, octets: bytes) -> float:
-    return sum(len(frame.raw) for frame in scan_to_end(scanner, octets).frames) / max(1, len(octets))

@@ -46,7 +46,8 @@ class CsvRows:
         """Return the row of the next reading, without its line end."""
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
-        cells += [utc_text(reading.t_wall_ns), str(reading.lost_before), _gap(reading.gap_ns)]
+        cells += [utc_text(reading.t_wall_ns), str(reading.lost_before)]
+        cells.append(f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0")
         return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
 
 
@@ -98,10 +99,6 @@ def _format(entry: Field) -> str:
     while abs(entry.scale * entry.unit.column_per_unit) < 10.0**-decimals:
         decimals += 1
     return f".{decimals}f"
-
-
-def _gap(gap_ns: int) -> str:
-    return f"{gap_ns / 1e9:.5f}" if gap_ns else "0"
 
 
 def _cell(form: str, value: Value | None) -> str:

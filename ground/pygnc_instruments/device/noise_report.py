@@ -1,7 +1,7 @@
 """Report of the noise of sensors at rest: coefficients by the Allan deviation, settings of the filter, figure."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -180,7 +180,9 @@ def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:
         lowest = f"lowest Allan deviation\n{kind.flicker[1]}"
         table = Table(Column("axis", no_wrap=True), *names, lowest, "at\ns", title=kind.title, title_justify="left")
         for entry in axes:
-            cells = [_cell(value, scale) for value, scale in _coefficients(entry, kind)]
+            model = entry.model
+            pairs = ((model.white, kind.white), (model.flicker, kind.flicker), (model.walk, kind.walk))
+            cells = [_cell(coefficient, scale) for coefficient, (_, _, scale) in pairs]
             table.add_row(entry.axis.name, *cells, f"{entry.lowest[0] * kind.flicker[2]:.4g}", f"{entry.lowest[1]:.3g}")
         console.print(table)
     toml = filter_settings(found)
@@ -191,11 +193,6 @@ def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:
         typer.echo(toml, nl=False)
     else:
         print_note("the attitude filter has no setting for these sensors")
-
-
-def _coefficients(entry: AxisNoise, kind: Quantity) -> Iterable[tuple[Coefficient, float]]:
-    model = entry.model
-    return (model.white, kind.white[2]), (model.flicker, kind.flicker[2]), (model.walk, kind.walk[2])
 
 
 def _cell(coefficient: Coefficient, scale: float) -> str:

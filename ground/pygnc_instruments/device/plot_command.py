@@ -150,10 +150,7 @@ def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> S
     readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
 
     def new_samples() -> list[Sample]:
-        samples = []
-        while (reading := readings.take(0.0)) is not None:
-            samples.append(sample_of(reading))
-        return samples
+        return [sample_of(reading) for reading in iter(lambda: readings.take(0.0), None)]
 
     return Source(connected.device.url, new_samples, lambda: _status(connected.device))
 
@@ -199,10 +196,8 @@ class PlotWindow:
         self.root = tk.Tk()
         self.root.title(", ".join(source.title for source in sources))
         self.root.configure(background=_BACKGROUND)
-        self._sources = sources
-        self._canvases: dict[tuple[int, str], tk.Canvas] = {}
-        self._frames: list[tk.Frame] = []
-        self._status_lines: list[tk.Label] = []
+        self._canvases: dict[tuple[tk.Frame, str], tk.Canvas] = {}
+        self._sections: list[tuple[Source, tk.Frame, tk.Label]] = []
         for source in sources:
             frame = tk.Frame(self.root, background=_BACKGROUND)
             frame.pack(fill="both", expand=True, padx=_EDGE, pady=_EDGE)
@@ -210,8 +205,7 @@ class PlotWindow:
             title.pack(fill="x")
             line = tk.Label(frame, text="", background=_BACKGROUND, foreground="#777777", anchor="w")
             line.pack(fill="x", side="bottom")
-            self._frames.append(frame)
-            self._status_lines.append(line)
+            self._sections.append((source, frame, line))
         self._is_closing = False
         self.root.after(0, self._refresh)
 
@@ -229,19 +223,18 @@ class PlotWindow:
         if self._is_closing:
             self.root.destroy()
             return
-        for number, source in enumerate(self._sources):
+        for source, frame, line in self._sections:
             for t_s, panels in source.new_samples():
                 for title, values in panels.items():
                     source.panels.setdefault(title, Panel()).add(t_s, values)
             for title, panel in source.panels.items():
-                self._draw(self._canvas(number, title), title, panel)
-            self._status_lines[number].configure(text=source.status())
+                self._draw(self._canvas(frame, title), title, panel)
+            line.configure(text=source.status())
         self.root.after(_REFRESH_MS, self._refresh)
 
-    def _canvas(self, number: int, title: str) -> "tk.Canvas":
-        key = (number, title)
+    def _canvas(self, frame: "tk.Frame", title: str) -> "tk.Canvas":
+        key = (frame, title)
         if key not in self._canvases:
-            frame = self._frames[number]
             canvas = tk.Canvas(frame, width=_WIDTH, height=_HEIGHT, background=_BACKGROUND, highlightthickness=0)
             canvas.pack(fill="both", expand=True)
             self._canvases[key] = canvas

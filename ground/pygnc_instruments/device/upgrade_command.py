@@ -76,7 +76,7 @@ def upgrade(
                 return
             if keep_settings is not None:
                 _save_settings(connected, keep_settings)
-            procedure = partial(
+            operation = partial(
                 upgrade_device,
                 connected.unit,
                 content,
@@ -84,7 +84,7 @@ def upgrade(
                 recover=recover,
                 settings=settings,
             )
-            result = _run(connected.device, procedure)
+            result = _run(connected.device, operation)
     if as_json:
         print_json(asdict(result))
     else:
@@ -132,7 +132,7 @@ def _save_settings(connected: ConnectedDevice, path: Path) -> None:
         print_note(f"{path}: settings saved")
 
 
-def _run(device: BlockingDevice, make_procedure: Callable[..., Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
+def _run(device: BlockingDevice, make_operation: Callable[..., Operation[Any]]) -> Any:  # noqa: ANN401 - each family has its own result
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
     is_shown = stderr_console.is_terminal
     phases: list[Phase] = []
@@ -146,7 +146,7 @@ def _run(device: BlockingDevice, make_procedure: Callable[..., Operation[Any]]) 
             bar.update(task, description=progress.phase, total=progress.total_bytes, completed=progress.written_bytes)
 
         try:
-            return device.run(make_procedure(on_progress=show))
+            return device.run(make_operation(on_progress=show))
         except KeyboardInterrupt:
             bar.stop()
             # After the first phase, the driver's message explains how to continue.

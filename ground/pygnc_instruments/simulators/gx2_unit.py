@@ -129,8 +129,8 @@ class Gx2Simulator(SimulatedUnit):
         kind = f"{command[0]:02X}"
         handlers: dict[str, Callable[[bytes], bytes]] = {
             "C4": self._set_continuous, "C9": self._set_bias, "CA": self._set_bias, "CD": self._capture,
-            "D0": self._store, "DB": self._sample, "E4": self._write, "E5": self._read, "E9": self._version,
-            "EA": self._identify, "FB": self._test,
+            "D0": self._store, "DB": self._sample, "E4": self._write, "E5": self._read,
+            "E9": lambda _: (2103).to_bytes(4, "big"), "EA": self._identify, "FB": self._test,
         }  # fmt: skip
         if kind in STREAMABLE and (kind != "DF" or self.is_gx3):
             return self._reading(kind, at_s)
@@ -218,9 +218,6 @@ class Gx2Simulator(SimulatedUnit):
 
     def _read(self, command: bytes) -> bytes:
         return self.eeprom.get(int.from_bytes(command[2:], "big"), 0xFFFF).to_bytes(2, "big")
-
-    def _version(self, _: bytes) -> bytes:
-        return (2103).to_bytes(4, "big")
 
     def _identify(self, command: bytes) -> bytes:
         texts = ("2143-0500", self.serial_number, self.name, "5g 300d/s")

@@ -248,11 +248,9 @@ class MipSimulator(SimulatedUnit):
 
     def _data_packet(self, data_set: int, descriptors: bytes, t_s: float) -> bytes:
         parts = [FIELDS[data_set][key] for key in descriptors]
-        fields = b"".join(
-            _field(part.descriptor, part.encode(values_at(part, t_s) | self._values(t_s) | _valid(part.validity)))
-            for part in parts
-        )
-        return _packet(data_set, fields)
+        values = self._values(t_s) | {part.validity: 1 for part in parts if part.validity}
+        fields = (_field(part.descriptor, part.encode(values_at(part, t_s) | values)) for part in parts)
+        return _packet(data_set, b"".join(fields))
 
     def _values(self, t_s: float) -> dict[str, Value]:
         """Return the measurements and the clocks at a time since the start, s."""
@@ -270,10 +268,6 @@ class MipSimulator(SimulatedUnit):
                 "pressure_pa": 101_325.0,
             }
         )
-
-
-def _valid(name: str) -> dict[str, Value]:
-    return {name: 1} if name else {}
 
 
 def _field(descriptor: int, data: bytes) -> bytes:

@@ -62,10 +62,6 @@ class MonoDriveSimulator(SimulatedUnit):
         total = sum(body) & 0xFFFF if self._has_checksum else 0
         tow_ms = self._time_of_week_ms + round(t_s * 1000)
         body += struct.pack(f"{self._order}Hi", total, tow_ms)
-        words: list[int | float] = [tow_ms, t_s * 1000.0]
-        if self._header == 16:
-            words.append(self._count)
-        if self._header != 8:
-            words.insert(0, self._header + _FRAME_BYTES)
-        codes = {8: "If", 12: "IIf", 16: "IIfI"}[self._header]
-        return struct.pack(self._header_order + codes, *words) + body
+        words = (self._header + _FRAME_BYTES, tow_ms, t_s * 1000.0, self._count)
+        header = struct.pack(f"{self._header_order}IIfI", *words)
+        return (header[4:12] if self._header == 8 else header[: self._header]) + body

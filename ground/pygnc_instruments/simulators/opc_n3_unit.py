@@ -28,12 +28,6 @@ _SILENT_S: Final = 1.0
 _MAX_PERIOD_S: Final = 655.35
 
 
-def _particle_counts(volume_ml: float, random: Random) -> list[int]:
-    """Return random particle counts per size bin for a volume of air."""
-    means = [concentration * volume_ml for concentration in _PARTICLES_PER_ML]
-    return [max(0, round(random.gauss(mean, math.sqrt(mean)))) for mean in means]
-
-
 def masses(configuration: Mapping[str, Value], counts: Sequence[int], volume_ml: float) -> list[float]:
     """Return PM A, B and C in µg/m³, computed like the firmware from bin counts, bin boundaries and densities."""
     found = []
@@ -260,7 +254,8 @@ class OpcN3Simulator:
     def _counts(self, volume_ml: float) -> list[int]:
         if not (self.fan_on and self.laser_on) or self.faults.dead_laser:
             return [0] * BINS
-        counts = _particle_counts(volume_ml, self._random)
+        means = [concentration * volume_ml for concentration in _PARTICLES_PER_ML]
+        counts = [max(0, round(self._random.gauss(mean, math.sqrt(mean)))) for mean in means]
         return [min(65535, max(counts[0], 1)), *counts[1:]]
 
     def _with_faults(self, raw: bytes) -> bytes:

@@ -1,7 +1,8 @@
 from dataclasses import replace
 
+from pygnc_devices.engine import Wire
 from pygnc_devices.gx2 import framing
-from pygnc_devices.gx2.driver import FAMILY, wireless_wire
+from pygnc_devices.gx2.driver import FAMILY
 from pygnc_devices.gx2.framing import checksum, make_frame
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
@@ -24,7 +25,7 @@ class TestScanner(ScannerConformance):
 
 
 class TestWirelessScanner(ScannerConformance):
-    family = replace(FAMILY, wire=wireless_wire(0x5F))
+    family = replace(FAMILY, wire=Wire(framing.scanner(0x5F), framing.LONGEST_WRAPPED))
 
     def frames(self) -> list[bytes]:
         body = b"\x07\x00\x00\x5f\x09\x00" + make_frame("D9", RADIO_C4[:7])[:-2]

@@ -18,7 +18,7 @@ def test_the_checksum_matches_the_catalogue() -> None:
     ("octets", "worked"),
     [
         (commands.ping().octets, "5555504B009EF4"),  # DMU380ZA manual 7430-3810
-        (commands.echo(b"\1\2\3\4").octets, "555543480401020304FE4B"),
+        (commands.command("CH", b"\1\2\3\4").octets, "555543480401020304FE4B"),
         (commands.get_packet("ID").octets, "55554750024944233D"),
         (commands.get_packet("VR").octets, "555547500256524287"),
         (commands.get_packet("T0").octets, "555547500254306801"),
@@ -32,7 +32,7 @@ def test_the_checksum_matches_the_catalogue() -> None:
         (commands.command("SR").octets, "55555352007E4F"),
         (commands.command("PR").octets, "5555505200271F"),
         (commands.command("AR").octets, "5555415200534C"),
-        (commands.read_words(0x071C, 1).octets, "5555524503071C01B0A6"),
+        (commands.command("RE", b"\x07\x1c\1").octets, "5555524503071C01B0A6"),
         (commands.calibrate(0x000C).octets, "5555574302000CD984"),
         (make_frame("\x15\x15", b"GF"), "55551515024746A318"),
         (make_frame("\0\0", b"GF"), "5555000002474623F7"),
