@@ -98,15 +98,11 @@ class HomeFiles:
         except OSError:
             os.close(descriptor)
             raise
-        return OpenedFile(size, crc, partial(_read, descriptor), partial(os.close, descriptor))
+        return OpenedFile(size, crc, partial(os.pread, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
-
-
-def _read(descriptor: int, offset: int, count: int) -> bytes:
-    return os.pread(descriptor, count, offset)
 
 
 def _crc(descriptor: int, size: int) -> int:

@@ -55,7 +55,7 @@ _MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sen
 def main(words: list[str]) -> int:
     """Run PyGNC with these command-line arguments; return the exit code."""
     inbox = SignalInbox(STOP_SIGNALS)
-    terminal = _find_terminal()
+    terminal = find_terminal()
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = continued(parse(words))
@@ -88,13 +88,13 @@ def _refuse(text: str, code: ExitCode) -> int:
     return code
 
 
-def _find_terminal() -> "Terminal | None":
-    """Return the terminal of standard input and output if both are one, or None; the host may be at its other end."""
-    if not (os.isatty(0) and os.isatty(1)):
+def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> "Terminal | None":
+    """Return the terminal if input and output are one that this process may use; the host may be at its other end."""
+    if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)):
         return None
-    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
+    from pygnc.host.terminal import Terminal, may_use_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
 
-    return find_terminal()
+    return Terminal(input_descriptor) if may_use_terminal(input_descriptor) else None
 
 
 def _run(
@@ -144,8 +144,9 @@ def _run(
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
     gc.enable()
+    needed = {HOST_LINK: run.has_host, DEVICE_READER: bool(settings.devices)}
     supervisor = Supervisor(
-        [spec for spec in TASKS if _is_needed(spec.name, run)],
+        [spec for spec in TASKS if needed.get(spec.name, True)],
         lambda spec, channel: run_task(spec, run, channel),
         log,
         inbox,
@@ -169,10 +170,6 @@ def _code_of_result(files: StatusFiles, limits: Mapping[str, str], *, is_recorde
         return ExitCode.NOT_RECORDED
     causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # these causes are no faults: the time was too short
     return ExitCode.LIMITED if causes else ExitCode.OK
-
-
-def _is_needed(task: str, run: Run) -> bool:
-    return {HOST_LINK: run.has_host, DEVICE_READER: bool(run.settings.devices)}.get(task, True)
 
 
 def _retire_last_batch(home: Path) -> bool:
