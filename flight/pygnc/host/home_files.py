@@ -106,11 +106,7 @@ class HomeFiles:
 
 
 def _crc(descriptor: int, size: int) -> int:
-    crc, offset = 0, 0
-    while offset < size:
-        block = os.pread(descriptor, min(_READ_BYTES, size - offset), offset)
-        if not block:
-            break
-        crc = zlib.crc32(block, crc)
-        offset += len(block)
+    crc = 0
+    for offset in range(0, size, _READ_BYTES):
+        crc = zlib.crc32(os.pread(descriptor, min(_READ_BYTES, size - offset), offset), crc)
     return crc

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -107,6 +107,9 @@ def _run(
     terminal: "Terminal | None",
     settings_fault: str,
 ) -> int:
+    from_last_run = False
+    with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
+        from_last_run = arguments.from_last_run and retire_batch(home)
     number, folder, fault = make_run_folder(home)
     orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
@@ -120,7 +123,7 @@ def _run(
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
         has_terminal=terminal is not None,
         config=arguments.config,
-        from_last_run=arguments.from_last_run and _retire_last_batch(home),
+        from_last_run=from_last_run,
     )
     log = EventLog(partial(run.open_journal, "events"))
     if run.from_last_run:
@@ -162,22 +165,11 @@ def _run(
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)
-    return code or _code_of_result(files, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
-
-
-def _code_of_result(files: StatusFiles, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
-    if not is_recorded:
-        return ExitCode.NOT_RECORDED
-    causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # these causes are no faults: the time was too short
+    if code or supervisor.not_recorded:
+        return code or ExitCode.NOT_RECORDED
+    # These causes are no faults: the time was too short.
+    causes = set(files.final_causes(supervisor.state.limits)) - {PARTIAL, SLOW}
     return ExitCode.LIMITED if causes else ExitCode.OK
-
-
-def _retire_last_batch(home: Path) -> bool:
-    """Move the files written by the last run to a folder that no run writes; return True if there are such files."""
-    try:
-        return retire_batch(home)
-    except OSError:
-        return False
 
 
 def _prepare_last_batch(run: Run, log: EventLog) -> None:

@@ -280,7 +280,7 @@ class OrbitTracker:
         if cause:
             self._count(f"rejected_{cause}")
             if cause == RejectCause.RADIUS and self._only_radius_rejected():
-                self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
+                self._notices.append(("warning", "fixes_beyond_radius", self._radius_text(packet)))
             state = self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
             yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, by_elements is not None)
