@@ -89,7 +89,7 @@ def _refuse(text: str, code: ExitCode) -> int:
 
 
 def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> "Terminal | None":
-    """Return the terminal if input and output are one that this process may use; the host may be at its other end."""
+    """Return the terminal of input and output, to which a host may be connected, if this process may use it."""
     if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)):
         return None
     from pygnc.host.terminal import Terminal, may_use_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
