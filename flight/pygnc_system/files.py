@@ -16,7 +16,6 @@ from typing import Final
 _FLAGS: Final = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """Flags of every `os.open`. O_CLOEXEC does not exist on Windows, O_BINARY exists only on Windows."""
 
-
 _PACKAGES: Final = Path(__file__).resolve().parent.parent
 
 
@@ -94,12 +93,10 @@ def read_input(path: Path) -> bytes:
 
 def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
     """Append `content` to an existing file and sync it; after an error, a part may have been appended."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | _FLAGS)
-    try:
-        write_all(descriptor, content)
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    with path.open("r+b", buffering=0) as file:
+        file.seek(0, os.SEEK_END)
+        write_all(file.fileno(), content)
+        os.fsync(file.fileno())
 
 
 def durable_rename(source: Path, target: Path) -> None:

@@ -200,7 +200,7 @@ def solution_s(case: str, hours: float) -> float:
         arc.process(message)
     solver = FormationSolver(settings.formation, settings.orbit, EarthFrames(ORIENTATION))
     began = time.process_time()
-    solver.solve(own, arc.fixes, arc.ranges)
+    solver.solve(own, arc.fixes, [*arc.ranges])
     return time.process_time() - began
 
 

@@ -39,7 +39,7 @@ class MemoryStorage:
             raise FileNotFoundError(2, "no such file")
         content = self.files[name]
         return OpenedFile(
-            len(content), zlib.crc32(content), lambda start, size: content[start : start + size], lambda: None
+            len(content), zlib.crc32(content), lambda size, start: content[start : start + size], lambda: None
         )
 
     def _fail(self) -> None:

@@ -178,5 +178,7 @@ def recover_folder(folder: Path) -> list[Path]:
         if segment.is_open:
             writer, last_seq = SegmentWriter.resume(segment.path)
             writer.close(last_seq, recovered=True)
-            recovered.append(segment.path.with_name(segment.path.name.removesuffix(PART)))
+            closed = segment.path.with_name(segment.path.name.removesuffix(PART))
+            if closed.exists():  # without room for the footer, the file stays open
+                recovered.append(closed)
     return recovered

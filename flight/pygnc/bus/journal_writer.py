@@ -84,14 +84,13 @@ class JournalWriter:
         Raises:
             OSError: Neither disk nor memory has room.
         """
-        records = journal.encode_messages(self.last_seq + 1, payloads)
+        block = b"".join(journal.encode_messages(self.last_seq + 1, payloads))
         if self._segment.size >= SEGMENT_BYTES:
             try:
                 self._segment.close(self.last_seq)
             except OSError as error:
                 self._note_fault(error)
             self._segment = self._begin_segment()
-        block = b"".join(records)
         try:
             self._segment.append(block)
         except OSError as error:
@@ -99,7 +98,7 @@ class JournalWriter:
                 raise
             self._leave_disk(error)
             self._segment.append(block)
-        self.last_seq += len(records)
+        self.last_seq += len(payloads)
 
     def sync_if_due(self) -> None:
         """Start to sync new records every `SYNC_INTERVAL_S`; return to a formerly full disk if it has room."""
@@ -164,7 +163,8 @@ class JournalWriter:
                 for copy in copies.values():
                     copy.unlink(missing_ok=True)
             return
-        self._segment.close(self.last_seq)
+        with contextlib.suppress(OSError):  # the system may have removed the folder in memory
+            self._segment.close(self.last_seq)
         for path in copies:
             path.unlink(missing_ok=True)
             path.with_name(path.name.removesuffix(PART)).unlink(missing_ok=True)

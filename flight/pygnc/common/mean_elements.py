@@ -36,11 +36,7 @@ class MeanElements(msgspec.Struct, frozen=True):
     Attributes:
         epoch_gps_ms: Epoch, milliseconds since 1980-01-06 in GPS time.
         mean_motion_rev_per_day: Mean motion in Kozai's definition, revolutions per day.
-        eccentricity: Eccentricity.
-        inclination_deg: Inclination, degrees.
         raan_deg: Right ascension of the ascending node, degrees.
-        argument_of_perigee_deg: Argument of perigee, degrees.
-        mean_anomaly_deg: Mean anomaly, degrees.
         bstar_per_radius: Drag term B*, 1 / Earth radii.
         catalogue_number: Number in the catalogue of the US Space Force; 0 if unknown.
         designator: International designator such as 1998-067A; empty if unknown.
@@ -73,11 +69,8 @@ class MeanElements(msgspec.Struct, frozen=True):
 
     def is_object(self, expected: str) -> bool:
         """Return True if `expected` is the catalogue number or the designator of the object, or is empty."""
-        if not expected:
-            return True
-        if expected.isdigit() and self.catalogue_number == int(expected):
-            return True
-        return bool(self.designator) and self.designator.upper() == expected.upper()
+        is_number = expected.isdigit() and self.catalogue_number == int(expected)
+        return not expected or is_number or self.designator.upper() == expected.upper()
 
 
 def out_of_range(name: str, value: float) -> str:

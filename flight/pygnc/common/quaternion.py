@@ -9,12 +9,11 @@ representations, J. Astronaut. Sci. 41, 1993, with Hamilton's order of the produ
 import math
 
 import numpy as np
-import numpy.typing as npt
 
-_FloatArray = npt.NDArray[np.float64]
+from pygnc.common.arrays import Array
 
 
-def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
+def multiply(p: Array, q: Array) -> Array:
     """Return Hamilton's product p q, shape (..., 4): the rotation q followed by the rotation p."""
     # Transposing puts the components first for any leading axes; for one quaternion, Python floats are faster.
     pw, px, py, pz = p.tolist() if p.ndim == 1 else p.T
@@ -28,22 +27,22 @@ def multiply(p: _FloatArray, q: _FloatArray) -> _FloatArray:
     return np.array(product, np.float64).T
 
 
-def conjugate(q: _FloatArray) -> _FloatArray:
+def conjugate(q: Array) -> Array:
     """Return the inverse of a unit quaternion, shape (..., 4)."""
-    inverse: _FloatArray = q * np.array((1.0, -1.0, -1.0, -1.0))
+    inverse: Array = q * np.array((1.0, -1.0, -1.0, -1.0))
     return inverse
 
 
-def normalised(q: _FloatArray) -> _FloatArray:
+def normalised(q: Array) -> Array:
     """Return the quaternion scaled to unit length, shape (..., 4)."""
     if q.ndim == 1:
         w, x, y, z = q.tolist()
         return q / math.sqrt(w * w + x * x + y * y + z * z)
-    unit: _FloatArray = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
+    unit: Array = q / np.sqrt((q * q).sum(axis=-1, keepdims=True))
     return unit
 
 
-def to_matrix(q: _FloatArray) -> _FloatArray:
+def to_matrix(q: Array) -> Array:
     """Return the rotation matrix, GCRF from body, of a unit quaternion, shape (..., 3, 3)."""
     w, x, y, z = q.tolist() if q.ndim == 1 else q.T
     columns = (
@@ -54,7 +53,7 @@ def to_matrix(q: _FloatArray) -> _FloatArray:
     return np.ascontiguousarray(np.array(columns).T)
 
 
-def from_matrix(matrix: _FloatArray) -> _FloatArray:
+def from_matrix(matrix: Array) -> Array:
     """Return the unit quaternion of a rotation matrix (..., 3, 3), with a non-negative scalar part; shape (..., 4).
 
     The column of 4 q q' with the largest diagonal element is normalised (Shepperd, J. Guid. Control 1, 1978).
@@ -77,15 +76,15 @@ def from_matrix(matrix: _FloatArray) -> _FloatArray:
     return q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
 
 
-def rotate(q: _FloatArray, vector_body: _FloatArray) -> _FloatArray:
+def rotate(q: Array, vector_body: Array) -> Array:
     """Return the GCRF components of a vector given in body axes, shape (..., 3)."""
     w, v = q[..., :1], q[..., 1:]
     twice = 2.0 * np.cross(v, vector_body)
-    rotated: _FloatArray = vector_body + w * twice + np.cross(v, twice)
+    rotated: Array = vector_body + w * twice + np.cross(v, twice)
     return rotated
 
 
-def exponential(rotation_rad: _FloatArray) -> _FloatArray:
+def exponential(rotation_rad: Array) -> Array:
     """Return the quaternion of a rotation vector in rad, shapes (..., 3) -> (..., 4)."""
     if rotation_rad.ndim == 1:
         x, y, z = rotation_rad.tolist()
@@ -97,15 +96,15 @@ def exponential(rotation_rad: _FloatArray) -> _FloatArray:
     return np.concatenate((np.cos(halves), 0.5 * np.sinc(halves / np.pi) * rotation_rad), axis=-1)
 
 
-def logarithm(q: _FloatArray) -> _FloatArray:
+def logarithm(q: Array) -> Array:
     """Return the shortest rotation vector in rad of a unit quaternion, the inverse of `exponential`; shape (..., 3)."""
     q = q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
     sine = np.sqrt((q[..., 1:] ** 2).sum(axis=-1, keepdims=True))
     half = np.arctan2(sine, q[..., :1])
-    rotation: _FloatArray = q[..., 1:] * (2.0 / np.sinc(half / np.pi))
+    rotation: Array = q[..., 1:] * (2.0 / np.sinc(half / np.pi))
     return rotation
 
 
-def error_vector(q: _FloatArray, reference: _FloatArray) -> _FloatArray:
+def error_vector(q: Array, reference: Array) -> Array:
     """Return the rotation vector (..., 3) from the reference to q, body axes, rad: q = reference exponential(error)."""
     return logarithm(multiply(conjugate(reference), q))

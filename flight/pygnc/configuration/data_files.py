@@ -33,7 +33,6 @@ _LAST_MJD: Final = 100_000.0
 _ARCSEC_RAD: Final = math.pi / 648_000.0
 _UNITS: Final = np.array((1.0, _ARCSEC_RAD, _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD))
 
-
 _HARMONICS: Final = [
     (str(degree), str(sign * order))
     for degree in range(1, DEGREE + 1)

@@ -26,8 +26,7 @@ def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str
         found["NOFIX"] = f"none of {received} fixes was used; {counts[most]} were rejected for {most}"
     searched = int(status["samples_searching"])
     if status["attitude_mode"] == AttitudeMode.SEARCHING and searched >= SAMPLES_MIN:
-        remedy = "check [attitude.mounting] and the sensors"
-        found["NOATT"] = f"no attitude was found in {searched} samples; {remedy}"
+        found["NOATT"] = f"no attitude was found in {searched} samples; check [attitude.mounting] and the sensors"
     found |= limits
     if status["not_recorded"]:
         found["DISK"] = f"{int(status['not_recorded'])} tasks cannot record everything on the disk"

@@ -91,11 +91,11 @@ def parse_xml(text: str) -> ParsedElements:
         if len(open_tags) > _DEPTH_MAX:
             raise ElementsError(parser.CurrentLineNumber, "too many nested tags; this is not an OMM")
 
-    def end(tag: str) -> None:
+    def end(_: str) -> None:
         keyword = open_tags.pop()
         value = "".join(content).strip()
         content.clear()
-        if value and keyword == tag.rpartition(":")[2] and keyword != "COMMENT":
+        if value and keyword != "COMMENT":
             _add(entries, keyword, value, parser.CurrentLineNumber)
 
     parser.StartDoctypeDeclHandler = refuse

@@ -36,14 +36,6 @@ from pygnc.formats.sense_search import (
     select_records,
 )
 
-
-def _has_impossible_light(records: NDArray[np.void]) -> NDArray[np.bool_]:
-    words = records["sensors"]["lux"]
-    impossible = np.zeros(len(records), bool)
-    impossible[np.flatnonzero(words >= (LUX_EXPONENT_MAX + 1) << 12) // words[0].size] = True
-    return impossible
-
-
 PIECE_BYTES: Final = 1 << 20
 """Size of the pieces in which a whole file is scanned, chosen for the processor's cache."""
 
@@ -196,3 +188,10 @@ def recognise_layout(
     # Terminated records also pass for unterminated ones with damage between them, so equal counts mean CR LF.
     best = int(np.argmax(counts))
     return layouts[best] if counts[best] else None
+
+
+def _has_impossible_light(records: NDArray[np.void]) -> NDArray[np.bool_]:
+    words = records["sensors"]["lux"]
+    impossible = np.zeros(len(records), bool)
+    impossible[np.flatnonzero(words >= (LUX_EXPONENT_MAX + 1) << 12) // words[0].size] = True
+    return impossible

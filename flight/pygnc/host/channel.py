@@ -206,7 +206,8 @@ class Channel:
             return self._numbered_line(item)
         if self._ack_due:
             self._ack_due = False
-            return self._acknowledgement()
+            ordered, unordered = self._ordered, self._unordered
+            return self._line(ACKN, ACKN.pack(ordered.next_number, ordered.later, unordered.newest, unordered.earlier))
         item = self._retransmitter.next_ordered(now_s, self._session.peer_window)
         return None if item is None else self._begin(item, now_s)
 
@@ -236,10 +237,6 @@ class Channel:
         fragment, self._rest = self._rest[:size], self._rest[size:]
         self._fragmented = None if is_last else item
         return fragment
-
-    def _acknowledgement(self) -> bytes:
-        ordered, unordered = self._ordered, self._unordered
-        return self._line(ACKN, ACKN.pack(ordered.next_number, ordered.later, unordered.newest, unordered.earlier))
 
     def _numbered_line(self, item: QueuedSentence) -> bytes:
         is_retry = item.tries > 1

@@ -46,14 +46,14 @@ class HostConnection:
         self._services = services
         self._downloads = DownloadSender(storage)
         self._parser = SentenceParser()
-        self._handlers: dict[str, Callable[[Received], list[OutgoingSentence]]] = {
+        self._handlers: dict[str, Callable[[Received], list[OutgoingSentence] | None]] = {
             **dict.fromkeys(("UPOP", "UPCH", "UPCL"), UploadReceiver(storage).handle),
             **dict.fromkeys(("DNLS", "DNOP", "DNCL"), self._downloads.handle),
             **dict.fromkeys(("PGET", "PSET", "PLST"), parameters.handle),
-            **dict.fromkeys(LIVE_TYPES, self._take_packet),
+            **dict.fromkeys(LIVE_TYPES, services.take_packet),
             "PING": lambda received: [OutgoingSentence(PONG, PONG.pack(received.body.fields["key"]))],
             "STRQ": self._report,
-            "STOP": self._stop,
+            "STOP": lambda _: services.stop(),
         }
 
     def take(self, data: bytes, now_s: float) -> None:
@@ -87,18 +87,10 @@ class HostConnection:
         except Refusal as refusal:
             self.channel.send_nak(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
             return
-        for kind, body in responses:
+        for kind, body in responses or ():
             if self.channel.room <= 0:
                 return  # the host receives no response and repeats its request
             self.channel.send(kind, body, now_s)
-
-    def _take_packet(self, received: Received) -> list[OutgoingSentence]:
-        self._services.take_packet(received)
-        return []
-
-    def _stop(self, _: Received) -> list[OutgoingSentence]:
-        self._services.stop()
-        return []
 
     def _report(self, received: Received) -> list[OutgoingSentence]:
         what = received.body.fields["what"]

@@ -98,23 +98,15 @@ class HomeFiles:
         except OSError:
             os.close(descriptor)
             raise
-        return OpenedFile(size, crc, partial(_read, descriptor), partial(os.close, descriptor))
+        return OpenedFile(size, crc, partial(os.pread, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
         return target.with_name(_PART.format(name=target.name, size=upload.size, crc=upload.crc))
 
 
-def _read(descriptor: int, offset: int, count: int) -> bytes:
-    return os.pread(descriptor, count, offset)
-
-
 def _crc(descriptor: int, size: int) -> int:
-    crc, offset = 0, 0
-    while offset < size:
-        block = os.pread(descriptor, min(_READ_BYTES, size - offset), offset)
-        if not block:
-            break
-        crc = zlib.crc32(block, crc)
-        offset += len(block)
+    crc = 0
+    for offset in range(0, size, _READ_BYTES):
+        crc = zlib.crc32(os.pread(descriptor, min(_READ_BYTES, size - offset), offset), crc)
     return crc

@@ -20,6 +20,17 @@ MODULUS: Final = 1 << 16
 _HALF: Final = MODULUS >> 1
 BITMAP_BITS: Final = 32
 """Number of sequence numbers in the bit map of an acknowledgement."""
+WINDOW: Final = 16
+"""Maximum number of ordered sentences in flight; they take 1.4 s at 115200 baud."""
+TRIES_MAX: Final = 10
+"""Number of transmissions of an ordered sentence, in about 16 s, after which the line counts as down."""
+UNORDERED_LIFETIME_S: Final = 5.0
+"""Time from queueing, s, for which an unordered sentence is retried."""
+QUEUE_MAX: Final = 64
+"""Maximum number of sentences that wait for their first transmission in one queue."""
+_TIMEOUT_INITIAL_S: Final = 1.0
+_TIMEOUT_MIN_S: Final = 0.2
+_TIMEOUT_MAX_S: Final = 2.0
 
 T = TypeVar("T")
 
@@ -114,19 +125,6 @@ class UnorderedReceiver:
             return Arrival.REPEATED
         self.earlier |= bit
         return Arrival.LATE
-
-
-WINDOW: Final = 16
-"""Maximum number of ordered sentences in flight; they take 1.4 s at 115200 baud."""
-TRIES_MAX: Final = 10
-"""Number of transmissions of an ordered sentence, in about 16 s, after which the line counts as down."""
-UNORDERED_LIFETIME_S: Final = 5.0
-"""Time from queueing, s, for which an unordered sentence is retried."""
-QUEUE_MAX: Final = 64
-"""Maximum number of sentences that wait for their first transmission in one queue."""
-_TIMEOUT_INITIAL_S: Final = 1.0
-_TIMEOUT_MIN_S: Final = 0.2
-_TIMEOUT_MAX_S: Final = 2.0
 
 
 class RoundTripEstimator:

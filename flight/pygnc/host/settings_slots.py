@@ -11,6 +11,8 @@ from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_tab
 from pygnc.configuration.settings import Settings
 from pygnc_system.files import durable_write, read_input
 
+NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
+
 
 def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN401 - accepts any dataclass
     """Return every setting by its dotted name, except `[devices]`, which only the settings file sets."""
@@ -33,9 +35,6 @@ def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> 
     from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs do not need it, and it delays the start
 
     return settings_from_table(merge_settings(usable_table(file, home)[0], changes), file or home / SETTINGS_FILE)
-
-
-NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
 
 
 def read_slots(home: Path) -> list[bytes]:

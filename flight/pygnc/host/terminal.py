@@ -51,13 +51,6 @@ class Terminal:
                 termios.tcsetattr(self._descriptor, termios.TCSANOW, self._found)
 
 
-def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> Terminal | None:
-    """Return the terminal if input and output are terminals that this process may use, else None."""
-    if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)) or not may_use_terminal(input_descriptor):
-        return None
-    return Terminal(input_descriptor)
-
-
 def may_use_terminal(descriptor: int) -> bool:
     """Return True if this process may change the terminal; job control stops a background process that does so."""
     try:

@@ -82,7 +82,7 @@ class OpenedFile(NamedTuple):
     """A file opened for reading, with its size in bytes and its CRC-32 at the time of opening.
 
     Attributes:
-        read: Function that returns a number of bytes (second argument) from an offset (first argument).
+        read: Function that returns a number of bytes (first argument) from an offset (second argument).
         close: Function that closes the file.
     """
 
@@ -239,7 +239,7 @@ class DownloadSender:
         if self._opened is None:
             return None
         try:
-            data = self._opened.read(self._offset, min(self._chunk_bytes, self._opened.size - self._offset))
+            data = self._opened.read(min(self._chunk_bytes, self._opened.size - self._offset), self._offset)
         except OSError:
             self._close()
             raise

@@ -95,60 +95,53 @@ class InputCounters:
             self._note_times(message)
         elif isinstance(message, UploadedElements):
             self.elements = message
-        self._count_bytes(message)
+        elif isinstance(message, BatchBegin):
+            self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
         self.has_partners |= concerns_partner(message)
         if isinstance(message, GnssFix) and not self.has_rolled_over:
             self.has_rolled_over = rollover(message) is not None
         if isinstance(message, Packet):
-            self._note_stream(message)
+            self._count_packet(message)
 
-    def _note_stream(self, message: Packet) -> None:
+    def _count_packet(self, message: Packet) -> None:
         if message.source == DEVICES:
             self.last_live_seq[DEVICES] = message.offset
             if isinstance(message, SensorSample):
                 self.newest_own_sample_ns = message.t_mono_ns
-        elif isinstance(message, SensorSample | RangeMeasurement | GnssFix | TimeMark) and message.source == LIVE:
+        elif message.source == LIVE:
             self.last_live_seq[LIVE] = message.offset
-            if isinstance(message, TimeMark):
-                self.newest_mark = SpacecraftReading(message.t_spacecraft_s, message.t_mono_ns - 1_000_000 * message.ms)
-            else:
-                self._add("source_bytes", len(message.raw))
-                self._add("delivered_bytes", len(message.raw))
-
-    def _count_bytes(self, message: Message) -> None:
-        if isinstance(message, BatchBegin):
-            self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
+        if isinstance(message, TimeMark):
+            self.newest_mark = SpacecraftReading(message.t_spacecraft_s, message.t_mono_ns - 1_000_000 * message.ms)
         elif isinstance(message, SensorSample | RangeMeasurement | GnssFix):
             is_end = isinstance(message, GnssFix) and message.kind == SENSE_GPS
             self.packet_bytes[message.source] += len(message.raw) + is_end * self._terminator_bytes
+            if message.source == LIVE:
+                self._add("source_bytes", len(message.raw))
+                self._add("delivered_bytes", len(message.raw))
 
     def corrections(self, first_seq: int, cause: str) -> list[SourceFile]:
         """Return corrections, numbered from `first_seq`, for files with fewer packet bytes than were reported."""
-        found: list[SourceFile] = []
-        for file in self.files.values():
-            missing = file.delivered_bytes - self.packet_bytes[file.name]
-            if missing > 0:
-                found.append(
-                    SourceFile(
-                        seq=first_seq + len(found),
-                        name=file.name,
-                        modified_ns=file.modified_ns,
-                        from_byte=file.size_bytes,
-                        delivered_bytes=-missing,
-                        damaged_bytes=missing,
-                        damaged_ranges=1,
-                        damage=((0, file.size_bytes, cause),),
-                    )
-                )
-        return found
+        missing = {file.name: file.delivered_bytes - self.packet_bytes[file.name] for file in self.files.values()}
+        return [
+            SourceFile(
+                seq=seq,
+                name=file.name,
+                modified_ns=file.modified_ns,
+                from_byte=file.size_bytes,
+                delivered_bytes=-missing[file.name],
+                damaged_bytes=missing[file.name],
+                damaged_ranges=1,
+                damage=((0, file.size_bytes, cause),),
+            )
+            for seq, file in enumerate((f for f in self.files.values() if missing[f.name] > 0), first_seq)
+        ]
 
     def _note_times(self, fix: GnssFix) -> None:
-        gps_ms = fix.gps_ms
         if fix.t_spacecraft_s is not None:
             self.newest_spacecraft_s = fix.t_spacecraft_s
             self._clock.observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
-        if gps_ms is not None:
-            self.newest_gps_ms = gps_ms
+        if fix.gps_ms is not None:
+            self.newest_gps_ms = fix.gps_ms
 
     def _count_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)

@@ -95,7 +95,7 @@ class RangeSeries(BatchSource):
         self._satellite_id = satellite_id
         self._borders = np.cumsum([0, *(len(content) for content, _ in contents)])
         self._data = b"".join(content for content, _ in contents)
-        self._found = _joined([RangeScanner().finish()])
+        self._found = RangeScanner().finish()
         self._places = self._lengths = self._starts = self._files = self._delivered_borders = np.zeros(0, np.int64)
 
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
@@ -267,8 +267,7 @@ def find_arrivals(
             spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
             read = list(spans.values())
             try:
-                row = RangeSeries(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read)
-                found.append(row)
+                found.append(RangeSeries(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read))
             except FileNotFoundError:
                 continue  # the file was removed after it was listed
             except OSError as error:

@@ -148,8 +148,7 @@ class SenseFile(BatchSource):
         pieces = [self._read(self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
         if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
-        raw = b"".join(pieces)
-        records = np.frombuffer(raw, self.layout.record)
+        records = np.frombuffer(b"".join(pieces), self.layout.record)
         return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, settings=self._settings)
 
 

@@ -16,7 +16,6 @@ MINUTES_MAX: Final = 10**7
 SECONDS_MAX: Final = 2**32 - 1
 """Maximum spacecraft time, s: it has 32 bits in all packets."""
 
-
 _FLAGS: Final = ("--exit-when-done", "--from-last-run", "--strict")
 _PACKAGE_INFO: Final = "pygnc_version.info"
 """Name of the file beside main.py with date, commit and version; only unpacked packages have it."""

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -55,7 +55,7 @@ _MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sen
 def main(words: list[str]) -> int:
     """Run PyGNC with these command-line arguments; return the exit code."""
     inbox = SignalInbox(STOP_SIGNALS)
-    terminal = _find_terminal()
+    terminal = find_terminal()
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = continued(parse(words))
@@ -88,13 +88,13 @@ def _refuse(text: str, code: ExitCode) -> int:
     return code
 
 
-def _find_terminal() -> "Terminal | None":
-    """Return the terminal of standard input and output if both are one, or None; the host may be at its other end."""
-    if not (os.isatty(0) and os.isatty(1)):
+def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> "Terminal | None":
+    """Return the terminal of input and output, to which a host may be connected, if this process may use it."""
+    if not (os.isatty(input_descriptor) and os.isatty(output_descriptor)):
         return None
-    from pygnc.host.terminal import find_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
+    from pygnc.host.terminal import Terminal, may_use_terminal  # noqa: PLC0415 - runs that exchange files only do not need it
 
-    return find_terminal()
+    return Terminal(input_descriptor) if may_use_terminal(input_descriptor) else None
 
 
 def _run(
@@ -107,6 +107,9 @@ def _run(
     terminal: "Terminal | None",
     settings_fault: str,
 ) -> int:
+    from_last_run = False
+    with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
+        from_last_run = arguments.from_last_run and retire_batch(home)
     number, folder, fault = make_run_folder(home)
     orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
@@ -120,7 +123,7 @@ def _run(
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
         has_terminal=terminal is not None,
         config=arguments.config,
-        from_last_run=arguments.from_last_run and _retire_last_batch(home),
+        from_last_run=from_last_run,
     )
     log = EventLog(partial(run.open_journal, "events"))
     if run.from_last_run:
@@ -144,8 +147,9 @@ def _run(
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
     gc.enable()
+    needed = {HOST_LINK: run.has_host, DEVICE_READER: bool(settings.devices)}
     supervisor = Supervisor(
-        [spec for spec in TASKS if _is_needed(spec.name, run)],
+        [spec for spec in TASKS if needed.get(spec.name, True)],
         lambda spec, channel: run_task(spec, run, channel),
         log,
         inbox,
@@ -161,26 +165,11 @@ def _run(
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)
-    return code or _code_of_result(files, supervisor.state.limits, is_recorded=not supervisor.not_recorded)
-
-
-def _code_of_result(files: StatusFiles, limits: Mapping[str, str], *, is_recorded: bool) -> ExitCode:
-    if not is_recorded:
-        return ExitCode.NOT_RECORDED
-    causes = set(files.final_causes(limits)) - {PARTIAL, SLOW}  # these causes are no faults: the time was too short
+    if code or supervisor.not_recorded:
+        return code or ExitCode.NOT_RECORDED
+    # These causes are no faults: the time was too short.
+    causes = set(files.final_causes(supervisor.state.limits)) - {PARTIAL, SLOW}
     return ExitCode.LIMITED if causes else ExitCode.OK
-
-
-def _is_needed(task: str, run: Run) -> bool:
-    return {HOST_LINK: run.has_host, DEVICE_READER: bool(run.settings.devices)}.get(task, True)
-
-
-def _retire_last_batch(home: Path) -> bool:
-    """Move the files written by the last run to a folder that no run writes; return True if there are such files."""
-    try:
-        return retire_batch(home)
-    except OSError:
-        return False
 
 
 def _prepare_last_batch(run: Run, log: EventLog) -> None:

@@ -1,5 +1,6 @@
 """Folders of a run: lock on the home, run folder on the disk, private folder in memory."""
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -80,8 +81,10 @@ def make_runtime_folder(home: Path) -> Path:
     """
     folder = runtime_folder(home)
     try:
-        if _is_ours(folder):
-            remove_folder(folder)
+        with contextlib.suppress(FileNotFoundError):
+            status = folder.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():
+                remove_folder(folder)
         folder.mkdir(mode=0o700)
     except OSError:
         import tempfile  # noqa: PLC0415 - it is seldom needed and would delay every start
@@ -91,14 +94,6 @@ def make_runtime_folder(home: Path) -> Path:
         except OSError:
             return Path(tempfile.mkdtemp(prefix="pygnc-", dir=home))
     return folder
-
-
-def _is_ours(folder: Path) -> bool:
-    try:
-        status = folder.lstat()
-    except FileNotFoundError:
-        return False
-    return stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid()
 
 
 def _entries(logs: Path) -> list[Path]:

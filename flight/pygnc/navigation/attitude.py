@@ -169,14 +169,13 @@ class AttitudeTracker:
             yield self._untimed(sample)
         else:
             memory.held.append(sample)
-            if sample.source in STREAMS and len(memory.held) > LIVE_HELD_MAX:
-                if clock.fell_back(sample.t_spacecraft_s):
-                    # After a restart of the clock, times are unknown until the next GPS packet.
-                    clock.reference_s = None
-                    yield from self._drop()
-                else:
-                    yield from self._give_up_waiting()
-            elif len(memory.held) > HELD_MAX:
+            is_live = sample.source in STREAMS
+            is_full = len(memory.held) > (LIVE_HELD_MAX if is_live else HELD_MAX)
+            if is_full and is_live and clock.fell_back(sample.t_spacecraft_s):
+                # After a restart of the clock, times are unknown until the next GPS packet.
+                clock.reference_s = None
+                yield from self._drop()
+            elif is_full:
                 yield from self._give_up_waiting()
 
     def _process_fix(self, fix: GnssFix) -> Iterator[SampleOutcome]:

@@ -38,7 +38,7 @@ class FormationArc:
     """Observations within the arc.
 
     Attributes:
-        ranges: Ranges between all satellites.
+        ranges: Ranges between all satellites, in the order of arrival, as keys.
         newest_gps_ms: GPS milliseconds of the newest observation that concerns a partner; None before the first.
     """
 
@@ -48,8 +48,7 @@ class FormationArc:
         self._screening = screening
         self._clock = RangeClock()
         self._fixes: dict[tuple[int, int], SatelliteFix] = {}
-        self.ranges: list[RangeObservation] = []
-        self._known: set[RangeObservation] = set()
+        self.ranges: dict[RangeObservation, None] = {}
         self._times: dict[tuple[int, int], MeasurementTime] = {}
         self._last_ms: int | None = None
         """GPS milliseconds of the latest observation whose time others confirm."""
@@ -139,11 +138,10 @@ class FormationArc:
             key = observation.satellite, observation.gps_ms
             return self._fixes.setdefault(key, observation) is observation
         # Repeated ranges are normal: a sender without an acknowledgement sends its range again.
-        if observation in self._known:
+        if observation in self.ranges:
             self._counts["ranges_repeated"] += 1
             return False
-        self._known.add(observation)
-        self.ranges.append(observation)
+        self.ranges[observation] = None
         return True
 
     def remove_old(self) -> None:
@@ -151,7 +149,6 @@ class FormationArc:
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
         self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
         count = len(self.ranges)
-        self.ranges = [measured for measured in self.ranges if measured.gps_ms >= begin_ms]
+        self.ranges = {measured: None for measured in self.ranges if measured.gps_ms >= begin_ms}
         self._counts["ranges_old"] += count - len(self.ranges)
-        self._known = set(self.ranges)
         self._times = {key: time for key, time in self._times.items() if time.gps_ms >= begin_ms}

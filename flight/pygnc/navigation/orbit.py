@@ -35,6 +35,12 @@ from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
 from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
+TIME_INCONSISTENT: Final = "time_inconsistent"
+"""Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
+PREDICTION_SLICE_MS: Final = 900_000
+PREDICTION_MAX_MS: Final = 3 * 86_400_000
+"""Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
+
 
 def screen(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
     """Return the reason why the packet holds no plausible position; None if it holds one."""
@@ -94,13 +100,6 @@ def fix_from(packet: GnssFix, settings: ScreeningSettings) -> Fix:
 
 def _finite(*vectors: Vector3) -> bool:
     return all(math.isfinite(component) for vector in vectors for component in vector)
-
-
-TIME_INCONSISTENT: Final = "time_inconsistent"
-"""Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
-PREDICTION_SLICE_MS: Final = 900_000
-PREDICTION_MAX_MS: Final = 3 * 86_400_000
-"""Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
 
 
 class FixOutcome(NamedTuple):
@@ -213,6 +212,7 @@ class OrbitTracker:
             ValueError: The outcome has no state.
         """
         state, update, memory = outcome.state, outcome.update, self._memory
+        offset_ms = memory.clock.offset_ms
         if state is None:
             raise ValueError(f"outcome of input {outcome.seq} has no orbit; an estimate needs one")
         ecef, manoeuvre = to_ecef(state, self._filter.frames), update.manoeuvre if update else None
@@ -233,7 +233,7 @@ class OrbitTracker:
             nis_dof=update.dof if update else 0,
             nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
             nis_count=memory.nis_count,
-            spacecraft_to_gps_ms=self._spacecraft_to_gps_ms,
+            spacecraft_to_gps_ms=memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms,
             input_seq=outcome.seq,
             from_elements=outcome.from_elements,
         )
@@ -280,11 +280,10 @@ class OrbitTracker:
         if cause:
             self._count(f"rejected_{cause}")
             if cause == RejectCause.RADIUS and self._only_radius_rejected():
-                self._notices.append(Notice("warning", "fixes_beyond_radius", self._radius_text(packet)))
+                self._notices.append(("warning", "fixes_beyond_radius", self._radius_text(packet)))
             state = self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
-            from_elements = by_elements is not None
-            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, from_elements)
+            yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, by_elements is not None)
             return
         self._count("fixes_waiting")
         yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
@@ -350,8 +349,3 @@ class OrbitTracker:
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1
-
-    @property
-    def _spacecraft_to_gps_ms(self) -> int | None:
-        offset_ms = self._memory.clock.offset_ms
-        return self._memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms

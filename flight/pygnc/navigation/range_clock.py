@@ -8,6 +8,7 @@ A range gets a time once three GPS packets of its boot agree; until then it is h
 map belongs to a new boot or is damaged. It is also held.
 """
 
+from collections import defaultdict
 from typing import Final
 
 from pygnc.bus.messages import BatchEnd, GnssFix, Message, RangeMeasurement
@@ -102,7 +103,7 @@ class RangeClock:
     """Clocks of all satellites by id; our own has id 0 in inputs."""
 
     def __init__(self) -> None:
-        self._clocks: dict[int, SatelliteClock] = {}
+        self._clocks: defaultdict[int, SatelliteClock] = defaultdict(SatelliteClock)
 
     @property
     def discarded(self) -> int:
@@ -115,12 +116,9 @@ class RangeClock:
         The ranges of a satellite are in the order of arrival.
         """
         if isinstance(message, GnssFix):
-            return self._clock(message.satellite_id).take_fix(message)
+            return self._clocks[message.satellite_id].take_fix(message)
         if isinstance(message, RangeMeasurement):
-            return self._clock(message.satellite_id).take_range(message)
+            return self._clocks[message.satellite_id].take_range(message)
         if isinstance(message, BatchEnd):
             return [timed for clock in self._clocks.values() for timed in clock.finish()]
         return []
-
-    def _clock(self, satellite_id: int) -> SatelliteClock:
-        return self._clocks.setdefault(satellite_id, SatelliteClock())

@@ -4,7 +4,7 @@ Without any GPS time, the spacecraft clock is taken as UTC if its time is then n
 that was never set starts in the year 2000 and cannot be near this epoch by chance.
 """
 
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -24,12 +24,8 @@ _CLOCK_SIGMA_S: Final = 30.0
 """Standard deviation of the spacecraft clock as UTC; it covers a clock that counts GPS or TAI seconds (37 s)."""
 
 
-class Notice(NamedTuple):
-    """Event for the log: severity, name and text."""
-
-    severity: str
-    name: str
-    text: str
+Notice: TypeAlias = tuple[str, str, str]
+"""Event for the log: severity, name and text."""
 
 
 class ElementsMemory(msgspec.Struct):
@@ -116,4 +112,4 @@ class ElementsSource:
         if not self.memory.is_reported:
             self.memory.is_reported = True
             text = f"{reason}; the elements are not used, upload newer ones"
-            self._notices.append(Notice("error", "elements_refused", text))
+            self._notices.append(("error", "elements_refused", text))

@@ -20,6 +20,12 @@ from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.inputs.range_folders import satellite_of
 from pygnc.outputs.batch_folder import BatchFolder
 
+FILE_BYTES: Final = 25_600
+"""Maximum size of a file, that of the controller's files. A packet is never divided, so each file can be read alone."""
+REPEATS_KNOWN: Final = 64
+"""Number of recent packets that are checked for repetition: a sender repeats a packet that was not acknowledged."""
+_OWN_FOLDER: Final = "range/"
+
 
 class BatchCopies:
     """Copies of input files without damage.
@@ -48,13 +54,6 @@ class BatchCopies:
             self._folder.write(name, offset, here)
             content, offset = content[len(here) :], 0
             name = self._next[name] if content else name
-
-
-FILE_BYTES: Final = 25_600
-"""Maximum size of a file, that of the controller's files. A packet is never divided, so each file can be read alone."""
-REPEATS_KNOWN: Final = 64
-"""Number of recent packets that are checked for repetition: a sender repeats a packet that was not acknowledged."""
-_OWN_FOLDER: Final = "range/"
 
 
 class BatchRow:

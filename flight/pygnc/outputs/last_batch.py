@@ -18,9 +18,9 @@ from pygnc.formats.sense_assembler import SenseAssembler
 from pygnc.formats.sense_scan import recognise_layout
 from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.range_folders import list_range_files
+from pygnc.inputs.sense_file import RECOGNITION_BYTES
 from pygnc_system.files import durable_append, durable_write
 
-_HEAD_BYTES: Final = 1 << 16
 _SEGMENTS_READ: Final = 2
 """Number of newest segments of the input journal that are read: an incomplete record is less than a minute old."""
 _SAMPLE_BYTES: Final = SENSOR_PACKET.itemsize
@@ -94,7 +94,7 @@ def _layout(path: Path) -> tuple[SenseLayout | None, int]:
     """Return the layout of a file's records (None if it has none) and the file's size."""
     try:
         with path.open("rb") as file:
-            return recognise_layout(file.read(_HEAD_BYTES)), path.stat().st_size
+            return recognise_layout(file.read(RECOGNITION_BYTES)), path.stat().st_size
     except FileNotFoundError:
         return None, 0
 

@@ -42,14 +42,12 @@ class OmmFile:
             self._steps = self._tracker.fit_in_steps()
         try:
             fitted = next(self._steps, None)
-            is_done = fitted is not None
-            if fitted is not None:
-                self._write(fitted)
+            if fitted is None:
+                return
+            self._write(fitted)
         except (FitError, OSError) as error:
-            is_done = True
             self._notify("warning", "omm_not_written", f"{OMM_FILE}: {error}; the file is not written")
-        if is_done:
-            self._steps, self._next_s = None, now_s + PERIOD_S
+        self._steps, self._next_s = None, now_s + PERIOD_S
 
     def _write(self, fitted: FittedElements) -> None:
         values = {**self._tracker.fit_values(fitted), "run_number": self._run.number}

@@ -70,17 +70,16 @@ class StatusFiles:
 
     def write_final(self, state: control.RunState) -> None:
         """Write the last status in place of a killed status task, with the newest estimates in the journals."""
-        try:
+        last: dict[str, Value] = {}
+        with contextlib.suppress(OSError, status.StatusError):
             last = status.decode(read_input(self._run.home / STATUS_FILE))
-        except (OSError, status.StatusError):
-            last = {}
         if last.get("run_number") != self._run.number:
             last = {}
         self._generation = int(last.get("generation", 0)) + 1
         if last.get("phase") == run_values(state)[0]["phase"]:
             return
         newest = NewestEstimates()
-        try:
+        with contextlib.suppress(OSError):  # events and the exit code already report a failing disk
             for name, kind in STREAMS.items():
                 self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
             values = newest.values(self._run.spacecraft_time_s())
@@ -89,8 +88,6 @@ class StatusFiles:
                 # The last record contains a newer prediction; predictions are not journaled.
                 values |= {name: last[name] for name in orbit_values(newest.orbit, 0)}
             self._replace_both(self._fields(state, values), state.limits)
-        except OSError:
-            return  # events and the exit code already report a failing disk
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
         """Return the code words of causes that limit the results of an ended run; empty without a readable record."""

@@ -381,10 +381,9 @@ class Supervisor:
             self._report(SUPERVISOR, "warning", "slow", self._limits[SLOW])
 
     def _present_phase(self) -> str:
-        children = self._children
         if self._phase == "starting" and not all(map(self._is_settled, self._specs)):
             return "starting"
-        source = children.get(self._source)
+        source = self._children.get(self._source)
         if source is None or not source.progress.idle:
             return "batch"
         if not source.progress.counts.get("delivered_bytes"):

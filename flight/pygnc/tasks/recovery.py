@@ -125,8 +125,7 @@ class EstimatorTask(Task):
         super().__init__(run, context, notify)
         self._checkpoint = CheckpointFile(run.runtime / f"{name}.checkpoint", notify)
         saved = self._checkpoint.load()
-        is_valid = saved is not None and saved.memory_kills == memory_kills
-        self.saved = saved if saved is not None and is_valid else Checkpoint(memory_kills=memory_kills)
+        self.saved = saved if saved and saved.memory_kills == memory_kills else Checkpoint(memory_kills=memory_kills)
         self._saved_seq = self.saved.last_input_seq
         self.stream = self.open_stream(name)
         self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
@@ -148,7 +147,5 @@ class EstimatorTask(Task):
     def save(self, tracker: bytes, last_input_seq: int, last_orbit_seq: int = 0) -> None:
         """Save a checkpoint with the encoded state of a tracker that has processed messages up to these numbers."""
         self._saved_seq = last_input_seq
-        last_output_seq = self.output.last_seq
-        self._checkpoint.save(
-            Checkpoint(last_input_seq, last_orbit_seq, last_output_seq, tracker, self.saved.memory_kills)
-        )
+        memory_kills = self.saved.memory_kills
+        self._checkpoint.save(Checkpoint(last_input_seq, last_orbit_seq, self.output.last_seq, tracker, memory_kills))

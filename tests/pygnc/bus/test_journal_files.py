@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -112,6 +113,35 @@ def test_a_recovered_file_is_marked(disk: Path, memory: Path) -> None:
     footer = journal.scan(path.read_bytes()).records[-1]
     assert footer.kind is journal.Kind.FOOTER
     assert b"recovered\xc3" in footer.payload
+
+
+def test_a_file_without_room_for_its_footer_is_not_reported_as_recovered(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    JournalWriter(disk, memory, "input", HEADER).append([b"one"])
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(journal_files, "write_all", refuse)
+    assert recover_folder(disk) == []
+    assert list_segments([disk])[0].is_open
+
+
+def test_returns_to_the_disk_if_the_folder_in_memory_is_gone(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusals = ["the ceiling"]
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: refusals[0] if refusals else None)
+    writer.append([b"lost"])
+    shutil.rmtree(memory)
+    refusals.clear()
+    monkeypatch.setattr(journal_writer, "RETURN_INTERVAL_S", 0.0)
+    monkeypatch.setattr(writer, "_return_at_s", 0.0)
+    writer.sync_if_due()
+    writer.append([b"on disk"])
+    assert writer.fault == "records were lost while the disk was full"
+    assert payloads_of(JournalReader([disk, memory], "input")) == [b"on disk"]
 
 
 def test_a_full_disk_moves_the_journal_to_memory(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:

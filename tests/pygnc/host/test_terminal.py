@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from pygnc.host.terminal import Terminal, find_terminal
+from pygnc.host.terminal import Terminal
+from pygnc.launch.run import find_terminal
 
 EVERY_BYTE = bytes(octet for octet in range(256) if octet != 3)
 

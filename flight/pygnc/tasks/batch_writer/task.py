@@ -102,12 +102,12 @@ class BatchWriterTask(Task):
     def close(self) -> None:
         """Complete the last record and sync the files; those of an incomplete batch keep their `.part` names."""
         try:
+            if self._folder is not None and self._folder.is_complete and self._additions is not None:
+                self._additions.finish()
+                if self._additions.left_out:
+                    text = f"{self._additions.left_out} packets are not in {BATCH}; the input journal has them"
+                    self.notify("info", "batch_left_out", text)
             if self._folder is not None:
-                if self._additions is not None and self._folder.is_complete:
-                    self._additions.finish()
-                    if self._additions.left_out:
-                        text = f"{self._additions.left_out} packets are not in {BATCH}; the input journal has them"
-                        self.notify("info", "batch_left_out", text)
                 self._folder.close()
         except OSError as error:
             self._give_up(error)
@@ -131,13 +131,11 @@ class BatchWriterTask(Task):
 
     def _begin(self, message: BatchBegin, folder: BatchFolder) -> None:
         """Create the copies of the input files that were listed before `message`."""
-        first = self._additions is None
-        if first:
-            self._terminated = message.records_terminated
         named, self._named = self._named, []
         copied = [file for file in named if self._keeps_offsets(file.name)]
         self._copies.add([msgspec.structs.replace(file, name=_target(file.name)) for file in copied])
-        if first:
+        if self._additions is None:
+            self._terminated = message.records_terminated
             layout = SenseLayout(message.sensors_per_record, self._terminated)
             self._additions = BatchAdditions(folder, layout, self._copies)
 
@@ -169,12 +167,11 @@ class BatchWriterTask(Task):
         if folder is None or not (folder.is_complete and folder.unsynced) or now < self._sync_at_s:
             return
         self._sync_at_s = now + SYNC_INTERVAL_S
+        folder.sync()
         ceiling_bytes = self.run.settings.batch.ceiling_bytes
         if folder.written_bytes > ceiling_bytes:
-            folder.sync()
             raise OSError(errno.EFBIG, f"the limit of {ceiling_bytes} bytes ([batch] ceiling_bytes) is reached")
         reserve_bytes = self.run.settings.logs.reserve_bytes
-        folder.sync()
         if free_bytes(self.run.home) < reserve_bytes:
             raise OSError(errno.ENOSPC, f"less than {reserve_bytes} bytes are free on the disk")
 

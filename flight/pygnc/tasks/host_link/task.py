@@ -63,7 +63,7 @@ class HostLinkTask(Task):
 
     def wait_s(self) -> float:
         """Return the time until a retransmission is due or a port can send again, s."""
-        return min(WAIT_S, *(line.wait_s() for line in self._lines if line.port.is_open), WAIT_S)
+        return min((line.wait_s() for line in self._lines if line.port.is_open), default=WAIT_S)
 
     def work(self) -> bool:
         """Process received bytes, send responses and events on all lines; return False."""

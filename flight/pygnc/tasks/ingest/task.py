@@ -72,9 +72,7 @@ class IngestTask(Task):
             except StopIteration:
                 self._steps = None
                 self._batch_is_over = True
-        if self._steps is not None:
-            return True
-        return self._take_live()
+        return True if self._steps is not None else self._take_live()
 
     def progress(self) -> control.Progress:
         """Return the number of the last input, the end of the batch, the counters, and the tasks that are needed.
@@ -150,7 +148,11 @@ class IngestTask(Task):
 
     def _read_batch(self, recovery: InputRecovery) -> Iterator[None]:
         run = self.run
-        self._begin_with_elements(recovery)
+        # The elements precede the batch; a restarted task has those in the journal.
+        if recovery.elements is not None:
+            self._write_from_files([recovery.elements])
+        elif not self._resume_after:
+            self._take_elements()
         found, unreadable = find_batch(run.home, run.settings, recovery.group, from_last_run=run.from_last_run)
         sources = []
         known: set[tuple[int, bytes]] = set()
@@ -197,13 +199,6 @@ class IngestTask(Task):
             files = _files(rows)
             self._report(file_reports(rows, [*unreadable, *files]))
             yield from self._write_group(rows, [*files, *unreadable])
-
-    def _begin_with_elements(self, recovery: InputRecovery) -> None:
-        """Write the elements in the home before the batch, in a restarted task those in the journal."""
-        if recovery.elements is not None:
-            self._write_from_files([recovery.elements])
-        elif not self._resume_after:
-            self._take_elements()
 
     def _take_elements(self) -> None:
         """Write the mean elements in the home if their file is new or has changed."""

@@ -22,6 +22,10 @@ from pygnc.tasks.runtime import Context
 
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
+_EXPIRED: Final = {
+    "leap_seconds": "leap seconds are known until {day}; UTC may be off by a second, update the flight software",
+    "earth_orientation": f"table ends at {{day}}; upload a newer {EARTH_ORIENTATION_UPLOAD}",
+}
 
 
 class OrbitTask(EstimatorTask):
@@ -30,8 +34,10 @@ class OrbitTask(EstimatorTask):
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "orbit")
         self._tracker = OrbitTracker(run.settings.orbit, run.earth_orientation, self.saved.tracker)
-        self._orientation_expires_ms = run.earth_orientation.expires_gps_ms
-        self._leap_seconds_known = True
+        self._table_ends_ms = {
+            "leap_seconds": LEAP_SECONDS_VALID_UNTIL_GPS_MS,
+            "earth_orientation": run.earth_orientation.expires_gps_ms,
+        }
         self._next_prediction_s = 0.0
         self._is_from_elements: bool | None = None
         self._omm_file = OmmFile(run, self._tracker, notify)
@@ -92,18 +98,10 @@ class OrbitTask(EstimatorTask):
 
     def _check_tables(self, estimates: list[OrbitEstimate]) -> None:
         """Report once that the orbit is later than the tables of Earth orientation or of leap seconds."""
-        if self._leap_seconds_known and estimates and estimates[-1].gps_ms > LEAP_SECONDS_VALID_UNTIL_GPS_MS:
-            self._leap_seconds_known = False
-            day = utc_iso_from_gps_ms(LEAP_SECONDS_VALID_UNTIL_GPS_MS)[:10]
-            text = f"leap seconds are known until {day}; UTC may be off by a second, update the flight software"
-            self.notify("warning", "leap_seconds", text)
-        expires_ms = self._orientation_expires_ms
-        if expires_ms is not None and estimates and estimates[-1].gps_ms > expires_ms:
-            self._orientation_expires_ms = None
-            day = utc_iso_from_gps_ms(expires_ms)[:10]
-            self.notify(
-                "warning", "earth_orientation", f"table ends at {day}; upload a newer {EARTH_ORIENTATION_UPLOAD}"
-            )
+        for name, end_ms in self._table_ends_ms.items():
+            if end_ms is not None and estimates and estimates[-1].gps_ms > end_ms:
+                self._table_ends_ms[name] = None
+                self.notify("warning", name, _EXPIRED[name].format(day=utc_iso_from_gps_ms(end_ms)[:10]))
 
     def _predict(self, now: float) -> bool:
         """Continue the prediction (`predict_to`); return True if more calls are needed to reach the present."""
