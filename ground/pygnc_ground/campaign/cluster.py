@@ -7,7 +7,7 @@ import signal
 import socket
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
 from typing import Final
@@ -145,9 +145,9 @@ def _outcome(future: Future[tuple[str, RunResult]], plan: RunPlan) -> tuple[RunR
     try:
         worker, result = future.result()
     except KilledWorker as error:
-        reason = f"its worker died {len(error.args) and error.args[2] + 1} times"
-        reason = f"KilledWorker: {reason}; see the memory and the log of the workers"
-        return RunResult(failed_row(plan, reason, str(error)), [], 0.0, 0.0), str(error.args[1])
+        times = error.allowed_failures + 1
+        reason = f"KilledWorker: its worker died {times} times; see the memory and the log of the workers"
+        return RunResult(failed_row(plan, reason, str(error)), [], 0.0, 0.0), error.last_worker.address
     return result, worker
 
 
@@ -176,19 +176,18 @@ def local_cluster(workers: int) -> Iterator[Cluster]:
         # Lost workers and failed runs are reported by this program; Dask would print tracebacks of closed connections.
         "logging.distributed": "critical",
     }
-    with ExitStack() as stack:
-        stack.enter_context(dask.config.set(configuration))
-        cluster = stack.enter_context(
-            LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                host=LOOPBACK,
-                security=True,
-                dashboard_address=f"{LOOPBACK}:{port}",
-                silence_logs=logging.CRITICAL,
-            )
-        )
-        client = stack.enter_context(Client(cluster))
+    with (
+        dask.config.set(configuration),
+        LocalCluster(
+            n_workers=workers,
+            threads_per_worker=1,
+            host=LOOPBACK,
+            security=True,
+            dashboard_address=f"{LOOPBACK}:{port}",
+            silence_logs=logging.CRITICAL,
+        ) as cluster,
+        Client(cluster) as client,
+    ):
         client.register_plugin(_IgnoreInterrupts())
         yield Cluster(client, f"http://{LOOPBACK}:{port}/status")
 
