@@ -8,7 +8,7 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_o
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
-from pygnc_ground.replay.run import ReplayContext, Truth
+from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 from pygnc_system.files import data_file
@@ -98,9 +98,6 @@ class RecordedFiles:
         orbit = None if self.truth is None else load_truth(self.truth, self.object_name)
         attitude = None if self.truth is None else load_attitude_truth(self.truth)
         partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
-        return ReplayContext(
-            self.settings,
-            read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE)),
-            Truth(orbit, attitude, partners),
-            has_priority=self.config is not None and not self.satellites,
-        )
+        orientation = read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
+        has_priority = self.config is not None and not self.satellites
+        return ReplayContext(self.settings, orientation, has_priority, orbit, attitude, partners)
