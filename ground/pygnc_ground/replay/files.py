@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run
 from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
@@ -74,7 +75,7 @@ class RecordedFiles:
             raise ReplayError(
                 f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges"
             )
-        if not is_run(folder):
+        if not list_segments([folder], "input"):
             raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if self.ranges is not None or self.elements is not None:
             raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
