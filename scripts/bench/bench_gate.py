@@ -28,6 +28,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -152,13 +153,14 @@ def _print_kinds(kinds: dict[Site, str]) -> None:
 
 def repeats(options: argparse.Namespace) -> None:
     """Print how many repetitions of the gate are not unchanged."""
-    from pygnc_ground.gate.check import checks  # noqa: PLC0415 - the other part must not import the estimators
+    # The other part must not import the estimators.
+    from pygnc_ground.gate.check import check_run, on_all_cores  # noqa: PLC0415
     from pygnc_ground.gate.constants import record  # noqa: PLC0415
 
     folders = [folder for folder in folders_of(options.corpus) if not options.runs or folder.name in options.runs]
-    numbers = record()
+    work = partial(check_run, constants=record(), limit=0.01)
     began, alarms = time.monotonic(), []
-    for report in checks(folders * options.repeats, numbers, 0.01, options.processes):
+    for report in on_all_cores(work, folders * options.repeats, options.processes):
         if report.verdict != "unchanged":
             alarms.append(report)
             print(report, flush=True)

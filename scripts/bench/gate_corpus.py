@@ -10,13 +10,14 @@ import argparse
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # as in pygnc gate; another number rounds differently
 
-from pygnc_ground.gate.check import accepts
+from pygnc_ground.gate.check import accept_run, on_all_cores
 from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run
 from pygnc_ground.replay.files import RecordedFiles
@@ -68,5 +69,5 @@ if __name__ == "__main__":
     corpus = parser.parse_args().corpus
     scenarios = [path for path in sorted(SCENARIOS.glob("*.toml")) if not path.name.endswith(".pygnc.toml")]
     folders = [add_scenario(corpus, scenario) for scenario in scenarios]
-    for report in accepts(folders, record()):
+    for report in on_all_cores(partial(accept_run, constants=record()), folders):
         print(f"{report.name}: {report.reason or f'{report.seconds:.1f} s'}", flush=True)

@@ -26,7 +26,7 @@ from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.campaign.definition import Campaign, Case
 from pygnc_ground.campaign.draws import Draw
-from pygnc_ground.campaign.schema import BINS, EFFORT, Column, run_columns
+from pygnc_ground.campaign.schema import BINS, EFFORT, RUNS, Column
 from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
@@ -87,7 +87,7 @@ def campaign_tables() -> dict[str, str]:
         "random.NAME": Draw(uniform=(0.0, 1.0)),
     }
     settings = settings_tables(Campaign()) + "".join(settings_tables(each, name) for name, each in examples.items())
-    of_results = {"runs": run_columns(), "bins": BINS, "effort": EFFORT}
+    of_results = {"runs": RUNS, "bins": BINS, "effort": EFFORT}
     return {"campaign": settings} | {name: columns_table(columns) for name, columns in of_results.items()}
 
 

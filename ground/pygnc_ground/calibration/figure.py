@@ -9,17 +9,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms
 from pygnc_ground.calibration.calibrate import Calibrated
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.report import traces
-from pygnc_ground.report.axes import TimeAxis
+from pygnc_ground.report.axes import MS_PER_HOUR, TimeAxis, midnight_before
 from pygnc_ground.report.style import FILTER, LIMIT, OF_ESTIMATE, PAGE, REJECTED, WIDTH_IN, report_style
 
 _BEFORE: Final = OF_ESTIMATE["smoother"]
 _AFTER: Final = FILTER
 _DOT: Final = 1.4
-_MS_PER_HOUR: Final = 3_600_000
 
 
 def write_figure(result: Calibrated, path: Path) -> None:
@@ -43,11 +41,9 @@ def _draw(figure: Figure, result: Calibrated) -> None:
         (readings.mag_imu_ut, "Measured", found.rms_before_ut, _BEFORE),
         (corrected_ut, "Calibrated", found.rms_after_ut, _AFTER),
     )
-    # Hours count from midnight UTC before the first reading.
-    midnight = unix_ms_from_gps_ms(int(readings.gps_ms.min())) // (24 * _MS_PER_HOUR) * (24 * _MS_PER_HOUR)
-    zero = gps_ms_from_unix_ms(midnight)
+    zero = midnight_before(int(readings.gps_ms.min()))
     order = np.argsort(readings.gps_ms, kind="stable")
-    time = TimeAxis((readings.gps_ms - zero) / _MS_PER_HOUR, order, zero, 1.0 / 60.0)
+    time = TimeAxis((readings.gps_ms - zero) / MS_PER_HOUR, order, zero, 1.0 / 60.0)
     rows = figure.add_gridspec(
         4, 1, height_ratios=(1.0, 1.0, 2.2, 2.2), hspace=0.42, left=0.07, right=0.98, top=0.93, bottom=0.05
     )

@@ -11,8 +11,6 @@ from pygnc_ground.scenario.settings import noise_generator
 from pygnc_ground.truth.orbit_truth import FloatArray
 
 Pair: TypeAlias = tuple[float, float]
-Value: TypeAlias = Any
-"""Value that TOML can contain."""
 
 
 class Draw(Section, frozen=True):
@@ -76,7 +74,7 @@ def _day(text: str) -> np.datetime64:
         raise ValueError(f"day: {text!r} is not a day such as 2025-03-20") from None
 
 
-def drawn_value(draw: Draw, name: str, seed: int, repetition: int, repetitions: int) -> Value:
+def drawn_value(draw: Draw, name: str, seed: int, repetition: int, repetitions: int) -> Any:  # noqa: ANN401 - any TOML
     """Return the value of one repetition, as TOML could contain it.
 
     The random stream depends only on the seed and the name, so that another draw does not change this one.

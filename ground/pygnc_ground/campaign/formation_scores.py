@@ -143,13 +143,12 @@ def score_filter(flight: SimulatedFlight, flown: Collected, begin_gps_ms: int) -
     Raises:
         ValueError: There is no estimate.
     """
-    reported = [message for message in flown.partners if isinstance(message, FormationEstimate)]
-    newest = {message.partner_id: message for message in reported if message.gps_ms >= begin_gps_ms}
+    estimates = (message for message in flown.partners if isinstance(message, FormationEstimate))
+    reported = [message for message in estimates if message.gps_ms >= begin_gps_ms]
+    newest = {message.partner_id: message for message in reported}
     if not newest:
         raise ValueError("the formation filter gave no estimate; check ranges and fixes of the scenario")
-    certain = [
-        message for message in reported if message.gps_ms >= begin_gps_ms and not (message.cause or message.ambiguous)
-    ]
+    certain = [message for message in reported if not (message.cause or message.ambiguous)]
     traces = {partner: _trace(flight, [each for each in certain if each.partner_id == partner]) for partner in newest}
     every = Trace(*(np.concatenate(parts) for parts in zip(*traces.values(), strict=True)))
     figures = {

@@ -4,12 +4,13 @@ import dataclasses
 import difflib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
 Kind: TypeAlias = Any
 """Type of a field, as annotations contain it."""
+_LISTS: Final[tuple[object, ...]] = (tuple, list)
 
 
 def require_known(table: Mapping[str, Any], kind: Kind, source: str, prefix: str = "") -> None:
@@ -32,13 +33,10 @@ def require_known(table: Mapping[str, Any], kind: Kind, source: str, prefix: str
 def value_names(kind: Kind, prefix: str) -> Iterator[str]:
     """Yield the dotted names of all values of a type after `prefix`; `*` stands for each table of a list of tables."""
     for key, below in known_keys(kind).items():
-        if is_list_of_tables(below):
+        is_list = typing.get_origin(below) in _LISTS
+        if is_list or not known_keys(below):
             yield prefix + key
-            yield from value_names(below, f"{prefix}{key}.*.")
-        elif known_keys(below):
-            yield from value_names(below, f"{prefix}{key}.")
-        else:
-            yield prefix + key
+        yield from value_names(below, f"{prefix}{key}.*." if is_list else f"{prefix}{key}.")
 
 
 def unknown_key(source: str, key: str, known: Sequence[str]) -> str:
@@ -52,8 +50,7 @@ def known_keys(kind: Kind) -> dict[str, Any]:
 
     A list of structures has the fields of one of them.
     """
-    origins: tuple[object, ...] = (typing.Annotated, tuple, list)
-    while typing.get_origin(kind) in origins:
+    while typing.get_origin(kind) in {typing.Annotated, *_LISTS}:
         kind = typing.get_args(kind)[0]
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         return {field.encode_name: field.type for field in msgspec.structs.fields(kind)}
@@ -61,12 +58,6 @@ def known_keys(kind: Kind) -> dict[str, Any]:
         types = typing.get_type_hints(kind)
         return {field.name: types[field.name] for field in dataclasses.fields(kind)}
     return {}
-
-
-def is_list_of_tables(kind: Kind) -> bool:
-    """Return True for the type of a list of structures."""
-    origins: tuple[object, ...] = (tuple, list)
-    return typing.get_origin(kind) in origins and bool(known_keys(kind))
 
 
 def _tables(value: object, name: str) -> list[tuple[Mapping[str, Any], str]]:

@@ -51,6 +51,8 @@ def _metrics() -> Iterator[Column]:
 _KEYS: Final = (*_columns("runs"),)
 METRICS: Final = (*_metrics(),)
 """Figures of a run; null if there is none."""
+RUNS: Final = (*_KEYS, *METRICS)
+"""Columns of `runs.parquet` except those of varied settings."""
 BINS: Final = (*_columns("bins"),)
 EFFORT: Final = (*_columns("effort"),)
 """Columns of `effort.parquet`, the only table that differs between repetitions of a campaign."""
@@ -78,8 +80,3 @@ def runs_schema(campaign: Campaign) -> dict[str, Any]:
 def schema_of(columns: tuple[Column, ...]) -> dict[str, Any]:
     """Return names and types of columns."""
     return {column.name: column.dtype for column in columns}
-
-
-def run_columns() -> tuple[Column, ...]:
-    """Return the columns of `runs.parquet` except those of varied settings."""
-    return *_KEYS, *METRICS

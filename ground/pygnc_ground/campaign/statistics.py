@@ -49,7 +49,7 @@ class Estimator(NamedTuple):
 
     def column(self, quantity: str) -> str:
         """Return the name of the column of `error`, `sigma`, `bound` (with their unit), or of `nees`."""
-        ending = f"_{self.unit}" if quantity in {"error", "sigma", "bound", "crb"} else ""
+        ending = f"_{self.unit}" if quantity in {"error", "sigma", "bound"} else ""
         return f"{self.kind}_{self.name}_{quantity}{ending}"
 
 

@@ -20,13 +20,13 @@ import polars as pl
 import pygnc
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.run import RunResult
-from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, run_columns, runs_schema, schema_of
+from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, RUNS, runs_schema, schema_of
 from pygnc_system.files import durable_write
 
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")
 """Tables in the order in which the files of a part are written."""
-SCHEMAS: Final = {"runs": schema_of(run_columns()), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
+SCHEMAS: Final = {"runs": schema_of(RUNS), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
 """Types of the columns by name; the runs have those of the varied settings besides."""
 _PARTS: Final = "parts"
 _LOCK: Final = ".lock"
@@ -108,7 +108,9 @@ class Store:
             return
         for name in TABLES:
             frame = pl.DataFrame(self._rows[name], schema=self._schemas[name], orient="row").fill_nan(None)
-            durable_write(self.folder / _PARTS / f"{name}-{self._part:06d}.parquet", _parquet(frame))
+            content = io.BytesIO()
+            frame.write_parquet(content, compression="zstd")
+            durable_write(self.folder / _PARTS / f"{name}-{self._part:06d}.parquet", content.getvalue())
         self._part += 1
         self.finished |= {row["run"] for row in self._rows["runs"]}
         self.failed += sum(row["status"] == FAILED for row in self._rows["runs"])
@@ -215,12 +217,6 @@ def _ordered(table: pl.LazyFrame, name: str) -> pl.LazyFrame:
 
 def _parts(folder: Path, name: str) -> list[Path]:
     return sorted((folder / _PARTS).glob(f"{name}-*.parquet"))
-
-
-def _parquet(frame: pl.DataFrame) -> bytes:
-    content = io.BytesIO()
-    frame.write_parquet(content, compression="zstd")
-    return content.getvalue()
 
 
 def _require_same(folder: Path, campaign: Campaign) -> None:

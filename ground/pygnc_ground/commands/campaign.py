@@ -130,17 +130,14 @@ def _write_inputs(plan: RunPlan, out: Path) -> None:
         shutil.copytree(partner / "range", own / "range" / f"partner_{partner.name}")
     config = out / "pygnc.toml"
     config.write_text(dump_tables(plan.settings), encoding="utf-8")
-    words: list[object] = [
-        "pygnc",
-        "replay",
-        own / "sense.bin",
-        *(("--ranges", own / "range") if settings.partners else ()),
-    ]
+    words: list[object] = ["pygnc", "replay", own / "sense.bin"]
+    if settings.partners:
+        words += ["--ranges", own / "range"]
     words += ["--truth", own / "truth.parquet"]
     for partner in partners:
         words += ["--partner-truth", f"{partner.name}={partner / 'truth.parquet'}"]
     words += ["--config", config, "--out", out / "replay"]
-    typer.echo(f"replay: {' '.join(shlex.quote(str(word)) for word in words)}")
+    typer.echo(f"replay: {shlex.join(map(str, words))}")
     if plan.sensor_faults or plan.begin != "start":
         typer.echo("the files contain neither sensor faults nor the later begin of the run")
 

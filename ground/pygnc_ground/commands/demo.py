@@ -12,10 +12,10 @@ import msgspec
 import numpy as np
 import typer
 
-from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import Event
-from pygnc.formats.sense import SENSOR_PACKET
+from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc_cli.files import report_user_errors
+from pygnc_ground.replay.inputs import journaled
 from pygnc_system.files import data_file
 
 TIMEOUT_MIN: Final = 10
@@ -40,7 +40,7 @@ def _fly(home: Path) -> int:
     shutil.copytree(data_file("demo/range"), home / "range")
     for name in ("sense.bin", "pygnc.toml"):
         shutil.copy(data_file(f"demo/{name}"), home)
-    records = np.fromfile(home / "sense.bin", np.dtype([("sensors", SENSOR_PACKET, (5,)), ("rest", "V101")]))
+    records = np.fromfile(home / "sense.bin", STANDARD_LAYOUT.record)
     t_spacecraft_s = int(records["sensors"]["t_spacecraft_s"].max()) + SECONDS_AFTER_THE_BATCH
     words = ["fly", str(TIMEOUT_MIN), str(t_spacecraft_s), "--exit-when-done"]
     typer.echo(f"$ HOME={home} pygnc {' '.join(words)}")
@@ -81,9 +81,8 @@ def _pygnc(*words: str, home: Path | None = None) -> int:
 
 def durations(run: Path, began_ns: int, ended_ns: int) -> list[tuple[str, float]]:
     """Return the name and the duration in s of each part of a run, from the events journal of the run."""
-    records = JournalReader([run], "events").read(1000)
-    events = [msgspec.msgpack.decode(record.payload, type=Event) for record in records]
-    marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for event in events}
+    events = journaled(run, "events", msgspec.msgpack.Decoder(Event).decode)
+    marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for _, event in events}
     parts = [
         ("start, all tasks up", began_ns, marks["batch"]),
         ("the batch", marks["batch"], marks["idle"]),

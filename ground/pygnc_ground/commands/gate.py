@@ -1,7 +1,8 @@
 """`pygnc gate`: replay an archive of recorded runs and compare the estimates with the accepted ones."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -10,7 +11,7 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
-from pygnc_ground.gate.check import accepts, checks
+from pygnc_ground.gate.check import accept_run, check_run, on_all_cores
 from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run, run_folders
 from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines
@@ -60,8 +61,8 @@ def check(
     """
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
-        constants = record()
-    reports = _printed(checks(folders, constants, worse, workers), len(folders), None if to_json else run_lines)
+        work = partial(check_run, constants=record(), limit=worse)
+    reports = _printed(work, folders, workers, None if to_json else run_lines)
     for line in () if to_json else corpus_lines(reports):
         typer.echo(line)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
@@ -72,8 +73,8 @@ def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_jso
     """Replay the runs and accept their present results as the reference."""
     with report_user_errors("pygnc gate accept"):
         folders = run_folders(corpus, runs or ())
-        constants = record()
-    reports = _printed(accepts(folders, constants, workers), len(folders), None if to_json else _accepted_lines)
+        work = partial(accept_run, constants=record())
+    reports = _printed(work, folders, workers, None if to_json else _accepted_lines)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
@@ -119,8 +120,8 @@ def add(
         files.context()
         files.inputs()
         folder = add_run(corpus, name, files, note)
-        constants = record()
-    reports = _printed(accepts([folder], constants, 1), 1, _accepted_lines)
+        work = partial(accept_run, constants=record())
+    reports = _printed(work, [folder], 1, _accepted_lines)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
@@ -130,12 +131,15 @@ def _accepted_lines(report: RunReport) -> Iterator[str]:
 
 
 def _printed(
-    reports: Iterator[RunReport], runs: int, lines: Callable[[RunReport], Iterator[str]] | None
+    work: Callable[[Path], RunReport],
+    folders: Sequence[Path],
+    workers: int | None,
+    lines: Callable[[RunReport], Iterator[str]] | None,
 ) -> list[RunReport]:
-    """Return the reports by name; print the lines about each one when it arrives, or all of them as JSON."""
+    """Return the reports of all runs by name; print the lines about each one when it arrives, or all as JSON."""
     found: list[RunReport] = []
     with progress_bar() as progress:
-        for report in progress.track(reports, runs, description="runs"):
+        for report in progress.track(on_all_cores(work, folders, workers), len(folders), description="runs"):
             found.append(report)
             for line in lines(report) if lines else ():
                 typer.echo(line)

@@ -1,1 +1,1 @@
-"""Relative orbits on the ground: how well they can be known, and how well a simple method knows them."""
+"""Relative orbits on the ground: coordinates, accuracy against truth, and Cramer-Rao bound."""

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def accept_run(folder: Path, constants: Record) -> RunReport:
     report = RunReport(folder.name)
     with _failures_reported(report):
         found = replay_run(folder)
-        reference = write_reference(folder, found, this_platform(), input_digests(folder), constants)
+        reference = write_reference(folder, found, input_digests(folder), constants)
         report.accepted_utc = reference.accepted_utc
         report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
     return report
@@ -150,13 +149,3 @@ def _result(future: "Future[RunReport]") -> RunReport | None:
         return future.result()
     except BrokenProcessPool:
         return None
-
-
-def checks(folders: Sequence[Path], constants: Record, limit: float, workers: int | None = None) -> Iterator[RunReport]:
-    """Yield the comparison of each run with its accepted results."""
-    return on_all_cores(partial(check_run, constants=constants, limit=limit), folders, workers)
-
-
-def accepts(folders: Sequence[Path], constants: Record, workers: int | None = None) -> Iterator[RunReport]:
-    """Yield a report for each run whose results are accepted as its reference."""
-    return on_all_cores(partial(accept_run, constants=constants), folders, workers)

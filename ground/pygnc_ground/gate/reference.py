@@ -128,15 +128,13 @@ def data_digests() -> dict[str, str]:
     return {name: digest(data_file(name).read_bytes()) for name in (EARTH_ORIENTATION_TABLE, MAIN_FIELD_TABLE)}
 
 
-def write_reference(
-    run: Path, found: Outcome, platform: Platform, inputs: dict[str, str], constants: Record
-) -> Reference:
+def write_reference(run: Path, found: Outcome, inputs: dict[str, str], constants: Record) -> Reference:
     """Write the results of a run as its reference; the old reference is removed only when the new one is complete."""
     reference = Reference(
         format=_FORMAT,
         accepted_utc=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         version=pygnc_system.__version__,
-        platform=platform,
+        platform=this_platform(),
         inputs=inputs,
         data=data_digests(),
         digests=found.digests,

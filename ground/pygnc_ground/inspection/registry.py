@@ -8,12 +8,11 @@ from typing import Final
 
 from pygnc.bus.journal_files import last_number, list_segments
 from pygnc.formats import journal
+from pygnc_ground.inspection.host_files import INFO_TEXTS, OMM_RECORDS, STATUS_FILES
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
 from pygnc_ground.inspection.log_reader import added_viewers
-from pygnc_ground.inspection.omm_view import OMM_RECORDS
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
-from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from pygnc_ground.inspection.times import format_unix_time
 from pygnc_system import plugins
 

@@ -97,11 +97,8 @@ def label(name: str) -> str:
 def format_value(name: str, value: Value) -> str:
     """Return a value as text; `name` decides whether it is a number of bytes."""
     if isinstance(value, Mapping):
-        return (
-            "{"
-            + ", ".join(f"{printable(str(key))} {format_value(str(key), item)}" for key, item in value.items())
-            + "}"
-        )
+        pairs = (f"{printable(str(key))} {format_value(str(key), item)}" for key, item in value.items())
+        return "{" + ", ".join(pairs) + "}"
     if _is_row(value):
         items = (f"({format_value(name, item)})" if _is_row(item) else format_value(name, item) for item in value)
         return " ".join(items) if value else "none"

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from pygnc.common.clock import UNKNOWN_GPS_MS, gps_ms_from_weeks
 from pygnc.common.constants import SX1280_BANDWIDTH_HZ, GpsTimeStatus, SolutionStatus
 from pygnc.formats.gps_packet import GpsFixes, decode_gps_packets
 from pygnc.formats.range_scan import RangeScan, RangeScanner, scan
@@ -32,7 +33,7 @@ from pygnc_ground.inspection.sections import (
     name_of,
     read_chunks,
 )
-from pygnc_ground.inspection.times import Cadence, Span, cadence_listing, known_gps_ms, time_sections
+from pygnc_ground.inspection.times import Cadence, Span, cadence_listing, time_sections
 
 _STATUSES: Final = {
     "time_status": GpsTimeStatus,
@@ -115,7 +116,8 @@ class _Tallies:
         self.anomalies.add(part.anomalies)
         self.gps.add(fixes)
         self.spacecraft_s.add(times_s)
-        gps_ms = known_gps_ms(fixes)
+        gps_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms)
+        gps_ms = gps_ms[gps_ms != UNKNOWN_GPS_MS]
         self.gps_ms.add(gps_ms)
         self.gps_cadence.add(gps_ms)
 
@@ -123,10 +125,6 @@ class _Tallies:
     def facts(self) -> dict[str, Value]:
         """Counters of damage and anomalies."""
         return {**self.damage.facts, "anomalies": self.anomalies.count}
-
-    def times(self) -> list[Section]:
-        """Return the first and last time of each known clock."""
-        return time_sections(self.spacecraft_s, self.gps_ms)
 
     def sections(self) -> Iterator[Section]:
         """Yield the statistics of GPS packets, damage and anomalies."""
@@ -169,7 +167,7 @@ def _sense_summary(path: Path) -> Iterator[Section]:
         "computed_positions": tallies.gps.computed,
     }
     yield Facts("records", facts)
-    yield from tallies.times()
+    yield from time_sections(tallies.spacecraft_s, tallies.gps_ms)
     yield from cadence_listing(sensor_cadence, tallies.gps_cadence)
     yield from tallies.sections()
 
@@ -269,7 +267,7 @@ def _range_summary(path: Path) -> Iterator[Section]:
     }
     yield Facts("packets", facts)
     if tallies.gps.count or partners.count:
-        yield from tallies.times()
+        yield from time_sections(tallies.spacecraft_s, tallies.gps_ms)
     else:
         yield Note("the file contains no packet", fault=True)
     yield from cadence_listing(tallies.gps_cadence)

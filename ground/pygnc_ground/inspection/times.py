@@ -6,8 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.common.clock import UNKNOWN_GPS_MS, gps_ms_from_weeks, utc_iso_from_gps_ms, week_from_gps_ms
-from pygnc.formats.gps_packet import GpsFixes
+from pygnc.common.clock import utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc_ground.inspection.sections import Listing, Note, Section, Value
 
 CLOCK_NEVER_SET_BEFORE_S: Final = 978_307_200
@@ -85,13 +84,6 @@ def cadence_listing(*cadences: Cadence) -> list[Section]:
     """Return a listing of the cadences, or nothing if all are empty."""
     rows = [row for cadence in cadences for row in cadence.rows()]
     return [Listing("cadence", ("packets", "usual_s", "share_percent", "least_s", "most_s"), rows)] if rows else []
-
-
-def known_gps_ms(fixes: GpsFixes) -> NDArray[np.int64]:
-    """Return the times of the packets with a known time, in ms since the GPS epoch."""
-    gps_ms = gps_ms_from_weeks(fixes.gps_week, fixes.gps_tow_ms)
-    known: NDArray[np.int64] = gps_ms[gps_ms != UNKNOWN_GPS_MS]
-    return known
 
 
 def format_gps_time(gps_ms: int) -> str:

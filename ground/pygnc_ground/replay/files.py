@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run, is_run
-from pygnc_ground.replay.run import ReplayContext, Truth
+from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run
+from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 from pygnc_system.files import data_file
@@ -74,7 +75,7 @@ class RecordedFiles:
             raise ReplayError(
                 f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges"
             )
-        if not is_run(folder):
+        if not list_segments([folder], "input"):
             raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if self.ranges is not None or self.elements is not None:
             raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
@@ -98,9 +99,6 @@ class RecordedFiles:
         orbit = None if self.truth is None else load_truth(self.truth, self.object_name)
         attitude = None if self.truth is None else load_attitude_truth(self.truth)
         partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
-        return ReplayContext(
-            self.settings,
-            read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE)),
-            Truth(orbit, attitude, partners),
-            has_priority=self.config is not None and not self.satellites,
-        )
+        orientation = read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
+        has_priority = self.config is not None and not self.satellites
+        return ReplayContext(self.settings, orientation, has_priority, orbit, attitude, partners)

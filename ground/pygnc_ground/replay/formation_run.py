@@ -1,5 +1,6 @@
 """Formation of a replay: arrays from the messages and the newest solution of the flight software."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -44,7 +45,7 @@ def formation_result(
     if not estimates:
         return None
     times = _track_times(estimates, solution)
-    margin = float("nan") if solution is None else _margin(solution, settings)
+    margin = math.nan if solution is None else _margin(solution, settings)
     partners = []
     for partner in sorted({estimate.partner_id for estimate in estimates}):
         own = [estimate for estimate in estimates if estimate.partner_id == partner]
@@ -55,8 +56,8 @@ def formation_result(
                 partner=partner,
                 cause=newest.cause,
                 ambiguous=newest.ambiguous,
-                chi2_best=_number(newest.chi2_best),
-                chi2_mirror=_number(newest.chi2_mirror),
+                chi2_best=math.nan if newest.chi2_best is None else newest.chi2_best,
+                chi2_mirror=math.nan if newest.chi2_mirror is None else newest.chi2_mirror,
                 states=_states(sorted(by_time.values(), key=lambda estimate: estimate.gps_ms), truth),
                 orbits=() if solution is None else _orbits(solution, partner, times, margin),
                 true_track=truth(times),
@@ -155,7 +156,3 @@ def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, 
     newest = {message.partner_id: message.last_input_seq for message in every}
     current = [message for message in every if message.last_input_seq == newest[message.partner_id]]
     return tuple(sorted(current, key=lambda message: (message.partner_id, message.chi2)))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

@@ -8,7 +8,6 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, Message
 from pygnc.configuration.settings import Settings
@@ -50,11 +49,6 @@ class Inputs:
     records: int | None
     settings: Settings | None = None
     earth_orientation: str | None = None
-
-
-def is_run(path: Path) -> bool:
-    """Return True if a path is the folder of a run with an input journal."""
-    return bool(list_segments([path], "input"))
 
 
 def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:

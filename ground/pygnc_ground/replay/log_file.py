@@ -2,19 +2,17 @@
 
 from collections.abc import Generator
 from pathlib import Path
-from typing import Final
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import GnssFix, Message, SourceFile
+from pygnc.common.clock import UNKNOWN_GPS_MS
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_ground.inspection.log_reader import LogReader, LogRecord
-
-_UNKNOWN: Final = -1
 
 
 class LogFile(BatchSource):
@@ -40,7 +38,7 @@ class LogFile(BatchSource):
             known_ms = record.gps_ms if isinstance(record, GnssFix) else None
             self._records.append(record)
             t_spacecraft_s.append(record.t_spacecraft_s)
-            gps_ms.append(_UNKNOWN if known_ms is None else known_ms)
+            gps_ms.append(UNKNOWN_GPS_MS if known_ms is None else known_ms)
         yield
         return sort_key_gps_ms(np.array(t_spacecraft_s, np.int64), np.array(gps_ms, np.int64))
 

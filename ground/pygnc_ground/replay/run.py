@@ -30,15 +30,6 @@ from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
 
-class Truth(NamedTuple):
-    """True orbits and attitude, as far as available."""
-
-    orbit: OrbitTruth | None = None
-    attitude: AttitudeTruth | None = None
-    partners: Mapping[int, OrbitTruth] = MappingProxyType({})
-    """True orbits of partners by radio id"""
-
-
 class FilterName(StrEnum):
     """Filters available in a replay."""
 
@@ -57,8 +48,11 @@ class ReplayContext(NamedTuple):
 
     settings: Settings
     orientation: EarthOrientationTable
-    truth: Truth
     has_priority: bool
+    true_orbit: OrbitTruth | None = None
+    true_attitude: AttitudeTruth | None = None
+    true_partners: Mapping[int, OrbitTruth] = MappingProxyType({})
+    """True orbits of partners by radio id"""
 
     def replay(
         self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
@@ -81,7 +75,7 @@ class ReplayContext(NamedTuple):
                 " table of the run by --earth-orientation"
             )
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
-        orientation, truth = self.orientation, self.truth
+        orientation = self.orientation
         description, kind = FILTERS[filter_name]
         collected = collect(inputs.messages, make_pipeline(settings, orientation, orbit_filter=kind), advance)
         frames = EarthFrames(orientation)
@@ -109,14 +103,14 @@ class ReplayContext(NamedTuple):
             solution=solution,
             smoothed=smoothed,
             batch=batch,
-            truth=truth.orbit,
-            attitude=attitude_result(collected.samples, settings.attitude, truth.attitude),
+            truth=self.true_orbit,
+            attitude=attitude_result(collected.samples, settings.attitude, self.true_attitude),
             formation=formation_result(
                 collected.partners,
                 collected.formation,
                 settings.formation,
                 collected.range_counts,
-                {**truth.partners, settings.formation.own_id: truth.orbit},
+                {**self.true_partners, settings.formation.own_id: self.true_orbit},
             ),
             notes=tuple(notes),
         )

@@ -39,6 +39,8 @@ _ATTITUDE_NUMBERS: Final = (
     *("bmx_ut", "bmy_ut", "bmz_ut"),
     *("sigma_x_rad", "sigma_y_rad", "sigma_z_rad"),
 )
+_ATTITUDE_VECTORS: Final = ("rate_body_rad_s", "gyro_bias_imu_rad_s", "mag_bias_imu_ut", "sigma_rad")
+"""Vectors with three components after the quaternion, by their names in messages and solutions."""
 FORMATION_COLUMNS: Final = (
     *("partner", *_TIME),
     *("r_m", "t_m", "n_m", "vr_mps", "vt_mps", "vn_mps"),
@@ -51,6 +53,8 @@ STATE_COLUMNS: Final = (
     *("x_gcrf_m", "y_gcrf_m", "z_gcrf_m", "vx_gcrf_mps", "vy_gcrf_mps", "vz_gcrf_mps"),
     *("sigma_x_m", "sigma_y_m", "sigma_z_m", "sigma_vx_mps", "sigma_vy_mps", "sigma_vz_mps"),
 )
+_ORBIT_VECTORS: Final = ("position_ecef_m", "velocity_ecef_mps", "position_gcrf_m", "velocity_gcrf_mps")
+"""Vectors of the columns without a standard deviation, by their names in messages and solutions."""
 ORBIT_COLUMNS: Final = (*_TIME, *STATE_COLUMNS, "nis", "accepted")
 _TYPES: Final[dict[str, type[pl.DataType]]] = {
     **dict.fromkeys(("partner", "gps_week", "ambiguous", "in_sun", "accepted"), pl.Int64),
@@ -77,13 +81,8 @@ def _time(gps_ms: int | None) -> tuple[int | None, float | None]:
 def attitude_table(records: Sequence[AttitudeRecord]) -> pl.DataFrame:
     """Return the attitudes in the messages of the flight software, one row per sample."""
     estimates = [record.estimate for record in records]
-    parts = (
-        column((estimate.quaternion_gcrf_from_body for estimate in estimates), 4),
-        column((estimate.rate_body_rad_s for estimate in estimates), 3),
-        column((estimate.gyro_bias_imu_rad_s for estimate in estimates), 3),
-        column((estimate.mag_bias_imu_ut for estimate in estimates), 3),
-        column((estimate.sigma_rad for estimate in estimates), 3),
-    )
+    parts = [column((estimate.quaternion_gcrf_from_body for estimate in estimates), 4)]
+    parts += [column((getattr(estimate, name) for estimate in estimates), 3) for name in _ATTITUDE_VECTORS]
     return _attitude_table(estimates, parts, [estimate.mode for estimate in estimates])
 
 
@@ -91,13 +90,7 @@ def smoothed_table(
     records: Sequence[AttitudeRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
 ) -> pl.DataFrame:
     """Return the smoothed attitudes; the column `mode` is fine or coarse by their standard deviation."""
-    parts = (
-        smoothed.quaternion,
-        smoothed.rate_body_rad_s,
-        smoothed.gyro_bias_imu_rad_s,
-        smoothed.mag_bias_imu_ut,
-        smoothed.sigma_rad,
-    )
+    parts = [smoothed.quaternion, *(getattr(smoothed, name) for name in _ATTITUDE_VECTORS)]
     fine = smoothed.sigma_rss_rad < settings.start.fine_sigma_rad
     estimates = [record.estimate for record in records]
     modes = [
@@ -144,29 +137,16 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
 def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
     """Return the orbit states in the messages of the flight software, one row per GPS record with a time."""
     found = [record.estimate for record in timed]
-    parts = (
-        column((of.position_ecef_m if of else None for of in found), 3),
-        column((of.velocity_ecef_mps if of else None for of in found), 3),
-        column((of.position_gcrf_m if of else None for of in found), 3),
-        column((of.velocity_gcrf_mps if of else None for of in found), 3),
-        column((of.position_sigma_m if of else None for of in found), 3),
-        column((of.velocity_sigma_mps if of else None for of in found), 3),
-        column(of.nis if of and of.nis_dof else None for of in found),
-    )
+    vectors = (*_ORBIT_VECTORS, "position_sigma_m", "velocity_sigma_mps")
+    parts = [column((getattr(of, name, None) for of in found), 3) for name in vectors]
+    parts.append(column(of.nis if of and of.nis_dof else None for of in found))
     accepted = [of is not None and of.accepted for of in found]
     return _orbit_table([record.gps_ms for record in timed], parts, accepted)
 
 
 def solution_table(solution: OrbitSolution) -> pl.DataFrame:
     """Return the states of an orbit solution that is computed on the ground, with the columns of `orbit_table`."""
-    parts = (
-        solution.position_ecef_m,
-        solution.velocity_ecef_mps,
-        solution.position_gcrf_m,
-        solution.velocity_gcrf_mps,
-        solution.sigma_ecef,
-        solution.nis,
-    )
+    parts = [*(getattr(solution, name) for name in _ORBIT_VECTORS), solution.sigma_ecef, solution.nis]
     return _orbit_table(solution.gps_ms.tolist(), parts, solution.accepted.tolist())
 
 

@@ -9,15 +9,15 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms, utc_iso_from_gps_ms
+from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
 from pygnc_ground.report.style import SHADE
 
-_MS_PER_HOUR: Final = 3_600_000
-_MS_PER_DAY: Final = 86_400_000
-_AROUND_MS: Final = 12 * _MS_PER_HOUR
+MS_PER_HOUR: Final = 3_600_000
+_AROUND_MS: Final = 12 * MS_PER_HOUR
 """Longest time before or after the known orbit at which records are shown; other records have a damaged time."""
 _GAP_STEPS: Final = 4
 _GAP_MIN_H: Final = 1.0 / 60.0
@@ -58,7 +58,7 @@ class TimeAxis:
         """First and last time shown in ms since the GPS epoch; None without records."""
         if self.span_h is None:
             return None
-        begin, end = (self.zero_gps_ms + round(hours * _MS_PER_HOUR) for hours in self.span_h)
+        begin, end = (self.zero_gps_ms + round(hours * MS_PER_HOUR) for hours in self.span_h)
         return begin, end
 
     @property
@@ -99,7 +99,7 @@ class TimeAxis:
         return np.diff(hours, prepend=hours[:1]) > self.gap_h
 
     def _day(self, hours: float) -> str:
-        return utc_iso_from_gps_ms(self.zero_gps_ms + round(hours * _MS_PER_HOUR))[:10]
+        return utc_iso_from_gps_ms(self.zero_gps_ms + round(hours * MS_PER_HOUR))[:10]
 
     def _tick(self, hours: float, _position: int | None) -> str:
         minutes = round(60.0 * hours)
@@ -125,9 +125,14 @@ def time_axis(result: ReplayResult) -> TimeAxis:
     first, last = int(inside.min()), int(inside.max())
     of_samples = result.attitude.samples.gps_ms
     every = np.concatenate(((first, last), of_samples[_near(of_samples, inside)]))
-    zero = gps_ms_from_unix_ms(unix_ms_from_gps_ms(int(every.min())) // _MS_PER_DAY * _MS_PER_DAY)
-    ends = ((int(every.min()) - zero) / _MS_PER_HOUR, (int(every.max()) - zero) / _MS_PER_HOUR)
+    zero = midnight_before(int(every.min()))
+    ends = ((int(every.min()) - zero) / MS_PER_HOUR, (int(every.max()) - zero) / MS_PER_HOUR)
     return _axis(gps_ms, (gps_ms >= first) & (gps_ms <= last), zero, ends)
+
+
+def midnight_before(gps_ms: int) -> int:
+    """Return 00:00 UTC of the day of a time, both in ms since the GPS epoch."""
+    return gps_ms_from_unix_ms(unix_ms_from_gps_ms(gps_ms) // MS_PER_DAY * MS_PER_DAY)
 
 
 def sample_axis(time: TimeAxis, gps_ms: IntArray) -> TimeAxis:
@@ -145,7 +150,7 @@ def _axis(gps_ms: IntArray, shown: BoolArray, zero: int, ends: tuple[float, floa
     rows = np.flatnonzero(shown)
     order = rows[np.argsort(gps_ms[rows], kind="stable")]
     hours = np.full(len(gps_ms), np.nan)
-    hours[rows] = (gps_ms[rows] - zero) / _MS_PER_HOUR
+    hours[rows] = (gps_ms[rows] - zero) / MS_PER_HOUR
     steps = np.diff(hours[order])
     usual = float(np.median(steps[steps > 0.0])) if (steps > 0.0).any() else 0.0
     return TimeAxis(hours, order, zero, max(_GAP_STEPS * usual, _GAP_MIN_H), ends)
@@ -190,7 +195,7 @@ def shade(panels: Sequence[Axes], dark_h: FloatArray) -> None:
 def formation_axis(of_records: TimeAxis, result: FormationResult) -> TimeAxis:
     """Return the axis of the records, extended to all states of partners; `sample_axis` applies it to other times."""
     times = np.concatenate([one.states.gps_ms for one in result.partners])
-    every = (times - of_records.zero_gps_ms) / _MS_PER_HOUR
+    every = (times - of_records.zero_gps_ms) / MS_PER_HOUR
     begin, end = of_records.span_h or (every[0], every[0])
     return replace(of_records, ends=(min(begin, float(every.min())), max(end, float(every.max()))))
 

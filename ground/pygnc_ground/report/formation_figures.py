@@ -14,7 +14,7 @@ from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import FormationResult, LinkResult
 from pygnc_ground.report import traces
-from pygnc_ground.report.axes import TimeAxis, sample_axis
+from pygnc_ground.report.axes import MS_PER_HOUR, TimeAxis, sample_axis
 from pygnc_ground.report.comparison import ComparedPartner, any_truth, orbit_name
 from pygnc_ground.report.style import (
     FILTER,
@@ -314,7 +314,6 @@ def _beside(axes: Axes, text: str, above: float, place: float, colour: str, *, b
     )
 
 
-_MS_PER_HOUR: Final = 3_600_000
 _DAY_H: Final = 24.0
 
 
@@ -344,18 +343,18 @@ def _approach_panel(
     axes: Axes, result: FormationResult, one: ComparedPartner, nearest: Sequence[ClosestApproach]
 ) -> None:
     end_ms = int(result.track_gps_ms[-1]) if len(result.track_gps_ms) else min(of.gps_ms for of in nearest)
-    hours = (result.track_gps_ms - end_ms) / _MS_PER_HOUR
+    hours = (result.track_gps_ms - end_ms) / MS_PER_HOUR
     highest = [of.distance_m for of in nearest]
     for rank, candidate in reversed(list(enumerate(one.orbits))):
         distance_m = np.linalg.norm(candidate.orbit.rtn[:, :3], axis=1)
         highest.append(float(distance_m.max()))
         axes.plot(hours, distance_m, color=MIRROR if rank else FILTER)
     for rank, of in reversed(list(enumerate(nearest))):
-        hour, reach = (of.gps_ms - end_ms) / _MS_PER_HOUR, _SIGMAS * of.sigma_m
+        hour, reach = (of.gps_ms - end_ms) / MS_PER_HOUR, _SIGMAS * of.sigma_m
         low, colour = max(of.distance_m - reach, 0.0), MIRROR if rank else FILTER
         axes.plot((hour, hour), (low, of.distance_m + reach), color=colour, linewidth=1.2)
         axes.plot(hour, of.distance_m, "o", color=colour, markersize=4.0, markeredgewidth=0.0)
-        least = ((of.least_gps_ms - end_ms) / _MS_PER_HOUR, max(of.least_m, 0.03 * max(highest)))
+        least = ((of.least_gps_ms - end_ms) / MS_PER_HOUR, max(of.least_m, 0.03 * max(highest)))
         axes.plot(*least, "v", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
     begin = float(hours[0]) if len(hours) else 0.0
     axes.axvspan(begin, 0.0, color=SHADE, linewidth=0.0, zorder=0.4)

@@ -26,11 +26,9 @@ def coastline() -> list[FloatArray]:
     Raises:
         FileNotFoundError: The data file is missing.
     """
-    rings: list[FloatArray] = []
-    for line in data_file("coastline/coastline.txt").read_text(encoding="ascii").splitlines():
-        hundredths = np.array(line.replace(",", " ").split(), dtype=np.float64)
-        rings.append(0.01 * hundredths.reshape(-1, 2))
-    return rings
+    lines = data_file("coastline/coastline.txt").read_text(encoding="ascii").splitlines()
+    hundredths = (np.array(line.replace(",", " ").split(), dtype=np.float64) for line in lines)
+    return [0.01 * ring.reshape(-1, 2) for ring in hundredths]
 
 
 def flat_track(degrees: FloatArray, new_line: BoolArray) -> FloatArray:

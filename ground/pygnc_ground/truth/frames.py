@@ -65,10 +65,6 @@ def _earth_attitude(gps_ns: IntArray, orientation: EarthOrientationTable) -> tup
     return erfa.c2tcio(celestial, rotation_angle, polar_motion), EARTH_ROTATION_RAD_S * celestial[:, 2]
 
 
-# mypy: disable-error-code="operator"
-# brahe's stubs declare properties as methods.
-
-
 _GPS_EPOCH_MJD = 44_244
 
 

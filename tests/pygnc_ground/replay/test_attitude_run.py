@@ -19,7 +19,7 @@ from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.result import AttitudeResult
-from pygnc_ground.replay.run import ReplayContext, Truth
+from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.truth.load import load_attitude_truth
 from pygnc_system.files import data_file
 
@@ -39,9 +39,9 @@ def replay_of(folder: Path, settings: Settings, records: int) -> tuple[AttitudeR
     file = folder / "sense.bin"
     file.write_bytes((DEMO / "sense.bin").read_bytes()[: records * SenseLayout().size])
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
-    truth = Truth(attitude=load_attitude_truth(DEMO / "truth.parquet"))
+    truth = load_attitude_truth(DEMO / "truth.parquet")
     inputs = from_files([file], None, settings)
-    result, collected = ReplayContext(settings, orientation, truth, has_priority=False).replay(inputs)
+    result, collected = ReplayContext(settings, orientation, has_priority=False, true_attitude=truth).replay(inputs)
     return result.attitude, collected
 
 

@@ -1,4 +1,4 @@
-"""Viewers of status files and info texts."""
+"""Viewers of the files that a run writes for the host: status, mean elements, and info text."""
 
 import math
 import re
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
-from pygnc.formats import status
+from pygnc.formats import omm_record, status
 from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
 from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer, name_of
 
@@ -73,6 +73,20 @@ def _utc(values: dict[str, status.Value], week: str, tow_ms: str) -> str | None:
     return None if gps_ms is None else utc_iso_from_gps_ms(gps_ms)
 
 
+def _omm_summary(path: Path) -> Iterator[Section]:
+    """Yield the epoch, then all fields."""
+    with path.open("rb") as file:
+        record = file.read(omm_record.SIZE + 1)
+    try:
+        elements, values = omm_record.decode(record)
+    except omm_record.OmmRecordError as error:
+        yield Note(f"{error}; it has {path.stat().st_size} bytes", fault=True)
+        return
+    yield Facts("elements", {"epoch_utc": utc_iso_from_gps_ms(elements.epoch_gps_ms)})
+    rows = [(field.name, values[field.name], field.unit, field.meaning) for field in omm_record.FIELDS[1:]]
+    yield Listing("all fields", ("field", "value", "unit", "meaning"), rows)
+
+
 _SHOWN_BYTES: Final = 4096
 _OURS: Final = re.compile(rb"PyGNC run \d+ [A-Z_]+ SC \d+\n")
 _OLD: Final = re.compile(rb"\s*(T:[^\n]*\n\s*)?OE:\[")
@@ -89,5 +103,7 @@ def _info_summary(path: Path) -> Iterator[Section]:
 
 STATUS_FILES: Final = Viewer("status file", lambda head: head.startswith(status.MAGIC), _status_summary)
 """Viewer of `pygnc_status.bin`, a single record with fixed fields."""
+OMM_RECORDS: Final = Viewer("mean elements", lambda head: head.startswith(omm_record.MAGIC), _omm_summary)
+"""Viewer of `pygnc_omm.bin`, a single record with fixed fields."""
 INFO_TEXTS: Final = Viewer("info text", lambda head: bool(_OURS.match(head) or _OLD.match(head)), _info_summary)
 """Viewer of `pygnc_info.txt`, of PyGNC and of the original PyGNC."""

@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from pygnc.formats import status
+from pygnc_ground.inspection.host_files import INFO_TEXTS, STATUS_FILES
 from pygnc_ground.inspection.sections import Facts, Listing, Note, Section
-from pygnc_ground.inspection.status_view import INFO_TEXTS, STATUS_FILES
 from tests.pygnc_ground.inspection.samples import SAMPLES, status_values
 
 
