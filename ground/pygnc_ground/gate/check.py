@@ -11,7 +11,7 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from pygnc_cli.files import reason_of
+from pygnc_cli.text import reason_of
 from pygnc_ground.gate.compare import changes
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes

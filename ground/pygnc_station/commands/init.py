@@ -12,6 +12,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 import typer
 
+from pygnc_cli.text import printable
 from pygnc_devices.discovery import Discovery, search
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError
 from pygnc_devices.family import family as family_named
@@ -60,7 +61,7 @@ def _ask(given: str | None, option: str, question: str, default: str | None, use
         except (DeviceError, StationError, TransferError) as error:
             if given is not None or not is_interactive:
                 raise
-            typer.echo(str(error), err=True)
+            typer.echo(printable(str(error)), err=True)
 
 
 @command()
@@ -113,7 +114,7 @@ def init(
         except UntrustedError as error:
             if not sys.stdin.isatty():
                 raise StationError(f"{upload.url}: its certificate is not trusted; name its CA by --ca-file") from None
-            typer.echo(str(error).partition(";")[0], err=True)
+            typer.echo(printable(str(error).partition(";")[0]), err=True)
             given = str(typer.prompt("File of the CA's certificate")).strip()
             return _with_server(draft, msgspec.structs.replace(upload, ca_file=str(Path(given).absolute())))
 

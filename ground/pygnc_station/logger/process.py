@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError, StoreError
@@ -46,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 logger.run()
             print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - output of a command
     except (DeviceError, StationError, StoreError) as error:
-        print(f"pygnc station log: {error}", file=sys.stderr)  # noqa: T201 - likewise
+        print(f"pygnc station log: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - likewise
         return BUSY if isinstance(error, PortBusyError) else 1
     return 0
 
