@@ -5,7 +5,6 @@ URLs contain secrets and are never logged.
 
 import logging
 import re
-import stat
 import sys
 import tomllib
 import warnings
@@ -24,8 +23,8 @@ from pygnc_station.store import schema
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_delay_ms
+from pygnc_system.files import others_have_access
 
-_FOR_OTHERS: Final = 0o077
 _LEAST_SECRET: Final = 4
 """Shorter parts of a URL are not masked in messages, which would become illegible."""
 _SEPARATORS: Final = re.compile(r"[:/@?&=#,\s]+")
@@ -93,7 +92,7 @@ def load_destinations(settings: StationSettings) -> dict[str, Destination]:
 
 def _read_urls(path: Path) -> dict[str, str]:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & _FOR_OTHERS:
+        if others_have_access(path):
             raise StationError(f"{path}: other users can read the passwords in this file; run chmod 600 {path}")
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
