@@ -130,9 +130,13 @@ def test_replacing_renames_a_synced_file(tmp_path: Path) -> None:
 def test_replacing_keeps_the_old_file_after_an_error(tmp_path: Path) -> None:
     path = tmp_path / "table.csv"
     path.write_bytes(b"old")
-    with pytest.raises(ValueError, match="no rows"), files.replacing(path) as part:
+
+    def fail(part: Path) -> None:
         part.write_bytes(b"new")
         raise ValueError("no rows")
+
+    with pytest.raises(ValueError, match="no rows"), files.replacing(path) as part:
+        fail(part)
     assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
 
 

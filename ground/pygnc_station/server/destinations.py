@@ -20,6 +20,7 @@ from sqlalchemy import Row, delete, func, select, update
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
+from pygnc_station.store.readings import DAY_MS
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_delay_ms
@@ -32,7 +33,7 @@ _ABBREVIATED: Final = re.compile(r"\w?\.\.\.\w?")
 """A secret as Apprise shows it."""
 _EXAMPLE: Final = "an example: mailtos://user:password@host"
 _IN_A_MESSAGE: Final = 100
-_MAX_AGE_MS: Final = 7 * 86_400_000
+_MAX_AGE_MS: Final = 7 * DAY_MS
 _N: Final = schema.notices.c
 _log: Final = logging.getLogger(__name__)
 
