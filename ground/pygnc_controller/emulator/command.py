@@ -212,12 +212,12 @@ def _spans(words: list[str] | None) -> Spans:
     """
     spans = []
     for word in words or []:
-        begin, colon, duration = word.partition(":")
+        begin, _, duration = word.partition(":")
         try:
             span = (float(begin), float(begin) + float(duration))
         except ValueError:
             span = (inf, inf)
-        if not colon or not 0.0 <= span[0] < span[1] < inf:
+        if not 0.0 <= span[0] < span[1] < inf:
             raise ValueError(
                 f"{word!r}: not a time span; write AT:FOR, time after the login and duration in s, as in 20:3"
             )

@@ -11,7 +11,7 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.fleet import SERVER, raised_alerts
 from pygnc_station.server.logs import failure_log
-from pygnc_station.server.ownership import transfer
+from pygnc_station.server.ownership import name_of_gateway, transfer
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import schema
@@ -133,11 +133,9 @@ def list_alerts(settings: SettingsOption = None) -> None:
     chosen = read_settings(settings)
     n = schema.notices.c
     with Store.open(chosen.store_url) as store, store.reads() as connection:
-        g = schema.gateways.c
-        names = {row.id: row.name for row in connection.execute(select(g.id, g.name))}
         for gateway, raised in raised_alerts(connection).items():
             for alert in raised:
-                name = chosen.name if gateway == SERVER else names.get(gateway, str(gateway))
+                name = chosen.name if gateway == SERVER else name_of_gateway(connection, gateway)
                 typer.echo(f"{name}: {alert.name} since {iso_time(alert.since_ms)}: {alert.text}")
         waiting = select(n.destination, func.count(), func.max(n.attempts)).group_by(n.destination)
         for destination, count, attempts in connection.execute(waiting):

@@ -31,7 +31,6 @@ _LEAST_SECRET: Final = 4
 _SEPARATORS: Final = re.compile(r"[:/@?&=#,\s]+")
 _ABBREVIATED: Final = re.compile(r"\w?\.\.\.\w?")
 """A secret as Apprise shows it."""
-_EXAMPLE: Final = "an example: mailtos://user:password@host"
 _IN_A_MESSAGE: Final = 100
 _MAX_AGE_MS: Final = 7 * DAY_MS
 _N: Final = schema.notices.c
@@ -58,8 +57,8 @@ class Destination:
             warnings.simplefilter("ignore", DeprecationWarning)  # of modules of services, which are all imported here
             is_valid = bool(url) and self._client.add(url) and len(self._client) == 1
         if not is_valid:
-            why = f"the URL of {name} in [serve.alerts] is invalid"
-            raise StationError(f"{why}{_reason(records, _secrets_of(url, ''))}; {_EXAMPLE}")
+            why = f"the URL of {name} in [serve.alerts] is invalid{_reason(records, _secrets_of(url, ''))}"
+            raise StationError(f"{why}; an example: mailtos://user:password@host")
         self._secrets = _secrets_of(url, " ".join(self._client.urls(privacy=True)))
 
     def send(self, title: str, text: str) -> None:

@@ -53,8 +53,6 @@ _INCOMPLETE: Final = ".part"
 _MAX_FILES: Final = 2000
 _COPY_BYTES: Final = 1 << 20
 _log: Final = logging.getLogger(__name__)
-_DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
-"""Version of batonopc's batch description."""
 
 
 def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Batch]:
@@ -209,7 +207,7 @@ def _description(metadata: Metadata) -> bytes:
         {
             "source": "Raspberry PI",
             "source_ref": metadata.name,
-            "version": _DESCRIPTION_VERSION,
+            "version": "1.3 Dec 2020",
             "filelist": ",".join(entry.file for entry in metadata.streams),
             "batch_type": metadata.type,
             "batch_mode": metadata.mode,

@@ -189,7 +189,6 @@ def error_of(response: httpx.Response) -> str:
 
 
 _NO_BATCH: Final = "0" * 32
-_CPU: Final = Path("/proc/cpuinfo")
 _NO_SERIAL: Final = "0" * 16
 
 
@@ -269,7 +268,7 @@ def writing_key(path: Path) -> Iterator[Callable[[str], None]]:
 def serial_of_this_computer() -> str:
     """Return the serial number of a Raspberry Pi; 16 zeros on other computers, as batonopc does."""
     try:
-        lines = _CPU.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return _NO_SERIAL
     return next((line.split(":")[1].strip() for line in lines if line.startswith("Serial")), _NO_SERIAL)
