@@ -1,6 +1,7 @@
 """`pygnc station serve | pin | token | revoke | gateways | alerts`: the server, access to it, and its alerts."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -65,6 +66,10 @@ def revoke(
     settings: SettingsOption = None,
 ) -> None:
     """Revoke all keys of a station."""
+    _revoke(name, settings)
+
+
+def _revoke(name: str, settings: Path | None) -> None:
     with open_store(settings) as store:
         count = access.revoke(store, name, clock_ms())
         if not count:
@@ -107,7 +112,7 @@ def rename_gateway(
 @command("revoke", of=gateways)
 def revoke_gateway(gateway: GatewayArgument, settings: SettingsOption = None) -> None:
     """Revoke the key of a gateway; `pygnc station pin --gateway` issues a PIN for a new one."""
-    revoke(gateway, settings)
+    _revoke(gateway, settings)
 
 
 @command("transfer", of=gateways)

@@ -7,7 +7,6 @@ import os
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -239,7 +238,7 @@ def read_key(path: Path) -> str:
     return key
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing_key(path: Path) -> Iterator[Callable[[str], None]]:
     """Return a function that replaces the key file; only the user can read the file at any time.
 
