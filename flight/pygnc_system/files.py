@@ -10,6 +10,7 @@ import contextlib
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -99,6 +100,22 @@ def durable_append(path: Path, content: bytes | bytearray | memoryview) -> None:
         os.fsync(file.fileno())
 
 
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield the path of a new file beside `path`; after the block, sync the new file and rename it over `path`.
+
+    If the block or a later step fails, the new file is removed.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        sync_file(part)
+        durable_rename(part, path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+
+
 def durable_rename(source: Path, target: Path) -> None:
     """Rename a synced file within one file system, replace `target` if it exists, and sync the target's folder."""
     source.replace(target)
@@ -125,6 +142,11 @@ def sync_folder(folder: Path) -> None:
     """Make new names, renames and removals in `folder` durable; not necessary, and not possible, on Windows."""
     if os.name == "posix":
         sync_file(folder)
+
+
+def others_have_access(path: Path) -> bool:
+    """Return True if other users than the owner may read, write or execute a file."""
+    return bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 
 def free_bytes(folder: Path) -> int:

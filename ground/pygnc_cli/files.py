@@ -1,28 +1,33 @@
-"""Output of commands that write files: paths and sizes of the files, and user errors as a single line."""
+"""Output of commands: user errors as a single line, and paths and sizes of the files that they write."""
 
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_cli.text import printable
+from pygnc_cli.text import printable, reason_of
+
+_FILE_ERRORS: Final[Mapping[type[Exception], ExitCode]] = dict.fromkeys((OSError, ValueError), ExitCode.INPUT)
 
 
 @contextmanager
-def report_user_errors(command: str) -> Iterator[None]:
-    """Print an OSError or ValueError as a single line on standard error and exit with `ExitCode.INPUT`."""
+def report_user_errors(command: str, codes: Mapping[type[Exception], ExitCode] = _FILE_ERRORS) -> Iterator[None]:
+    """Print an error of one of the types in `codes` as a single line on standard error, and exit with its code.
+
+    The command ends quietly if the reader of its output, such as `head`, has ended.
+    """
     try:
         yield
-    except (OSError, ValueError) as error:
+    except BrokenPipeError:
+        sys.stdout = None  # Python would try to flush it at the end
+        raise typer.Exit(ExitCode.DONE) from None
+    except tuple(codes) as error:
         typer.echo(f"{command}: {printable(reason_of(error))}", err=True)
-        raise typer.Exit(ExitCode.INPUT) from None
-
-
-def reason_of(error: Exception) -> str:
-    """Return the message of an error; for an OSError, the file and what is wrong with it."""
-    return f"{error.filename}: {error.strerror}" if isinstance(error, OSError) and error.filename else str(error)
+        raise typer.Exit(next(code for kind, code in codes.items() if isinstance(error, kind))) from None
 
 
 def echo_files(paths: Iterable[Path]) -> None:

@@ -144,18 +144,14 @@ class BatchWriter:
                 size += len(chunk)
         self._entries[name] = Digest(digest.hexdigest(), size)
 
-    def close(self, metadata: Metadata) -> None:
-        """Write metadata and manifest, and sync the file to the disk."""
+    def finish(self, metadata: Metadata) -> None:
+        """Write metadata and manifest."""
         self.add(METADATA, [msgspec.json.format(msgspec.json.encode(metadata), indent=1)])
-        manifest = msgspec.json.encode(Manifest(dict(self._entries)))
+        manifest = msgspec.json.encode(Manifest(self._entries))
         self.add(MANIFEST, [msgspec.json.format(manifest, indent=1)])
-        self._zip.close()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        self._file.close()
 
-    def abandon(self) -> None:
-        """Close the file, which is incomplete unless `close` was called before."""
+    def close(self) -> None:
+        """Close the file, which is incomplete unless `finish` was called before."""
         self._zip.close()
         self._file.close()
 

@@ -116,3 +116,33 @@ def test_overwrites_a_file_in_place(tmp_path: Path) -> None:
     inode = path.stat().st_ino
     files.overwrite(path, b"short")
     assert (path.read_bytes(), path.stat().st_ino) == (b"short", inode)
+
+
+def test_replacing_renames_a_synced_file(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"old")
+    with files.replacing(path) as part:
+        part.write_bytes(b"new")
+        assert path.read_bytes() == b"old"
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"new", [path])
+
+
+def test_replacing_keeps_the_old_file_after_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    path.write_bytes(b"old")
+
+    def fail(part: Path) -> None:
+        part.write_bytes(b"new")
+        raise ValueError("no rows")
+
+    with pytest.raises(ValueError, match="no rows"), files.replacing(path) as part:
+        fail(part)
+    assert (path.read_bytes(), list(tmp_path.iterdir())) == (b"old", [path])
+
+
+@pytest.mark.parametrize(("mode", "have"), [(0o600, False), (0o700, False), (0o640, True), (0o604, True)])
+def test_other_users_have_access_by_any_permission(tmp_path: Path, mode: int, have: bool) -> None:  # noqa: FBT001 - parameter
+    path = tmp_path / "key"
+    path.touch()
+    path.chmod(mode)
+    assert files.others_have_access(path) is have

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from pygnc.host.sentence_types import LIVE_TYPES
 from pygnc_cli.document import echo_document
+from pygnc_cli.text import printable, reason_of
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.document import EmulatorDocument, LineDirections, SentenceFigures, emulator_document
 from pygnc_controller.emulator.home_check import check_home
@@ -167,7 +168,7 @@ def emulate(
         run = _run_on_port(console, plan, port, baud, connect) if port else _run_on_pty(console, plan, package, connect)
     except (OSError, ValueError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
-        console.print(f"pycubed emulator: {place}{error}", style="red", markup=False)
+        console.print(f"pycubed emulator: {printable(place + reason_of(error))}", style="red", markup=False)
         raise typer.Exit(2) from None
     if as_json:
         echo_document(run)
@@ -211,12 +212,12 @@ def _spans(words: list[str] | None) -> Spans:
     """
     spans = []
     for word in words or []:
-        begin, colon, duration = word.partition(":")
+        begin, _, duration = word.partition(":")
         try:
             span = (float(begin), float(begin) + float(duration))
         except ValueError:
             span = (inf, inf)
-        if not colon or not 0.0 <= span[0] < span[1] < inf:
+        if not 0.0 <= span[0] < span[1] < inf:
             raise ValueError(
                 f"{word!r}: not a time span; write AT:FOR, time after the login and duration in s, as in 20:3"
             )

@@ -31,9 +31,8 @@ def check_home(home: Path, *, was_closed: bool = True) -> tuple[HomeFigures, lis
         was_closed: True if main.py has ended by itself; all files must then be closed and the phase be STOPPED.
     """
     faults: list[str] = []
-    journals = 0
-    for segment in list_segments(_runs(home)):
-        journals += 1
+    segments = list_segments(_runs(home))
+    for segment in segments:
         contents = count_journal(segment.path)
         name = segment.path.relative_to(home)
         if contents.damage.damaged_bytes:
@@ -43,7 +42,7 @@ def check_home(home: Path, *, was_closed: bool = True) -> tuple[HomeFigures, lis
         if was_closed and segment.is_open:
             faults.append(f"{name}: main.py did not close the file")
     faults += _status_faults(home, was_closed=was_closed)
-    return HomeFigures(journals=journals, live_packets=sum(map(_count_live_packets, _runs(home)))), faults
+    return HomeFigures(journals=len(segments), live_packets=sum(map(_count_live_packets, _runs(home)))), faults
 
 
 def _count_live_packets(run: Path) -> int:

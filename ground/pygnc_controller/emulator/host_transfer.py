@@ -1,7 +1,7 @@
 """File transfers, the host's side. `pygnc.host.transfer` is the Pi's side."""
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto, unique
 
 from pygnc.host.channel_events import Received
@@ -100,9 +100,7 @@ class DownloadReceiver:
     cause: str = ""
     size: int = 0
     crc: int = 0
-
-    def __post_init__(self) -> None:
-        self.content = bytearray()
+    content: bytearray = field(default_factory=bytearray)
 
     def open(self) -> OutgoingSentence:
         """Return the sentence that opens the transfer, to be sent at first and after each `Connected` event."""

@@ -18,7 +18,6 @@ UNANSWERED_MAX: Final = 2
 PRESS_S: Final = 3.0
 """Interval of repeated Ctrl-C, which may be lost. It must not be shorter: the rest of a download precedes the end
 marker, and a second Ctrl-C would reach the shell."""
-_SESSIONS: Final = 1 << 16
 
 
 class Ended(NamedTuple):
@@ -82,7 +81,7 @@ class MainProgram:
             self._number = self._shell.start(f"k=0 t=same; cd ~/{SCRATCH}; {before}; {words}; {after}; (exit $k)")
             if not streams:
                 return
-            connection.controller.restart(random.randrange(1, _SESSIONS))  # noqa: S311 - no secret
+            connection.controller.restart(random.randrange(1, 1 << 16))  # noqa: S311 - no secret
             connection.is_streaming = True
             connection.run(
                 lambda: connection.controller.channel.is_ready or self._code() is not None,

@@ -133,10 +133,6 @@ class ScenarioRun:
     def _note(self, text: str, *, bad: bool = False) -> None:
         self._console.print(Text(f"  {printable(text)}", style="red" if bad else ""))
 
-    def _show_progress(self, text: str, done: float, total: float) -> None:
-        share = f"{min(1.0, done / total):4.0%}" if total > 0.0 else ""
-        self._progress.update(self._bar, visible=True, completed=done, total=total, description=text, state=share)
-
     def _log_in(self) -> None:
         self._step("Log in")
         self._connection.port.begin_spans()
@@ -210,7 +206,12 @@ class ScenarioRun:
         packets = with_time_marks(scenario.packets, scenario.start_s) if speed == 1.0 else iter(scenario.packets)
         self._controller.stream(packets, speed, time.monotonic())
         limit_s = 4.0 * duration_s / speed + total / 20.0 + SETTLE_S
-        self._run_until(lambda: self._controller.is_streamed, lambda: ("packets", self._live_sent(), total), limit_s)
+        sent = self._controller.counters.sent
+        self._run_until(
+            lambda: self._controller.is_streamed,
+            lambda: ("packets", sum(sent[kind] for kind in LIVE_TYPES), total),
+            limit_s,
+        )
         self._note(self._summary())
 
     def _fetch(self) -> None:
@@ -281,7 +282,9 @@ class ScenarioRun:
                 )
             self._connection.run(is_done, 0.1)
             text, done, total = progress()
-            self._show_progress(f"{text}  {self._summary()}", done, total)
+            share = f"{min(1.0, done / total):4.0%}" if total > 0.0 else ""
+            shown = f"{text}  {self._summary()}"
+            self._progress.update(self._bar, visible=True, completed=done, total=total, description=shown, state=share)
             if not is_done() and not self._main.is_up():
                 self.result.restarts += 1
                 self._note("main.py has ended unexpectedly, as after a false Ctrl-C; restarting it", bad=True)
@@ -305,9 +308,6 @@ class ScenarioRun:
         self.result.uploaded_s += duration_s
         share = size / (duration_s * self._connection.port.to_pi.baud / 10.0)
         self._note(f"{duration_s:.1f} s, {share:.0%} of the line")
-
-    def _live_sent(self) -> int:
-        return sum(self._controller.counters.sent[kind] for kind in LIVE_TYPES)
 
     def _phase(self) -> Phase | None:
         record = self._status()

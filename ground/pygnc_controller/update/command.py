@@ -13,6 +13,7 @@ from zipfile import BadZipFile, ZipFile
 
 import typer
 
+from pygnc_cli.text import printable, reason_of
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
 from pygnc_controller.emulator.shell import CommandResult, Connection, PiError, Shell
@@ -135,7 +136,7 @@ def update(
                 code = _update(transport, package or _packed(Path(folder), wheels), python)
     except (OSError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
-        typer.echo(f"update: {place}{error}", err=True)
+        typer.echo(f"update: {printable(place + reason_of(error))}", err=True)
         raise typer.Exit(2) from None
     raise typer.Exit(code)
 

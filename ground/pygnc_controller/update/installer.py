@@ -27,7 +27,6 @@ CURRENT: Final = HOME / "pygnc"
 PREVIOUS: Final = VERSIONS / "previous"
 VERSION_FILE: Final = "pygnc_version.info"
 CHECK_MAX_S: Final = 90.0
-COMMIT_LETTERS: Final = 12
 OK, DAMAGED, NOT_UP, WRONG = 0, 3, 4, 2
 """Exit codes: done; package damaged; new version failed and was rolled back; impossible."""
 
@@ -83,7 +82,10 @@ def update(package: Path, sha256: str, python: str) -> int:
     report(f"switched to {version.name}")
     fault = check(CURRENT)
     if fault:
-        go_back(before)
+        if before is None:
+            CURRENT.unlink()
+        else:
+            point(CURRENT, before)
         discard(version)
         stays = before.name if before else "none"
         report(f"rolled back to {stays}: the new version fails its test after the switch: {fault}")
@@ -123,7 +125,7 @@ def unpack(package: Path, sha256: str) -> Path:
         if not {"main.py", VERSION_FILE, "requirements.txt"} <= set(archive.namelist()):
             raise UpdateError(f"{package}: no flight code in the package; make it with package_flight_code.sh")
         date, commit = [*archive.read(VERSION_FILE).decode().split(), "", ""][:2]
-        words = [re.sub(r"[^0-9A-Za-z+-]", "", word) for word in (date, commit[:COMMIT_LETTERS], sha256[:8])]
+        words = [re.sub(r"[^0-9A-Za-z+-]", "", word) for word in (date, commit[:12], sha256[:8])]
         version = VERSIONS / "_".join(words)
         if version.exists():
             report(f"{version.name} is already unpacked")
@@ -222,14 +224,6 @@ def switch(version: Path) -> Path | None:
     point(CURRENT, version)
     point(HOME / VERSION_FILE, CURRENT / VERSION_FILE)
     return before
-
-
-def go_back(before: Path | None) -> None:
-    """Link `~/pygnc` to the version used before."""
-    if before is None:
-        CURRENT.unlink()
-    else:
-        point(CURRENT, before)
 
 
 def discard(version: Path) -> None:

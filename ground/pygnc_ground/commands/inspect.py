@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_cli.text import printable
+from pygnc_cli.text import cause_of, printable
 from pygnc_ground.inspection.registry import UnknownFileError, inspect
 from pygnc_ground.inspection.render import render, to_json_lines
 from pygnc_ground.inspection.sections import Note
@@ -52,7 +52,6 @@ def _show(path: Path, messages: int, console: Console | None) -> bool:
     except (OSError, UnknownFileError) as error:
         if isinstance(error, BrokenPipeError):
             raise
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        typer.echo(f"pygnc: {printable(str(path))}: {reason}", err=True)
+        typer.echo(f"pygnc: {printable(f'{path}: {cause_of(error)}')}", err=True)
         return False
     return whole

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
 
-from pygnc_cli.files import reason_of
+from pygnc_cli.text import reason_of
 from pygnc_ground.gate.compare import changes
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes

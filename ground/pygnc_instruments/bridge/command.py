@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import report_user_errors
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_instruments.bridge.messages import Event
@@ -64,7 +65,7 @@ def bridge(
     ] = False,
 ) -> None:
     """Serve one device to browsers: WebSocket for Aceinna Navigation Studio and other programs, and a web page."""
-    try:
+    with report_user_errors("pygnc", {DeviceError: ExitCode.DEVICE, BridgeSettingsError: ExitCode.INPUT}):
         if family_name:
             family(family_name)
         settings = BridgeSettings(
@@ -81,9 +82,6 @@ def bridge(
             allow_local_clients,
         )
         asyncio.run(_run(settings))
-    except (BridgeSettingsError, DeviceError) as error:
-        typer.echo(f"pygnc: {error}", err=True)
-        raise typer.Exit(ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.INPUT) from None
 
 
 async def _run(settings: BridgeSettings) -> None:

@@ -1,9 +1,8 @@
 """Options, output and error handling that all `pygnc device` commands share."""
 
-import contextlib
 import json
-import sys
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -13,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import report_user_errors
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting
@@ -53,31 +53,15 @@ class UsageError(Exception):
     """Error raised when arguments of a command contradict each other or are incomplete."""
 
 
-@contextlib.contextmanager
-def reported_errors() -> Generator[None, None, None]:
-    """Print an expected error as a single line on standard error and exit with the code of its kind."""
-    try:
-        yield
-    except UsageError as error:
-        _exit_with(str(error), ExitCode.USAGE)
-    except DeviceError as error:
-        _exit_with(str(error), ExitCode.DEVICE)
-    except DestinationError as error:
-        _exit_with(str(error), ExitCode.NETWORK)
-    except LogError as error:
-        _exit_with(str(error), ExitCode.INPUT)
-    except BrokenPipeError:  # the reader of the output, such as `head`, has ended
-        with contextlib.suppress(OSError):
-            sys.stdout = None
-        raise typer.Exit(0) from None
-    except OSError as error:
-        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
-        _exit_with(reason, ExitCode.INPUT)
-
-
-def _exit_with(message: str, code: ExitCode) -> None:
-    typer.echo(f"pygnc device: {printable(message)}", err=True)
-    raise typer.Exit(code) from None
+_EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
+    UsageError: ExitCode.USAGE,
+    DeviceError: ExitCode.DEVICE,
+    DestinationError: ExitCode.NETWORK,
+    LogError: ExitCode.INPUT,
+    OSError: ExitCode.INPUT,
+}
+reported_errors: Final = partial(report_user_errors, "pygnc device", _EXIT_CODES)
+"""Context that prints an expected error and ends the command with the exit code of its type."""
 
 
 def print_note(text: str) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.text import printable
 from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store
 from pygnc_station.errors import StationError
 from pygnc_station.settings_file import read_settings
@@ -47,7 +48,7 @@ def status(settings: SettingsOption = None) -> None:
         typer.echo(f"{stored} readings in the store")
         typer.echo(f"{waiting} readings in no batch")
         for item in batches(store, *(state for state in BatchState if state is not BatchState.ACCEPTED)):
-            reason = f": {item.reason}" if item.reason else ""
+            reason = f": {printable(item.reason)}" if item.reason else ""
             typer.echo(f"{item.name}  {item.state}  {item.readings} readings  {iso_time(item.created_ms)}{reason}")
         count, readings = count_accepted(store)
         typer.echo(f"{count} batches with {readings} readings accepted")
@@ -79,11 +80,11 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     for name in report.accepted:
         typer.echo(f"{name}  accepted")
     for note in report.notes:
-        typer.echo(note)
+        typer.echo(printable(note))
     for name in report.waiting:
         typer.echo(f"{name}  sent, not accepted yet")
     for name, reason in report.rejected:
-        typer.echo(f"{name}  rejected: {reason}; `pygnc station batch --again {name}` makes it ready again")
+        typer.echo(f"{name}  rejected: {printable(reason)}; `pygnc station batch --again {name}` makes it ready again")
     if not (report.accepted or report.waiting or report.rejected or report.problem):
         typer.echo("nothing to send")
     if report.problem:

@@ -1,13 +1,13 @@
 """Application object, shared options and error reporting of the `pygnc station` commands."""
 
-from collections.abc import Callable
-from functools import wraps
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec
 
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.files import report_user_errors
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.settings_file import read_settings
@@ -17,6 +17,10 @@ from pygnc_system.plugins import PluginError
 from pygnc_system.service_unit import ServiceError
 
 P = ParamSpec("P")
+_EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
+    DeviceError: ExitCode.DEVICE,
+    TransferError: ExitCode.NETWORK,
+} | dict.fromkeys((PluginError, ServiceError, StationError, StoreError, OSError), ExitCode.INPUT)
 
 app: Final = typer.Typer(
     add_completion=False,
@@ -59,34 +63,9 @@ def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Call
     def register(function: Callable[P, None]) -> Callable[P, None]:
         group = "" if of is app else f"{of.info.name} "
         shown_name = f"pygnc station {group}{name or function.__name__}"
-
-        @wraps(function)
-        def run(*arguments: P.args, **options: P.kwargs) -> None:
-            try:
-                function(*arguments, **options)
-            except (DeviceError, PluginError, ServiceError, StationError, StoreError, TransferError) as error:
-                typer.echo(f"{shown_name}: {error}", err=True)
-                raise typer.Exit(_exit_code(error)) from None
-            except BrokenPipeError:
-                raise  # typer ends the command quietly
-            except OSError as error:
-                where = f"{error.filename}: " if error.filename else ""
-                typer.echo(f"{shown_name}: {where}{error.strerror or error}", err=True)
-                raise typer.Exit(ExitCode.INPUT) from None
-
-        return of.command(name)(run)
+        return of.command(name)(report_user_errors(shown_name, _EXIT_CODES)(function))
 
     return register
-
-
-def _exit_code(error: Exception) -> ExitCode:
-    match error:
-        case DeviceError():
-            return ExitCode.DEVICE
-        case TransferError():
-            return ExitCode.NETWORK
-        case _:
-            return ExitCode.INPUT
 
 
 def is_delayed(store: Store, transfer: str, now_ms: int) -> bool:

@@ -12,6 +12,7 @@ import typer
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
 from pygnc_station.commands.common import GadgetOption, JsonOption, SettingsOption, command, open_store
@@ -45,7 +46,7 @@ def check(
             typer.echo(f"{device.gadget}: {found.text or family_of(device).title} {found.serial_number}".rstrip())
             reading = read_one(device, timeout)
         except DeviceError as error:
-            typer.echo(f"{device.gadget}: {error}", err=True)
+            typer.echo(f"{device.gadget}: {printable(str(error))}", err=True)
             failures += 1
         else:
             typer.echo(line_of(device.gadget, Layout.of(reading.packet), as_stored(reading)))

@@ -7,6 +7,7 @@ from pathlib import Path
 import typer
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.text import printable
 from pygnc_station.commands.common import SettingsOption, command
 from pygnc_station.diagnosis.computer import Finding, bad, examine_clock, examine_disks, examine_modes
 from pygnc_station.settings import StationSettings
@@ -19,7 +20,7 @@ def doctor(settings: SettingsOption = None) -> None:
     file = settings or find_settings()
     is_well = True
     for finding in examine(read_settings(file), time.time(), file):
-        typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {finding.text}")
+        typer.echo(f"{'ok     ' if finding.is_good else 'PROBLEM'}  {finding.subject}: {printable(finding.text)}")
         is_well &= finding.is_good
     if not is_well:
         raise typer.Exit(ExitCode.FAILURE)

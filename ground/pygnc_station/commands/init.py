@@ -12,6 +12,7 @@ from typing import Annotated, Final, TypeVar
 import msgspec
 import typer
 
+from pygnc_cli.text import printable
 from pygnc_devices.discovery import Discovery, search
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError
 from pygnc_devices.family import family as family_named
@@ -48,19 +49,17 @@ def _ask(given: str | None, option: str, question: str, default: str | None, use
     Raises:
         StationError: the option is missing, has no default, and there is no terminal.
     """
-    is_interactive = sys.stdin.isatty()
+    is_interactive = given is None and sys.stdin.isatty()
+    text = default if given is None else given
+    if text is None and not is_interactive:
+        raise StationError(f"{option} is missing, and there is no terminal to ask on; name it as an option")
     while True:
-        if given is None and not is_interactive and default is None:
-            raise StationError(f"{option} is missing, and there is no terminal to ask on; name it as an option")
-        text = given if given is not None else default
-        if given is None and is_interactive:
-            text = str(typer.prompt(question, default=default)).strip()
         try:
-            return use(text or "")
+            return use(str(typer.prompt(question, default=default)).strip() if is_interactive else text or "")
         except (DeviceError, StationError, TransferError) as error:
-            if given is not None or not is_interactive:
+            if not is_interactive:
                 raise
-            typer.echo(str(error), err=True)
+            typer.echo(printable(str(error)), err=True)
 
 
 @command()
@@ -113,7 +112,7 @@ def init(
         except UntrustedError as error:
             if not sys.stdin.isatty():
                 raise StationError(f"{upload.url}: its certificate is not trusted; name its CA by --ca-file") from None
-            typer.echo(str(error).partition(";")[0], err=True)
+            typer.echo(printable(str(error).partition(";")[0]), err=True)
             given = str(typer.prompt("File of the CA's certificate")).strip()
             return _with_server(draft, msgspec.structs.replace(upload, ca_file=str(Path(given).absolute())))
 
@@ -129,12 +128,8 @@ def init(
 def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) -> list[Device]:
     """Return the devices that the user chooses among those that respond."""
     names = iter(gadgets)
-
-    def find(text: str) -> list[Discovery]:
-        return _find(text.replace(",", " ").split(), family)
-
     if ports:
-        found = find(" ".join(ports))
+        found = _find(" ".join(ports), family)
     else:
         typer.echo("searching the serial adapters ...")
         candidates = search(families=[family_named(family)] if family else None).found
@@ -145,7 +140,7 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
             words = text.replace(",", " ").split()
             if words and all(word.isdigit() and 1 <= int(word) <= len(candidates) for word in words):
                 return [candidates[int(word) - 1] for word in dict.fromkeys(words)]
-            return find(text)
+            return _find(text, family)
 
         default = " ".join(str(rank) for rank in range(1, len(candidates) + 1)) or None
         question = "Devices (numbers or ports)" if candidates else "No device was found; name it (ports)"
@@ -172,12 +167,13 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
     return devices
 
 
-def _find(urls: list[str], family: str) -> list[Discovery]:
-    """Return the devices at ports.
+def _find(text: str, family: str) -> list[Discovery]:
+    """Return the devices at ports, which are separated by spaces or commas.
 
     Raises:
         DeviceError: a port cannot be opened, or no device responds.
     """
+    urls = text.replace(",", " ").split()
     if not urls:
         raise StationError("no port was named; ports are such as /dev/ttyACM0 or usb://0403:6001")
     result = search(urls, [family_named(family)] if family else None)

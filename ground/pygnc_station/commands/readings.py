@@ -1,6 +1,7 @@
 """`pygnc station recent | watch | cells | export | import | prune | sync`: the readings of a store."""
 
 import time
+from contextlib import suppress
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -31,14 +32,13 @@ from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.pruning import prune_files, prune_to_size
 from pygnc_station.store.query import Span, newest_of_each_kind
-from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time, parse_time
+from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.sync import send_dead_letters, synchronise
 from pygnc_system import plugins
 
 DATABASES: Final = "pygnc.databases"
 """Group of the entry points that import databases of other programs."""
-_DAY_MS: Final = 86_400_000
 _ARRIVING_S: Final = 86_400.0
 """Time within which an interrupted upload is continued."""
 _POLL_S: Final = 0.5
@@ -90,26 +90,23 @@ def watch(
     ] = 0,
 ) -> None:
     """Print new readings of the store until Ctrl-C; the logger may run at the same time."""
-    with open_store(settings) as store:
+    with open_store(settings) as store, suppress(KeyboardInterrupt):
         after: dict[int, int] = {stream.id: stream.next_number - 1 for stream in query.streams(store, gadget, kind)}
         shown = 0
-        try:
-            while True:
-                streams = query.streams(store, gadget, kind)
-                with store.reads() as connection:
-                    pages = [
-                        query.numbered(connection, stream.id, after.get(stream.id, 0) + 1, 1 << 62, _PAGE)
-                        for stream in streams
-                    ]
-                for reading in sorted(chain(*pages), key=lambda reading: reading.t_utc_ms):
-                    _print(reading, streams, as_json=as_json)
-                    after[reading.stream_id] = reading.number
-                    shown += 1
-                    if shown == count:
-                        return
-                time.sleep(_POLL_S)
-        except KeyboardInterrupt:
-            return
+        while True:
+            streams = query.streams(store, gadget, kind)
+            with store.reads() as connection:
+                pages = [
+                    query.numbered(connection, stream.id, after.get(stream.id, 0) + 1, 1 << 62, _PAGE)
+                    for stream in streams
+                ]
+            for reading in sorted(chain(*pages), key=lambda reading: reading.t_utc_ms):
+                _print(reading, streams, as_json=as_json)
+                after[reading.stream_id] = reading.number
+                shown += 1
+                if shown == count:
+                    return
+            time.sleep(_POLL_S)
 
 
 @command()
@@ -153,7 +150,7 @@ def prune(
     chosen = read_settings(settings)
     keep_days, max_bytes, now_ms = days or chosen.store.keep_days, chosen.store.max_bytes, clock_ms()
     with Store.open(chosen.store_url) as store:
-        deleted = prune_store(store, now_ms - int(keep_days * _DAY_MS), readers(chosen)) if keep_days else 0
+        deleted = prune_store(store, now_ms - int(keep_days * DAY_MS), readers(chosen)) if keep_days else 0
         if max_bytes:
             deleted += prune_to_size(store, max_bytes, readers(chosen))
             if (used := store.used_bytes()) > max_bytes:

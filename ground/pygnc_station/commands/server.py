@@ -1,6 +1,7 @@
 """`pygnc station serve | pin | token | revoke | gateways | alerts`: the server, access to it, and its alerts."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
@@ -11,7 +12,7 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.fleet import SERVER, raised_alerts
 from pygnc_station.server.logs import failure_log
-from pygnc_station.server.ownership import transfer
+from pygnc_station.server.ownership import name_of_gateway, transfer
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import schema
@@ -65,6 +66,10 @@ def revoke(
     settings: SettingsOption = None,
 ) -> None:
     """Revoke all keys of a station."""
+    _revoke(name, settings)
+
+
+def _revoke(name: str, settings: Path | None) -> None:
     with open_store(settings) as store:
         count = access.revoke(store, name, clock_ms())
         if not count:
@@ -107,7 +112,7 @@ def rename_gateway(
 @command("revoke", of=gateways)
 def revoke_gateway(gateway: GatewayArgument, settings: SettingsOption = None) -> None:
     """Revoke the key of a gateway; `pygnc station pin --gateway` issues a PIN for a new one."""
-    revoke(gateway, settings)
+    _revoke(gateway, settings)
 
 
 @command("transfer", of=gateways)
@@ -133,11 +138,9 @@ def list_alerts(settings: SettingsOption = None) -> None:
     chosen = read_settings(settings)
     n = schema.notices.c
     with Store.open(chosen.store_url) as store, store.reads() as connection:
-        g = schema.gateways.c
-        names = {row.id: row.name for row in connection.execute(select(g.id, g.name))}
         for gateway, raised in raised_alerts(connection).items():
             for alert in raised:
-                name = chosen.name if gateway == SERVER else names.get(gateway, str(gateway))
+                name = chosen.name if gateway == SERVER else name_of_gateway(connection, gateway)
                 typer.echo(f"{name}: {alert.name} since {iso_time(alert.since_ms)}: {alert.text}")
         waiting = select(n.destination, func.count(), func.max(n.attempts)).group_by(n.destination)
         for destination, count, attempts in connection.execute(waiting):

@@ -6,7 +6,6 @@ a timer that prunes. The services report to systemd from their main loops, and s
 
 import shlex
 import sys
-from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Final
 from urllib.parse import urlsplit
@@ -202,18 +201,15 @@ def install(
     """Install the services of this station with systemd, and start them now and at boot; needs sudo."""
     file = settings or find_settings()
     made = unit_files(read_settings(file), file, user or invoking_user(), is_server=server)
-    typer.echo("\n".join(install_units(_owner(server=server), made, enabled_units(made), root)))
+    # A service with a timer is started by the timer, not at boot.
+    at_boot = [name for name in made if name.endswith(".timer") or f"{name.removesuffix('.service')}.timer" not in made]
+    typer.echo("\n".join(install_units(_owner(server=server), made, at_boot, root)))
 
 
 @command()
 def uninstall(root: RootOption = Path("/"), *, server: ServerOption = False) -> None:
     """Stop and remove the services that `install` has installed; settings and readings stay. Needs sudo."""
     typer.echo("\n".join(uninstall_units(_owner(server=server), root)))
-
-
-def enabled_units(units: Collection[str]) -> list[str]:
-    """Return the units that start at boot: all except the services that a timer starts."""
-    return [name for name in units if name.endswith(".timer") or f"{name.removesuffix('.service')}.timer" not in units]
 
 
 def install_command(file: Path) -> str:

@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-import stat
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -13,12 +12,12 @@ from urllib.parse import unquote, urlsplit
 
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.readings import EARLIEST_PLAUSIBLE_MS
+from pygnc_system.files import others_have_access
 
 LOW_DISK_BYTES: Final = 200_000_000
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
 _MAX_NAMES: Final = 3
-_FOR_OTHERS: Final = 0o077
 _SECRET_KEYS: Final = frozenset({"password", "token"})
 """Keys of secrets in the settings of outputs; a `url` may contain a password."""
 
@@ -73,7 +72,7 @@ def examine_disks(folders: Iterable[Path]) -> Iterator[Finding]:
 def examine_modes(settings: StationSettings, file: Path | None) -> Iterator[Finding]:
     """Check that other users cannot read files with passwords, keys or readings, nor the settings file `file`."""
     found = list(_private_files(settings, file))
-    opened = [path for path in found if stat.S_IMODE(path.stat().st_mode) & _FOR_OTHERS]
+    opened = [path for path in found if others_have_access(path)]
     if opened:
         names = [shlex.quote(str(path)) for path in opened[:_MAX_NAMES]]
         more = f" and {len(opened) - _MAX_NAMES} more files" if len(opened) > _MAX_NAMES else ""

@@ -16,12 +16,11 @@ from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.uploads import UploadState
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
-from pygnc_station.store.readings import iso_time
+from pygnc_station.store.readings import DAY_MS, iso_time
 from pygnc_station.store.store import Store
 
 _RENEW_S: Final = 21 * 86_400.0
 _TIMEOUT_S: Final = 5.0
-_DAY_MS: Final = 86_400_000
 _ANY_HOST: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - compared with, not listened on
 _MAX_NAMES: Final = 3
 _HANDSHAKE_ROUNDS: Final = 3
@@ -132,8 +131,8 @@ def _is_outdated(host: str, port: int, cert: str) -> bool:
 def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
     """Check for rejected batches and for uploads that their stations have not continued for a day."""
     c = schema.uploads.c
-    rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - _DAY_MS)
-    interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - _DAY_MS)
+    rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - DAY_MS)
+    interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - DAY_MS)
     for condition, text in (
         (rejected, "{} batches of {} were rejected in the last 24 h; the last reason: {}"),
         (interrupted, "{} uploads of {} were interrupted a day ago or earlier; check these stations"),

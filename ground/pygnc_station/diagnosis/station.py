@@ -1,7 +1,6 @@
 """Checks of a station: its devices, its store, its batches and its transfers."""
 
 import contextlib
-import stat
 import time
 from collections.abc import Generator, Iterator
 from datetime import UTC
@@ -23,6 +22,7 @@ from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import dead_letters
 from pygnc_station.upload.uploader import UPLOAD, sender_of
+from pygnc_system.files import others_have_access
 
 FLAG_REMEDIES: Final = {
     opc.NO_PARTICLES: "no particles were counted: the fan or the laser does not run, or the air is very clean",
@@ -150,7 +150,7 @@ def examine_key(settings: StationSettings, now_s: float) -> Iterator[Finding]:
     if not path.exists():
         yield bad("key", f"{path} is missing; `pygnc station register` creates it (logging works without it)")
         return
-    if stat.S_IMODE(path.stat().st_mode) & 0o077:
+    if others_have_access(path):
         yield bad("key", f"other users can read {path}; run chmod 600 {path}")
     try:
         with contextlib.closing(sender_of(settings)) as sender:

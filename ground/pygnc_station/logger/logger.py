@@ -21,7 +21,7 @@ from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
 from pygnc_station.store import query, schema
-from pygnc_station.store.readings import Layout, NewReading, Quality
+from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality
 from pygnc_station.store.store import Store, append
 from pygnc_system.backoff import Backoff
 from pygnc_system.service_notifier import ServiceNotifier
@@ -35,8 +35,6 @@ _REPORT_INTERVAL_S: Final = 600.0
 _POLL_S: Final = 1.0
 _CLOCK_JUMP_NS: Final = 5_000_000_000
 """Change of the clock between two readings beyond which it was set; NTP slews smaller errors."""
-_WRONG_CLOCK_MS: Final = 86_400_000
-"""Readings of this time before the clock was set are flagged."""
 
 _log = logging.getLogger(__name__)
 Listener = Callable[[str, Reading], None]
@@ -203,7 +201,8 @@ class Logger:
         if abs(change_ns) > _CLOCK_JUMP_NS:
             _log.warning("the clock was set by %+.1f s; the readings before are flagged", change_ns / 1e9)
             self._waiting = [(logged, before, quality | Quality.CLOCK) for logged, before, quality in self._waiting]
-            self._clock_wrong_since_ms = (reading.t_wall_ns - change_ns) // 1_000_000 - _WRONG_CLOCK_MS
+            # The readings of one day before the clock was set are flagged.
+            self._clock_wrong_since_ms = (reading.t_wall_ns - change_ns) // 1_000_000 - DAY_MS
             return Quality.CLOCK
         # A Raspberry Pi without a clock battery boots with the time that it saved last.
         return Quality.CLOCK if reading.t_wall_ns // 1_000_000 < self._not_before_ms else Quality(0)

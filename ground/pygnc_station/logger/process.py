@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.signals import stopped_by_signals
-from pygnc_devices.errors import DeviceError, PortBusyError
+from pygnc_cli.text import printable
+from pygnc_devices.errors import DeviceError
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.logger.display import as_stored, line_of
@@ -23,8 +25,6 @@ from pygnc_station.store.readings import Layout
 from pygnc_station.store.store import Store
 from pygnc_system.service_notifier import ServiceNotifier
 
-BUSY: Final = 3
-"""Exit code if another program uses a port."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -46,9 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 logger.run()
             print(f"{logger.stored} readings stored", flush=True)  # noqa: T201 - output of a command
     except (DeviceError, StationError, StoreError) as error:
-        print(f"pygnc station log: {error}", file=sys.stderr)  # noqa: T201 - likewise
-        return BUSY if isinstance(error, PortBusyError) else 1
-    return 0
+        print(f"pygnc station log: {printable(str(error))}", file=sys.stderr)  # noqa: T201 - likewise
+        return ExitCode.DEVICE if isinstance(error, DeviceError) else ExitCode.INPUT
+    return ExitCode.DONE
 
 
 def _print(gadget: str, reading: Reading) -> None:

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from pygnc_station.errors import StationError
 from pygnc_station.server.ownership import gateway_named
 from pygnc_station.store import schema
+from pygnc_station.store.readings import DAY_MS, MINUTE_MS
 from pygnc_station.store.store import Store
 
 KEY_LENGTH: Final = 20
@@ -37,7 +38,7 @@ def new_pin(store: Store, now_ms: int, minutes: float, gateway: str = "") -> str
     pin = "".join(secrets.choice(string.digits) for _ in range(_PIN_DIGITS))
     with store.writes() as connection:
         connection.execute(delete(schema.pins).where(schema.pins.c.expires_ms < now_ms))
-        row = {"pin_hash": _hash(pin), "expires_ms": now_ms + int(minutes * 60_000)}
+        row = {"pin_hash": _hash(pin), "expires_ms": now_ms + int(minutes * MINUTE_MS)}
         row["gateway_id"] = gateway_named(connection, gateway) if gateway else None
         connection.execute(insert(schema.pins), row)
     return pin
@@ -130,7 +131,7 @@ def revoke(store: Store, name: str, now_ms: int) -> int:
 def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: float | None = None) -> str:
     """Create a token, which replaces an older token of the same name; it is valid for `days`, None means unlimited."""
     token = secrets.token_urlsafe(30)
-    expires_ms = None if days is None else now_ms + int(days * 86_400_000)
+    expires_ms = None if days is None else now_ms + int(days * DAY_MS)
     row = {"token_hash": _hash(token), "name": name, "may_write": int(may_write), "expires_ms": expires_ms}
     with store.writes() as connection:
         connection.execute(delete(schema.tokens).where(schema.tokens.c.name == name))

@@ -13,13 +13,12 @@ from sqlalchemy import delete, insert, select
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
 from pygnc_station.server_settings import Alerts
 from pygnc_station.store import schema
-from pygnc_station.store.readings import iso_time
+from pygnc_station.store.readings import DAY_MS, HOUR_MS, MINUTE_MS, iso_time
 from pygnc_station.store.store import Store
 
-_MINUTE_MS: Final = 60_000
-_REVOKED_RAISE_MS: Final = 60 * _MINUTE_MS
+_REVOKED_RAISE_MS: Final = HOUR_MS
 """An alert is raised if a revoked key was used within this time."""
-_REVOKED_CLEAR_MS: Final = 24 * 60 * _MINUTE_MS
+_REVOKED_CLEAR_MS: Final = DAY_MS
 """The alert of a revoked key is cleared if the key was not used within this time."""
 _DISK_MARGIN: Final = 1.25
 """A disk is no longer full when it has this multiple of the limit free."""
@@ -77,8 +76,8 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
         return
     yield Verdict("revoked", Level.CLEAR, "")
     seen_ms = gateway.last_seen_ms or gateway.registered_ms
-    silent = _judge_excess((now_ms - seen_ms) / _MINUTE_MS, settings.silent_min)
-    if silent is Level.RAISE and now_ms - served_since_ms <= settings.silent_min * _MINUTE_MS:
+    silent = _judge_excess((now_ms - seen_ms) / MINUTE_MS, settings.silent_min)
+    if silent is Level.RAISE and now_ms - served_since_ms <= settings.silent_min * MINUTE_MS:
         silent = Level.LEAVE
     yield Verdict("silent", silent, f"no request since {iso_time(seen_ms)} (limit {settings.silent_min:g} min)")
     count, limit = gateway.backlog_readings, settings.backlog_readings
@@ -134,7 +133,7 @@ def _changes(
         if verdict.level is Level.RAISE and verdict.alert not in since_ms:
             yield Change(gateway, name, verdict.alert, True, verdict.text)  # noqa: FBT003 - is_raised
         elif verdict.level is Level.CLEAR and verdict.alert in since_ms:
-            minutes = (now_ms - since_ms[verdict.alert]) / _MINUTE_MS
+            minutes = (now_ms - since_ms[verdict.alert]) / MINUTE_MS
             yield Change(gateway, name, verdict.alert, False, f"after {minutes:.0f} min")  # noqa: FBT003 - likewise
 
 

@@ -42,7 +42,6 @@ from pygnc_system.service_notifier import ServiceNotifier
 
 METRICS_MAX_AGE_S: Final = 300.0
 LEAST_FREE_BYTES: Final = 100_000_000
-_GRACE_S: Final = 5
 _BACKLOG: Final = 1024
 """Connections that wait to be accepted; beyond that, clients wait a second or longer."""
 _log: Final = logging.getLogger(__name__)
@@ -93,7 +92,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         proxy_headers=chosen.behind_proxy,
         forwarded_allow_ips="127.0.0.1",
         server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+        timeout_graceful_shutdown=5,
     )
     start_logs(chosen, settings.path(chosen.log_folder) if chosen.log_folder else None)
     host, port = listener.getsockname()[:2]

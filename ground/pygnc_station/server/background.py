@@ -9,8 +9,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection
-
 from pygnc_station.errors import StoreError
 from pygnc_station.server.alerts import changes, record
 from pygnc_station.server.destinations import Destination, deliver
@@ -104,27 +102,14 @@ def check_alerts(
     alerts = settings.serve.alerts
     with store.reads() as connection:
         fleet = read_fleet(connection, now_ms, alerts)
-        served = _served(connection)
-    if served is None or now_ms - served[1] > _RECORD_MS or now_ms < served[1]:
-        served = _record_served(store, served, now_ms)
+        served_since_ms, last_ms = map(int, (fact(connection, _SERVED) or "0 0").split())
+    pause_ms = now_ms - last_ms
+    if not 0 <= pause_ms <= _MAX_PAUSE_MS:
+        served_since_ms = now_ms  # no gateway could reach this server before
+    if not 0 <= pause_ms <= _RECORD_MS:
+        with store.writes() as connection:
+            put_row(connection, schema.facts, {"name": _SERVED, "value": f"{served_since_ms} {now_ms}"})
     free_bytes = shutil.disk_usage(folder).free
-    for change in changes(fleet, alerts, settings.name, free_bytes, served[0]):
+    for change in changes(fleet, alerts, settings.name, free_bytes, served_since_ms):
         if record(store, change, destinations, now_ms):
             _log.warning("alert: %s: %s", change.title, change.text)
-
-
-def _served(connection: Connection) -> tuple[int, int] | None:
-    text = fact(connection, _SERVED)
-    if text is None:
-        return None
-    since_ms, last_ms = map(int, text.split())
-    return since_ms, last_ms
-
-
-def _record_served(store: Store, served: tuple[int, int] | None, now_ms: int) -> tuple[int, int]:
-    """Record that the server is running; after a long pause `since_ms` is now, because no gateway could reach it."""
-    is_continued = served is not None and 0 <= now_ms - served[1] <= _MAX_PAUSE_MS
-    since_ms = served[0] if served is not None and is_continued else now_ms
-    with store.writes() as connection:
-        put_row(connection, schema.facts, {"name": _SERVED, "value": f"{since_ms} {now_ms}"})
-    return since_ms, now_ms

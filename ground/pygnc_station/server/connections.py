@@ -22,7 +22,6 @@ from pygnc_system.service_notifier import ServiceNotifier
 
 REPORT_S: Final = 60.0
 _TICK_S: Final = 1.0
-_TLS_SHUTDOWN_S: Final = 5.0
 _OTHER_DESCRIPTORS: Final = 96
 """Descriptors for the store, batches and logs, which connections must leave free."""
 _MIN_CONNECTIONS: Final = 8
@@ -117,7 +116,7 @@ class LimitedServer(uvicorn.Server):
 
     async def _open(self, accepted: socket.socket) -> None:
         """Create the protocol of a connection; with TLS, after the handshake."""
-        times = {"ssl_handshake_timeout": self._limits.header_s, "ssl_shutdown_timeout": _TLS_SHUTDOWN_S}
+        times = {"ssl_handshake_timeout": self._limits.header_s, "ssl_shutdown_timeout": 5.0}
         try:
             await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: LimitedProtocol(self, self._limits),

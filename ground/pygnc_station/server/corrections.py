@@ -30,11 +30,6 @@ def volume_growth(humidity_percent: float, kappa: float) -> float:
     return 1.0 + kappa * activity / (1.0 - activity)
 
 
-def calibrated(value: float, calibration: Calibration | None) -> float:
-    """Return a value after the linear calibration of its unit."""
-    return value if calibration is None else calibration.gain * value + calibration.offset
-
-
 @dataclass(frozen=True, slots=True)
 class Correction:
     """Correction of one value of a kind of readings.
@@ -73,4 +68,4 @@ class Correction:
         """
         if self.humidity and humidity_percent is not None:
             value /= volume_growth(humidity_percent, self.kappa)
-        return calibrated(value, self.calibration)
+        return self.calibration.gain * value + self.calibration.offset if self.calibration else value

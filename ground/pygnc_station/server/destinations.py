@@ -5,7 +5,6 @@ URLs contain secrets and are never logged.
 
 import logging
 import re
-import stat
 import sys
 import tomllib
 import warnings
@@ -21,19 +20,19 @@ from sqlalchemy import Row, delete, func, select, update
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
+from pygnc_station.store.readings import DAY_MS
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_delay_ms
+from pygnc_system.files import others_have_access
 
-_FOR_OTHERS: Final = 0o077
 _LEAST_SECRET: Final = 4
 """Shorter parts of a URL are not masked in messages, which would become illegible."""
 _SEPARATORS: Final = re.compile(r"[:/@?&=#,\s]+")
 _ABBREVIATED: Final = re.compile(r"\w?\.\.\.\w?")
 """A secret as Apprise shows it."""
-_EXAMPLE: Final = "an example: mailtos://user:password@host"
 _IN_A_MESSAGE: Final = 100
-_MAX_AGE_MS: Final = 7 * 86_400_000
+_MAX_AGE_MS: Final = 7 * DAY_MS
 _N: Final = schema.notices.c
 _log: Final = logging.getLogger(__name__)
 
@@ -58,8 +57,8 @@ class Destination:
             warnings.simplefilter("ignore", DeprecationWarning)  # of modules of services, which are all imported here
             is_valid = bool(url) and self._client.add(url) and len(self._client) == 1
         if not is_valid:
-            why = f"the URL of {name} in [serve.alerts] is invalid"
-            raise StationError(f"{why}{_reason(records, _secrets_of(url, ''))}; {_EXAMPLE}")
+            why = f"the URL of {name} in [serve.alerts] is invalid{_reason(records, _secrets_of(url, ''))}"
+            raise StationError(f"{why}; an example: mailtos://user:password@host")
         self._secrets = _secrets_of(url, " ".join(self._client.urls(privacy=True)))
 
     def send(self, title: str, text: str) -> None:
@@ -93,7 +92,7 @@ def load_destinations(settings: StationSettings) -> dict[str, Destination]:
 
 def _read_urls(path: Path) -> dict[str, str]:
     try:
-        if stat.S_IMODE(path.stat().st_mode) & _FOR_OTHERS:
+        if others_have_access(path):
             raise StationError(f"{path}: other users can read the passwords in this file; run chmod 600 {path}")
         table: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

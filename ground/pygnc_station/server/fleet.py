@@ -11,11 +11,11 @@ from pygnc_station.settings_types import Location
 from pygnc_station.station_state import Reported, StationState
 from pygnc_station.store import schema
 from pygnc_station.store.query import last_times_ms
+from pygnc_station.store.readings import MINUTE_MS
 from pygnc_station.store.store import put_row
 
 SERVER: Final = 0
 """Number of this server among the gateways of alerts."""
-_MINUTE_MS: Final = 60_000
 _REPORTED: Final = Reported.__struct_fields__
 
 
@@ -130,7 +130,7 @@ def raised_alerts(connection: Connection) -> dict[int, list[Alert]]:
 def _state(quiet_ms: int, settings: Alerts, *, is_revoked: bool) -> GatewayState:
     if is_revoked:
         return GatewayState.REVOKED
-    quiet_min = quiet_ms / _MINUTE_MS
+    quiet_min = quiet_ms / MINUTE_MS
     if 0 < settings.silent_min < quiet_min:
         return GatewayState.SILENT
     return GatewayState.LATE if quiet_min > settings.late_min else GatewayState.FINE

@@ -16,11 +16,9 @@ from urllib.parse import unquote_plus
 from pygnc_station.server_settings import Serve
 
 _FAILURES: Final = "failures.log"
-_ACCESS: Final = "uvicorn.access"
 _FORMAT: Final = "%(asctime)sZ %(levelname)s %(name)s: %(message)s"
 _ACCESS_FORMAT: Final = "%(asctime)sZ %(message)s"
 _SECRET: Final = re.compile("key|token|pin|pass|secret|auth", re.IGNORECASE)
-_MASK: Final = "***"
 _REPEATS: Final = 5
 _WINDOW_S: Final = 60.0
 _KIND_LENGTH: Final = 200
@@ -36,7 +34,7 @@ def start_logs(serve: Serve, folder: Path | None) -> None:
     """
     root = logging.getLogger()
     root.addHandler(logging.StreamHandler())
-    access = logging.getLogger(_ACCESS)
+    access = logging.getLogger("uvicorn.access")
     access.propagate = False
     if folder:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -93,7 +91,7 @@ def masked(target: str) -> str:
     path, mark, query = target.partition("?")
     fields = [field.partition("=") for field in query.split("&")]
     return path + mark + "&".join(
-        f"{name}={_MASK}" if _SECRET.search(unquote_plus(name)) else f"{name}{sign}{value}"
+        f"{name}=***" if _SECRET.search(unquote_plus(name)) else f"{name}{sign}{value}"
         for name, sign, value in fields
     )  # fmt: skip
 

@@ -35,7 +35,6 @@ _ORDER: Final = tuple(
     )
 )  # fmt: skip
 """Names of values, the most interesting first."""
-_A_DAY_S: Final = 86_400
 
 
 def overview(request: Request) -> object:
@@ -50,7 +49,9 @@ def overview(request: Request) -> object:
     settings = {name: context.serve.gadget(name) for name in newest}
     now_ms = clock_ms()
     with context.store.reads() as connection:
-        gateways = _gateways(connection)
+        d, g = schema.devices.c, schema.gateways.c
+        owners = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
+        gateways = {row.gadget_id: row.name for row in connection.execute(owners)}
         qualities = _air_qualities(connection, settings, context.serve.kappa, now_ms)
     gadgets = [
         {
@@ -68,7 +69,7 @@ def overview(request: Request) -> object:
 
 def coastline(_: Request) -> Response:
     """Return the coastline of the map; data/coastline/README.md describes the text."""
-    headers = {"cache-control": f"private, max-age={_A_DAY_S}"}
+    headers = {"cache-control": "private, max-age=86400"}
     return FileResponse(data_file(COASTLINE), media_type="text/plain; charset=utf-8", headers=headers)
 
 
@@ -79,12 +80,6 @@ def fleet(request: Request) -> object:
         found = read_fleet(connection, clock_ms(), context.serve.alerts)
     disk = shutil.disk_usage(context.uploads.folder)
     return msgspec.to_builtins(found) | {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
-
-
-def _gateways(connection: Connection) -> dict[str, str]:
-    d, g = schema.devices.c, schema.gateways.c
-    query = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
-    return {row.gadget_id: row.name for row in connection.execute(query)}
 
 
 def _newest_json(

@@ -58,9 +58,8 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
     same_name = _gadget_named(connection, name)
     if same_name is None or (same_name.gateway_id is None and _may_claim(connection, same_name.id, origin)):
         stored = name if same_name is None else str(same_name.gadget_id)
-        is_free = or_(
-            _D.gateway_id.is_(None), _D.gateway_id == gateway
-        )  # another gateway may claim it at the same time
+        # Another gateway may claim it at the same time.
+        is_free = or_(_D.gateway_id.is_(None), _D.gateway_id == gateway)
         if _give(connection, make_device(connection, stored, family), gateway, name, is_free):
             return stored
     stored = _free_name(connection, gateway, name)

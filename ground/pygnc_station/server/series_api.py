@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple, TypeAlias
 
-import msgspec
 from sqlalchemy import Connection, func, select
 from starlette.requests import Request
 
@@ -14,7 +13,7 @@ from pygnc_station.server.readings_api import Filters
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
-from pygnc_station.store.readings import HOUR_MS, Stream, number_of
+from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream, number_of
 
 MAX_MEANS: Final = 800
 STEPS_H: Final = (1, 3, 6, 24, 168, 720, 8760)
@@ -22,7 +21,6 @@ STEPS_H: Final = (1, 3, 6, 24, 168, 720, 8760)
 _EXTREME_INTERVALS: Final = 600
 _MAX_READINGS: Final = 20_000
 """Readings that a plot takes into account; for more, it takes the extremes of each hour. A day at 5 s has 17 280."""
-_VALUES: Final = msgspec.json.Decoder(list[object])
 Point: TypeAlias = tuple[int, float]
 Corrected: TypeAlias = tuple[Stream, Correction | None]
 """Stream, and the correction of the value that is read from it."""
@@ -106,7 +104,7 @@ def corrected_hours(
     values = [
         (stream, [name, *([correct.humidity] if correct and correct.humidity else [])]) for stream, correct in among
     ]
-    for stream, (hour, (value, *humidities)) in hours_of(connection, values, span):
+    for stream, hour, (value, *humidities) in hours_of(connection, values, span):
         if value is None:
             continue
         count, total, low, high = value
@@ -131,7 +129,7 @@ def _raw_points(connection: Connection, among: Sequence[Corrected], query: Serie
         humidity = stream.layout.names.index(correct.humidity) if correct and correct.humidity else None
         selected = select(r.t_utc_ms, r.content).where(*conditions(stream, span), IS_CREDIBLE)
         for t_utc_ms, content in connection.execute(selected.order_by(r.t_utc_ms)):
-            values = _VALUES.decode(content)
+            values = CONTENT_DECODER.decode(content)
             value = number_of(values[rank])
             if value is not None and correct is not None:
                 value = correct(value, None if humidity is None else number_of(values[humidity]))

@@ -24,7 +24,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_system.files import durable_rename, sync_file
+from pygnc_system.files import replacing
 
 _LOCKS: Final = 64
 _log: Final = logging.getLogger(__name__)
@@ -203,11 +203,8 @@ class Uploads:
         with zipfile.ZipFile(path) as archive:
             foreign = next((form for form in self._formats if form.recognises(archive)), None)
             if foreign:
-                part = folder / f".{path.name}.part"
-                with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
+                with replacing(folder / path.name) as part, zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as target:
                     foreign.copy_without_secrets(archive, target)
-                sync_file(part)
-                durable_rename(part, folder / path.name)
         if foreign:
             path.unlink()
         else:

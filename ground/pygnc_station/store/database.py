@@ -93,12 +93,12 @@ def translated_errors(url: URL) -> Iterator[None]:
     name = name_of(url)
     try:
         yield
-    except (DataError, IntegrityError) as error:
-        raise RefusedReadingsError(name, _reason(error)) from None
     except SQLAlchemyError as error:
-        if isinstance(error, DBAPIError) and error.orig is not None and error.orig.args[:1] == (_CHECK_FAILED,):
-            raise RefusedReadingsError(name, _reason(error)) from None
-        reason = _reason(error)
+        cause = error.orig if isinstance(error, DBAPIError) else None
+        arguments = cause.args if cause else ()
+        reason = str(arguments[-1] if arguments else cause or error)
+        if isinstance(error, DataError | IntegrityError) or arguments[:1] == (_CHECK_FAILED,):
+            raise RefusedReadingsError(name, reason) from None
         raise StoreError(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None
@@ -109,13 +109,6 @@ def name_of(url: URL) -> str:
     if url.get_backend_name() == "sqlite" and url.database:
         return url.database
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    if isinstance(error, DBAPIError) and error.orig is not None:
-        arguments = error.orig.args
-        return str(arguments[-1] if arguments else error.orig)
-    return str(error)
 
 
 def _sqlite_engine(url: URL) -> Engine:

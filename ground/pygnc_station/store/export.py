@@ -10,7 +10,7 @@ from typing import Any, Final
 from pygnc_station.store.query import ALWAYS, Span, walk
 from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
-from pygnc_system.files import durable_rename, sync_file
+from pygnc_system.files import replacing
 
 _COMMON: Final = ("time", "quality", "lost_before", "flags")
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -35,13 +35,8 @@ def export(store: Store, among: Sequence[Stream], folder: Path, form: str, span:
     paths = []
     for stream, name in zip(among, file_names(among), strict=True):
         path = folder / f"{name}.{form}"
-        part = path.with_name(f".{path.name}.part")
-        try:
+        with replacing(path) as part:
             write(store, stream, span, part)
-            sync_file(part)
-            durable_rename(part, path)
-        finally:
-            part.unlink(missing_ok=True)
         paths.append(path)
     return paths
 

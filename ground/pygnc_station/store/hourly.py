@@ -6,7 +6,7 @@ again from all their readings, once the cursor has passed all readings.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, bindparam, delete, func, insert, select
@@ -14,14 +14,13 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
 from pygnc_station.store.query import IS_CREDIBLE, Span
-from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Quality, Stream
+from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, TIMES_MS, Quality, Stream
 from pygnc_station.store.store import Store
 
 HOURS: Final = "hours"
 """Reader whose cursor is the last number that the statistics contain."""
 _READINGS_AT_ONCE: Final = 10_000
 """Readings of one transaction, which takes about 0.1 s; an upload that writes at this time waits for it."""
-_VALUES: Final = msgspec.json.Decoder(list[object])
 _ENCODER: Final = msgspec.json.Encoder()
 Statistics: TypeAlias = tuple[int, float, float, float]
 """Count, sum, minimum and maximum."""
@@ -36,18 +35,6 @@ _CONTENTS: Final = (
     .order_by(_H.stream_id, _H.hour)
 )
 _ALL_STATISTICS: Final = msgspec.json.Decoder(list[Statistics | None])
-
-
-class Hour(NamedTuple):
-    """Statistics of some values of a stream in an hour.
-
-    Attributes:
-        hour: hours since 1970 (UTC).
-        values: statistics of each value, None if the hour contains no number of it.
-    """
-
-    hour: int
-    values: tuple[Statistics | None, ...]
 
 
 def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) -> int:
@@ -78,9 +65,10 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
 
 def hours_of(
     connection: Connection, among: Iterable[tuple[Stream, Sequence[str]]], span: Span
-) -> Iterator[tuple[Stream, Hour]]:
+) -> Iterator[tuple[Stream, int, list[Statistics | None]]]:
     """Yield the hourly statistics of some values of each stream, ordered by stream id and hour.
 
+    An hour is given as hours since 1970 (UTC). The statistics of a value are None if the hour contains no number of it.
     Hours are complete: the first and the last may contain readings outside the time span.
     """
     chosen = {stream.id: (stream, [stream.layout.names.index(name) for name in names]) for stream, names in among}
@@ -90,7 +78,7 @@ def hours_of(
     for stream_id, hour, content in rows:
         stream, ranks = chosen[stream_id]
         raw = _RAW.decode(content)
-        yield stream, Hour(hour, tuple(_STATISTICS.decode(raw[rank]) for rank in ranks))
+        yield stream, hour, [_STATISTICS.decode(raw[rank]) for rank in ranks]
 
 
 def statistics(values: Iterable[object]) -> Statistics | None:
@@ -112,7 +100,7 @@ def _add_new(connection: Connection, stream_id: int, next_number: int) -> int:
     new: dict[int, list[list[object]]] = {}
     for _, t_utc_ms, quality, content in rows:
         if not quality & Quality.FUTURE:
-            new.setdefault(t_utc_ms // HOUR_MS, []).append(_VALUES.decode(content))
+            new.setdefault(t_utc_ms // HOUR_MS, []).append(CONTENT_DECODER.decode(content))
     if new:
         known = select(_H.hour, _H.content).where(_H.stream_id == stream_id, _H.hour.between(min(new), max(new)))
         old = {hour: _ALL_STATISTICS.decode(text) for hour, text in connection.execute(known) if hour in new}
@@ -128,7 +116,7 @@ def _compute_late(connection: Connection, stream_id: int) -> int:
         return 0
     within = r.t_utc_ms.between(hour * HOUR_MS, (hour + 1) * HOUR_MS - 1)
     query = select(r.content).where(r.stream_id == stream_id, within, IS_CREDIBLE)
-    _replace(connection, stream_id, {hour: _all(map(_VALUES.decode, connection.execute(query).scalars()))})
+    _replace(connection, stream_id, {hour: _all(map(CONTENT_DECODER.decode, connection.execute(query).scalars()))})
     connection.execute(delete(schema.late_hours).where(late.stream_id == stream_id, late.hour == hour))
     return 1
 

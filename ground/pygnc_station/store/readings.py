@@ -17,7 +17,8 @@ from pygnc_devices.reading import Reading
 PlainValue: TypeAlias = int | float | str | bool | list["PlainValue"] | dict[str, "PlainValue"] | None
 """Value that JSON can express."""
 _ENCODER: Final = msgspec.json.Encoder()
-_DECODER: Final = msgspec.json.Decoder(list[Any])
+CONTENT_DECODER: Final = msgspec.json.Decoder(list[Any])
+"""Decoder of the values of a reading."""
 
 
 class Column(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -150,7 +151,9 @@ def from_cell(cell: str) -> PlainValue:
 
 TIMES_MS: Final = range(253_402_300_800_000)
 """Times that can be stored, years 1970 to 9999, in milliseconds since 1970 (UTC)."""
-HOUR_MS: Final = 3_600_000
+MINUTE_MS: Final = 60_000
+HOUR_MS: Final = 60 * MINUTE_MS
+DAY_MS: Final = 24 * HOUR_MS
 EARLIEST_PLAUSIBLE_MS: Final = 1_704_067_200_000
 """2024-01-01. A Raspberry Pi without a clock battery starts with an earlier time."""
 
@@ -230,7 +233,7 @@ class StoredReading(NamedTuple):
     @property
     def values(self) -> list[PlainValue]:
         """Values in the order of the layout; decoded at each access."""
-        return _DECODER.decode(self.content)
+        return CONTENT_DECODER.decode(self.content)
 
     @property
     def time(self) -> str:

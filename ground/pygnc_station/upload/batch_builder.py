@@ -12,7 +12,7 @@ import logging
 import os
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -38,7 +38,7 @@ from pygnc_station.store.export import file_names, portable_name
 from pygnc_station.store.query import numbered_pages, streams
 from pygnc_station.store.readings import iso_time
 from pygnc_station.store.store import Store, put_row
-from pygnc_system.files import durable_rename
+from pygnc_system.files import replacing
 
 FLIGHT_FILES: Final = (
     "sense.bin",
@@ -53,8 +53,6 @@ _INCOMPLETE: Final = ".part"
 _MAX_FILES: Final = 2000
 _COPY_BYTES: Final = 1 << 20
 _log: Final = logging.getLogger(__name__)
-_DESCRIPTION_VERSION: Final = "1.3 Dec 2020"
-"""Version of batonopc's batch description."""
 
 
 def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Batch]:
@@ -152,25 +150,23 @@ def _find_new_files(connection: Connection, folders: Sequence[Path]) -> list[Bat
 def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
     """Write the zip file of a batch; it appears under its name when it is complete and synced."""
     path = settings.path(settings.batches.pending) / batch.file_name
-    part = path.with_name(f".{path.name}.part")
-    readings = _write_zip(store, settings, batch, part)
-    with part.open("rb") as file:
+    with replacing(path) as part:
+        readings = _write_zip(store, settings, batch, part)
+    with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    durable_rename(part, path)
     size = path.stat().st_size
     update_batch(store, batch, state=BatchState.READY, readings=readings, bytes=size, sha256=sha256)
     return next(made for made in batches(store, BatchState.READY) if made.id == batch.id)
 
 
 def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path) -> int:
-    """Write the zip and sync it; return the number of readings in it."""
+    """Write the zip; return the number of readings in it."""
     by_id = {stream.id: stream for stream in streams(store)}
     own, first = store.origin, store.first_origin
     ranges = batch.contents.readings
     sources = [by_id[part.stream_id] for part in ranges]
     entries = []
-    writer = BatchWriter(path, batch.created_ms)
-    try:
+    with closing(BatchWriter(path, batch.created_ms)) as writer:
         for part, stream, stem in zip(ranges, sources, file_names(sources), strict=True):
             pages = numbered_pages(store, part.stream_id, part.first, part.last)
             count = writer.add_readings(f"{stem}.csv", stream.layout, pages)
@@ -183,9 +179,7 @@ def _write_zip(store: Store, settings: StationSettings, batch: Batch, path: Path
             settings.batches.mode, tuple(entries), files,
         )  # fmt: skip
         writer.add(f"{batch.name}.yaml", [_description(metadata)])
-        writer.close(metadata)
-    finally:
-        writer.abandon()
+        writer.finish(metadata)
     return sum(entry.count for entry in entries)
 
 
@@ -213,7 +207,7 @@ def _description(metadata: Metadata) -> bytes:
         {
             "source": "Raspberry PI",
             "source_ref": metadata.name,
-            "version": _DESCRIPTION_VERSION,
+            "version": "1.3 Dec 2020",
             "filelist": ",".join(entry.file for entry in metadata.streams),
             "batch_type": metadata.type,
             "batch_mode": metadata.mode,

@@ -61,9 +61,6 @@ class ObjectStoreSender(Sender):
             raise TransferError(f"{self._name}: {self._line(error)}; check url in [upload] and the login") from None
         return ""
 
-    def close(self) -> None:
-        """Do nothing: the library closes its connections with the store object."""
-
     def _line(self, error: Exception) -> str:
         """Return the first line of an error, without credentials."""
         lines = str(error).strip().splitlines() or [type(error).__name__]

@@ -7,7 +7,6 @@ import os
 import ssl
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -56,8 +55,7 @@ class Sender(ABC):
     def send_state(self, state: StationState) -> None:  # noqa: B027 - most servers receive none
         """Send the state of this station if the server receives it; raises the errors of `send`."""
 
-    @abstractmethod
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 - some libraries close connections by themselves
         """Close the connections."""
 
 
@@ -189,7 +187,6 @@ def error_of(response: httpx.Response) -> str:
 
 
 _NO_BATCH: Final = "0" * 32
-_CPU: Final = Path("/proc/cpuinfo")
 _NO_SERIAL: Final = "0" * 16
 
 
@@ -241,7 +238,7 @@ def read_key(path: Path) -> str:
     return key
 
 
-@contextmanager
+@contextlib.contextmanager
 def writing_key(path: Path) -> Iterator[Callable[[str], None]]:
     """Return a function that replaces the key file; only the user can read the file at any time.
 
@@ -269,7 +266,7 @@ def writing_key(path: Path) -> Iterator[Callable[[str], None]]:
 def serial_of_this_computer() -> str:
     """Return the serial number of a Raspberry Pi; 16 zeros on other computers, as batonopc does."""
     try:
-        lines = _CPU.read_text(encoding="ascii", errors="replace").splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return _NO_SERIAL
     return next((line.split(":")[1].strip() for line in lines if line.startswith("Serial")), _NO_SERIAL)

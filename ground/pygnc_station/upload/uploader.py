@@ -23,7 +23,7 @@ from pygnc_station.upload.batch_builder import exclusive_lock
 from pygnc_station.upload.retry import note_failure, note_success
 from pygnc_station.upload.station_server import Sender, StationSender
 from pygnc_system import plugins
-from pygnc_system.files import durable_rename, sync_file
+from pygnc_system.files import durable_rename, replacing
 from pygnc_system.plugins import PluginError
 
 SENDERS: Final = "pygnc.senders"
@@ -223,12 +223,6 @@ def move_durably(source: Path, target: Path) -> None:
     except OSError as error:
         if error.errno != errno.EXDEV:  # another file system
             raise
-        part = target.with_name(f".{target.name}.part")
-        try:
+        with replacing(target) as part:
             shutil.copyfile(source, part)
-            sync_file(part)
-            durable_rename(part, target)
-        except OSError:
-            part.unlink(missing_ok=True)
-            raise
         source.unlink()

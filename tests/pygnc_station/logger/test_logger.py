@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.errors import PortBusyError
 from pygnc_devices.reading import Reading
@@ -275,7 +276,7 @@ def test_reports_which_program_uses_the_port(tmp_path: Path) -> None:
         try:
             assert first.stdout is not None
             assert "S1" in first.stdout.readline()
-            second = run_logger("--settings", settings, expected=[3])
+            second = run_logger("--settings", settings, expected=[ExitCode.DEVICE])
         finally:
             first.send_signal(signal.SIGINT)
             first.communicate()

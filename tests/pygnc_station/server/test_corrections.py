@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_station.server.corrections import HIGHEST_HUMIDITY_PERCENT, Correction, calibrated, volume_growth
+from pygnc_station.server.corrections import HIGHEST_HUMIDITY_PERCENT, Correction, volume_growth
 from pygnc_station.server_settings import Calibration, GadgetSettings
 from pygnc_station.store.readings import Column, Layout
 
@@ -38,8 +38,8 @@ def test_growth_rises_with_the_humidity(one: float, other: float, kappa: float) 
 
 
 def test_calibration_is_linear() -> None:
-    assert calibrated(10.0, Calibration(gain=0.9, offset=1.5)) == pytest.approx(10.5)
-    assert calibrated(10.0, None) == 10.0
+    assert Correction("", 0.0, Calibration(gain=0.9, offset=1.5))(10.0, None) == pytest.approx(10.5)
+    assert Correction("", 0.0, None)(10.0, None) == 10.0
 
 
 def test_water_is_removed_before_the_calibration() -> None:

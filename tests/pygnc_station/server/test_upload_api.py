@@ -303,7 +303,8 @@ def _good(tmp_path: Path, change: Callable[[BatchWriter], None], **metadata: Any
     writer = BatchWriter(path, 1_790_000_000_000)
     change(writer)
     given = {"format": 1, "batch_id": "a" * 32, "name": "n", "station": "s", "created": "", "type": "", "mode": "LIVE"}
-    writer.close(Metadata(**given | {"streams": ()} | metadata))  # type: ignore[arg-type]
+    writer.finish(Metadata(**given | {"streams": ()} | metadata))  # type: ignore[arg-type]
+    writer.close()
     return path.read_bytes()
 
 

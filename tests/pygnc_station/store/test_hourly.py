@@ -2,12 +2,13 @@ import json
 import math
 import random
 from collections import defaultdict
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc_station.store.hourly import Hour, Statistics, hours_of, statistics, update_hours
+from pygnc_station.store.hourly import Statistics, hours_of, statistics, update_hours
 from pygnc_station.store.pruning import prune
 from pygnc_station.store.query import ALWAYS, Span, between
 from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, Quality, Stream
@@ -20,9 +21,9 @@ FIRST_HOUR = START_MS // HOUR_MS
 VALUES = st.one_of(st.none(), st.booleans(), st.text(max_size=3), st.integers(-9, 9), st.floats(-1e6, 1e6))
 
 
-def of(store: Store, stream: Stream, names: tuple[str, ...] = NAMES, span: Span = ALWAYS) -> list[Hour]:
+def of(store: Store, stream: Stream, names: tuple[str, ...] = NAMES, span: Span = ALWAYS) -> list[Any]:
     with store.reads() as connection:
-        return [hour for _, hour in hours_of(connection, [(stream, names)], span)]
+        return [(hour, values) for _, hour, values in hours_of(connection, [(stream, names)], span)]
 
 
 def row(t_utc_ms: int, *values: object, quality: int = 0) -> NewReading:
@@ -42,9 +43,9 @@ def brute_force(store: Store, stream: Stream) -> dict[int, list[list[float]]]:
 
 def assert_is_up_to_date(store: Store, stream: Stream) -> None:
     expected = brute_force(store, stream)
-    assert [found.hour for found in of(store, stream)] == sorted(expected)
-    for found in of(store, stream):
-        for numbers, had in zip(expected[found.hour], found.values, strict=True):
+    assert [hour for hour, _ in of(store, stream)] == sorted(expected)
+    for hour, found in of(store, stream):
+        for numbers, had in zip(expected[hour], found, strict=True):
             assert (had is None) == (not numbers)
             if had is not None:
                 assert (had[0], had[2], had[3]) == (len(numbers), min(numbers), max(numbers))
@@ -95,7 +96,7 @@ def test_appended_late_and_repeated_readings_are_counted_once(url: str) -> None:
         assert update_hours(store) > 0
         assert_is_up_to_date(store, stream)
         whole = of(store, stream, ("temp", "pm"), Span(START_MS + 4 * HOUR_MS, START_MS + 5 * HOUR_MS))
-        assert whole == [(FIRST_HOUR + 4, ((1, 20.0, 20.0, 20.0), (1, 7.5, 7.5, 7.5)))]
+        assert whole == [(FIRST_HOUR + 4, [(1, 20.0, 20.0, 20.0), (1, 7.5, 7.5, 7.5)])]
 
 
 def test_readings_dated_in_the_future_are_left_out() -> None:
@@ -103,7 +104,7 @@ def test_readings_dated_in_the_future_are_left_out() -> None:
         stream = store.stream("opc", LAYOUT)
         store.append(stream, [row(START_MS, 1, "", 2), row(START_MS + 1, 99, "", 99, quality=Quality.FUTURE)])
         update_hours(store)
-        assert of(store, stream, ("pm",)) == [(FIRST_HOUR, ((1, 1.0, 1.0, 1.0),))]
+        assert of(store, stream, ("pm",)) == [(FIRST_HOUR, [(1, 1.0, 1.0, 1.0)])]
 
 
 def test_work_stops_between_transactions_and_continues() -> None:
@@ -126,7 +127,7 @@ def test_pruning_deletes_the_statistics_of_deleted_hours(*, has_hours: bool) -> 
             update_hours(store)
         prune(store, START_MS + 3 * HOUR_MS)
         update_hours(store)
-        assert [found.hour for found in of(store, stream)] == [FIRST_HOUR + rank for rank in (3, 4, 5)]
+        assert [hour for hour, _ in of(store, stream)] == [FIRST_HOUR + rank for rank in (3, 4, 5)]
         prune(store, START_MS + 9 * HOUR_MS)
         update_hours(store)
         assert of(store, stream) == []

@@ -121,7 +121,7 @@ def _die(*_: object, **__: object) -> None:
     "where",
     [
         (BatchWriter, "add_readings"),
-        (BatchWriter, "close"),
+        (BatchWriter, "finish"),
         (os, "fsync"),
         (hashlib, "file_digest"),
         (Path, "replace"),

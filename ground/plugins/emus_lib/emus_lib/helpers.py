@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from logging.handlers import RotatingFileHandler
-from typing import Any, Final
+from typing import Any
 
 from emus_lib import config
 from emus_lib.constants import LOG_LEVEL_DEBUG_DEEPER
@@ -13,8 +13,6 @@ from emus_lib.serial.locker import Locker
 from pygnc_devices.emus.framing import crc8
 
 __all__ = ["Locker", "ResponseQueue", "crc_checksum", "dec", "enc", "get_logger", "init_logging"]
-_FILE_BYTES: Final = 5 * 1024 * 1024
-_FILES: Final = 7
 
 
 def init_logging(name: str) -> logging.Logger:
@@ -28,7 +26,7 @@ def init_logging(name: str) -> logging.Logger:
     folder.mkdir(parents=True, exist_ok=True)
     terminal = logging.StreamHandler(sys.stdout)
     terminal.setFormatter(logging.Formatter("%(levelname)s - %(message)s"))
-    file = RotatingFileHandler(folder / f"{name}.log", maxBytes=_FILE_BYTES, backupCount=_FILES, delay=True)
+    file = RotatingFileHandler(folder / f"{name}.log", maxBytes=5 << 20, backupCount=7, delay=True)
     file.setFormatter(logging.Formatter("%(asctime)s - %(name)s - %(levelname)s - %(message)s"))
     logger.addHandler(terminal)
     logger.addHandler(file)
