@@ -12,6 +12,7 @@ from configparser import ConfigParser
 from email.parser import Parser
 from pathlib import Path
 
+import msgpack
 import pytest
 from packaging.requirements import Requirement
 
@@ -29,7 +30,7 @@ MAIN_JOBS = {
     "pygnc-ground": ["{pygnc}", "demo", "--out", "{folder}/demo"],
     "pygnc-station": ["{pygnc}", "station", "families"],
     "pygnc-emus-lib": ["{python}", "-c", "from emus_lib.constants import *; print(SEN_BV1)"],
-    "pygnc-old-logs": ["{pygnc}", "demo", "--out", "{folder}/demo"],
+    "pygnc-old-logs": ["{pygnc}", "inspect", "{folder}/old.log"],
     "pygnc-batonopc": ["{pygnc}", "station", "import", "--help"],
     "pygnc-tinycloud": ["{pygnc}", "station", "families"],
 }
@@ -169,6 +170,8 @@ def test_a_distribution_works_alone(built: Path, name: str, version: str, tmp_pa
     if installed.returncode:
         skip_without_index(installed.stderr)
     assert installed.returncode == 0, installed.stderr
+    sensor_message = (1000.0, (20.0, -10.0, 30.0), 0, (0.1, 0.2, 0.3), (0.0, 1e4, 2e4, 0.0, 0.0, 5.0))
+    (tmp_path / "old.log").write_bytes(3 * msgpack.packb(sensor_message))
     job = [word.format(python=python, pygnc=pygnc, folder=tmp_path) for word in MAIN_JOBS[name]]
     done = subprocess.run(job, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, bool(done.stdout)) == (0, True), done.stderr
