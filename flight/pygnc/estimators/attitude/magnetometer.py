@@ -139,7 +139,9 @@ class Magnetometer(MeasurementModel):
         if square <= gate * variance_ut2:
             return False
         matrix_root = step.state.sqrt_covariance[MAG_MATRIX]
-        relative2 = step.noise_sigma[0] ** 2 + float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
+        # An error of the matrix acts on the change of the field since the last reading, at most on twice the field.
+        turned2 = min(float(step.turn_rad.dot(step.turn_rad)), 4.0)
+        relative2 = step.noise_sigma[0] ** 2 + turned2 * float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
         d_time = observation.partials[:, ATTITUDE].dot(step.rate_body_rad_s)
         variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * prediction.tag_variance_s2 * float(d_time.dot(d_time))
         return square > gate * variance_ut2

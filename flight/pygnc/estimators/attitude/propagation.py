@@ -46,12 +46,14 @@ class AttitudeStep(NamedTuple):
         transition: State transition matrix of the error state, shape (size, size).
         noise_sigma: Standard deviations of the process noise of the step, shape (size,).
         rate_body_rad_s: Body rate at the end of the step, corrected with the biases before the step, shape (3,).
+        turn_rad: Rotation during the step as a rotation vector, body axes, shape (3,).
     """
 
     state: AttitudeState
     transition: Array
     noise_sigma: Array
     rate_body_rad_s: Array
+    turn_rad: Array
 
 
 class AttitudeDynamics:
@@ -129,7 +131,7 @@ class AttitudeDynamics:
         np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])
         root[ATTITUDE, :size] = transition[ATTITUDE].dot(state.sqrt_covariance)
         root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
-        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last)
+        return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last, rotation)
 
     def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
         gyro = self._settings.gyro

@@ -231,6 +231,8 @@ class Search(msgspec.Struct, eq=False):
                 return None
             hypotheses = initial_hypotheses(newest, self.settings, self.prior, self.excluded_face)
             if hypotheses is None:
+                # In the dark, a misfit before says nothing about a face; the next light needs all faces.
+                self.excluded_face, self.tolerant, self.untried = None, False, []
                 return None
             self.damping = np.full(len(hypotheses.quaternion), _SEED_DAMPING)
             iterations = _SEED_ITERATIONS

@@ -94,6 +94,17 @@ def test_magnetorquers_do_not_end_a_track(size_ut: float, duty: float) -> None:
     assert rms(errors) < 2.0
 
 
+@pytest.mark.parametrize(("rate_deg_s", "begin"), [(0.06, 240), (0.2, 120), (0.2, 240), (0.5, 120)])
+def test_the_end_of_a_disturbance_is_noticed_while_scale_errors_are_uncertain(rate_deg_s: float, begin: int) -> None:
+    slow, scale = fly(4, 30.0, rate_deg_s=rate_deg_s), np.diag([1.15, 0.85, 1.1])
+    pulse_ut = np.zeros((len(slow.samples), 3))
+    pulse_ut[begin : begin + 12] = [6.0, -6.0, 5.0]
+    updates = run(with_fields(slow, pulse_ut, scale))[1]
+    assert all(update.state is not None for update in updates[begin:])
+    readings = [update.innovations["magnetometer"] for update in updates[begin : begin + 60]]
+    assert [reading.is_used for reading in readings].index(True) == 12
+
+
 def test_declared_magnetorquers_are_not_used() -> None:
     field_ut = torquer_field_ut(2.0, 0.5)
     truth = with_fields(TRUTH, field_ut, np.eye(3), declared=True)

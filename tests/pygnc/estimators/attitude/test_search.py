@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,6 +9,9 @@ from scipy.spatial.transform import Rotation
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import search
+from pygnc.estimators.attitude.sun_sensors import light_sources
+from pygnc.estimators.attitude.window import WindowSample, initial_bias_prior
+from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 
 def directions(seed: int, number: int) -> Array:
@@ -67,3 +72,12 @@ def test_turns_about_a_direction_are_evenly_spread(gcrf: Array) -> None:
     np.testing.assert_allclose(quaternion.rotate(turns, body), np.tile(gcrf, (12, 1)), atol=1e-12)
     steps = quaternion.error_vector(turns[1:], turns[:-1])
     np.testing.assert_allclose(steps, np.tile(np.pi / 6.0 * body, (11, 1)), atol=1e-9)
+
+
+def test_a_face_is_not_excluded_any_longer_after_darkness() -> None:
+    truth = fly(1, 2.5)
+    attempt = search.Search(SETTINGS, initial_bias_prior(SETTINGS), excluded_face=2, untried=[None, 0])
+    for sample, around in zip(truth.samples[:5], truth.environments[:5], strict=True):
+        dark = replace(around, sunlit_fraction=0.0)
+        attempt.process(WindowSample(replace(sample, lux=np.zeros(6)), dark, light_sources(dark, SETTINGS)))
+    assert (attempt.excluded_face, attempt.untried, attempt.hypotheses) == (None, [], None)
