@@ -35,8 +35,6 @@ from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
 from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
-TIME_INCONSISTENT: Final = "time_inconsistent"
-"""Reject cause: the fix's GPS time contradicts the spacecraft clock, so one of the two is damaged."""
 PREDICTION_SLICE_MS: Final = 900_000
 PREDICTION_MAX_MS: Final = 3 * 86_400_000
 """Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
@@ -133,6 +131,7 @@ class _Memory(msgspec.Struct):
         default_factory=lambda: {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
     )
     last_input_seq: int = 0
+    time_error_s: int = 0
     fix_gps_ms: int = 0
     nis_sum: float = 0.0
     nis_dof: int = 0
@@ -276,7 +275,7 @@ class OrbitTracker:
         if packet.t_spacecraft_s is not None:
             verdict = self._memory.clock.observe(packet.t_spacecraft_s, packet.gps_ms_at_second)
             if verdict is ClockVerdict.INCONSISTENT:
-                cause = cause or TIME_INCONSISTENT
+                cause = cause or RejectCause.TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
             if cause == RejectCause.RADIUS and self._only_radius_rejected():
@@ -321,7 +320,7 @@ class OrbitTracker:
     def _by_elements(self, packet: GnssFix, gps_ms: int | None, cause: str) -> OrbitState | None:
         """Return the orbit by uploaded elements at a rejected packet; None if the last fix is recent enough."""
         clock, t_spacecraft_s, state = self._memory.clock, packet.t_spacecraft_s, self._filter.state
-        if gps_ms is None or cause == TIME_INCONSISTENT:
+        if gps_ms is None or cause == RejectCause.TIME_INCONSISTENT:
             gps_ms = None if t_spacecraft_s is None else clock.to_gps_ms(t_spacecraft_s)
         if state is not None and (gps_ms is None or gps_ms - state.gps_ms <= 1e3 * self._settings.start.gap_max_s):
             return None
@@ -330,6 +329,10 @@ class OrbitTracker:
     def _counted(self, update: OrbitUpdate) -> FixOutcome:
         memory, state = self._memory, update.state
         memory.counts["fixes_waiting"] -= 1
+        if update.time_error_s not in {0, memory.time_error_s}:
+            text = f"the fixes from GPS {update.fix.gps_ms} ms on agree with the orbit if their times are wrong by"
+            self._notices.append(("warning", "fix_times", f"{text} {update.time_error_s:+d} s; they are not used"))
+        memory.time_error_s = update.time_error_s
         if update.position_accepted or update.velocity_accepted:
             memory.coasting = self._predicted = None
             self._count("fixes_accepted")
@@ -343,7 +346,7 @@ class OrbitTracker:
                 self._count("velocities_rejected")
         else:
             self._count(f"rejected_{update.position_cause}")
-            if update.position_cause is RejectCause.NOT_LATER:
+            if update.position_cause in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
                 state = self._coast(update.fix.gps_ms)
         return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
 

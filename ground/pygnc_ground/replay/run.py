@@ -13,9 +13,8 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.navigation.orbit import TIME_INCONSISTENT
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
@@ -126,7 +125,9 @@ def _delta_v_text(change: DeltaV) -> str:
 
 def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
-    consistent = [record for record in collected.timed if TIME_INCONSISTENT not in record.causes or record.state]
+    consistent = [
+        record for record in collected.timed if RejectCause.TIME_INCONSISTENT not in record.causes or record.state
+    ]
     states = smooth(
         collected.updates, [record.gps_ms for record in consistent], OrbitDynamics(settings, frames), settings
     )

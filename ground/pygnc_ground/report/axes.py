@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter
 
 from pygnc.common.clock import gps_ms_from_unix_ms, unix_ms_from_gps_ms, utc_iso_from_gps_ms
 from pygnc.environment.time_scales import MS_PER_DAY
-from pygnc.navigation.orbit import TIME_INCONSISTENT
+from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
@@ -119,7 +119,7 @@ def time_axis(result: ReplayResult) -> TimeAxis:
         return TimeAxis(np.empty(0), np.empty(0, np.int64), 0, _GAP_MIN_H)
     known = result.solution.known
     inside = gps_ms[known] if known.any() else np.array([int(np.median(gps_ms))])
-    credible = np.array([cause != TIME_INCONSISTENT for cause in result.fixes.position_cause])
+    credible = np.array([cause != RejectCause.TIME_INCONSISTENT for cause in result.fixes.position_cause])
     credible &= _near(gps_ms, inside)
     inside = np.concatenate((inside, gps_ms[credible]))
     first, last = int(inside.min()), int(inside.max())

@@ -199,3 +199,21 @@ def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: 
     )
     for change in Change:
         assert manoeuvre_text(msgspec.structs.replace(moved, manoeuvre=str(change)))
+
+
+def test_fixes_of_another_second_are_reported_once_and_leave_the_orbit(inputs: list[Message]) -> None:
+    late = [
+        msgspec.structs.replace(m, gps_ms=m.gps_ms + 1000) if isinstance(m, GnssFix) and m.gps_ms and k >= 30 else m
+        for k, m in enumerate(inputs)
+    ]
+    tracker, undisturbed = OrbitTracker(SETTINGS, NONE), OrbitTracker(SETTINGS, NONE)
+    estimates, expected = run(tracker, late), run(undisturbed, inputs)
+    assert tracker.counts["rejected_time_inconsistent"] == RECORDS - 30
+    assert [e.cause for e in estimates[30:]] == ["time_inconsistent"] * (RECORDS - 30)
+    ((severity, name, text),) = tracker.take_notices()
+    assert (severity, name) == ("warning", "fix_times")
+    assert "+1 s" in text
+    off_m = np.subtract(estimates[-1].position_ecef_m, expected[-1].position_ecef_m)
+    # The estimate is that of the stated time, at which the satellite is a second further.
+    moved_m = off_m - np.array(expected[-1].velocity_ecef_mps)
+    assert np.linalg.norm(moved_m) < 5.0 * np.linalg.norm(estimates[-1].position_sigma_m) + 10.0

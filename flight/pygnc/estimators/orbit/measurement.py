@@ -28,7 +28,8 @@ from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 class RejectCause(StrEnum):
     """Reason why a fix or its velocity was rejected, as in logs and counters.
 
-    Screening (`pygnc.navigation.orbit`) sets the causes up to `LATENCY`, the filter sets the others.
+    Screening (`pygnc.navigation.orbit`) sets the causes up to `LATENCY`, the filter sets the others; both set
+    `TIME_INCONSISTENT`.
     """
 
     NO_TIME = "no_time"
@@ -51,6 +52,8 @@ class RejectCause(StrEnum):
     """The gap since the state exceeds `gap_max_s`."""
     GATE = "gate"
     """The normalised innovation squared exceeds the gate."""
+    TIME_INCONSISTENT = "time_inconsistent"
+    """The fix's GPS time contradicts the spacecraft clock, or the fix is where the orbit is at another whole second."""
     START = "start"
     """The fix disagrees with the other fixes of the initialisation."""
 

@@ -254,3 +254,27 @@ def test_an_orbit_in_a_wrong_gravity_field_is_followed() -> None:
     settled = np.sqrt(np.square(residuals[len(residuals) // 2 :]).mean(axis=0))
     assert settled[:3].max() < 12.0
     assert settled[3:].max() < 0.016
+
+
+@pytest.mark.parametrize("error_s", [-18, -1, 1, 2, 18])
+@pytest.mark.parametrize("with_velocity", [True, False])
+def test_fixes_whose_times_are_wrong_by_whole_seconds_are_refused(
+    error_s: int,
+    with_velocity: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    fixes = [fix if with_velocity else position_only(fix) for fix in make_fixes(TRUTH)[: HOUR + 20]]
+    wrong = [replace(fix, gps_ms=fix.gps_ms + 1000 * error_s) for fix in fixes[72:HOUR]]
+    _, updates = run([*fixes[:72], *wrong, *fixes[HOUR:]])
+    refused, after = updates[72:HOUR], updates[HOUR:]
+    assert {update.position_cause for update in refused} == {RejectCause.TIME_INCONSISTENT}
+    assert {update.time_error_s for update in refused} == {error_s}
+    assert all(update.position_accepted for update in after)
+    assert last_error_m(updates) < 10.0
+
+
+def test_a_jump_that_no_whole_second_explains_is_no_error_of_the_time() -> None:
+    jumps_m = (np.array([3_000.0, 0.0, 0.0]), np.array([0.0, 7_600.0, 0.0]), np.array([0.0, 0.0, 9_000.0]))
+    for jump_m in jumps_m:
+        wild = replace(FIXES[HOUR], position_ecef_m=FIXES[HOUR].position_ecef_m + jump_m)
+        _, updates = run([*FIXES[:HOUR], wild, *FIXES[HOUR + 1 :]])
+        assert (updates[HOUR].position_cause, updates[HOUR].time_error_s) == (RejectCause.GATE, 0)
