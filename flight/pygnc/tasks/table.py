@@ -14,6 +14,7 @@ SHARED: Final = (
     "pygnc.common.arrays",
     "pygnc.estimators.checkpoint",
     "pygnc.estimators.clock.clock_map",
+    "pygnc.estimators.orbit.j2_propagator",
     "pygnc.estimators.orbit.measurement",
     "pygnc.environment.drag",
     "pygnc.environment.sun_moon",
