@@ -7,10 +7,8 @@ fix that is rejected entirely, and that no candidate manoeuvre explains, leaves 
 time tag cannot move the filter into the future.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 import msgspec
 import numpy as np
@@ -22,7 +20,6 @@ from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
-from pygnc.estimators.orbit.j2_propagator import propagate
 from pygnc.estimators.orbit.manoeuvre import (
     FACTOR_SUSPICIOUS,
     THRUST_SHARE,
@@ -38,13 +35,7 @@ from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, lin
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
-
-_TIME_ERROR_MAX_S: Final = 30
-"""Largest error of a fix's time that is recognised, in whole seconds; leap seconds are 18."""
-_TIME_SIGMAS: Final = 5.0
-"""Number of standard deviations within which position and velocity must agree with the orbit at another second."""
-_VELOCITY_MARGIN_MPS: Final = 1.0
-"""Additional tolerance of the velocity; a second changes the velocity in a low orbit by 8 m/s."""
+from pygnc.estimators.orbit.time_errors import time_error_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -324,9 +315,9 @@ class OrbitFilter:
         x, (hypotheses, *changed) = self._predicted(state, banks, fix.gps_ms)
         observations = self._linearise(x, fix)
         test = self._bank.test(hypotheses, *observations)
-        time_error_s = 0 if test.accepted[0] else self._time_error_s(x, test.position, fix)
-        if time_error_s:
-            return replace(OrbitUpdate.rejected(fix, RejectCause.TIME_INCONSISTENT), time_error_s=time_error_s)
+        wrong_s = 0 if test.accepted[0] else time_error_s(fix, x, test.position, self.frames)
+        if wrong_s:
+            return replace(OrbitUpdate.rejected(fix, RejectCause.TIME_INCONSISTENT), time_error_s=wrong_s)
         factor = hypotheses.empirical_factor
         if self.settings.manoeuvre_detection:
             candidates = self._with_suspected(_moved(candidates, changed), state, x, hypotheses, test, fix.gps_ms)
@@ -366,38 +357,6 @@ class OrbitFilter:
             velocity=test.velocity,
             empirical_factor=factor,
         )
-
-    def _time_error_s(self, x: Array, position: Innovation, fix: Fix) -> int:
-        """Return the error of a fix's time in whole seconds, stated minus true, that explains its position; 0 if none.
-
-        The position must be where the predicted orbit, `x` at the stated time, is at another whole second, and the
-        velocity that of this second. `position` is the innovation at the stated time.
-        """
-        frames, residual = self.frames, np.array(position.residual)
-        tolerance_m = _TIME_SIGMAS * math.hypot(*position.sigma)
-        velocity_mps = frames.ecef_state_from_gcrf(fix.gps_ms)[3:].dot(x[:6])
-        speed_mps = math.sqrt(velocity_mps.dot(velocity_mps))
-        late_s = round(float(residual.dot(velocity_mps)) / speed_mps**2)
-        if not 0 < abs(late_s) <= _TIME_ERROR_MAX_S or tolerance_m > 0.5 * speed_mps:
-            return 0
-        start = tuple(x[:6].tolist())
-
-        def ecef_at(offset_s: float) -> Array:
-            moved = np.array(propagate(start, offset_s))
-            state: Array = frames.ecef_state_from_gcrf(fix.gps_ms + round(1e3 * offset_s)).dot(moved)
-            return state
-
-        off_m = fix.position_ecef_m - ecef_at(float(late_s))[:3]
-        if off_m.dot(off_m) > tolerance_m * tolerance_m:
-            return 0
-        if fix.velocity_ecef_mps is not None and fix.velocity_sigma_mps is not None:
-            off_mps = fix.velocity_ecef_mps - ecef_at(late_s - fix.velocity_latency_s)[3:]
-            if (
-                math.sqrt(off_mps.dot(off_mps))
-                > _TIME_SIGMAS * math.hypot(*fix.velocity_sigma_mps) + _VELOCITY_MARGIN_MPS
-            ):
-                return 0
-        return -late_s
 
     def _tested(
         self,
