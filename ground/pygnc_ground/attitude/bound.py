@@ -16,7 +16,7 @@ import numpy as np
 
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
-from pygnc.estimators.attitude.model_errors import ModelErrors, SunSensorErrors
+from pygnc.estimators.attitude.model_errors import ErrorSize, ModelErrors
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -100,7 +100,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
-    sigma = ModelErrors(sun_sensors=SunSensorErrors.SMALL).sigma(settings)
+    sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
     sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
     sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut

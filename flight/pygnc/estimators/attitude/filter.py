@@ -12,6 +12,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.measurement_model import Innovation, Verdict
 from pygnc.estimators.attitude.measurement_models import measurement_models
@@ -21,7 +22,7 @@ from pygnc.estimators.attitude.mekf import (
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors
+from pygnc.estimators.attitude.model_errors import ErrorSize, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
@@ -46,7 +47,7 @@ from pygnc.estimators.attitude.window import (
     initial_bias_prior,
     with_calibrated_bias,
 )
-from pygnc.estimators.kalman import triangular
+from pygnc.estimators.kalman import chi_square, triangular
 
 _BACKWARDS_MAX: Final = 3
 """Number of successive, ascending sample times not later than the state that prove that the clock was set back."""
@@ -56,6 +57,14 @@ resolution of the gyro causes an error of some degrees per hour in it.
 """
 _UNUSED_MAX: Final = 3
 """Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
+_CHECK_SAMPLES: Final = 24
+"""Number of samples before a search beside a track begins; without a result, it ends after a full window."""
+_DISAGREE: Final = 25.0
+"""Chi-square (3 degrees of freedom) of the difference to the track, above which such a search disagrees with it."""
+_DISAGREE_RAD: Final = math.radians(5.0)
+"""Smallest difference with which it disagrees; both linearise, so small differences may be many standard deviations."""
+_TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
+"""Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
 _STUCK_SHARE: Final = 0.3
 """Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
@@ -125,6 +134,12 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     last_ms: int | None = None
     field_ms: int | None = None
     """GPS ms of the last sample whose modelled magnetic field was strong enough, or was unknown."""
+    check: Search | None = None
+    """Search beside the track, whose result must agree with it."""
+    is_confirmed: bool = False
+    """True if such a search agreed with the track."""
+    is_tentative: bool = False
+    """True if the track began with a large uncertainty and is therefore not reported before it is confirmed."""
     was_contradicted: bool = False
     """True if rejected readings ended the last track. A search, not a star tracker, must then begin the next one."""
     backwards: tuple[int, int] = (0, 0)
@@ -152,13 +167,13 @@ class AttitudeFilter:
     @property
     def state(self) -> AttitudeState | None:
         """Estimate after the last sample; None while the attitude is unknown."""
-        return None if self.memory.track is None else self.memory.track.state
+        return None if self.memory.track is None or self.memory.is_tentative else self.memory.track.state
 
     @property
     def mag_bias_ut(self) -> Array | None:
         """Bias of corrected magnetometer readings, sensor axes, uT, shape (3,); None if not known to 5 uT."""
-        if self.memory.track is not None:
-            return self.memory.track.state.mag_bias_ut
+        if self.state is not None:
+            return self.state.mag_bias_ut
         prior = self.memory.search.prior
         return prior.mean[3:] if field_direction_known(prior) else None
 
@@ -211,16 +226,24 @@ class AttitudeFilter:
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)
         misfits = {name: one.misfit for name, one in update.track.memories.items()}
-        memory.errors = before.detected(misfits, update.track.samples)
+        implausible = before.implausible(update.track.state, settings)
+        memory.errors = before.detected(misfits, update.track.samples, implausible)
         memory.inflation = memory.errors.variance_inflation(before, settings)
         memory.errors, state = memory.errors.selected(update.track.state, settings)
         if state is not update.track.state:
             update = replace(update, track=update.track._replace(state=state))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         self._judge(update)
+        if any(getattr(before, name) is not ErrorSize.SMALL for name in implausible):
+            self._abandon_wrong_track()
+        if memory.track is not None and not memory.is_confirmed:
+            self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
-        if memory.track is None:
-            return self._result(sample, environment, None, unused)
+        if memory.track is not None and memory.is_tentative and memory.is_confirmed:
+            memory.is_tentative = False
+            return self._result(sample, environment, memory.track, None, restarted=True)
+        if memory.track is None or memory.is_tentative:
+            return self._result(sample, environment, None, unused if memory.track is None else None)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
     def _judge(self, update: TrackUpdate) -> None:
@@ -233,9 +256,7 @@ class AttitudeFilter:
             if model.name in track.memories
         ]
         if any(verdict is Verdict.WRONG for _, verdict in verdicts) or track.unused >= _UNUSED_MAX:
-            # With a wrong attitude, the estimated biases are wrong, too.
-            self._abandon_track(keep_biases=False)
-            memory.was_contradicted = True
+            self._abandon_wrong_track()
             return
         if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
             # A linearised update is not reliable with such a large uncertainty.
@@ -245,6 +266,43 @@ class AttitudeFilter:
             if verdict is Verdict.OWN_BIAS and memory.track is not None:
                 left, memory.inflation = model.reopened(memory.track.memory(model.name))
                 memory.track = memory.track.with_memory(model.name, left)._replace(samples=0)
+
+    def _check(self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> None:
+        """Search for the attitude beside a track, and abandon the track if the result disagrees."""
+        memory, settings = self.memory, self.settings
+        # The field alone leaves wrong attitudes that fit, so only samples in sunlight count.
+        if environment is None or environment.sunlit_fraction <= 0.0 or not self._is_searchable(environment):
+            memory.check = None
+            return
+        phase = track.samples % (_CHECK_SAMPLES + settings.start.window_samples)
+        if phase == 0:
+            memory.check = None
+        elif phase == _CHECK_SAMPLES:
+            prior = with_calibrated_bias(initial_bias_prior(settings), memory.calibrated)
+            memory.check = Search(settings, prior, memory.errors)
+        if memory.check is None:
+            return
+        found = memory.check.process(WindowSample(sample, environment, light_sources(environment, settings)))
+        if found is None:
+            return
+        memory.check = None
+        rotation = quaternion.error_vector(found.quaternion, track.state.quaternion)
+        root = np.concatenate([one.sqrt_covariance[ATTITUDE] for one in (found, track.state)], axis=1)
+        is_far = rotation.dot(rotation) > _DISAGREE_RAD**2
+        if is_far and chi_square(rotation, root.dot(root.T)) > _DISAGREE:
+            self._abandon_wrong_track()
+        else:
+            memory.is_confirmed = True
+
+    def _is_searchable(self, environment: AttitudeEnvironment) -> bool:
+        """Return True if a search can use a sample: the field is strong, and all gyro axes are within their range."""
+        is_weak = environment.field_is_weak(self.settings.magnetometer)
+        return not is_weak and not np.count_nonzero(self.memory.health.gyro.beyond_range)
+
+    def _abandon_wrong_track(self) -> None:
+        """End a track that is contradicted; with a wrong attitude, the estimated biases are wrong, too."""
+        self._abandon_track(keep_biases=False)
+        self.memory.was_contradicted = True
 
     def _widened(self, track: Track, stuck: Flags) -> Track:
         """Return the track with the gyro bias of the stuck axes reset to unknown."""
@@ -268,7 +326,7 @@ class AttitudeFilter:
         prior = with_calibrated_bias(prior, memory.calibrated)
         # A short track was probably wrong, so the samples before it count towards a search without hope.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
-        memory.track, memory.inflation = None, None
+        memory.track, memory.inflation, memory.check, memory.is_confirmed = None, None, None, False
         memory.search = Search(settings, prior, memory.errors, received=searched)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
@@ -295,9 +353,9 @@ class AttitudeFilter:
             if measured is not None:
                 memory.track = self._widened(Track(measured, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
                 memory.search = Search(self.settings, memory.search.prior, memory.errors)
+                memory.is_confirmed, memory.is_tentative = True, False
                 return self._result(sample, environment, memory.track, None, restarted=True)
-        is_weak = environment is not None and environment.field_is_weak(self.settings.magnetometer)
-        if environment is None or is_weak or memory.health.gyro.beyond_range.any():
+        if environment is None or not self._is_searchable(environment):
             memory.search.reset()
             cause = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else None
             return self._result(sample, environment, None, cause)
@@ -312,6 +370,10 @@ class AttitudeFilter:
         memory.errors, memory.was_contradicted = memory.search.errors, False
         searched = memory.search.received
         memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
+        memory.is_confirmed = False
+        memory.is_tentative = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD
+        if memory.is_tentative:
+            return self._result(sample, environment, None, None)
         return self._result(sample, environment, memory.track, None, restarted=True)
 
     def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
@@ -320,7 +382,7 @@ class AttitudeFilter:
         measured = next(filter(None, (model.attitude(sample) for model in self._models)), None)
         if measured is None:
             return None
-        quaternion, attitude_root = measured
+        attitude, attitude_root = measured
         prior, sigma = memory.search.prior, memory.errors.sigma(settings)
         slow = np.zeros(len(sigma) - ATTITUDE.stop)
         sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
@@ -329,7 +391,7 @@ class AttitudeFilter:
         slow[:6], slow[REFLECTIVITY - ATTITUDE.stop] = prior.mean, settings.sun_sensors.reflectivity
         root = np.diag(sigma)
         root[ATTITUDE, ATTITUDE] = attitude_root
-        return AttitudeState(sample.gps_ms, quaternion, slow, root)
+        return AttitudeState(sample.gps_ms, attitude, slow, root)
 
     # --- Results ---------------------------------------------------------------------------------------------------
 
@@ -369,7 +431,7 @@ class AttitudeFilter:
             dof=0 if update is None else update.dof,
             restarted=restarted,
             step=None if update is None else update.step,
-            time_sigma_s=WHOLE_SECOND_SIGMA_S if memory.errors.time_tags.detected else sample.time_sigma_s or 0.0,
+            time_sigma_s=memory.errors.time_tags.common_sigma_s(sample.time_sigma_s),
         )
 
 

@@ -17,11 +17,15 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, error_size
+from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, error_size
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a new reading in the running mean `ModelMemory.misfit`."""
+_UNDERWEIGHTED_RAD: Final = math.radians(3.0)
+"""Uncertainty of the attitude above which measurements are underweighted."""
+_UNDERWEIGHT: Final = 2.0
+"""Share of the predicted variance of a measurement that is then added to the variance of its error."""
 REJECTED_WEIGHT: Final = 1.0 / 10.0
 """Weight of a new reading in the running mean `ModelMemory.rejected`."""
 
@@ -60,6 +64,17 @@ class Accepted(NamedTuple):
     projected: Array
     sigma: Array
     d_time: Array
+
+    def underweighted(self, predicted: AttitudeState) -> "Accepted":
+        """Return the measurements with larger standard deviations while the attitude is uncertain.
+
+        The second-order terms that linearisation neglects would otherwise make the covariance too small (Zanetti,
+        DeMars & Bishop, Underweighting nonlinear measurements, J. Guid. Control Dyn. 33, 2010).
+        """
+        if predicted.attitude_sigma_rad <= _UNDERWEIGHTED_RAD:
+            return self
+        variance = np.einsum("ij,ij->i", self.projected, self.projected)
+        return self._replace(sigma=np.sqrt(self.sigma * self.sigma + _UNDERWEIGHT * variance))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -145,10 +160,12 @@ class MeasurementModel(ABC):
     Attributes:
         name: Key of the model's reading, memory and innovation in samples, tracks and updates.
         device_values: Names of the values of a device's reading that form a reading of this model; empty for none.
+        is_underweighted: True if a large error of the attitude makes the linearised prediction wrong.
     """
 
     name: ClassVar[str]
     device_values: ClassVar[tuple[str, ...]] = ()
+    is_underweighted: ClassVar[bool] = True
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
@@ -193,6 +210,8 @@ class MeasurementModel(ABC):
         after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
         innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
         accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
+        if accepted is not None and self.is_underweighted:
+            accepted = accepted.underweighted(prediction.step.state)
         return Tested(innovation, partials, after, accepted, prediction.health)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none

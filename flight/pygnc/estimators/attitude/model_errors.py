@@ -12,17 +12,19 @@ with the settings. From then on, their variances are those of the settings.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
+    FIELD_ROWS,
     GYRO_BIAS,
     MAG_BIAS,
     MAG_MATRIX,
@@ -38,12 +40,16 @@ NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared per measurement, above which a sensor model has errors."""
+_IMPLAUSIBLE: Final = {_MAGNETOMETER: 40.0, _SUN_SENSORS: 30.0}
+"""Chi-square of the estimated errors of a sensor over their prior that proves the estimate wrong. With 12 and 7
+degrees of freedom, it is exceeded once in 10 000.
+"""
 _EVIDENCE_MIN: Final = 5.0
 """Natural logarithm of the Bayes factor of small over large errors, from which the errors count as small."""
-_LIGHT_SAMPLES_MIN: Final = 8
-"""Number of samples of a track before the innovations of sun sensors count; the first updates are far from linear."""
-_FIELD_SAMPLES_MIN: Final = 36
-"""Number of samples of a track before the innovations of the magnetometer count; errors of sun sensors enlarge them."""
+_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8}
+"""Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
+errors of the sun sensors enlarge the innovations of the magnetometer.
+"""
 _ATTITUDE_SIGMA_RAD: Final = math.radians(8.0)
 """Standard deviation added to the attitude, about each axis, when an error of a sensor model is detected."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)
@@ -60,6 +66,18 @@ WHOLE_SECOND_SIGMA_S: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a time that is known to the second only."""
 
 
+@unique
+class ErrorSize(StrEnum):
+    """Conclusion on the size of a sensor's model errors."""
+
+    UNDECIDED = "undecided"
+    """Large errors are possible and are estimated."""
+    SMALL = "small"
+    """The readings are evidence that the errors are small; they are estimated with small standard deviations."""
+    LARGE = "large"
+    """The innovations have proved large errors, which are estimated."""
+
+
 class TimeTagErrors(NamedTuple):
     """Errors of the sample times, estimated from innovations along the rotation of the body.
 
@@ -71,23 +89,36 @@ class TimeTagErrors(NamedTuple):
         variance_s2: Estimated variance v.
         information: Twice the Fisher information of v.
         samples: Number of samples so far.
-        detected: True once v was significant. The times are then whole seconds, whose constant difference from the
-            times of GPS packets is also unknown.
+        evidence: Natural logarithm of the Bayes factor of whole seconds over exact times.
+        size: Conclusion on the times. LARGE once v was significant: the times are then whole seconds, whose constant
+            difference from the times of GPS packets is also unknown.
     """
 
     variance_s2: float = 0.0
     information: float = 0.0
     samples: int = 0
-    detected: bool = False
+    evidence: float = 0.0
+    size: ErrorSize = ErrorSize.UNDECIDED
 
     @property
     def used_s2(self) -> float:
-        """Variance that the filter applies, s2: the estimated one once it was significant, before that zero."""
-        return self.variance_s2 if self.detected else 0.0
+        """Variance that the filter applies, s2: the estimated one if large, that of whole seconds if undecided."""
+        if self.size is ErrorSize.UNDECIDED:
+            return WHOLE_SECOND_SIGMA_S**2
+        return self.variance_s2 if self.size is ErrorSize.LARGE else 0.0
 
     def used_with(self, time_sigma_s: float | None) -> float:
         """Return the variance of a sample's time, s2, for the standard deviation that its source states, if any."""
-        return self.used_s2 if time_sigma_s is None else max(self.used_s2, time_sigma_s * time_sigma_s)
+        if time_sigma_s is None:
+            return self.used_s2
+        stated_s2 = time_sigma_s * time_sigma_s
+        return max(self.variance_s2, stated_s2) if self.size is ErrorSize.LARGE else stated_s2
+
+    def common_sigma_s(self, time_sigma_s: float | None) -> float:
+        """Return the standard deviation of an error that may be common to all times, s; see `used_with`."""
+        if self.size is ErrorSize.LARGE or (self.size is ErrorSize.UNDECIDED and time_sigma_s is None):
+            return WHOLE_SECOND_SIGMA_S
+        return time_sigma_s or 0.0
 
     def updated(self, score: float, sensitivity: float, time_sigma_s: float | None) -> "TimeTagErrors":
         """Return the estimate after a sample.
@@ -98,76 +129,91 @@ class TimeTagErrors(NamedTuple):
             sensitivity: h' S^-1 h, 1/s2.
             time_sigma_s: Error of the sample's time as stated by its source; None if it is not stated.
         """
+        used_s2 = self.used_with(time_sigma_s)
+        # Without the time error in S: h' S^-1 h and (h' S^-1 r)^2.
+        grown = 1.0 / max(1.0 - used_s2 * sensitivity, 1e-9)
+        plain, along2 = sensitivity * grown, (score + sensitivity) * grown * grown
+        whole_s2 = WHOLE_SECOND_SIGMA_S**2
+        evidence = self.evidence + 0.5 * (whole_s2 * along2 / (1.0 + whole_s2 * plain) - math.log1p(whole_s2 * plain))
+        evidence = min(max(evidence, -2.0 * _EVIDENCE_MIN), 2.0 * _EVIDENCE_MIN)
         square = sensitivity * sensitivity
         information = (1.0 - _TAG_MEMORY) * self.information + square
-        expected = square * (self.variance_s2 - self.used_with(time_sigma_s))
-        variance = self.variance_s2 + (score - expected) / max(information, 1e-12)
+        variance = self.variance_s2 + (score - square * (self.variance_s2 - used_s2)) / max(information, 1e-12)
         variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
+        size = self.size
         excess = variance - (0.0 if time_sigma_s is None else time_sigma_s * time_sigma_s)
-        significant = excess * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN
-        if significant and not self.detected:
+        if excess * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN:
+            size = ErrorSize.LARGE
+        elif size is ErrorSize.UNDECIDED and evidence < -_EVIDENCE_MIN:
+            size = ErrorSize.SMALL
+        if size is ErrorSize.LARGE is not self.size and used_s2 == 0.0:
             # From now on S contains the time error, so each sample is less informative than those so far.
             information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
-        return TimeTagErrors(variance, information, self.samples + 1, self.detected or significant)
+        return TimeTagErrors(variance, information, self.samples + 1, evidence, size)
 
     def restarted(self) -> "TimeTagErrors":
         """Return the estimate after another error was detected, to which the innovations so far were due.
 
         A detected scatter is kept; otherwise the estimate begins again.
         """
-        return self if self.detected else TimeTagErrors()
+        return self if self.size is ErrorSize.LARGE else TimeTagErrors()
 
 
 NO_TIME_TAG_ERRORS: Final = TimeTagErrors()
-
-
-@unique
-class SunSensorErrors(StrEnum):
-    """Conclusion on the size of the sun sensors' gain errors and deviations from the cosine law."""
-
-    UNDECIDED = "undecided"
-    """Large errors are possible and are estimated."""
-    SMALL = "small"
-    """The readings are evidence that the errors are within the settings, whose small variances are used."""
-    LARGE = "large"
-    """The innovations prove large errors, which are estimated."""
 
 
 class ModelErrors(NamedTuple):
     """Conclusions on errors of the sensor models, which remain when a track ends.
 
     Attributes:
-        field: True if scale, misalignment or panel field of the magnetometer have errors.
-        sun_sensors: Errors of the sun sensors' gains and cosine law.
+        magnetometer: Size of scale, misalignment and panel field of the magnetometer.
+        sun_sensors: Size of the sun sensors' gain errors and deviation from the cosine law.
         time_tags: Errors of the sample times.
     """
 
-    field: bool = False
-    sun_sensors: SunSensorErrors = SunSensorErrors.UNDECIDED
+    magnetometer: ErrorSize = ErrorSize.UNDECIDED
+    sun_sensors: ErrorSize = ErrorSize.UNDECIDED
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
 
-    def detected(self, misfits: Mapping[str, float], samples: int) -> "ModelErrors":
-        """Return the errors after a sample of a track, given `ModelMemory.misfit` by name of the model."""
-        field = self.field or (misfits.get(_MAGNETOMETER, 1.0) > _MISFIT_MAX and samples >= _FIELD_SAMPLES_MIN)
-        is_large = misfits.get(_SUN_SENSORS, 1.0) > _MISFIT_MAX and samples >= _LIGHT_SAMPLES_MIN
-        sun_sensors = SunSensorErrors.LARGE if is_large else self.sun_sensors
-        if (field, sun_sensors) == self[:2]:
-            return self
-        return ModelErrors(field, sun_sensors, self.time_tags.restarted())
+    def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
+        return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
+
+    def detected(self, misfits: Mapping[str, float], samples: int, implausible: Sequence[str]) -> "ModelErrors":
+        """Return the errors after a sample of a track.
+
+        Args:
+            misfits: `ModelMemory.misfit` by name of the model.
+            samples: Number of samples in the track.
+            implausible: Names of the sensors with implausible estimates.
+        """
+        errors = self
+        for name, samples_min in _SAMPLES_MIN.items():
+            misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
+            wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
+            if (misfit or wrong) and getattr(self, name) is not _LARGE:
+                errors = errors._with(name, _LARGE)._replace(time_tags=self.time_tags.restarted())
+        return errors
 
     def selected(self, state: AttitudeState, settings: AttitudeSettings) -> "tuple[ModelErrors, AttitudeState]":
-        """Decide by the estimated errors of the sun sensors whether they are small; return errors and state.
+        """Decide by the estimated errors of each undecided sensor whether they are small; return errors and state.
 
         If they are, the state is conditioned on small errors; otherwise it is returned unchanged. The Bayes factor of
         small over large errors is the Savage-Dickey ratio: probability density of small errors after the readings,
         divided by that before (Dickey, Ann. Math. Statist. 42, 1971).
         """
-        if self.sun_sensors is not SunSensorErrors.UNDECIDED:
-            return self, state
-        rows = light_rows(len(state.sqrt_covariance))
+        errors = self
+        for name in _SAMPLES_MIN:
+            if getattr(errors, name) is ErrorSize.UNDECIDED:
+                errors, state = errors._selected(name, state, settings)
+        return errors, state
+
+    def _selected(
+        self, name: str, state: AttitudeState, settings: AttitudeSettings
+    ) -> "tuple[ModelErrors, AttitudeState]":
+        rows = _rows(name, len(state.sqrt_covariance))
         error, root = state.slow[rows - 3], state.sqrt_covariance[rows]
-        sizes = SunSensorErrors.SMALL, SunSensorErrors.LARGE
-        small, large = (self._replace(sun_sensors=size).sigma(settings)[rows] ** 2 for size in sizes)
+        as_small = self._with(name, ErrorSize.SMALL)
+        small, large = (errors.sigma(settings)[rows] ** 2 for errors in (as_small, self))
         covariance = root.dot(root.T) + np.diag(small)
         normalised = np.linalg.solve(covariance, error)
         density_after = -0.5 * (np.linalg.slogdet(covariance)[1] + float(error.dot(normalised)))
@@ -176,30 +222,51 @@ class ModelErrors(NamedTuple):
         cross = state.sqrt_covariance.dot(root.T)
         known = state.covariance - cross.dot(np.linalg.solve(covariance, cross.T))
         known_root = np.asarray(np.linalg.cholesky(0.5 * (known + known.T)), np.float64)
-        return self._replace(sun_sensors=SunSensorErrors.SMALL), state.corrected(-cross.dot(normalised), known_root)
+        return as_small, state.corrected(-cross.dot(normalised), known_root)
 
     def sigma(self, settings: AttitudeSettings) -> Array:
         """Return standard deviations at the beginning of a track, shape (size,); 0 for all but the model errors."""
         sigma = np.zeros(error_size(settings.mounting.faces))
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
-        sigma[MAG_MATRIX] = magnetometer.matrix_sigma if self.field else NOT_ESTIMATED_SIGMA
-        sigma[PANEL_FIELD] = magnetometer.panel_sigma_ut if self.field else NOT_ESTIMATED_SIGMA
-        are_small = self.sun_sensors is SunSensorErrors.SMALL
+        factor = 2.0 if self.magnetometer is _LARGE else 1.0
+        matrix = np.full((3, 3), 0.5 * magnetometer.matrix_sigma)
+        np.fill_diagonal(matrix, magnetometer.matrix_sigma)
+        sigma[MAG_MATRIX], sigma[PANEL_FIELD] = factor * matrix.ravel(), factor * magnetometer.panel_sigma_ut
+        if self.magnetometer is ErrorSize.SMALL:
+            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = 0.002, 0.05
+        are_small = self.sun_sensors is ErrorSize.SMALL
         sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
+    def implausible(self, state: AttitudeState, settings: AttitudeSettings) -> list[str]:
+        """Return the names of the sensors whose estimated model errors are too large for their prior."""
+        sigma, names = self.sigma(settings), []
+        for name, limit in _IMPLAUSIBLE.items():
+            rows = _rows(name, len(sigma))
+            normalised = state.slow[rows - 3] / sigma[rows]
+            if normalised.dot(normalised) > limit:
+                names.append(name)
+        return names
+
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the standard deviations to add to the state, (size,), after errors `before`; None without a change."""
-        large = SunSensorErrors.LARGE
-        if (self.field, self.sun_sensors is large) == (before.field, before.sun_sensors is large):
+        changed = [name for name in _SAMPLES_MIN if getattr(self, name) is _LARGE is not getattr(before, name)]
+        if not changed:
             return None
-        sigma = self.sigma(settings)
-        if self.field == before.field:
-            sigma[MAG_MATRIX] = sigma[PANEL_FIELD] = 0.0
-        else:
-            sigma[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
-        if self.sun_sensors is before.sun_sensors:
-            sigma[light_rows(len(sigma))] = 0.0
-        sigma[ATTITUDE], sigma[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
-        return sigma
+        sigma, inflation = self.sigma(settings), np.zeros(error_size(settings.mounting.faces))
+        for name in changed:
+            rows = _rows(name, len(sigma))
+            inflation[rows] = sigma[rows]
+        if _MAGNETOMETER in changed:
+            inflation[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
+        inflation[ATTITUDE], inflation[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
+        return inflation
+
+
+_LARGE: Final = ErrorSize.LARGE
+
+
+def _rows(name: str, size: int) -> npt.NDArray[np.intp]:
+    """Return the indices of the model errors of a sensor in an error state of `size` elements."""
+    return FIELD_ROWS if name == _MAGNETOMETER else light_rows(size)

@@ -22,8 +22,8 @@ from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
+    FIELD_ROWS,
     GYRO_SCALE,
-    MAG_MATRIX,
     REFLECTIVITY,
     AttitudeState,
     Flags,
@@ -173,10 +173,6 @@ _LINEAR_MISFIT_MAX: Final = 1.25
 """Misfit below which the fit without gain errors counts as close to the truth, and one linear step estimates them. More
 steps would drift along the likelihood ridge while the first samples hardly determine the attitude.
 """
-_MATRIX_SIGMA: Final = 0.03
-"""Smallest standard deviation of scale and misalignment of the magnetometer for the covariance of a first attitude. A
-few samples cannot distinguish these errors from biases, so they widen its covariance but are not estimated.
-"""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -239,7 +235,16 @@ class Search(msgspec.Struct, eq=False):
         else:
             iterations = _ITERATIONS
         self.attempt_samples += 1
-        window = Window(self.samples, self.settings, self.excluded_face, tolerant=self.tolerant)
+        field_sigma = self.errors.sigma(self.settings)[FIELD_ROWS]
+        tag_sigma_s = np.sqrt([self.errors.time_tags.used_with(one.sample.time_sigma_s) for one in self.samples])
+        window = Window(
+            self.samples,
+            self.settings,
+            field_sigma,
+            self.excluded_face,
+            tag_sigma_s=tag_sigma_s,
+            tolerant=self.tolerant,
+        )
         hypotheses, fit = self._pruned(*self._improved(window, hypotheses, iterations))
         if len(self.samples) >= limits.samples_min and self.confirmations == 0:
             hypotheses, fit = self._challenged(newest, window, hypotheses, fit)
@@ -275,7 +280,7 @@ class Search(msgspec.Struct, eq=False):
         if self.excluded_face is None and not self.tolerant:
             costs = window.face_costs(hypotheses.select(np.array([0])))[0]
             first, *others = np.argsort(-costs).tolist()
-            self.untried = [first, None, *others]
+            self.untried = [first, None, *others] if costs.any() else [None]
         if self.untried:
             self.excluded_face = self.untried.pop(0)
             self.tolerant = self.excluded_face is None
@@ -367,13 +372,8 @@ class Search(msgspec.Struct, eq=False):
         settings = self.settings
         sigma = self.errors.sigma(settings)
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
-        estimated = sigma.copy()
-        estimated[MAG_MATRIX] = np.maximum(sigma[MAG_MATRIX], _MATRIX_SIGMA)
-        iterations = 1 if scatter < _LINEAR_MISFIT_MAX else _SOLUTION_ITERATIONS
-        error, covariance = window.solution(best, self.prior, estimated, iterations=iterations)
-        if not self.errors.field:
-            error[MAG_MATRIX] = covariance[MAG_MATRIX] = covariance[:, MAG_MATRIX] = 0.0
-            covariance[MAG_MATRIX, MAG_MATRIX] = np.diag(sigma[MAG_MATRIX] ** 2)
+        iterations = _SOLUTION_ITERATIONS
+        error, covariance = window.solution(best, self.prior, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
         slow[:6] = best.biases[0]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity

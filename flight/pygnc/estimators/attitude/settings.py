@@ -131,10 +131,12 @@ class MagnetometerSettings:
     """Uncertainty of the remaining bias after correction by bias_ut, before the first sample."""
     bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
-    matrix_sigma: float = 0.1
-    """Scale and misalignment after correction by matrix, per element; estimated once the readings prove such errors."""
-    panel_sigma_ut: float = 3.0
-    """Field of the solar panels' currents, per axis; estimated from the same time on."""
+    matrix_sigma: float = 0.05
+    """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
+    that these errors are small, and with twice this after they have contradicted it.
+    """
+    panel_sigma_ut: float = 1.0
+    """Field of the solar panels' currents, per axis; estimated at the same times."""
     gate: float = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 

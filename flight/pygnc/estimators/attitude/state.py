@@ -34,6 +34,8 @@ FIELD_ERROR: Final = slice(19, 22)
 MAG_MATRIX: Final = slice(22, 31)
 PANEL_FIELD: Final = slice(31, 34)
 COSINE_ERROR: Final = 34
+FIELD_ROWS: Final = np.r_[MAG_MATRIX, PANEL_FIELD]
+"""Indices of all errors of the magnetometer but its bias."""
 
 
 def error_size(faces: int) -> int:

@@ -20,10 +20,9 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     FIELD_ERROR,
+    FIELD_ROWS,
     GYRO_BIAS,
     MAG_BIAS,
-    MAG_MATRIX,
-    PANEL_FIELD,
     REFLECTIVITY,
     AttitudeState,
     light_rows,
@@ -171,9 +170,13 @@ PARAMETERS: Final = 9
 _FIELD_ERROR: Final = slice(9, 12)
 """Columns of the error of the field model, uT, GCRF."""
 _REFLECTIVITY: Final = 12
-_DRIFT: Final = 13
+_MATRIX: Final = slice(13, 22)
+"""Columns of scale and misalignment of the magnetometer, row by row."""
+_PANEL_FIELD: Final = slice(22, 25)
+"""Columns of the field of the solar panels, uT, sensor axes."""
+_DRIFT: Final = 25
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
-_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, MAG_MATRIX, PANEL_FIELD]
+_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS]
 """Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
 _LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
 """Position of gain errors and cosine error among the estimated elements."""
@@ -227,8 +230,10 @@ class Window:
         self,
         window_samples: list[WindowSample],
         settings: AttitudeSettings,
+        field_sigma: Array,
         excluded_face: int | None = None,
         *,
+        tag_sigma_s: Array | float = 0.0,
         tolerant: bool = False,
     ) -> None:
         self._tolerant = tolerant
@@ -257,8 +262,10 @@ class Window:
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], np.repeat(drift_sigma, 3)),
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], field_sigma, np.repeat(drift_sigma, 3)),
         )
+        # An error of a sample's time rotates the body by the rate times this error.
+        bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag_sigma_s**2
         field2 = (self._field**2).sum(axis=1)
         undisturbed = np.array([not sample.field_unusable for sample in samples])
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
@@ -327,7 +334,7 @@ class Window:
         field, light = self._linearised(hypothesis, light_errors)
         parts = []
         robust = self._field_with_weight(field), _with_robust_weight(light)
-        for part, columns in zip(robust, self._model_partials(hypothesis, light, light_errors), strict=True):
+        for part, columns in zip(robust, self._light_error_partials(hypothesis, light, light_errors), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
@@ -343,23 +350,16 @@ class Window:
         costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
         return costs
 
-    def _model_partials(
+    def _light_error_partials(
         self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
     ) -> tuple[Array, Array]:
-        """Return the derivatives of magnetometer (1, n, 3, m) and sun sensors (1, n, faces, m) by m model errors.
-
-        These are matrix and panel field of the magnetometer, gain errors and cosine error of the sun sensors.
-        """
+        """Return the derivatives of magnetometer (1, n, 3, m) and sun sensors (1, n, faces, m) by m light errors."""
         attitude, _ = self._propagated_back(hypothesis)
-        ideal = np.einsum("knij,nj->kni", attitude, self._field) @ self._magnetometer_from_body.T
         count = len(self._normals)
-        field, faces = (np.zeros((1, len(self._mag), rows, 13 + count)) for rows in (3, count))
-        for axis in range(3):
-            field[..., axis, 3 * axis : 3 * axis + 3] = ideal
-        field[..., 9:12] = self._sunlit[:, None, None] * np.eye(3)
+        field, faces = (np.zeros((1, len(self._mag), rows, count + 1)) for rows in (3, count))
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
         gain = 1.0 + light_errors[:-1]
-        faces[..., 12:-1] = ((self._share - light.residual) / gain)[..., None] * np.eye(count)
+        faces[..., :-1] = ((self._share - light.residual) / gain)[..., None] * np.eye(count)
         faces[..., -1] = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
         return field, faces
 
@@ -413,6 +413,10 @@ class Window:
         partials = self._magnetometer_from_body @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
         partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude
+        ideal = field @ self._magnetometer_from_body.T
+        for axis in range(3):
+            partials[..., axis, _MATRIX.start + 3 * axis : _MATRIX.start + 3 * axis + 3] = ideal
+        partials[..., _PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array, light_errors: Array) -> LinearisedMeasurements:

@@ -7,7 +7,7 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory
-from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ModelErrors, SunSensorErrors, TimeTagErrors
+from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ErrorSize, ModelErrors, TimeTagErrors
 from pygnc.estimators.attitude.state import (
     COSINE_ERROR,
     FACE_GAINS,
@@ -169,7 +169,7 @@ def test_scatter_of_the_tags_is_detected_beyond_what_their_source_states(
         weighted = np.linalg.solve(covariance, h)
         sensitivity = float(h @ weighted)
         tags = tags.updated(float(residual @ weighted) ** 2 - sensitivity, sensitivity, stated_s)
-    assert tags.detected == is_detected
+    assert (tags.size is ErrorSize.LARGE) == is_detected
     assert np.sqrt(tags.variance_s2) == pytest.approx(sigma_s, abs=0.04)
 
 
@@ -188,14 +188,14 @@ def selected_errors(gain_errors: Array, sigma: float) -> tuple[ModelErrors, Atti
 def test_sun_sensors_are_as_declared_once_their_estimates_show_it() -> None:
     close = 0.01 * np.array([1.0, -2.0, 0.5, 2.0, -1.0, 1.5])
     errors, state = selected_errors(close, 0.02)
-    assert errors.sun_sensors is SunSensorErrors.SMALL
+    assert errors.sun_sensors is ErrorSize.SMALL
     assert state.sigma[FACE_GAINS].max() < SETTINGS.sun_sensors.gain_sigma
     assert np.abs(state.face_gain_errors).max() < np.abs(close).max()
     # The attitude follows the correction of the gain by their covariance.
     np.testing.assert_allclose(state.quaternion[1], -0.5 * 0.25 * 0.01 * 0.5, rtol=1e-2)
     for gains, sigma in ((close, 0.2), (10.0 * close, 0.02)):
         errors, state = selected_errors(gains, sigma)
-        assert errors.sun_sensors is SunSensorErrors.UNDECIDED
+        assert errors.sun_sensors is ErrorSize.UNDECIDED
         np.testing.assert_array_equal(state.face_gain_errors, gains)
 
 
@@ -204,12 +204,12 @@ def misfits(magnetometer: float, sun_sensors: float) -> dict[str, float]:
 
 
 def test_wrong_models_are_detected_once_and_inflate_their_states() -> None:
-    none = ModelErrors(sun_sensors=SunSensorErrors.SMALL)
-    assert none.detected(misfits(10.0, 10.0), samples=5) is none
-    field = none.detected(misfits(10.0, 1.0), samples=100)
-    both = field.detected(misfits(10.0, 10.0), samples=100)
-    assert field == ModelErrors(field=True, sun_sensors=SunSensorErrors.SMALL)
-    assert both == ModelErrors(field=True, sun_sensors=SunSensorErrors.LARGE)
+    none = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL)
+    assert none.detected(misfits(10.0, 10.0), 5, []) is none
+    field = none.detected(misfits(10.0, 1.0), 100, [])
+    both = field.detected(misfits(10.0, 10.0), 100, [])
+    assert field == ModelErrors(ErrorSize.LARGE, ErrorSize.SMALL)
+    assert both == ModelErrors(ErrorSize.LARGE, ErrorSize.LARGE)
     assert none.variance_inflation(none, SETTINGS) is None
     first, second = field.variance_inflation(none, SETTINGS), both.variance_inflation(field, SETTINGS)
     assert first is not None

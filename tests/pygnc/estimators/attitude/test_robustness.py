@@ -1,6 +1,7 @@
 """Broken sensors, missing samples, jumping clocks: flagged, survived, and the error bounded."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,6 @@ from pygnc.estimators.attitude import search
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import AttitudeSample
-from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation
 from pygnc.estimators.attitude.window import Window, WindowSample
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
@@ -183,11 +183,9 @@ def test_a_search_without_hope_costs_a_quarter_and_still_finds_the_attitude(monk
     fitted = []
 
     class CountedWindow(Window):
-        def __init__(
-            self, samples: list[WindowSample], settings: AttitudeSettings, face: int | None, *, tolerant: bool
-        ) -> None:
+        def __init__(self, samples: list[WindowSample], *arguments: Any, **named: Any) -> None:  # noqa: ANN401 - passed on
             fitted.append(samples[-1].sample.seq)
-            super().__init__(samples, settings, face, tolerant=tolerant)
+            super().__init__(samples, *arguments, **named)
 
     monkeypatch.setattr(search, "HOPELESS_SAMPLES", hopeful)
     monkeypatch.setattr(search, "Window", CountedWindow)

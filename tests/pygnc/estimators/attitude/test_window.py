@@ -26,6 +26,7 @@ from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_
 
 SAMPLES = 30
 PRIOR = BiasPrior(np.zeros(6), np.repeat((np.radians(2.0), 25.0), 3))
+NO_ERRORS = np.full(12, 1e-7)
 KNOWN_MODELS = np.full(SIZE, 1e-7)
 """Standard deviations with which the sensor models have no errors."""
 
@@ -44,7 +45,7 @@ def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
     pairs = zip(truth.samples[:SAMPLES], truth.environments[:SAMPLES], strict=True)
     window = Window(
-        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS, NO_ERRORS
     )
     true = truth.quaternion[SAMPLES - 1]
     guess = Hypotheses(true[None], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
@@ -75,7 +76,7 @@ def test_costs_and_covariances_use_the_same_information() -> None:
     truth = fly(1, 2.5)
     pairs = zip(truth.samples, truth.environments, strict=True)
     window = Window(
-        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS, NO_ERRORS
     )
     guess = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
     error, covariance = window.solution(guess, PRIOR, KNOWN_MODELS)
@@ -97,7 +98,7 @@ def test_a_solution_estimates_wrong_gains(size: float) -> None:
     pairs = zip(truth.samples, truth.environments, strict=True)
     exact = [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs]
     wrong = [entry._replace(sample=replace(entry.sample, lux=gains * entry.sample.lux)) for entry in exact]
-    window = Window(wrong, SETTINGS)
+    window = Window(wrong, SETTINGS, NO_ERRORS)
     true = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
     misled = converged(window, true)
     sigma = KNOWN_MODELS.copy()
@@ -110,7 +111,7 @@ def test_a_solution_estimates_wrong_gains(size: float) -> None:
     assert determined.sum() >= 2
     normalised = (error[FACE_GAINS] - (gains - 1.0)) / np.sqrt(np.diagonal(covariance))[FACE_GAINS]
     assert np.abs(normalised).max() < 3.0
-    known = Window(exact, SETTINGS).solution(true, PRIOR, KNOWN_MODELS)[1]
+    known = Window(exact, SETTINGS, NO_ERRORS).solution(true, PRIOR, KNOWN_MODELS)[1]
     assert np.trace(covariance[:3, :3]) > np.trace(known[:3, :3])
 
 
