@@ -18,6 +18,13 @@ def cross_matrix(vector: Array) -> Array:
     return np.array(((0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)))
 
 
+def cross(one: Array, other: Array) -> Array:
+    """Return the cross product of two vectors, shape (3,); with plain numbers it is many times faster than NumPy's."""
+    x, y, z = one.tolist()
+    u, v, w = other.tolist()
+    return np.array((y * w - z * v, z * u - x * w, x * v - y * u))
+
+
 def quantile(values: Array, share: float) -> Array:
     """Return the quantile along the first axis, shape (...), with linear interpolation between neighbours.
 

@@ -45,12 +45,13 @@ def normalised(q: Array) -> Array:
 def to_matrix(q: Array) -> Array:
     """Return the rotation matrix, GCRF from body, of a unit quaternion, shape (..., 3, 3)."""
     w, x, y, z = q.tolist() if q.ndim == 1 else q.T
-    columns = (
-        (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y + w * z), 2.0 * (x * z - w * y)),
-        (2.0 * (x * y - w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z + w * x)),
-        (2.0 * (x * z + w * y), 2.0 * (y * z - w * x), 1.0 - 2.0 * (x * x + y * y)),
+    rows = (
+        (1.0 - 2.0 * (y * y + z * z), 2.0 * (x * y - w * z), 2.0 * (x * z + w * y)),
+        (2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)),
+        (2.0 * (x * z - w * y), 2.0 * (y * z + w * x), 1.0 - 2.0 * (x * x + y * y)),
     )
-    return np.ascontiguousarray(np.array(columns).T)
+    matrix = np.array(rows)
+    return matrix if q.ndim == 1 else np.ascontiguousarray(matrix.swapaxes(0, 1).T)
 
 
 def from_matrix(matrix: Array) -> Array:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.common.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import WGS84_RADIUS_M
 
 _SECTORS: Final = 12
@@ -66,17 +66,22 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
             ground is returned.
         sun_m: Geocentric position of the Sun or the direction to it, in the axes of `position_m`, shape (3,).
     """
-    radius_m = math.sqrt(position_m.dot(position_m))
-    up = position_m / radius_m
-    sun = sun_m / math.sqrt(sun_m.dot(sun_m))
-    sun_up = float(up.dot(sun))
-    ahead = sun - sun_up * up
-    sun_ahead = math.sqrt(ahead.dot(ahead))
-    across = cross_matrix(up)
+    # Plain numbers are faster than arrays of three.
+    x, y, z = position_m.tolist()
+    sun_x, sun_y, sun_z = sun_m.tolist()
+    radius_m = math.hypot(x, y, z)
+    x, y, z = x / radius_m, y / radius_m, z / radius_m
+    distance = math.hypot(sun_x, sun_y, sun_z)
+    sun_up = (x * sun_x + y * sun_y + z * sun_z) / distance
+    ahead = sun_x / distance - sun_up * x, sun_y / distance - sun_up * y, sun_z / distance - sun_up * z
+    sun_ahead = math.hypot(*ahead)
+    length = sun_ahead
     if sun_ahead < _OVERHEAD:
-        ahead = across[np.abs(up).argmin()]
-    ahead = ahead / math.sqrt(ahead.dot(ahead))
-    axes = np.array((ahead, across.dot(ahead), up))
+        ahead = (0.0, -z, y) if abs(x) < 0.6 else (z, 0.0, -x)
+        length = math.hypot(*ahead)
+    ahead_x, ahead_y, ahead_z = ahead[0] / length, ahead[1] / length, ahead[2] / length
+    across = y * ahead_z - z * ahead_y, z * ahead_x - x * ahead_z, x * ahead_y - y * ahead_x
+    axes = np.array(((ahead_x, ahead_y, ahead_z), across, (x, y, z)))
     directions, per_ahead, per_up = _disc(max(round(radius_m / _STEP_M), _GROUND))
     # The sum is negative where the Sun is below the horizon of the ground, which is dark there.
     return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))

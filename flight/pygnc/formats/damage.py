@@ -4,6 +4,7 @@ Every byte of an input belongs either to exactly one delivered record or to exac
 not damage: its record was delivered, and the estimators decide what to do with it.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum, unique
@@ -109,7 +110,8 @@ class AnomalyDetector:
     def __init__(self) -> None:
         self._count = 0
         self._last_time_s: int | None = None
-        self._latest: dict[bytes, int] = {}
+        self._newest_s = -1
+        self._recent: list[bytes] = []
 
     def time_steps_s(self, first_s: NDArray[np.uint32], last_s: NDArray[np.uint32]) -> NDArray[np.int64]:
         """Return the step of the spacecraft time from the end of the previous record to the start of each record, s.
@@ -123,16 +125,21 @@ class AnomalyDetector:
         return steps_s
 
     def inspect(
-        self, records: Sequence[bytes], offsets: NDArray[np.int64], flags: Mapping[AnomalyReason, NDArray[np.bool_]]
+        self,
+        records: NDArray[np.void] | NDArray[np.object_],
+        offsets: NDArray[np.int64],
+        flags: Mapping[AnomalyReason, NDArray[np.bool_]],
+        times_s: NDArray[np.uint32] | None = None,
     ) -> tuple[Anomaly, ...]:
         """Return the anomalies of M further records: duplicates and flagged records. Duplicates are not out of order.
 
         Args:
-            records: Bytes of the records.
+            records: Bytes of the records, (M,).
             offsets: Their absolute offsets, (M,).
             flags: True for the records to warn about, (M,), by reason.
+            times_s: Times in the records, (M,). While they ascend, no record is compared, which saves most of the time.
         """
-        duplicate = np.array([self._is_repeated(k, record) for k, record in enumerate(records, self._count)], bool)
+        duplicate = np.zeros(len(records), bool) if self._ascends(times_s) else self._repeated(records.tolist())
         found = [(index, AnomalyReason.DUPLICATE) for index in np.flatnonzero(duplicate).tolist()]
         for reason, flag in flags.items():
             marked = flag & ~duplicate if reason is AnomalyReason.OUT_OF_ORDER else flag
@@ -141,15 +148,24 @@ class AnomalyDetector:
         anomalies = []
         for index, reason in found:
             start = int(offsets[index])
-            anomalies.append(Anomaly(self._count + index, start, start + len(records[index]), reason))
+            anomalies.append(Anomaly(self._count + index, start, start + len(records.item(index)), reason))
         self._count += len(records)
+        self._recent = [*self._recent, *records[-DUPLICATE_REACH:].tolist()][-DUPLICATE_REACH:]
         return tuple(anomalies)
 
-    def _is_repeated(self, number: int, record: bytes) -> bool:
-        """Remember a record; return True if it is identical to one of the `DUPLICATE_REACH` records before it."""
-        latest = self._latest.get(record)
-        self._latest[record] = number
-        oldest = number - DUPLICATE_REACH
-        if len(self._latest) > 2 * DUPLICATE_REACH:
-            self._latest = {known: place for known, place in self._latest.items() if place >= oldest}
-        return latest is not None and latest >= oldest
+    def _ascends(self, times_s: NDArray[np.uint32] | None) -> bool:
+        """Return True if each time is later than all times before it."""
+        if times_s is None or len(times_s) == 0:
+            return False
+        times = np.append(self._newest_s, times_s.astype(np.int64))
+        self._newest_s = int(times.max())
+        return bool((times[1:] > times[:-1]).all())
+
+    def _repeated(self, records: Sequence[bytes]) -> NDArray[np.bool_]:
+        """Return True for the records that are identical to one of the `DUPLICATE_REACH` records before them, (M,)."""
+        latest = {record: number - len(self._recent) for number, record in enumerate(self._recent)}
+        repeated = np.zeros(len(records), bool)
+        for number, record in enumerate(records):
+            repeated[number] = number - latest.get(record, -math.inf) <= DUPLICATE_REACH
+            latest[record] = number
+        return repeated

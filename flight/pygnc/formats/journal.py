@@ -35,7 +35,7 @@ _OVERHEAD: Final = _HEAD.size + _CRC.size
 
 @unique
 class Kind(IntEnum):
-    """Kind of a record."""
+    """Kind of a record. A file begins with HEADER; it ends with FOOTER if it was closed properly."""
 
     HEADER = 1
     MESSAGE = 2

@@ -231,7 +231,7 @@ class RangeScanner:
             AnomalyReason.OUT_OF_ORDER: steps_s < -ORDER_JITTER_S,
             AnomalyReason.CLOCK_STEP: np.abs(steps_s) > NEIGHBOUR_TIME_S,
         }
-        anomalies = self._watch.inspect(packets, offsets, flags)
+        anomalies = self._watch.inspect(np.array(packets, object), offsets, flags)
         return RangeScan(kinds, offsets, fixes, ranges, tuple(damage), anomalies)
 
     def _describe_tail(self, octets: bytes) -> list[Damage]:

@@ -104,15 +104,14 @@ class SenseScanner:
     def _inspect(
         self, records: NDArray[np.void], offsets: NDArray[np.int64], has_clock_step: NDArray[np.bool_]
     ) -> tuple[Anomaly, ...]:
-        octets, size = records.tobytes(), self.layout.size
-        t_sensors_s, t_gps_s = records["sensors"]["t_spacecraft_s"], records["gps"]["t_spacecraft_s"]
+        times_s, t_gps_s = records["sensors"]["t_spacecraft_s"][:, 0], records["gps"]["t_spacecraft_s"]
         flags = {
-            AnomalyReason.OUT_OF_ORDER: self._watch.time_steps_s(t_sensors_s[:, 0], t_gps_s) < SENSOR_STEP_S[0],
+            AnomalyReason.OUT_OF_ORDER: self._watch.time_steps_s(times_s, t_gps_s) < SENSOR_STEP_S[0],
             AnomalyReason.CLOCK_STEP: has_clock_step,
             AnomalyReason.IMPLAUSIBLE_LIGHT: _has_impossible_light(records),
             AnomalyReason.IMPLAUSIBLE_FIX: ~plausible_gps_packets(records["gps"]),
         }
-        return self._watch.inspect([octets[at : at + size] for at in range(0, len(octets), size)], offsets, flags)
+        return self._watch.inspect(records.view(f"V{self.layout.size}"), offsets, flags, times_s)
 
     def _find_records(
         self, buffer: NDArray[np.uint8], settled: int, *, final: bool

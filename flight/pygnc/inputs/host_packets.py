@@ -63,7 +63,10 @@ def fix_messages(fixes: GpsFixes, places: Sequence[Place], kind: str, satellite_
 def fix_message(
     raw: bytes, place: tuple[int, str, int], kind: str, *, satellite_id: int = 0, earliest_week: int = 0
 ) -> GnssFix:
-    """Return the message of one GPS packet; `place` is its number, source and offset."""
+    """Return the message of one GPS packet; arguments as in `fix_messages`.
+
+    Weeks before `earliest_week` are corrected for a rollover of the receiver's count.
+    """
     fixes = decode_gps_packets(np.frombuffer(raw, GPS_PACKETS[kind]), earliest_week)
     return next(fix_messages(fixes, [(*place, raw)], kind, satellite_id))
 

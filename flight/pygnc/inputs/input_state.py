@@ -187,16 +187,16 @@ class InputsChangedError(OSError):
 
 
 class InputRecovery:
-    """Reader of the input journal that a former process of the task wrote in this run; a new run has none.
+    """Reader of the input journal that a former process of the task wrote in this run; empty in a new run.
 
     `counters` is updated with each message read.
 
     Attributes:
-        group: Files of the batch, or after its end the files named last; each with the number of its bytes that were
-            delivered before.
-        begin_seq: Number of the message after these files.
-        missing_bytes: Bytes delivered from these files minus bytes of their packets in the journal. In a batch the
-            difference includes CR LF of sense records, and the sensor packets.
+        group: Files of the batch or, after its end, the files named last; each with the number of its bytes that had
+            been delivered before it was named.
+        begin_seq: Number of the `BatchBegin` message, which follows these files.
+        missing_bytes: Delivered bytes of these files whose packets are not in the journal. Before the end of the batch,
+            sensor packets and CR LF of sense records always count as missing.
         is_ended: True if the batch is over.
         is_complete: True if no message number is missing.
         elements: Mean elements before the files of the batch; None if there are none.

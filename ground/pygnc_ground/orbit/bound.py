@@ -33,7 +33,7 @@ from pygnc.inputs.sense_file import RECOGNITION_BYTES
 from pygnc.navigation.orbit import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
-from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
+from pygnc_ground.orbit.smoother import backward_gain
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
@@ -59,14 +59,14 @@ class KnownFixes:
 
 
 class LinearSystem(NamedTuple):
-    """Linear system along the truth at n epochs with m states, of which position and velocity come first."""
+    """Linear systems along the truth at n epochs with m states, of which position and velocity come first."""
 
     transition: FloatArray
-    """Transition matrix from each epoch to the next, shape (n - 1, m, m)."""
+    """Transition matrix from each epoch to the next, shape (n - 1, ..., m, m)."""
     sqrt_noise: FloatArray
-    """Root of the covariance of the process noise between epochs, shape (n - 1, m, m)."""
+    """Root of the covariance of the process noise between epochs, shape (n - 1, ..., m, m)."""
     information: FloatArray
-    """H' R^-1 H of each epoch's measurement, shape (n, m, m)."""
+    """H' R^-1 H of each epoch's measurement, shape (n, ..., m, m)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -106,12 +106,17 @@ def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: Earth
     """
     system = linearise(known_fixes, settings, frames)
     start = np.diag(np.concatenate((_UNKNOWN_SIGMA[:DRAG], steady_sigma(settings.process_noise))) ** 2)
-    # The deterministic bounds are those of position, velocity and a constant drag factor.
-    constant = (slice(None), slice(DRAG + 1), slice(DRAG + 1))
-    transition = system.transition[constant].copy()
-    transition[:, DRAG, DRAG] = 1.0
-    certain = LinearSystem(transition, np.zeros_like(transition), system.information[constant])
-    found = (*least_covariances(certain, np.diag(_UNKNOWN_SIGMA**2)), *least_covariances(system, start))
+    # The deterministic bounds are those of position, velocity and a constant drag factor; nothing else acts on them.
+    certain, start_certain = system.transition.copy(), start.copy()
+    certain[:, :, DRAG + 1 :], certain[:, DRAG:, DRAG:] = 0.0, np.eye(SIZE - DRAG)
+    start_certain[DRAG, DRAG] = _UNKNOWN_SIGMA[DRAG] ** 2
+    both = LinearSystem(
+        np.stack((certain, system.transition), axis=1),
+        np.stack((np.zeros_like(certain), system.sqrt_noise), axis=1),
+        system.information[:, None],
+    )
+    filtered, smoothed = least_covariances(both, np.stack((start_certain, start)))
+    found = filtered[:, 0], smoothed[:, 0], filtered[:, 1], smoothed[:, 1]
     return OrbitBounds(*(Bound(known_fixes.gps_ms, covariance[:, :6, :6]) for covariance in found))
 
 
@@ -138,23 +143,26 @@ def linearise(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFra
 
 
 def least_covariances(system: LinearSystem, start: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the covariances of Kalman filter and smoother, each of shape (n, m, m).
+    """Return the covariances of Kalman filter and smoother, each of shape (n, ..., m, m).
 
-    `start` is the covariance before the first measurement, shape (m, m). The recursions run on roots of covariances.
+    `start` is the covariance before the first measurement, shape (..., m, m). The recursions run on roots of
+    covariances. Several systems, along the axes before the last two, take hardly more time than one.
     """
-    root, filtered = np.linalg.cholesky(start), np.empty_like(system.information)
+    root, one = np.linalg.cholesky(start), np.eye(start.shape[-1])
+    filtered = np.empty((len(system.information), *start.shape))
     for row, information in enumerate(system.information):
         if row:
             before = system.transition[row - 1] @ root, system.sqrt_noise[row - 1]
-            root = triangular(np.concatenate(before, axis=1))
+            root = triangular(np.concatenate(before, axis=-1))
         # (P^-1 + I)^-1 = L (1 + L' I L)^-1 L', for any information I and the root L of P.
-        seen = np.linalg.cholesky(np.eye(len(root)) + root.T @ information @ root)
-        filtered[row] = root = np.linalg.solve(seen, root.T).T
-    smoothed = filtered.copy()
-    for row in range(len(smoothed) - 2, -1, -1):
-        gain, rest = backward_gain(filtered[row], system.transition[row], system.sqrt_noise[row])
-        smoothed[row] = smoothed_root(gain, rest, smoothed[row + 1])
-    return filtered @ filtered.swapaxes(1, 2), smoothed @ smoothed.swapaxes(1, 2)
+        seen = np.linalg.cholesky(one + root.swapaxes(-1, -2) @ information @ root)
+        filtered[row] = root = np.linalg.solve(seen, root.swapaxes(-1, -2)).swapaxes(-1, -2)
+    gain, rest = backward_gain(filtered[:-1], system.transition, system.sqrt_noise)
+    roots = filtered, np.append(rest, filtered[-1:], axis=0)
+    filtered, smoothed = (each @ each.swapaxes(-1, -2) for each in roots)
+    for row in range(len(gain) - 1, -1, -1):
+        smoothed[row] += gain[row] @ smoothed[row + 1] @ gain[row].swapaxes(-1, -2)
+    return filtered, smoothed
 
 
 _WILD_SIGMAS: Final = 10.0

@@ -59,7 +59,7 @@ _MAG_BIAS_SIGMA_UT: Final = 5.0
 _TAG_MEMORY: Final = 1.0 / 300.0
 """Forgetting factor of the estimated variance of sample times: weight of a new sample."""
 _TAG_EVIDENCE: Final = 6.0
-"""Number of its standard deviations by which the estimated variance must exceed the stated one to be significant."""
+"""Significant excess of the estimated over the stated variance, in standard deviations of the estimate."""
 _TAG_SAMPLES_MIN: Final = 40
 _TAG_VARIANCE_MAX_S2: Final = 1.0
 WHOLE_SECOND_SIGMA_S: Final = 1.0 / math.sqrt(12.0)

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.common.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array, cross
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -26,8 +26,6 @@ from pygnc.estimators.attitude.state import (
     error_size,
     light_rows,
 )
-
-_IDENTITY: Final = np.eye(3)
 
 _MEAN_ERROR: Final = 0.01
 """Error of the mean rate of a step, as a fraction of the difference of its first and last rate."""
@@ -108,7 +106,7 @@ class AttitudeDynamics:
         gain = 1.0 / (1.0 + state.gyro_scale_error)
         rates_imu = (np.array((before_imu_rad_s, after_imu_rad_s)) - state.gyro_bias_rad_s) * gain
         first, last = rates_imu.dot(self._body_from_gyro.T)
-        rotation = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross_matrix(first).dot(last)
+        rotation = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross(first, last)
         rotation_quaternion = quaternion.exponential(rotation)
         rotated = quaternion.multiply(state.quaternion, rotation_quaternion)
         rotated /= math.sqrt(rotated.dot(rotated))
@@ -166,9 +164,14 @@ def right_jacobian(rotation_rad: Array) -> Array:
     else:
         angle = math.sqrt(angle2)
         first, second = (1.0 - math.cos(angle)) / angle2, (angle - math.sin(angle)) / (angle2 * angle)
-    cross = cross_matrix(rotation_rad)
-    jacobian: Array = _IDENTITY - first * cross + second * cross.dot(cross)
-    return jacobian
+    x, y, z = rotation_rad.tolist()
+    xy, xz, yz = second * x * y, second * x * z, second * y * z
+    rows = (
+        (1.0 - second * (y * y + z * z), xy + first * z, xz - first * y),
+        (xy - first * z, 1.0 - second * (x * x + z * z), yz + first * x),
+        (xz + first * y, yz - first * x, 1.0 - second * (x * x + y * y)),
+    )
+    return np.array(rows)
 
 
 def cross_matrices(vectors: Array) -> Array:

@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.common.arrays import Array, cross_matrix
+from pygnc.common.arrays import Array, cross
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -130,17 +130,17 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
     Returns:
         Quaternions, GCRF from body, shape (count, 4).
     """
-    across = cross_matrix(body).dot(gcrf)
+    across = cross(body, gcrf)
     cosine = float(body.dot(gcrf))
     if cosine > -0.999:
         shortest = quaternion.normalised(np.array((1.0 + cosine, *across)))
     else:
         farthest_axis = np.zeros(3)
         farthest_axis[np.abs(body).argmin()] = 1.0
-        shortest = quaternion.normalised(np.array((0.0, *cross_matrix(body).dot(farthest_axis))))
+        shortest = quaternion.normalised(np.array((0.0, *cross(body, farthest_axis))))
         # Nearly opposite: rotate by 180 degrees about any perpendicular axis, then by the small remainder.
         rotated = quaternion.rotate(shortest, body)
-        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross_matrix(rotated).dot(gcrf)))
+        rest = np.array((1.0 + float(rotated.dot(gcrf)), *cross(rotated, gcrf)))
         shortest = quaternion.multiply(quaternion.normalised(rest), shortest)
     half = math.pi / count * np.arange(count)
     rotations = np.concatenate((np.cos(half)[:, None], np.sin(half)[:, None] * gcrf), axis=1)
@@ -291,9 +291,10 @@ class Search(msgspec.Struct, eq=False):
     def _challenged(
         self, newest: WindowSample, window: Window, hypotheses: Hypotheses, fit: Fit
     ) -> tuple[Hypotheses, Fit]:
-        """If the best hypothesis is clear, add rotations about the Sun direction, fit and prune; return all with fit.
+        """Compare a clear best hypothesis with rotations about the Sun direction; return hypotheses and fit, pruned.
 
         If the body hardly rotates, the true attitude may have been dropped before the window could distinguish it.
+        Without a clear hypothesis or a Sun direction, nothing changes.
         """
         sun = sun_direction(newest, self.settings, self.excluded_face)
         if sun is None or not self._clear(hypotheses, fit):

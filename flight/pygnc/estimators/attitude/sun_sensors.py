@@ -129,7 +129,7 @@ class SunSensors(MeasurementModel):
         """
         sun = body_from_gcrf.dot(sources.sun_gcrf)
         cosine = self._normals.dot(sun)
-        # The scalar product of this vector with a face normal is the share of reflected light on the face.
+        # The scalar product of `earth_vector` and a face normal is the share of reflected light on the face.
         albedo_share, vector_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
         earth_vector = state.reflectivity * vector_gcrf.dot(body_from_gcrf.T)
         lit = (cosine > 0.0) * sources.sunlit_fraction

@@ -256,7 +256,7 @@ class Window:
         self._earth_directions = np.array([sources.earth.directions for sources in all_sources])
         self._earth_shares = np.array([sources.earth.shares for sources in all_sources])
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
-        # Gyro noise moves the ends of a stretch (a drift rate) and bends the path between them (measurement noise).
+        # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
         walk2 = np.bincount(self._stretch, (self._step_s * settings.gyro.noise_rad_s) ** 2)
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
@@ -401,7 +401,7 @@ class Window:
         propagated = propagated.transpose(1, 0, 2, 3)
         d_error = np.zeros((count, length, 3, PARAMETERS + len(self._nuisance_sigma)))
         d_error[..., :3] = propagated[..., 3:6]
-        # A bias acts like the same drift rate in all stretches.
+        # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
         d_error[..., _DRIFT:] = propagated[..., 6:]
         return propagated[..., :3], d_error

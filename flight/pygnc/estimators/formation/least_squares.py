@@ -171,10 +171,11 @@ def robust_noise(equations: Equations, best: Array, settings: FormationSettings)
 
 
 def refined_noise(equations: Equations, result: Fit, settings: FormationSettings) -> Noise:
-    """Return the noise by the residuals within the gate, and their redundancy, in the best (first) minimum.
+    """Return the noise estimated from the residuals of the best (first) minimum that are within the gate.
 
-    Residuals in excess of the scatter about polynomials are model errors. These are correlated: n ranges within a
-    correlation time have the information of one, so the range sigmas include them with a larger weight.
+    The part of the residuals that the fit absorbed is allowed for. Residuals in excess of the scatter about polynomials
+    are model errors. These are correlated: n ranges within a correlation time have the information of one, so they
+    widen the sigmas of the ranges more than white noise does.
     """
     best = result.parameters[:1]
     motion = equations.motion(best)

@@ -136,7 +136,7 @@ class FormationSearch:
             tolerance=0.3,
         )
         images = mirrored_candidates(result.parameters, (place,), reference)
-        # To limit the cost, full motion improves at most 12 minima, distinct up to mirror images, and their images.
+        # To limit the cost, only the best 12 minima (mirror images count as one) and their images are refined further.
         chosen = distinct_rows(result, images, place + 1)[:12]
         result = _refine_candidates(subset, images[:, chosen].reshape(-1, subset.parameter_count), count_max)
         return self._from_subset(subset, result, [partner], count_max)

@@ -38,8 +38,8 @@ class FormationSettings:
     """Standard deviation of each satellite's own part of the logarithm of its drag factor; 0.5 in the logarithm of the
     ratio of two satellites."""
     differential_share: float = 0.1
-    """Least share of the empirical accelerations and of the density variation that differs between satellites, 0 to 1;
-    larger if the satellites are not of one design."""
+    """Fraction, 0 to 1, of the empirical accelerations and at least of the density variation that differs between
+    satellites. Set a larger value for satellites of different designs."""
     certain_chi_square: float = 30.0
     """A solution is certain if the chi-square of every other solution is larger by at least this margin."""
     solved_sigma_ratio: float = 1.0

@@ -230,7 +230,8 @@ class IngestTask(Task):
 
     def _write_group(self, sources: Sequence[BatchSource], files: Sequence[SourceFile]) -> Iterator[None]:
         """Write the list of all files, readable or not, then the records of the sources."""
-        # In a run with --from-last-run, the batch writer appends to the last run's sense file, which decides on CR LF.
+        # With --from-last-run, the batch writer appends to the last run's sense file, so that file alone decides
+        # whether sense records end with CR LF.
         copied = [source for source in sources if is_of_last_run(source) or not self.run.from_last_run]
         terminated = all(source.terminated for source in copied)
         self._write_from_files(batch_head(files, self._seq, terminated=terminated))
