@@ -233,7 +233,7 @@ class AttitudeTracker:
                     measured.mag_imu_ut, environment.field_gcrf_ut, self._settings.magnetometer
                 )
         if solved is not None:
-            self._filter.set_calibrated_bias(solved.residual)
+            self._filter.set_calibration(solved.residual)
         return SampleOutcome(
             sample=sample,
             measured=measured,

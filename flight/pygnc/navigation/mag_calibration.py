@@ -13,10 +13,18 @@ import numpy as np
 from pygnc.bus.messages import Vector3, vector3
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.calibration_samples import CalibrationSamples
-from pygnc.estimators.attitude.magnetometer_calibration import BIAS, CalibrationError, CalibrationSettings
+from pygnc.estimators.attitude.magnetometer_calibration import (
+    BIAS,
+    COLUMNS,
+    MATRIX,
+    ROWS,
+    Calibration,
+    CalibrationError,
+    CalibrationSettings,
+)
 from pygnc.estimators.attitude.sample import MagnetometerCorrection
+from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors
 from pygnc.estimators.attitude.settings import MagnetometerSettings
-from pygnc.estimators.attitude.window import MagnetometerBias
 
 _FEWEST: Final = 120
 """Minimum number of new readings for an attempt: ten minutes with a reading every 5 s."""
@@ -24,6 +32,10 @@ _MOST: Final = 720
 """Maximum number of new readings between two attempts."""
 _AGREE: Final = 3.0
 """Solutions that differ by more than this many sigmas do not agree."""
+
+
+_FIELD_UT: Final = 45.0
+"""Typical field in a low orbit, by which noise is divided for a relative error."""
 
 
 class TotalBias(msgspec.Struct, frozen=True):
@@ -46,12 +58,12 @@ class AcceptedCalibration(NamedTuple):
     """An accepted solution.
 
     Attributes:
-        residual: Bias that remains after the correction by the settings, for the attitude filter.
+        residual: Errors that remain after the correction by the settings, for the attitude filter.
         total: Bias of the raw readings: that of the settings and the residual together.
         is_new: True if it is the first solution, or disagrees with the last solution that was new.
     """
 
-    residual: MagnetometerBias
+    residual: MagnetometerErrors
     total: TotalBias
     is_new: bool
 
@@ -109,6 +121,15 @@ class MagCalibration(msgspec.Struct):
         is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total
         self.reported = total if is_new else self.reported
-        # Only the bias goes to the filter, which assumes that the settings have corrected scale and misalignment.
-        residual = MagnetometerBias(solution.bias_ut, np.maximum(solution.bias_sigma_ut, settings.noise_ut))
-        return AcceptedCalibration(residual, total, is_new)
+        return AcceptedCalibration(_errors(solution, settings.noise_ut), total, is_new)
+
+
+def _errors(solution: Calibration, noise_ut: float) -> MagnetometerErrors:
+    """Return the errors of the readings that `solution` corrects, with the noise of one reading added."""
+    matrix_error = np.linalg.inv(solution.matrix) - np.eye(3)
+    covariance = solution.covariance.copy()
+    # The matrix of readings is the inverse of that of corrections, so its errors have the opposite sign.
+    covariance[BIAS, MATRIX] *= -1.0
+    covariance[MATRIX, BIAS] *= -1.0
+    floor = np.r_[np.full(3, noise_ut), np.full(6, noise_ut / _FIELD_UT)]
+    return MagnetometerErrors(np.r_[solution.bias_ut, matrix_error[ROWS, COLUMNS]], covariance + np.diag(floor**2))

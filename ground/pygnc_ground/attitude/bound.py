@@ -16,13 +16,14 @@ import numpy as np
 
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
-from pygnc.estimators.attitude.model_errors import ErrorSize, ModelErrors
+from pygnc.estimators.attitude.model_errors import NOT_ESTIMATED_SIGMA, ErrorSize, ModelErrors
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     FIELD_ERROR,
+    FIELD_ROWS,
     GYRO_BIAS,
     GYRO_SCALE,
     MAG_BIAS,
@@ -65,7 +66,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
-    ekf = MultiplicativeEkf(settings, measurement_models(settings))
+    ekf = MultiplicativeEkf(settings, measurement_models(settings), is_linear=True)
     correction = MagnetometerCorrection(settings.magnetometer)
     health = SensorHealth.unknown(settings.mounting.faces)
     track: Track | None = None
@@ -104,4 +105,5 @@ def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
     sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
     sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut
+    sigma[FIELD_ROWS] = NOT_ESTIMATED_SIGMA
     return sigma

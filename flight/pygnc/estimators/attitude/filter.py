@@ -27,26 +27,19 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
+from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
-    MAG_BIAS,
     REFLECTIVITY,
     AttitudeState,
     Flags,
 )
 from pygnc.estimators.attitude.sun_sensors import is_daylight, light_sources
-from pygnc.estimators.attitude.window import (
-    MagnetometerBias,
-    WindowSample,
-    bias_prior_from_state,
-    field_direction_known,
-    initial_bias_prior,
-    with_calibrated_bias,
-)
+from pygnc.estimators.attitude.window import WindowSample
 from pygnc.estimators.kalman import chi_square, triangular
 
 _BACKWARDS_MAX: Final = 3
@@ -127,7 +120,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     search: Search
     health: SensorHealth
     track: Track | None = None
-    calibrated: MagnetometerBias | None = None
+    calibrated: MagnetometerErrors | None = None
     errors: ModelErrors = ModelErrors()
     inflation: Array | None = None
     """Standard deviations to add to the error state in the next step, shape (size,); None for none."""
@@ -161,8 +154,8 @@ class AttitudeFilter:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        search, health = Search(settings, initial_bias_prior(settings)), SensorHealth.unknown(settings.mounting.faces)
-        self.memory = memory or FilterMemory(search, health)
+        search = Search(settings, SensorPrior.initial(settings, ModelErrors()))
+        self.memory = memory or FilterMemory(search, SensorHealth.unknown(settings.mounting.faces))
 
     @property
     def state(self) -> AttitudeState | None:
@@ -175,7 +168,7 @@ class AttitudeFilter:
         if self.state is not None:
             return self.state.mag_bias_ut
         prior = self.memory.search.prior
-        return prior.mean[3:] if field_direction_known(prior) else None
+        return prior.mean[3:6] if prior.is_field_direction_known else None
 
     def process(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         """Process one sample.
@@ -207,12 +200,12 @@ class AttitudeFilter:
             return self._update_track(track, sample, environment)
         return self._update_search(sample, environment)
 
-    def set_calibrated_bias(self, calibrated: MagnetometerBias) -> None:
-        """Use this magnetometer bias in searches if it is more accurate than theirs; a track is not changed."""
+    def set_calibration(self, calibrated: MagnetometerErrors) -> None:
+        """Use this calibration in searches if its bias is more accurate than theirs; a track is not changed."""
         self.memory.calibrated = calibrated
         if self.memory.track is None:
             search = self.memory.search
-            search.prior = with_calibrated_bias(search.prior, calibrated)
+            search.prior = search.prior.calibrated(calibrated, self.settings, search.errors)
 
     # --- Track -----------------------------------------------------------------------------------------------------
 
@@ -278,8 +271,11 @@ class AttitudeFilter:
         if phase == 0:
             memory.check = None
         elif phase == _CHECK_SAMPLES:
-            prior = with_calibrated_bias(initial_bias_prior(settings), memory.calibrated)
+            prior = SensorPrior.initial(settings, memory.errors)
+            prior = prior.calibrated(memory.calibrated, settings, memory.errors)
             memory.check = Search(settings, prior, memory.errors)
+            # A face that is known to be faulty would mislead it.
+            memory.check.excluded_face = next(iter(np.flatnonzero(~memory.health.faces.trusted).tolist()), None)
         if memory.check is None:
             return
         found = memory.check.process(WindowSample(sample, environment, light_sources(environment, settings)))
@@ -322,8 +318,9 @@ class AttitudeFilter:
         if memory.track is None:
             return
         state, settings = memory.track.state, self.settings
-        prior = bias_prior_from_state(state, settings) if keep_biases else initial_bias_prior(settings)
-        prior = with_calibrated_bias(prior, memory.calibrated)
+        initial = SensorPrior.initial(settings, memory.errors)
+        prior = SensorPrior.kept(state, settings, memory.errors) if keep_biases else initial
+        prior = prior.calibrated(memory.calibrated, settings, memory.errors)
         # A short track was probably wrong, so the samples before it count towards a search without hope.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
         memory.track, memory.inflation, memory.check, memory.is_confirmed = None, None, None, False
@@ -385,11 +382,14 @@ class AttitudeFilter:
         attitude, attitude_root = measured
         prior, sigma = memory.search.prior, memory.errors.sigma(settings)
         slow = np.zeros(len(sigma) - ATTITUDE.stop)
-        sigma[GYRO_BIAS], sigma[MAG_BIAS] = prior.sigma[:3], prior.sigma[3:]
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
         sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
-        slow[:6], slow[REFLECTIVITY - ATTITUDE.stop] = prior.mean, settings.sun_sensors.reflectivity
+        slow[PRIOR_ROWS - ATTITUDE.stop], slow[REFLECTIVITY - ATTITUDE.stop] = (
+            prior.mean,
+            settings.sun_sensors.reflectivity,
+        )
         root = np.diag(sigma)
+        root[np.ix_(PRIOR_ROWS, PRIOR_ROWS)] = np.linalg.cholesky(prior.covariance)
         root[ATTITUDE, ATTITUDE] = attitude_root
         return AttitudeState(sample.gps_ms, attitude, slow, root)
 

@@ -160,12 +160,12 @@ class MeasurementModel(ABC):
     Attributes:
         name: Key of the model's reading, memory and innovation in samples, tracks and updates.
         device_values: Names of the values of a device's reading that form a reading of this model; empty for none.
-        is_underweighted: True if a large error of the attitude makes the linearised prediction wrong.
+        is_linear: True if the linearised prediction is right for any error of the attitude.
     """
 
     name: ClassVar[str]
     device_values: ClassVar[tuple[str, ...]] = ()
-    is_underweighted: ClassVar[bool] = True
+    is_linear: ClassVar[bool] = False
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
@@ -210,8 +210,6 @@ class MeasurementModel(ABC):
         after = ModelMemory(misfit, memory.rejected + rejected_weight * ((not is_accepted) - memory.rejected))
         innovation = VectorInnovation(residual, np.sqrt(covariance.diagonal()), is_accepted, is_evidence, distance)
         accepted = Accepted(residual, projected, sigma, d_time) if is_accepted else None
-        if accepted is not None and self.is_underweighted:
-            accepted = accepted.underweighted(prediction.step.state)
         return Tested(innovation, partials, after, accepted, prediction.health)
 
     def attitude(self, sample: AttitudeSample) -> tuple[Array, Array] | None:  # noqa: ARG002 - most sensors have none

@@ -94,13 +94,18 @@ class TrackUpdate:
 class MultiplicativeEkf:
     """Propagation of tracks, and their update by all measurements of a sample at once, in the order of the models.
 
+    If `is_linear`, measurements have their full weight while the attitude is uncertain, as is right for a true state.
+
     Attributes:
         motion: Model of the attitude motion between samples.
     """
 
-    def __init__(self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...]) -> None:
+    def __init__(
+        self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...], *, is_linear: bool = False
+    ) -> None:
         self.motion = AttitudeDynamics(settings)
         self._models = models
+        self._is_linear = is_linear
 
     def process(
         self,
@@ -149,7 +154,8 @@ class MultiplicativeEkf:
             innovations[name] = one.innovation
             has_evidence |= one.innovation.is_evidence
             if one.accepted is not None:
-                accepted.append(one.accepted)
+                is_near = model.is_linear or self._is_linear
+                accepted.append(one.accepted if is_near else one.accepted.underweighted(step.state))
             if one.health is not prediction.health:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)

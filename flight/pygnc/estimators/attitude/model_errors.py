@@ -1,19 +1,18 @@
-"""Detection of sensor model errors, which the filter estimates only if the readings may contain them.
+"""Errors of the sensor models: possible until the readings show that they are small, or prove that they are large.
 
-These errors are scale, misalignment and panel field of the magnetometer, large gain errors and a deviation from the
-cosine law of the sun sensors, and sample times known to the second only. Always estimating them would make the attitude
-of a satellite with good sensors less accurate. The magnetometer's errors have therefore variances of almost zero at
-first. When the normalised innovations of a sensor are too large for noise, the step to the next sample inflates the
-variances of its model errors, and of the attitude and biases that they have falsified.
-
-The first samples of a track fit a wrong attitude with wrong gains of the sun sensors as well as the true one. Gains and
-cosine error are therefore estimated from the first sample on, until their estimates are evidence that the sensors agree
-with the settings. From then on, their variances are those of the settings.
+These errors are scale, misalignment and panel field of the magnetometer, gain errors of the sun sensors and their
+deviation from the cosine law, and sample times known to the second only. At first all of them are possible and are
+estimated, because biases and a wrong attitude can absorb them: innovations that fit do not prove that there are none.
+Their estimates may become evidence that they are small. From then on, their variances are small, and the attitude is as
+accurate as that of good sensors. Innovations that are too large for noise, or estimates that are implausible, prove
+large errors: the step to the next sample inflates the variances of these errors, and of the attitude and biases that
+they have falsified.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -40,12 +39,16 @@ NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
 """Running mean of normalised innovations squared per measurement, above which a sensor model has errors."""
-_IMPLAUSIBLE: Final = {_MAGNETOMETER: 40.0, _SUN_SENSORS: 30.0}
-"""Chi-square of the estimated errors of a sensor over their prior that proves the estimate wrong. With 12 and 7
-degrees of freedom, it is exceeded once in 10 000.
+_IMPLAUSIBLE_SIGMA: Final = 3.72
+"""Estimated errors of a sensor are implausible if their chi-square over their prior has this normal deviate, which is
+exceeded once in 10 000.
 """
 _EVIDENCE_MIN: Final = 5.0
 """Natural logarithm of the Bayes factor of small over large errors, from which the errors count as small."""
+_SMALL_MATRIX_SIGMA: Final = 0.002
+"""Standard deviation of each element of the magnetometer's matrix if its errors are small."""
+_SMALL_PANEL_SIGMA_UT: Final = 0.05
+"""Standard deviation of the field of the solar panels per axis then."""
 _SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8}
 """Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
 errors of the sun sensors enlarge the innovations of the magnetometer.
@@ -159,7 +162,7 @@ class TimeTagErrors(NamedTuple):
         return self if self.size is ErrorSize.LARGE else TimeTagErrors()
 
 
-NO_TIME_TAG_ERRORS: Final = TimeTagErrors()
+NO_TIME_TAG_ERRORS: Final = TimeTagErrors(size=ErrorSize.SMALL)
 
 
 class ModelErrors(NamedTuple):
@@ -173,7 +176,7 @@ class ModelErrors(NamedTuple):
 
     magnetometer: ErrorSize = ErrorSize.UNDECIDED
     sun_sensors: ErrorSize = ErrorSize.UNDECIDED
-    time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
+    time_tags: TimeTagErrors = TimeTagErrors()
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
         return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
@@ -233,7 +236,7 @@ class ModelErrors(NamedTuple):
         np.fill_diagonal(matrix, magnetometer.matrix_sigma)
         sigma[MAG_MATRIX], sigma[PANEL_FIELD] = factor * matrix.ravel(), factor * magnetometer.panel_sigma_ut
         if self.magnetometer is ErrorSize.SMALL:
-            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = 0.002, 0.05
+            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = _SMALL_MATRIX_SIGMA, _SMALL_PANEL_SIGMA_UT
         are_small = self.sun_sensors is ErrorSize.SMALL
         sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
@@ -242,10 +245,10 @@ class ModelErrors(NamedTuple):
     def implausible(self, state: AttitudeState, settings: AttitudeSettings) -> list[str]:
         """Return the names of the sensors whose estimated model errors are too large for their prior."""
         sigma, names = self.sigma(settings), []
-        for name, limit in _IMPLAUSIBLE.items():
+        for name in _SAMPLES_MIN:
             rows = _rows(name, len(sigma))
             normalised = state.slow[rows - 3] / sigma[rows]
-            if normalised.dot(normalised) > limit:
+            if normalised.dot(normalised) > _chi_square_limit(len(rows)):
                 names.append(name)
         return names
 
@@ -265,6 +268,13 @@ class ModelErrors(NamedTuple):
 
 
 _LARGE: Final = ErrorSize.LARGE
+
+
+@lru_cache(maxsize=8)
+def _chi_square_limit(freedoms: int) -> float:
+    """Return the chi-square of `_IMPLAUSIBLE_SIGMA` (Wilson & Hilferty, Proc. Nat. Acad. Sci. 17, 1931)."""
+    spread = 2.0 / (9.0 * freedoms)
+    return freedoms * (1.0 - spread + _IMPLAUSIBLE_SIGMA * math.sqrt(spread)) ** 3
 
 
 def _rows(name: str, size: int) -> npt.NDArray[np.intp]:

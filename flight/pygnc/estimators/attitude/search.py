@@ -20,6 +20,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
+from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     FIELD_ROWS,
@@ -28,7 +29,7 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
     Flags,
 )
-from pygnc.estimators.attitude.window import BiasPrior, Fit, Hypotheses, Window, WindowSample, field_direction_known
+from pygnc.estimators.attitude.window import LIGHT_ERROR_MIN, Fit, Hypotheses, Window, WindowSample
 
 _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
@@ -56,16 +57,16 @@ class DirectionPair(NamedTuple):
 
 
 def initial_hypotheses(
-    newest: WindowSample, settings: AttitudeSettings, prior: BiasPrior, excluded_face: int | None
+    newest: WindowSample, settings: AttitudeSettings, prior: SensorPrior, excluded_face: int | None
 ) -> Hypotheses | None:
     """Return attitudes and biases that agree with a sample; None if neither Sun nor field has a known direction.
 
     `excluded_face` is the number of a face whose light is not used; None to use all.
     """
     mounting = settings.mounting
-    mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:]).dot(mounting.magnetometer)
+    mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:6]).dot(mounting.magnetometer)
     field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
-    field = field if field_direction_known(prior) and not newest.sample.field_unusable else None
+    field = field if prior.is_field_direction_known and not newest.sample.field_unusable else None
     sun = sun_direction(newest, settings, excluded_face)
     line = sun or field
     if line is None:
@@ -76,7 +77,7 @@ def initial_hypotheses(
         body, gcrf = np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf))
         rotations = attitude_from_directions(body, gcrf, _SIGMA_RAD)[None]
     along = mounting.gyro.dot(line.body) * prior.sigma[:3].max()
-    biases = np.tile(prior.mean, (len(_BIASES), 1))
+    biases = np.tile(prior.mean[:6], (len(_BIASES), 1))
     biases[:, :3] += np.multiply.outer(np.array(_BIASES), along)
     return Hypotheses(np.repeat(rotations, len(biases), axis=0), np.tile(biases, (len(rotations), 1)))
 
@@ -169,9 +170,8 @@ attitude of a body that points at the Sun may become observable only in its seco
 _REST: Final = 3
 """Number of skipped samples per used sample in such a search, which reduces its computing time to a quarter."""
 _SOLUTION_ITERATIONS: Final = 6
-_LINEAR_MISFIT_MAX: Final = 1.25
-"""Misfit below which the fit without gain errors counts as close to the truth, and one linear step estimates them. More
-steps would drift along the likelihood ridge while the first samples hardly determine the attitude.
+"""Number of steps that estimate gains if the fit without them has a misfit above 1. Otherwise one linear step estimates
+them: more steps would drift along the likelihood ridge while the first samples hardly determine the attitude.
 """
 
 
@@ -180,7 +180,7 @@ class Search(msgspec.Struct, eq=False):
 
     Attributes:
         settings: Settings of the filter.
-        prior: Prior of the biases.
+        prior: Prior of gyro and magnetometer.
         errors: Detected errors of the sensor models, which determine the covariance of the first state.
         samples: Samples of the window, oldest first.
         hypotheses: Hypotheses at the newest sample, lowest cost first; None before the first ones.
@@ -195,7 +195,7 @@ class Search(msgspec.Struct, eq=False):
     """
 
     settings: AttitudeSettings
-    prior: BiasPrior
+    prior: SensorPrior
     errors: ModelErrors = ModelErrors()
     samples: list[WindowSample] = []
     hypotheses: Hypotheses | None = None
@@ -235,12 +235,11 @@ class Search(msgspec.Struct, eq=False):
         else:
             iterations = _ITERATIONS
         self.attempt_samples += 1
-        field_sigma = self.errors.sigma(self.settings)[FIELD_ROWS]
         tag_sigma_s = np.sqrt([self.errors.time_tags.used_with(one.sample.time_sigma_s) for one in self.samples])
         window = Window(
             self.samples,
             self.settings,
-            field_sigma,
+            self.prior,
             self.excluded_face,
             tag_sigma_s=tag_sigma_s,
             tolerant=self.tolerant,
@@ -325,14 +324,14 @@ class Search(msgspec.Struct, eq=False):
 
     def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
         """Take Levenberg-Marquardt steps, with separate damping for each hypothesis; return hypotheses and fit."""
-        fit = window.fit(hypotheses, self.prior)
+        fit = window.fit(hypotheses)
         for _ in range(iterations):
             damped = fit.information.copy()
             diagonal = np.arange(damped.shape[-1])
             damped[:, diagonal, diagonal] *= 1.0 + self.damping[:, None]
             step = np.linalg.solve(damped, fit.gradient[..., None])[..., 0]
             trial = hypotheses.corrected(step.astype(np.float64, copy=False))
-            tried = window.fit(trial, self.prior)
+            tried = window.fit(trial)
             better = tried.cost < fit.cost
             hypotheses = Hypotheses(*_chosen(better, trial, hypotheses))
             fit = Fit(*_chosen(better, tried, fit))
@@ -366,6 +365,11 @@ class Search(msgspec.Struct, eq=False):
         if self.confirmations < _CONFIRMATIONS:
             return None
         state = self._first_state(window, hypotheses.select(np.array([0])), _scatter(fit))
+        if state.face_gain_errors.min() <= LIGHT_ERROR_MIN:
+            # The light of a dead face fits an attitude that is a little wrong; another attempt must not use it.
+            self.excluded_face, self.tolerant = int(state.face_gain_errors.argmin()), False
+            self._end_attempt()
+            return None
         return state if state.attitude_sigma_rad <= _FIRST_SIGMA_MAX_RAD else None
 
     def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
@@ -373,10 +377,10 @@ class Search(msgspec.Struct, eq=False):
         settings = self.settings
         sigma = self.errors.sigma(settings)
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
-        iterations = _SOLUTION_ITERATIONS
-        error, covariance = window.solution(best, self.prior, sigma, iterations=iterations)
+        iterations = _SOLUTION_ITERATIONS if scatter > 1.0 else 1
+        error, covariance = window.solution(best, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
-        slow[:6] = best.biases[0]
+        slow[:6], slow[FIELD_ROWS - 3] = best.biases[0], self.prior.mean[6:]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
         root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)

@@ -191,5 +191,4 @@ class SunSensors(MeasurementModel):
         accepted = None
         if len(rows):
             accepted = Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
-            accepted = accepted.underweighted(step.state)
         return Tested(innovation, partials, after, accepted, health)

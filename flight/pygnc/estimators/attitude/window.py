@@ -1,11 +1,12 @@
-"""Attitude hypotheses, the prior of their biases, and their likelihood over a window of samples.
+"""Attitude hypotheses and their likelihood over a window of samples.
 
 A hypothesis has nine parameters: its attitude at the newest sample and the biases of gyro and magnetometer. The gyro
 readings propagate this attitude back to all samples of the window. Arrays contain all k hypotheses and n samples.
 
 Each fit marginalises nuisance parameters, because costs and covariances would otherwise be too small: the error of the
-field model, the Earth's reflectivity, and the attitude drift by gyro noise, modelled as a rate error that is constant
-in each stretch of 16 samples. The Schur complement reduces the normal equations to the nine parameters.
+field model, the Earth's reflectivity, scale, misalignment and panel field of the magnetometer, and the attitude drift
+by gyro noise, modelled as a rate error that is constant in each stretch of 16 samples. The Schur complement reduces the
+normal equations to the nine parameters.
 """
 
 from collections.abc import Sequence
@@ -17,29 +18,10 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    FIELD_ERROR,
-    FIELD_ROWS,
-    GYRO_BIAS,
-    MAG_BIAS,
-    REFLECTIVITY,
-    AttitudeState,
-    light_rows,
-)
+from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, light_rows
 from pygnc.estimators.attitude.sun_sensors import LightSources
-
-
-class BiasPrior(NamedTuple):
-    """Prior distribution of the biases.
-
-    Attributes:
-        mean: Gyro bias (rad/s) and magnetometer bias (uT), sensor axes, shape (6,).
-        sigma: Their standard deviations, shape (6,).
-    """
-
-    mean: Array
-    sigma: Array
 
 
 class Hypotheses(NamedTuple):
@@ -61,52 +43,6 @@ class Hypotheses(NamedTuple):
         """Return the hypotheses corrected by `error`, shape (k, 9): attitude error (rad, body axes), then `biases`."""
         rotated = quaternion.multiply(self.quaternion, quaternion.exponential(error[:, :3]))
         return Hypotheses(quaternion.normalised(rotated), self.biases + error[:, 3:])
-
-
-_FIELD_KNOWN_SIGMA_UT: Final = 5.0
-"""Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
-
-
-class MagnetometerBias(NamedTuple):
-    """Magnetometer bias from the calibration that needs no attitude.
-
-    Attributes:
-        mean_ut: Bias in sensor axes, uT, shape (3,).
-        sigma_ut: Standard deviations, uT, shape (3,).
-    """
-
-    mean_ut: Array
-    sigma_ut: Array
-
-
-def with_calibrated_bias(prior: BiasPrior, calibrated: MagnetometerBias | None) -> BiasPrior:
-    """Return the prior with the calibrated magnetometer bias, or unchanged if that bias is not more accurate."""
-    if calibrated is None or calibrated.sigma_ut.max() >= prior.sigma[3:].max():
-        return prior
-    mean, sigma = np.append(prior.mean[:3], calibrated.mean_ut), np.append(prior.sigma[:3], calibrated.sigma_ut)
-    return BiasPrior(mean, sigma)
-
-
-def field_direction_known(prior: BiasPrior) -> bool:
-    """Return True if the sigmas of the magnetometer bias are below 5 uT, so that readings have a direction."""
-    return bool(prior.sigma[3:].max() < _FIELD_KNOWN_SIGMA_UT)
-
-
-_KEPT_SIGMA_FACTOR: Final = 2.0
-"""Factor on the sigmas of biases after a track ends, because an abandoned track may underestimate them."""
-
-
-def initial_bias_prior(settings: AttitudeSettings) -> BiasPrior:
-    """Return the prior by the settings, for the first search and after a track whose biases were wrong."""
-    sigma = [settings.gyro.bias_sigma_rad_s] * 3 + [settings.magnetometer.bias_sigma_ut] * 3
-    return BiasPrior(np.zeros(6), np.array(sigma))
-
-
-def bias_prior_from_state(state: AttitudeState, settings: AttitudeSettings) -> BiasPrior:
-    """Return the prior for a search after a track lost its attitude: its biases, with doubled sigmas within limits."""
-    unknown = initial_bias_prior(settings).sigma
-    sigma = np.concatenate((state.sigma[GYRO_BIAS], state.sigma[MAG_BIAS]))
-    return BiasPrior(state.slow[:6].copy(), np.clip(_KEPT_SIGMA_FACTOR * sigma, 0.02 * unknown, unknown))
 
 
 class LinearisedMeasurements(NamedTuple):
@@ -180,8 +116,8 @@ _FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS]
 """Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
 _LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
 """Position of gain errors and cosine error among the estimated elements."""
-_LIGHT_ERROR_MIN: Final = -0.9
-"""Lower limit of gain errors, because an unobserved gain must remain positive."""
+LIGHT_ERROR_MIN: Final = -0.9
+"""Lower limit of gain errors, because an unobserved gain must remain positive. A face with this gain is dead."""
 _STRETCH: Final = 16
 """Samples per stretch; within a stretch, the effect of gyro noise is below the noise of the other sensors."""
 _FIELD_ERROR_UT: Final = 0.5
@@ -230,14 +166,18 @@ class Window:
         self,
         window_samples: list[WindowSample],
         settings: AttitudeSettings,
-        field_sigma: Array,
+        prior: SensorPrior,
         excluded_face: int | None = None,
         *,
         tag_sigma_s: Array | float = 0.0,
         tolerant: bool = False,
     ) -> None:
         self._tolerant = tolerant
+        self._prior_mean = prior.mean
+        self._whitening = np.linalg.inv(np.linalg.cholesky(prior.covariance))
         self._magnetometer_from_body = settings.mounting.magnetometer
+        matrix_error, self._panel_field_ut = prior.mean[6:15].reshape(3, 3), prior.mean[15:]
+        self._distorted = (np.eye(3) + matrix_error) @ self._magnetometer_from_body
         self._body_from_gyro = settings.mounting.gyro.T
         self._normals = settings.mounting.face_normals
         self._no_light_errors = np.zeros(len(self._normals) + 1)
@@ -262,7 +202,8 @@ class Window:
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], field_sigma, np.repeat(drift_sigma, 3)),
+            # The prior contains the errors of the magnetometer.
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 12, np.repeat(drift_sigma, 3)),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag_sigma_s**2
@@ -278,15 +219,13 @@ class Window:
             bright[:, excluded_face] = False
         self.measurements = 3 * int(undisturbed.sum()) + int(bright.sum())
 
-    def fit(self, hypotheses: Hypotheses, prior: BiasPrior) -> Fit:
-        """Return cost and normal equations of k hypotheses, including the prior of their biases."""
+    def fit(self, hypotheses: Hypotheses) -> Fit:
+        """Return cost and normal equations of k hypotheses, including the prior of the sensors."""
         field, light = self._linearised(hypotheses, self._no_light_errors)
-        robust = self._field_with_weight(field), _with_robust_weight(light)
+        known = self._prior_measurements(hypotheses)
+        robust = self._field_with_weight(field), _with_robust_weight(light), known
         information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
-        off = (prior.mean - hypotheses.biases) / prior.sigma
-        information[:, 3:, 3:] += np.diag(prior.sigma**-2.0)
-        gradient[:, 3:] += off / prior.sigma
-        cost = (off**2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
+        cost = (known.residual_after(nuisance) ** 2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
         cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2).sum(axis=(1, 2))
         squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)
         each = _cauchy_cost(squares, _FIELD_OUTLIER_SIGMA) if self._tolerant else squares
@@ -295,7 +234,7 @@ class Window:
         counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
         return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
-    def solution(self, best: Hypotheses, prior: BiasPrior, sigma: Array, *, iterations: int = 6) -> tuple[Array, Array]:
+    def solution(self, best: Hypotheses, sigma: Array, *, iterations: int = 6) -> tuple[Array, Array]:
         """Return correction and covariance of the whole error state for one hypothesis.
 
         Unlike `fit`, this also estimates the errors of the sensor models. Without them, the attitude of the hypothesis
@@ -304,8 +243,8 @@ class Window:
 
         Args:
             best: The hypothesis; k is 1.
-            prior: Prior of its biases.
-            sigma: Prior standard deviations of the error state, shape (size,); not used for attitude and biases.
+            sigma: Prior standard deviations of the error state, shape (size,); not used for the attitude and for the
+                elements of the prior of the sensors.
             iterations: Number of Gauss-Newton steps.
 
         Returns:
@@ -313,12 +252,12 @@ class Window:
         """
         states = np.concatenate((_FIELD_STATES, light_rows(len(sigma))))
         window_sigma = sigma[states]
-        window_sigma[3:_DRIFT] = np.concatenate((prior.sigma, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
+        window_sigma[3:_DRIFT] = np.concatenate(([np.inf] * 6, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
         hypothesis, light_errors = best, self._no_light_errors
         for _ in range(iterations):
-            step, known_covariance = self._solution_step(hypothesis, prior, window_sigma, light_errors)
+            step, known_covariance = self._solution_step(hypothesis, window_sigma, light_errors)
             hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
-            light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], _LIGHT_ERROR_MIN)
+            light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], LIGHT_ERROR_MIN)
         step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
         step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
         step[_LIGHT_ERRORS] = light_errors
@@ -327,19 +266,18 @@ class Window:
         covariance[np.ix_(states, states)] = known_covariance
         return error, covariance
 
-    def _solution_step(
-        self, hypothesis: Hypotheses, prior: BiasPrior, window_sigma: Array, light_errors: Array
-    ) -> tuple[Array, Array]:
+    def _solution_step(self, hypothesis: Hypotheses, window_sigma: Array, light_errors: Array) -> tuple[Array, Array]:
         """Return a Gauss-Newton step of the estimated elements, shape (e,), and their covariance, shape (e, e)."""
         field, light = self._linearised(hypothesis, light_errors)
+        d_light = self._light_error_partials(hypothesis, light, light_errors)
+        robust = self._field_with_weight(field), _with_robust_weight(light), self._prior_measurements(hypothesis)
         parts = []
-        robust = self._field_with_weight(field), _with_robust_weight(light)
-        for part, columns in zip(robust, self._light_error_partials(hypothesis, light, light_errors), strict=True):
+        for part, d_errors in zip(robust, (None, d_light, None), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
+            columns = np.zeros((*known.shape[:-1], d_light.shape[-1])) if d_errors is None else d_errors
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
-        gradient[3:PARAMETERS] += (prior.mean - hypothesis.biases[0]) / prior.sigma**2
         gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
         covariance = np.linalg.inv(information)
         return covariance.dot(gradient), covariance
@@ -352,16 +290,23 @@ class Window:
 
     def _light_error_partials(
         self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
-    ) -> tuple[Array, Array]:
-        """Return the derivatives of magnetometer (1, n, 3, m) and sun sensors (1, n, faces, m) by m light errors."""
+    ) -> Array:
+        """Return the derivatives of the sun sensors by gains and cosine error, (1, n, faces, faces + 1)."""
         attitude, _ = self._propagated_back(hypothesis)
-        count = len(self._normals)
-        field, faces = (np.zeros((1, len(self._mag), rows, count + 1)) for rows in (3, count))
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
         gain = 1.0 + light_errors[:-1]
-        faces[..., :-1] = ((self._share - light.residual) / gain)[..., None] * np.eye(count)
-        faces[..., -1] = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
-        return field, faces
+        d_gain = ((self._share - light.residual) / gain)[..., None] * np.eye(len(gain))
+        d_cosine = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
+        return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
+
+    def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
+        """Return the prior of the sensors as measurements with unit variance, (k, 18)."""
+        count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
+        d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
+        partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
+        partials[..., 3:PARAMETERS], partials[..., _MATRIX.start : _DRIFT] = d_biases, d_nuisance
+        residual = (self._prior_mean[:biases] - hypotheses.biases) @ d_biases.T
+        return LinearisedMeasurements(residual, partials, np.ones_like(residual))
 
     def _field_with_weight(self, field: LinearisedMeasurements) -> LinearisedMeasurements:
         """Return the measurements; if tolerant, readings with large residuals have lower weights (Cauchy)."""
@@ -409,10 +354,11 @@ class Window:
     def _field_measurements(self, hypotheses: Hypotheses, attitude: Array, d_error: Array) -> LinearisedMeasurements:
         """Return the linearised measurements of the magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
-        residual = self._mag - field @ self._magnetometer_from_body.T - hypotheses.biases[:, None, 3:]
-        partials = self._magnetometer_from_body @ cross_matrices(field) @ d_error
+        steady = hypotheses.biases[:, None, 3:] + self._sunlit[:, None] * self._panel_field_ut
+        residual = self._mag - field @ self._distorted.T - steady
+        partials = self._distorted @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
-        partials[..., _FIELD_ERROR] = self._magnetometer_from_body @ attitude
+        partials[..., _FIELD_ERROR] = self._distorted @ attitude
         ideal = field @ self._magnetometer_from_body.T
         for axis in range(3):
             partials[..., axis, _MATRIX.start + 3 * axis : _MATRIX.start + 3 * axis + 3] = ideal

@@ -9,8 +9,10 @@ from scipy.spatial.transform import Rotation
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import search
+from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.sun_sensors import light_sources
-from pygnc.estimators.attitude.window import WindowSample, initial_bias_prior
+from pygnc.estimators.attitude.window import WindowSample
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
 
 
@@ -76,7 +78,7 @@ def test_turns_about_a_direction_are_evenly_spread(gcrf: Array) -> None:
 
 def test_a_face_is_not_excluded_any_longer_after_darkness() -> None:
     truth = fly(1, 2.5)
-    attempt = search.Search(SETTINGS, initial_bias_prior(SETTINGS), excluded_face=2, untried=[None, 0])
+    attempt = search.Search(SETTINGS, SensorPrior.initial(SETTINGS, ModelErrors()), excluded_face=2, untried=[None, 0])
     for sample, around in zip(truth.samples[:5], truth.environments[:5], strict=True):
         dark = replace(around, sunlit_fraction=0.0)
         attempt.process(WindowSample(replace(sample, lux=np.zeros(6)), dark, light_sources(dark, SETTINGS)))

@@ -1,0 +1,112 @@
+"""Prior of the errors of gyro and magnetometer, with which a search begins.
+
+It contains what an earlier track and the calibration without attitude have found, with all correlations: while a body
+hardly rotates, only the sum of bias, scale error and misalignment is observable, so their separate sigmas say little.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, ROWS
+from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.state import FIELD_ROWS, GYRO_BIAS, MAG_BIAS, AttitudeState
+
+PRIOR_ROWS: Final = np.r_[GYRO_BIAS, MAG_BIAS, FIELD_ROWS]
+"""Indices of the elements of the prior in the error state."""
+_MAGNETOMETER: Final = slice(3, 18)
+_FIELD_KNOWN_SIGMA_UT: Final = 5.0
+"""Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
+_KEPT_VARIANCE_FACTOR: Final = 4.0
+"""Factor on the covariance after a track ends, because an abandoned track may underestimate its errors."""
+_LIT_SHARE: Final = 0.5
+"""Part of the field of the solar panels that a calibration finds as bias; its readings are of sunlight and shadow."""
+
+
+class SensorPrior(NamedTuple):
+    """Prior distribution of the errors of gyro and magnetometer, in sensor axes.
+
+    Attributes:
+        mean: Gyro bias (rad/s), magnetometer bias (uT), scale and misalignment row by row, and field of the solar
+            panels (uT), shape (18,).
+        covariance: Covariance of these elements, shape (18, 18).
+    """
+
+    mean: Array
+    covariance: Array
+
+    @classmethod
+    def initial(cls, settings: AttitudeSettings, errors: ModelErrors) -> "SensorPrior":
+        """Return the prior by the settings, for the first search and after a track whose biases were wrong."""
+        sigma = errors.sigma(settings)
+        sigma[GYRO_BIAS], sigma[MAG_BIAS] = settings.gyro.bias_sigma_rad_s, settings.magnetometer.bias_sigma_ut
+        return cls(np.zeros(len(PRIOR_ROWS)), np.diag(sigma[PRIOR_ROWS] ** 2))
+
+    @classmethod
+    def kept(cls, state: AttitudeState, settings: AttitudeSettings, errors: ModelErrors) -> "SensorPrior":
+        """Return the prior after a track lost its attitude: its errors, with doubled sigmas, fused with `initial`."""
+        unknown = cls.initial(settings, errors)
+        root = state.sqrt_covariance[PRIOR_ROWS]
+        floor = np.diag(np.r_[np.full(6, 4e-4), np.zeros(12)] * unknown.covariance.diagonal())
+        found = _KEPT_VARIANCE_FACTOR * root.dot(root.T) + floor
+        return unknown.updated(state.slow[PRIOR_ROWS - 3], np.eye(len(PRIOR_ROWS)), found)
+
+    @property
+    def sigma(self) -> Array:
+        """Standard deviations, shape (18,)."""
+        return np.sqrt(self.covariance.diagonal())
+
+    @property
+    def is_field_direction_known(self) -> bool:
+        """True if the sigmas of the magnetometer bias are below 5 uT, so that readings have a direction."""
+        return bool(self.sigma[3:6].max() < _FIELD_KNOWN_SIGMA_UT)
+
+    def updated(self, measured: Array, partials: Array, covariance: Array) -> "SensorPrior":
+        """Return the prior after m measurements, (m,), with partials (m, 18) and covariance (m, m)."""
+        cross = self.covariance.dot(partials.T)
+        gain = np.linalg.solve(partials.dot(cross) + covariance, cross.T).T
+        left = np.eye(len(self.mean)) - gain.dot(partials)
+        updated = left.dot(self.covariance).dot(left.T) + gain.dot(covariance).dot(gain.T)
+        return SensorPrior(self.mean + gain.dot(measured - partials.dot(self.mean)), updated)
+
+    def calibrated(
+        self, calibration: "MagnetometerErrors | None", settings: AttitudeSettings, errors: ModelErrors
+    ) -> "SensorPrior":
+        """Return the prior with the calibrated magnetometer; unchanged if its bias is not known better then."""
+        if calibration is None or calibration.bias_sigma_ut.max() >= self.sigma[3:6].max():
+            return self
+        better = calibration.applied(SensorPrior.initial(settings, errors))
+        mean, covariance = self.mean.copy(), np.zeros_like(self.covariance)
+        covariance[:3, :3] = self.covariance[:3, :3]
+        mean[_MAGNETOMETER] = better.mean[_MAGNETOMETER]
+        covariance[_MAGNETOMETER, _MAGNETOMETER] = better.covariance[_MAGNETOMETER, _MAGNETOMETER]
+        return SensorPrior(mean, covariance)
+
+
+class MagnetometerErrors(NamedTuple):
+    """Errors of the magnetometer by the calibration that needs no attitude.
+
+    Attributes:
+        mean: Bias in uT, then the elements xx, yy, zz, xy, xz, yz of the symmetric matrix of scale and misalignment,
+            both in sensor axes, shape (9,).
+        covariance: Their covariance, shape (9, 9).
+    """
+
+    mean: Array
+    covariance: Array
+
+    @property
+    def bias_sigma_ut(self) -> Array:
+        """Standard deviations of the bias, uT, shape (3,)."""
+        return np.sqrt(self.covariance.diagonal()[BIAS])
+
+    def applied(self, prior: SensorPrior) -> SensorPrior:
+        """Return the prior after this calibration. A rotation of the sensor and the panels' field remain uncertain."""
+        partials = np.zeros((9, 18))
+        partials[BIAS, 3:6], partials[BIAS, 15:18] = np.eye(3), _LIT_SHARE * np.eye(3)
+        for row, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True), MATRIX.start):
+            partials[row, 6 + 3 * i + j] += 0.5
+            partials[row, 6 + 3 * j + i] += 0.5
+        return prior.updated(self.mean, partials, self.covariance)
