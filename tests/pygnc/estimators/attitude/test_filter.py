@@ -12,6 +12,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.sample import SampleCorrection
+from pygnc.estimators.attitude.search import Search
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
@@ -183,3 +184,41 @@ def test_fewer_sun_sensors_are_enough(kept: tuple[int, ...]) -> None:
     assert sum(update.restarted for update in updates) == 1
     assert np.nanmax(errors_deg(truth, updates)[150:]) < 3.0
     assert not any(update.faces.dead.any() or update.faces.mirrored.any() for update in updates)
+
+
+@pytest.mark.parametrize(("off_deg", "is_confirmed"), [(2.0, True), (30.0, False)])
+def test_a_second_search_confirms_a_track_or_ends_it(
+    monkeypatch: pytest.MonkeyPatch, off_deg: float, *, is_confirmed: bool
+) -> None:
+    attitude, truth = AttitudeFilter(SETTINGS), fly(3, 12.0)
+    pairs = iter(zip(truth.samples, truth.environments, strict=True))
+    while attitude.memory.check is None:
+        update = attitude.process(*next(pairs))
+    assert update.state is not None
+    assert not attitude.memory.is_confirmed
+    turn = quaternion.exponential(np.radians([off_deg, 0.0, 0.0]))
+    found = replace(update.state, quaternion=quaternion.multiply(update.state.quaternion, turn))
+    monkeypatch.setattr(Search, "process", lambda *_: found)
+    update = attitude.process(*next(pairs))
+    assert attitude.memory.is_confirmed == is_confirmed
+    assert (update.mode is Mode.SEARCHING) == (not is_confirmed)
+    assert attitude.memory.was_contradicted == (not is_confirmed)
+
+
+def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None:
+    """At 0.2 deg/s, the first samples leave an uncertainty of 8.7 degrees."""
+    attitude, truth = AttitudeFilter(SETTINGS), fly(20, 8.0, rate_deg_s=0.2)
+    hidden = 0
+    for pair in zip(truth.samples, truth.environments, strict=True):
+        update = attitude.process(*pair)
+        if attitude.memory.is_tentative:
+            hidden += 1
+            assert update.state is None
+            assert attitude.state is None
+            assert update.mode is Mode.SEARCHING
+        elif update.restarted:
+            break
+    assert hidden > 24
+    assert attitude.memory.is_confirmed
+    assert update.state is not None
+    assert error_deg(truth, update) < 3.0 * math.degrees(update.state.attitude_sigma_rad)
