@@ -226,9 +226,8 @@ class AttitudeFilter:
         if state is not update.track.state:
             update = replace(update, track=update.track._replace(state=state))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
-        self._judge(update)
-        if any(getattr(before, name) is not ErrorSize.SMALL for name in implausible):
-            self._abandon_wrong_track()
+        # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
+        self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
         if memory.track is not None and not memory.is_confirmed:
             self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
@@ -239,8 +238,8 @@ class AttitudeFilter:
             return self._result(sample, environment, None, unused if memory.track is None else None)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
-    def _judge(self, update: TrackUpdate) -> None:
-        """Abandon a track that the readings contradict or whose uncertainty is too large."""
+    def _judge(self, update: TrackUpdate, *, is_implausible: bool) -> None:
+        """Abandon a track that readings or implausible sensor errors contradict, or whose uncertainty is too large."""
         memory, track = self.memory, update.track
         is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
         verdicts = [
@@ -248,7 +247,8 @@ class AttitudeFilter:
             for model in self._models
             if model.name in track.memories
         ]
-        if any(verdict is Verdict.WRONG for _, verdict in verdicts) or track.unused >= _UNUSED_MAX:
+        is_rejected = any(verdict is Verdict.WRONG for _, verdict in verdicts)
+        if is_rejected or is_implausible or track.unused >= _UNUSED_MAX:
             self._abandon_wrong_track()
             return
         if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
