@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records, hall_words
-from pygnc_ground.scenario import environment, imu, ranging, sun_sensors
+from pygnc_ground.scenario import environment, imu, ranging, sun_sensors, temperature
 from pygnc_ground.scenario.attitude import attitude_states, to_body
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
@@ -58,6 +58,9 @@ class TrueStates:
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
         field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut
+        sun_body_m = to_body(quaternion, sun_gcrf_m - gcrf[:, :3])
+        warmth = temperature.interior(conditions, sun_body_m, settings.imu.thermal_time_constant_s)
+        thermal_rad_s = np.outer(warmth, np.radians(settings.imu.gyro_bias_thermal_deg_s))
         return cls(
             gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
@@ -67,9 +70,9 @@ class TrueStates:
             quaternion_gcrf_from_body=quaternion,
             rate_body_rad_s=attitude.rate_body_rad_s,
             field_body_ut=to_body(quaternion, field_gcrf_ut),
-            sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
+            sun_body_m=sun_body_m,
             sunlit_fraction=conditions.sunlit_fraction,
-            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed),
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed) + thermal_rad_s,
             mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed),
         )
 

@@ -96,7 +96,7 @@ def mag_bias_ut(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
 
 
 def gyro_bias_rad_s(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
-    """Return the gyro bias in sensor axes under n conditions, shape (n, 3).
+    """Return the gyro bias without its thermal part in sensor axes under n conditions, shape (n, 3).
 
     The random walk has one step per second, so that the result does not depend on the sampling.
     """
@@ -105,30 +105,7 @@ def gyro_bias_rad_s(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
     step_deg_s = imu.gyro_bias_stability_deg_h / _SECONDS_PER_HOUR / math.sqrt(_SECONDS_PER_HOUR)
     steps = noise_generator(seed, "gyro bias walk").standard_normal((int(t_s.max(initial=0)), 3))
     walked_deg_s = step_deg_s * np.cumsum(np.vstack((np.zeros(3), steps)), axis=0)
-    return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)] + _thermal_bias_deg_s(imu, conditions))
-
-
-def _thermal_bias_deg_s(imu: Imu, conditions: Conditions) -> FloatArray:
-    """Return the part of the gyro bias that follows the temperature, shape (n, 3).
-
-    The model contains only the fundamental of the temperature over an orbit. With a time constant tau, the temperature
-    lags by the arctangent of the orbit rate times tau.
-    """
-    phase_rad = _angle_from_noon_rad(conditions) - math.radians(imu.gyro_bias_thermal_lag_deg)
-    thermal_deg_s: FloatArray = np.cos(phase_rad)[:, np.newaxis] * np.array(imu.gyro_bias_thermal_deg_s)
-    return thermal_deg_s
-
-
-def _angle_from_noon_rad(conditions: Conditions) -> FloatArray:
-    """Return the orbit angle that has passed since the Sun was highest, -pi to pi, shape (n,)."""
-    position_m, velocity_mps = np.hsplit(conditions.states_gcrf, 2)
-    transverse = np.cross(np.cross(position_m, velocity_mps), position_m)
-    up, ahead = (
-        np.einsum("ni,ni->n", axis, conditions.sun_gcrf_m) / np.linalg.norm(axis, axis=1)
-        for axis in (position_m, transverse)
-    )
-    angle_rad: FloatArray = np.arctan2(-ahead, up)
-    return angle_rad
+    return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)])
 
 
 def _given_or_drawn(bias: Vector3 | Drawn, bound: float, seed: int, name: str) -> FloatArray:

@@ -132,6 +132,11 @@ class Imu(Section, frozen=True):
     panel_field_body_ut: Vector3 = (0.0, 0.0, 0.0)
     """Field of the currents of the solar panels in full sunlight, body axes; none in the umbra."""
 
+    thermal_time_constant_s: Positive = 1560.0
+    """Time constant of the temperature inside the satellite, which follows sunlight and attitude with a first-order
+    lag. Order of magnitude: the interior of a CubeSat follows within tens of minutes.
+    """
+
     gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
     """Bias at the start without its thermal part, or `drawn`."""
     gyro_bias_bound_deg_s: NonNegative = 3.0
@@ -139,12 +144,8 @@ class Imu(Section, frozen=True):
     gyro_bias_stability_deg_h: NonNegative = 3.0
     """Random walk of the bias: 1 sigma after one hour, growing with the square root of time."""
     gyro_bias_thermal_deg_s: Vector3 = (0.0, 0.0, 0.0)
-    """Amplitude of a part of the bias that follows the temperature as a sine with the period of the orbit. A typical
-    sensitivity is 0.05 deg/s per K (BMI160 data sheet), so a temperature amplitude of 10 K gives 0.5 deg/s.
-    """
-    gyro_bias_thermal_lag_deg: float = 60.0
-    """Orbit angle from orbit noon, where the Sun is highest, to the maximum of that sine. The default is a judgement:
-    the first-order lag of a time constant of 26 minutes in low orbit.
+    """Part of the bias that follows the temperature: amplitude over a 500 km orbit with the longest shadow. A typical
+    sensitivity is 0.05 deg/s per K (BMI160 data sheet), so that 0.05 and 0.4 deg/s are amplitudes of 1 and 8 K.
     """
     gyro_noise_deg_s: NonNegative = 0.025
     gyro_scale_error: Vector3 = (0.0, 0.0, 0.0)

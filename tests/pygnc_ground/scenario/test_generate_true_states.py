@@ -83,12 +83,15 @@ def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     np.testing.assert_allclose(other.field_body_ut - plain.field_body_ut, expected, atol=1e-10)
 
 
-def test_the_thermal_bias_is_in_the_readings_and_the_truth_of_the_gyro_only() -> None:
-    short = replace(SETTINGS, duration_s=500)
-    warm = replace(short, imu=replace(short.imu, gyro_bias_thermal_deg_s=(0.5, -0.4, 0.3)))
-    plain, other = generate(short), generate(warm)
+@pytest.mark.parametrize("amplitude_deg_s", [0.05, 0.4])
+def test_the_thermal_bias_is_in_the_readings_and_the_truth_of_the_gyro_only(amplitude_deg_s: float) -> None:
+    # An orbit through the longest shadow.
+    noon = replace(SETTINGS, duration_s=6000, orbit=replace(SETTINGS.orbit, raan_deg=0.0))
+    warm = replace(noon, imu=replace(noon.imu, gyro_bias_thermal_deg_s=(amplitude_deg_s, 0.0, -amplitude_deg_s)))
+    plain, other = generate(noon), generate(warm)
     change_rad_s = other.truth.gyro_bias_imu_rad_s - plain.truth.gyro_bias_imu_rad_s
-    assert np.degrees(np.ptp(change_rad_s, axis=0)).min() > 0.05
+    expected_deg_s = np.array([2.0, 0.0, 2.0]) * amplitude_deg_s
+    np.testing.assert_allclose(np.degrees(np.ptp(change_rad_s, axis=0)), expected_deg_s, rtol=0.1)
     before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, other))
     shown_rad_s = (after.gyro_imu_rad_s - before.gyro_imu_rad_s).reshape(-1, 3)
     np.testing.assert_allclose(shown_rad_s, change_rad_s, rtol=0, atol=1.01 * GYRO_DEG_S_PER_COUNT * np.pi / 180.0)

@@ -216,19 +216,6 @@ def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     assert np.all(unlike)
 
 
-@pytest.mark.parametrize("beta_deg", [-70.0, 0.0, 30.0])
-def test_the_gyros_bias_follows_the_temperature_with_a_lag_after_orbit_noon(beta_deg: float) -> None:
-    # Noon is 0.4 rad after the x axis. The beta angle of the Sun changes neither amplitude nor phase.
-    beta, noon, lag = math.radians(beta_deg), 0.4, math.radians(50.0)
-    sun = (math.cos(beta) * math.cos(noon), math.cos(beta) * math.sin(noon), math.sin(beta))
-    orbits = circular(np.linspace(0.0, 2.0 * PERIOD_S, 400), sun)
-    still = Imu(gyro_bias_stability_deg_h=0.0)
-    warm = replace(still, gyro_bias_thermal_deg_s=(0.5, -0.2, 0.0), gyro_bias_thermal_lag_deg=50.0)
-    change_deg_s = np.degrees(gyro_bias_rad_s(warm, orbits, seed=1) - gyro_bias_rad_s(still, orbits, seed=1))
-    expected = np.cos(2.0 * np.pi * orbits.t_s / PERIOD_S - noon - lag)
-    np.testing.assert_allclose(change_deg_s, np.outer(expected, (0.5, -0.2, 0.0)), rtol=0, atol=1e-12)
-
-
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
     torquers, t_s = Torquers(field_ut=20.0, duty=0.3), np.arange(0.0, 36_000.0, 5.0)
     field_ut = satellite_field_body_ut(Imu(), torquers, t_s, np.zeros(len(t_s)), seed=1).reshape(-1, 12, 3)
