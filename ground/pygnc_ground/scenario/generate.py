@@ -61,6 +61,7 @@ class TrueStates:
         sun_body_m = to_body(quaternion, sun_gcrf_m - gcrf[:, :3])
         warmth = temperature.interior(conditions, sun_body_m, settings.imu.thermal_time_constant_s)
         thermal_rad_s = np.outer(warmth, np.radians(settings.imu.gyro_bias_thermal_deg_s))
+        thermal_ut = np.outer(warmth, settings.imu.mag_bias_thermal_ut)
         return cls(
             gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
@@ -73,7 +74,7 @@ class TrueStates:
             sun_body_m=sun_body_m,
             sunlit_fraction=conditions.sunlit_fraction,
             gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed) + thermal_rad_s,
-            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed),
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed) + thermal_ut,
         )
 
     @property

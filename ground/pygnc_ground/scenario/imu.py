@@ -90,7 +90,7 @@ _SECONDS_PER_HOUR = 3600.0
 
 
 def mag_bias_ut(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
-    """Return the constant magnetometer bias in sensor axes under n conditions, shape (n, 3)."""
+    """Return the magnetometer bias without its thermal part in sensor axes under n conditions, shape (n, 3)."""
     bias_ut = _given_or_drawn(imu.mag_bias_ut, imu.mag_bias_bound_ut, seed, "magnetometer bias")
     return np.tile(bias_ut, (len(conditions.t_s), 1))
 

@@ -121,9 +121,13 @@ class Imu(Section, frozen=True):
     field_error_gcrf_ut: Vector3 = (0.0, 0.0, 0.0)
     """Difference between the Earth's field and its model, constant in GCRF; part of the true field."""
     mag_bias_ut: Vector3 | Drawn = (20.0, 10.0, -25.0)
-    """Constant bias, or `drawn`."""
+    """Bias without its thermal part, or `drawn`."""
     mag_bias_bound_ut: NonNegative = 40.0
     """Bound of a drawn bias."""
+    mag_bias_thermal_ut: Vector3 = (0.0, 0.0, 0.0)
+    """Part of the bias that follows the temperature, as an amplitude like that of the gyro. Order of magnitude: 0.2 uT
+    per K, so that 8 K give 2 uT.
+    """
     mag_noise_ut: NonNegative = 0.6
     mag_scale_error: Vector3 = (0.0, 0.0, 0.0)
     """Scale error per axis; 0.01 reads 1 % too high."""
