@@ -219,7 +219,7 @@ def _sense(
     t_spacecraft_s = clock_readings_s(clock, second_s if clock.sub_second == "declared" else t_s)
     own_field_ut = imu.satellite_field_body_ut(
         settings.imu, settings.torquers, t_s.ravel(), truth.sunlit_fraction, seed
-    )
+    ) + imu.payload_field_body_ut(settings.payload, t_s.ravel(), seed)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     lux = sun_sensors.face_lux(

@@ -1,6 +1,6 @@
 """IMU (BMX160 magnetometer and gyro): mounting, misalignment, scale, bias, noise, range and quantisation.
 
-The magnetometer also measures the fields of the satellite itself: panel currents and magnetorquers.
+The magnetometer also measures the fields of the satellite itself: panel currents, magnetorquers and a payload.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc_ground.scenario.environment import Conditions, FloatArray
-from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Torquers, Vector3
+from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Payload, Torquers, Vector3
 from pygnc_ground.scenario.settings import noise_generator
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
@@ -60,6 +60,15 @@ def satellite_field_body_ut(
     active = torquers.field_ut * torquers_on(torquers, t_s, seed)
     panels: FloatArray = sunlit_fraction[:, np.newaxis] * np.array(imu.panel_field_body_ut)
     return panels + active[:, np.newaxis] * direction[minute]
+
+
+def payload_field_body_ut(payload: Payload, t_s: FloatArray, seed: int) -> FloatArray:
+    """Return the field of the payload at the magnetometer `t_s` seconds after the start, body axes, shape (n, 3)."""
+    number, after = np.divmod(t_s, payload.period_s)
+    draws = noise_generator(seed, "payload").random(int(number.max(initial=0)) + 1)
+    begin_s = draws[number.astype(np.int64)] * max(payload.period_s - payload.on_s, 0.0)
+    is_on = (after >= begin_s) & (after < begin_s + payload.on_s)
+    return np.outer(is_on, payload.field_body_ut)
 
 
 def axes_from_orthogonal(imu: Imu) -> FloatArray:

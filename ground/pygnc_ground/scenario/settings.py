@@ -23,6 +23,7 @@ from pygnc_ground.scenario.sensor_settings import (
     Imu,
     Matrix3,
     NonNegative,
+    Payload,
     Positive,
     Section,
     SpacecraftClock,
@@ -277,6 +278,7 @@ class Settings(Section, frozen=True):
     gps: Gps = Gps()
     imu: Imu = Imu()
     torquers: Torquers = Torquers()
+    payload: Payload = Payload()
     sun_sensors: SunSensors = SunSensors()
     star_tracker: StarTracker = StarTracker()
     fine_sun_sensor: FineSunSensor = FineSunSensor()

@@ -16,10 +16,11 @@ from pygnc_ground.scenario.imu import (
     gyro_rad_s,
     mag_bias_ut,
     magnetometer_ut,
+    payload_field_body_ut,
     satellite_field_body_ut,
     torquers_on,
 )
-from pygnc_ground.scenario.sensor_settings import Imu, Torquers
+from pygnc_ground.scenario.sensor_settings import Imu, Payload, Torquers
 from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 
 COUNT = 4000
@@ -232,3 +233,19 @@ def test_the_field_of_the_panels_follows_the_sunlight() -> None:
     imu, sunlit = Imu(panel_field_body_ut=(1.0, -2.0, 0.5)), np.array([0.0, 0.5, 1.0])
     field_ut = satellite_field_body_ut(imu, Torquers(), np.arange(3.0), sunlit, seed=1)
     np.testing.assert_allclose(field_ut, sunlit[:, None] * [1.0, -2.0, 0.5])
+
+
+def test_the_payload_is_on_once_per_period_for_its_time_at_a_place_of_the_seed() -> None:
+    payload, t_s = Payload(field_body_ut=(3.0, 0.0, -1.0), on_s=900.0, period_s=6000.0), np.arange(0.0, 60_000.0, 5.0)
+    field_ut = payload_field_body_ut(payload, t_s, seed=1).reshape(10, 1200, 3)
+    on = field_ut[..., 0] != 0.0
+    np.testing.assert_array_equal(field_ut[on], np.tile([3.0, 0.0, -1.0], (int(on.sum()), 1)))
+    np.testing.assert_allclose(on.sum(axis=1), 180, atol=1)
+    changes = np.abs(np.diff(on.astype(int), axis=1)).sum(axis=1)
+    assert changes.max() <= 2, "without a pause"
+    assert np.unique(on.argmax(axis=1)).size > 5, "each period has a time of its own"
+    np.testing.assert_array_equal(payload_field_body_ut(payload, t_s[:600], seed=1), field_ut.reshape(-1, 3)[:600])
+    assert np.any(payload_field_body_ut(payload, t_s, seed=2).reshape(10, 1200, 3) != field_ut)
+    assert not payload_field_body_ut(Payload(), t_s, seed=1).any()
+    always = payload_field_body_ut(Payload(field_body_ut=(3.0, 0.0, -1.0), on_s=9000.0), t_s, seed=1)
+    assert np.all(always[:, 0] == 3.0)
