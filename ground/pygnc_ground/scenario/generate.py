@@ -6,12 +6,14 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records, hall_words
 from pygnc_ground.scenario import environment, imu, ranging, sun_sensors, temperature
 from pygnc_ground.scenario.attitude import attitude_states, to_body
+from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
@@ -81,6 +83,14 @@ class TrueStates:
     def position_body_m(self) -> FloatArray:
         """Geocentric position in body axes, shape (n, 3)."""
         return to_body(self.quaternion_gcrf_from_body, self.position_gcrf_m)
+
+    @property
+    def itrf_from_body(self) -> FloatArray:
+        """Rotation matrices from body axes to ITRF, shape (n, 3, 3)."""
+        after_s = (self.gps_ms - self.gps_ms[0]) / 1000.0
+        rotation = Rotation.from_quat(self.quaternion_gcrf_from_body, scalar_first=True).as_matrix()
+        itrf: FloatArray = environment.itrf_from_gcrf(environment.epochs(int(self.gps_ms[0]), after_s)) @ rotation
+        return itrf
 
 
 def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -222,8 +232,9 @@ def _sense(
     ) + imu.payload_field_body_ut(settings.payload, t_s.ravel(), seed)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
+    clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
     lux = sun_sensors.face_lux(
-        settings.sun_sensors, truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction, seed
+        settings.sun_sensors, truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction, seed, clouds=clouds
     )
     hall_raw = np.full(shape, _HALL_RAW)
     if clock.sub_second == "declared" or settings.torquers.declared:

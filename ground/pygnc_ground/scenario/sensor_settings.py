@@ -230,7 +230,11 @@ class SunSensors(Section, frozen=True):
     full_sun_lux: NonNegative = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
     earth_reflectivity: Fraction = 0.3
-    """Reflectivity of the sunlit Earth, uniform; 0 disables the albedo."""
+    """Mean reflectivity of the sunlit Earth; 0 disables the albedo."""
+    earth_reflectivity_variation: Fraction = 0.0
+    """Largest deviation of the reflectivity by clouds, as a fraction of its mean; it varies over a few thousand km and
+    some hours. A mean of 0.35 with 0.71 gives 0.1 to 0.6, the range of Bhanderi & Bak (AIAA 2005-6465).
+    """
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
     cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0

@@ -1,8 +1,8 @@
 """Sun sensors: illuminance of the six faces by direct sunlight and by the Earth's albedo.
 
-Albedo: the Earth is a Lambert sphere, integrated over its visible sunlit part. A surface element dA that sees the Sun
-at the zenith angle s has the luminance rho E cos(s) / pi. A plate with the normal n that sees the element in the
-direction d at the distance D and the emission angle e receives
+Albedo: the Earth is a Lambert sphere, uniform or with clouds, integrated over its visible sunlit part. A surface
+element dA that sees the Sun at the zenith angle s has the luminance rho E cos(s) / pi. A plate with the normal n that
+sees the element in the direction d at the distance D and the emission angle e receives
 rho E / pi * max(cos s, 0) * max(n . d, 0) * cos(e) / D^2 dA.
 The sphere has the radius of the Earth's shadow, so the umbra receives no albedo. The file format clips and quantises
 the readings as the OPT3001 does.
@@ -13,6 +13,7 @@ from typing import Final
 import brahe
 import numpy as np
 
+from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.sensor_settings import SunSensors
 from pygnc_ground.scenario.settings import noise_generator
@@ -22,16 +23,19 @@ _RINGS: Final = 12
 _SECTORS: Final = 32
 """Sectors of each ring. Above 400 km, the grid error is at most 0.0005 and typically 0.0001 of full sunlight."""
 _SAMPLES_AT_ONCE: Final = 256
-"""Samples per block; limits the memory of the grids to 20 MB."""
+"""Samples per block; limits the memory of the grids to 20 MB, and to 40 MB with clouds."""
 
 
-def albedo_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray) -> FloatArray:
-    """Return the illuminance of plates by an Earth of reflectivity 1, relative to sunlight at normal incidence.
+def albedo_shares(
+    position_m: FloatArray, sun_m: FloatArray, normals: FloatArray, clouds: Clouds | None = None
+) -> FloatArray:
+    """Return the illuminance of plates by an Earth of mean reflectivity 1, relative to sunlight at normal incidence.
 
     Args:
         position_m: Geocentric positions of the satellite, outside the Earth, shape (n, 3).
         sun_m: Directions to the Sun, of any length, shape (n, 3).
         normals: Unit normals of the plates, shape (m, 3), in the same axes.
+        clouds: Reflectivity around the n positions; uniform without.
 
     Returns:
         Shape (n, m).
@@ -39,14 +43,24 @@ def albedo_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray
     shares = np.zeros((len(position_m), len(normals)))
     for first in range(0, len(position_m), _SAMPLES_AT_ONCE):
         block = slice(first, first + _SAMPLES_AT_ONCE)
-        shares[block] = _block_shares(position_m[block], sun_m[block], normals)
+        axes = _axes(position_m[block], sun_m[block])
+        light, towards, places = _luminance(position_m[block], sun_m[block], axes)
+        if clouds is not None:
+            light *= clouds.brightness(block, axes, places)
+        cosine = np.maximum(towards @ (axes @ normals.T), 0.0)
+        shares[block] = np.einsum("ng,ngm->nm", light, cosine)
     return shares
 
 
-def _block_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray) -> FloatArray:
+def _luminance(
+    position_m: FloatArray, sun_m: FloatArray, axes: FloatArray
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return light, vector from the satellite and unit vector from the Earth's centre of g elements, in `axes`.
+
+    Shapes (n, g), (n, g, 3) and (n, g, 3). The product of light, vector and a plate's normal is the illuminance.
+    """
     # Lengths are in Earth radii; z is up at the satellite, and the Sun is in the xz plane at positive x.
     distance = np.linalg.norm(position_m, axis=1)[:, np.newaxis, np.newaxis] / brahe.R_EARTH
-    axes = _axes(position_m, sun_m)
     sun = np.einsum("nij,nj->ni", axes, sun_m / np.linalg.norm(sun_m, axis=1, keepdims=True))
     nodes, weights = np.polynomial.legendre.leggauss(_RINGS)
     # The integrand varies least over the logarithm of the distance, from the subsatellite point to the horizon.
@@ -62,10 +76,9 @@ def _block_shares(position_m: FloatArray, sun_m: FloatArray, normals: FloatArray
     # cos(e) is (distance * up - 1) / D, and `towards` is not normalised, which gives another factor of 1 / D.
     luminance = sunlight * (area * (distance * up - 1.0) / distance2**2 / np.pi)
     towards = np.stack((x, y, np.broadcast_to(up - distance, x.shape)), axis=-1)
-    count, grid = len(position_m), _RINGS * _SECTORS
-    cosine = np.maximum(towards.reshape(count, grid, 3) @ (axes @ normals.T), 0.0)
-    shares: FloatArray = np.einsum("ng,ngm->nm", luminance.reshape(count, grid), cosine)
-    return shares
+    places = np.stack((x, y, np.broadcast_to(up, x.shape)), axis=-1)
+    shape = (len(position_m), _RINGS * _SECTORS, 3)
+    return luminance.reshape(shape[:2]), towards.reshape(shape), places.reshape(shape)
 
 
 def _axes(position_m: FloatArray, sun_m: FloatArray) -> FloatArray:
@@ -87,7 +100,13 @@ FACE_NORMALS_BODY = np.vstack((np.eye(3), -np.eye(3)))
 
 
 def face_lux(
-    sensors: SunSensors, sun_body_m: FloatArray, position_body_m: FloatArray, sunlit_fraction: FloatArray, seed: int
+    sensors: SunSensors,
+    sun_body_m: FloatArray,
+    position_body_m: FloatArray,
+    sunlit_fraction: FloatArray,
+    seed: int,
+    *,
+    clouds: Clouds | None = None,
 ) -> FloatArray:
     """Return the illuminance of each face in lux, not limited by the sensor's range, shape (n, 6).
 
@@ -98,7 +117,7 @@ def face_lux(
     full_lux = sensors.full_sun_lux * (_AU_M / distance_m) ** 2
     cosine = np.maximum(sun_body_m / distance_m @ FACE_NORMALS_BODY.T, 0.0)
     direct = sunlit_fraction[:, np.newaxis] * cosine * (1.0 - sensors.cosine_error * (1.0 - cosine**2))
-    reflected = sensors.earth_reflectivity * albedo_shares(position_body_m, sun_body_m, FACE_NORMALS_BODY)
+    reflected = sensors.earth_reflectivity * albedo_shares(position_body_m, sun_body_m, FACE_NORMALS_BODY, clouds)
     shown = (1.0 + np.array(sensors.gain_errors)) * (direct + reflected)
     noise = noise_generator(seed, "sun sensors").standard_normal(shown.shape)
     noise *= sensors.noise_fraction * sunlit_fraction[:, np.newaxis]

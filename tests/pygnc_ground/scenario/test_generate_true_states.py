@@ -74,6 +74,13 @@ def test_positions_in_body_axes_agree(made: Scenario) -> None:
     assert np.ptp(np.linalg.norm(geocentric_m, axis=1)) < 4e6
 
 
+def test_clouds_are_at_places_on_the_earth(made: Scenario) -> None:
+    truth = made.truth
+    np.testing.assert_allclose(
+        np.einsum("nij,nj->ni", truth.itrf_from_body, truth.position_body_m), truth.position_ecef_m, atol=1e-3
+    )
+
+
 def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     short = replace(SETTINGS, duration_s=500)
     error_ut = (2.0, -1.0, 0.5)

@@ -12,6 +12,7 @@ from scipy.spatial.transform import Rotation
 
 from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.scenario import environment
+from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.sensor_settings import SunSensors
 from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
 from tests.pygnc_ground.scenario.circular_orbit import CircularOrbit, FloatArray
@@ -175,24 +176,32 @@ def test_from_afar_the_earth_has_the_phases_of_a_lambert_sphere(phase_deg: float
     assert share * far**2 == pytest.approx(expected, abs=2e-3)
 
 
-def test_every_face_against_a_sum_over_the_whole_sphere() -> None:
+@pytest.mark.parametrize("variation", [0.0, 0.8])
+def test_every_face_against_a_sum_over_the_whole_sphere(variation: float) -> None:
     rng = np.random.default_rng(1)
     place, sun = (Rotation.random(6, rng=rng).apply([1.0, 0.0, 0.0]) for _ in range(2))
     # Mostly by day; the last but one over the terminator.
     sun[:4] += place[:4]
     sun[4] -= (sun[4] @ place[4]) * place[4]
     position_m = 1e6 * np.array([[6.8], [6.9], [7.1], [7.5], [6.9], [6.9]]) * place
-    shares = albedo_shares(position_m, AU_M * sun, FACES)
+    cloudy = SunSensors(earth_reflectivity_variation=variation)
+    itrf_from_body, times_s = Rotation.random(6, rng=rng).as_matrix(), 1000.0 * np.arange(6.0)
+    clouds = Clouds.over(cloudy, times_s, itrf_from_body, seed=1)
+    shares = albedo_shares(position_m, AU_M * sun, FACES, clouds)
     ground = spread_over_sphere(300_000)
     area = 4.0 * np.pi / len(ground)
-    for from_centre, to_sun, share in zip(position_m / brahe.R_EARTH, sun, shares, strict=True):
+    for row, (from_centre, to_sun, share) in enumerate(zip(position_m / brahe.R_EARTH, sun, shares, strict=True)):
         seen = ground[ground @ from_centre > 1.0]
         towards = seen - from_centre
         distance = np.linalg.norm(towards, axis=1)
         emission = -np.einsum("ni,ni->n", seen, towards) / distance
         light = np.maximum(seen @ to_sun / np.linalg.norm(to_sun), 0.0) * emission / (np.pi * distance**2) * area
+        if variation:
+            at_place = Clouds.over(cloudy, times_s[row : row + 1], np.eye(3)[np.newaxis], seed=1)
+            assert at_place is not None
+            light *= at_place.brightness(slice(None), np.eye(3)[np.newaxis], (seen @ itrf_from_body[row].T)[None])[0]
         expected = light @ np.maximum(towards @ FACES.T / distance[:, np.newaxis], 0.0)
-        np.testing.assert_allclose(share, expected, rtol=0, atol=5e-4)
+        np.testing.assert_allclose(share, expected, rtol=0, atol=5e-4 if variation == 0.0 else 2e-3)
     assert shares.max() > 0.3
 
 
