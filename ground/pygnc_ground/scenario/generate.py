@@ -22,6 +22,7 @@ from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.sensor_settings import SpacecraftClock
 from pygnc_ground.scenario.settings import Damage, Settings, Tables, noise_generator, settings_from_tables
+from pygnc_ground.scenario.storm import storm_field_gcrf_ut
 from pygnc_ground.scenario.trajectory import EphemerisTrajectory, SatellitePath
 from pygnc_ground.truth.ephemeris import Ephemeris
 
@@ -59,7 +60,8 @@ class TrueStates:
         gcrf, ecef, sun_gcrf_m = conditions.states_gcrf, conditions.states_itrf, conditions.sun_gcrf_m
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
-        field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut
+        storm_ut = storm_field_gcrf_ut(settings.storm, conditions, settings.seed)
+        field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut + storm_ut
         sun_body_m = to_body(quaternion, sun_gcrf_m - gcrf[:, :3])
         warmth = temperature.interior(conditions, sun_body_m, settings.imu.thermal_time_constant_s)
         thermal_rad_s = np.outer(warmth, np.radians(settings.imu.gyro_bias_thermal_deg_s))

@@ -180,6 +180,17 @@ class Payload(Section, frozen=True):
     """Period; the default is an orbit at 500 km."""
 
 
+class Storm(Section, frozen=True):
+    """Settings of the magnetic field of currents in the ionosphere and above it; part of the true field."""
+
+    field_ut: NonNegative = 0.0
+    """Standard deviation of each component in the auroral ovals; a fifth of it elsewhere. Order of magnitude: 0.1 to
+    1 uT in low orbit during storms (on auroral currents: Kivelson & Russell, Introduction to Space Physics, 1995).
+    """
+    time_s: Annotated[float, msgspec.Meta(ge=10.0)] = 240.0
+    """Correlation time; the ovals themselves are crossed in about five minutes."""
+
+
 class StarTracker(Section, frozen=True):
     """Star tracker. No file of the interface holds its readings: only campaigns fly with it.
 

@@ -28,6 +28,7 @@ from pygnc_ground.scenario.sensor_settings import (
     Section,
     SpacecraftClock,
     StarTracker,
+    Storm,
     SunSensors,
     Torquers,
     Vector3,
@@ -276,6 +277,7 @@ class Settings(Section, frozen=True):
     attitude: Attitude = Attitude()
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()
+    storm: Storm = Storm()
     imu: Imu = Imu()
     torquers: Torquers = Torquers()
     payload: Payload = Payload()

@@ -90,6 +90,19 @@ def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     np.testing.assert_allclose(other.field_body_ut - plain.field_body_ut, expected, atol=1e-10)
 
 
+def test_the_field_of_a_storm_is_in_the_readings_and_the_true_field() -> None:
+    short = replace(SETTINGS, duration_s=500)
+    stormy = replace(short, storm=replace(short.storm, field_ut=5.0))
+    plain, other = generate(short), generate(stormy)
+    change_ut = other.truth.field_body_ut - plain.truth.field_body_ut
+    assert 0.1 < change_ut.std() < 6.0
+    before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, other))
+    shown_ut = (after.mag_imu_ut - before.mag_imu_ut).reshape(-1, 3)
+    scale = np.diag(1.0 + np.array(SETTINGS.imu.mag_scale_error)) @ np.array(SETTINGS.imu.imu_from_body)
+    np.testing.assert_allclose(shown_ut, change_ut @ scale.T, atol=1.01 * MAGNETOMETER_UT_PER_COUNT)
+    np.testing.assert_array_equal(after.gyro_imu_rad_s, before.gyro_imu_rad_s)
+
+
 @pytest.mark.parametrize("amplitude_deg_s", [0.05, 0.4])
 def test_thermal_biases_have_their_amplitude_in_the_readings_and_the_truth(amplitude_deg_s: float) -> None:
     # An orbit through the longest shadow.
