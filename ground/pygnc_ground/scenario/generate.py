@@ -235,8 +235,15 @@ def _sense(
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
     clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
+    response = sun_sensors.face_response(settings.sun_sensors, t_s.ravel(), truth.sun_body_m, truth.sunlit_fraction)
     lux = sun_sensors.face_lux(
-        settings.sun_sensors, truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction, seed, clouds=clouds
+        settings.sun_sensors,
+        truth.sun_body_m,
+        truth.position_body_m,
+        truth.sunlit_fraction,
+        seed,
+        response=response,
+        clouds=clouds,
     )
     hall_raw = np.full(shape, _HALL_RAW)
     if clock.sub_second == "declared" or settings.torquers.declared:

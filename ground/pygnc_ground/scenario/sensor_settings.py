@@ -248,6 +248,18 @@ class SunSensors(Section, frozen=True):
     """
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
+    gain_thermal: float = 0.0
+    """Relative change of each gain when its face warms from darkness to full sunlight. The OPT3001 drifts by 0.01 % per
+    K (data sheet SBOS681), that is 0.006 over 60 K; a filter or window in front of it drifts more.
+    """
+    face_time_constant_s: Positive = 400.0
+    """Time constant of a face's temperature. Order of magnitude: a circuit board of 3 kg/m2 and 900 J/(kg K) that
+    loses 7 W/(m2 K) by radiation on one side and conduction.
+    """
+    contamination_per_h: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """Fraction of its response that each face loses per hour of full sunlight: the Sun fixes outgassed films (Tribble,
+    Fundamentals of Contamination Control, 2000). Order of magnitude: percents within the first days.
+    """
     cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0
     """Deviation from the cosine law: at the angle of incidence a, readings of sunlight are lower by this times the
     square of sin a.

@@ -17,6 +17,7 @@ from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.sensor_settings import SunSensors
 from pygnc_ground.scenario.settings import noise_generator
+from pygnc_ground.scenario.temperature import lagged
 
 _RINGS: Final = 12
 """Rings of the integration grid from the subsatellite point to the horizon."""
@@ -99,6 +100,28 @@ FACE_NORMALS_BODY = np.vstack((np.eye(3), -np.eye(3)))
 """Unit normals of +X, +Y, +Z, -X, -Y, -Z, the order of the sense record, body axes, shape (6, 3)."""
 
 
+def face_response(
+    sensors: SunSensors, t_s: FloatArray, sun_body_m: FloatArray, sunlit_fraction: FloatArray
+) -> FloatArray:
+    """Return the response of each face relative to that in darkness at the start, shape (n, 6).
+
+    Times in seconds after the start ascend; at the first, each face is at the equilibrium of its temperature. Each face
+    absorbs its own sunlight.
+    """
+    absorbed = sunlit_fraction[:, np.newaxis] * _cosines(sun_body_m)
+    warmth = lagged(absorbed, t_s, sensors.face_time_constant_s, absorbed[0])
+    steps_h = np.diff(t_s, prepend=t_s[:1])[:, np.newaxis] / 3600.0
+    exposure_h = np.cumsum(steps_h * absorbed, axis=0)
+    response: FloatArray = (1.0 + sensors.gain_thermal * warmth) * np.exp(-exposure_h * sensors.contamination_per_h)
+    return response
+
+
+def _cosines(sun_body_m: FloatArray) -> FloatArray:
+    """Return the cosine of the angle of incidence on each face, 0 for light from behind; shapes (n, 3) -> (n, 6)."""
+    direction = sun_body_m / np.linalg.norm(sun_body_m, axis=1, keepdims=True)
+    return np.asarray(np.maximum(direction @ FACE_NORMALS_BODY.T, 0.0))
+
+
 def face_lux(
     sensors: SunSensors,
     sun_body_m: FloatArray,
@@ -106,19 +129,21 @@ def face_lux(
     sunlit_fraction: FloatArray,
     seed: int,
     *,
+    response: FloatArray | float = 1.0,
     clouds: Clouds | None = None,
 ) -> FloatArray:
     """Return the illuminance of each face in lux, not limited by the sensor's range, shape (n, 6).
 
     Vectors lead from the satellite to the Sun and from the Earth's centre to the satellite, shape (n, 3) each; the
-    visible fraction of the Sun's disc has shape (n,).
+    visible fraction of the Sun's disc has shape (n,). Without `response`, (n, 6), that of each face is constant;
+    without `clouds` the Earth is uniform.
     """
     distance_m = np.linalg.norm(sun_body_m, axis=1, keepdims=True)
     full_lux = sensors.full_sun_lux * (_AU_M / distance_m) ** 2
-    cosine = np.maximum(sun_body_m / distance_m @ FACE_NORMALS_BODY.T, 0.0)
+    cosine = _cosines(sun_body_m)
     direct = sunlit_fraction[:, np.newaxis] * cosine * (1.0 - sensors.cosine_error * (1.0 - cosine**2))
     reflected = sensors.earth_reflectivity * albedo_shares(position_body_m, sun_body_m, FACE_NORMALS_BODY, clouds)
-    shown = (1.0 + np.array(sensors.gain_errors)) * (direct + reflected)
+    shown = (1.0 + np.array(sensors.gain_errors)) * response * (direct + reflected)
     noise = noise_generator(seed, "sun sensors").standard_normal(shown.shape)
     noise *= sensors.noise_fraction * sunlit_fraction[:, np.newaxis]
     lux: FloatArray = np.maximum(full_lux * (shown + noise), 0.0)

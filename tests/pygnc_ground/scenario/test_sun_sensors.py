@@ -14,7 +14,7 @@ from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.sensor_settings import SunSensors
-from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
+from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux, face_response
 from tests.pygnc_ground.scenario.circular_orbit import CircularOrbit, FloatArray
 
 AU_M = 149_597_870_700.0
@@ -90,6 +90,33 @@ def test_noise_is_the_declared_share_of_full_sunlight_on_every_face() -> None:
     assert np.all(dark >= 0.0)
     assert np.mean(dark == 0.0) == pytest.approx(0.5, abs=four_standard_errors(4 * COUNT))
     assert dark.mean() == pytest.approx(1.0 / math.sqrt(2.0 * math.pi), abs=four_standard_errors(4 * COUNT))
+
+
+def test_the_response_of_a_face_follows_its_temperature() -> None:
+    # The Sun appears on +X for 1000 s, then on +Y.
+    t_s = np.arange(0.0, 2000.0, 5.0)
+    sun = np.where((t_s < 1000.0)[:, np.newaxis], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8])
+    sensors = replace(BARE, gain_thermal=0.05, face_time_constant_s=500.0)
+    response = face_response(sensors, t_s, AU_M * sun, np.ones(400))
+    np.testing.assert_allclose(response[:200, 0], 1.05)
+    since_s = t_s[200:] - 997.5
+    np.testing.assert_allclose(response[200:, 0], 1.0 + 0.05 * np.exp(-since_s / 500.0), atol=1e-5)
+    np.testing.assert_allclose(response[200:, 1], 1.0 + 0.03 * -np.expm1(-since_s / 500.0), atol=1e-5)
+    np.testing.assert_array_equal(response[:, 3:], 1.0)
+
+
+def test_contamination_dims_a_face_with_the_hours_of_its_sunlight() -> None:
+    t_s = np.arange(0.0, 7201.0, 5.0)
+    sensors = replace(BARE, contamination_per_h=(0.02, 0.03, 0.0, 0.5, 0.0, 0.0))
+    sunlit = np.full(len(t_s), 0.5)
+    response = face_response(sensors, t_s, AU_M * np.tile([0.6, 0.8, 0.0], (len(t_s), 1)), sunlit)
+    expected = [np.exp(-0.02 * 0.6), np.exp(-0.03 * 0.8), 1.0, 1.0, 1.0, 1.0]
+    np.testing.assert_allclose(response[-1], expected, rtol=1e-9)
+    lux = [
+        face_lux(BARE, np.array([[AU_M, 0.0, 0.0]]), BELOW, np.ones(1), seed=1, response=of_face)[0, 0]
+        for of_face in (1.0, np.array([[0.9, 1.0, 1.0, 1.0, 1.0, 1.0]]))
+    ]
+    assert lux[1] == pytest.approx(0.9 * lux[0])
 
 
 def test_all_faces_are_dark_in_the_umbra() -> None:
