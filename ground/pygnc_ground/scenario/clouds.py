@@ -35,10 +35,8 @@ class Clouds(NamedTuple):
     """Largest deviation of the reflectivity as a fraction of the mean."""
 
     @classmethod
-    def over(cls, sensors: SunSensors, t_s: FloatArray, itrf_from_body: FloatArray, seed: int) -> Self | None:
-        """Return the clouds `t_s` seconds after the start, shapes (n,) and (n, 3, 3); None for a uniform Earth."""
-        if sensors.earth_reflectivity_variation == 0.0:
-            return None
+    def over(cls, sensors: SunSensors, t_s: FloatArray, itrf_from_body: FloatArray, seed: int) -> Self:
+        """Return the clouds `t_s` seconds after the start, shapes (n,) and (n, 3, 3)."""
         draw = noise_generator(seed, "clouds")
         directions = draw.standard_normal((_WAVES, 3))
         lengths_rad = np.exp(draw.uniform(math.log(_SHORTEST_RAD), math.log(_LONGEST_RAD), (_WAVES, 1)))

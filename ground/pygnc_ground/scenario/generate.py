@@ -64,8 +64,8 @@ class TrueStates:
         field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut + storm_ut
         sun_body_m = to_body(quaternion, sun_gcrf_m - gcrf[:, :3])
         warmth = temperature.interior(conditions, sun_body_m, settings.imu.thermal_time_constant_s)
-        thermal_rad_s = np.outer(warmth, np.radians(settings.imu.gyro_bias_thermal_deg_s))
-        thermal_ut = np.outer(warmth, settings.imu.mag_bias_thermal_ut)
+        change_rad_s = imu.gyro_bias_change_rad_s(settings.imu, warmth, attitude.rate_body_rad_s)
+        change_ut = np.outer(warmth, settings.imu.mag_bias_thermal_ut)
         return cls(
             gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
@@ -77,8 +77,8 @@ class TrueStates:
             field_body_ut=to_body(quaternion, field_gcrf_ut),
             sun_body_m=sun_body_m,
             sunlit_fraction=conditions.sunlit_fraction,
-            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed) + thermal_rad_s,
-            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed) + thermal_ut,
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed) + change_rad_s,
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed) + change_ut,
         )
 
     @property
@@ -234,7 +234,9 @@ def _sense(
     ) + imu.payload_field_body_ut(settings.payload, t_s.ravel(), seed)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
-    clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
+    clouds = None
+    if settings.sun_sensors.earth_reflectivity_variation > 0.0:
+        clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
     response = sun_sensors.face_response(settings.sun_sensors, t_s.ravel(), truth.sun_body_m, truth.sunlit_fraction)
     lux = sun_sensors.face_lux(
         settings.sun_sensors,

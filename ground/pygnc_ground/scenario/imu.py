@@ -105,7 +105,7 @@ def mag_bias_ut(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
 
 
 def gyro_bias_rad_s(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
-    """Return the gyro bias without its thermal part in sensor axes under n conditions, shape (n, 3).
+    """Return constant part and random walk of the gyro bias in sensor axes under n conditions, shape (n, 3).
 
     The random walk has one step per second, so that the result does not depend on the sampling.
     """
@@ -115,6 +115,20 @@ def gyro_bias_rad_s(imu: Imu, conditions: Conditions, seed: int) -> FloatArray:
     steps = noise_generator(seed, "gyro bias walk").standard_normal((int(t_s.max(initial=0)), 3))
     walked_deg_s = step_deg_s * np.cumsum(np.vstack((np.zeros(3), steps)), axis=0)
     return np.radians(bias_deg_s + walked_deg_s[t_s.astype(np.int64)])
+
+
+_GRAVITY_MPS2 = 9.80665
+
+
+def gyro_bias_change_rad_s(imu: Imu, warmth: FloatArray, rate_body_rad_s: FloatArray) -> FloatArray:
+    """Return the gyro bias by temperature, shape (n,), and by specific force at body rates, (n, 3), shape (n, 3).
+
+    The force is the centripetal one of the rotation. Drag and the change of the rate add less than 1e-5 g.
+    """
+    force_mps2 = np.cross(rate_body_rad_s, np.cross(rate_body_rad_s, imu.imu_place_body_m))
+    per_force = math.radians(imu.gyro_g_sensitivity_deg_s_per_g) / _GRAVITY_MPS2
+    by_force: FloatArray = per_force * force_mps2 @ np.array(imu.imu_from_body).T
+    return by_force + np.outer(warmth, np.radians(imu.gyro_bias_thermal_deg_s))
 
 
 def _given_or_drawn(bias: Vector3 | Drawn, bound: float, seed: int, name: str) -> FloatArray:

@@ -151,6 +151,12 @@ class Imu(Section, frozen=True):
     """Part of the bias that follows the temperature: amplitude over a 500 km orbit with the longest shadow. A typical
     sensitivity is 0.05 deg/s per K (BMI160 data sheet), so that 0.05 and 0.4 deg/s are amplitudes of 1 and 8 K.
     """
+    gyro_g_sensitivity_deg_s_per_g: NonNegative = 0.0
+    """Change of the bias per specific force along each axis. Order of magnitude: 0.1 deg/s per g (MEMS gyros). In free
+    fall only the rotation gives a force: 2e-4 g at 10 deg/s.
+    """
+    imu_place_body_m: Vector3 = (0.05, 0.0, 0.0)
+    """Place of the chip relative to the centre of mass, body axes."""
     gyro_noise_deg_s: NonNegative = 0.025
     gyro_scale_error: Vector3 = (0.0, 0.0, 0.0)
     """Scale error per axis; 0.01 reads 1 % too high."""

@@ -12,6 +12,7 @@ from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.imu import (
     axes_from_orthogonal,
+    gyro_bias_change_rad_s,
     gyro_bias_rad_s,
     gyro_rad_s,
     mag_bias_ut,
@@ -215,6 +216,17 @@ def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     np.testing.assert_allclose(drawn_and_walked - drawn_and_walked[0], walk, rtol=0, atol=1e-15)
     unlike = mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=1) - mag_bias_ut(Imu(mag_bias_ut="drawn"), START, seed=2)
     assert np.all(unlike)
+
+
+def test_the_gyros_bias_changes_with_the_centripetal_force() -> None:
+    sensitive = Imu(imu_from_body=UPRIGHT, gyro_g_sensitivity_deg_s_per_g=0.1, imu_place_body_m=(0.05, 0.0, 0.0))
+    rate_rad_s = np.radians([[0.0, 10.0, 0.0], [10.0, 0.0, 0.0]])
+    bias_deg_s = np.degrees(gyro_bias_change_rad_s(sensitive, np.zeros(2), rate_rad_s))
+    force_g = math.radians(10.0) ** 2 * 0.05 / 9.80665
+    np.testing.assert_allclose(bias_deg_s, [[-0.1 * force_g, 0.0, 0.0], [0.0, 0.0, 0.0]], rtol=1e-12, atol=1e-15)
+    mounted = gyro_bias_change_rad_s(replace(sensitive, imu_from_body=Imu().imu_from_body), np.zeros(2), rate_rad_s)
+    np.testing.assert_allclose(np.degrees(mounted[0]), [0.0, -0.1 * force_g, 0.0], rtol=1e-12, atol=1e-15)
+    assert not gyro_bias_change_rad_s(Imu(), np.ones(2), rate_rad_s).any()
 
 
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
