@@ -59,7 +59,15 @@ def satellite_field_body_ut(
     direction /= np.linalg.norm(direction, axis=1, keepdims=True)
     active = torquers.field_ut * torquers_on(torquers, t_s, seed)
     panels: FloatArray = sunlit_fraction[:, np.newaxis] * np.array(imu.panel_field_body_ut)
-    return panels + active[:, np.newaxis] * direction[minute]
+    own_ut = panels + active[:, np.newaxis] * direction[minute]
+    if torquers.decay_s > 0.0:
+        is_on = torquers_on(torquers, np.arange(len(direction), dtype=np.float64) * _MINUTE_S, seed)
+        # Each current overrides what the one before has left, so only the last one decays.
+        last_on = np.maximum.accumulate(np.where(is_on, np.arange(len(is_on)), -1))[minute]
+        decay = np.exp(np.minimum(_MINUTE_S * (last_on + 1) - t_s, 0.0) / torquers.decay_s)
+        decay[(last_on < 0) | (active > 0.0)] = 0.0
+        own_ut += (torquers.field_ut * decay)[:, np.newaxis] * direction[last_on]
+    return own_ut
 
 
 def payload_field_body_ut(payload: Payload, t_s: FloatArray, seed: int) -> FloatArray:

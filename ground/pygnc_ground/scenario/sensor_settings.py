@@ -169,8 +169,12 @@ class Torquers(Section, frozen=True):
     """Strength of their field while they are on."""
     duty: Fraction = 0.3
     """Fraction of minutes in which they are on."""
+    decay_s: NonNegative = 0.0
+    """Time constant with which the field decays after they are switched off. Order of magnitude: L/R of an air coil is
+    below 0.01 s, eddy currents and the relaxation of a magnetised core take up to tens of seconds.
+    """
     declared: bool = False
-    """True if the hall word of each packet contains whether they are on."""
+    """True if the hall word of each packet contains whether they are on; the decay is not declared."""
 
 
 class Payload(Section, frozen=True):

@@ -241,6 +241,26 @@ def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared
     assert not off.any()
 
 
+def test_the_field_of_the_torquers_decays_after_they_are_switched_off() -> None:
+    torquers, t_s = Torquers(field_ut=20.0, duty=0.3, decay_s=25.0), np.arange(0.0, 18_000.0, 5.0)
+    decaying_ut = satellite_field_body_ut(Imu(), torquers, t_s, np.zeros(len(t_s)), seed=1)
+    at_once_ut = satellite_field_body_ut(Imu(), replace(torquers, decay_s=0.0), t_s, np.zeros(len(t_s)), seed=1)
+    on = torquers_on(torquers, t_s, seed=1)
+    np.testing.assert_array_equal(decaying_ut[on], at_once_ut[on])
+    # An independent computation: from sample to sample the field is that of the current, or decays.
+    field_ut, last_on_s = np.zeros(3), 0.0
+    for now_s, is_on, current_ut, shown_ut in zip(t_s, on, at_once_ut, decaying_ut, strict=True):
+        if is_on:
+            field_ut, last_on_s = current_ut, 60.0 * (now_s // 60.0) + 60.0
+        expected_ut = field_ut if is_on else field_ut * math.exp(-(now_s - last_on_s) / 25.0)
+        np.testing.assert_allclose(shown_ut, expected_ut, atol=1e-9)
+    fast = replace(torquers, decay_s=1e-3)
+    np.testing.assert_allclose(
+        satellite_field_body_ut(Imu(), fast, t_s + 1.0, np.zeros(len(t_s)), seed=1),
+        satellite_field_body_ut(Imu(), replace(torquers, decay_s=0.0), t_s + 1.0, np.zeros(len(t_s)), seed=1),
+    )
+
+
 def test_the_field_of_the_panels_follows_the_sunlight() -> None:
     imu, sunlit = Imu(panel_field_body_ut=(1.0, -2.0, 0.5)), np.array([0.0, 0.5, 1.0])
     field_ut = satellite_field_body_ut(imu, Torquers(), np.arange(3.0), sunlit, seed=1)
