@@ -47,7 +47,7 @@ class TrueStates:
     sun_body_m: FloatArray
     """Vector from the satellite to the Sun in m, body axes."""
     sunlit_fraction: FloatArray
-    """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
+    """Visible fraction of the Sun's disc, dimmed by the air, shape (n,); 0 in the umbra."""
     gyro_bias_imu_rad_s: FloatArray
     """Gyro reading minus scaled rate in sensor axes, without noise and quantisation."""
     mag_bias_imu_ut: FloatArray
@@ -58,6 +58,8 @@ class TrueStates:
         """Return the true states `t_s` seconds after the start, on whole milliseconds, shape (n,)."""
         conditions = trajectory.conditions(t_s)
         gcrf, ecef, sun_gcrf_m = conditions.states_gcrf, conditions.states_itrf, conditions.sun_gcrf_m
+        air = environment.air_transmission(gcrf[:, :3], sun_gcrf_m, settings.sun_sensors.atmosphere_optical_depth)
+        conditions = conditions._replace(sunlit_fraction=conditions.sunlit_fraction * air)
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
         storm_ut = storm_field_gcrf_ut(settings.storm, conditions, settings.seed)

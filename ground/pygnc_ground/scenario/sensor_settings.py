@@ -258,6 +258,11 @@ class SunSensors(Section, frozen=True):
     """
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
+    atmosphere_optical_depth: NonNegative = 0.0
+    """Optical depth of the clear atmosphere towards the zenith, which dims the Sun above the horizon for sensors and
+    panels before the Earth hides it; about 0.1 at 550 nm by scattering of molecules, 0.3 with ozone and haze (Liou, An
+    Introduction to Atmospheric Radiation, chapter 3).
+    """
     gain_thermal: float = 0.0
     """Relative change of each gain when its face warms from darkness to full sunlight. The OPT3001 drifts by 0.01 % per
     K (data sheet SBOS681), that is 0.006 over 60 K; a filter or window in front of it drifts more.
