@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc_ground.scenario.environment import Conditions, FloatArray
-from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Payload, Torquers, Vector3
+from pygnc_ground.scenario.sensor_settings import Drawn, Imu, Payload, SignedAxes, Torquers, Vector3
 from pygnc_ground.scenario.settings import noise_generator
 
 MAG_RANGE_UT: Final = np.array([1150.0, 1150.0, 2500.0])
@@ -23,7 +23,7 @@ _WORD: Final = np.iinfo(np.int16)
 
 def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray, seed: int) -> FloatArray:
     """Return quantised readings in sensor axes; field in body axes, bias in sensor axes, all of shape (n, 3)."""
-    matrix = np.diag(1.0 + np.array(imu.mag_scale_error)) @ axes_from_orthogonal(imu) @ np.array(imu.imu_from_body)
+    matrix = np.diag(1.0 + np.array(imu.mag_scale_error)) @ axes_from_orthogonal(imu) @ _mounting(imu, imu.mag_axes)
     noise = noise_generator(seed, "magnetometer").standard_normal(field_body_ut.shape)
     reading_ut = field_body_ut @ matrix.T + bias_imu_ut + imu.mag_noise_ut * noise
     return _in_counts(imu, reading_ut, MAG_RANGE_UT, MAGNETOMETER_UT_PER_COUNT)
@@ -31,10 +31,16 @@ def magnetometer_ut(imu: Imu, field_body_ut: FloatArray, bias_imu_ut: FloatArray
 
 def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray, seed: int) -> FloatArray:
     """Return quantised readings in sensor axes; rate in body axes, bias in sensor axes, all of shape (n, 3)."""
-    matrix = np.diag(1.0 + np.array(imu.gyro_scale_error)) @ np.array(imu.imu_from_body)
+    matrix = np.diag(1.0 + np.array(imu.gyro_scale_error)) @ _mounting(imu, imu.gyro_axes)
     noise = noise_generator(seed, "gyro").standard_normal(rate_body_rad_s.shape)
     reading_deg_s = np.degrees(rate_body_rad_s @ matrix.T + bias_imu_rad_s) + imu.gyro_noise_deg_s * noise
     return np.radians(_in_counts(imu, reading_deg_s, GYRO_RANGE_DEG_S, GYRO_DEG_S_PER_COUNT))
+
+
+def _mounting(imu: Imu, axes: SignedAxes) -> FloatArray:
+    """Return the matrix from body to sensor components of a sensor that measures the given axes, shape (3, 3)."""
+    rows = np.array(imu.imu_from_body)[np.abs(axes) - 1]
+    return np.asarray(np.sign(axes)[:, np.newaxis] * rows)
 
 
 _MINUTE_S = 60.0
@@ -135,7 +141,7 @@ def gyro_bias_change_rad_s(imu: Imu, warmth: FloatArray, rate_body_rad_s: FloatA
     """
     force_mps2 = np.cross(rate_body_rad_s, np.cross(rate_body_rad_s, imu.imu_place_body_m))
     per_force = math.radians(imu.gyro_g_sensitivity_deg_s_per_g) / _GRAVITY_MPS2
-    by_force: FloatArray = per_force * force_mps2 @ np.array(imu.imu_from_body).T
+    by_force: FloatArray = per_force * force_mps2 @ _mounting(imu, imu.gyro_axes).T
     return by_force + np.outer(warmth, np.radians(imu.gyro_bias_thermal_deg_s))
 
 

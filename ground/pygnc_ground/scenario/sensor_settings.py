@@ -14,6 +14,10 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Vector3 = tuple[float, float, float]
 Matrix3 = tuple[Vector3, Vector3, Vector3]
 
+SignedAxis = Literal[1, 2, 3, -1, -2, -3]
+"""Axis x, y or z as a number, negative for the opposite direction."""
+SignedAxes: TypeAlias = tuple[SignedAxis, SignedAxis, SignedAxis]
+
 Drawn: TypeAlias = Literal["drawn"]
 """Draw each axis from the seed, uniformly between minus and plus the bound."""
 
@@ -113,6 +117,10 @@ class Imu(Section, frozen=True):
     """Matrix from body to sensor components. The default is the map that the fleet's software inverts. Its determinant
     is -1 (a mirror), so it is a convention of that software and not a physical mounting.
     """
+    mag_axes: SignedAxes = (1, 2, 3)
+    """Wiring fault: axis that each axis of the magnetometer really measures; (2, -1, 3) is swapped and reversed."""
+    gyro_axes: SignedAxes = (1, 2, 3)
+    """Wiring fault: axis that each axis of the gyro really measures."""
     rounding: Literal["nearest", "floor"] = "nearest"
     """Quantisation to whole counts. The generator of the original PyGNC uses floor, which adds a bias of half a count:
     0.031 uT and 0.0076 deg/s.
@@ -160,6 +168,11 @@ class Imu(Section, frozen=True):
     gyro_noise_deg_s: NonNegative = 0.025
     gyro_scale_error: Vector3 = (0.0, 0.0, 0.0)
     """Scale error per axis; 0.01 reads 1 % too high."""
+
+    def __post_init__(self) -> None:
+        for name in ("mag_axes", "gyro_axes"):
+            if sorted(map(abs, getattr(self, name))) != [1, 2, 3]:
+                raise ValueError(f"{name} must contain each of 1, 2 and 3 once, with any sign")
 
 
 class Torquers(Section, frozen=True):
@@ -250,6 +263,8 @@ class SunSensors(Section, frozen=True):
 
     full_sun_lux: NonNegative = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
+    faces: tuple[SignedAxis, SignedAxis, SignedAxis, SignedAxis, SignedAxis, SignedAxis] = (1, 2, 3, -1, -2, -3)
+    """Wiring fault: direction in which each of the sensors +X, +Y, +Z, -X, -Y, -Z really looks."""
     earth_reflectivity: Fraction = 0.3
     """Mean reflectivity of the sunlit Earth; 0 disables the albedo."""
     earth_reflectivity_variation: Fraction = 0.0

@@ -147,4 +147,4 @@ def face_lux(
     noise = noise_generator(seed, "sun sensors").standard_normal(shown.shape)
     noise *= sensors.noise_fraction * sunlit_fraction[:, np.newaxis]
     lux: FloatArray = np.maximum(full_lux * (shown + noise), 0.0)
-    return lux
+    return lux[:, [abs(face) - 1 + (3 if face < 0 else 0) for face in sensors.faces]]

@@ -21,7 +21,7 @@ from pygnc_ground.scenario.imu import (
     satellite_field_body_ut,
     torquers_on,
 )
-from pygnc_ground.scenario.sensor_settings import Imu, Payload, Torquers
+from pygnc_ground.scenario.sensor_settings import Imu, Payload, SignedAxes, Torquers
 from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 
 COUNT = 4000
@@ -227,6 +227,24 @@ def test_the_gyros_bias_changes_with_the_centripetal_force() -> None:
     mounted = gyro_bias_change_rad_s(replace(sensitive, imu_from_body=Imu().imu_from_body), np.zeros(2), rate_rad_s)
     np.testing.assert_allclose(np.degrees(mounted[0]), [0.0, -0.1 * force_g, 0.0], rtol=1e-12, atol=1e-15)
     assert not gyro_bias_change_rad_s(Imu(), np.ones(2), rate_rad_s).any()
+
+
+def test_wrong_wiring_permutes_and_reverses_the_axes_of_one_sensor() -> None:
+    wired = replace(NOISELESS, mag_axes=(2, -1, 3))
+    np.testing.assert_allclose(mag_ut(wired, [10.0, 20.0, 30.0]), [[20.0, -10.0, 30.0]])
+    np.testing.assert_array_equal(gyro_deg_s(wired, [1.0, 2.0, 3.0]), gyro_deg_s(NOISELESS, [1.0, 2.0, 3.0]))
+    reversed_z = replace(NOISELESS, gyro_axes=(1, 2, -3))
+    np.testing.assert_allclose(gyro_deg_s(reversed_z, [1.0, 2.0, 3.0]), [[1.0, 2.0, -3.0]], atol=GYRO_COUNT_DEG_S)
+    # Bias and scale belong to the axes of the sensor, as in the truth.
+    scaled = replace(wired, mag_scale_error=(0.1, 0.0, 0.0))
+    biased_ut = magnetometer_ut(scaled, np.array([[10.0, 20.0, 30.0]]), np.array([1.0, 2.0, 3.0]), seed=1)
+    np.testing.assert_allclose(biased_ut, [[23.0, -8.0, 33.0]])
+
+
+@pytest.mark.parametrize("axes", [(1, 1, 3), (-2, 2, 3)])
+def test_an_axis_may_not_be_wired_twice(axes: SignedAxes) -> None:
+    with pytest.raises(ValueError, match="gyro_axes must contain each of 1, 2 and 3 once"):
+        Imu(gyro_axes=axes)
 
 
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:

@@ -119,6 +119,15 @@ def test_contamination_dims_a_face_with_the_hours_of_its_sunlight() -> None:
     assert lux[1] == pytest.approx(0.9 * lux[0])
 
 
+def test_a_wrong_map_of_the_faces_shows_the_light_of_others() -> None:
+    direction = AU_M * np.array([[0.48, 0.6, -0.64]])
+    right = face_lux(SunSensors(), direction, BELOW, np.ones(1), seed=1)[0]
+    swapped = face_lux(SunSensors(faces=(2, 1, 3, -2, -1, -3)), direction, BELOW, np.ones(1), seed=1)[0]
+    np.testing.assert_array_equal(swapped, right[[1, 0, 2, 4, 3, 5]])
+    mirrored = face_lux(SunSensors(faces=(-1, 2, 3, 1, -2, -3)), direction, BELOW, np.ones(1), seed=1)[0]
+    np.testing.assert_array_equal(mirrored, right[[3, 1, 2, 0, 4, 5]])
+
+
 def test_all_faces_are_dark_in_the_umbra() -> None:
     below_m = np.array([[6.9e6, 0.0, 0.0]])
     assert not face_lux(SunSensors(), np.array([[-AU_M, 1e9, 0.0]]), below_m, np.zeros(1), seed=1).any()
