@@ -239,16 +239,9 @@ def _sense(
     clouds = None
     if settings.sun_sensors.earth_reflectivity_variation > 0.0:
         clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
-    response = sun_sensors.face_response(settings.sun_sensors, t_s.ravel(), truth.sun_body_m, truth.sunlit_fraction)
-    lux = sun_sensors.face_lux(
-        settings.sun_sensors,
-        truth.sun_body_m,
-        truth.position_body_m,
-        truth.sunlit_fraction,
-        seed,
-        response=response,
-        clouds=clouds,
-    )
+    faces, sun_m, sunlit = settings.sun_sensors, truth.sun_body_m, truth.sunlit_fraction
+    response = sun_sensors.face_response(faces, t_s.ravel(), sun_m, sunlit)
+    lux = sun_sensors.face_lux(faces, sun_m, truth.position_body_m, sunlit, seed, response=response, clouds=clouds)
     hall_raw = np.full(shape, _HALL_RAW)
     if clock.sub_second == "declared" or settings.torquers.declared:
         shown_ms = milliseconds if clock.sub_second == "declared" else np.zeros(shape, np.int64)
