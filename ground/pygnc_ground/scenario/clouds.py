@@ -55,5 +55,4 @@ class Clouds(NamedTuple):
         """
         waves = self.waves[rows] @ np.swapaxes(axes, 1, 2)
         field = np.cos(places @ np.swapaxes(waves, 1, 2) + self.phases[rows, np.newaxis]).sum(axis=2)
-        brightness: FloatArray = 1.0 + self.variation * (2.0 * ndtr(field * math.sqrt(2.0 / _WAVES)) - 1.0)
-        return brightness
+        return np.asarray(1.0 + self.variation * (2.0 * ndtr(field * math.sqrt(2.0 / _WAVES)) - 1.0))

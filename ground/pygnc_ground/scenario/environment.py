@@ -103,8 +103,8 @@ def air_transmission(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray, optica
     to_sun /= np.linalg.norm(to_sun, axis=1, keepdims=True)
     along_m = np.einsum("ni,ni->n", position_m, to_sun)
     height_m = np.sqrt(np.einsum("ni,ni->n", position_m, position_m) - along_m**2) - brahe.R_EARTH
-    depth = optical_depth * np.sqrt(2.0 * np.pi * brahe.R_EARTH / _SCALE_HEIGHT_M)
-    crossed = depth * np.exp(-np.maximum(height_m, 0.0) / _SCALE_HEIGHT_M)
+    crossed = optical_depth * np.sqrt(2.0 * np.pi * brahe.R_EARTH / _SCALE_HEIGHT_M)
+    crossed *= np.exp(-np.maximum(height_m, 0.0) / _SCALE_HEIGHT_M)
     return np.asarray(np.where(along_m < 0.0, np.exp(-crossed), 1.0))
 
 

@@ -91,10 +91,9 @@ class TrueStates:
     @property
     def itrf_from_body(self) -> FloatArray:
         """Rotation matrices from body axes to ITRF, shape (n, 3, 3)."""
-        after_s = (self.gps_ms - self.gps_ms[0]) / 1000.0
-        rotation = Rotation.from_quat(self.quaternion_gcrf_from_body, scalar_first=True).as_matrix()
-        itrf: FloatArray = environment.itrf_from_gcrf(environment.epochs(int(self.gps_ms[0]), after_s)) @ rotation
-        return itrf
+        instants = environment.epochs(int(self.gps_ms[0]), (self.gps_ms - self.gps_ms[0]) / 1000.0)
+        gcrf_from_body = Rotation.from_quat(self.quaternion_gcrf_from_body, scalar_first=True).as_matrix()
+        return np.asarray(environment.itrf_from_gcrf(instants) @ gcrf_from_body)
 
 
 def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:

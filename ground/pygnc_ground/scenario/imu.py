@@ -39,8 +39,7 @@ def gyro_rad_s(imu: Imu, rate_body_rad_s: FloatArray, bias_imu_rad_s: FloatArray
 
 def _mounting(imu: Imu, axes: SignedAxes) -> FloatArray:
     """Return the matrix from body to sensor components of a sensor that measures the given axes, shape (3, 3)."""
-    rows = np.array(imu.imu_from_body)[np.abs(axes) - 1]
-    return np.asarray(np.sign(axes)[:, np.newaxis] * rows)
+    return np.asarray(np.sign(axes)[:, np.newaxis] * np.array(imu.imu_from_body)[np.abs(axes) - 1])
 
 
 _MINUTE_S = 60.0
@@ -141,8 +140,8 @@ def gyro_bias_change_rad_s(imu: Imu, warmth: FloatArray, rate_body_rad_s: FloatA
     """
     force_mps2 = np.cross(rate_body_rad_s, np.cross(rate_body_rad_s, imu.imu_place_body_m))
     per_force = math.radians(imu.gyro_g_sensitivity_deg_s_per_g) / _GRAVITY_MPS2
-    by_force: FloatArray = per_force * force_mps2 @ _mounting(imu, imu.gyro_axes).T
-    return by_force + np.outer(warmth, np.radians(imu.gyro_bias_thermal_deg_s))
+    by_temperature = np.outer(warmth, np.radians(imu.gyro_bias_thermal_deg_s))
+    return np.asarray(by_temperature + per_force * force_mps2 @ _mounting(imu, imu.gyro_axes).T)
 
 
 def _given_or_drawn(bias: Vector3 | Drawn, bound: float, seed: int, name: str) -> FloatArray:

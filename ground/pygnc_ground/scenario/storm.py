@@ -46,5 +46,4 @@ def _magnetic_latitude_deg(conditions: Conditions) -> FloatArray:
     position_m, field_ut = conditions.states_gcrf[:, :3], conditions.field_gcrf_ut
     down = -np.einsum("ni,ni->n", position_m, field_ut) / np.linalg.norm(position_m, axis=1)
     level = np.sqrt(np.maximum(np.einsum("ni,ni->n", field_ut, field_ut) - down**2, 0.0))
-    latitude_deg: FloatArray = np.degrees(np.arctan2(down, 2.0 * level))
-    return latitude_deg
+    return np.asarray(np.degrees(np.arctan2(down, 2.0 * level)))

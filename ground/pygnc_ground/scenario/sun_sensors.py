@@ -112,8 +112,7 @@ def face_response(
     warmth = lagged(absorbed, t_s, sensors.face_time_constant_s, absorbed[0])
     steps_h = np.diff(t_s, prepend=t_s[:1])[:, np.newaxis] / 3600.0
     exposure_h = np.cumsum(steps_h * absorbed, axis=0)
-    response: FloatArray = (1.0 + sensors.gain_thermal * warmth) * np.exp(-exposure_h * sensors.contamination_per_h)
-    return response
+    return np.asarray((1.0 + sensors.gain_thermal * warmth) * np.exp(-exposure_h * sensors.contamination_per_h))
 
 
 def _cosines(sun_body_m: FloatArray) -> FloatArray:

@@ -56,8 +56,7 @@ def interior(conditions: Conditions, sun_body_m: FloatArray, time_constant_s: fl
     sunset = math.expm1(-_SUNLIT_S / time_constant_s) / math.expm1(-(_SUNLIT_S + _SHADOW_S) / time_constant_s)
     sunrise = sunset * math.exp(-_SHADOW_S / time_constant_s)
     temperature = lagged(drive, conditions.t_s, time_constant_s, first)
-    amplitudes: FloatArray = (2.0 * temperature - sunset - sunrise) / (sunset - sunrise)
-    return amplitudes
+    return np.asarray((2.0 * temperature - sunset - sunrise) / (sunset - sunrise))
 
 
 def _sunlit_before(conditions: Conditions, before_s: FloatArray) -> FloatArray:
