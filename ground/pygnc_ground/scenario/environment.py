@@ -10,7 +10,7 @@ for sun sensors and eclipses, so the position of the Sun comes from erfa.
 
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import brahe
 import erfa
@@ -84,9 +84,28 @@ def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> Floa
     polar axis until the Earth is a sphere; lines of sight stay straight, and the distortion of the Sun's disc is
     negligible.
     """
-    stretch = np.array((1.0, 1.0, 1.0 / (1.0 - brahe.WGS84_F)))
-    pairs = zip(stretch * position_gcrf_m, stretch * sun_gcrf_m, strict=True)
+    pairs = zip(_STRETCH * position_gcrf_m, _STRETCH * sun_gcrf_m, strict=True)
     return np.array([brahe.eclipse_conical(*pair) for pair in pairs])
+
+
+_STRETCH: Final = np.array((1.0, 1.0, 1.0 / (1.0 - brahe.WGS84_F)))
+_SCALE_HEIGHT_M: Final = 8_000.0
+
+
+def air_transmission(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray, optical_depth: float) -> FloatArray:
+    """Return the part of the light of the Sun's centre that the air lets through; shapes (n, 3), (n, 3) -> (n,).
+
+    The density decreases exponentially, so that a ray with the grazing height h crosses
+    sqrt(2 pi R / H) exp(-h / H) times the depth towards the zenith. Rays are straight: refraction matters below 10 km,
+    where little light is left.
+    """
+    position_m, to_sun = _STRETCH * position_gcrf_m, _STRETCH * (sun_gcrf_m - position_gcrf_m)
+    to_sun /= np.linalg.norm(to_sun, axis=1, keepdims=True)
+    along_m = np.einsum("ni,ni->n", position_m, to_sun)
+    height_m = np.sqrt(np.einsum("ni,ni->n", position_m, position_m) - along_m**2) - brahe.R_EARTH
+    crossed = optical_depth * np.sqrt(2.0 * np.pi * brahe.R_EARTH / _SCALE_HEIGHT_M)
+    crossed *= np.exp(-np.maximum(height_m, 0.0) / _SCALE_HEIGHT_M)
+    return np.asarray(np.where(along_m < 0.0, np.exp(-crossed), 1.0))
 
 
 def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: FloatArray) -> FloatArray:

@@ -6,12 +6,14 @@ from typing import Self
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.transform import Rotation
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S, utc_iso_from_gps_ms
 from pygnc.common.constants import batch_sensor_gps_packet_num_sensor_packets as samples_per_record
 from pygnc.formats.sense import SensorSamples, encode_records, hall_words
-from pygnc_ground.scenario import environment, imu, ranging, sun_sensors
+from pygnc_ground.scenario import environment, imu, ranging, sun_sensors, temperature
 from pygnc_ground.scenario.attitude import attitude_states, to_body
+from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
@@ -20,6 +22,7 @@ from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.sensor_settings import SpacecraftClock
 from pygnc_ground.scenario.settings import Damage, Settings, Tables, noise_generator, settings_from_tables
+from pygnc_ground.scenario.storm import storm_field_gcrf_ut
 from pygnc_ground.scenario.trajectory import EphemerisTrajectory, SatellitePath
 from pygnc_ground.truth.ephemeris import Ephemeris
 
@@ -44,7 +47,7 @@ class TrueStates:
     sun_body_m: FloatArray
     """Vector from the satellite to the Sun in m, body axes."""
     sunlit_fraction: FloatArray
-    """Visible fraction of the Sun's disc, shape (n,); 0 in the umbra."""
+    """Visible fraction of the Sun's disc, dimmed by the air, shape (n,); 0 in the umbra."""
     gyro_bias_imu_rad_s: FloatArray
     """Gyro reading minus scaled rate in sensor axes, without noise and quantisation."""
     mag_bias_imu_ut: FloatArray
@@ -55,9 +58,16 @@ class TrueStates:
         """Return the true states `t_s` seconds after the start, on whole milliseconds, shape (n,)."""
         conditions = trajectory.conditions(t_s)
         gcrf, ecef, sun_gcrf_m = conditions.states_gcrf, conditions.states_itrf, conditions.sun_gcrf_m
+        air = environment.air_transmission(gcrf[:, :3], sun_gcrf_m, settings.sun_sensors.atmosphere_optical_depth)
+        conditions = conditions._replace(sunlit_fraction=conditions.sunlit_fraction * air)
         attitude = attitude_states(settings.attitude, trajectory, settings.start_gps_ms, t_s)
         quaternion = attitude.quaternion_gcrf_from_body
-        field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut
+        storm_ut = storm_field_gcrf_ut(settings.storm, conditions, settings.seed)
+        field_gcrf_ut = conditions.field_gcrf_ut + settings.imu.field_error_gcrf_ut + storm_ut
+        sun_body_m = to_body(quaternion, sun_gcrf_m - gcrf[:, :3])
+        warmth = temperature.interior(conditions, sun_body_m, settings.imu.thermal_time_constant_s)
+        change_rad_s = imu.gyro_bias_change_rad_s(settings.imu, warmth, attitude.rate_body_rad_s)
+        change_ut = np.outer(warmth, settings.imu.mag_bias_thermal_ut)
         return cls(
             gps_ms=settings.start_gps_ms + np.rint(1000.0 * t_s).astype(np.int64),
             position_ecef_m=ecef[:, :3],
@@ -67,16 +77,23 @@ class TrueStates:
             quaternion_gcrf_from_body=quaternion,
             rate_body_rad_s=attitude.rate_body_rad_s,
             field_body_ut=to_body(quaternion, field_gcrf_ut),
-            sun_body_m=to_body(quaternion, sun_gcrf_m - gcrf[:, :3]),
+            sun_body_m=sun_body_m,
             sunlit_fraction=conditions.sunlit_fraction,
-            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed),
-            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed),
+            gyro_bias_imu_rad_s=gyro_bias_rad_s(settings.imu, conditions, settings.seed) + change_rad_s,
+            mag_bias_imu_ut=mag_bias_ut(settings.imu, conditions, settings.seed) + change_ut,
         )
 
     @property
     def position_body_m(self) -> FloatArray:
         """Geocentric position in body axes, shape (n, 3)."""
         return to_body(self.quaternion_gcrf_from_body, self.position_gcrf_m)
+
+    @property
+    def itrf_from_body(self) -> FloatArray:
+        """Rotation matrices from body axes to ITRF, shape (n, 3, 3)."""
+        instants = environment.epochs(int(self.gps_ms[0]), (self.gps_ms - self.gps_ms[0]) / 1000.0)
+        gcrf_from_body = Rotation.from_quat(self.quaternion_gcrf_from_body, scalar_first=True).as_matrix()
+        return np.asarray(environment.itrf_from_gcrf(instants) @ gcrf_from_body)
 
 
 def clock_readings_s(clock: SpacecraftClock, t_s: npt.ArrayLike) -> npt.NDArray[np.int64]:
@@ -215,12 +232,15 @@ def _sense(
     t_spacecraft_s = clock_readings_s(clock, second_s if clock.sub_second == "declared" else t_s)
     own_field_ut = imu.satellite_field_body_ut(
         settings.imu, settings.torquers, t_s.ravel(), truth.sunlit_fraction, seed
-    )
+    ) + imu.payload_field_body_ut(settings.payload, t_s.ravel(), seed)
     mag_ut = imu.magnetometer_ut(settings.imu, truth.field_body_ut + own_field_ut, truth.mag_bias_imu_ut, seed)
     gyro_rad_s = imu.gyro_rad_s(settings.imu, truth.rate_body_rad_s, truth.gyro_bias_imu_rad_s, seed)
-    lux = sun_sensors.face_lux(
-        settings.sun_sensors, truth.sun_body_m, truth.position_body_m, truth.sunlit_fraction, seed
-    )
+    clouds = None
+    if settings.sun_sensors.earth_reflectivity_variation > 0.0:
+        clouds = Clouds.over(settings.sun_sensors, t_s.ravel(), truth.itrf_from_body, seed)
+    faces, sun_m, sunlit = settings.sun_sensors, truth.sun_body_m, truth.sunlit_fraction
+    response = sun_sensors.face_response(faces, t_s.ravel(), sun_m, sunlit)
+    lux = sun_sensors.face_lux(faces, sun_m, truth.position_body_m, sunlit, seed, response=response, clouds=clouds)
     hall_raw = np.full(shape, _HALL_RAW)
     if clock.sub_second == "declared" or settings.torquers.declared:
         shown_ms = milliseconds if clock.sub_second == "declared" else np.zeros(shape, np.int64)

@@ -14,6 +14,10 @@ Fraction = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 Vector3 = tuple[float, float, float]
 Matrix3 = tuple[Vector3, Vector3, Vector3]
 
+SignedAxis = Literal[1, 2, 3, -1, -2, -3]
+"""Axis x, y or z as a number, negative for the opposite direction."""
+SignedAxes: TypeAlias = tuple[SignedAxis, SignedAxis, SignedAxis]
+
 Drawn: TypeAlias = Literal["drawn"]
 """Draw each axis from the seed, uniformly between minus and plus the bound."""
 
@@ -113,6 +117,10 @@ class Imu(Section, frozen=True):
     """Matrix from body to sensor components. The default is the map that the fleet's software inverts. Its determinant
     is -1 (a mirror), so it is a convention of that software and not a physical mounting.
     """
+    mag_axes: SignedAxes = (1, 2, 3)
+    """Wiring fault: axis that each axis of the magnetometer really measures; (2, -1, 3) is swapped and reversed."""
+    gyro_axes: SignedAxes = (1, 2, 3)
+    """Wiring fault: axis that each axis of the gyro really measures."""
     rounding: Literal["nearest", "floor"] = "nearest"
     """Quantisation to whole counts. The generator of the original PyGNC uses floor, which adds a bias of half a count:
     0.031 uT and 0.0076 deg/s.
@@ -121,9 +129,13 @@ class Imu(Section, frozen=True):
     field_error_gcrf_ut: Vector3 = (0.0, 0.0, 0.0)
     """Difference between the Earth's field and its model, constant in GCRF; part of the true field."""
     mag_bias_ut: Vector3 | Drawn = (20.0, 10.0, -25.0)
-    """Constant bias, or `drawn`."""
+    """Bias without its thermal part, or `drawn`."""
     mag_bias_bound_ut: NonNegative = 40.0
     """Bound of a drawn bias."""
+    mag_bias_thermal_ut: Vector3 = (0.0, 0.0, 0.0)
+    """Part of the bias that follows the temperature, as an amplitude like that of the gyro. Order of magnitude: 0.2 uT
+    per K, so that 8 K give 2 uT.
+    """
     mag_noise_ut: NonNegative = 0.6
     mag_scale_error: Vector3 = (0.0, 0.0, 0.0)
     """Scale error per axis; 0.01 reads 1 % too high."""
@@ -132,6 +144,11 @@ class Imu(Section, frozen=True):
     panel_field_body_ut: Vector3 = (0.0, 0.0, 0.0)
     """Field of the currents of the solar panels in full sunlight, body axes; none in the umbra."""
 
+    thermal_time_constant_s: Positive = 1560.0
+    """Time constant of the temperature inside the satellite, which follows sunlight and attitude with a first-order
+    lag. Order of magnitude: the interior of a CubeSat follows within tens of minutes.
+    """
+
     gyro_bias_deg_s: Vector3 | Drawn = (-0.495, 0.051, 0.437)
     """Bias at the start without its thermal part, or `drawn`."""
     gyro_bias_bound_deg_s: NonNegative = 3.0
@@ -139,16 +156,23 @@ class Imu(Section, frozen=True):
     gyro_bias_stability_deg_h: NonNegative = 3.0
     """Random walk of the bias: 1 sigma after one hour, growing with the square root of time."""
     gyro_bias_thermal_deg_s: Vector3 = (0.0, 0.0, 0.0)
-    """Amplitude of a part of the bias that follows the temperature as a sine with the period of the orbit. A typical
-    sensitivity is 0.05 deg/s per K (BMI160 data sheet), so a temperature amplitude of 10 K gives 0.5 deg/s.
+    """Part of the bias that follows the temperature: amplitude over a 500 km orbit with the longest shadow. A typical
+    sensitivity is 0.05 deg/s per K (BMI160 data sheet), so that 0.05 and 0.4 deg/s are amplitudes of 1 and 8 K.
     """
-    gyro_bias_thermal_lag_deg: float = 60.0
-    """Orbit angle from orbit noon, where the Sun is highest, to the maximum of that sine. The default is a judgement:
-    the first-order lag of a time constant of 26 minutes in low orbit.
+    gyro_g_sensitivity_deg_s_per_g: NonNegative = 0.0
+    """Change of the bias per specific force along each axis. Order of magnitude: 0.1 deg/s per g (MEMS gyros). In free
+    fall only the rotation gives a force: 2e-4 g at 10 deg/s.
     """
+    imu_place_body_m: Vector3 = (0.05, 0.0, 0.0)
+    """Place of the chip relative to the centre of mass, body axes."""
     gyro_noise_deg_s: NonNegative = 0.025
     gyro_scale_error: Vector3 = (0.0, 0.0, 0.0)
     """Scale error per axis; 0.01 reads 1 % too high."""
+
+    def __post_init__(self) -> None:
+        for name in ("mag_axes", "gyro_axes"):
+            if sorted(map(abs, getattr(self, name))) != [1, 2, 3]:
+                raise ValueError(f"{name} must contain each of 1, 2 and 3 once, with any sign")
 
 
 class Torquers(Section, frozen=True):
@@ -158,8 +182,36 @@ class Torquers(Section, frozen=True):
     """Strength of their field while they are on."""
     duty: Fraction = 0.3
     """Fraction of minutes in which they are on."""
+    decay_s: NonNegative = 0.0
+    """Time constant with which the field decays after they are switched off. Order of magnitude: L/R of an air coil is
+    below 0.01 s, eddy currents and the relaxation of a magnetised core take up to tens of seconds.
+    """
     declared: bool = False
-    """True if the hall word of each packet contains whether they are on."""
+    """True if the hall word of each packet contains whether they are on; the decay is not declared."""
+
+
+class Payload(Section, frozen=True):
+    """Settings of a payload with a magnetic moment, on once in each period from a random time of it on."""
+
+    field_body_ut: Vector3 = (0.0, 0.0, 0.0)
+    """Its field at the magnetometer while it is on, body axes. Order of magnitude: a moment of 0.01 A m2 at 9 cm gives
+    3 uT on its axis (field of a dipole, mu0 m / 2 pi r^3).
+    """
+    on_s: Positive = 900.0
+    """Time for which it is on; the whole period at most."""
+    period_s: Positive = 5676.0
+    """Period; the default is an orbit at 500 km."""
+
+
+class Storm(Section, frozen=True):
+    """Settings of the magnetic field of currents in the ionosphere and above it; part of the true field."""
+
+    field_ut: NonNegative = 0.0
+    """Standard deviation of each component in the auroral ovals; a fifth of it elsewhere. Order of magnitude: 0.1 to
+    1 uT in low orbit during storms (on auroral currents: Kivelson & Russell, Introduction to Space Physics, 1995).
+    """
+    time_s: Annotated[float, msgspec.Meta(ge=10.0)] = 240.0
+    """Correlation time; the ovals themselves are crossed in about five minutes."""
 
 
 class StarTracker(Section, frozen=True):
@@ -211,10 +263,33 @@ class SunSensors(Section, frozen=True):
 
     full_sun_lux: NonNegative = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
+    faces: tuple[SignedAxis, SignedAxis, SignedAxis, SignedAxis, SignedAxis, SignedAxis] = (1, 2, 3, -1, -2, -3)
+    """Wiring fault: direction in which each of the sensors +X, +Y, +Z, -X, -Y, -Z really looks."""
     earth_reflectivity: Fraction = 0.3
-    """Reflectivity of the sunlit Earth, uniform; 0 disables the albedo."""
+    """Mean reflectivity of the sunlit Earth; 0 disables the albedo."""
+    earth_reflectivity_variation: Fraction = 0.0
+    """Largest deviation of the reflectivity by clouds, as a fraction of its mean; it varies over a few thousand km and
+    some hours. A mean of 0.35 with 0.71 gives 0.1 to 0.6, the range of Bhanderi & Bak (AIAA 2005-6465).
+    """
     gain_errors: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
     """Gain error of each face; 0.01 reads 1 % too high."""
+    atmosphere_optical_depth: NonNegative = 0.0
+    """Optical depth of the clear atmosphere towards the zenith, which dims the Sun above the horizon for sensors and
+    panels before the Earth hides it; about 0.1 at 550 nm by scattering of molecules, 0.3 with ozone and haze (Liou, An
+    Introduction to Atmospheric Radiation, chapter 3).
+    """
+    gain_thermal: float = 0.0
+    """Relative change of each gain when its face warms from darkness to full sunlight. The OPT3001 drifts by 0.01 % per
+    K (data sheet SBOS681), that is 0.006 over 60 K; a filter or window in front of it drifts more.
+    """
+    face_time_constant_s: Positive = 400.0
+    """Time constant of a face's temperature. Order of magnitude: a circuit board of 3 kg/m2 and 900 J/(kg K) that
+    loses 7 W/(m2 K) by radiation on one side and conduction.
+    """
+    contamination_per_h: FaceValues = (0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+    """Fraction of its response that each face loses per hour of full sunlight: the Sun fixes outgassed films (Tribble,
+    Fundamentals of Contamination Control, 2000). Order of magnitude: percents within the first days.
+    """
     cosine_error: Annotated[float, msgspec.Meta(ge=-1.0, le=1.0)] = 0.0
     """Deviation from the cosine law: at the angle of incidence a, readings of sunlight are lower by this times the
     square of sin a.

@@ -23,10 +23,12 @@ from pygnc_ground.scenario.sensor_settings import (
     Imu,
     Matrix3,
     NonNegative,
+    Payload,
     Positive,
     Section,
     SpacecraftClock,
     StarTracker,
+    Storm,
     SunSensors,
     Torquers,
     Vector3,
@@ -275,8 +277,10 @@ class Settings(Section, frozen=True):
     attitude: Attitude = Attitude()
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()
+    storm: Storm = Storm()
     imu: Imu = Imu()
     torquers: Torquers = Torquers()
+    payload: Payload = Payload()
     sun_sensors: SunSensors = SunSensors()
     star_tracker: StarTracker = StarTracker()
     fine_sun_sensor: FineSunSensor = FineSunSensor()

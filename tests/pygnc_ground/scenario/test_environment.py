@@ -75,6 +75,21 @@ def test_a_satellite_between_earth_and_sun_is_lit() -> None:
     assert environment.sunlit_fraction(np.array([[-ORBIT_RADIUS_M, 0.0, 0.0]]), sun_m)[0] == 0.0
 
 
+@pytest.mark.parametrize("height_m", [0.0, 8e3, 20e3, 60e3])
+def test_the_air_dims_rays_as_an_integral_along_them_does(height_m: float) -> None:
+    # The satellite is far behind the terminator, on a ray that touches this height over the equator.
+    position_m = np.array([[-2.5e6, brahe.R_EARTH + height_m, 0.0]])
+    sun_m = np.array([[AU_M, brahe.R_EARTH + height_m, 0.0]])
+    along_m = np.arange(-1e6, 1e6, 100.0)
+    heights_m = np.hypot(along_m, brahe.R_EARTH + height_m) - brahe.R_EARTH
+    depth = 0.1 * np.sum(np.exp(-heights_m / 8000.0)) * 100.0 / 8000.0
+    (through,) = environment.air_transmission(position_m, sun_m, 0.1)
+    assert through == pytest.approx(np.exp(-depth), rel=0.01)
+    assert environment.air_transmission(position_m, sun_m, 0.0) == 1.0
+    before_m = position_m * [-1.0, 1.0, 1.0]
+    assert environment.air_transmission(before_m, sun_m, 0.1) == 1.0, "the air is behind the satellite"
+
+
 def test_the_share_of_a_circular_orbit_in_shadow_is_the_closed_form() -> None:
     around_rad = np.linspace(0.0, 2.0 * np.pi, 20_000, endpoint=False)
     position_m = ORBIT_RADIUS_M * np.column_stack((np.cos(around_rad), np.sin(around_rad), np.zeros(20_000)))

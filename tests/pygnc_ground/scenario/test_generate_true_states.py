@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from pygnc.common.constants import GYRO_DEG_S_PER_COUNT
+from pygnc.common.constants import GYRO_DEG_S_PER_COUNT, MAGNETOMETER_UT_PER_COUNT
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.attitude import to_body
 from pygnc_ground.scenario.generate import Scenario, generate
@@ -74,6 +74,13 @@ def test_positions_in_body_axes_agree(made: Scenario) -> None:
     assert np.ptp(np.linalg.norm(geocentric_m, axis=1)) < 4e6
 
 
+def test_clouds_are_at_places_on_the_earth(made: Scenario) -> None:
+    truth = made.truth
+    np.testing.assert_allclose(
+        np.einsum("nij,nj->ni", truth.itrf_from_body, truth.position_body_m), truth.position_ecef_m, atol=1e-3
+    )
+
+
 def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     short = replace(SETTINGS, duration_s=500)
     error_ut = (2.0, -1.0, 0.5)
@@ -83,16 +90,37 @@ def test_the_error_of_the_field_model_is_constant_in_gcrf() -> None:
     np.testing.assert_allclose(other.field_body_ut - plain.field_body_ut, expected, atol=1e-10)
 
 
-def test_the_thermal_bias_is_in_the_readings_and_the_truth_of_the_gyro_only() -> None:
+def test_the_field_of_a_storm_is_in_the_readings_and_the_true_field() -> None:
     short = replace(SETTINGS, duration_s=500)
-    warm = replace(short, imu=replace(short.imu, gyro_bias_thermal_deg_s=(0.5, -0.4, 0.3)))
-    plain, other = generate(short), generate(warm)
-    change_rad_s = other.truth.gyro_bias_imu_rad_s - plain.truth.gyro_bias_imu_rad_s
-    assert np.degrees(np.ptp(change_rad_s, axis=0)).min() > 0.05
+    stormy = replace(short, storm=replace(short.storm, field_ut=5.0))
+    plain, other = generate(short), generate(stormy)
+    change_ut = other.truth.field_body_ut - plain.truth.field_body_ut
+    assert 0.1 < change_ut.std() < 6.0
     before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, other))
+    shown_ut = (after.mag_imu_ut - before.mag_imu_ut).reshape(-1, 3)
+    scale = np.diag(1.0 + np.array(SETTINGS.imu.mag_scale_error)) @ np.array(SETTINGS.imu.imu_from_body)
+    np.testing.assert_allclose(shown_ut, change_ut @ scale.T, atol=1.01 * MAGNETOMETER_UT_PER_COUNT)
+    np.testing.assert_array_equal(after.gyro_imu_rad_s, before.gyro_imu_rad_s)
+
+
+@pytest.mark.parametrize("amplitude_deg_s", [0.05, 0.4])
+def test_thermal_biases_have_their_amplitude_in_the_readings_and_the_truth(amplitude_deg_s: float) -> None:
+    # An orbit through the longest shadow.
+    noon = replace(SETTINGS, duration_s=6000, orbit=replace(SETTINGS.orbit, raan_deg=0.0))
+    gyro_deg_s, mag_ut = (amplitude_deg_s, 0.0, -amplitude_deg_s), (0.0, 2.0, -1.0)
+    warm = replace(noon, imu=replace(noon.imu, gyro_bias_thermal_deg_s=gyro_deg_s, mag_bias_thermal_ut=mag_ut))
+    plain, other = generate(noon), generate(warm)
+    before, after = (decode_sensors(np.frombuffer(made.sense, SenseLayout().record)) for made in (plain, other))
+    gyro_rad_s = other.truth.gyro_bias_imu_rad_s - plain.truth.gyro_bias_imu_rad_s
+    np.testing.assert_allclose(np.degrees(np.ptp(gyro_rad_s, axis=0)), 2.0 * np.abs(gyro_deg_s), rtol=0.1)
     shown_rad_s = (after.gyro_imu_rad_s - before.gyro_imu_rad_s).reshape(-1, 3)
-    np.testing.assert_allclose(shown_rad_s, change_rad_s, rtol=0, atol=1.01 * GYRO_DEG_S_PER_COUNT * np.pi / 180.0)
-    np.testing.assert_array_equal(after.mag_imu_ut, before.mag_imu_ut)
+    np.testing.assert_allclose(shown_rad_s, gyro_rad_s, rtol=0, atol=1.01 * np.radians(GYRO_DEG_S_PER_COUNT))
+    change_ut = other.truth.mag_bias_imu_ut - plain.truth.mag_bias_imu_ut
+    np.testing.assert_allclose(np.ptp(change_ut, axis=0), 2.0 * np.abs(mag_ut), rtol=0.1)
+    shown_ut = (after.mag_imu_ut - before.mag_imu_ut).reshape(-1, 3)
+    np.testing.assert_allclose(shown_ut, change_ut, rtol=0, atol=1.01 * MAGNETOMETER_UT_PER_COUNT)
+    # Both sensors are on one chip.
+    np.testing.assert_allclose(change_ut[:, 1] / 2.0, np.degrees(gyro_rad_s[:, 0]) / amplitude_deg_s, rtol=1e-6)
     np.testing.assert_array_equal(after.lux, before.lux)
 
 

@@ -12,14 +12,16 @@ from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.imu import (
     axes_from_orthogonal,
+    gyro_bias_change_rad_s,
     gyro_bias_rad_s,
     gyro_rad_s,
     mag_bias_ut,
     magnetometer_ut,
+    payload_field_body_ut,
     satellite_field_body_ut,
     torquers_on,
 )
-from pygnc_ground.scenario.sensor_settings import Imu, Torquers
+from pygnc_ground.scenario.sensor_settings import Imu, Payload, SignedAxes, Torquers
 from pygnc_ground.scenario.settings import Attitude, Forces, Settings
 
 COUNT = 4000
@@ -216,17 +218,33 @@ def test_drawn_biases_and_walk_are_independent_streams_of_the_seed() -> None:
     assert np.all(unlike)
 
 
-@pytest.mark.parametrize("beta_deg", [-70.0, 0.0, 30.0])
-def test_the_gyros_bias_follows_the_temperature_with_a_lag_after_orbit_noon(beta_deg: float) -> None:
-    # Noon is 0.4 rad after the x axis. The beta angle of the Sun changes neither amplitude nor phase.
-    beta, noon, lag = math.radians(beta_deg), 0.4, math.radians(50.0)
-    sun = (math.cos(beta) * math.cos(noon), math.cos(beta) * math.sin(noon), math.sin(beta))
-    orbits = circular(np.linspace(0.0, 2.0 * PERIOD_S, 400), sun)
-    still = Imu(gyro_bias_stability_deg_h=0.0)
-    warm = replace(still, gyro_bias_thermal_deg_s=(0.5, -0.2, 0.0), gyro_bias_thermal_lag_deg=50.0)
-    change_deg_s = np.degrees(gyro_bias_rad_s(warm, orbits, seed=1) - gyro_bias_rad_s(still, orbits, seed=1))
-    expected = np.cos(2.0 * np.pi * orbits.t_s / PERIOD_S - noon - lag)
-    np.testing.assert_allclose(change_deg_s, np.outer(expected, (0.5, -0.2, 0.0)), rtol=0, atol=1e-12)
+def test_the_gyros_bias_changes_with_the_centripetal_force() -> None:
+    sensitive = Imu(imu_from_body=UPRIGHT, gyro_g_sensitivity_deg_s_per_g=0.1, imu_place_body_m=(0.05, 0.0, 0.0))
+    rate_rad_s = np.radians([[0.0, 10.0, 0.0], [10.0, 0.0, 0.0]])
+    bias_deg_s = np.degrees(gyro_bias_change_rad_s(sensitive, np.zeros(2), rate_rad_s))
+    force_g = math.radians(10.0) ** 2 * 0.05 / 9.80665
+    np.testing.assert_allclose(bias_deg_s, [[-0.1 * force_g, 0.0, 0.0], [0.0, 0.0, 0.0]], rtol=1e-12, atol=1e-15)
+    mounted = gyro_bias_change_rad_s(replace(sensitive, imu_from_body=Imu().imu_from_body), np.zeros(2), rate_rad_s)
+    np.testing.assert_allclose(np.degrees(mounted[0]), [0.0, -0.1 * force_g, 0.0], rtol=1e-12, atol=1e-15)
+    assert not gyro_bias_change_rad_s(Imu(), np.ones(2), rate_rad_s).any()
+
+
+def test_wrong_wiring_permutes_and_reverses_the_axes_of_one_sensor() -> None:
+    wired = replace(NOISELESS, mag_axes=(2, -1, 3))
+    np.testing.assert_allclose(mag_ut(wired, [10.0, 20.0, 30.0]), [[20.0, -10.0, 30.0]])
+    np.testing.assert_array_equal(gyro_deg_s(wired, [1.0, 2.0, 3.0]), gyro_deg_s(NOISELESS, [1.0, 2.0, 3.0]))
+    reversed_z = replace(NOISELESS, gyro_axes=(1, 2, -3))
+    np.testing.assert_allclose(gyro_deg_s(reversed_z, [1.0, 2.0, 3.0]), [[1.0, 2.0, -3.0]], atol=GYRO_COUNT_DEG_S)
+    # Bias and scale belong to the axes of the sensor, as in the truth.
+    scaled = replace(wired, mag_scale_error=(0.1, 0.0, 0.0))
+    biased_ut = magnetometer_ut(scaled, np.array([[10.0, 20.0, 30.0]]), np.array([1.0, 2.0, 3.0]), seed=1)
+    np.testing.assert_allclose(biased_ut, [[23.0, -8.0, 33.0]])
+
+
+@pytest.mark.parametrize("axes", [(1, 1, 3), (-2, 2, 3)])
+def test_an_axis_may_not_be_wired_twice(axes: SignedAxes) -> None:
+    with pytest.raises(ValueError, match="gyro_axes must contain each of 1, 2 and 3 once"):
+        Imu(gyro_axes=axes)
 
 
 def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared_strength() -> None:
@@ -241,7 +259,43 @@ def test_torquers_are_on_for_whole_minutes_with_a_constant_field_of_the_declared
     assert not off.any()
 
 
+def test_the_field_of_the_torquers_decays_after_they_are_switched_off() -> None:
+    torquers, t_s = Torquers(field_ut=20.0, duty=0.3, decay_s=25.0), np.arange(0.0, 18_000.0, 5.0)
+    decaying_ut = satellite_field_body_ut(Imu(), torquers, t_s, np.zeros(len(t_s)), seed=1)
+    at_once_ut = satellite_field_body_ut(Imu(), replace(torquers, decay_s=0.0), t_s, np.zeros(len(t_s)), seed=1)
+    on = torquers_on(torquers, t_s, seed=1)
+    np.testing.assert_array_equal(decaying_ut[on], at_once_ut[on])
+    # An independent computation: from sample to sample the field is that of the current, or decays.
+    field_ut, last_on_s = np.zeros(3), 0.0
+    for now_s, is_on, current_ut, shown_ut in zip(t_s, on, at_once_ut, decaying_ut, strict=True):
+        if is_on:
+            field_ut, last_on_s = current_ut, 60.0 * (now_s // 60.0) + 60.0
+        expected_ut = field_ut if is_on else field_ut * math.exp(-(now_s - last_on_s) / 25.0)
+        np.testing.assert_allclose(shown_ut, expected_ut, atol=1e-9)
+    fast = replace(torquers, decay_s=1e-3)
+    np.testing.assert_allclose(
+        satellite_field_body_ut(Imu(), fast, t_s + 1.0, np.zeros(len(t_s)), seed=1),
+        satellite_field_body_ut(Imu(), replace(torquers, decay_s=0.0), t_s + 1.0, np.zeros(len(t_s)), seed=1),
+    )
+
+
 def test_the_field_of_the_panels_follows_the_sunlight() -> None:
     imu, sunlit = Imu(panel_field_body_ut=(1.0, -2.0, 0.5)), np.array([0.0, 0.5, 1.0])
     field_ut = satellite_field_body_ut(imu, Torquers(), np.arange(3.0), sunlit, seed=1)
     np.testing.assert_allclose(field_ut, sunlit[:, None] * [1.0, -2.0, 0.5])
+
+
+def test_the_payload_is_on_once_per_period_for_its_time_at_a_place_of_the_seed() -> None:
+    payload, t_s = Payload(field_body_ut=(3.0, 0.0, -1.0), on_s=900.0, period_s=6000.0), np.arange(0.0, 60_000.0, 5.0)
+    field_ut = payload_field_body_ut(payload, t_s, seed=1).reshape(10, 1200, 3)
+    on = field_ut[..., 0] != 0.0
+    np.testing.assert_array_equal(field_ut[on], np.tile([3.0, 0.0, -1.0], (int(on.sum()), 1)))
+    np.testing.assert_allclose(on.sum(axis=1), 180, atol=1)
+    changes = np.abs(np.diff(on.astype(int), axis=1)).sum(axis=1)
+    assert changes.max() <= 2, "without a pause"
+    assert np.unique(on.argmax(axis=1)).size > 5, "each period has a time of its own"
+    np.testing.assert_array_equal(payload_field_body_ut(payload, t_s[:600], seed=1), field_ut.reshape(-1, 3)[:600])
+    assert np.any(payload_field_body_ut(payload, t_s, seed=2).reshape(10, 1200, 3) != field_ut)
+    assert not payload_field_body_ut(Payload(), t_s, seed=1).any()
+    always = payload_field_body_ut(Payload(field_body_ut=(3.0, 0.0, -1.0), on_s=9000.0), t_s, seed=1)
+    assert np.all(always[:, 0] == 3.0)

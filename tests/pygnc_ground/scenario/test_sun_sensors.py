@@ -12,8 +12,9 @@ from scipy.spatial.transform import Rotation
 
 from pygnc.formats.sense import encode_lux, lux_from_words
 from pygnc_ground.scenario import environment
+from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.sensor_settings import SunSensors
-from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux
+from pygnc_ground.scenario.sun_sensors import FACE_NORMALS_BODY, albedo_shares, face_lux, face_response
 from tests.pygnc_ground.scenario.circular_orbit import CircularOrbit, FloatArray
 
 AU_M = 149_597_870_700.0
@@ -89,6 +90,42 @@ def test_noise_is_the_declared_share_of_full_sunlight_on_every_face() -> None:
     assert np.all(dark >= 0.0)
     assert np.mean(dark == 0.0) == pytest.approx(0.5, abs=four_standard_errors(4 * COUNT))
     assert dark.mean() == pytest.approx(1.0 / math.sqrt(2.0 * math.pi), abs=four_standard_errors(4 * COUNT))
+
+
+def test_the_response_of_a_face_follows_its_temperature() -> None:
+    # The Sun appears on +X for 1000 s, then on +Y.
+    t_s = np.arange(0.0, 2000.0, 5.0)
+    sun = np.where((t_s < 1000.0)[:, np.newaxis], [1.0, 0.0, 0.0], [0.0, 0.6, 0.8])
+    sensors = replace(BARE, gain_thermal=0.05, face_time_constant_s=500.0)
+    response = face_response(sensors, t_s, AU_M * sun, np.ones(400))
+    np.testing.assert_allclose(response[:200, 0], 1.05)
+    since_s = t_s[200:] - 997.5
+    np.testing.assert_allclose(response[200:, 0], 1.0 + 0.05 * np.exp(-since_s / 500.0), atol=1e-5)
+    np.testing.assert_allclose(response[200:, 1], 1.0 + 0.03 * -np.expm1(-since_s / 500.0), atol=1e-5)
+    np.testing.assert_array_equal(response[:, 3:], 1.0)
+
+
+def test_contamination_dims_a_face_with_the_hours_of_its_sunlight() -> None:
+    t_s = np.arange(0.0, 7201.0, 5.0)
+    sensors = replace(BARE, contamination_per_h=(0.02, 0.03, 0.0, 0.5, 0.0, 0.0))
+    sunlit = np.full(len(t_s), 0.5)
+    response = face_response(sensors, t_s, AU_M * np.tile([0.6, 0.8, 0.0], (len(t_s), 1)), sunlit)
+    expected = [np.exp(-0.02 * 0.6), np.exp(-0.03 * 0.8), 1.0, 1.0, 1.0, 1.0]
+    np.testing.assert_allclose(response[-1], expected, rtol=1e-9)
+    lux = [
+        face_lux(BARE, np.array([[AU_M, 0.0, 0.0]]), BELOW, np.ones(1), seed=1, response=of_face)[0, 0]
+        for of_face in (1.0, np.array([[0.9, 1.0, 1.0, 1.0, 1.0, 1.0]]))
+    ]
+    assert lux[1] == pytest.approx(0.9 * lux[0])
+
+
+def test_a_wrong_map_of_the_faces_shows_the_light_of_others() -> None:
+    direction = AU_M * np.array([[0.48, 0.6, -0.64]])
+    right = face_lux(SunSensors(), direction, BELOW, np.ones(1), seed=1)[0]
+    swapped = face_lux(SunSensors(faces=(2, 1, 3, -2, -1, -3)), direction, BELOW, np.ones(1), seed=1)[0]
+    np.testing.assert_array_equal(swapped, right[[1, 0, 2, 4, 3, 5]])
+    mirrored = face_lux(SunSensors(faces=(-1, 2, 3, 1, -2, -3)), direction, BELOW, np.ones(1), seed=1)[0]
+    np.testing.assert_array_equal(mirrored, right[[3, 1, 2, 0, 4, 5]])
 
 
 def test_all_faces_are_dark_in_the_umbra() -> None:
@@ -175,24 +212,30 @@ def test_from_afar_the_earth_has_the_phases_of_a_lambert_sphere(phase_deg: float
     assert share * far**2 == pytest.approx(expected, abs=2e-3)
 
 
-def test_every_face_against_a_sum_over_the_whole_sphere() -> None:
+@pytest.mark.parametrize("variation", [0.0, 0.8])
+def test_every_face_against_a_sum_over_the_whole_sphere(variation: float) -> None:
     rng = np.random.default_rng(1)
     place, sun = (Rotation.random(6, rng=rng).apply([1.0, 0.0, 0.0]) for _ in range(2))
     # Mostly by day; the last but one over the terminator.
     sun[:4] += place[:4]
     sun[4] -= (sun[4] @ place[4]) * place[4]
     position_m = 1e6 * np.array([[6.8], [6.9], [7.1], [7.5], [6.9], [6.9]]) * place
-    shares = albedo_shares(position_m, AU_M * sun, FACES)
+    cloudy = SunSensors(earth_reflectivity_variation=variation)
+    itrf_from_body, times_s = Rotation.random(6, rng=rng).as_matrix(), 1000.0 * np.arange(6.0)
+    clouds = Clouds.over(cloudy, times_s, itrf_from_body, seed=1)
+    shares = albedo_shares(position_m, AU_M * sun, FACES, clouds)
     ground = spread_over_sphere(300_000)
     area = 4.0 * np.pi / len(ground)
-    for from_centre, to_sun, share in zip(position_m / brahe.R_EARTH, sun, shares, strict=True):
+    for row, (from_centre, to_sun, share) in enumerate(zip(position_m / brahe.R_EARTH, sun, shares, strict=True)):
         seen = ground[ground @ from_centre > 1.0]
         towards = seen - from_centre
         distance = np.linalg.norm(towards, axis=1)
         emission = -np.einsum("ni,ni->n", seen, towards) / distance
         light = np.maximum(seen @ to_sun / np.linalg.norm(to_sun), 0.0) * emission / (np.pi * distance**2) * area
+        at_place = Clouds.over(cloudy, times_s[row : row + 1], np.eye(3)[np.newaxis], seed=1)
+        light *= at_place.brightness(slice(None), np.eye(3)[np.newaxis], (seen @ itrf_from_body[row].T)[None])[0]
         expected = light @ np.maximum(towards @ FACES.T / distance[:, np.newaxis], 0.0)
-        np.testing.assert_allclose(share, expected, rtol=0, atol=5e-4)
+        np.testing.assert_allclose(share, expected, rtol=0, atol=5e-4 if variation == 0.0 else 2e-3)
     assert shares.max() > 0.3
 
 
