@@ -66,7 +66,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
-    ekf = MultiplicativeEkf(settings, measurement_models(settings), is_linear=True)
+    ekf = MultiplicativeEkf(settings, measurement_models(settings))
     correction = MagnetometerCorrection(settings.magnetometer)
     health = SensorHealth.unknown(settings.mounting.faces)
     track: Track | None = None

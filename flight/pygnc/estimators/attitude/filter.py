@@ -214,7 +214,13 @@ class AttitudeFilter:
     ) -> AttitudeUpdate:
         memory, settings = self.memory, self.settings
         update = self._ekf.process(
-            track, sample, environment, memory.health, time_tags=memory.errors.time_tags, inflation=memory.inflation
+            track,
+            sample,
+            environment,
+            memory.health,
+            time_tags=memory.errors.time_tags,
+            inflation=memory.inflation,
+            is_confirmed=memory.is_confirmed,
         )
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)

@@ -160,12 +160,10 @@ class MeasurementModel(ABC):
     Attributes:
         name: Key of the model's reading, memory and innovation in samples, tracks and updates.
         device_values: Names of the values of a device's reading that form a reading of this model; empty for none.
-        is_linear: True if the linearised prediction is right for any error of the attitude.
     """
 
     name: ClassVar[str]
     device_values: ClassVar[tuple[str, ...]] = ()
-    is_linear: ClassVar[bool] = False
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings

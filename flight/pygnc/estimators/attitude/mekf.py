@@ -94,18 +94,13 @@ class TrackUpdate:
 class MultiplicativeEkf:
     """Propagation of tracks, and their update by all measurements of a sample at once, in the order of the models.
 
-    If `is_linear`, measurements have their full weight while the attitude is uncertain, as is right for a true state.
-
     Attributes:
         motion: Model of the attitude motion between samples.
     """
 
-    def __init__(
-        self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...], *, is_linear: bool = False
-    ) -> None:
+    def __init__(self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...]) -> None:
         self.motion = AttitudeDynamics(settings)
         self._models = models
-        self._is_linear = is_linear
 
     def process(
         self,
@@ -116,6 +111,7 @@ class MultiplicativeEkf:
         *,
         time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS,
         inflation: Array | None = None,
+        is_confirmed: bool = True,
     ) -> TrackUpdate:
         """Propagate the track to a sample and update it with the measurements that the models accept.
 
@@ -126,6 +122,7 @@ class MultiplicativeEkf:
             health: Faults of the sensors; those of the gyro are already updated with this sample.
             time_tags: Errors of the sample times; none by default.
             inflation: Standard deviations to add to the error state in this step, shape (size,); None for none.
+            is_confirmed: False if the covariance is not to be trusted while the attitude is uncertain.
         """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self.motion.advance(
@@ -154,8 +151,7 @@ class MultiplicativeEkf:
             innovations[name] = one.innovation
             has_evidence |= one.innovation.is_evidence
             if one.accepted is not None:
-                is_near = model.is_linear or self._is_linear
-                accepted.append(one.accepted if is_near else one.accepted.underweighted(step.state))
+                accepted.append(one.accepted if is_confirmed else one.accepted.underweighted(step.state))
             if one.health is not prediction.health:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)

@@ -25,7 +25,6 @@ class StarTracker(MeasurementModel):
     """Model of the star tracker. A reading is a quaternion GCRF from sensor, scalar first, shape (4,)."""
 
     name = "star_tracker"
-    is_linear = True
     device_values = ("quaternion_w", "quaternion_x", "quaternion_y", "quaternion_z")
 
     def __init__(self, settings: AttitudeSettings) -> None:
