@@ -38,6 +38,8 @@ from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, N
 PREDICTION_SLICE_MS: Final = 900_000
 PREDICTION_MAX_MS: Final = 3 * 86_400_000
 """Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
+_DISTRUST_REPORTED: Final = 0.99
+"""Probability of slow errors of the velocities from which they are reported."""
 
 
 def screen(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
@@ -93,6 +95,7 @@ def fix_from(packet: GnssFix, settings: ScreeningSettings) -> Fix:
         velocity_sigma_mps=np.array(packet.velocity_sigma_mps) if with_velocity else None,
         velocity_latency_s=packet.velocity_latency_s if with_velocity else 0.0,
         seq=packet.seq,
+        time_sigma_s=packet.time_sigma_s or 0.0,
     )
 
 
@@ -132,6 +135,7 @@ class _Memory(msgspec.Struct):
     )
     last_input_seq: int = 0
     time_error_s: int = 0
+    distrusts_velocities: bool = False
     fix_gps_ms: int = 0
     nis_sum: float = 0.0
     nis_dof: int = 0
@@ -331,8 +335,10 @@ class OrbitTracker:
         memory.counts["fixes_waiting"] -= 1
         if update.time_error_s not in {0, memory.time_error_s}:
             text = f"the fixes from GPS {update.fix.gps_ms} ms on agree with the orbit if their times are wrong by"
-            self._notices.append(("warning", "fix_times", f"{text} {update.time_error_s:+d} s; they are not used"))
+            known = "they are not used; if all earlier ones were wrong, begin without the checkpoint"
+            self._notices.append(("warning", "fix_times", f"{text} {update.time_error_s:+d} s; {known}"))
         memory.time_error_s = update.time_error_s
+        self._report_velocities(update.fix.gps_ms)
         if update.position_accepted or update.velocity_accepted:
             memory.coasting = self._predicted = None
             self._count("fixes_accepted")
@@ -349,6 +355,16 @@ class OrbitTracker:
             if update.position_cause in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
                 state = self._coast(update.fix.gps_ms)
         return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
+
+    def _report_velocities(self, gps_ms: int) -> None:
+        """Report once that the positions contradict the velocities, until they agree again."""
+        distrust = self._filter.velocity_distrust
+        if distrust > _DISTRUST_REPORTED and not self._memory.distrusts_velocities:
+            self._memory.distrusts_velocities = True
+            text = f"positions contradict the velocities of the fixes up to GPS {gps_ms} ms, which hardly count now"
+            self._notices.append(("warning", "fix_velocities", text))
+        elif distrust < 1.0 - _DISTRUST_REPORTED:
+            self._memory.distrusts_velocities = False
 
     def _count(self, name: str) -> None:
         self.counts[name] = self.counts.get(name, 0) + 1

@@ -17,8 +17,9 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames, rtn_axes
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, Hypotheses
+from pygnc.estimators.orbit.error_models import BANK
 from pygnc.estimators.orbit.filter import OrbitUpdate
+from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -303,7 +304,7 @@ def _fit(
 def _noise_factors(hypotheses: Hypotheses) -> tuple[float, float]:
     """Return factors on the standard deviations, with which white errors average as slowly as the correlated ones."""
     best = int(hypotheses.weight.argmax())
-    model = (*ERROR_MODELS, WHITE)[best]
+    model = BANK[best]
     shares = np.array((model.position_share, model.velocity_share))
     factors = hypotheses.noise_factor[:, best] * np.sqrt(1.0 + shares * (2.0 * model.time_s / _INTERVAL_S))
     return float(factors[0]), float(factors[1])

@@ -21,8 +21,9 @@ from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import InnovationTest
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
+from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.measurement import Fix, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState

@@ -21,8 +21,9 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, mixture
+from pygnc.estimators.orbit.error_models import ErrorBank
 from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
+from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
@@ -68,7 +69,10 @@ def smooth(
 
 
 class _Backward(NamedTuple):
-    """Step of the recursion: extended states before it and predicted after it, (k, 16); gain and root, (k, 16, 16)."""
+    """Step of the recursion: extended states before it and predicted after it; gain and root, (k, 16, 16).
+
+    The states have the shape (k, 16, 2): the second column is the effect of the clock's error.
+    """
 
     gps_ms: int
     before: Array
@@ -106,10 +110,11 @@ def _smooth_track(
         while gps_ms < time:
             step = dynamics.linear_step(gps_ms, x, time, factor)
             transition, noise = bank.transition(step, (step.gps_ms - gps_ms) * 1e-3)
-            predicted = (transition[chosen] @ hypotheses.deviation[chosen, :, None])[:, :, 0]
             gain, root = backward_gain(hypotheses.root[chosen], transition[chosen], noise[chosen])
-            before = hypotheses.deviation[chosen] + np.pad(x, (0, predicted.shape[1] - len(x)))
-            after = predicted + np.pad(step.x, (0, predicted.shape[1] - len(x)))
+            before = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
+            after = transition[chosen] @ before
+            before[:, :SIZE, 0] += x
+            after[:, :SIZE, 0] += step.x
             backward.append(_Backward(gps_ms, before, after, gain, root))
             hypotheses = bank.predicted(hypotheses, step, (step.gps_ms - gps_ms) * 1e-3)
             gps_ms, x = step.gps_ms, step.x
@@ -119,13 +124,15 @@ def _smooth_track(
             factor = next(factors, factor)
     # The last filtered state is already smoothed.
     states = {gps_ms: hypotheses.mixture(gps_ms, x)}
-    smoothed = hypotheses.deviation[chosen] + np.pad(x, (0, hypotheses.deviation.shape[1] - len(x)))
+    smoothed = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
+    smoothed[:, :SIZE, 0] += x
     smoothed_roots = hypotheses.root[chosen]
     for moment in reversed(backward):
-        smoothed = moment.before + (moment.gain @ (smoothed - moment.predicted)[:, :, None])[:, :, 0]
+        smoothed = moment.before + moment.gain @ (smoothed - moment.predicted)
         smoothed_roots = smoothed_root(moment.gain, moment.root, smoothed_roots)
         if moment.gps_ms in filtered or moment.gps_ms in wanted:
-            states[moment.gps_ms] = mixture(moment.gps_ms, smoothed[:, :SIZE], smoothed_roots[:, :SIZE], weight)
+            of_orbit = smoothed[:, :SIZE, 0], smoothed_roots[:, :SIZE], smoothed[:, :SIZE, 1]
+            states[moment.gps_ms] = mixture(moment.gps_ms, *of_orbit, weight)
     return states
 
 

@@ -96,6 +96,26 @@ def velocity_errors(receiver: Gps) -> FixErrors:
     return FixErrors("velocity", *noise_mps, receiver.coloured_noise_time_s, *outliers)
 
 
+def slow_velocity_errors(receiver: Gps, t_s: npt.NDArray[np.int64], seed: int) -> FloatArray:
+    """Return the slow errors of the velocity along the ITRF axes in m/s, `t_s` whole seconds after the start, (n, 3).
+
+    They belong to the receiver and are common to its logs.
+    """
+    interval, share = np.divmod(t_s / receiver.slow_velocity_error_s, 1.0)
+    row = interval.astype(np.int64)
+    draws = noise_generator(seed, "gps.slow velocity error").standard_normal((int(row.max(initial=0)) + 2, 3))
+    if receiver.slow_velocity_error_shape == "steps":
+        share = np.zeros(len(t_s))
+    errors: FloatArray = draws[row] + share[:, np.newaxis] * (draws[row + 1] - draws[row])
+    return receiver.slow_velocity_error_mps * errors
+
+
+def time_tag_errors_s(receiver: Gps, t_s: npt.NDArray[np.int64]) -> FloatArray:
+    """Return the errors of the times of fixes in s, stated minus true, `t_s` seconds after the start, shape (n,)."""
+    drifted_ms = np.mod(1e-3 * receiver.time_tag_drift_ppm * t_s, 1.0)
+    return np.asarray(1e-3 * (receiver.time_tag_error_ms + drifted_ms))
+
+
 def bias_itrf(states_itrf: FloatArray, bias_rtn: Vector3) -> FloatArray:
     """Return a constant error along radial, transverse and normal of the inertial motion in ITRF axes, shape (n, 3).
 
@@ -170,9 +190,10 @@ def make_fixes(
 ) -> GpsFixes:
     """Return fixes at `t_s` whole seconds after the start, shape (n,), without spacecraft time.
 
-    Positions and velocities are in ITRF. The position is valid at the time of the fix, the velocity
-    `velocity_latency_s` earlier. `log` selects the noise: fixes of the sense file and of a range file have different
-    noise even at the same time. Without a fix, the position, the velocity and all quality fields are zero.
+    Positions and velocities are in ITRF. The position is valid at the time of the fix, except for the error of that
+    time, the velocity `velocity_latency_s` earlier. `log` selects the noise: fixes of the sense file and of a range
+    file have different noise even at the same time. Without a fix, the position, the velocity and all
+    quality fields are zero.
     """
     receiver, seed, count = settings.gps, settings.seed, len(t_s)
     reception = receptions(receiver, t_s, settings.record_s, seed)
@@ -180,10 +201,11 @@ def make_fixes(
     missing = noise_generator(seed, f"{log}.missing velocities").random(count) < receiver.velocity_missing_rate
     has_velocity = has_fix & ~missing
     of_position, of_velocity = position_errors(receiver), velocity_errors(receiver)
-    now, earlier = trajectory.states_itrf(t_s), trajectory.states_itrf(t_s - receiver.velocity_latency_s)
+    true_s = t_s - time_tag_errors_s(receiver, t_s)
+    now, earlier = trajectory.states_itrf(true_s), trajectory.states_itrf(true_s - receiver.velocity_latency_s)
     position_m = now[:, :3] + of_position.draw(t_s, seed, log, common) + bias_itrf(now, receiver.position_bias_rtn_m)
     velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log, common)
-    velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps)
+    velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps) + slow_velocity_errors(receiver, t_s, seed)
 
     week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * t_s, MS_PER_WEEK)
     has_time = reception != Reception.NOTHING

@@ -73,6 +73,18 @@ class Gps(Section, frozen=True):
     """Constant error of the position along the radial, transverse and normal axes of the orbit."""
     velocity_bias_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     """Constant error of the velocity along the same axes."""
+    slow_velocity_error_mps: NonNegative = 0.0
+    """Standard deviation of a further, slow error of the velocity alone. No reported standard deviation covers it."""
+    slow_velocity_error_s: Positive = 600.0
+    """Time between two independent values of this error."""
+    slow_velocity_error_shape: Literal["steps", "drift"] = "steps"
+    """Course of this error from one value to the next: constant with a step at the end, or linear."""
+    time_tag_error_ms: Annotated[float, msgspec.Meta(ge=0.0, le=500.0)] = 0.0
+    """Constant error of the time of the fixes, stated minus true; 1 ms is 7.6 m along the track of a low orbit."""
+    time_tag_drift_ppm: NonNegative = 0.0
+    """Rate error of a receiver clock that is not steered. The time error grows with it, and jumps back whenever it has
+    changed by 1 ms; 0.5 ppm is 1 ms in 33 minutes.
+    """
     reported_errors: Literal["total", "white"] = "total"
     """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the
     white noise only, as of a receiver that evaluates the scatter of its pseudoranges.

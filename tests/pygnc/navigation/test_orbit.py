@@ -217,3 +217,28 @@ def test_fixes_of_another_second_are_reported_once_and_leave_the_orbit(inputs: l
     # The estimate is that of the stated time, at which the satellite is a second further.
     moved_m = off_m - np.array(expected[-1].velocity_ecef_mps)
     assert np.linalg.norm(moved_m) < 5.0 * np.linalg.norm(estimates[-1].position_sigma_m) + 10.0
+
+
+def test_velocities_that_the_positions_contradict_are_reported_once(inputs: list[Message]) -> None:
+    def wrong(message: Message) -> Message:
+        if not isinstance(message, GnssFix):
+            return message
+        return msgspec.structs.replace(
+            message, velocity_ecef_mps=vector3(np.add(message.velocity_ecef_mps, (0.1, -0.1, 0.1)))
+        )
+
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, [wrong(message) for message in inputs])
+    ((severity, name, text),) = tracker.take_notices()
+    assert (severity, name) == ("warning", "fix_velocities")
+    assert "contradict" in text
+    undisturbed = OrbitTracker(SETTINGS, NONE)
+    run(undisturbed, inputs)
+    assert undisturbed.take_notices() == []
+
+
+def test_the_time_status_of_the_receiver_is_in_the_sigma(inputs: list[Message]) -> None:
+    coarse = [msgspec.structs.replace(m, time_sigma_s=0.01) if isinstance(m, GnssFix) else m for m in inputs]
+    sigma_m = [math.hypot(*run(OrbitTracker(SETTINGS, NONE), fixes)[-1].position_sigma_m) for fixes in (inputs, coarse)]
+    assert sigma_m[0] < 10.0
+    assert 60.0 < sigma_m[1] < 90.0

@@ -1,5 +1,7 @@
 """GPS errors against the configured statistics."""
 
+from typing import Literal
+
 import brahe
 import numpy as np
 import pytest
@@ -7,7 +9,15 @@ from msgspec.structs import replace
 
 from pygnc.formats.gps_packet import GpsFixes
 from pygnc_ground.scenario import environment
-from pygnc_ground.scenario.gps import Reception, make_fixes, position_errors, receptions, time_statuses, velocity_errors
+from pygnc_ground.scenario.gps import (
+    Reception,
+    make_fixes,
+    position_errors,
+    receptions,
+    time_statuses,
+    time_tag_errors_s,
+    velocity_errors,
+)
 from pygnc_ground.scenario.sensor_settings import Gps
 from pygnc_ground.scenario.settings import Forces, Orbit, Settings, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory, initial_state_gcrf
@@ -316,3 +326,31 @@ def test_a_bias_is_constant_along_the_axes_of_the_orbit(path: Trajectory) -> Non
     )
     error_mps = biased.velocity_ecef_mps - plain.velocity_ecef_mps
     np.testing.assert_allclose(np.linalg.norm(error_mps, axis=1), 0.02, rtol=1e-6)
+
+
+@pytest.mark.parametrize("shape", ["steps", "drift"])
+def test_slow_velocity_errors_change_in_steps_or_linearly_and_leave_the_position(
+    path: Trajectory, shape: Literal["steps", "drift"]
+) -> None:
+    silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0, velocity_latency_s=0.0)
+    slow = replace(silent, slow_velocity_error_mps=0.05, slow_velocity_error_s=600.0, slow_velocity_error_shape=shape)
+    fixes, right = fixes_of(slow, path), fixes_of(silent, path)
+    np.testing.assert_array_equal(fixes.position_ecef_m, right.position_ecef_m)
+    np.testing.assert_array_equal(fixes.velocity_sigma_mps, right.velocity_sigma_mps)
+    error_mps = fixes.velocity_ecef_mps - right.velocity_ecef_mps
+    of_interval = T_S // 600
+    slopes = np.diff(error_mps, axis=0)[np.diff(of_interval) == 0]
+    assert (np.abs(slopes).max() < 1e-9) == (shape == "steps")
+    assert np.abs(np.diff(slopes, axis=0)[:100]).max() < 1e-9
+    assert 0.02 < np.sqrt(np.mean(error_mps**2)) < 0.1
+    np.testing.assert_allclose(fixes_of(slow, path, "range").velocity_ecef_mps, fixes.velocity_ecef_mps)
+
+
+def test_a_time_error_moves_the_fix_back_and_jumps_by_a_millisecond(path: Trajectory) -> None:
+    silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0, velocity_latency_s=0.0)
+    fixes = fixes_of(replace(silent, time_tag_error_ms=10.0, time_tag_drift_ppm=1.0), path)
+    error_s = time_tag_errors_s(Gps(time_tag_error_ms=10.0, time_tag_drift_ppm=1.0), T_S)
+    np.testing.assert_allclose(fixes.position_ecef_m, path.states_itrf(T_S - error_s)[:, :3], atol=1e-6)
+    np.testing.assert_array_equal(fixes.gps_week * 604_800_000 + fixes.gps_tow_ms, START_GPS_MS + 1000 * T_S)
+    assert 0.010 <= error_s.min() < error_s.max() < 0.011
+    assert (np.diff(error_s) < 0.0).sum() == 3

@@ -7,6 +7,15 @@ velocity into a white and a first-order Gauss-Markov part, whose six errors alon
 adapts its own noise factors. The likelihood of its innovations weighs each filter, and the estimate is the mean of the
 mixture.
 
+Two more hypotheses distrust the velocities, which may have a slow error that the receiver does not report. Nothing in
+the velocities themselves contradicts such an error if it changes slowly, so the velocities do not weigh these
+hypotheses: only the positions do. A sudden change of the velocities is an impulse or an error of the receiver, both as
+likely until the positions decide; these hypotheses continue without the impulse.
+
+The error of a receiver's clock displaces all fixes alike, so no fix shows it. It is not estimated: each filter keeps
+the effect of one standard deviation of it on its state, which adds to the covariance of the mixture (consider analysis;
+Schmidt, Advances in Control Systems 3, 1966).
+
 All filters are linearised about one common trajectory: the equations of motion are integrated once, and a hypothesis
 costs two small factorisations per fix.
 
@@ -26,7 +35,7 @@ Two successive innovations of a filter distinguish wrong noise from a wrong mode
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -35,13 +44,10 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import LinearStep
+from pygnc.estimators.orbit.hypotheses import ERRORS, EXTENDED, Hypotheses
 from pygnc.estimators.orbit.measurement import Innovation, adapted_noise_factor
 from pygnc.estimators.orbit.settings import MeasurementSettings, ProcessNoiseSettings
-from pygnc.estimators.orbit.state import EMPIRICAL, SIZE, OrbitState
-
-_ERRORS: Final = 6
-"""Number of correlated errors of position and velocity; in the state they are in units of their standard deviations."""
-_EXTENDED: Final = SIZE + _ERRORS
+from pygnc.estimators.orbit.state import EMPIRICAL, SIZE
 
 
 class ErrorModel(NamedTuple):
@@ -67,100 +73,27 @@ CORRELATED: Final = (
     ErrorModel(0.7, 0.1, 120.0),
 )
 ERROR_MODELS: Final = (WHITE, *CORRELATED)
+DISTRUSTING: Final = (ErrorModel(0.0, 1.0, 600.0), ErrorModel(0.8, 1.0, 600.0))
+"""Models of which the velocity has white errors and, beside them, a slow error of `slow_velocity_error_mps`."""
+BANK: Final = (*ERROR_MODELS, *DISTRUSTING, WHITE)
+"""Models of the hypotheses in order; the last one is that of the unknown force."""
+_FIRST: Final = len(ERROR_MODELS)
+_DISTRUST: Final = slice(_FIRST, _FIRST + len(DISTRUSTING))
+_VELOCITY_ERROR_TIME_S: Final = 120.0
+"""Correlation time of the slow error of the velocity: it may become another one from fix to fix, and its mean over ten
+minutes is still 0.6 of it.
+"""
 _PRIOR_WHITE: Final = 0.95
 """Prior weight of white errors; the other models share the remaining weight equally."""
 
 _PRIOR_UNKNOWN_FORCE: Final = 1e-3
-"""Prior weight of an unknown force; the error models share the remaining weight."""
+_PRIOR_DISTRUST: Final = 1e-3
+"""Prior weights of an unknown force and of distrust in the velocities; the error models share the remaining weight."""
 
 
 def log_prior(model: ErrorModel) -> float:
-    """Return the logarithm of the prior weight of an error model, given that there is no unknown force."""
+    """Return the logarithm of the prior weight of an error model, given trust in velocities and known forces."""
     return math.log(_PRIOR_WHITE if model == WHITE else (1.0 - _PRIOR_WHITE) / len(CORRELATED))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Hypotheses:
-    """Filters of k hypotheses, relative to a common state vector: one per error model, then one with an unknown force.
-
-    The hypothesis of an unknown force is removed once it is refuted.
-
-    Attributes:
-        deviation: State minus the common state vector, then the correlated errors, shape (k, 16).
-        root: Lower triangular roots of the covariances, shape (k, 16, 16).
-        log_weight: Logarithms of the weights, which add up to 1, shape (k,).
-        empirical_factor: Factors on the empirical accelerations, shape (k,).
-        noise_factor: Factors on the receiver's standard deviations of position and velocity, shape (2, k).
-        residual: Last innovations of position and velocity, m and m/s, shape (2, k, 3).
-        variance: Predicted variances of `residual`, infinite without an innovation, shape (2, k, 3).
-        accepted: True if the last position (first) and velocity (second) passed its gate. Only successive innovations
-            with equal results are compared, because an outlier carries no information on noise or model.
-    """
-
-    deviation: Array
-    root: Array
-    log_weight: Array
-    empirical_factor: Array
-    noise_factor: Array
-    residual: Array
-    variance: Array
-    accepted: tuple[bool, bool] = (False, False)
-
-    @property
-    def weight(self) -> Array:
-        """Probabilities of the hypotheses, shape (k,)."""
-        return np.exp(self.log_weight)
-
-    def mixture(self, gps_ms: int, x: Array) -> OrbitState:
-        """Return mean and covariance of the mixture; `x` is the common state vector, shape (10,)."""
-        return mixture(gps_ms, x + self.deviation[:, :SIZE], self.root[:, :SIZE], self.weight)
-
-    def centred(self, x: Array, at: Array) -> "Hypotheses":
-        """Return the hypotheses relative to the common state vector `at` (10,) instead of `x` (10,)."""
-        deviation = self.deviation.copy()
-        # The order of the sum matters: rounded as a state vector, a single hypothesis is exactly at its mean.
-        deviation[:, :SIZE] = (x + deviation[:, :SIZE]) - at
-        return replace(self, deviation=deviation)
-
-    def first(self, count: int) -> "Hypotheses":
-        """Return the first `count` hypotheses with unchanged weights."""
-        return replace(
-            self,
-            deviation=self.deviation[:count].copy(),
-            root=self.root[:count].copy(),
-            log_weight=self.log_weight[:count].copy(),
-            empirical_factor=self.empirical_factor[:count].copy(),
-            noise_factor=self.noise_factor[:, :count].copy(),
-            residual=self.residual[:, :count].copy(),
-            variance=self.variance[:, :count].copy(),
-        )
-
-    def inflated(self, root: Array) -> "Hypotheses":
-        """Return the hypotheses with R R' added to the covariance of the orbit, with R the `root` (10, m)."""
-        added = np.zeros((len(self.root), _EXTENDED, root.shape[1]))
-        added[:, :SIZE] = root
-        inflated = kalman.triangular(np.concatenate((self.root, added), axis=2))
-        return replace(self, root=inflated, variance=np.full_like(self.variance, math.inf))
-
-    def with_single(self, root: Array) -> "Hypotheses":
-        """Return a single hypothesis at the common state vector, with covariance root `root` (10, 10) of the orbit."""
-        extended = np.eye(_EXTENDED)[None].copy()
-        extended[0, :SIZE, :SIZE] = root
-        return replace(self, deviation=np.zeros((1, _EXTENDED)), root=extended)
-
-
-def mixture(gps_ms: int, x: Array, root: Array, weight: Array) -> OrbitState:
-    """Return mean and covariance of k weighted states.
-
-    Args:
-        gps_ms: Time, GPS ms.
-        x: States, shape (k, 10).
-        root: Roots of their covariances, shape (k, 10, m).
-        weight: Weights, which add up to 1, shape (k,).
-    """
-    mean = weight.dot(x)
-    each = np.sqrt(weight)[:, None, None] * np.concatenate((root, (x - mean)[:, :, None]), axis=2)
-    return OrbitState(gps_ms, mean, kalman.triangular(np.concatenate(list(each), axis=1)))
 
 
 class InnovationTest(NamedTuple):
@@ -172,10 +105,12 @@ class InnovationTest(NamedTuple):
         accepted: True if the position (first) and the velocity (second) passes its gate.
         residual: Innovations of the hypotheses, shape (k, m) with m 3 or 6.
         partials: Partial derivatives with respect to the extended state, shape (k, m, 16).
+        of_clock: Effects of one standard deviation of the clock's error on `residual`, shape (k, m).
         sigma: Standard deviations of the white errors, shape (k, m).
         variance: Predicted variances of the innovations, shape (k, m).
         log_likelihood: Logarithm of the likelihood of the innovations in the mixture, up to a constant. A position or
             velocity beyond its gate counts as one at the gate.
+        position_log_likelihood: The same of the position alone in each hypothesis, without the gate, shape (k,).
     """
 
     position: Innovation
@@ -183,9 +118,11 @@ class InnovationTest(NamedTuple):
     accepted: tuple[bool, bool]
     residual: Array
     partials: Array
+    of_clock: Array
     sigma: Array
     variance: Array
     log_likelihood: float
+    position_log_likelihood: Array
 
 
 class ErrorBank:
@@ -193,17 +130,22 @@ class ErrorBank:
 
     def __init__(self, measurement: MeasurementSettings, process_noise: ProcessNoiseSettings) -> None:
         self._limits = measurement
-        models = (*ERROR_MODELS, WHITE) if measurement.correlated_errors else (WHITE,)
+        models = BANK if measurement.correlated_errors else (WHITE,)
         shares = np.array([(model.position_share, model.velocity_share) for model in models])
         self._correlated = np.repeat(np.sqrt(shares), 3, axis=1)
         self._white = np.repeat(np.sqrt(1.0 - shares), 3, axis=1)
-        self._time_s = np.array([model.time_s for model in models])
+        self._time_s = np.repeat([[model.time_s] for model in models], ERRORS, axis=1)
         self._factor_min, self._factor_max = np.ones(len(models)), process_noise.empirical_factor_max
         # A lower limit of the weights lets the bank follow later changes of the receiver's errors.
         self._log_prior, self._log_weight_min = np.zeros(1), np.full(len(models), -12.0)
         if measurement.correlated_errors:
-            known = math.log1p(-_PRIOR_UNKNOWN_FORCE)
-            self._log_prior = np.array([log_prior(model) + known for model in models])
+            self._white[_DISTRUST, 3:] = 1.0
+            self._time_s[_DISTRUST, 3:] = _VELOCITY_ERROR_TIME_S
+            known = math.log1p(-_PRIOR_UNKNOWN_FORCE - _PRIOR_DISTRUST)
+            distrust = math.log(_PRIOR_DISTRUST / len(DISTRUSTING))
+            self._log_prior = np.array(
+                [distrust if model in DISTRUSTING else log_prior(model) + known for model in models]
+            )
             self._log_prior[-1] = math.log(_PRIOR_UNKNOWN_FORCE)
             factor = process_noise.unknown_force_mps2 / min(process_noise.empirical_sigma_mps2)
             self._factor_min[-1] = min(max(factor, 1.0), self._factor_max)
@@ -213,8 +155,9 @@ class ErrorBank:
         """Return the hypotheses before the first fix, with prior weights and unit covariance roots."""
         count = len(self._time_s)
         return Hypotheses(
-            deviation=np.zeros((count, _EXTENDED)),
-            root=np.tile(np.eye(_EXTENDED), (count, 1, 1)),
+            deviation=np.zeros((count, EXTENDED)),
+            root=np.tile(np.eye(EXTENDED), (count, 1, 1)),
+            of_clock=np.zeros((count, EXTENDED)),
             log_weight=self._log_prior,
             empirical_factor=self._factor_min,
             noise_factor=np.ones((2, count)),
@@ -242,30 +185,43 @@ class ErrorBank:
         transition, noise = self.transition(step, step_s)
         deviation = (transition @ hypotheses.deviation[:, :, None])[:, :, 0]
         array = np.concatenate((transition @ hypotheses.root, noise), axis=2)
-        return replace(hypotheses, deviation=deviation, root=kalman.triangular(array))
+        of_clock = (transition @ hypotheses.of_clock[:, :, None])[:, :, 0]
+        return replace(hypotheses, deviation=deviation, root=kalman.triangular(array), of_clock=of_clock)
 
     def transition(self, step: LinearStep, step_s: float) -> tuple[Array, Array]:
         """Return transition matrices (k, 16, 16) and roots of the process noise (k, 16, 24) of the extended state."""
         count, _, columns = step.sqrt_noise.shape
-        kept = np.exp(-step_s / self._time_s[:count])[:, None]
-        transition = np.zeros((count, _EXTENDED, _EXTENDED))
+        kept = np.exp(-step_s / self._time_s[:count])
+        transition = np.zeros((count, EXTENDED, EXTENDED))
         transition[:, :SIZE, :SIZE] = step.transition
-        error = np.arange(SIZE, _EXTENDED)
+        error = np.arange(SIZE, EXTENDED)
         transition[:, error, error] = kept
-        noise = np.zeros((count, _EXTENDED, columns + _ERRORS))
+        noise = np.zeros((count, EXTENDED, columns + ERRORS))
         noise[:, :SIZE, :columns] = step.sqrt_noise
-        noise[:, error, columns + np.arange(_ERRORS)] = np.sqrt(1.0 - kept * kept)
+        noise[:, error, columns + np.arange(ERRORS)] = np.sqrt(1.0 - kept * kept)
         return transition, noise
 
-    def test(self, hypotheses: Hypotheses, position: Observation, velocity: Observation | None) -> InnovationTest:
-        """Test position and velocity of a fix, linearised about the common state, against the predicted mixture."""
+    def test(
+        self,
+        hypotheses: Hypotheses,
+        position: Observation,
+        velocity: Observation | None,
+        of_clock: Array,
+    ) -> InnovationTest:
+        """Test position and velocity of a fix, linearised about the common state, against the predicted mixture.
+
+        `of_clock` (6,) is the effect of one standard deviation of the clock's error on position and velocity.
+        """
         parts = [position] if velocity is None else [position, velocity]
         seen = Observation.stacked(parts)
         rows = len(seen.residual)
         sigma = np.repeat(hypotheses.noise_factor[: len(parts)].T, 3, axis=1) * seen.sigma
-        partials = np.zeros((len(sigma), rows, _EXTENDED))
+        partials = np.zeros((len(sigma), rows, EXTENDED))
         partials[:, :, :SIZE] = seen.partials
-        partials[:, np.arange(rows), SIZE + np.arange(rows)] = self._correlated[: len(sigma), :rows] * sigma
+        correlated = self._correlated[: len(sigma), :rows] * sigma
+        if rows > 3:
+            correlated[_DISTRUST, 3:] = self._limits.slow_velocity_error_mps
+        partials[:, np.arange(rows), SIZE + np.arange(rows)] = correlated
         white = self._white[: len(sigma), :rows] * sigma
         residual = seen.residual - (partials @ hypotheses.deviation[:, :, None])[:, :, 0]
         projected = partials @ hypotheses.root
@@ -275,7 +231,10 @@ class ErrorBank:
         weight = hypotheses.weight
         mean = weight.dot(residual)
         spread = residual - mean
+        seen_clock = of_clock[:rows] - (partials @ hypotheses.of_clock[:, :, None])[:, :, 0]
+        common = weight.dot(seen_clock)
         mixed = np.einsum("k,kij->ij", weight, covariance) + (weight[:, None] * spread).T @ spread
+        mixed += common[:, None] * common
         innovations = [_innovation(mean[at : at + 3], mixed[at : at + 3, at : at + 3]) for at in range(0, rows, 3)]
         accepted = [innovation.chi_square <= self._limits.gate for innovation in innovations]
         return InnovationTest(
@@ -284,16 +243,44 @@ class ErrorBank:
             (accepted[0], velocity is not None and accepted[1]),
             residual,
             partials,
+            seen_clock,
             white,
             variance,
             -0.5 * sum(min(innovation.chi_square, self._limits.gate) for innovation in innovations)
             - 0.5 * sum(_log_determinant(mixed[at : at + 3, at : at + 3]) for at in range(0, rows, 3)),
+            _log_likelihood(residual[:, :3], covariance[:, :3, :3]),
         )
 
     def widening(self, hypotheses: Hypotheses) -> float:
         """Return the mean factor (1 or more) by which correlated innovations widened the empirical accelerations."""
         ratio = hypotheses.empirical_factor / self._factor_min[: len(hypotheses.empirical_factor)]
         return float(hypotheses.weight.dot(ratio))
+
+    def changed(self, hypotheses: Hypotheses, root: Array, factor_min: float = 1.0) -> Hypotheses:
+        """Return the hypotheses with a change of the motion of covariance R R', with R the `root` (10, m).
+
+        Those that distrust the velocities remain as they are. The others have at least `factor_min` as factor on the
+        empirical accelerations.
+        """
+        changed = hypotheses.inflated(root)
+        factor = np.maximum(hypotheses.empirical_factor, factor_min)
+        factor[_DISTRUST] = hypotheses.empirical_factor[_DISTRUST]
+        changed.root[_DISTRUST] = hypotheses.root[_DISTRUST]
+        return replace(changed, empirical_factor=factor)
+
+    @staticmethod
+    def distrust(hypotheses: Hypotheses) -> float:
+        """Return the probability that the velocities have a slow error, 0 to 1."""
+        return float(hypotheses.weight[_DISTRUST].sum())
+
+    def doubted(self, hypotheses: Hypotheses) -> Hypotheses:
+        """Return the hypotheses with at least half of the weight for distrust in the velocities."""
+        distrust = self.distrust(hypotheses)
+        if not 0.0 < distrust < 0.5:
+            return hypotheses
+        log_weight = hypotheses.log_weight - math.log(2.0 - 2.0 * distrust)
+        log_weight[_DISTRUST] = hypotheses.log_weight[_DISTRUST] - math.log(2.0 * distrust)
+        return replace(hypotheses, log_weight=log_weight)
 
     def without_acceleration(self, hypotheses: Hypotheses, x: Array, sigma_mps2: Array) -> Hypotheses:
         """Return the hypotheses, relative to the state vector `x` (10,), with empirical accelerations reset to zero.
@@ -322,12 +309,32 @@ class ErrorBank:
             test.partials[:, rows],
             test.sigma[:, rows],
         )
+        if used[1] and len(log_likelihood) > _FIRST:
+            self._trust_positions(hypotheses.log_weight, log_likelihood, test, used[0])
         log_weight = hypotheses.log_weight + log_likelihood
         log_weight -= log_weight.max()
         log_weight = np.maximum(log_weight, self._log_weight_min[: len(log_weight)])
         log_weight -= math.log(np.exp(log_weight).sum())
-        updated = replace(hypotheses, deviation=x, root=root, log_weight=log_weight)
+        of_clock = hypotheses.of_clock
+        if test.of_clock.any():
+            observed = test.of_clock[:, rows], test.partials[:, rows], test.sigma[:, rows]
+            of_clock, *_ = kalman.update_stacked(of_clock, hypotheses.root, *observed)
+        updated = replace(hypotheses, deviation=x, root=root, of_clock=of_clock, log_weight=log_weight)
         return updated, float(hypotheses.weight.dot(nis))
+
+    @staticmethod
+    def _trust_positions(
+        log_weight: Array,
+        log_likelihood: Array,
+        test: InnovationTest,
+        with_position: bool,  # noqa: FBT001
+    ) -> None:
+        """Replace the likelihood of velocities, where they are distrusted, by its mean over the other hypotheses."""
+        alone = test.position_log_likelihood if with_position else np.zeros(len(log_likelihood))
+        others = np.ones(len(log_likelihood), bool)
+        others[_DISTRUST] = False
+        with_velocity = _log_sum((log_weight + log_likelihood)[others])
+        log_likelihood[_DISTRUST] = alone[_DISTRUST] + with_velocity - _log_sum((log_weight + alone)[others])
 
     def adapted(self, hypotheses: Hypotheses, test: InnovationTest) -> Hypotheses:
         """Return the hypotheses, noise factors adapted to a fix, without an unknown force of a weight below e^-20."""
@@ -363,6 +370,19 @@ class ErrorBank:
         )
         is_refuted = hypotheses.log_weight[-1] < -20.0
         return adapted.first(len(hypotheses.log_weight) - 1) if is_refuted else adapted
+
+
+def _log_sum(values: Array) -> float:
+    """Return the logarithm of the sum of the exponentials."""
+    most = float(values.max())
+    return most + math.log(float(np.exp(values - most).sum()))
+
+
+def _log_likelihood(residual: Array, covariance: Array) -> Array:
+    """Return the logarithms of the Gaussian densities of residuals (k, m), up to a common constant, shape (k,)."""
+    normalised = np.linalg.solve(covariance, residual[:, :, None])[:, :, 0]
+    density: Array = -0.5 * ((residual * normalised).sum(axis=1) + np.linalg.slogdet(covariance)[1])
+    return density
 
 
 def _log_determinant(covariance: Array) -> float:

@@ -9,6 +9,7 @@ time tag cannot move the filter into the future.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 import msgspec
 import numpy as np
@@ -18,7 +19,8 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.error_models import ErrorBank, Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import ErrorBank, InnovationTest
+from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
     FACTOR_SUSPICIOUS,
@@ -31,11 +33,14 @@ from pygnc.estimators.orbit.manoeuvre import (
     impulse_size_mps,
     thrust_root,
 )
-from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, effect_of_clock, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import time_error_s
+
+_Observations: TypeAlias = tuple[Observation, Observation | None, Array]
+"""Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -161,6 +166,11 @@ class OrbitFilter:
     def state(self) -> OrbitState | None:
         """Estimate after the last accepted fix; None before the initialisation."""
         return self.memory.state
+
+    @property
+    def velocity_distrust(self) -> float:
+        """Probability that the receiver's velocities have a slow error, 0 to 1."""
+        return self._bank.distrust(self.memory.hypotheses)
 
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
         """Process one fix.
@@ -362,7 +372,7 @@ class OrbitFilter:
         self,
         candidates: Sequence[Candidate],
         test: InnovationTest,
-        observations: tuple[Observation, Observation | None],
+        observations: _Observations,
     ) -> list[Candidate]:
         """Return the candidates updated with the fix, without those that assume a change just before it but reject it.
 
@@ -403,8 +413,8 @@ class OrbitFilter:
     def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
         """Return the candidate of an impulse between `state` and the prediction `x`, `hypotheses` at `gps_ms`."""
         interval_s = (gps_ms - state.gps_ms) * 1e-3
-        inflated = hypotheses.inflated(impulse_root(size_mps, interval_s))
-        return Candidate(Change.IMPULSE, gps_ms, inflated, hypotheses.mixture(gps_ms, x))
+        changed = self._bank.changed(hypotheses, impulse_root(size_mps, interval_s))
+        return Candidate(Change.IMPULSE, gps_ms, changed, hypotheses.mixture(gps_ms, x))
 
     def _with_suspected(  # noqa: PLR0917 - the fix, its prediction and its test
         self,
@@ -430,9 +440,8 @@ class OrbitFilter:
         is_suspected = size_mps is not None or self._bank.widening(hypotheses) > FACTOR_SUSPICIOUS
         if Change.THRUST_BEGIN not in known and is_suspected:
             force_mps2 = self.settings.process_noise.unknown_force_mps2
-            inflated = hypotheses.inflated(thrust_root(force_mps2))
-            factors = np.maximum(hypotheses.empirical_factor, THRUST_SHARE * force_mps2 / float(sigma_mps2.min()))
-            thrust = replace(inflated, empirical_factor=factors)
+            factor = THRUST_SHARE * force_mps2 / float(sigma_mps2.min())
+            thrust = self._bank.changed(hypotheses, thrust_root(force_mps2), factor)
             candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
         impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
         if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):
@@ -449,8 +458,11 @@ class OrbitFilter:
     ) -> OrbitUpdate:
         """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
         memory = self.memory
-        state = candidate.hypotheses.mixture(fix.gps_ms, x)
-        memory.state, memory.hypotheses = state, candidate.hypotheses.centred(x, state.x)
+        hypotheses = candidate.hypotheses
+        if candidate.change is not Change.THRUST_END:
+            hypotheses = self._bank.doubted(hypotheses)
+        state = hypotheses.mixture(fix.gps_ms, x)
+        memory.state, memory.hypotheses = state, hypotheses.centred(x, state.x)
         memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
         return replace(
@@ -476,8 +488,9 @@ class OrbitFilter:
         update = next(update for update in updates if update.fix is rejected.fix)
         return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
 
-    def _linearise(self, x: Array, fix: Fix) -> tuple[Observation, Observation | None]:
-        return linearise_fix(fix, x, self.frames, self.settings.measurement)
+    def _linearise(self, x: Array, fix: Fix) -> _Observations:
+        settings = self.settings.measurement
+        return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings)
 
 
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:

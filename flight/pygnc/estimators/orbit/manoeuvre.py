@@ -17,7 +17,8 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import rtn_axes
-from pygnc.estimators.orbit.error_models import Hypotheses, InnovationTest
+from pygnc.estimators.orbit.error_models import InnovationTest
+from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.settings import ManoeuvreSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 

@@ -12,16 +12,21 @@ ratio adapts a factor on those standard deviations.
 import math
 from dataclasses import dataclass
 from enum import StrEnum, unique
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
-from pygnc.environment.frames import EarthFrames
-from pygnc.environment.gravity import gravity_and_gradient
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.environment.gravity import GM_EARTH_M3_S2, gravity_and_gradient
 from pygnc.estimators.kalman import Observation, chi_square, innovation_covariance
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
+
+_TIME_SIGMA_MIN_S: Final = 1e-6
+"""Standard deviation of a steered clock, which has no effect: a centimetre in orbit."""
+_TIME_SIGMA_MAX_S: Final = 1.0
+"""Largest standard deviation of the clock that is used; beyond it the orbit is not linear in the error."""
 
 
 @unique
@@ -71,6 +76,7 @@ class Fix:
         velocity_sigma_mps: Standard deviations of the velocity, m/s, shape (3,); None if unusable.
         velocity_latency_s: Age of the velocity relative to the position, s.
         seq: The caller's sequence number of this input.
+        time_sigma_s: Standard deviation of the receiver's clock, s, as reported; 0 if it does not report one.
     """
 
     gps_ms: int
@@ -80,6 +86,7 @@ class Fix:
     velocity_sigma_mps: Array | None
     velocity_latency_s: float
     seq: int = 0
+    time_sigma_s: float = 0.0
 
 
 class Innovation(NamedTuple):
@@ -196,6 +203,22 @@ def linearise_fix(
     )
     predicted = earlier_rotation.dot(earlier_mps - spin.dot(earlier_m))
     return position, Observation(fix.velocity_ecef_mps - predicted, partials, sigma)
+
+
+def effect_of_clock(fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings) -> Array:
+    """Return the changes of position (m) and velocity (m/s) by one standard deviation of the receiver's clock, (6,).
+
+    A clock that is fast states a later time than that at which the satellite was there. Point mass gravity suffices.
+    """
+    sigma_s = fix.time_sigma_s if settings.time_sigma_s is None else settings.time_sigma_s
+    if sigma_s <= _TIME_SIGMA_MIN_S:
+        return np.zeros(6)
+    ecef = frames.ecef_state_from_gcrf(fix.gps_ms).dot(x[:6])
+    position_m, velocity_mps = ecef[:3], ecef[3:]
+    gravity = -GM_EARTH_M3_S2 / float(position_m.dot(position_m)) ** 1.5 * position_m
+    spin = cross_matrix(np.array((0.0, 0.0, EARTH_ROTATION_RAD_S)))
+    acceleration = gravity - spin.dot(2.0 * velocity_mps + spin.dot(position_m))
+    return np.concatenate((velocity_mps, acceleration)) * -min(sigma_s, _TIME_SIGMA_MAX_S)
 
 
 def _propagate_back(x: Array, acceleration: Array, gradient: Array, latency_s: float) -> tuple[Array, Array, Array]:

@@ -1,7 +1,7 @@
 """Settings of the orbit filter with units and defaults."""
 
 import math
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
 from pygnc.common.validation import require_positive
@@ -152,8 +152,16 @@ class MeasurementSettings:
     position_sigma_floor_m: float = 1.0
     velocity_sigma_default_mps: float = 0.01
     velocity_sigma_floor_mps: float = 0.001
+    time_sigma_s: float | None = None
+    """Standard deviation of a constant error of the receiver's clock, s, 0 to 1; by default what its time status says,
+    or 0 without one. Set it for a receiver that does not steer its clock: 1 ms is 7.6 m in low orbit.
+    """
     correlated_errors: bool = True
     """Weigh hypotheses on time-correlated errors of the receiver; otherwise all errors are taken as white."""
+    slow_velocity_error_mps: float = 0.1
+    """Standard deviation, per axis, of a slow error of the velocity that the receiver does not report, while the
+    positions contradict the velocities.
+    """
     gate: float = 21.1
     """Chi-square limit for position and for velocity; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
     noise_scale_min: float = 0.5
@@ -161,7 +169,10 @@ class MeasurementSettings:
     noise_scale_max: float = 10.0
 
     def __post_init__(self) -> None:
-        require_positive(self, zero_allowed=("correlated_errors",))
+        names = (each.name for each in fields(self) if each.name != "time_sigma_s")
+        require_positive(self, *names, zero_allowed=("correlated_errors",))
+        if self.time_sigma_s is not None and not 0.0 <= self.time_sigma_s <= 1.0:
+            raise ValueError(f"time_sigma_s must be from 0 to 1, not {self.time_sigma_s:g}")
         if not self.noise_scale_min <= 1.0 <= self.noise_scale_max:
             raise ValueError(
                 f"noise_scale_min {self.noise_scale_min:g} must be at most 1,"

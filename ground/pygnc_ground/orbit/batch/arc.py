@@ -16,7 +16,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from pygnc.environment.frames import EarthFrames
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel, log_prior
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
@@ -188,6 +189,8 @@ def correlated(
     ]
 
 
+_MODELS: Final = (*ERROR_MODELS, ErrorModel(0.0, 0.99, 600.0), ErrorModel(0.8, 0.99, 600.0))
+"""The last two describe a slow error of the velocity that is up to ten times as large as the white one."""
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
 """Maximum number of choices of the a-priori sigmas' factors; without a limit, weights and factors could alternate for
@@ -235,6 +238,8 @@ class ArcFit:
     iterations: int
     converged: bool
     """True if the iteration converged and at least half of the positions are accepted."""
+    time_sigma_s: float
+    """Standard deviation of the receiver's clock, whose error displaces the whole arc along its track."""
     _motion: LinearMotion
     _correction: FloatArray
 
@@ -248,7 +253,17 @@ class ArcFit:
             acting = derivatives.shape[2]
             states[rows] = self._motion.states(gps_ms[rows], on_time) + derivatives @ self._correction[:acting]
             covariance[rows] = derivatives @ self.covariance[:acting, :acting] @ derivatives.transpose(0, 2, 1)
+        of_clock = self.time_sigma_s * _rates_along_track(states)
+        covariance += of_clock[:, :, None] * of_clock[:, None, :]
         return states, covariance
+
+
+def _rates_along_track(states: FloatArray) -> FloatArray:
+    """Return the rates in GCRF (n, 6) of states (n, 6) that move along their track over the rotating Earth."""
+    position_m, velocity_mps = states[:, :3], states[:, 3:]
+    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
+    gravity = -GM_EARTH_M3_S2 * position_m / np.linalg.norm(position_m, axis=1, keepdims=True) ** 3
+    return np.concatenate((velocity_mps - np.cross(spin, position_m), gravity - np.cross(spin, velocity_mps)), axis=1)
 
 
 def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
@@ -269,7 +284,8 @@ def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSetti
             fit = _fit(seen, grid, settings, frames, 1)
     except np.linalg.LinAlgError:
         raise ArcError(f"{len(fixes)} fixes do not determine an orbit; give a longer recording") from None
-    return fit
+    stated_s, known_s = np.median([fix.time_sigma_s for fix in fixes]), settings.measurement.time_sigma_s
+    return replace(fit, time_sigma_s=float(stated_s) if known_s is None else known_s)
 
 
 def _fit(
@@ -294,7 +310,7 @@ def _fit(
     parameters, factors, choices, error_model = dynamics.parameters, Factors(), 0, WHITE
     values = parameters.prior(settings, factors).mean
     values[STATE] = begin
-    models: Sequence[ErrorModel] = ERROR_MODELS if settings.measurement.correlated_errors else (WHITE,)
+    models: Sequence[ErrorModel] = _MODELS if settings.measurement.correlated_errors else (WHITE,)
     fitted, settled, converged, iteration = 0.0, False, False, 0
     while not converged and iteration < _ITERATIONS_MAX:
         iteration += 1
@@ -322,4 +338,4 @@ def _fit(
         settled |= shift_m < _SETTLED_M
     converged &= 2 * int(positions.accepted.sum()) >= len(kinds[0])
     correction = solution.correction
-    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, motion, correction)
+    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, 0.0, motion, correction)

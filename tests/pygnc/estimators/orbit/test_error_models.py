@@ -10,8 +10,9 @@ from scipy.stats import multivariate_normal
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.kalman import Observation
-from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorBank, log_prior, mixture
+from pygnc.estimators.orbit.error_models import BANK, DISTRUSTING, ERROR_MODELS, WHITE, ErrorBank, log_prior
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.hypotheses import mixture
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings, ProcessNoiseSettings
 from tests.pygnc.estimators.orbit.truth import CADENCE_S, make_fixes, run, sun_synchronous
@@ -65,6 +66,73 @@ def errors_and_nees(updates: list[OrbitUpdate]) -> tuple[float, float]:
     return float(np.sqrt(np.mean(squares))), float(np.mean(nees))
 
 
+def with_slow_velocity_errors(fixes: list[Fix], size_mps: float, shape: str, seed: int) -> list[Fix]:
+    """Return the fixes with velocity errors that change every 10 minutes in steps, or linearly between those values."""
+    every = round(600 / CADENCE_S)
+    values = size_mps * np.random.default_rng(seed).standard_normal((len(fixes) // every + 2, 3))
+    wrong = []
+    for row, fix in enumerate(fixes):
+        at, share = row // every, row % every / every if shape == "drift" else 0.0
+        assert fix.velocity_ecef_mps is not None
+        error_mps = values[at] + share * (values[at + 1] - values[at])
+        wrong.append(replace(fix, velocity_ecef_mps=fix.velocity_ecef_mps + error_mps))
+    return wrong
+
+
+def distrust(orbit: OrbitFilter) -> float:
+    return float(weights(orbit)[len(ERROR_MODELS) : len(ERROR_MODELS) + len(DISTRUSTING)].sum())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("size_mps", "shape"), [(0.05, "steps"), (0.02, "steps"), (0.1, "steps"), (0.05, "drift"), (0.02, "drift")]
+)
+def test_slow_velocity_errors_are_recognised_by_the_positions(size_mps: float, shape: str) -> None:
+    for seed in (11, 12):
+        fixes = with_slow_velocity_errors(make_fixes(TRUTH, seed=seed), size_mps, shape, seed)
+        orbit, updates = run(fixes)
+        error_m, nees = errors_and_nees(updates)
+        assert distrust(orbit) > 0.99
+        assert error_m < 5.0
+        assert nees < 2.0
+        # Nothing is certain and wrong before they are recognised, either.
+        for update in updates:
+            assert update.state is not None
+            sigma_m = np.sqrt(np.trace(update.state.covariance[:3, :3]))
+            off_m = np.linalg.norm(update.state.x[:3] - TRUTH.gcrf[TRUTH.index(update.fix.gps_ms), :3])
+            assert off_m < 5.0 * sigma_m
+
+
+@pytest.mark.slow
+def test_slow_velocity_errors_beside_correlated_positions_are_recognised() -> None:
+    orbit, updates = run(with_slow_velocity_errors(list(correlated_fixes()), 0.05, "steps", 13))
+    error_m, nees = errors_and_nees(updates)
+    assert distrust(orbit) > 0.99
+    assert error_m < 10.0
+    assert nees < 2.0
+
+
+@pytest.mark.slow
+def test_good_velocities_after_slow_errors_leave_the_orbit_honest() -> None:
+    fixes = make_fixes(TRUTH)
+    wrong = with_slow_velocity_errors(fixes[:SETTLED], 0.05, "steps", 11)
+    error_m, nees = errors_and_nees(run([*wrong, *fixes[SETTLED:]])[1])
+    assert error_m < 5.0
+    assert nees < 2.0
+
+
+def test_velocities_do_not_weigh_a_hypothesis_that_distrusts_them() -> None:
+    bank = ErrorBank(MeasurementSettings(), ProcessNoiseSettings())
+    hypotheses = bank.unknown()
+    hypotheses.root[:, :10, :10] *= 1e-3
+    position = Observation(np.zeros(3), np.eye(3, 10), np.full(3, 10.0))
+    for error_mps in (0.0, 0.04):
+        velocity = Observation(np.full(3, error_mps), np.eye(3, 10, 3), np.full(3, 0.01))
+        test = bank.test(hypotheses, position, velocity, np.zeros(6))
+        updated, _ = bank.updated(hypotheses, test, (True, True))
+        assert bank.distrust(updated) == pytest.approx(bank.distrust(hypotheses), rel=1e-3)
+
+
 def weights(orbit: OrbitFilter) -> Array:
     return orbit.memory.hypotheses.weight
 
@@ -100,9 +168,9 @@ def test_white_errors_stay_white() -> None:
 
 def test_good_fixes_refute_an_unknown_force_for_good() -> None:
     fixes = make_fixes(TRUTH)
-    assert len(weights(run(fixes[:10])[0])) == len(ERROR_MODELS) + 1
+    assert len(weights(run(fixes[:10])[0])) == len(BANK)
     settled, _ = run(fixes[:SETTLED])
-    assert len(weights(settled)) == len(ERROR_MODELS)
+    assert len(weights(settled)) == len(BANK) - 1
     assert weights(settled).sum() == pytest.approx(1.0, abs=1e-8)
 
 
@@ -111,7 +179,7 @@ def test_innovations_that_repeat_themselves_widen_the_process_noise(bias_m: floa
     bank = ErrorBank(without_correlation().measurement, ProcessNoiseSettings())
     hypotheses = replace(bank.unknown(), root=np.zeros((1, 16, 16)))
     for residual in np.random.default_rng(2).normal(bias_m, 10.0, (100, 3)):
-        test = bank.test(hypotheses, Observation(residual, np.eye(3, 10), np.full(3, 10.0)), None)
+        test = bank.test(hypotheses, Observation(residual, np.eye(3, 10), np.full(3, 10.0)), None, np.zeros(6))
         hypotheses = bank.adapted(hypotheses, test)
     assert least <= hypotheses.empirical_factor[0] <= most
 
@@ -127,9 +195,10 @@ def test_a_mixture_has_the_mean_and_covariance_of_its_parts() -> None:
     random = np.random.default_rng(3)
     x, root = random.normal(size=(3, 10)), np.tril(random.normal(size=(3, 10, 10)))
     weight = np.array([0.5, 0.3, 0.2])
-    state = mixture(7, x, root, weight)
+    of_clock = random.normal(size=(3, 10))
+    state = mixture(7, x, root, of_clock, weight)
     mean = weight @ x
-    covariance = np.zeros((10, 10))
+    covariance = np.outer(weight @ of_clock, weight @ of_clock)
     for share, one, part in zip(weight, x, root, strict=True):
         covariance += share * (part @ part.T + np.outer(one - mean, one - mean))
     np.testing.assert_allclose(state.x, mean)

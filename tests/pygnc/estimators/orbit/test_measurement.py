@@ -6,7 +6,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.kalman import Observation, chi_square
-from pygnc.estimators.orbit.measurement import Fix, Gate, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Gate, effect_of_clock, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 from tests.pygnc.environment.authority import ecef_state
@@ -45,6 +45,19 @@ def test_a_perfect_fix_leaves_no_residual(latency_ms: int) -> None:
     assert velocity is not None
     np.testing.assert_allclose(position.residual, 0.0, atol=1e-3)
     np.testing.assert_allclose(velocity.residual, 0.0, atol=5e-5)
+
+
+def test_a_clock_that_is_fast_states_a_later_time() -> None:
+    sigma_s = 0.01
+    seen = effect_of_clock(replace(fix(), time_sigma_s=sigma_s), STATE, FRAMES, SETTINGS)
+    # Centred differences over 25 s would be too coarse; two seconds give the derivative to a millionth.
+    later, earlier = (
+        ecef_state(GPS_MS + ms, propagate(TRUTH.gcrf[100], [GPS_MS, GPS_MS + ms])[1]) for ms in (1000, -1000)
+    )
+    np.testing.assert_allclose(seen, -sigma_s * (later - earlier) / 2.0, rtol=2e-3, atol=1e-4)
+    assert not effect_of_clock(fix(), STATE, FRAMES, SETTINGS).any()
+    operator = replace(SETTINGS, time_sigma_s=2.0 * sigma_s)
+    np.testing.assert_allclose(effect_of_clock(fix(), STATE, FRAMES, operator), 2.0 * seen)
 
 
 def test_neglecting_the_latency_leaves_a_residual() -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import encode
 from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
@@ -14,6 +15,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import to_ecef
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
+    CADENCE_S,
     ORIENTATION,
     displaced,
     make_fixes,
@@ -269,6 +271,79 @@ def test_fixes_whose_times_are_wrong_by_whole_seconds_are_refused(
     assert {update.position_cause for update in refused} == {RejectCause.TIME_INCONSISTENT}
     assert {update.time_error_s for update in refused} == {error_s}
     assert all(update.position_accepted for update in after)
+    assert last_error_m(updates) < 10.0
+
+
+@pytest.mark.parametrize("error_s", [-18, -1, 1, 18])
+def test_a_step_by_a_whole_second_is_never_absorbed_however_long_it_lasts(error_s: int) -> None:
+    fixes = FIXES[:100]
+    wrong = [replace(fix, gps_ms=fix.gps_ms + 1000 * error_s) for fix in fixes[20:]]
+    orbit, updates = run([*fixes[:20], *wrong])
+    assert {update.time_error_s for update in updates[20:] if update.position_cause is not RejectCause.NOT_LATER} == {
+        error_s
+    }
+    assert orbit.state is not None
+    assert orbit.state.gps_ms == fixes[19].gps_ms
+
+
+def test_a_second_that_is_wrong_from_the_first_fix_on_cannot_be_noticed_until_it_changes() -> None:
+    """All fixes a second late are those of an orbit a second later, whose node the Earth's rotation has turned."""
+    late = [replace(fix, gps_ms=fix.gps_ms + 1000) for fix in make_fixes(TRUTH)]
+    _, updates = run([*late[:HOUR], *FIXES[HOUR : HOUR + 20]])
+    assert not causes(updates[:HOUR])
+    assert {update.time_error_s for update in updates[HOUR + 1 :]} == {-1}
+    state = updates[HOUR - 1].state
+    assert state is not None
+    assert 7_000.0 < np.linalg.norm(state.x[:3] - propagated(late[HOUR - 1].gps_ms)) < 8_000.0
+
+
+def propagated(gps_ms: int) -> Array:
+    """Return the true position (3,) in GCRF a second after the fix before `gps_ms`."""
+    at = (gps_ms - TRUTH.gps_ms[0]) // (1000 * CADENCE_S)
+    return np.asarray(propagate(TRUTH.gcrf[at], [TRUTH.gps_ms[at], gps_ms], degree=20)[1][:3])
+
+
+@pytest.mark.parametrize(("error_s", "sigma_s"), [(0.01, 0.01), (0.0005, 0.0005), (0.0, 0.01), (0.5, 0.5)])
+def test_the_stated_error_of_the_clock_is_in_the_covariance(error_s: float, sigma_s: float) -> None:
+    """A constant error of the clock is an orbit along the track; no fix shows it."""
+    fixes = []
+    for fix, ecef in zip(FIXES, TRUTH.ecef, strict=False):
+        radius_m = float(np.linalg.norm(ecef[:3]))
+        spin = np.array((0.0, 0.0, 7.292115e-5))
+        acceleration = -3.986e14 / radius_m**3 * ecef[:3] - np.cross(spin, 2.0 * ecef[3:] + np.cross(spin, ecef[:3]))
+        assert fix.velocity_ecef_mps is not None
+        wrong = replace(
+            fix,
+            position_ecef_m=fix.position_ecef_m - error_s * ecef[3:] + 0.5 * error_s**2 * acceleration,
+            velocity_ecef_mps=fix.velocity_ecef_mps - error_s * acceleration,
+            time_sigma_s=sigma_s,
+        )
+        fixes.append(wrong)
+    _, updates = run(fixes)
+    assert not causes(updates)
+    state = updates[-1].state
+    assert state is not None
+    sigma_m = np.sqrt(np.trace(state.covariance[:3, :3]))
+    assert sigma_m == pytest.approx(7_600.0 * sigma_s, rel=0.25)
+    error_m = last_error_m(updates)
+    assert error_m < 2.0 * sigma_m
+    # The clock's error is not estimated: where it is zero, the orbit is as good as with a perfect clock.
+    if error_s == 0.0:
+        assert error_m == pytest.approx(CLEAN[TRUTH.gps_ms[len(FIXES) - 1]], abs=0.1)
+
+
+def test_fixes_of_a_steered_clock_after_those_of_a_coarse_one_correct_the_orbit() -> None:
+    fixes = []
+    for row, (fix, ecef) in enumerate(zip(FIXES, TRUTH.ecef, strict=False)):
+        is_coarse = row < 30
+        moved = displaced(fix, -0.004 * ecef[3:]) if is_coarse else fix
+        fixes.append(replace(moved, time_sigma_s=0.01 if is_coarse else 1e-6))
+    _, updates = run(fixes)
+    assert not any(update.restarted_from_ms for update in updates)
+    for update in updates:
+        assert update.state is not None
+        sigma_m = np.sqrt(np.trace(update.state.covariance[:3, :3]))
+        assert position_errors([update], TRUTH)[update.fix.gps_ms] < 4.0 * sigma_m
     assert last_error_m(updates) < 10.0
 
 

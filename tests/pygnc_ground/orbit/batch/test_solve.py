@@ -190,6 +190,24 @@ def test_an_unknown_force_is_followed() -> None:
     assert result.arcs[0].positions.scale < 1.2
 
 
+def test_slow_errors_of_the_velocity_are_recognised() -> None:
+    steps_mps = 0.05 * np.random.default_rng(5).standard_normal((20, 3))
+    fixes = [
+        replace(fix, velocity_ecef_mps=fix.velocity_ecef_mps + steps_mps[row // 24])
+        for row, fix in enumerate(make_fixes(TRUTH))
+        if fix.velocity_ecef_mps is not None
+    ]
+    assert error_m(solve(fixes)) < 4.0
+
+
+def test_the_stated_error_of_the_clock_is_in_the_covariance() -> None:
+    fixes = make_fixes(TRUTH)
+    alone, coarse = solve(fixes), solve([replace(fix, time_sigma_s=0.01) for fix in fixes])
+    np.testing.assert_allclose(coarse.solution.position_ecef_m, alone.solution.position_ecef_m)
+    added = coarse.solution.covariance_ecef - alone.solution.covariance_ecef
+    np.testing.assert_allclose(np.sqrt(np.diagonal(added, 0, 1, 2)[:, :3]), 0.01 * np.abs(TRUTH.ecef[:, 3:]), atol=0.05)
+
+
 def test_rows_follow_the_times_asked_for() -> None:
     fixes = make_fixes(TRUTH)[:HOUR]
     times = np.array([TIMES[50], TIMES[0] - 4_000_000, TIMES[3], TIMES[3], TIMES[80] + 1_000, TIMES[0] - 90_000_000])
