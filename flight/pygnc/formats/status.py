@@ -66,6 +66,19 @@ class AttitudeMode(IntEnum):
 
 
 @unique
+class WiringState(IntEnum):
+    """Verdict on the declared axes of a sensor."""
+
+    UNKNOWN = 0
+    """Not enough data yet."""
+    RIGHT = 1
+    WRONG = 2
+    """The readings refute the declared axes; no attitude can be trusted."""
+    NOT_OBSERVABLE = 3
+    """The motion does not distinguish the declared axes from others."""
+
+
+@unique
 class TaskState(IntEnum):
     """State of a task; NONE if it is not part of the run."""
 
@@ -138,6 +151,17 @@ _PARTNER: Final = (
 )
 
 
+def _wiring(sensor: str) -> tuple[Field, ...]:
+    verdicts = "0 unknown yet, 1 right, 2 wrong, 3 not observable; 0 before version 8"
+    axes = "1 +x, 2 +y, 3 +z, 4 -x, 5 -y, 6 -z, 0 unknown; 0 before version 8"
+    return (
+        Field(f"{sensor}_wiring", "B", "", f"declared axes of the {sensor}: {verdicts}", 8),
+        Field(
+            f"{sensor}_axes", "H", "", f"axes that fit the {sensor}, a decimal digit per true axis x, y, z: {axes}", 8
+        ),
+    )
+
+
 def _task(name: str, since: int) -> tuple[Field, ...]:
     title, states = name.replace("_", " "), "0 not in this run, 1 starting, 2 running, 3 stopped, 4 failed"
     return (
@@ -200,6 +224,7 @@ _STATE: Final = (
     Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, bits as in dead_faces"),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
+    *(field for name in ("magnetometer", "gyro") for field in _wiring(name)),
     *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
     *(field for name, since in TASK_NAMES.items() for field in _task(name, since)),
     Field("events", "I", "", "events in the journal of the run"),

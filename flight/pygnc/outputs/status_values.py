@@ -19,6 +19,7 @@ from pygnc.bus.messages import (
     OrbitEstimate,
     OrbitMessage,
 )
+from pygnc.common.axes import AXES
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.formats.status import (
     COUNTERS,
@@ -29,6 +30,7 @@ from pygnc.formats.status import (
     OrbitMode,
     Phase,
     TaskState,
+    WiringState,
 )
 
 Values: TypeAlias = dict[str, object]
@@ -128,6 +130,9 @@ def _attitude_values(estimate: AttitudeEstimate | None) -> Values:
     }
     for name in ("dead_faces", "mirrored_faces", "stuck_gyro_axes", "gyro_axes_beyond_range"):
         values[name] = sum(1 << number for number in {*getattr(estimate, name)} if 0 <= number < _FLAGS_MAX)
+    for sensor in ("magnetometer", "gyro"):
+        values[f"{sensor}_wiring"] = _number(WiringState, getattr(estimate, f"{sensor}_wiring"))
+        values[f"{sensor}_axes"] = _axes_number(getattr(estimate, f"{sensor}_axes"))
     if estimate.gps_ms is not None:
         values["attitude_gps_week"], values["attitude_gps_tow_ms"] = week_from_gps_ms(estimate.gps_ms)
     vectors = {
@@ -176,6 +181,14 @@ def _partner_values(estimate: FormationEstimate, approach: ClosestApproach | Non
 
 def _number(kind: type[IntEnum], word: str) -> int | str:
     return kind.__members__.get(word.upper(), word)
+
+
+def _axes_number(axes: str) -> int:
+    """Return a decimal digit per axis: its place in `AXES` from 1 on, 0 if it is unknown; 0 for an invalid text."""
+    number = 0
+    for name in axes.split()[:3]:
+        number = 10 * number + (AXES.index(name) + 1 if name in AXES else 0)
+    return number
 
 
 def _components(name: str, vector: Sequence[float] | None, axes: str = "xyz") -> Values:
