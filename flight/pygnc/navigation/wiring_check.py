@@ -43,6 +43,9 @@ _LIGHT_NOISE: Final = 0.03
 """Noise of the change of the light vector per axis."""
 _TURN_ERROR: Final = 0.1
 """Relative error of the change of the light vector, by gains and cosine law."""
+_BIAS_SIGMAS: Final = 4.0
+"""Difference of measured and modelled field strength, in standard deviations of the bias, above which a reading is
+damaged, whatever the axes."""
 _ORBIT_RAD_S: Final = 1.2e-3
 """Rate at which the Earth's light moves in inertial axes in a low orbit."""
 _MAG_BIAS_WALK_UT: Final = 1.0
@@ -191,13 +194,14 @@ class WiringCheck(msgspec.Struct):
         settings: AttitudeSettings,
     ) -> None:
         """Add the rows of an arc that ends with this sample."""
-        reflected = _REFLECTED_ERROR * vector.earth
-        if not sample.field_unusable and not environment.field_is_weak(settings.magnetometer):
-            field_ut = environment.field_gcrf_ut
-            strength_ut = math.sqrt(field_ut.dot(field_ut))
+        reflected, field_ut, limits = _REFLECTED_ERROR * vector.earth, environment.field_gcrf_ut, settings.magnetometer
+        strength_ut = math.sqrt(field_ut.dot(field_ut))
+        surplus_ut = math.sqrt(sample.mag_imu_ut.dot(sample.mag_imu_ut)) - strength_ut
+        is_usable = not sample.field_unusable and not environment.field_is_weak(limits)
+        if is_usable and abs(surplus_ut) <= _BIAS_SIGMAS * limits.bias_sigma_ut:
             towards = settings.mounting.magnetometer.dot(vector.body).tolist()
             error = math.hypot(_DIRECTION_SIGMA, vector.filled_sigma, reflected)
-            noise_ut = settings.magnetometer.noise_ut + _FIELD_ERROR * strength_ut
+            noise_ut = limits.noise_ut + _FIELD_ERROR * strength_ut
             known_ut = float(vector.gcrf.dot(field_ut))
             mag_ut = sample.mag_imu_ut.tolist()
             self.fields.append([*towards, *mag_ut, known_ut, noise_ut, error * strength_ut])

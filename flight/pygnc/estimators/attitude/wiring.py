@@ -43,6 +43,9 @@ _LIKELIHOOD_RATIO: Final = 1e8
 times, so 1e8 leaves fewer than one false alarm in ten thousand flights."""
 _LIMIT: Final = 2.0 * math.log(_LIKELIHOOD_RATIO)
 """The same as a difference of chi-squares."""
+_MISFIT_MAX: Final = 4.0
+"""Ratio of the smallest chi-square to the expected one above which no axes explain the readings, twice the assumed
+errors: another fault, such as a face that is turned around, must then be the cause."""
 MATRIX_SIGMA: Final = 0.15
 """Standard deviation of each element of E: 0.1 for scale and misalignment, and as much for the gains of the faces. Two
 permutations differ by at least 2 in the root of the sum of squares, so E cannot turn one into another: it would cost
@@ -54,7 +57,7 @@ class Verdict(StrEnum):
     """Result of the check of one sensor."""
 
     UNKNOWN = "unknown"
-    """There is not enough data yet."""
+    """There is not enough data yet, or no axes explain the readings."""
     RIGHT = "right"
     """The readings refute all other axes."""
     WRONG = "wrong"
@@ -195,6 +198,8 @@ class Evidence(msgspec.Struct, frozen=True, eq=False):
             return Wiring(Verdict.NOT_OBSERVABLE if is_enough else Verdict.UNKNOWN)
         chi_squares = self.chi_squares()
         best = float(chi_squares.min())
+        if best > _MISFIT_MAX * self.freedom:
+            return Wiring()
         # A residual beyond the assumed errors raises the limit in proportion, as if the errors were larger.
         limit = _LIMIT * max(best / self.freedom, 1.0)
         fits = chi_squares - best <= limit
