@@ -12,6 +12,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
+from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
 from pygnc.estimators.attitude.sun_sensors import light_sources
 
@@ -55,11 +56,12 @@ class NetLight:
     def vector(self, lux: Array, environment: AttitudeEnvironment) -> LightVector | None:
         """Return the light vector from illuminances in lux, shape (faces,), in full sunlight.
 
-        Returns None if the length is not that of the model, as with a dead sensor, or if three components are at full
-        scale.
+        Returns None if the length is not that of the model, as with a dead sensor, if opposite faces both see the Sun,
+        as with a sensor that is turned around, or if three components are at full scale.
         """
         sources = light_sources(environment, self._settings)
         earth = self._settings.sun_sensors.reflectivity * sources.earth.shares.dot(sources.earth.directions)
+        earth_share = math.sqrt(earth.dot(earth))
         gcrf = sources.sun_gcrf + earth
         square = float(gcrf.dot(gcrf))
         share = lux / sources.full_sun_lux
@@ -68,7 +70,8 @@ class NetLight:
         pairs = front - back
         at_full_scale = np.maximum(front, back) >= _FULL_SCALE * full_scale
         filled = int(np.count_nonzero(at_full_scale))
-        if filled > 2 or min(front.min(), back.min()) < 0.0:
+        darker = np.minimum(front, back)
+        if filled > 2 or darker.min() < 0.0 or darker.max() > earth_share + DIRECT_SUN_SHARE:
             return None
         if filled:
             left = square - float(np.square(pairs[~at_full_scale]).sum())
@@ -79,7 +82,7 @@ class NetLight:
         elif abs(math.sqrt(pairs.dot(pairs)) - math.sqrt(square)) > _LENGTH_ERROR:
             return None
         body = self._body_from_pairs.dot(pairs)
-        return LightVector(body, gcrf, math.sqrt(earth.dot(earth)), _FILLED_SIGMA[filled])
+        return LightVector(body, gcrf, earth_share, _FILLED_SIGMA[filled])
 
 
 def _opposite_faces(mounting: MountingSettings) -> tuple[list[int], list[int]]:
