@@ -18,15 +18,14 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.wiring import Evidence, SensorAxes
 
 _BLOCK_MS: Final = 300_000
-_ARCS_MAX: Final = 120
-"""Largest number of arcs in a block, which limits its memory at high sample rates."""
 _BLOCKS_JUDGED: Final = 12
 """Number of blocks with light, an hour together, after which axes that are not observed count as not observable."""
 _ARC_S: Final = 60.0
 _TURNED: Final = 0.35
 """Change of light or field, as a fraction of full sunlight or field, that ends an arc: a rotation by 20 degrees."""
 _REST_MS: Final = 20_000
-"""Shortest time from the begin of an arc to that of the next one; a light vector takes 40 us."""
+"""Shortest time from the begin of an arc to that of the next one; a light vector takes 40 us. A block has therefore at
+most 15 arcs."""
 _STEP_MAX_RAD: Final = 2.5
 """Largest rotation between two samples; beyond half a revolution it would be ambiguous."""
 
@@ -216,7 +215,7 @@ class WiringCheck(msgspec.Struct):
     def _is_block_over(self, now_ms: int) -> bool:
         if self.block_ms is None:
             self.block_ms = now_ms
-        return not 0 <= now_ms - self.block_ms < _BLOCK_MS or len(self.fields) >= _ARCS_MAX
+        return not 0 <= now_ms - self.block_ms < _BLOCK_MS
 
     def _end_block(self, now_ms: int, settings: AttitudeSettings) -> bool:
         """Add the rows to the evidence and begin a new block; return True if a verdict changed."""

@@ -131,7 +131,7 @@ def later(pair: tuple[AttitudeSample, AttitudeEnvironment], by_ms: int) -> tuple
 
 
 def test_memory_does_not_grow_with_time() -> None:
-    """Each repetition follows after a gap; the rows of a fast stream end a block early."""
+    """Each repetition follows after a gap."""
     check, sizes = WiringCheck(), []
     pairs = list(zip(FAST.samples, FAST.environments, strict=True))
     span_ms = pairs[-1][0].gps_ms - pairs[0][0].gps_ms + 60_000

@@ -203,6 +203,18 @@ def test_flags_without_a_bit_are_left_out() -> None:
     assert status.fill(shown.values(0))[0]["dead_faces"] == 0b101
 
 
+@pytest.mark.parametrize(
+    ("axes", "number"), [("", 0), ("+y -x +z", 243), ("? -y ?", 50), ("-z -y -x", 654), ("nonsense", 0)]
+)
+def test_axes_are_decimal_digits(axes: str, number: int) -> None:
+    shown = NewestEstimates()
+    shown.take(attitude(magnetometer_wiring="wrong", magnetometer_axes=axes, gyro_wiring="not_observable"))
+    fields, dropped = status.fill(shown.values(0))
+    assert not dropped
+    assert (fields["magnetometer_wiring"], fields["magnetometer_axes"]) == (status.WiringState.WRONG, number)
+    assert (fields["gyro_wiring"], fields["gyro_axes"]) == (status.WiringState.NOT_OBSERVABLE, 0)
+
+
 @pytest.mark.parametrize("covariance", [(), (-1.0,) * 21, (math.nan,) * 21])
 def test_a_covariance_that_is_none_gives_no_standard_deviation(covariance: tuple[float, ...]) -> None:
     shown = NewestEstimates()

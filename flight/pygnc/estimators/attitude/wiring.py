@@ -73,30 +73,35 @@ class Wiring(msgspec.Struct, frozen=True):
         verdict: Result of the check.
         axes: For each true axis of the sensor, the signed axis whose readings fit, such as "+y -x +z"; "?" for axes
             that the motion does not determine. Empty before the first data.
+        best: The axes that fit best, without "?"; empty before the first data.
         residual_ratio: Chi-square of the best axes over that of the declared axes; 1 if these are the best.
     """
 
     verdict: Verdict = Verdict.UNKNOWN
     axes: str = ""
+    best: str = ""
     residual_ratio: float = 1.0
 
     @property
+    def is_determined(self) -> bool:
+        """True if a single permutation fits."""
+        return bool(self.axes) and self.axes == self.best
+
+    @property
     def permutation(self) -> Array | None:
-        """Matrix from readings to true readings in sensor axes, shape (3, 3); None if an axis is unknown."""
-        names = self.axes.split()
-        if len(names) != 3 or UNKNOWN_AXIS in names:
-            return None
-        return np.array([_row(name) for name in names])
+        """Matrix from readings to true readings in sensor axes by `best`, shape (3, 3); None before the first data."""
+        return np.array([_row(name) for name in self.best.split()]) if self.best else None
 
     def __str__(self) -> str:
         if self.verdict is Verdict.WRONG:
+            best = "" if self.is_determined else f"; most likely {self.best}"
             return (
                 f"readings fit {self.axes} better than the declared mounting "
-                f"(squared residuals {self.residual_ratio:.2g} of those with it)"
+                f"(squared residuals {self.residual_ratio:.2g} of those with it{best})"
             )
         if self.verdict is Verdict.NOT_OBSERVABLE:
-            return f"not observable in this motion, known axes {self.axes}"
-        return "as declared" if self.verdict is Verdict.RIGHT else "not checked yet"
+            return f"not observable in this motion, known axes {self.axes or '? ? ?'}"
+        return "as declared" if self.verdict is Verdict.RIGHT else "not known yet"
 
 
 class SensorAxes(NamedTuple):
@@ -210,7 +215,8 @@ class Evidence(msgspec.Struct, frozen=True, eq=False):
             verdict = Verdict.RIGHT
         else:
             verdict = Verdict.NOT_OBSERVABLE if is_enough else Verdict.UNKNOWN
-        return Wiring(verdict, " ".join(axes), max(best, 0.0) / max(float(chi_squares[0]), best, 1e-9))
+        likely = " ".join(AXES[code] for code in _CODES[chi_squares.argmin()])
+        return Wiring(verdict, " ".join(axes), likely, best / float(chi_squares[0]))
 
 
 def _row(name: str) -> list[float]:

@@ -64,6 +64,7 @@ def test_names_the_axes_that_fit(permutation: Array) -> None:
     found = evidence.wiring(is_enough=False)
     right = np.array_equal(permutation, np.eye(3))
     assert found.verdict is (Verdict.RIGHT if right else Verdict.WRONG)
+    assert found.is_determined
     assert found.permutation == pytest.approx(permutation)
     assert (found.residual_ratio == 1.0) == right
 
@@ -76,7 +77,7 @@ def test_axes_without_motion_are_not_observable() -> None:
     assert evidence.wiring(is_enough=False).verdict is Verdict.UNKNOWN
     found = evidence.wiring(is_enough=True)
     assert found.verdict is not Verdict.RIGHT
-    assert found.permutation is None
+    assert not found.is_determined
 
 
 def test_nothing_is_known_without_data_or_if_no_axes_fit() -> None:
@@ -89,8 +90,9 @@ def test_nothing_is_known_without_data_or_if_no_axes_fit() -> None:
 
 
 def test_verdicts_are_news_if_they_change_or_wrong_axes_do() -> None:
-    right, open_ = Wiring(Verdict.RIGHT, "+x +y +z"), Wiring(Verdict.NOT_OBSERVABLE, "+x ? ?")
-    wrong, other = Wiring(Verdict.WRONG, "+y -x +z", 0.07), Wiring(Verdict.WRONG, "+y ? ?", 0.1)
+    right, open_ = Wiring(Verdict.RIGHT, "+x +y +z"), Wiring(Verdict.NOT_OBSERVABLE, "+x ? ?", "+x +y +z")
+    wrong = Wiring(Verdict.WRONG, "+y -x +z", "+y -x +z", 0.07)
+    other = Wiring(Verdict.WRONG, "+y ? ?", "+y -x +z", 0.1)
     assert SensorAxes(right, open_).differs(SensorAxes(right, wrong))
     assert SensorAxes(wrong, right).differs(SensorAxes(other, right))
     assert not SensorAxes(right, open_).differs(SensorAxes(right, Wiring(Verdict.NOT_OBSERVABLE, "+x +y ?")))
@@ -100,3 +102,4 @@ def test_verdicts_are_news_if_they_change_or_wrong_axes_do() -> None:
         "magnetometer axes: readings fit +y -x +z better than the declared mounting "
         "(squared residuals 0.07 of those with it); gyro axes: not observable in this motion, known axes +x ? ?"
     )
+    assert str(other).endswith("(squared residuals 0.1 of those with it; most likely +y -x +z)")
