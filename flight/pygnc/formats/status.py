@@ -18,6 +18,9 @@ MAGIC: Final = b"PGST"
 OLDEST_VERSION: Final = 4
 """Oldest version of the record that `decode` can read."""
 PARTNERS: Final = 3
+MAGNETOMETER_REFUTED: Final = 1 << 6
+GYRO_REFUTED: Final = 1 << 7
+"""Bits of `mirrored_faces`. A longer record would not arrive within 100 ms beside a stream (decision 17)."""
 UNDECLARED: Final = "it is not declared in pygnc.formats.status"
 """Reason for dropping a value whose name is not a field."""
 
@@ -63,19 +66,6 @@ class AttitudeMode(IntEnum):
     """The attitude is known, with a standard deviation of `fine_sigma_rad` in the settings (3 degrees) or more."""
     FINE = 3
     """The standard deviation of the attitude is below `fine_sigma_rad`."""
-
-
-@unique
-class WiringState(IntEnum):
-    """Verdict on the declared axes of a sensor."""
-
-    UNKNOWN = 0
-    """Not enough data yet."""
-    RIGHT = 1
-    WRONG = 2
-    """The readings refute the declared axes; no attitude can be trusted."""
-    NOT_OBSERVABLE = 3
-    """The motion does not distinguish the declared axes from others."""
 
 
 @unique
@@ -151,17 +141,6 @@ _PARTNER: Final = (
 )
 
 
-def _wiring(sensor: str) -> tuple[Field, ...]:
-    verdicts = "0 unknown yet, 1 right, 2 wrong, 3 not observable; 0 before version 8"
-    axes = "1 +x, 2 +y, 3 +z, 4 -x, 5 -y, 6 -z, 0 unknown; 0 before version 8"
-    return (
-        Field(f"{sensor}_wiring", "B", "", f"declared axes of the {sensor}: {verdicts}", 8),
-        Field(
-            f"{sensor}_axes", "H", "", f"axes that fit the {sensor}, a decimal digit per true axis x, y, z: {axes}", 8
-        ),
-    )
-
-
 def _task(name: str, since: int) -> tuple[Field, ...]:
     title, states = name.replace("_", " "), "0 not in this run, 1 starting, 2 running, 3 stopped, 4 failed"
     return (
@@ -221,10 +200,15 @@ _STATE: Final = (
         "",
         "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z; further sensors have no bit",
     ),
-    Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, bits as in dead_faces"),
+    Field(
+        "mirrored_faces",
+        "B",
+        "",
+        "sun sensors that are bright with the Sun behind them, bits as in dead_faces; bit 6, 7: the readings refute the"
+        " declared axes of the magnetometer, of the gyro",
+    ),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
-    *(field for name in ("magnetometer", "gyro") for field in _wiring(name)),
     *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
     *(field for name, since in TASK_NAMES.items() for field in _task(name, since)),
     Field("events", "I", "", "events in the journal of the run"),

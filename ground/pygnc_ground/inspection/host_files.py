@@ -10,7 +10,7 @@ from typing import Final
 
 from pygnc.common.clock import gps_ms_from_week, utc_iso_from_gps_ms
 from pygnc.formats import omm_record, status
-from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState, WiringState
+from pygnc.formats.status import FIELDS, AttitudeMode, OrbitMode, Phase, StatusError, TaskState
 from pygnc_ground.inspection.sections import TEXTS, Facts, Listing, Note, Section, Value, Viewer, name_of
 
 _SLOT: Final = re.compile(r"task_|partner\d")
@@ -18,8 +18,6 @@ _WORDS: Final[dict[str, type[IntEnum]]] = {
     "phase": Phase,
     "orbit_mode": OrbitMode,
     "attitude_mode": AttitudeMode,
-    "magnetometer_wiring": WiringState,
-    "gyro_wiring": WiringState,
 }
 
 

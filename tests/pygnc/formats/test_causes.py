@@ -4,7 +4,7 @@ import pytest
 
 from pygnc.formats import info, status
 from pygnc.formats.causes import FIXES_MIN, SAMPLES_MIN, find_causes
-from pygnc.formats.status import AttitudeMode, OrbitMode, Value, WiringState
+from pygnc.formats.status import AttitudeMode, OrbitMode, Value
 
 NOFIX: dict[str, Value] = {"fixes_received": FIXES_MIN, "rejected_radius": FIXES_MIN - 1, "rejected_gap": 1}
 NOATT: dict[str, Value] = {"attitude_mode": AttitudeMode.SEARCHING, "samples_searching": SAMPLES_MIN}
@@ -22,8 +22,9 @@ NOATT: dict[str, Value] = {"attitude_mode": AttitudeMode.SEARCHING, "samples_sea
         (NOATT, ["NOATT"]),
         (NOATT | {"samples_searching": SAMPLES_MIN - 1}, []),
         (NOATT | {"attitude_mode": AttitudeMode.FINE}, []),
-        ({"magnetometer_wiring": WiringState.WRONG, "gyro_wiring": WiringState.NOT_OBSERVABLE}, ["AXES"]),
-        ({"gyro_wiring": WiringState.WRONG} | NOATT, ["AXES", "NOATT"]),
+        ({"mirrored_faces": 0b00111111}, []),
+        ({"mirrored_faces": 0b01000000}, ["AXES"]),
+        ({"mirrored_faces": 0b10000001} | NOATT, ["AXES", "NOATT"]),
         (NOATT | NOFIX | {"not_recorded": 2, "lost_messages": 1}, ["NOFIX", "NOATT", "DISK", "LOST"]),
     ],
 )

@@ -204,15 +204,13 @@ def test_flags_without_a_bit_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("axes", "number"), [("", 0), ("+y -x +z", 243), ("? -y ?", 50), ("-z -y -x", 654), ("nonsense", 0)]
+    ("magnetometer", "gyro", "flags"),
+    [("wrong", "right", 0b01000010), ("not_observable", "wrong", 0b10000010), ("unknown", "new word", 0b00000010)],
 )
-def test_axes_are_decimal_digits(axes: str, number: int) -> None:
+def test_refuted_axes_are_bits_beside_the_mirrored_faces(magnetometer: str, gyro: str, flags: int) -> None:
     shown = NewestEstimates()
-    shown.take(attitude(magnetometer_wiring="wrong", magnetometer_axes=axes, gyro_wiring="not_observable"))
-    fields, dropped = status.fill(shown.values(0))
-    assert not dropped
-    assert (fields["magnetometer_wiring"], fields["magnetometer_axes"]) == (status.WiringState.WRONG, number)
-    assert (fields["gyro_wiring"], fields["gyro_axes"]) == (status.WiringState.NOT_OBSERVABLE, 0)
+    shown.take(attitude(mirrored_faces=(1, 6, 7), magnetometer_wiring=magnetometer, gyro_wiring=gyro))
+    assert status.fill(shown.values(0))[0]["mirrored_faces"] == flags
 
 
 @pytest.mark.parametrize("covariance", [(), (-1.0,) * 21, (math.nan,) * 21])

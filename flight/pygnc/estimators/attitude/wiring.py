@@ -23,8 +23,8 @@ import msgspec
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.common.axes import AXES
 
+AXES: Final = ("+x", "+y", "+z", "-x", "-y", "-z")
 UNKNOWN_AXIS: Final = "?"
 
 _SIGNED: Final = np.array(
@@ -216,7 +216,8 @@ class Evidence(msgspec.Struct, frozen=True, eq=False):
         else:
             verdict = Verdict.NOT_OBSERVABLE if is_enough else Verdict.UNKNOWN
         likely = " ".join(AXES[code] for code in _CODES[chi_squares.argmin()])
-        return Wiring(verdict, " ".join(axes), likely, best / float(chi_squares[0]))
+        declared = float(chi_squares[0])
+        return Wiring(verdict, " ".join(axes), likely, best / declared if declared > best else 1.0)
 
 
 def _row(name: str) -> list[float]:
