@@ -15,7 +15,7 @@ from pygnc.bus.messages import BatchEnd, GnssFix, OrbitWatermark, SensorSample, 
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_week
 from pygnc.formats import status
-from pygnc.formats.status import AttitudeMode, OrbitMode, Phase
+from pygnc.formats.status import MAGNETOMETER_REFUTED, AttitudeMode, OrbitMode, Phase
 from pygnc_ground.truth.load import load_truth
 from tests.e2e.conftest import DEMO, SENSE, Flight, copy_first_hour
 
@@ -260,3 +260,27 @@ def test_calibrates_the_magnetometer_and_reports_it_once(flown_demo: Flight) -> 
     assert final["mag_calibration_seen"] == final["samples_received"]
     assert 1000 < int(final["mag_calibration_kept"]) <= int(final["mag_calibration_seen"])
     assert all(0.0 < float(final[f"mag_calibration_sigma_ut_{axis}"]) < 0.5 for axis in "xyz")
+
+
+def test_reports_axes_that_the_motion_does_not_determine_without_a_warning(flown_demo: Flight) -> None:
+    events = [event for event in flown_demo.events() if event.name == "sensor_axes"]
+    assert {event.severity for event in events} == {"info"}
+    assert flown_demo.status()["mirrored_faces"] == 0
+    last = flown_demo.attitudes()[-1]
+    assert (last.magnetometer_wiring, last.gyro_wiring) == ("not_observable", "not_observable")
+    assert last.magnetometer_axes == "? +y ?"  # the body turns about the axis that is the sensor's y axis
+
+
+@pytest.mark.slow
+def test_a_reversed_axis_is_found_and_no_attitude_is_fine_from_then_on(demo: Flight, demo_time_s: int) -> None:
+    """The sensor's y axis reads with the opposite sign of the declared one."""
+    reversed_y = "[[0.0, -1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -1.0]]"
+    (demo.home / "pygnc.toml").write_text(f"[attitude.mounting]\nmagnetometer_from_body = {reversed_y}\n")
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 9
+    events = [event for event in demo.events() if event.name == "sensor_axes"]
+    assert events[0].severity == "warning"
+    assert "-y" in events[0].text
+    modes = {estimate.mode for estimate in demo.attitudes() if estimate.magnetometer_wiring == "wrong"}
+    assert modes <= {"searching", "coarse"}
+    assert demo.status()["mirrored_faces"] == MAGNETOMETER_REFUTED
+    assert b"AXES" in (demo.home / "pygnc_info.txt").read_bytes()

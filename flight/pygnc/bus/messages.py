@@ -346,6 +346,12 @@ class AttitudeEstimate(Estimate, frozen=True):
         found: True if a search found this attitude, so that it does not follow from the previous attitude.
         mag_calibration_sigma_ut: Standard deviations of the bias by the calibration that needs no attitude; None until
             that calibration has succeeded.
+        magnetometer_wiring: Verdict on the declared axes of the magnetometer: "unknown", "right", "wrong" or
+            "not_observable".
+        magnetometer_axes: Signed axes that fit its readings, such as "+y -x +z", with "?" for an axis that the motion
+            does not determine; empty before the first data.
+        gyro_wiring: The same verdict for the gyro.
+        gyro_axes: The same axes for the gyro.
     """
 
     input_seq: int
@@ -370,6 +376,10 @@ class AttitudeEstimate(Estimate, frozen=True):
     stuck_gyro_axes: tuple[int, ...] = ()
     gyro_axes_beyond_range: tuple[int, ...] = ()
     mag_calibration_sigma_ut: Vector3 | None = None
+    magnetometer_wiring: str = "unknown"
+    magnetometer_axes: str = ""
+    gyro_wiring: str = "unknown"
+    gyro_axes: str = ""
 
 
 class FormationEstimate(Estimate, frozen=True):

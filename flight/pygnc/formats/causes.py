@@ -3,7 +3,14 @@
 from collections.abc import Mapping
 from typing import Final
 
-from pygnc.formats.status import REJECT_CAUSES, AttitudeMode, OrbitMode, Value
+from pygnc.formats.status import (
+    GYRO_REFUTED,
+    MAGNETOMETER_REFUTED,
+    REJECT_CAUSES,
+    AttitudeMode,
+    OrbitMode,
+    Value,
+)
 
 FIXES_MIN: Final = 10
 SAMPLES_MIN: Final = 600
@@ -24,6 +31,10 @@ def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str
         counts = {cause: int(status[f"rejected_{cause}"]) for cause in REJECT_CAUSES}
         most = max(counts, key=lambda cause: counts[cause])
         found["NOFIX"] = f"none of {received} fixes was used; {counts[most]} were rejected for {most}"
+    bits = {"magnetometer": MAGNETOMETER_REFUTED, "gyro": GYRO_REFUTED}
+    refuted = [name for name, bit in bits.items() if int(status["mirrored_faces"]) & bit]
+    if refuted:
+        found["AXES"] = f"readings of {' and '.join(refuted)} refute the declared axes; check [attitude.mounting]"
     searched = int(status["samples_searching"])
     if status["attitude_mode"] == AttitudeMode.SEARCHING and searched >= SAMPLES_MIN:
         found["NOATT"] = f"no attitude was found in {searched} samples; check [attitude.mounting] and the sensors"

@@ -18,6 +18,9 @@ MAGIC: Final = b"PGST"
 OLDEST_VERSION: Final = 4
 """Oldest version of the record that `decode` can read."""
 PARTNERS: Final = 3
+MAGNETOMETER_REFUTED: Final = 1 << 6
+GYRO_REFUTED: Final = 1 << 7
+"""Bits of `mirrored_faces`. A longer record would not arrive within 100 ms beside a stream (decision 17)."""
 UNDECLARED: Final = "it is not declared in pygnc.formats.status"
 """Reason for dropping a value whose name is not a field."""
 
@@ -197,7 +200,13 @@ _STATE: Final = (
         "",
         "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z; further sensors have no bit",
     ),
-    Field("mirrored_faces", "B", "", "sun sensors that are bright with the Sun behind them, bits as in dead_faces"),
+    Field(
+        "mirrored_faces",
+        "B",
+        "",
+        "sun sensors that are bright with the Sun behind them, bits as in dead_faces; bit 6, 7: the readings refute the"
+        " declared axes of the magnetometer, of the gyro",
+    ),
     Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
     Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
     *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),

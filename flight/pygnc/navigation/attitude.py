@@ -1,7 +1,7 @@
 """Attitude tracker: turns input messages and orbits into attitude estimates, and counts the samples.
 
-It combines the sample clock, the environment along the orbit, the magnetometer calibration and the attitude filter. It
-performs no I/O and reads no clock, so the replay on the ground runs the same code.
+It combines the sample clock, the environment along the orbit, the magnetometer calibration, the check of the wiring and
+the attitude filter. It performs no I/O and reads no clock, so the replay on the ground runs the same code.
 
 A sample uses the orbit that resulted from the last GPS packet before it. The first samples are held until an orbit and
 a clock map exist, and use that orbit propagated backwards. Samples whose time is uncertain are held until a GPS packet
@@ -9,6 +9,7 @@ confirms it. At most `HELD_MAX` samples are held, and after a live sample at mos
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -28,15 +29,19 @@ from pygnc.bus.messages import (
 )
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause
+from pygnc.estimators.attitude.net_light import NetLight
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
 from pygnc.estimators.attitude.sun_sensors import is_daylight
+from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
 from pygnc.navigation.own_sensors import OwnSensors, device_values
 from pygnc.navigation.sample_clock import SampleClock
+from pygnc.navigation.wiring_check import WiringCheck
 
 NO_TIME: Final = "no_time"
 """Cause: the GPS time of the sample is unknown."""
@@ -62,6 +67,8 @@ class SampleOutcome(NamedTuple):
         late: True if the orbit task had not responded in time.
         calibrated: Magnetometer bias by the calibration that needs no attitude; None before it has succeeded.
         calibrated_anew: True if that bias is new.
+        axes: Verdicts on the axes of magnetometer and gyro.
+        axes_judged_anew: True if one of these verdicts is new.
     """
 
     sample: SensorSample
@@ -73,6 +80,8 @@ class SampleOutcome(NamedTuple):
     late: bool
     calibrated: TotalBias | None = None
     calibrated_anew: bool = False
+    axes: SensorAxes = SensorAxes()
+    axes_judged_anew: bool = False
 
 
 class _Memory(msgspec.Struct):
@@ -81,6 +90,7 @@ class _Memory(msgspec.Struct):
     filter: FilterMemory | None = None
     own: OwnSensors = msgspec.field(default_factory=OwnSensors)
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)
+    wiring: WiringCheck = msgspec.field(default_factory=WiringCheck)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
     held: list[SensorSample] = []
@@ -103,6 +113,7 @@ class AttitudeTracker:
         self._model = model
         self._correction = SampleCorrection(settings)
         self._values = device_values(settings)
+        self._light = NetLight(settings)
         self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
         self._filter = AttitudeFilter(settings, self._memory.filter)
 
@@ -217,6 +228,9 @@ class AttitudeTracker:
         environment = self._model.at(gps_ms, orbit)
         measured = self._measured(sample, gps_ms)
         update = self._filter.process(measured, environment)
+        judged_anew = self._check_wiring(measured, environment, update)
+        if self._memory.wiring.axes.is_contradicted and update.mode is Mode.FINE:
+            update = replace(update, mode=Mode.COARSE)
         self._memory.counts["attitude_starts"] += update.restarted
         if update.cause is not None:
             self._count(f"samples_{update.cause}")
@@ -244,12 +258,23 @@ class AttitudeTracker:
             late=self.awaits_orbit,
             calibrated=calibration.known,
             calibrated_anew=solved is not None and solved.is_new,
+            axes=self._memory.wiring.axes,
+            axes_judged_anew=judged_anew,
         )
+
+    def _check_wiring(
+        self, measured: AttitudeSample, environment: AttitudeEnvironment | None, update: AttitudeUpdate
+    ) -> bool:
+        if update.cause in {AttitudeRejectCause.NOT_FINITE, AttitudeRejectCause.NOT_LATER}:
+            return False
+        gyro_usable = not np.count_nonzero(update.gyro.stuck | update.gyro.beyond_range)
+        return self._memory.wiring.process(measured, environment, self._settings, self._light, gyro_usable=gyro_usable)
 
     def _untimed(self, sample: SensorSample) -> SampleOutcome:
         self._count(f"samples_{NO_TIME}")
-        measured, calibrated = self._measured(sample, 0), self._memory.calibration.known
-        return SampleOutcome(sample, measured, None, None, None, None, self.awaits_orbit, calibrated)
+        measured, memory = self._measured(sample, 0), self._memory
+        known, axes = memory.calibration.known, memory.wiring.axes
+        return SampleOutcome(sample, measured, None, None, None, None, self.awaits_orbit, known, axes=axes)
 
     def _measured(self, sample: SensorSample, gps_ms: int) -> AttitudeSample:
         return self._correction.sample(
@@ -311,6 +336,10 @@ class AttitudeTracker:
             stuck_gyro_axes=() if update is None else _numbers(update.gyro.stuck),
             gyro_axes_beyond_range=() if update is None else _numbers(update.gyro.beyond_range),
             mag_calibration_sigma_ut=None if outcome.calibrated is None else outcome.calibrated.sigma_ut,
+            magnetometer_wiring=outcome.axes.magnetometer.verdict.value,
+            magnetometer_axes=outcome.axes.magnetometer.axes,
+            gyro_wiring=outcome.axes.gyro.verdict.value,
+            gyro_axes=outcome.axes.gyro.axes,
         )
 
 

@@ -22,6 +22,8 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import gps_ms_from_spacecraft_s, week_from_gps_ms
 from pygnc.formats.status import (
     COUNTERS,
+    GYRO_REFUTED,
+    MAGNETOMETER_REFUTED,
     PARTNERS,
     TASK_NAMES,
     UNDECLARED,
@@ -42,6 +44,8 @@ STREAMS: Final[dict[str, object]] = {
 _VARIANCES: Final = (0, 2, 5)
 """Indices of the position variances in the lower triangle, row by row, of a 6 x 6 covariance."""
 _FLAGS_MAX: Final = 6
+_REFUTED: Final = "wrong"
+"""Verdict on declared axes that the readings refute."""
 
 
 class NewestEstimates:
@@ -126,8 +130,11 @@ def _attitude_values(estimate: AttitudeEstimate | None) -> Values:
         "in_sun": estimate.in_sun,
         "attitude_orbit_age_s": math.nan if estimate.orbit_age_s is None else estimate.orbit_age_s,
     }
-    for name in ("dead_faces", "mirrored_faces", "stuck_gyro_axes", "gyro_axes_beyond_range"):
-        values[name] = sum(1 << number for number in {*getattr(estimate, name)} if 0 <= number < _FLAGS_MAX)
+    for name in ("dead_faces", "stuck_gyro_axes", "gyro_axes_beyond_range"):
+        values[name] = _bits(getattr(estimate, name))
+    flags = int(estimate.magnetometer_wiring == _REFUTED) * MAGNETOMETER_REFUTED
+    flags |= int(estimate.gyro_wiring == _REFUTED) * GYRO_REFUTED
+    values["mirrored_faces"] = _bits(estimate.mirrored_faces) | flags
     if estimate.gps_ms is not None:
         values["attitude_gps_week"], values["attitude_gps_tow_ms"] = week_from_gps_ms(estimate.gps_ms)
     vectors = {
@@ -172,6 +179,10 @@ def _partner_values(estimate: FormationEstimate, approach: ClosestApproach | Non
             "closest_in_s": (approach.gps_ms - estimate.gps_ms) * 1e-3,
         }
     return values | {name: value for name, value in numbers.items() if value is not None}
+
+
+def _bits(numbers: Sequence[int]) -> int:
+    return sum(1 << number for number in {*numbers} if 0 <= number < _FLAGS_MAX)
 
 
 def _number(kind: type[IntEnum], word: str) -> int | str:

@@ -15,6 +15,7 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
+from pygnc_ground.attitude.mounting_remedy import axes_lines
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.replay.files import RecordedFiles
@@ -250,6 +251,8 @@ def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None
             accuracy = one.accuracy
             position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
             typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
-    for line in (*attitude_lines(result.attitude), *formation_lines(result.formation)):
+    attitude, mounting = result.attitude, result.settings.attitude.mounting
+    axes = axes_lines(attitude.axes, mounting) if len(attitude.samples) else ()
+    for line in (*attitude_lines(attitude), *axes, *formation_lines(result.formation)):
         typer.echo(line)
     echo_files(paths)

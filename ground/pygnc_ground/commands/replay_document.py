@@ -43,12 +43,21 @@ class AttitudeFigures(Document, frozen=True):
     wrong_s: float | None
 
 
+class Axes(Document, frozen=True):
+    """Verdict on the axes of a sensor, and the axes that fit its readings."""
+
+    verdict: str
+    axes: str
+    residual_ratio: float
+
+
 class AttitudeSummary(Document, frozen=True):
     """Attitude of the replay."""
 
     samples: int
     reacquired: int
     estimates: dict[str, AttitudeFigures]
+    axes: dict[str, Axes]
 
 
 class Approach(Document, frozen=True):
@@ -123,6 +132,10 @@ def _attitude(result: AttitudeResult) -> AttitudeSummary:
         estimates={
             one.name: msgspec.convert(one.accuracy, AttitudeFigures, from_attributes=True)
             for one in compared_attitudes(result)
+        },
+        axes={
+            sensor: Axes(verdict=one.verdict.value, axes=one.axes, residual_ratio=one.residual_ratio)
+            for sensor, one in result.axes._asdict().items()
         },
     )
 

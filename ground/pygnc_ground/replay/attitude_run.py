@@ -11,6 +11,7 @@ from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors
+from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
@@ -46,6 +47,7 @@ def attitude_result(
         light=face_illuminance(lux, smoothed, environments, settings),
         truth=true,
         bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
+        axes=records[-1].outcome.axes if records else SensorAxes(),
     )
 
 

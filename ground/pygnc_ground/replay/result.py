@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from pygnc.bus.messages import ClosestApproach, SourceFile
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.measurement_model import VectorInnovation
+from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.orbit.measurement import Innovation as OrbitInnovation
 from pygnc_ground.attitude.bound import AttitudeBound
@@ -135,6 +136,8 @@ class AttitudeResult:
     """True attitude at the times of the samples; None without a true attitude"""
     bound: AttitudeBound | None
     """Cramér-Rao bound; None without a true attitude"""
+    axes: SensorAxes
+    """Verdicts on the axes of magnetometer and gyro after the last sample"""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

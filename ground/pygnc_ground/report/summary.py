@@ -7,8 +7,10 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.estimators.attitude.wiring import SensorAxes, Verdict
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
+from pygnc_ground.attitude.mounting_remedy import remedies
 from pygnc_ground.orbit.consistency import NisConsistency, band
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
 from pygnc_ground.report.attitude_figures import face_names
@@ -149,8 +151,9 @@ def attitude_findings(
     """Return the main findings about the attitude."""
     if not result.solution.known.any():
         why = "no attitude" if len(result.samples) else "no sensor sample, so the attitude is unknown"
-        return [Finding(f"There is {why}.")]
+        return [Finding(f"There is {why}."), *_axes(result.axes, mounting)]
     return [
+        *_axes(result.axes, mounting),
         *_attitude_use(result.samples, found[0]),
         *_sensors(result.samples, mounting),
         # With thousands of samples, every model error leaves the 95 % band.
@@ -159,6 +162,15 @@ def attitude_findings(
         *_start(found[0]),
         *_biases(found[0]),
     ]
+
+
+def _axes(axes: SensorAxes, mounting: MountingSettings) -> Iterator[Finding]:
+    """Yield the verdicts on the axes of magnetometer and gyro, once there is one, and the settings to change."""
+    for sensor, one in axes._asdict().items():
+        if one.verdict is not Verdict.UNKNOWN:
+            yield Finding(f"The axes of the {sensor}: {one}.", good=one.verdict is not Verdict.WRONG)
+    for remedy in remedies(axes, mounting):
+        yield Finding(f"{remedy[:1].upper()}{remedy[1:]}.")
 
 
 def _attitude_use(samples: SampleRecords, filtered: ComparedAttitude) -> Iterator[Finding]:

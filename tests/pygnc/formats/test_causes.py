@@ -22,6 +22,9 @@ NOATT: dict[str, Value] = {"attitude_mode": AttitudeMode.SEARCHING, "samples_sea
         (NOATT, ["NOATT"]),
         (NOATT | {"samples_searching": SAMPLES_MIN - 1}, []),
         (NOATT | {"attitude_mode": AttitudeMode.FINE}, []),
+        ({"mirrored_faces": 0b00111111}, []),
+        ({"mirrored_faces": 0b01000000}, ["AXES"]),
+        ({"mirrored_faces": 0b10000001} | NOATT, ["AXES", "NOATT"]),
         (NOATT | NOFIX | {"not_recorded": 2, "lost_messages": 1}, ["NOFIX", "NOATT", "DISK", "LOST"]),
     ],
 )

@@ -203,6 +203,16 @@ def test_flags_without_a_bit_are_left_out() -> None:
     assert status.fill(shown.values(0))[0]["dead_faces"] == 0b101
 
 
+@pytest.mark.parametrize(
+    ("magnetometer", "gyro", "flags"),
+    [("wrong", "right", 0b01000010), ("not_observable", "wrong", 0b10000010), ("unknown", "new word", 0b00000010)],
+)
+def test_refuted_axes_are_bits_beside_the_mirrored_faces(magnetometer: str, gyro: str, flags: int) -> None:
+    shown = NewestEstimates()
+    shown.take(attitude(mirrored_faces=(1, 6, 7), magnetometer_wiring=magnetometer, gyro_wiring=gyro))
+    assert status.fill(shown.values(0))[0]["mirrored_faces"] == flags
+
+
 @pytest.mark.parametrize("covariance", [(), (-1.0,) * 21, (math.nan,) * 21])
 def test_a_covariance_that_is_none_gives_no_standard_deviation(covariance: tuple[float, ...]) -> None:
     shown = NewestEstimates()

@@ -8,6 +8,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
@@ -112,6 +113,7 @@ def clean(count: int = 360, *, begin_ms: int, step_ms: int = STEP_MS) -> Attitud
         light=light(gps_ms, samples.sunlit_fraction),
         truth=true(gps_ms),
         bound=AttitudeBound(np.radians(0.65 * settling), np.radians(np.full(count, 0.5))),
+        axes=SensorAxes(),
     )
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.settings import MountingSettings
+from pygnc.estimators.attitude.wiring import SensorAxes, Verdict, Wiring
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.clock import clock_records
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners, smoother_minus_batch
@@ -138,6 +139,21 @@ def test_without_an_attitude_there_is_one_finding() -> None:
     assert attitude_findings_by_text(attitude_samples.without_attitude(clean())) == {"There is no attitude.": False}
     nothing = attitude_findings_by_text(attitude_samples.nothing())
     assert nothing == {"There is no sensor sample, so the attitude is unknown.": False}
+
+
+@pytest.mark.parametrize("without", [False, True])
+def test_wrong_axes_of_a_sensor_are_named_with_the_setting_to_change(without: bool) -> None:  # noqa: FBT001 - a case
+    result = attitude_samples.without_attitude(clean()) if without else clean()
+    wrong = Wiring(Verdict.WRONG, "+y +x +z", "+y +x +z", 0.07)
+    found = replace(result, axes=SensorAxes(wrong, Wiring(Verdict.RIGHT, "+x +y +z", "+x +y +z")))
+    assert not attitude_verdict(found, "The axes of the magnetometer: readings fit +y +x +z better than the declared")
+    assert not attitude_verdict(found, "Set attitude.mounting.magnetometer_from_body = [[1.0, 0.0, 0.0], ")
+    assert attitude_verdict(found, "The axes of the gyro: as declared.")
+
+
+def test_axes_that_are_not_observable_are_no_fault() -> None:
+    found = replace(clean(), axes=SensorAxes(gyro=Wiring(Verdict.NOT_OBSERVABLE, "+x ? ?", "+x +y +z")))
+    assert attitude_verdict(found, "The axes of the gyro: not observable in this motion, known axes +x ? ?.")
 
 
 def test_lost_attitudes_and_broken_sensors_are_named() -> None:

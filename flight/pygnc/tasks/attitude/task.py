@@ -98,8 +98,13 @@ class AttitudeTask(EstimatorTask):
 
     def _take(self, record: AttitudeRecord) -> None:
         self._estimates.append(record.estimate)
-        if record.outcome.calibrated_anew and record.estimate.seq > self.stream.journal.last_seq:
-            self.notify("info", "mag_calibrated", f"magnetometer: {record.outcome.calibrated}")
+        outcome = record.outcome
+        if record.estimate.seq <= self.stream.journal.last_seq:
+            return  # reported before the restart
+        if outcome.calibrated_anew:
+            self.notify("info", "mag_calibrated", f"magnetometer: {outcome.calibrated}")
+        if outcome.axes_judged_anew:
+            self.notify("warning" if outcome.axes.is_contradicted else "info", "sensor_axes", str(outcome.axes))
 
     def _orbit_is_late(self) -> bool:
         now = time.monotonic()

@@ -47,14 +47,21 @@ def fly(
     dead: int | None = None,
     mirrored: int | None = None,
     normals: Array = NORMALS,
+    nutation_deg_s: float = 0.0,
 ) -> Truth:
-    """A flight from a place in the orbit; 0 deg is above the Sun's side, and 180 deg in the shadow."""
+    """A flight from a place in the orbit; 0 deg is above the Sun's side, and 180 deg in the shadow.
+
+    With a nutation, the axis of the rate turns about a diagonal of the body.
+    """
     rng = np.random.default_rng(seed)
     count = round(minutes * 60.0 / STEP_S) + 1
     t_s = STEP_S * np.arange(count)
     axis = rng.normal(size=3)
     rate = np.radians(rate_deg_s) * axis / np.linalg.norm(axis)
-    attitude = Rotation.random(rng=rng) * Rotation.from_rotvec(np.multiply.outer(t_s, rate))
+    nutation = np.radians(nutation_deg_s) / np.sqrt(3.0) * np.ones(3)
+    turned = Rotation.from_rotvec(np.multiply.outer(t_s, nutation))
+    rates = turned.inv().apply(rate) + nutation
+    attitude = Rotation.random(rng=rng) * Rotation.from_rotvec(np.multiply.outer(t_s, rate)) * turned
     gyro_bias, mag_bias = np.radians(rng.uniform(-3.0, 3.0, 3)), rng.uniform(-40.0, 40.0, 3)
     angle = np.radians(start_angle_deg) + 2.0 * np.pi / PERIOD_S * t_s
     towards_sun, north = SUN_M / np.linalg.norm(SUN_M), np.array([0.0, 0.0, 1.0])
@@ -78,7 +85,7 @@ def fly(
             share[dead] = 0.0
         lux = np.clip(133_378.0 * share * (1.495_978_707e11 / np.linalg.norm(sun)) ** 2, 0.0, 83_865.6)
         mag = IMU_FROM_BODY.dot(body_from_gcrf[k].dot(field[k])) + mag_bias + rng.normal(0.0, 0.6, 3)
-        gyro = IMU_FROM_BODY.dot(rate) + gyro_bias + np.radians(rng.normal(0.0, 0.025, 3))
+        gyro = IMU_FROM_BODY.dot(rates[k]) + gyro_bias + np.radians(rng.normal(0.0, 0.025, 3))
         environments.append(around)
         samples.append(AttitudeSample(START_MS + round(1e3 * t_s[k]), mag, gyro, lux, k))
     return Truth(attitude.as_quat(scalar_first=True), gyro_bias, mag_bias, rate, environments, samples)
