@@ -3,7 +3,8 @@
 1. Determine our own orbit and those of partners with enough fixes, and integrate a reference orbit for each.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
-4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
+4. Add drag modes, fit with the loss of the search, estimate the noise from the residuals of the best solution, and fit
+   again without outliers. Rejecting outliers earlier could reject what the drag modes explain, for good.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
    (`solution`).
 
@@ -126,9 +127,7 @@ class FormationSolver:
         moved = self._moved_to(equations, preliminary.parameters[0], arc, tracks)
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
-        # The solutions are near their minima now, so outliers can be rejected instead of only getting less weight.
-        loss = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
-        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors, loss=loss)
+        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors)
         refined = _refined(equations, settings, preliminary.parameters, stages)
         return _solution(arc, settings, *refined, unsolved=reasons)
 
@@ -258,6 +257,9 @@ def _refined(
 ) -> tuple[Equations, Fit, Array]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
+    The loss is graduated: the first fit only gives outliers less weight, the others reject them. The fits before had no
+    drag modes, so their residuals at the ends of a long arc may be model errors that the modes will explain.
+
     Returns:
         Equations with the estimated noise; the distinct solutions, the best first; and the initial parameters with
         drag modes of zero, (k, p).
@@ -265,8 +267,10 @@ def _refined(
     count = len(equations.satellites)
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
-    for _ in range(3):  # noise and solution depend on each other
-        equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0], settings.differential_share))
+    rejecting = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
+    for loss in (SEARCH_LOSS, rejecting, rejecting):  # noise and solution depend on each other
+        sigma = _mode_sigma(equations, parameters[0], settings.differential_share)
+        equations = replace(equations.with_drag_modes(sigma), loss=loss)
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
     equations = equations.folded(parameters[0])
@@ -277,7 +281,12 @@ def _refined_once(equations: Equations, settings: FormationSettings, parameters:
     result = _minima(equations, parameters)
     # Solutions that are this improbable would only take time.
     kept = result.parameters[result.cost <= result.cost[0] + 2_000.0]
-    return StageResult(kept, refined_noise(equations, result, settings), equations.errors, {})
+    # Only a loss that rejects outliers tells which residuals are noise.
+    if equations.loss.hard:
+        noise = refined_noise(equations, result, settings)
+    else:
+        noise = robust_noise(equations, result.parameters[:1], settings)
+    return StageResult(kept, noise, equations.errors, {})
 
 
 def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
