@@ -66,8 +66,13 @@ def _own_residuals_m(solution: FormationSolution) -> dict[tuple[int, int], float
 def filtered_estimate(
     time: MeasurementTime, formation: FormationFilter, residual_m: float | None
 ) -> FormationEstimate | None:
-    """Return the estimate of a partner by the filter that continues a solution; None if its state is unknown."""
+    """Return the estimate of a partner by the filter that continues a solution; None if its state is unknown.
+
+    If observations contradict its orbit, the estimate has only the reason.
+    """
     partner = formation.partners.get(time.partner)
+    if partner is not None and partner.unsolved is not None and not partner.fits:
+        return FormationEstimate(0, 0, time.input_seq, time.gps_ms, time.partner, partner.unsolved)
     if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
         return None
     states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]

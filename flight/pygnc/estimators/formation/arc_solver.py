@@ -33,6 +33,7 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
+from pygnc.estimators.formation.monitors import contradictions
 from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
@@ -128,8 +129,8 @@ class FormationSolver:
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
         equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors)
-        refined = _refined(equations, settings, preliminary.parameters, stages)
-        return _solution(arc, settings, *refined, unsolved=reasons)
+        equations, result, intermediate, found = _refined(equations, settings, preliminary.parameters, stages)
+        return _solution(arc, settings, equations, result, intermediate, contradicted=found, unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
@@ -254,15 +255,15 @@ def _preliminary(
 
 def _refined(
     equations: Equations, settings: FormationSettings, parameters: Array, stages: Stages
-) -> tuple[Equations, Fit, Array]:
+) -> tuple[Equations, Fit, Array, dict[int, str]]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
     The loss is graduated: the first fit only gives outliers less weight, the others reject them. The fits before had no
     drag modes, so their residuals at the ends of a long arc may be model errors that the modes will explain.
 
     Returns:
-        Equations with the estimated noise; the distinct solutions, the best first; and the initial parameters with
-        drag modes of zero, (k, p).
+        Equations with the estimated noise; the distinct solutions, the best first; the initial parameters with drag
+        modes of zero, (k, p); and what contradicts the best solution, by the index of the partner.
     """
     count = len(equations.satellites)
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
@@ -273,8 +274,9 @@ def _refined(
         equations = replace(equations.with_drag_modes(sigma), loss=loss)
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
-    equations = equations.folded(parameters[0])
-    return equations, distinct_solutions(equations.fit(parameters), count), intermediate
+    folded = equations.folded(parameters[0])
+    result = distinct_solutions(folded.fit(parameters), count)
+    return folded, result, intermediate, contradictions(equations, result.parameters[0])
 
 
 def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> StageResult:
@@ -311,6 +313,7 @@ def _solution(
     result: Fit,
     intermediate: Array,
     *,
+    contradicted: dict[int, str],
     unsolved: dict[int, str],
 ) -> FormationSolution:
     count = len(equations.satellites)
@@ -324,10 +327,14 @@ def _solution(
         Hypothesis(float(result.cost[row]), result.parameters[row], covariance[row], residual_m[row]) for row in rows
     )
     partners = {
-        identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
+        identity: Partner(reason, fits=True, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
         for identity, reason in unsolved.items()
     }
-    partners |= judge_partners(equations, settings, result, intermediate, covariance[0])
+    judged = judge_partners(equations, settings, result, intermediate, covariance[0])
+    for number, reason in contradicted.items():
+        identity = equations.satellites[number]
+        judged[identity] = replace(judged[identity], unsolved=reason, fits=False)
+    partners |= judged
     worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
     worse[np.tril_indices(len(worse))] = False  # the covariance of the better solution decides
     return FormationSolution(

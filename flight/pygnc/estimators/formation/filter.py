@@ -197,6 +197,7 @@ class FormationFilter:
             pairs = zip(bank.predicted, innovations, strict=True)
             updated = [hypothesis.updated_with_range(innovation, gate) for hypothesis, innovation in pairs]
             verdict = self._commit(observation, {bank: updated})
+            bank.monitor(pair, is_rejected=verdict.cause is not None)
         return verdict._replace(residual_m=float(best.observation.residual[0]), nis=best.nis)
 
     def process_fix(self, observation: SatelliteFix) -> Verdict:
