@@ -70,11 +70,12 @@ def filtered_estimate(
 
     If observations contradict its orbit, the estimate has only the reason.
     """
-    partner = formation.partners.get(time.partner)
-    if partner is not None and partner.unsolved is not None and not partner.fits:
-        return FormationEstimate(0, 0, time.input_seq, time.gps_ms, time.partner, partner.unsolved)
-    if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
+    if time.partner not in formation.satellites[1:]:
         return None
+    partner = formation.partner(time.partner)
+    if partner.unsolved is not None:
+        cause = FormationEstimate(0, 0, time.input_seq, time.gps_ms, time.partner, partner.unsolved)
+        return None if partner.fits else cause
     states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
     return _estimate(time, formation, partner, states, residual_m)
 

@@ -155,10 +155,16 @@ class FormationFilter:
     @property
     def partners(self) -> dict[int, Partner]:
         """Knowledge of each partner's orbit, by radio id."""
-        partners = dict(self.memory.unsolved)
-        for bank in self.memory.banks:
-            partners |= bank.partners()
-        return partners
+        return self.memory.unsolved | {identity: self.partner(identity) for identity in self.satellites[1:]}
+
+    def partner(self, identity: int) -> Partner:
+        """Return the knowledge of the orbit of a partner in the solution, by radio id.
+
+        Raises:
+            ValueError: The partner is not solved.
+        """
+        bank = self._bank_of(identity)
+        return bank.partner(bank.satellites.index(identity))
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us in a hypothesis; 0 is the best.

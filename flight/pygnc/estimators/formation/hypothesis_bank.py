@@ -91,6 +91,12 @@ class FilterHypothesis(NamedTuple):
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
         return relative_state(states[0, :DRAG], states[satellite, :DRAG] - states[0, :DRAG], root.dot(root.T))
 
+    def position_uncertainty(self, satellite: int) -> tuple[float, float]:
+        """Return standard deviation and distance of a satellite's position, by index, relative to ours, in m."""
+        root, states = self._rows(satellite, 3) - self._rows(0, 3), self.states
+        position_m = states[satellite, :3] - states[0, :3]
+        return math.sqrt(float((root**2).sum())), math.sqrt(position_m.dot(position_m))
+
     def bias(self, pair: int) -> tuple[float, float]:
         """Return the range bias of a pair, by index, and its standard deviation, in m."""
         index = STATE_SIZE * self.satellites + pair
@@ -264,36 +270,31 @@ class HypothesisBank(msgspec.Struct, eq=False):
             one, other = self.pairs[pair]
             self.contradicted |= {one: f"ranges to {other} do not fit", other: f"ranges to {one} do not fit"}
 
-    def partners(self) -> dict[int, Partner]:
-        """Return the knowledge of each partner's orbit, by radio id.
+    def partner(self, satellite: int) -> Partner:
+        """Return the knowledge of the orbit of a partner, by index.
 
-        If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last differing
+        If no remaining hypothesis differs in the partner, `chi_square_mirror` keeps the excess that the last differing
         hypothesis had when the bank dropped it.
         """
-        best = self.hypotheses[0]
-        partners = {}
-        for satellite, identity in enumerate(self.satellites[1:], start=1):
-            others = [
-                hypothesis.chi_square - best.chi_square
-                for hypothesis in self.hypotheses[1:]
-                if self.differing[best.number, hypothesis.number, satellite]
-            ]
-            mirror = best.chi_square + min(others, default=self.dropped_excess[satellite])
-            relative = best.relative(satellite)
-            sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
-            distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
-            judged = self.judged[identity]
-            fits, is_rival = judged.fits and identity not in self.contradicted, self.differing[..., satellite].any()
-            unsolved = self.contradicted.get(identity) or (None if fits else judged.unsolved)
-            partners[identity] = Partner(
-                unsolved or unsolved_reason(sigma_m, distance_m, self.settings.solved_sigma_ratio),
-                fits,
-                # An ambiguity without another hypothesis, which could be dropped, lasts until the next solution.
-                bool(others) or not fits or (judged.ambiguous and not is_rival),
-                best.chi_square,
-                mirror,
-            )
-        return partners
+        best, identity = self.hypotheses[0], self.satellites[satellite]
+        others = [
+            hypothesis.chi_square - best.chi_square
+            for hypothesis in self.hypotheses[1:]
+            if self.differing[best.number, hypothesis.number, satellite]
+        ]
+        mirror = best.chi_square + min(others, default=self.dropped_excess[satellite])
+        judged = self.judged[identity]
+        fits = judged.fits and identity not in self.contradicted
+        unsolved = self.contradicted.get(identity) or (None if fits else judged.unsolved)
+        # An ambiguity without another hypothesis, which could be dropped, lasts until the next solution.
+        lasts = judged.ambiguous and not self.differing[..., satellite].any()
+        return Partner(
+            unsolved or unsolved_reason(*best.position_uncertainty(satellite), self.settings.solved_sigma_ratio),
+            fits,
+            bool(others) or not fits or lasts,
+            best.chi_square,
+            mirror,
+        )
 
     def _is_within_margin(self, excess: float) -> bool:
         return self.freedom * math.log1p(excess / self.freedom) < self.settings.certain_chi_square
