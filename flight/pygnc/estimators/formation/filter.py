@@ -11,6 +11,7 @@ the future.
 """
 
 import math
+from dataclasses import replace
 from enum import StrEnum, unique
 from typing import NamedTuple
 
@@ -233,11 +234,12 @@ class FormationFilter:
         elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
         inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
         hypotheses, gates = bank.predicted, list(bank.gates[observation.satellite])
+        fixes = replace(observation.fix, velocity_ecef_mps=None), observation.fix
         for part in (0, 1):
             results = []
             for hypothesis in hypotheses:
                 predicted = hypothesis.orbit(satellite, observation.gps_ms)
-                linearised = linearise_fix(observation.fix, predicted.x, self._frames, receiver)[part]
+                linearised = linearise_fix(fixes[part], predicted.x, self._frames, receiver)[part]
                 if linearised is not None:
                     result = gates[part].test(linearised, predicted, receiver)
                     used = None if result.used is None else result.used.scaled(inflation[part])
