@@ -283,12 +283,9 @@ def _refined_once(equations: Equations, settings: FormationSettings, parameters:
     result = _minima(equations, parameters)
     # Solutions that are this improbable would only take time.
     kept = result.parameters[result.cost <= result.cost[0] + 2_000.0]
-    # Only a loss that rejects outliers tells which residuals are noise.
     if equations.loss.hard:
-        noise = refined_noise(equations, result, settings)
-    else:
-        noise = robust_noise(equations, result.parameters[:1], settings)
-    return StageResult(kept, noise, equations.errors, {})
+        return StageResult(kept, refined_noise(equations, result, settings), equations.errors, {})
+    return StageResult(kept, robust_noise(equations, result.parameters[:1], settings), equations.errors, {})
 
 
 def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:

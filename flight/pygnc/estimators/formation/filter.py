@@ -159,11 +159,7 @@ class FormationFilter:
         return self.memory.unsolved | {identity: self.partner(identity) for identity in self.satellites[1:]}
 
     def partner(self, identity: int) -> Partner:
-        """Return the knowledge of the orbit of a partner in the solution, by radio id.
-
-        Raises:
-            ValueError: The partner is not solved.
-        """
+        """Return the knowledge of the orbit of a partner, by radio id; raise ValueError if it is not solved."""
         bank = self._bank_of(identity)
         return bank.partner(bank.satellites.index(identity))
 

@@ -31,15 +31,16 @@ def contradictions(equations: Equations, parameters: Array) -> dict[int, str]:
     """Return what contradicts the orbits of partners in a solution, by the index of the partner.
 
     Args:
-        equations: Equations with all fixes, drag modes, noise and the loss that rejects outliers.
+        equations: Equations with fixes that are not folded, drag modes, noise and the loss that rejects outliers.
         parameters: Parameters of the solution, (p,).
     """
     found: dict[int, str] = {}
     best, ids = parameters[None], equations.satellites
+    ratios = np.abs(parameters) * np.sqrt(np.diagonal(equations.prior.information))
     for satellite in range(1, len(ids)):
-        ratio = np.abs(parameters[equations.mode_indices(satellite)]) / equations.mode_sigma(satellite)
-        if ratio.max(initial=0.0) > _MODE_MAX:
-            found[satellite] = f"its drag would have to vary {ratio.max():.0f} standard deviations"
+        ratio = ratios[equations.mode_indices(satellite)].max(initial=0.0)
+        if ratio > _MODE_MAX:
+            found[satellite] = f"its drag would have to vary by {ratio:.0f} standard deviations"
     motion = equations.motion(best, partials=False)
     for satellite in equations.known:
         outside = ~equations.fixes_inside(satellite, best) & equations.fixes[satellite].available

@@ -190,11 +190,6 @@ class Equations:
         first = STATE_SIZE * len(self.satellites) + len(self.pairs) + self.modes * (satellite - 1)
         return first + np.arange(self.modes if satellite else 0)
 
-    def mode_sigma(self, satellite: int) -> Array:
-        """Return the prior standard deviations of a partner's drag modes; call it before fixes are folded."""
-        sigma: Array = np.diagonal(self.prior.information)[self.mode_indices(satellite)] ** -0.5
-        return sigma
-
     def _satellite_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a satellite's state and drag modes, which are the columns of its design matrices."""
         return np.append(state_indices(satellite), self.mode_indices(satellite))

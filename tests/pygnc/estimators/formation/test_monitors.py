@@ -6,8 +6,9 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.monitors import REJECTED_MAX, rejection_sum
+from pygnc.estimators.formation.monitors import REJECTED_MAX, contradictions, rejection_sum
 from pygnc.estimators.formation.observations import RangeObservation
+from pygnc.estimators.formation.reference import DRAG_MODES
 from tests.pygnc.estimators.formation.joint_world import process_all, solved
 from tests.pygnc.estimators.formation.worlds import MESH_ALL, given, world
 
@@ -36,6 +37,15 @@ def test_a_solution_that_rejects_the_last_ranges_of_a_pair_is_not_solved() -> No
     assert solution.partners[75].unsolved == "15 of 64 ranges to 76 do not fit"
     assert solution.partners[76].unsolved == "15 of 64 ranges to 75 do not fit"
     assert solution.partners[77].unsolved is None
+
+
+def test_an_improbable_drag_contradicts_an_orbit() -> None:
+    solution = solved().solution
+    parameters = solution.hypotheses[0].parameters.copy()
+    without_ranges = replace(solution.equations.with_drag_modes(np.ones((1, DRAG_MODES))), ranges=())
+    assert contradictions(without_ranges, parameters) == {}
+    parameters[without_ranges.mode_indices(1)[4]] = 10.0
+    assert contradictions(without_ranges, parameters) == {1: "its drag would have to vary by 10 standard deviations"}
 
 
 def test_the_filter_reports_a_partner_whose_ranges_it_rejects() -> None:
