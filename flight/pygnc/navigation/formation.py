@@ -238,7 +238,10 @@ class FormationTracker:
         return numbered
 
     def _filtered(self, observation: RangeObservation | SatelliteFix, input_seq: int) -> list[FormationMessage]:
-        """Update the filter with an observation; return estimates of its partners if any hypothesis accepted it."""
+        """Update the filter with an observation; return estimates of its partners.
+
+        There are none if all hypotheses rejected it, except for partners whose orbit such observations contradict.
+        """
         formation = self._formation
         if formation is None:
             return []
@@ -251,10 +254,12 @@ class FormationTracker:
         else:
             moved = formation.process_fix(observation).moved
         messages: list[FormationMessage] = []
-        for partner in observation.satellites if moved else ():
+        for partner in observation.satellites:
             time = MeasurementTime(observation.gps_ms, partner, input_seq)
             estimate = filtered_estimate(time, formation, residual_m)
-            if estimate is not None:
+            if estimate is not None and estimate.cause:
+                messages.append(estimate)  # it is not final, because the next solution may fit
+            elif estimate is not None and moved:
                 self._memory.reported_gps_ms[partner] = observation.gps_ms
                 messages.append(estimate)
         return self._numbered(messages)
@@ -316,6 +321,9 @@ class FormationTracker:
             formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))
             groups = [(bank.satellites, bank.hypotheses) for bank in formation.memory.banks]
             nearest = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames)
+            # An orbit that observations contradict predicts nothing.
+            fitting = {identity for identity, each in formation.partners.items() if each.fits or not each.unsolved}
+            nearest = tuple(each for each in nearest if each.partner in fitting)
             return result._replace(solution=solution, formation=formation, approaches=nearest)
 
         self.problem = problem

@@ -66,10 +66,16 @@ def _own_residuals_m(solution: FormationSolution) -> dict[tuple[int, int], float
 def filtered_estimate(
     time: MeasurementTime, formation: FormationFilter, residual_m: float | None
 ) -> FormationEstimate | None:
-    """Return the estimate of a partner by the filter that continues a solution; None if its state is unknown."""
-    partner = formation.partners.get(time.partner)
-    if partner is None or partner.unsolved is not None or time.partner not in formation.satellites:
+    """Return the estimate of a partner by the filter that continues a solution; None if its state is unknown.
+
+    If observations contradict its orbit, the estimate has only the reason.
+    """
+    if time.partner not in formation.satellites[1:]:
         return None
+    partner = formation.partner(time.partner)
+    if partner.unsolved is not None:
+        cause = FormationEstimate(0, 0, time.input_seq, time.gps_ms, time.partner, partner.unsolved)
+        return None if partner.fits else cause
     states = [formation.relative(time.partner, number) for number in ((0, 1) if partner.ambiguous else (0,))]
     return _estimate(time, formation, partner, states, residual_m)
 

@@ -2,7 +2,8 @@
 
 Ranges hardly distinguish a formation from its mirror images, so that the estimator returns several hypotheses. Its
 errors are those of the hypothesis nearest to the truth. The first hypothesis is judged separately: it may be wrong if
-the partner is reported as ambiguous or unsolved.
+the partner is reported as ambiguous or unsolved. Orbits of all other partners are certain, so they are also judged at
+their worst moment: a wrong orbit can agree with the truth in the middle of an arc.
 """
 
 import math
@@ -28,6 +29,8 @@ from pygnc_ground.replay.collect import Collected
 WRONG_NEES: Final = 100.0
 """A NEES of six elements beyond this (ten standard deviations) belongs to a wrong hypothesis."""
 _DOF: Final = 6
+_BEYOND_SIGMAS: Final = 5.0
+"""Position error in formal standard deviations that no certain orbit should have for long"""
 _STEP_MS: Final = 120_000
 """Interval between the evaluated times; errors of relative orbits hardly change in between."""
 
@@ -72,6 +75,8 @@ class FormationErrors:
     """NEES of its relative orbital elements, six degrees of freedom, (p, n)"""
     best_m: FloatArray
     """Position error of the first hypothesis, (p, n)"""
+    best_sigmas: FloatArray
+    """The same in formal standard deviations of the first hypothesis, (p, n)"""
     found: BoolArray
     """True if any hypothesis has a NEES up to `WRONG_NEES` at the middle of the times, (p,)"""
     wrong: BoolArray
@@ -93,8 +98,9 @@ class FormationErrors:
             candidates_m = np.where(is_right | ~found, size_m, np.inf)
             right = np.argmin(np.nan_to_num(candidates_m, nan=np.inf), axis=0)
         number = np.arange(len(partners))
-        variance = np.trace(estimate.covariance_gcrf[right, number, :, :3, :3], axis1=-2, axis2=-1)
-        return cls(error_m[right, number], np.sqrt(variance), nees[right, number], error_m[0], found, ~is_right[0])
+        sigma_m = np.sqrt(np.trace(estimate.covariance_gcrf[..., :3, :3], axis1=-2, axis2=-1))
+        error, sigma, nees = error_m[right, number], sigma_m[right, number], nees[right, number]
+        return cls(error, sigma, nees, error_m[0], error_m[0] / sigma_m[0], found, ~is_right[0])
 
 
 def score_batch(flight: SimulatedFlight, flown: Collected, settings: FlightSettings, estimators: Estimators) -> Score:
@@ -115,7 +121,7 @@ def score_batch(flight: SimulatedFlight, flown: Collected, settings: FlightSetti
     bound_m = np.full(errors.error_m.shape, np.nan)
     if "formation" in estimators.bounds:
         bound_m = _bound_m(flight, settings, times)
-    found, silent = errors.found, errors.wrong & ~estimate.flagged.any(axis=0)
+    found, certain = errors.found, ~estimate.flagged.any(axis=0)
     error_m, nis = errors.error_m[found], _residuals(solution, times)
     figures = {
         "error_m": rms_of(error_m),
@@ -130,7 +136,8 @@ def score_batch(flight: SimulatedFlight, flown: Collected, settings: FlightSetti
         "unsolved": float(estimate.flagged[1].sum()),
         "missing": float((~found).sum()),
         "wrong": float(errors.wrong.sum()),
-        "silent": float(silent.sum()),
+        "silent": float((errors.wrong & certain).sum()),
+        **worst_moments([(times / 1000.0, sigmas) for sigmas in errors.best_sigmas[certain]]),
     }
     t_s = np.tile((times - start_ms) / 1000.0, (int(found.sum()), 1))
     rows = (t_s, error_m, errors.sigma_m[found], bound_m[found], errors.nees[found] / _DOF, np.tile(nis, (len(t_s), 1)))
@@ -160,8 +167,24 @@ def score_filter(flight: SimulatedFlight, flown: Collected, begin_gps_ms: int) -
         "ambiguous": float(sum(message.ambiguous for message in newest.values())),
         "unsolved": float(sum(bool(message.cause) for message in newest.values())),
         "silent": float(sum(bool((trace.nees * _DOF > WRONG_NEES).any()) for trace in traces.values())),
+        **worst_moments([(trace.t_s, trace.error / trace.sigma) for trace in traces.values()]),
     }
     return Score("formation filter", figures, every)
+
+
+def worst_moments(certain: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, float]:
+    """Return largest error and longest time beyond `_BEYOND_SIGMAS`, from times in s and errors in sigmas by partner.
+
+    An error lasts until the next estimate of the partner.
+    """
+    beyond_s = 0.0
+    for t_s, sigmas in certain:
+        begin_s = math.inf
+        for moment_s, is_beyond in zip(t_s.tolist(), (sigmas > _BEYOND_SIGMAS).tolist(), strict=True):
+            beyond_s = max(beyond_s, moment_s - begin_s)
+            begin_s = min(begin_s, moment_s) if is_beyond else math.inf
+    worst = max((float(sigmas.max()) for _, sigmas in certain if len(sigmas)), default=math.nan)
+    return {"worst_sigmas": worst, "beyond_s": beyond_s}
 
 
 def _trace(flight: SimulatedFlight, estimates: Sequence[FormationEstimate]) -> Trace:

@@ -36,6 +36,8 @@ _WORST: Final = 6
 _FAILURES: Final = 20
 _ROWS_MAX: Final = 200
 _NEES_GOOD: Final = (0.5, 2.0)
+_BEYOND_MAX_S: Final = 600.0
+"""Time for which a certain orbit may be beyond five sigmas: the shortest interval between two solutions."""
 _BOUND_GOOD: Final = 1.3
 _LIBRARIES: Final = ("numpy", "scipy", "polars", "matplotlib", "jinja2")
 
@@ -172,6 +174,14 @@ def _of_formation(runs: pl.DataFrame) -> list[Finding]:
                 " orbit that was not reported as ambiguous (good: none)."
             )
             found.append(Finding(text, good=not silent))
+        beyond_s = runs[f"formation_{name}_beyond_s"].drop_nulls()
+        if len(beyond_s):
+            lies = int((beyond_s > _BEYOND_MAX_S).sum())
+            text = (
+                f"In {wording.plural(lies, 'run')} an orbit of the formation {name} that was reported as certain was"
+                " not within five sigmas for more than 10 min (good: none)."
+            )
+            found.append(Finding(text, good=not lies))
     missing = int(runs["formation_batch_missing"].sum())
     if missing:
         text = f"For {wording.plural(missing, 'partner')} no hypothesis of the formation batch agrees with the truth."

@@ -206,12 +206,21 @@ def test_poses_no_problem_before_the_end_of_the_batch_or_without_a_partner() -> 
 
 
 def fly_in_two(
-    before: list[InputMessage] | None = None,
+    before: list[InputMessage] | None = None, late_error_m: float = 0.0
 ) -> tuple[FormationTracker, list[FormationMessage], list[FormationMessage]]:
-    """Return messages before and after the end of a batch of thirty minutes; later inputs are processed one by one."""
+    """Return messages before and after the end of a batch of thirty minutes; later inputs are processed one by one.
+
+    Later ranges are too long by `late_error_m`.
+    """
     *messages, end = batch.inputs()
     ranges = [number for number, message in enumerate(messages) if isinstance(message, RangeMeasurement)]
-    early, late = messages[: ranges[180]], messages[ranges[180] :]
+    early = messages[: ranges[180]]
+    late = [
+        msgspec.structs.replace(message, range_m=message.range_m + late_error_m)
+        if isinstance(message, RangeMeasurement)
+        else message
+        for message in messages[ranges[180] :]
+    ]
     # Its number is not taken from another input: answers go by numbers.
     batch_end = BatchEnd(seq=early[-1].seq, cause="")
     answers = {seq: answer for seq, answer in batch.answers().items() if seq < end.seq}
@@ -240,6 +249,17 @@ def test_estimates_observations_after_the_batch_at_once(
         for one in found:
             assert one.position_gcrf_m is not None
             assert np.linalg.norm(np.array(one.position_gcrf_m) - batch.true_place_m(one.gps_ms, partner)) < 15.0
+
+
+@pytest.mark.slow
+def test_partners_whose_later_ranges_do_not_fit_have_a_cause_and_no_state() -> None:
+    _, said, later = fly_in_two(late_error_m=1_000.0)
+    for partner in batch.PARTNERS:
+        assert not estimates(said, partner)[-1].cause
+        found = [one for one in estimates(later, partner) if one.cause]
+        assert "do not fit" in found[0].cause
+        assert found[0].position_rtn_m is None
+        assert found[0].gps_ms - estimates(said, partner)[-1].gps_ms <= 9 * 60_000
 
 
 def test_solves_the_whole_arc_again_later(

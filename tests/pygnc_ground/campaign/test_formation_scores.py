@@ -10,7 +10,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.definition import plan_run
 from pygnc_ground.campaign.flight import ORIENTATION
-from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
+from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses, worst_moments
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.schema import METRICS
 from pygnc_ground.campaign.time_bins import rms_of
@@ -88,6 +88,15 @@ def test_a_given_hypothesis_is_judged_whatever_its_errors() -> None:
     found = judged(0.1 * efficient(1), efficient(1), efficient(2), right=np.array([1, 2]))
     np.testing.assert_allclose(found.nees, [nearest.nees[0], other.nees[1]])
     np.testing.assert_allclose(found.error_m, [nearest.error_m[0], other.error_m[1]])
+
+
+def test_the_worst_moment_of_certain_orbits_is_judged() -> None:
+    times = np.arange(0.0, 3600.0, 120.0)
+    right, wrong = np.ones(30), np.ones(30)
+    wrong[[3, 10, 11, 12, 29]] = 6.0, 5.5, 70.0, 5.5, 6.0
+    assert worst_moments([(times, right), (times, wrong)]) == {"worst_sigmas": 70.0, "beyond_s": 360.0}
+    assert worst_moments([(times, right)]) == {"worst_sigmas": 1.0, "beyond_s": 0.0}
+    assert math.isnan(worst_moments([])["worst_sigmas"])
 
 
 def test_a_partner_without_an_orbit_is_not_found() -> None:

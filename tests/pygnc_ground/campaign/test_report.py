@@ -85,13 +85,14 @@ def test_formations_that_are_wrong_or_missing_are_findings(tmp_path: Path) -> No
     folder = write_results(tmp_path / "c", {"repetitions": 4})
     runs = pl.read_parquet(folder / "runs.parquet")
     counts = {"batch_partners": 3.0, "batch_silent": 1.0, "batch_missing": 0.0, "batch_error_m": 2.0}
-    counts |= {"filter_partners": 3.0, "filter_silent": 0.0, "filter_error_m": 2.0}
+    counts |= {"filter_partners": 3.0, "filter_silent": 0.0, "filter_error_m": 2.0, "filter_beyond_s": 720.0}
     formation = {f"formation_{name}": pl.lit(value) for name, value in counts.items()}
     runs.with_columns(**formation).write_parquet(folder / "runs.parquet")
     write_report(folder, tmp_path / "report.html")
     text = Page((tmp_path / "report.html").read_text()).text
     assert "The formation batch gave 4 of 12 partners a wrong orbit" in text
     assert "The formation filter gave 0 of 12 partners" in text
+    assert "In 4 runs an orbit of the formation filter that was reported as certain was not within" in text
     assert "no hypothesis" not in text
     missing = runs.with_columns(**formation | {"formation_batch_missing": pl.lit(1.0)})
     missing.write_parquet(folder / "runs.parquet")

@@ -3,7 +3,8 @@
 1. Determine our own orbit and those of partners with enough fixes, and integrate a reference orbit for each.
 2. Search candidates for all other partners (`search`).
 3. Improve every candidate and every mirror image by a joint fit of all observations.
-4. Estimate the noise from the residuals of the best solution, and fit again without outliers and with drag modes.
+4. Add drag modes, fit with the loss of the search, estimate the noise from the residuals of the best solution, and fit
+   again without outliers. Rejecting outliers earlier could reject what the drag modes explain, for good.
 5. Decide which solutions are distinct, compute their covariances (`ridge`) and whether each partner is ambiguous
    (`solution`).
 
@@ -32,6 +33,7 @@ from pygnc.estimators.formation.least_squares import (
     refined_noise,
     robust_noise,
 )
+from pygnc.estimators.formation.monitors import contradictions
 from pygnc.estimators.formation.observation_equations import SEARCH_LOSS, Equations, Fit, white_noise
 from pygnc.estimators.formation.observations import (
     Arc,
@@ -126,11 +128,9 @@ class FormationSolver:
         moved = self._moved_to(equations, preliminary.parameters[0], arc, tracks)
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
-        # The solutions are near their minima now, so outliers can be rejected instead of only getting less weight.
-        loss = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
-        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors, loss=loss)
-        refined = _refined(equations, settings, preliminary.parameters, stages)
-        return _solution(arc, settings, *refined, unsolved=reasons)
+        equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors)
+        equations, result, intermediate, found = _refined(equations, settings, preliminary.parameters, stages)
+        return _solution(arc, settings, equations, result, intermediate, contradicted=found, unsolved=reasons)
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
@@ -255,29 +255,37 @@ def _preliminary(
 
 def _refined(
     equations: Equations, settings: FormationSettings, parameters: Array, stages: Stages
-) -> tuple[Equations, Fit, Array]:
+) -> tuple[Equations, Fit, Array, dict[int, str]]:
     """Refine parameters (k, p) with drag modes, and estimate the noise from the residuals of the best solution.
 
+    The loss is graduated: the first fit only gives outliers less weight, the others reject them. The fits before had no
+    drag modes, so their residuals at the ends of a long arc may be model errors that the modes will explain.
+
     Returns:
-        Equations with the estimated noise; the distinct solutions, the best first; and the initial parameters with
-        drag modes of zero, (k, p).
+        Equations with the estimated noise; the distinct solutions, the best first; the initial parameters with drag
+        modes of zero, (k, p); and what contradicts the best solution, by the index of the partner.
     """
     count = len(equations.satellites)
     added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
-    for _ in range(3):  # noise and solution depend on each other
-        equations = equations.with_drag_modes(_mode_sigma(equations, parameters[0], settings.differential_share))
+    rejecting = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
+    for loss in (SEARCH_LOSS, rejecting, rejecting):  # noise and solution depend on each other
+        sigma = _mode_sigma(equations, parameters[0], settings.differential_share)
+        equations = replace(equations.with_drag_modes(sigma), loss=loss)
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
-    equations = equations.folded(parameters[0])
-    return equations, distinct_solutions(equations.fit(parameters), count), intermediate
+    folded = equations.folded(parameters[0])
+    result = distinct_solutions(folded.fit(parameters), count)
+    return folded, result, intermediate, contradictions(equations, result.parameters[0])
 
 
 def _refined_once(equations: Equations, settings: FormationSettings, parameters: Array) -> StageResult:
     result = _minima(equations, parameters)
     # Solutions that are this improbable would only take time.
     kept = result.parameters[result.cost <= result.cost[0] + 2_000.0]
-    return StageResult(kept, refined_noise(equations, result, settings), equations.errors, {})
+    if equations.loss.hard:
+        return StageResult(kept, refined_noise(equations, result, settings), equations.errors, {})
+    return StageResult(kept, robust_noise(equations, result.parameters[:1], settings), equations.errors, {})
 
 
 def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
@@ -302,6 +310,7 @@ def _solution(
     result: Fit,
     intermediate: Array,
     *,
+    contradicted: dict[int, str],
     unsolved: dict[int, str],
 ) -> FormationSolution:
     count = len(equations.satellites)
@@ -315,10 +324,14 @@ def _solution(
         Hypothesis(float(result.cost[row]), result.parameters[row], covariance[row], residual_m[row]) for row in rows
     )
     partners = {
-        identity: Partner(reason, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
+        identity: Partner(reason, fits=True, ambiguous=False, chi_square_best=math.nan, chi_square_mirror=math.nan)
         for identity, reason in unsolved.items()
     }
-    partners |= judge_partners(equations, settings, result, intermediate, covariance[0])
+    judged = judge_partners(equations, settings, result, intermediate, covariance[0])
+    for number, reason in contradicted.items():
+        identity = equations.satellites[number]
+        judged[identity] = replace(judged[identity], unsolved=reason, fits=False)
+    partners |= judged
     worse = np.stack([differs_from(result, row, result.parameters, count) for row in rows])
     worse[np.tril_indices(len(worse))] = False  # the covariance of the better solution decides
     return FormationSolution(

@@ -11,6 +11,7 @@ the future.
 """
 
 import math
+from dataclasses import replace
 from enum import StrEnum, unique
 from typing import NamedTuple
 
@@ -155,10 +156,12 @@ class FormationFilter:
     @property
     def partners(self) -> dict[int, Partner]:
         """Knowledge of each partner's orbit, by radio id."""
-        partners = dict(self.memory.unsolved)
-        for bank in self.memory.banks:
-            partners |= bank.partners()
-        return partners
+        return self.memory.unsolved | {identity: self.partner(identity) for identity in self.satellites[1:]}
+
+    def partner(self, identity: int) -> Partner:
+        """Return the knowledge of the orbit of a partner, by radio id; raise ValueError if it is not solved."""
+        bank = self._bank_of(identity)
+        return bank.partner(bank.satellites.index(identity))
 
     def relative(self, partner: int, hypothesis: int = 0) -> RelativeState:
         """Return the state of a partner, by radio id, relative to us in a hypothesis; 0 is the best.
@@ -197,6 +200,7 @@ class FormationFilter:
             pairs = zip(bank.predicted, innovations, strict=True)
             updated = [hypothesis.updated_with_range(innovation, gate) for hypothesis, innovation in pairs]
             verdict = self._commit(observation, {bank: updated})
+            bank.monitor(pair, is_rejected=verdict.cause is not None)
         return verdict._replace(residual_m=float(best.observation.residual[0]), nis=best.nis)
 
     def process_fix(self, observation: SatelliteFix) -> Verdict:
@@ -226,11 +230,12 @@ class FormationFilter:
         elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
         inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
         hypotheses, gates = bank.predicted, list(bank.gates[observation.satellite])
+        fixes = replace(observation.fix, velocity_ecef_mps=None), observation.fix
         for part in (0, 1):
             results = []
             for hypothesis in hypotheses:
                 predicted = hypothesis.orbit(satellite, observation.gps_ms)
-                linearised = linearise_fix(observation.fix, predicted.x, self._frames, receiver)[part]
+                linearised = linearise_fix(fixes[part], predicted.x, self._frames, receiver)[part]
                 if linearised is not None:
                     result = gates[part].test(linearised, predicted, receiver)
                     used = None if result.used is None else result.used.scaled(inflation[part])

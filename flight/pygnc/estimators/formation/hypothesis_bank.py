@@ -24,6 +24,7 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.formation.least_squares import squared_orbit_distances
+from pygnc.estimators.formation.monitors import REJECTED_MAX, rejection_sum
 from pygnc.estimators.formation.observations import Pair
 from pygnc.estimators.formation.reference import COINCIDENT_M, STATE_SIZE
 from pygnc.estimators.formation.relative_motion import orbit_vector
@@ -89,6 +90,12 @@ class FilterHypothesis(NamedTuple):
         states = self.states
         root = self._rows(satellite, DRAG) - self._rows(0, DRAG)
         return relative_state(states[0, :DRAG], states[satellite, :DRAG] - states[0, :DRAG], root.dot(root.T))
+
+    def position_uncertainty(self, satellite: int) -> tuple[float, float]:
+        """Return standard deviation and distance of a satellite's position, by index, relative to ours, in m."""
+        root, states = self._rows(satellite, 3) - self._rows(0, 3), self.states
+        position_m = states[satellite, :3] - states[0, :3]
+        return math.sqrt(float((root**2).sum())), math.sqrt(position_m.dot(position_m))
 
     def bias(self, pair: int) -> tuple[float, float]:
         """Return the range bias of a pair, by index, and its standard deviation, in m."""
@@ -175,8 +182,11 @@ class HypothesisBank(msgspec.Struct, eq=False):
         pairs: Pairs of radio ids whose range bias is part of the state.
         range_noise_m: Standard deviation of the ranges of each pair, in m.
         freedom: Degrees of freedom, at least 1: ranges of the solution plus those accepted since, minus parameters.
+        judged: Knowledge of each partner in the solution, by radio id.
         dropped_excess: For each satellite, excess of chi-square over the best of the last dropped hypothesis in which
-            its orbit differs.
+            its orbit differs; of several dropped at once, that of the best.
+        rejections: Cumulative sum of the ranges of each pair that the best hypothesis rejected (see `monitors`).
+        contradicted: Reason why ranges contradict the orbit of a partner since the solution, by radio id.
         differing: True where two hypotheses of the solution have different orbits of a satellite, shape (h, h, s).
         hypotheses: Remaining hypotheses, the best first.
         predicted: Hypotheses predicted to the time of the next observation.
@@ -188,11 +198,14 @@ class HypothesisBank(msgspec.Struct, eq=False):
     pairs: tuple[Pair, ...]
     range_noise_m: list[float]
     freedom: int
+    judged: dict[int, Partner]
     dropped_excess: list[float]
     differing: npt.NDArray[np.bool_]
     hypotheses: list[FilterHypothesis]
     predicted: list[FilterHypothesis]
     gates: dict[int, tuple[Gate, Gate]]
+    rejections: list[int]
+    contradicted: dict[int, str] = {}
 
     @classmethod
     def of_group(
@@ -207,21 +220,21 @@ class HypothesisBank(msgspec.Struct, eq=False):
         chosen = [0, *group]
         satellites = tuple(solution.satellites[satellite] for satellite in chosen)
         pairs = solution.equations.pairs_among(chosen)
-        dropped_excess = [math.inf] * len(chosen)
-        for satellite, identity in enumerate(satellites[1:], start=1):
-            partner = solution.partners[identity]
-            dropped_excess[satellite] = partner.chi_square_mirror - partner.chi_square_best
+        judged = {identity: solution.partners[identity] for identity in satellites[1:]}
+        excess = [partner.chi_square_mirror - partner.chi_square_best for partner in judged.values()]
         bank = cls(
             settings,
             satellites,
             tuple(solution.pairs[number] for number in pairs),
             solution.noise_m[pairs].tolist(),
             max(len(solution.ranges) - len(solution.hypotheses[0].parameters), 1),
-            dropped_excess,
+            judged,
+            [math.inf, *excess],
             solution.differing[..., chosen],
             [],
             [],
             {satellite: (Gate(), Gate()) for satellite in satellites},
+            [0] * len(pairs),
         )
         # The drag modes are the last parameters and are left out: the filter has process noise instead.
         columns = solution.equations.parameter_indices(chosen)[: STATE_SIZE * len(chosen) + len(pairs)]
@@ -238,37 +251,50 @@ class HypothesisBank(msgspec.Struct, eq=False):
         self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best = ordered[0]
-        self.hypotheses = [best]
+        self.hypotheses, dropped = [best], dict[int, float]()
         for hypothesis in ordered[1:]:
             excess = hypothesis.chi_square - best.chi_square
             if not self._is_within_margin(excess):
                 for satellite in np.flatnonzero(self.differing[best.number, hypothesis.number]).tolist():
-                    self.dropped_excess[satellite] = excess
+                    dropped.setdefault(satellite, excess)
             elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
                 self.hypotheses.append(hypothesis)
+        for satellite, excess in dropped.items():
+            self.dropped_excess[satellite] = excess
         self.predicted = self.hypotheses
 
-    def partners(self) -> dict[int, Partner]:
-        """Return the knowledge of each partner's orbit, by radio id.
+    def monitor(self, pair: int, *, is_rejected: bool) -> None:
+        """Note whether the best hypothesis rejected a range of the pair with this index."""
+        self.rejections[pair] = rejection_sum(self.rejections[pair], is_rejected)
+        if self.rejections[pair] >= REJECTED_MAX:
+            one, other = self.pairs[pair]
+            self.contradicted |= {one: f"ranges to {other} do not fit", other: f"ranges to {one} do not fit"}
 
-        If no remaining hypothesis differs in a partner, `chi_square_mirror` keeps the excess that the last differing
+    def partner(self, satellite: int) -> Partner:
+        """Return the knowledge of the orbit of a partner, by index.
+
+        If no remaining hypothesis differs in the partner, `chi_square_mirror` keeps the excess that the last differing
         hypothesis had when the bank dropped it.
         """
-        best = self.hypotheses[0]
-        partners = {}
-        for satellite, identity in enumerate(self.satellites[1:], start=1):
-            others = [
-                hypothesis.chi_square - best.chi_square
-                for hypothesis in self.hypotheses[1:]
-                if self.differing[best.number, hypothesis.number, satellite]
-            ]
-            mirror = best.chi_square + min(others, default=self.dropped_excess[satellite])
-            relative = best.relative(satellite)
-            sigma_m = math.sqrt(np.trace(relative.covariance_gcrf[:3, :3]))
-            distance_m = math.sqrt(relative.gcrf[:3].dot(relative.gcrf[:3]))
-            unsolved = unsolved_reason(sigma_m, distance_m, self.settings.solved_sigma_ratio)
-            partners[identity] = Partner(unsolved, bool(others), best.chi_square, mirror)
-        return partners
+        best, identity = self.hypotheses[0], self.satellites[satellite]
+        others = [
+            hypothesis.chi_square - best.chi_square
+            for hypothesis in self.hypotheses[1:]
+            if self.differing[best.number, hypothesis.number, satellite]
+        ]
+        mirror = best.chi_square + min(others, default=self.dropped_excess[satellite])
+        judged = self.judged[identity]
+        fits = judged.fits and identity not in self.contradicted
+        unsolved = self.contradicted.get(identity) or (None if fits else judged.unsolved)
+        # An ambiguity without another hypothesis, which could be dropped, lasts until the next solution.
+        lasts = judged.ambiguous and not self.differing[..., satellite].any()
+        return Partner(
+            unsolved or unsolved_reason(*best.position_uncertainty(satellite), self.settings.solved_sigma_ratio),
+            fits,
+            bool(others) or not fits or lasts,
+            best.chi_square,
+            mirror,
+        )
 
     def _is_within_margin(self, excess: float) -> bool:
         return self.freedom * math.log1p(excess / self.freedom) < self.settings.certain_chi_square

@@ -183,16 +183,16 @@ class Equations:
         """Return the indices of the states of `satellites` (indices), the biases among them, and their drag modes."""
         states = [state_indices(satellite) for satellite in satellites]
         biases = STATE_SIZE * len(self.satellites) + np.array(self.pairs_among(satellites), dtype=np.int64)
-        return np.concatenate((*states, biases, *(self._mode_indices(satellite) for satellite in satellites)))
+        return np.concatenate((*states, biases, *(self.mode_indices(satellite) for satellite in satellites)))
 
-    def _mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
+    def mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a partner's drag modes; none for our own satellite."""
         first = STATE_SIZE * len(self.satellites) + len(self.pairs) + self.modes * (satellite - 1)
         return first + np.arange(self.modes if satellite else 0)
 
     def _satellite_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a satellite's state and drag modes, which are the columns of its design matrices."""
-        return np.append(state_indices(satellite), self._mode_indices(satellite))
+        return np.append(state_indices(satellite), self.mode_indices(satellite))
 
     def motion(self, parameters: Array, *, partials: bool = True) -> Motion | None:
         """Return the motion of the satellites that do not move linearly, for parameters (k, p); None if all do.
@@ -224,7 +224,7 @@ class Equations:
             constants = motion.at(self._rows(satellite), node_time)
         result: Array = constants @ design[..., :STATE_SIZE].swapaxes(1, 2)
         if self.modes and satellite:
-            result += parameters[:, self._mode_indices(satellite)] @ design[..., STATE_SIZE:].swapaxes(1, 2)
+            result += parameters[:, self.mode_indices(satellite)] @ design[..., STATE_SIZE:].swapaxes(1, 2)
         return result
 
     def _partials(self, satellite: int, d_constants: Array, node_time: Array, motion: Motion | None) -> Array:
@@ -305,13 +305,20 @@ class Equations:
         for satellite in self.known:
             rows, scale = self.fixes[satellite], self.noise.fix_scale[satellite]
             residual, design = self.fix_residuals(satellite, parameters[None], None)
-            inside = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1) <= (self.loss.limit_fix * scale) ** 2
+            inside = self.fixes_inside(satellite, parameters[None])
             rejected += int((rows.available & ~inside).sum())
             used = (rows.available & inside)[..., None, None]
             scaled = np.concatenate((design[0], residual[0][..., None]), axis=-1).reshape(len(used), 2, 3, -1)
             columns = np.append(self._satellite_indices(satellite), self.parameter_count)
             parts.append((rows.node_time, scaled * used / scale, used[..., 0, 0], columns))
         return self._blocks(chosen, parts), rejected
+
+    def fixes_inside(self, satellite: int, parameters: Array) -> npt.NDArray[np.bool_]:
+        """Return which positions and velocities are no outliers at parameters (1, p), (m, 2); linear motion only."""
+        residual, _ = self.fix_residuals(satellite, parameters, None)
+        limit = self.loss.limit_fix * self.noise.fix_scale[satellite]
+        inside: npt.NDArray[np.bool_] = (residual[0] ** 2).reshape(-1, 2, 3).sum(axis=-1) <= limit**2
+        return inside
 
     def _blocks(
         self, times: Array, parts: Sequence[tuple[Array, Array, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]

@@ -15,6 +15,7 @@ elements"): the image of a closed ellipse is again closed at any distance, where
 would start to drift.
 """
 
+import math
 from collections.abc import Callable
 from typing import Final
 
@@ -34,8 +35,8 @@ def rtn_from_gcrf(own: Array) -> Array:
     """
     axes = rtn_axes(own[:3], own[3:]).T
     position_m = own[:3]
-    momentum = np.cross(position_m, own[3:])
-    rate_rad_s = np.sqrt(momentum.dot(momentum)) / position_m.dot(position_m)
+    # The transverse velocity divided by the distance.
+    rate_rad_s = axes[1].dot(own[3:]) / math.sqrt(position_m.dot(position_m))
     matrix = np.zeros((6, 6))
     matrix[:3, :3] = matrix[3:, 3:] = axes
     # A point at rest in GCRF moves by -w x r in the rotating axes, with w along the normal.

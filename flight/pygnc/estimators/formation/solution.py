@@ -111,6 +111,7 @@ class Partner:
 
     Attributes:
         unsolved: Reason why there is no orbit; None if there is one.
+        fits: False if even the best solution does not fit the observations, which more observations cannot mend.
         ambiguous: True if another solution fits nearly as well, or if even the best one does not fit.
         chi_square_best: Chi-square of the best solution.
         chi_square_mirror: Chi-square of the best solution in which this partner moves differently. If all searches
@@ -119,6 +120,7 @@ class Partner:
     """
 
     unsolved: str | None
+    fits: bool
     ambiguous: bool
     chi_square_best: float
     chi_square_mirror: float
@@ -268,9 +270,11 @@ def judge_partners(
         # Likelihood ratio with the noise estimated as well.
         excess = freedom * math.log1p(max(mirror - best, 0.0) / freedom) if competitors else math.inf
         sigma_m, distance_m = _position_uncertainty(equations, result, partner, covariance)
+        fits = _fits(equations, partner, distance_m)
         by_partner[equations.satellites[partner]] = Partner(
             unsolved_reason(sigma_m, distance_m, settings.solved_sigma_ratio),
-            excess < settings.certain_chi_square or not _fits(equations, partner, distance_m),
+            fits,
+            excess < settings.certain_chi_square or not fits,
             best,
             mirror,
         )

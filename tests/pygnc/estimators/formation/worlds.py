@@ -85,6 +85,18 @@ def errors(solution: FormationSolution, true: FormationWorld, partner: int, hypo
     return Errors(float(np.sqrt(np.mean(squares))), float(np.sqrt(np.mean(variances))), float(np.mean(nees)))
 
 
+def worst_sigmas(solution: FormationSolution, true: FormationWorld, partner: int) -> float:
+    """Return the largest position error of the arc, divided by the formal standard deviation at that time."""
+    moments = [gps_ms for gps_ms in true.moments_gps_ms.tolist()[::4] if solution.reference.covers(gps_ms)]
+    states = true.states_gcrf(np.array(moments))
+    truths = (states[true.ids.index(partner)] - states[0])[:, :3]
+    found = solution.relative_states(moments, partner)
+    return max(
+        float(np.linalg.norm(each.gcrf[:3] - truth) / np.sqrt(np.trace(each.covariance_gcrf[:3, :3])))
+        for each, truth in zip(found, truths, strict=True)
+    )
+
+
 def elements_nees(solution: FormationSolution, true: FormationWorld, partner: int, hypothesis: int) -> float:
     """Return the NEES of the relative elements in the middle of the arc; 6 degrees of freedom."""
     moment = solution.reference.epoch_ms
