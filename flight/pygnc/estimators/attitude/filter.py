@@ -220,10 +220,14 @@ class AttitudeFilter:
             memory.health,
             time_tags=memory.errors.time_tags,
             inflation=memory.inflation,
-            is_confirmed=memory.is_confirmed,
+            walks=memory.errors.bias_walks,
         )
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)
+        # The first updates, which are far from linear, say nothing of the biases.
+        if memory.is_confirmed and update.bias_correction is not None and update.dof:
+            walks = before.bias_walks.updated(update.bias_correction, update.removed_variance)
+            before = before._replace(bias_walks=walks)
         misfits = {name: one.misfit for name, one in update.track.memories.items()}
         implausible = before.implausible(update.track.state, settings)
         memory.errors = before.detected(misfits, update.track.samples, implausible)
@@ -354,7 +358,9 @@ class AttitudeFilter:
         if environment is not None and not memory.health.gyro.beyond_range.any() and not memory.was_contradicted:
             measured = self._measured_state(sample)
             if measured is not None:
-                memory.track = self._widened(Track(measured, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
+                memory.track = self._widened(
+                    Track(measured, sample.gyro_imu_rad_s, is_measured=True), memory.health.gyro.stuck
+                )
                 memory.search = Search(self.settings, memory.search.prior, memory.errors)
                 memory.is_confirmed, memory.is_tentative = True, False
                 return self._result(sample, environment, memory.track, None, restarted=True)

@@ -14,6 +14,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.bias_walks import BIASES, NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.measurement_model import (
     Accepted,
     Innovation,
@@ -57,6 +58,8 @@ class Track(NamedTuple):
         memories: Memory by name of each measurement model that has had a reading; this dictionary must not be modified.
         samples: Number of samples in the track.
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
+        is_measured: True if a sensor measured the first attitude by itself. The covariance is then right, even while
+            unknown biases make the attitude uncertain.
     """
 
     state: AttitudeState
@@ -64,6 +67,7 @@ class Track(NamedTuple):
     memories: dict[str, ModelMemory] = _NO_MEMORIES
     samples: int = 0
     unused: int = 0
+    is_measured: bool = False
 
     def memory(self, name: str) -> ModelMemory:
         """Return the memory of the model with this name; a new one if it had no reading yet."""
@@ -80,7 +84,11 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`."""
+    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`.
+
+    Attributes:
+        bias_correction: Correction of the biases of gyro and magnetometer (rad/s, uT), shape (6,); None without update.
+    """
 
     track: Track
     health: SensorHealth
@@ -89,6 +97,14 @@ class TrackUpdate:
     nis: float = 0.0
     dof: int = 0
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
+    bias_correction: Array | None = None
+
+    @property
+    def removed_variance(self) -> Array:
+        """Variance of the biases that the update has removed, shape (6,)."""
+        before, after = (state.sqrt_covariance[BIASES] for state in (self.step.state, self.track.state))
+        removed: Array = np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
+        return removed
 
 
 class MultiplicativeEkf:
@@ -111,7 +127,7 @@ class MultiplicativeEkf:
         *,
         time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS,
         inflation: Array | None = None,
-        is_confirmed: bool = True,
+        walks: BiasWalks = NO_WALKS,
     ) -> TrackUpdate:
         """Propagate the track to a sample and update it with the measurements that the models accept.
 
@@ -122,11 +138,17 @@ class MultiplicativeEkf:
             health: Faults of the sensors; those of the gyro are already updated with this sample.
             time_tags: Errors of the sample times; none by default.
             inflation: Standard deviations to add to the error state in this step, shape (size,); None for none.
-            is_confirmed: False if the covariance is not to be trusted while the attitude is uncertain.
+            walks: Factors on the random walks of the biases.
         """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         step = self.motion.advance(
-            track.state, track.gyro_imu_rad_s, gyro_imu_rad_s, sample.gps_ms, health.gyro.stuck, inflation=inflation
+            track.state,
+            track.gyro_imu_rad_s,
+            gyro_imu_rad_s,
+            sample.gps_ms,
+            health.gyro.stuck,
+            inflation=inflation,
+            walks=walks,
         )
         samples = track.samples + 1
         if environment is None:
@@ -151,15 +173,15 @@ class MultiplicativeEkf:
             innovations[name] = one.innovation
             has_evidence |= one.innovation.is_evidence
             if one.accepted is not None:
-                accepted.append(one.accepted if is_confirmed else one.accepted.underweighted(step.state))
+                accepted.append(one.accepted if track.is_measured else one.accepted.underweighted(step.state))
             if one.health is not prediction.health:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         unused = 0 if dof else track.unused + has_evidence
-        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused)
-        return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.is_measured)
+        return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags, error[BIASES])
 
 
 def _updated(

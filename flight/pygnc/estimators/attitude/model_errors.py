@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -172,11 +173,13 @@ class ModelErrors(NamedTuple):
         magnetometer: Size of scale, misalignment and panel field of the magnetometer.
         sun_sensors: Size of the sun sensors' gain errors and deviation from the cosine law.
         time_tags: Errors of the sample times.
+        bias_walks: Random walks of the biases.
     """
 
     magnetometer: ErrorSize = ErrorSize.UNDECIDED
     sun_sensors: ErrorSize = ErrorSize.UNDECIDED
     time_tags: TimeTagErrors = TimeTagErrors()
+    bias_walks: BiasWalks = NO_WALKS
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
         return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)

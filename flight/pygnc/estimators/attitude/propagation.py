@@ -13,6 +13,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross
+from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -91,6 +92,7 @@ class AttitudeDynamics:
         stuck: Flags,
         *,
         inflation: Array | None = None,
+        walks: BiasWalks = NO_WALKS,
     ) -> AttitudeStep:
         """Propagate a state to the next gyro reading.
 
@@ -101,6 +103,7 @@ class AttitudeDynamics:
             gps_ms: End of the step in GPS ms, later than the state.
             stuck: True for gyro axes that are stuck, shape (3,).
             inflation: Standard deviations of additional process noise of this step, shape (size,); None for none.
+            walks: Factors on the random walks of the biases.
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -113,6 +116,8 @@ class AttitudeDynamics:
 
         decay, slow_transition, slow_noise = self._slow(step_s)
         noise, transition = slow_noise.copy(), slow_transition.copy()
+        noise[GYRO_BIAS] *= walks.gyro
+        noise[MAG_BIAS] *= walks.magnetometer
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
