@@ -88,7 +88,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[MAG_BIAS.start - 3 : MAG_BIAS.stop - 3] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
-        track = Track(state, sample.gyro_imu_rad_s)
+        track = Track(state, sample.gyro_imu_rad_s, is_measured=True)
         moments.append(Filtered(state, step))
     sigmas = np.full((2, len(truth.quaternion)), np.nan)
     for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
