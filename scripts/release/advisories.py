@@ -29,7 +29,7 @@ SUFFIXES: Final = (".json", ".yaml", ".yml")
 
 @dataclass(frozen=True)
 class Advisory:
-    """What a record says of one library."""
+    """Statement of a record about one library."""
 
     id: str
     library: NormalizedName

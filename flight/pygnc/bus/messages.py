@@ -132,7 +132,7 @@ class GnssFix(Packet, frozen=True):
             does not contain it.
         position_solution: "computed", or the maker's term for the reason why there is no position.
         position_sigma_m: Standard deviations of `position_ecef_m`.
-        velocity_solution: The same as `position_solution` for the velocity.
+        velocity_solution: Solution kind of the velocity, as `position_solution`.
         velocity_sigma_mps: Standard deviations of `velocity_ecef_mps`.
         velocity_latency_s: Time from the epoch of the velocity to `gps_ms`, s.
         differential_age_s: Age of the differential corrections; 0 without them.
@@ -350,8 +350,8 @@ class AttitudeEstimate(Estimate, frozen=True):
             "not_observable".
         magnetometer_axes: Signed axes that fit its readings, such as "+y -x +z", with "?" for an axis that the motion
             does not determine; empty before the first data.
-        gyro_wiring: The same verdict for the gyro.
-        gyro_axes: The same axes for the gyro.
+        gyro_wiring: Verdict on the declared axes of the gyro, as that of the magnetometer.
+        gyro_axes: Signed axes that fit the readings of the gyro, as those of the magnetometer.
     """
 
     input_seq: int

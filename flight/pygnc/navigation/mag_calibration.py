@@ -32,8 +32,6 @@ _MOST: Final = 720
 """Maximum number of new readings between two attempts."""
 _AGREE: Final = 3.0
 """Solutions that differ by more than this many sigmas do not agree."""
-
-
 _FIELD_UT: Final = 45.0
 """Typical field in a low orbit, by which noise is divided for a relative error."""
 

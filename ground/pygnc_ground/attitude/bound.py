@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.estimators.attitude.measurement_models import measurement_models
-from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Track
+from pygnc.estimators.attitude.mekf import MultiplicativeEkf, Standing, Track
 from pygnc.estimators.attitude.model_errors import NOT_ESTIMATED_SIGMA, ErrorSize, ModelErrors
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import SensorHealth
@@ -88,7 +88,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[MAG_BIAS.start - 3 : MAG_BIAS.stop - 3] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
-        track = Track(state, sample.gyro_imu_rad_s, is_measured=True)
+        track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED)
         moments.append(Filtered(state, step))
     sigmas = np.full((2, len(truth.quaternion)), np.nan)
     for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):

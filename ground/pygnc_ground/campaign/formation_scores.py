@@ -76,7 +76,7 @@ class FormationErrors:
     best_m: FloatArray
     """Position error of the first hypothesis, (p, n)"""
     best_sigmas: FloatArray
-    """The same in formal standard deviations of the first hypothesis, (p, n)"""
+    """Position error of the first hypothesis in its own formal standard deviations, (p, n)"""
     found: BoolArray
     """True if any hypothesis has a NEES up to `WRONG_NEES` at the middle of the times, (p,)"""
     wrong: BoolArray

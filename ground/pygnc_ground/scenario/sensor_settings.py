@@ -206,8 +206,8 @@ class Payload(Section, frozen=True):
     """Settings of a payload with a magnetic moment, on once in each period from a random time of it on."""
 
     field_body_ut: Vector3 = (0.0, 0.0, 0.0)
-    """Its field at the magnetometer while it is on, body axes. Order of magnitude: a moment of 0.01 A m2 at 9 cm gives
-    3 uT on its axis (field of a dipole, mu0 m / 2 pi r^3).
+    """Field at the magnetometer while the payload is on, body axes. Order of magnitude: a moment of 0.01 A m2 at 9 cm
+    gives 3 uT on its axis (field of a dipole, mu0 m / 2 pi r^3).
     """
     on_s: Positive = 900.0
     """Time for which it is on; the whole period at most."""

@@ -28,7 +28,7 @@ class GatewayState(StrEnum):
     SILENT = "silent"
     """It has sent no request for `silent_min`."""
     REVOKED = "revoked"
-    """Its key was revoked."""
+    """The key of the gateway was revoked."""
 
 
 class Alert(msgspec.Struct, frozen=True):

@@ -16,7 +16,7 @@ class BatchState(StrEnum):
     """State of a batch. States follow in this order; `pygnc station batch --again` makes a rejected batch ready."""
 
     OPEN = "open"
-    """Its readings are selected; its file may be missing or incomplete and is written again."""
+    """The readings are selected; the file may be missing or incomplete and is written again."""
     READY = "ready"
     """The batch file is complete and can be sent."""
     SENT = "sent"

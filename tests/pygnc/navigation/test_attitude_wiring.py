@@ -1,4 +1,4 @@
-"""What the attitude tracker makes of the verdicts on the sensors' axes."""
+"""Use of the verdicts on the sensors' axes by the attitude tracker."""
 
 import pytest
 

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS
+from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState
 
-BIASES: Final = slice(GYRO_BIAS.start, MAG_BIAS.stop)
-"""Elements of both biases in the error state."""
-_SAMPLES: Final = 24
-"""Number of samples whose corrections are added: short enough that a fast bias does not mislead the attitude first."""
+_BIASES: Final = slice(GYRO_BIAS.start, MAG_BIAS.stop)
+
+SAMPLES: Final = 24
+"""Number of samples after which the walks are judged: so few that a fast bias does not mislead the attitude first."""
 _MOVES: Final = 8.0
 """Chi-square of the sum on the axis that moves most, above which a walk is too narrow; by chance in one of 70 sums."""
 _RESTS: Final = 4.0
@@ -32,29 +32,49 @@ moves by a degree per second in an hour, and a magnetometer bias by 5 uT.
 """
 
 
+class Moment(NamedTuple):
+    """Biases of gyro and magnetometer (rad/s, uT) and their variances, each of shape (6,), at `gps_ms`."""
+
+    gps_ms: int
+    bias: Array
+    variance: Array
+
+    @classmethod
+    def of(cls, state: AttitudeState) -> "Moment":
+        """Return the biases of a state."""
+        root = state.sqrt_covariance[_BIASES]
+        return cls(state.gps_ms, state.slow[:6], np.einsum("ij,ij->i", root, root))
+
+
 class BiasWalks(NamedTuple):
-    """Factors on the random walks of both biases, and the corrections since they were last judged.
+    """Factors on the random walks of both biases.
 
     Attributes:
         gyro: Factor on the random walk of the gyro bias, at least 1.
         magnetometer: Factor on that of the magnetometer bias, at least 1.
-        moved: Sum of corrections of both biases (rad/s, uT), shape (6,).
-        variance: Variance that the updates have removed, which that of the sum equals if the walks are right, (6,).
-        samples: Number of samples in the sums.
+        begin: Biases when the walks were last judged; None if something else has changed them since then.
     """
 
     gyro: float = 1.0
     magnetometer: float = 1.0
-    moved: Array = np.zeros(6)
-    variance: Array = np.zeros(6)
-    samples: int = 0
+    begin: Moment | None = None
 
-    def updated(self, correction: Array, removed: Array) -> "BiasWalks":
-        """Return the walks after a sample that corrected the biases and removed variance, each of shape (6,)."""
-        moved, variance = self.moved + correction, self.variance + np.maximum(removed, 0.0)
-        if self.samples + 1 < _SAMPLES:
-            return self._replace(moved=moved, variance=variance, samples=self.samples + 1)
-        square = moved * moved / np.maximum(variance, 1e-30)
+    def interrupted(self) -> "BiasWalks":
+        """Return the walks without the biases at the begin, because something else has changed them."""
+        return self if self.begin is None else self._replace(begin=None)
+
+    def judged(self, state: AttitudeState, sigma: Array) -> "BiasWalks":
+        """Return the walks after `SAMPLES` samples; `sigma` (6,) are those of the settings per root second.
+
+        A walk is the only change between updates. The updates have therefore removed the variance at the begin, plus
+        that of the walk, minus that at the end.
+        """
+        now, begin = Moment.of(state), self.begin
+        if begin is None:
+            return self._replace(begin=now)
+        walked = np.repeat((self.gyro, self.magnetometer), 3) * sigma
+        removed = begin.variance + walked * walked * (1e-3 * (now.gps_ms - begin.gps_ms)) - now.variance
+        square = (now.bias - begin.bias) ** 2 / np.maximum(removed, 1e-6 * now.variance)
         largest = float(square[:3].max()), float(square[3:].max())
         # A moving bias also moves the other one, less far.
         first = int(largest[1] > largest[0])
@@ -65,7 +85,7 @@ class BiasWalks(NamedTuple):
             elif chi_square > _MOVES and number == first:
                 widened = factors[number] * min(math.sqrt(chi_square), _WIDENED_MAX)
                 factors[number] = min(widened, _FACTOR_MAX[number])
-        return BiasWalks(factors[0], factors[1])
+        return BiasWalks(factors[0], factors[1], now)
 
 
 NO_WALKS: Final = BiasWalks()

@@ -14,11 +14,13 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.bias_walks import SAMPLES as WALK_SAMPLES
 from pygnc.estimators.attitude.measurement_model import Innovation, Verdict
 from pygnc.estimators.attitude.measurement_models import measurement_models
 from pygnc.estimators.attitude.mekf import (
     AttitudeRejectCause,
     MultiplicativeEkf,
+    Standing,
     Track,
     TrackUpdate,
 )
@@ -129,10 +131,6 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     """GPS ms of the last sample whose modelled magnetic field was strong enough, or was unknown."""
     check: Search | None = None
     """Search beside the track, whose result must agree with it."""
-    is_confirmed: bool = False
-    """True if such a search agreed with the track."""
-    is_tentative: bool = False
-    """True if the track began with a large uncertainty and is therefore not reported before it is confirmed."""
     was_contradicted: bool = False
     """True if rejected readings ended the last track. A search, not a star tracker, must then begin the next one."""
     backwards: tuple[int, int] = (0, 0)
@@ -154,13 +152,17 @@ class AttitudeFilter:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
+        self._sigmas: dict[tuple[ErrorSize, ErrorSize], Array] = {}
+        walks = settings.gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
+        self._walk_sigma = np.repeat(walks, 3)
         search = Search(settings, SensorPrior.initial(settings, ModelErrors()))
         self.memory = memory or FilterMemory(search, SensorHealth.unknown(settings.mounting.faces))
 
     @property
     def state(self) -> AttitudeState | None:
         """Estimate after the last sample; None while the attitude is unknown."""
-        return None if self.memory.track is None or self.memory.is_tentative else self.memory.track.state
+        track = self.memory.track
+        return None if track is None or track.standing is Standing.TENTATIVE else track.state
 
     @property
     def mag_bias_ut(self) -> Array | None:
@@ -224,12 +226,8 @@ class AttitudeFilter:
         )
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)
-        # The first updates, which are far from linear, say nothing of the biases.
-        if memory.is_confirmed and update.bias_correction is not None and update.dof:
-            walks = before.bias_walks.updated(update.bias_correction, update.removed_variance)
-            before = before._replace(bias_walks=walks)
         misfits = {name: one.misfit for name, one in update.track.memories.items()}
-        implausible = before.implausible(update.track.state, settings)
+        implausible = before.implausible(update.track.state, self._sigma(before))
         memory.errors = before.detected(misfits, update.track.samples, implausible)
         memory.inflation = memory.errors.variance_inflation(before, settings)
         memory.errors, state = memory.errors.selected(update.track.state, settings)
@@ -238,15 +236,35 @@ class AttitudeFilter:
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
         self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
-        if memory.track is not None and not memory.is_confirmed:
+        if memory.track is not None:
+            self._judge_walks(memory.track)
+        if memory.track is not None and not memory.track.is_confirmed:
             self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
-        if memory.track is not None and memory.is_tentative and memory.is_confirmed:
-            memory.is_tentative = False
+        if memory.track is None:
+            return self._result(sample, environment, None, unused)
+        if memory.track.standing is Standing.TENTATIVE:
+            return self._result(sample, environment, None, None)
+        if track.standing is Standing.TENTATIVE:
             return self._result(sample, environment, memory.track, None, restarted=True)
-        if memory.track is None or memory.is_tentative:
-            return self._result(sample, environment, None, unused if memory.track is None else None)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
+
+    def _sigma(self, errors: ModelErrors) -> Array:
+        """Return `errors.sigma`, which is kept because the sizes of the errors rarely change."""
+        sizes = errors.magnetometer, errors.sun_sensors
+        if sizes not in self._sigmas:
+            self._sigmas[sizes] = errors.sigma(self.settings)
+        return self._sigmas[sizes]
+
+    def _judge_walks(self, track: Track) -> None:
+        """Judge the random walks of the biases from time to time."""
+        memory = self.memory
+        walks = memory.errors.bias_walks
+        # The first updates, which are far from linear, say nothing of the biases.
+        if not track.is_confirmed or memory.inflation is not None or np.count_nonzero(memory.health.gyro.stuck):
+            memory.errors = memory.errors._replace(bias_walks=walks.interrupted())
+        elif track.samples % WALK_SAMPLES == 0:
+            memory.errors = memory.errors._replace(bias_walks=walks.judged(track.state, self._walk_sigma))
 
     def _judge(self, update: TrackUpdate, *, is_implausible: bool) -> None:
         """Abandon a track that readings or implausible sensor errors contradict, or whose uncertainty is too large."""
@@ -298,7 +316,7 @@ class AttitudeFilter:
         if is_far and chi_square(rotation, root.dot(root.T)) > _DISAGREE:
             self._abandon_wrong_track()
         else:
-            memory.is_confirmed = True
+            memory.track = track._replace(standing=Standing.CONFIRMED)
 
     def _is_searchable(self, environment: AttitudeEnvironment) -> bool:
         """Return True if a search can use a sample: the field is strong, and all gyro axes are within their range."""
@@ -333,7 +351,8 @@ class AttitudeFilter:
         prior = prior.calibrated(memory.calibrated, settings, memory.errors)
         # A short track was probably wrong, so the samples before it count towards a search without hope.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
-        memory.track, memory.inflation, memory.check, memory.is_confirmed = None, None, None, False
+        memory.track, memory.inflation, memory.check = None, None, None
+        memory.errors = memory.errors._replace(bias_walks=memory.errors.bias_walks.interrupted())
         memory.search = Search(settings, prior, memory.errors, received=searched)
 
     def _clock_was_set(self, sample: AttitudeSample) -> bool:
@@ -358,11 +377,9 @@ class AttitudeFilter:
         if environment is not None and not memory.health.gyro.beyond_range.any() and not memory.was_contradicted:
             measured = self._measured_state(sample)
             if measured is not None:
-                memory.track = self._widened(
-                    Track(measured, sample.gyro_imu_rad_s, is_measured=True), memory.health.gyro.stuck
-                )
+                track = Track(measured, sample.gyro_imu_rad_s, standing=Standing.MEASURED)
+                memory.track = self._widened(track, memory.health.gyro.stuck)
                 memory.search = Search(self.settings, memory.search.prior, memory.errors)
-                memory.is_confirmed, memory.is_tentative = True, False
                 return self._result(sample, environment, memory.track, None, restarted=True)
         if environment is None or not self._is_searchable(environment):
             memory.search.reset()
@@ -372,18 +389,18 @@ class AttitudeFilter:
         first = memory.search.process(WindowSample(sample, environment, sources))
         if first is None:
             return self._result(sample, environment, None, None)
-        memory.track = self._widened(Track(first, sample.gyro_imu_rad_s), memory.health.gyro.stuck)
+        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD
+        standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
+        track = Track(first, sample.gyro_imu_rad_s, standing=standing)
+        memory.track = self._widened(track, memory.health.gyro.stuck)
         if memory.search.excluded_face is not None:
             suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
             memory.health = memory.health._replace(faces=suspected)
         memory.errors, memory.was_contradicted = memory.search.errors, False
         searched = memory.search.received
         memory.search = Search(self.settings, memory.search.prior, memory.errors, received=searched)
-        memory.is_confirmed = False
-        memory.is_tentative = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD
-        if memory.is_tentative:
-            return self._result(sample, environment, None, None)
-        return self._result(sample, environment, memory.track, None, restarted=True)
+        shown = None if is_uncertain else memory.track
+        return self._result(sample, environment, shown, None, restarted=shown is not None)
 
     def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
         """Return a first state from the attitude that a sensor measures by itself; None if no sensor does."""

@@ -17,12 +17,12 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, error_size
+from pygnc.estimators.attitude.state import ATTITUDE, error_size
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a new reading in the running mean `ModelMemory.misfit`."""
-_UNDERWEIGHTED_RAD: Final = math.radians(3.0)
+UNDERWEIGHTED_RAD: Final = math.radians(3.0)
 """Uncertainty of the attitude above which measurements are underweighted."""
 _UNDERWEIGHT: Final = 2.0
 """Share of the predicted variance of a measurement that is then added to the variance of its error."""
@@ -65,14 +65,12 @@ class Accepted(NamedTuple):
     sigma: Array
     d_time: Array
 
-    def underweighted(self, predicted: AttitudeState) -> "Accepted":
-        """Return the measurements with larger standard deviations while the attitude is uncertain.
+    def underweighted(self) -> "Accepted":
+        """Return the measurements with larger standard deviations, for an uncertain attitude.
 
         The second-order terms that linearisation neglects would otherwise make the covariance too small (Zanetti,
         DeMars & Bishop, Underweighting nonlinear measurements, J. Guid. Control Dyn. 33, 2010).
         """
-        if predicted.attitude_sigma_rad <= _UNDERWEIGHTED_RAD:
-            return self
         variance = np.einsum("ij,ij->i", self.projected, self.projected)
         return self._replace(sigma=np.sqrt(self.sigma * self.sigma + _UNDERWEIGHT * variance))
 

@@ -14,8 +14,9 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.bias_walks import BIASES, NO_WALKS, BiasWalks
+from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.measurement_model import (
+    UNDERWEIGHTED_RAD,
     Accepted,
     Innovation,
     MeasurementModel,
@@ -49,6 +50,20 @@ class AttitudeRejectCause(StrEnum):
     """The innovation gates rejected all measurements, or no reading was usable."""
 
 
+@unique
+class Standing(StrEnum):
+    """Trust in a track, by the way it began."""
+
+    TENTATIVE = "tentative"
+    """A search has found an uncertain attitude, which is not reported until a second search confirms it."""
+    FOUND = "found"
+    """A search has found the attitude; a second one has not confirmed it yet."""
+    CONFIRMED = "confirmed"
+    """A second search agrees with the track."""
+    MEASURED = "measured"
+    """A sensor measured the first attitude by itself. The covariance is right, even while biases make it large."""
+
+
 class Track(NamedTuple):
     """Memory of a track, an uninterrupted sequence of attitude estimates.
 
@@ -58,8 +73,7 @@ class Track(NamedTuple):
         memories: Memory by name of each measurement model that has had a reading; this dictionary must not be modified.
         samples: Number of samples in the track.
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
-        is_measured: True if a sensor measured the first attitude by itself. The covariance is then right, even while
-            unknown biases make the attitude uncertain.
+        standing: Trust in the track.
     """
 
     state: AttitudeState
@@ -67,7 +81,12 @@ class Track(NamedTuple):
     memories: dict[str, ModelMemory] = _NO_MEMORIES
     samples: int = 0
     unused: int = 0
-    is_measured: bool = False
+    standing: Standing = Standing.FOUND
+
+    @property
+    def is_confirmed(self) -> bool:
+        """True if no second search is necessary."""
+        return self.standing is Standing.CONFIRMED or self.standing is Standing.MEASURED
 
     def memory(self, name: str) -> ModelMemory:
         """Return the memory of the model with this name; a new one if it had no reading yet."""
@@ -84,11 +103,7 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`.
-
-    Attributes:
-        bias_correction: Correction of the biases of gyro and magnetometer (rad/s, uT), shape (6,); None without update.
-    """
+    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`."""
 
     track: Track
     health: SensorHealth
@@ -97,14 +112,6 @@ class TrackUpdate:
     nis: float = 0.0
     dof: int = 0
     time_tags: TimeTagErrors = NO_TIME_TAG_ERRORS
-    bias_correction: Array | None = None
-
-    @property
-    def removed_variance(self) -> Array:
-        """Variance of the biases that the update has removed, shape (6,)."""
-        before, after = (state.sqrt_covariance[BIASES] for state in (self.step.state, self.track.state))
-        removed: Array = np.einsum("ij,ij->i", before, before) - np.einsum("ij,ij->i", after, after)
-        return removed
 
 
 class MultiplicativeEkf:
@@ -162,6 +169,8 @@ class MultiplicativeEkf:
         memories, innovations, accepted = dict(track.memories), {}, []
         tested: list[tuple[MeasurementModel, Tested]] = []
         has_evidence = False
+        is_uncertain = step.state.attitude_sigma_rad > UNDERWEIGHTED_RAD
+        is_underweighted = is_uncertain and track.standing is not Standing.MEASURED
         for model in self._models:
             name, memory = model.name, track.memory(model.name)
             one = model.test(memory, sample, prediction)
@@ -173,15 +182,15 @@ class MultiplicativeEkf:
             innovations[name] = one.innovation
             has_evidence |= one.innovation.is_evidence
             if one.accepted is not None:
-                accepted.append(one.accepted if track.is_measured else one.accepted.underweighted(step.state))
+                accepted.append(one.accepted.underweighted() if is_underweighted else one.accepted)
             if one.health is not prediction.health:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         unused = 0 if dof else track.unused + has_evidence
-        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.is_measured)
-        return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags, error[BIASES])
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing)
+        return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
 
 
 def _updated(

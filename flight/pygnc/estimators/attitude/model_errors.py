@@ -133,13 +133,9 @@ class TimeTagErrors(NamedTuple):
             sensitivity: h' S^-1 h, 1/s2.
             time_sigma_s: Error of the sample's time as stated by its source; None if it is not stated.
         """
-        used_s2 = self.used_with(time_sigma_s)
-        # Without the time error in S: h' S^-1 h and (h' S^-1 r)^2.
-        grown = 1.0 / max(1.0 - used_s2 * sensitivity, 1e-9)
-        plain, along2 = sensitivity * grown, (score + sensitivity) * grown * grown
-        whole_s2 = WHOLE_SECOND_SIGMA_S**2
-        evidence = self.evidence + 0.5 * (whole_s2 * along2 / (1.0 + whole_s2 * plain) - math.log1p(whole_s2 * plain))
-        evidence = min(max(evidence, -2.0 * _EVIDENCE_MIN), 2.0 * _EVIDENCE_MIN)
+        used_s2, evidence = self.used_with(time_sigma_s), self.evidence
+        if self.size is ErrorSize.UNDECIDED:
+            evidence = min(evidence + _evidence(score, sensitivity, used_s2), 2.0 * _EVIDENCE_MIN)
         square = sensitivity * sensitivity
         information = (1.0 - _TAG_MEMORY) * self.information + square
         variance = self.variance_s2 + (score - square * (self.variance_s2 - used_s2)) / max(information, 1e-12)
@@ -194,9 +190,9 @@ class ModelErrors(NamedTuple):
         """
         errors = self
         for name, samples_min in _SAMPLES_MIN.items():
-            misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
-            wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
-            if (misfit or wrong) and getattr(self, name) is not _LARGE:
+            is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
+            is_wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
+            if (is_misfit or is_wrong) and getattr(self, name) is not _LARGE:
                 errors = errors._with(name, _LARGE)._replace(time_tags=self.time_tags.restarted())
         return errors
 
@@ -245,9 +241,10 @@ class ModelErrors(NamedTuple):
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
-    def implausible(self, state: AttitudeState, settings: AttitudeSettings) -> list[str]:
-        """Return the names of the sensors whose estimated model errors are too large for their prior."""
-        sigma, names = self.sigma(settings), []
+    @staticmethod
+    def implausible(state: AttitudeState, sigma: Array) -> list[str]:
+        """Return the names of the sensors whose estimated model errors are too large for the prior `sigma`, (size,)."""
+        names = []
         for name in _SAMPLES_MIN:
             rows = _rows(name, len(sigma))
             normalised = state.slow[rows - 3] / sigma[rows]
@@ -271,6 +268,18 @@ class ModelErrors(NamedTuple):
 
 
 _LARGE: Final = ErrorSize.LARGE
+
+
+def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
+    """Return the logarithm of the likelihood ratio of whole seconds over exact times; arguments as in `updated`.
+
+    `used_s2` is the variance of the time error that S contains.
+    """
+    # Without the time error in S: h' S^-1 h and (h' S^-1 r)^2.
+    grown = 1.0 / max(1.0 - used_s2 * sensitivity, 1e-9)
+    plain, along2 = sensitivity * grown, (score + sensitivity) * grown * grown
+    whole_s2 = WHOLE_SECOND_SIGMA_S**2
+    return 0.5 * (whole_s2 * along2 / (1.0 + whole_s2 * plain) - math.log1p(whole_s2 * plain))
 
 
 @lru_cache(maxsize=8)

@@ -116,8 +116,9 @@ class AttitudeDynamics:
 
         decay, slow_transition, slow_noise = self._slow(step_s)
         noise, transition = slow_noise.copy(), slow_transition.copy()
-        noise[GYRO_BIAS] *= walks.gyro
-        noise[MAG_BIAS] *= walks.magnetometer
+        if walks.gyro > 1.0 or walks.magnetometer > 1.0:
+            noise[GYRO_BIAS] *= walks.gyro
+            noise[MAG_BIAS] *= walks.magnetometer
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)

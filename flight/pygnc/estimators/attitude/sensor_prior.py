@@ -21,6 +21,8 @@ _FIELD_KNOWN_SIGMA_UT: Final = 5.0
 """Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
 _KEPT_VARIANCE_FACTOR: Final = 4.0
 """Factor on the covariance after a track ends, because an abandoned track may underestimate its errors."""
+_KEPT_SHARE_MIN: Final = 0.02
+"""Least standard deviation of a bias after a track, as a fraction of the initial one."""
 _LIT_SHARE: Final = 0.5
 """Part of the field of the solar panels that a calibration finds as bias; its readings are of sunlight and shadow."""
 
@@ -49,7 +51,7 @@ class SensorPrior(NamedTuple):
         """Return the prior after a track lost its attitude: its errors, with doubled sigmas, fused with `initial`."""
         unknown = cls.initial(settings, errors)
         root = state.sqrt_covariance[PRIOR_ROWS]
-        floor = np.diag(np.r_[np.full(6, 4e-4), np.zeros(12)] * unknown.covariance.diagonal())
+        floor = np.diag(np.r_[np.full(6, _KEPT_SHARE_MIN**2), np.zeros(12)] * unknown.covariance.diagonal())
         found = _KEPT_VARIANCE_FACTOR * root.dot(root.T) + floor
         return unknown.updated(state.slow[PRIOR_ROWS - 3], np.eye(len(PRIOR_ROWS)), found)
 

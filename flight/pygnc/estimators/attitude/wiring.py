@@ -42,7 +42,7 @@ _LIKELIHOOD_RATIO: Final = 1e8
 """Likelihood ratio above which a permutation counts as refuted. In two orbits, 94 wrong permutations are tested 36
 times, so 1e8 leaves fewer than one false alarm in ten thousand flights."""
 _LIMIT: Final = 2.0 * math.log(_LIKELIHOOD_RATIO)
-"""The same as a difference of chi-squares."""
+"""Difference of chi-squares above which a permutation counts as refuted, twice the logarithm of that ratio."""
 _MISFIT_MAX: Final = 4.0
 """Ratio of the smallest chi-square to the expected one above which no axes explain the readings, twice the assumed
 errors: another fault, such as a face that is turned around, must then be the cause."""

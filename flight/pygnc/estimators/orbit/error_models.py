@@ -110,7 +110,8 @@ class InnovationTest(NamedTuple):
         variance: Predicted variances of the innovations, shape (k, m).
         log_likelihood: Logarithm of the likelihood of the innovations in the mixture, up to a constant. A position or
             velocity beyond its gate counts as one at the gate.
-        position_log_likelihood: The same of the position alone in each hypothesis, without the gate, shape (k,).
+        position_log_likelihood: Logarithm of the likelihood of the position alone in each hypothesis, without the gate,
+            shape (k,).
     """
 
     position: Innovation

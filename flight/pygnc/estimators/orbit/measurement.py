@@ -156,7 +156,7 @@ def adapted_noise_factor(
     Args:
         factor: Factors so far, shape (...).
         now: Innovations and their predicted variances, m or m/s, and squared, shape (..., 3) each.
-        before: The same of the previous fix, with infinite variances if there is none that is comparable.
+        before: Innovations and variances of the previous fix; the variances are infinite if none is comparable.
         limits: Limits of the factors and of the normalised innovations.
     """
     change, scale = now[0] - before[0], now[1] + before[1]

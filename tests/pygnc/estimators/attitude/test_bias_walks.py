@@ -8,36 +8,51 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
+from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import STEP_S, Truth, errors_deg, fly, run, with_samples
 
-REMOVED = np.array([1e-6, 1e-6, 1e-6, 0.01, 0.01, 0.01])
+BEFORE = np.array([4e-6, 4e-6, 4e-6, 0.04, 0.04, 0.04])
+AFTER = 0.75 * BEFORE
+WALK = np.array([1e-5, 1e-5, 1e-5, 1e-3, 1e-3, 1e-3])
+REMOVED = BEFORE + 120.0 * WALK**2 - AFTER
+"""Variance that updates have removed in two minutes."""
 
 
-def judged(corrections: Array, walks: BiasWalks = NO_WALKS) -> BiasWalks:
-    for correction in corrections:
-        walks = walks.updated(correction, REMOVED)
-    return walks
+def state(at_s: int, bias: Array, variance: Array) -> AttitudeState:
+    slow, covariance = np.zeros(SIZE - 3), np.full(SIZE, 1e-4)
+    slow[:6], covariance[3:9] = bias, np.sqrt(variance)
+    return AttitudeState(1000 * at_s, np.array([1.0, 0.0, 0.0, 0.0]), slow, np.diag(covariance))
+
+
+def judged(moved: Array, walks: BiasWalks = NO_WALKS) -> BiasWalks:
+    """Return the walks after biases have moved in two minutes."""
+    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), WALK)
+    return begun.judged(state(120, moved, AFTER), WALK)
 
 
 def test_independent_corrections_widen_a_walk_rarely() -> None:
     rng = np.random.default_rng(4)
-    widened = sum(max(judged(np.sqrt(REMOVED) * rng.normal(size=(24, 6)))[:2]) > 1.0 for _ in range(300))
+    widened = sum(max(judged(np.sqrt(REMOVED) * rng.normal(size=6))[:2]) > 1.0 for _ in range(1000))
     # Six sums with one degree of freedom each exceed 8 in 2.8 % of all cases.
-    assert widened < 0.06 * 300
+    assert 0.01 * 1000 < widened < 0.05 * 1000
 
 
 @pytest.mark.parametrize(("axis", "is_gyro"), [(1, True), (5, False)])
-def test_corrections_in_one_direction_widen_the_walk_of_that_bias(axis: int, *, is_gyro: bool) -> None:
-    steady = np.zeros((24, 6))
-    steady[:, axis] = 2.0 * math.sqrt(REMOVED[axis])
-    walks = judged(steady)
-    # The sum is 48 times the root of one variance; that of all is 24.
-    widened = math.sqrt(48.0**2 / 24.0)
-    assert (walks.gyro, walks.magnetometer) == pytest.approx((widened, 1.0) if is_gyro else (1.0, widened))
-    assert walks.samples == 0
-    assert not walks.moved.any()
-    rest = judged(np.zeros((24 * 10, 6)), walks)
-    assert max(rest.gyro, rest.magnetometer) == pytest.approx(widened * 0.93**10)
+def test_a_bias_that_moves_farther_widens_its_walk(axis: int, *, is_gyro: bool) -> None:
+    moved = np.zeros(6)
+    moved[axis] = 5.0 * math.sqrt(REMOVED[axis])
+    walks = judged(moved)
+    assert (walks.gyro, walks.magnetometer) == pytest.approx((5.0, 1.0) if is_gyro else (1.0, 5.0))
+    rest = walks
+    for _ in range(10):
+        rest = judged(np.zeros(6), rest)
+    assert max(rest.gyro, rest.magnetometer) == pytest.approx(5.0 * 0.93**10)
+
+
+def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), WALK)
+    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), WALK)
+    assert elsewhere[:2] == (1.0, 1.0)
 
 
 def warming(truth: Truth, amplitude: float, *, is_gyro: bool) -> Truth:

@@ -10,7 +10,7 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
-from pygnc.estimators.attitude.mekf import AttitudeRejectCause
+from pygnc.estimators.attitude.mekf import AttitudeRejectCause, Standing
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.search import Search
 from pygnc.estimators.checkpoint import decode, encode
@@ -195,12 +195,14 @@ def test_a_second_search_confirms_a_track_or_ends_it(
     while attitude.memory.check is None:
         update = attitude.process(*next(pairs))
     assert update.state is not None
-    assert not attitude.memory.is_confirmed
+    assert attitude.memory.track is not None
+    assert not attitude.memory.track.is_confirmed
     turn = quaternion.exponential(np.radians([off_deg, 0.0, 0.0]))
     found = replace(update.state, quaternion=quaternion.multiply(update.state.quaternion, turn))
     monkeypatch.setattr(Search, "process", lambda *_: found)
     update = attitude.process(*next(pairs))
-    assert attitude.memory.is_confirmed == is_confirmed
+    assert (attitude.memory.track is not None) == is_confirmed
+    assert attitude.memory.track is None or attitude.memory.track.is_confirmed
     assert (update.mode is Mode.SEARCHING) == (not is_confirmed)
     assert attitude.memory.was_contradicted == (not is_confirmed)
 
@@ -211,7 +213,8 @@ def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None
     hidden = 0
     for pair in zip(truth.samples, truth.environments, strict=True):
         update = attitude.process(*pair)
-        if attitude.memory.is_tentative:
+        track = attitude.memory.track
+        if track is not None and track.standing is Standing.TENTATIVE:
             hidden += 1
             assert update.state is None
             assert attitude.state is None
@@ -219,6 +222,7 @@ def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None
         elif update.restarted:
             break
     assert hidden > 24
-    assert attitude.memory.is_confirmed
+    assert track is not None
+    assert track.is_confirmed
     assert update.state is not None
     assert error_deg(truth, update) < 3.0 * math.degrees(update.state.attitude_sigma_rad)
