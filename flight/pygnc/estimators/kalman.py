@@ -29,8 +29,8 @@ class Observation(NamedTuple):
     sigma: Array
 
     def scaled(self, factor: float) -> "Observation":
-        """Return a copy with the standard deviations multiplied by `factor`."""
-        return self._replace(sigma=factor * self.sigma)
+        """Return the observation with the standard deviations multiplied by `factor`."""
+        return self if factor == 1.0 else Observation(self.residual, self.partials, factor * self.sigma)
 
     @staticmethod
     def stacked(observations: Sequence["Observation"]) -> "Observation":

@@ -24,7 +24,7 @@ from pygnc.estimators.attitude.mekf import (
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import ErrorSize, ModelErrors
+from pygnc.estimators.attitude.model_errors import ErrorPrior, ErrorSize, ModelErrors
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
@@ -152,7 +152,7 @@ class AttitudeFilter:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        self._sigmas: dict[tuple[ErrorSize, ErrorSize], Array] = {}
+        self._priors: dict[tuple[ErrorSize, ErrorSize], list[ErrorPrior]] = {}
         walks = settings.gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
         self._walk_sigma = np.repeat(walks, 3)
         search = Search(settings, SensorPrior.initial(settings, ModelErrors()))
@@ -227,12 +227,13 @@ class AttitudeFilter:
         memory.health = update.health
         before = memory.errors._replace(time_tags=update.time_tags)
         misfits = {name: one.misfit for name, one in update.track.memories.items()}
-        implausible = before.implausible(update.track.state, self._sigma(before))
+        state = update.track.state
+        implausible = [prior.name for prior in self._priors_of(before) if prior.is_contradicted(state)]
         memory.errors = before.detected(misfits, update.track.samples, implausible)
-        memory.inflation = memory.errors.variance_inflation(before, settings)
-        memory.errors, state = memory.errors.selected(update.track.state, settings)
-        if state is not update.track.state:
-            update = replace(update, track=update.track._replace(state=state))
+        memory.inflation = None if memory.errors is before else memory.errors.variance_inflation(before, settings)
+        memory.errors, selected = memory.errors.selected(state, settings)
+        if selected is not state:
+            update = replace(update, track=update.track._replace(state=selected))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
         self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
@@ -249,12 +250,12 @@ class AttitudeFilter:
             return self._result(sample, environment, memory.track, None, restarted=True)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
-    def _sigma(self, errors: ModelErrors) -> Array:
-        """Return `errors.sigma`, which is kept because the sizes of the errors rarely change."""
+    def _priors_of(self, errors: ModelErrors) -> list[ErrorPrior]:
+        """Return `errors.priors`, which are kept because the sizes of the errors rarely change."""
         sizes = errors.magnetometer, errors.sun_sensors
-        if sizes not in self._sigmas:
-            self._sigmas[sizes] = errors.sigma(self.settings)
-        return self._sigmas[sizes]
+        if sizes not in self._priors:
+            self._priors[sizes] = errors.priors(self.settings)
+        return self._priors[sizes]
 
     def _judge_walks(self, track: Track) -> None:
         """Judge the random walks of the biases from time to time."""

@@ -12,7 +12,6 @@ they have falsified.
 import math
 from collections.abc import Mapping, Sequence
 from enum import StrEnum, unique
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -162,6 +161,27 @@ class TimeTagErrors(NamedTuple):
 NO_TIME_TAG_ERRORS: Final = TimeTagErrors(size=ErrorSize.SMALL)
 
 
+class ErrorPrior(NamedTuple):
+    """Prior of the m model errors of a sensor, with mean zero.
+
+    Attributes:
+        name: Name of the sensor's measurement model.
+        places: Indices of the errors in `AttitudeState.slow`, shape (m,).
+        weights: Inverses of their standard deviations, shape (m,).
+        limit: Chi-square of the estimates above which they are implausible.
+    """
+
+    name: str
+    places: npt.NDArray[np.intp]
+    weights: Array
+    limit: float
+
+    def is_contradicted(self, state: AttitudeState) -> bool:
+        """Return True if the estimated errors are too large for the prior."""
+        normalised = self.weights * state.slow[self.places]
+        return float(normalised.dot(normalised)) > self.limit
+
+
 class ModelErrors(NamedTuple):
     """Conclusions on errors of the sensor models, which remain when a track ends.
 
@@ -241,16 +261,13 @@ class ModelErrors(NamedTuple):
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
-    @staticmethod
-    def implausible(state: AttitudeState, sigma: Array) -> list[str]:
-        """Return the names of the sensors whose estimated model errors are too large for the prior `sigma`, (size,)."""
-        names = []
-        for name in _SAMPLES_MIN:
-            rows = _rows(name, len(sigma))
-            normalised = state.slow[rows - 3] / sigma[rows]
-            if normalised.dot(normalised) > _chi_square_limit(len(rows)):
-                names.append(name)
-        return names
+    def priors(self, settings: AttitudeSettings) -> list["ErrorPrior"]:
+        """Return the prior of the model errors of each sensor."""
+        sigma = self.sigma(settings)
+        rows = {name: _rows(name, len(sigma)) for name in _SAMPLES_MIN}
+        return [
+            ErrorPrior(name, each - 3, 1.0 / sigma[each], _chi_square_limit(len(each))) for name, each in rows.items()
+        ]
 
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the standard deviations to add to the state, (size,), after errors `before`; None without a change."""
@@ -282,7 +299,6 @@ def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
     return 0.5 * (whole_s2 * along2 / (1.0 + whole_s2 * plain) - math.log1p(whole_s2 * plain))
 
 
-@lru_cache(maxsize=8)
 def _chi_square_limit(freedoms: int) -> float:
     """Return the chi-square of `_IMPLAUSIBLE_SIGMA` (Wilson & Hilferty, Proc. Nat. Acad. Sci. 17, 1931)."""
     spread = 2.0 / (9.0 * freedoms)

@@ -74,6 +74,8 @@ class AttitudeDynamics:
         self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
         self._walk = np.zeros(size)
         self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
+        self._noisy = np.flatnonzero(np.isfinite(self._steady) | (self._walk > 0.0) | (np.arange(size) < ATTITUDE.stop))
+        """Elements with process noise in every step."""
         self._centre = np.zeros(size - 3)
         self._centre[REFLECTIVITY - 3] = sun.reflectivity
         self._slow = lru_cache(maxsize=64)(self._slow_parameters)
@@ -129,7 +131,7 @@ class AttitudeDynamics:
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        noisy, size = noise.nonzero()[0], len(noise)
+        noisy, size = self._noisy if inflation is None else noise.nonzero()[0], len(noise)
         root = np.zeros((size, size + len(noisy)))
         # Only the attitude depends on other elements, so the full matrix product is needed for its rows alone.
         np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])

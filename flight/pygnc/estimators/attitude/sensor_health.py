@@ -129,10 +129,15 @@ class GyroHealth:
         within_range = max(abs(x), abs(y), abs(z)) < settings.range_rad_s
         if within_range and x != old_x and y != old_y and z != old_z:
             return GyroHealth(reading_rad_s, _NEVER, _NONE, _NONE)
-        same = reading_rad_s == self.reading_rad_s
-        repeats = np.where(same, self.repeats + (not same.all()), 0.0)
+        same = x == old_x, y == old_y, z == old_z
+        others_change = not all(same)
+        counts = zip(same, self.repeats.tolist(), strict=True)
+        repeats = [count + others_change if is_same else 0.0 for is_same, count in counts]
+        if within_range and max(repeats) < settings.stuck_samples:
+            return GyroHealth(reading_rad_s, np.array(repeats), _NONE, _NONE)
         beyond_range = np.abs(reading_rad_s) >= settings.range_rad_s
-        return GyroHealth(reading_rad_s, repeats, beyond_range, (repeats >= settings.stuck_samples) & ~beyond_range)
+        stuck = (np.array(repeats) >= settings.stuck_samples) & ~beyond_range
+        return GyroHealth(reading_rad_s, np.array(repeats), beyond_range, stuck)
 
 
 class SensorHealth(NamedTuple):

@@ -84,7 +84,8 @@ class AttitudeState:
     @property
     def face_gain_errors(self) -> Array:
         """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
-        return np.concatenate((self.slow[9:15], self.slow[32:]))
+        further = self.slow[32:]
+        return np.concatenate((self.slow[9:15], further)) if len(further) else self.slow[9:15]
 
     @property
     def reflectivity(self) -> float:
