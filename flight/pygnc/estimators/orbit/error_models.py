@@ -311,7 +311,7 @@ class ErrorBank:
             test.sigma[:, rows],
         )
         if used[1] and len(log_likelihood) > _FIRST:
-            self._trust_positions(hypotheses.log_weight, log_likelihood, test, used[0])
+            self._trust_positions(hypotheses.log_weight, log_likelihood, test, with_position=used[0])
         log_weight = hypotheses.log_weight + log_likelihood
         log_weight -= log_weight.max()
         log_weight = np.maximum(log_weight, self._log_weight_min[: len(log_weight)])
@@ -328,7 +328,8 @@ class ErrorBank:
         log_weight: Array,
         log_likelihood: Array,
         test: InnovationTest,
-        with_position: bool,  # noqa: FBT001
+        *,
+        with_position: bool,
     ) -> None:
         """Replace the likelihood of velocities, where they are distrusted, by its mean over the other hypotheses."""
         alone = test.position_log_likelihood if with_position else np.zeros(len(log_likelihood))

@@ -23,6 +23,8 @@ from pygnc.estimators.kalman import Observation, chi_square, innovation_covarian
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 
+_SPIN: Final = cross_matrix(np.array((0.0, 0.0, EARTH_ROTATION_RAD_S)))
+"""Cross product with the rotation of the Earth; its axis differs from that of GCRF by less than 0.2 degrees."""
 _TIME_SIGMA_MIN_S: Final = 1e-6
 """Standard deviation of a steered clock, which has no effect: a centimetre in orbit."""
 _TIME_SIGMA_MAX_S: Final = 1.0
@@ -208,17 +210,25 @@ def linearise_fix(
 def effect_of_clock(fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings) -> Array:
     """Return the changes of position (m) and velocity (m/s) by one standard deviation of the receiver's clock, (6,).
 
-    A clock that is fast states a later time than that at which the satellite was there. Point mass gravity suffices.
+    A clock that is fast states a later time than that at which the satellite was there.
     """
     sigma_s = fix.time_sigma_s if settings.time_sigma_s is None else settings.time_sigma_s
     if sigma_s <= _TIME_SIGMA_MIN_S:
         return np.zeros(6)
-    ecef = frames.ecef_state_from_gcrf(fix.gps_ms).dot(x[:6])
-    position_m, velocity_mps = ecef[:3], ecef[3:]
-    gravity = -GM_EARTH_M3_S2 / float(position_m.dot(position_m)) ** 1.5 * position_m
-    spin = cross_matrix(np.array((0.0, 0.0, EARTH_ROTATION_RAD_S)))
-    acceleration = gravity - spin.dot(2.0 * velocity_mps + spin.dot(position_m))
-    return np.concatenate((velocity_mps, acceleration)) * -min(sigma_s, _TIME_SIGMA_MAX_S)
+    rates: Array = frames.ecef_state_from_gcrf(fix.gps_ms).dot(rates_along_track(x[:6]))
+    return rates * -min(sigma_s, _TIME_SIGMA_MAX_S)
+
+
+def rates_along_track(states_gcrf: Array) -> Array:
+    """Return how states in GCRF (m, m/s) change per second of an error of their time, shapes (..., 6) -> (..., 6).
+
+    Seen from the rotating Earth, such a state moves along its track. Point mass gravity suffices.
+    """
+    position_m, velocity_mps = states_gcrf[..., :3], states_gcrf[..., 3:]
+    distance_m = np.sqrt((position_m * position_m).sum(axis=-1, keepdims=True))
+    gravity = -GM_EARTH_M3_S2 / distance_m**3 * position_m
+    turned = states_gcrf.reshape(*states_gcrf.shape[:-1], 2, 3) @ _SPIN.T
+    return np.concatenate((velocity_mps - turned[..., 0, :], gravity - turned[..., 1, :]), axis=-1)
 
 
 def _propagate_back(x: Array, acceleration: Array, gradient: Array, latency_s: float) -> tuple[Array, Array, Array]:

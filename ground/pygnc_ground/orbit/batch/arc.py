@@ -16,10 +16,9 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 
-from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
-from pygnc.environment.gravity import GM_EARTH_M3_S2
+from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.error_models import ERROR_MODELS, WHITE, ErrorModel, log_prior
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.measurement import Fix, rates_along_track
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import (
@@ -253,17 +252,9 @@ class ArcFit:
             acting = derivatives.shape[2]
             states[rows] = self._motion.states(gps_ms[rows], on_time) + derivatives @ self._correction[:acting]
             covariance[rows] = derivatives @ self.covariance[:acting, :acting] @ derivatives.transpose(0, 2, 1)
-        of_clock = self.time_sigma_s * _rates_along_track(states)
+        of_clock = self.time_sigma_s * rates_along_track(states)
         covariance += of_clock[:, :, None] * of_clock[:, None, :]
         return states, covariance
-
-
-def _rates_along_track(states: FloatArray) -> FloatArray:
-    """Return the rates in GCRF (n, 6) of states (n, 6) that move along their track over the rotating Earth."""
-    position_m, velocity_mps = states[:, :3], states[:, 3:]
-    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
-    gravity = -GM_EARTH_M3_S2 * position_m / np.linalg.norm(position_m, axis=1, keepdims=True) ** 3
-    return np.concatenate((velocity_mps - np.cross(spin, position_m), gravity - np.cross(spin, velocity_mps)), axis=1)
 
 
 def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
