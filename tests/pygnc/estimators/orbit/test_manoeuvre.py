@@ -102,13 +102,11 @@ def test_a_thrust_is_detected_from_begin_to_end() -> None:
     assert BEFORE < found[0][1] < BEFORE + 24
     assert found[-1][0] is Change.THRUST_END
     assert not orbit.memory.in_thrust
-    outside = 0
     for each in updates[BEFORE:]:
         assert each.state is not None
         error_m = np.linalg.norm(each.state.x[:3] - truth.gcrf[truth.index(each.fix.gps_ms), :3])
-        outside += error_m > 5.0 * np.sqrt(np.trace(each.state.covariance[:3, :3]))
-    # The limit of the campaigns; the orbit leaves five sigma shortly before the thrust is detected.
-    assert outside * CADENCE_S <= 150
+        # 5.0 before velocities could be distrusted, which delays the detection by four fixes.
+        assert error_m < 5.5 * np.sqrt(np.trace(each.state.covariance[:3, :3]))
 
 
 def with_errors() -> list[Fix]:
