@@ -33,7 +33,9 @@ _FIRST_SAMPLES: Final = 3.0
 _FIELD_MAX_UT: Final = 60.0
 """Strongest geomagnetic field in a low orbit, by which relative errors of the prediction are multiplied."""
 _ENDED_GATE: Final = 7.8
-"""Chi-square limit for the reading that ends a disturbance; with 3 degrees of freedom, exceeded once in 20."""
+"""Chi-square limit for the reading that ends a disturbance, and for the change before it that may be its end; with 3
+degrees of freedom, exceeded once in 20.
+"""
 _ENDED_SAMPLES: Final = 3
 """Number of first readings of a disturbance that may end it without another sudden change."""
 _DISTURBED_MAX: Final = 36
@@ -132,7 +134,7 @@ class Magnetometer(MeasurementModel):
 
         Errors of attitude and biases change the residual slowly; a magnetorquer that is switched changes it at once.
         """
-        gate, step = self._settings.magnetometer.gate, prediction.step
+        gate, step = _ENDED_GATE if memory.disturbed else self._settings.magnetometer.gate, prediction.step
         change_ut = observation.residual - left_ut
         variance_ut2: float = 2.0 * (self._factor(memory) * float(observation.sigma[0])) ** 2
         square = float(change_ut.dot(change_ut))

@@ -156,6 +156,7 @@ class MultiplicativeEkf:
             health.gyro.stuck,
             inflation=inflation,
             walks=walks,
+            tag_variance_s2=time_tags.used_with(sample.time_sigma_s),
         )
         samples = track.samples + 1
         if environment is None:

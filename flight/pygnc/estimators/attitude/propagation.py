@@ -95,6 +95,7 @@ class AttitudeDynamics:
         *,
         inflation: Array | None = None,
         walks: BiasWalks = NO_WALKS,
+        tag_variance_s2: float = 0.0,
     ) -> AttitudeStep:
         """Propagate a state to the next gyro reading.
 
@@ -106,6 +107,7 @@ class AttitudeDynamics:
             stuck: True for gyro axes that are stuck, shape (3,).
             inflation: Standard deviations of additional process noise of this step, shape (size,); None for none.
             walks: Factors on the random walks of the biases.
+            tag_variance_s2: Variance of the errors of the reading's times, s2.
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -123,7 +125,7 @@ class AttitudeDynamics:
             noise[MAG_BIAS] *= walks.magnetometer
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
-        noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first)
+        noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
         if inflation is not None:
             noise = np.hypot(noise, inflation)
         d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
@@ -139,13 +141,15 @@ class AttitudeDynamics:
         root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last, rotation)
 
-    def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array) -> float:
+    def _rotation_sigma_rad(self, step_s: float, rotation: Array, change_rad_s: Array, tag_variance_s2: float) -> Array:
         gyro = self._settings.gyro
         change2 = float(change_rad_s.dot(change_rad_s))
         variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * change2
         if step_s > gyro.bridged_max_s:
             variance += _GAP_ERROR**2 * float(rotation.dot(rotation))
-        return math.sqrt(variance)
+        # A reading that is late by some time has the rate of that time; the step multiplies its error.
+        sigma: Array = np.sqrt(variance + tag_variance_s2 * change_rad_s * change_rad_s)
+        return sigma
 
     def _slow_parameters(self, step_s: float) -> tuple[Array, Array, Array]:
         """Return the part of a step that depends on its length only, which is cached.

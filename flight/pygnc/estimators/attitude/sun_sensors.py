@@ -32,8 +32,8 @@ from pygnc.estimators.kalman import Observation
 
 _DAYLIGHT_SHARE: Final = 0.05
 """Fraction of full sunlight above which the light of a face proves that the satellite is in daylight."""
-_CONTRADICTION_SIGMA: Final = 1.0
-"""A saturated reading is used only if the prediction is below full scale by more than this many sigma."""
+_CENSORED_MIN: Final = -2.0
+"""Full scale minus prediction in standard deviations below which a reading at full scale says nothing."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
 """Uncertainty of the attitude below which faces are checked for faults."""
 
@@ -77,8 +77,7 @@ class IlluminanceObservation(NamedTuple):
         expected_share: Predicted illuminance without saturation, as a fraction of full sunlight, shape (faces,).
         cosine: Predicted cosine of the angle between face normal and Sun, shape (faces,).
         saturated: True for readings at full scale, shape (faces,).
-        usable: True for readings that inform on the attitude: not near grazing incidence, and not saturated or in
-            contradiction to the prediction; faulty faces are not excluded. Shape (faces,).
+        usable: True for readings that are not near grazing incidence; faulty faces are not excluded. Shape (faces,).
         observation: Linearised readings of all faces, usable or not, with m = faces.
     """
 
@@ -153,9 +152,7 @@ class SunSensors(MeasurementModel):
         residual = np.minimum(share, full_scale) - expected_share
         earth_share = gain * state.reflectivity * albedo_share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * earth_share)
-        usable = (
-            (cosine > limits.cosine_min) & (share >= 0.0) & (~saturated | (residual > _CONTRADICTION_SIGMA * sigma))
-        )
+        usable = (cosine > limits.cosine_min) & (share >= 0.0)
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
 
@@ -176,8 +173,9 @@ class SunSensors(MeasurementModel):
         d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
         tag_variance_s2 = prediction.tag_variance_s2
         variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma + tag_variance_s2 * d_time * d_time
-        squares = residual * residual / variance
-        usable = light.usable & health.faces.trusted
+        deviation = residual / np.sqrt(variance)
+        squares = deviation * deviation
+        usable = light.usable & health.faces.trusted & (~light.saturated | (deviation > _CENSORED_MIN))
         if max(light.share.tolist()) <= limits.dark_share:
             # No face sees light, so the satellite must be in a shadow that the model does not contain.
             usable = np.zeros_like(usable)
@@ -190,5 +188,25 @@ class SunSensors(MeasurementModel):
         innovation = IlluminanceInnovation(residual, np.sqrt(variance), len(rows) > 0, expected > 0, usable, used)
         accepted = None
         if len(rows):
+            if np.count_nonzero(light.saturated & used):
+                residual, sigma = _censored(residual, sigma, variance, light.saturated & used)
             accepted = Accepted(residual.take(rows), projected.take(rows, axis=0), sigma.take(rows), d_time.take(rows))
         return Tested(innovation, partials, after, accepted, health)
+
+
+def _censored(residual: Array, sigma: Array, variance: Array, saturated: Flags) -> tuple[Array, Array]:
+    """Return residuals and sigmas of readings that are as informative as readings at full scale, all of shape (faces,).
+
+    The light is at least full scale, so the prediction becomes a normal distribution without its part below: its mean
+    grows, and its variance decreases (Johnson, Kotz & Balakrishnan, Continuous Univariate Distributions 1, 1994). An
+    ordinary reading with the returned residual and sigma has the same effect.
+    """
+    residual, sigma = residual.copy(), sigma.copy()
+    for face in np.flatnonzero(saturated).tolist():
+        scale = math.sqrt(variance[face])
+        limit = float(residual[face]) / scale
+        mean = math.exp(-0.5 * limit * limit) * math.sqrt(2.0 / math.pi) / math.erfc(limit * math.sqrt(0.5))
+        removed = mean * (mean - limit)
+        residual[face] = scale * mean / removed
+        sigma[face] = math.sqrt(sigma[face] ** 2 + variance[face] * (1.0 / removed - 1.0))
+    return residual, sigma

@@ -198,7 +198,10 @@ class Window:
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
-        walk2 = np.bincount(self._stretch, (self._step_s * settings.gyro.noise_rad_s) ** 2)
+        tag2 = np.broadcast_to(tag_sigma_s, len(samples)) ** 2
+        # A reading that is late by some time has the rate of that time; the step multiplies its error.
+        late2 = tag2[1:] * (np.diff(self._gyro, axis=0) ** 2).mean(axis=1)
+        walk2 = np.bincount(self._stretch, (self._step_s * settings.gyro.noise_rad_s) ** 2 + late2)
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
@@ -206,7 +209,7 @@ class Window:
             ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 12, np.repeat(drift_sigma, 3)),
         )
         # An error of a sample's time rotates the body by the rate times this error.
-        bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag_sigma_s**2
+        bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
         field2 = (self._field**2).sum(axis=1)
         undisturbed = np.array([not sample.field_unusable for sample in samples])
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)

@@ -4,9 +4,11 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer import Magnetometer
-from pygnc.estimators.attitude.sample import AttitudeEnvironment
-from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import REFLECTIVITY, SIZE, AttitudeState
+from pygnc.estimators.attitude.measurement_model import ModelMemory, Prediction
+from pygnc.estimators.attitude.propagation import AttitudeStep
+from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.sensor_health import SensorHealth
+from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, SIZE, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import SunSensors, light_sources
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
@@ -69,13 +71,36 @@ def at_rest(cosine: float) -> AttitudeState:
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
 
-def test_a_saturated_face_is_a_lower_bound() -> None:
-    lux = np.full(6, AttitudeSettings().sun_sensors.saturation_lux)
-    for cosine, says_something in ((0.9, False), (0.4, True)):
-        state = at_rest(cosine)
-        seen = SUN_SENSORS.observation(state, body_from_gcrf(state), lux, SKY, 1.0)
-        assert seen.saturated[0]
-        assert seen.usable[0] == says_something
+@pytest.mark.parametrize("cosine", [0.45, 0.55, 0.62, 0.7, 0.8])
+def test_a_reading_at_full_scale_cuts_off_the_light_below(cosine: float) -> None:
+    gain_sigma = 0.1
+    known = at_rest(cosine)
+    sigma = np.full(SIZE, 1e-6)
+    sigma[FACE_GAINS.start] = gain_sigma
+    state = AttitudeState(0, known.quaternion, known.slow, np.diag(sigma))
+    lux = np.array([SETTINGS.sun_sensors.saturation_lux, *[-1.0] * 5])
+    step = AttitudeStep(state, np.eye(SIZE), np.zeros(SIZE), np.zeros(3), np.zeros(3))
+    prediction = Prediction(step, body_from_gcrf(state), AROUND, SensorHealth.unknown(6), 0.0, 100)
+    tested = SUN_SENSORS.test(ModelMemory(), AttitudeSample(0, np.zeros(3), np.zeros(3), lux), prediction)
+    seen = SUN_SENSORS.observation(state, body_from_gcrf(state), lux, SKY, 1.0)
+    # Bayes' rule on a grid of gains.
+    gain = np.linspace(-8.0, 8.0, 40_001) * gain_sigma
+    noise = seen.observation.sigma[0]
+    light = seen.expected_share[0] * (1.0 + gain) + np.linspace(-4.0, 4.0, 41)[:, None] * noise
+    density = np.exp(-0.5 * (gain / gain_sigma) ** 2) * np.exp(-0.5 * np.linspace(-4.0, 4.0, 41) ** 2)[:, None]
+    density = (density * (light >= lux[0] / SKY.full_sun_lux)).sum(axis=0)
+    mean = (gain * density).sum() / density.sum()
+    spread = np.sqrt(((gain - mean) ** 2 * density).sum() / density.sum())
+
+    assert tested is not None
+    if tested.accepted is None:
+        assert (mean, spread) == pytest.approx((0.0, gain_sigma), rel=0.15, abs=0.06 * gain_sigma)
+        return
+    residual, projected, error_sigma, _ = tested.accepted
+    variance = float(projected[0].dot(projected[0]) + error_sigma[0] ** 2)
+    along = gain_sigma * projected[0, FACE_GAINS.start]
+    assert along * residual[0] / variance == pytest.approx(mean, abs=0.01 * gain_sigma)
+    assert np.sqrt(gain_sigma**2 - along**2 / variance) == pytest.approx(spread, rel=0.01)
 
 
 @pytest.mark.parametrize(("cosine", "usable"), [(0.1, False), (0.2, True), (-0.5, False)])

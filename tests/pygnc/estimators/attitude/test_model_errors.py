@@ -112,6 +112,18 @@ def test_the_end_of_a_disturbance_is_noticed_while_scale_errors_are_uncertain(ra
     assert [reading.is_used for reading in readings].index(True) == 12
 
 
+@pytest.mark.parametrize("seed", [2, 4, 7])
+def test_a_disturbance_of_a_fast_body_ends_although_whole_seconds_hide_the_step(seed: int) -> None:
+    truth = fly(seed, 12.0, rate_deg_s=10.0)
+    truth = late_by(truth, 10.0, np.random.default_rng(seed).uniform(-0.5, 0.5, len(truth.samples)))
+    pulse_ut = np.zeros((len(truth.samples), 3))
+    pulse_ut[48:60] = [6.0, -6.0, 5.0]
+    updates = run(with_fields(truth, pulse_ut, np.eye(3)))[1]
+    assert sum(update.restarted for update in updates) == 1
+    used = [update.innovations["magnetometer"].is_used for update in updates[60:]]
+    assert np.mean(used) > 0.9
+
+
 def test_declared_magnetorquers_are_not_used() -> None:
     field_ut = torquer_field_ut(2.0, 0.5)
     truth = with_fields(TRUTH, field_ut, np.eye(3), declared=True)

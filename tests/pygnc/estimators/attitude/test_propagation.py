@@ -115,6 +115,28 @@ def test_a_long_gap_widens_the_attitude_by_the_possible_rotation() -> None:
     assert lost.noise_sigma[0] > np.radians(25.0)
 
 
+def test_a_reading_that_is_late_has_the_rate_of_its_time() -> None:
+    def rate_at(t_s: float) -> Array:
+        return IMU_FROM_BODY.dot(0.15 * np.array([np.cos(0.04 * t_s), np.sin(0.04 * t_s), 0.5]))
+
+    def end(late_s: float) -> Array:
+        state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), np.eye(SIZE))
+        for before, after, ms in ((0.0, 5.0 + late_s, 5000), (5.0 + late_s, 10.0, 10_000)):
+            state = MOTION.advance(state, rate_at(before), rate_at(after), ms, NOT_STUCK).state
+            state = AttitudeState(ms, state.quaternion, state.slow, np.eye(SIZE))
+        return state.quaternion
+
+    late_s = np.random.default_rng(1).uniform(-0.5, 0.5, 200)
+    errors = np.array([quaternion.error_vector(end(each), end(0.0)) for each in late_s])
+    state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), np.eye(SIZE))
+    exact, late = (
+        MOTION.advance(state, rate_at(0.0), rate_at(5.0), 5000, NOT_STUCK, tag_variance_s2=variance_s2).noise_sigma
+        for variance_s2 in (0.0, 1.0 / 12.0)
+    )
+    added = np.sqrt((late[ATTITUDE] ** 2 - exact[ATTITUDE] ** 2).sum())
+    assert added == pytest.approx(np.sqrt((errors**2).sum(axis=1).mean()), rel=0.1)
+
+
 VECTORS = np.random.default_rng(1).normal(size=(4, 5, 3))
 
 
