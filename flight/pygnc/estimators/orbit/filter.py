@@ -64,8 +64,7 @@ class OrbitUpdate:
             shape (k,); None in the initialisation.
         hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
         manoeuvre: Manoeuvre that this fix confirms.
-        time_error_s: Error of the fix's time in whole seconds, stated minus true, with which the orbit explains a
-            rejected position; 0 for none.
+        time_error_s: Error of the stated time in whole seconds, stated minus true; the time of `fix` is without it.
     """
 
     fix: Fix
@@ -118,6 +117,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         candidates: Assumed changes of the motion that the next fixes confirm or refute.
         in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
+        time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
     """
 
     earth_orientation: str
@@ -127,6 +127,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     candidates: list[Candidate] = []
     in_thrust: bool = False
     recent: list[Moment] = []
+    time_error_s: int = 0
 
 
 class OrbitFilter:
@@ -304,16 +305,28 @@ class OrbitFilter:
         state = hypotheses.mixture(fix.gps_ms, x)
         return state, hypotheses.centred(x, state.x), nis
 
-    def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
+    def _process_in_flight(self, state: OrbitState, stated: Fix) -> OrbitUpdate:
+        """Process a fix at its stated time minus the known error or, if it fits there, minus another whole second."""
+        memory = self.memory
+        error_s = memory.time_error_s
+        update = self._process_at(state, stated, error_s)
+        if update.time_error_s:
+            error_s += update.time_error_s
+            update = self._process_at(state, stated, error_s)
+        if update.position_accepted:
+            memory.time_error_s, memory.buffered = error_s, []
+        elif update.position_cause not in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
+            update = self._try_restart(update)
+        return replace(update, time_error_s=error_s) if error_s or update.time_error_s else update
+
+    def _process_at(self, state: OrbitState, stated: Fix, error_s: int) -> OrbitUpdate:
+        """Update with a fix whose stated time is wrong by `error_s`; a further error leaves the filter unchanged."""
+        fix = replace(stated, gps_ms=stated.gps_ms - 1000 * error_s) if error_s else stated
         if fix.gps_ms <= state.gps_ms:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
-            return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
-        update = self._update(state, fix)
-        if not update.position_accepted and not update.time_error_s:
-            return self._try_restart(update)
-        self.memory.buffered = []
-        return update
+            return OrbitUpdate.rejected(fix, RejectCause.GAP)
+        return self._update(state, fix)
 
     def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
