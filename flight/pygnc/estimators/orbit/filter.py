@@ -23,6 +23,8 @@ from pygnc.estimators.orbit.error_models import ErrorBank, InnovationTest
 from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
+    DISTRUST_DECIDED,
+    DISTRUST_DOUBTFUL,
     FACTOR_SUSPICIOUS,
     THRUST_SHARE,
     Candidate,
@@ -63,7 +65,7 @@ class OrbitUpdate:
         empirical_factor: Factors of the hypotheses on the empirical accelerations during the propagation to this fix,
             shape (k,); None in the initialisation.
         hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
-        manoeuvre: Manoeuvre that this fix confirms.
+        manoeuvre: Manoeuvre that this fix confirms. The state may have followed an earlier fix already.
         time_error_s: Error of the stated time in whole seconds, stated minus true; the time of `fix` is without it.
     """
 
@@ -118,6 +120,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
         time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
+        doubtful: Manoeuvre that the state covers, but that may be an error of the velocities instead.
     """
 
     earth_orientation: str
@@ -128,6 +131,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     in_thrust: bool = False
     recent: list[Moment] = []
     time_error_s: int = 0
+    doubtful: Candidate | None = None
 
 
 class OrbitFilter:
@@ -268,7 +272,7 @@ class OrbitFilter:
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
         memory.state, memory.buffered = state, []
-        memory.candidates, memory.in_thrust, memory.recent = [], False, []
+        memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], None
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
@@ -379,6 +383,7 @@ class OrbitFilter:
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
+            manoeuvre=self._decided(),
         )
 
     def _tested(
@@ -471,6 +476,7 @@ class OrbitFilter:
     ) -> OrbitUpdate:
         """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
         memory = self.memory
+        is_doubtful = memory.doubtful is not None or self.velocity_distrust > DISTRUST_DOUBTFUL
         hypotheses = candidate.hypotheses
         if candidate.change is not Change.THRUST_END:
             hypotheses = self._bank.doubted(hypotheses)
@@ -478,14 +484,27 @@ class OrbitFilter:
         memory.state, memory.hypotheses = state, hypotheses.centred(x, state.x)
         memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
+        if is_doubtful:
+            memory.doubtful = memory.doubtful or candidate
         return replace(
             _result(fix, state, used, RejectCause.GATE, memory.hypotheses),
             restarted_from_ms=candidate.first_gps_ms,
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
-            manoeuvre=candidate.manoeuvre(state, self._propagated(candidate.before, fix.gps_ms, 1.0)),
+            manoeuvre=None if is_doubtful else self._manoeuvre(candidate, state),
         )
+
+    def _decided(self) -> Manoeuvre | None:
+        """Return the doubtful manoeuvre once the positions confirm it; forget it once they refute it."""
+        doubtful, state, distrust = self.memory.doubtful, self.memory.state, self.velocity_distrust
+        if doubtful is None or state is None or DISTRUST_DECIDED < distrust < 1.0 - DISTRUST_DECIDED:
+            return None
+        self.memory.doubtful = None
+        return self._manoeuvre(doubtful, state) if distrust < DISTRUST_DECIDED else None
+
+    def _manoeuvre(self, candidate: Candidate, state: OrbitState) -> Manoeuvre:
+        return candidate.manoeuvre(state, self._propagated(candidate.before, state.gps_ms, 1.0))
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Re-initialise once `restart_fixes` successive rejected fixes agree; return the result of the last one."""
