@@ -44,6 +44,24 @@ def causes(updates: list[OrbitUpdate]) -> dict[int, RejectCause]:
     return {update.fix.seq: update.position_cause for update in updates if update.position_cause}
 
 
+def test_an_expired_earth_orientation_is_in_the_covariance() -> None:
+    """The pole is 0.2 arcseconds beside that of a table which ended 90 days ago."""
+    true = ORIENTATION.at(TRUTH.gps_ms[0])
+    day = TRUTH.gps_ms[0] // 86_400_000 + 44_244.0
+    row = np.array([[true.ut1_minus_gps_s + 18.0, true.x_pole_rad + 1e-6, true.y_pole_rad, true.dx_rad, true.dy_rad]])
+    nees = []
+    for ended in (day, day - 90.0):
+        orbit = OrbitFilter(OrbitSettings(), EarthOrientationTable("test", np.array([ended]), row))
+        for fix in make_fixes(TRUTH, seed=2):
+            orbit.process(fix)
+        assert orbit.state is not None
+        transform = orbit.frames.ecef_state_from_gcrf(orbit.state.gps_ms)
+        error_m = (transform @ orbit.state.x[:6] - TRUTH.ecef[-1])[:3]
+        root = (transform @ orbit.state.sqrt_covariance[:6])[:3]
+        nees.append(error_m @ np.linalg.solve(root @ root.T, error_m) / 3.0)
+    assert nees[1] < min(nees[0], 2.0)
+
+
 # --- Outliers -----------------------------------------------------------------------------------------------------
 
 
