@@ -346,6 +346,8 @@ class OrbitTracker:
         memory.counts["fixes_waiting"] -= 1
         if update.position_accepted:
             self._report_times(update)
+            if update.dof and state is not None:
+                self._elements.compare(state)
         self._report_velocities(update.fix.gps_ms)
         if update.position_accepted or update.velocity_accepted:
             memory.coasting = self._predicted = None
