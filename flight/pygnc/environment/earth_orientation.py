@@ -1,8 +1,9 @@
 """Earth orientation parameters from IERS Bulletin A or C04.
 
 The table is optional. Without it, UT1 equals UTC and the pole is that of the model. Positions in GCRF are then rotated
-by up to 0.9 s of Earth rotation. This hardly affects orbit determination from Earth-fixed fixes, whose input and output
-are both Earth-fixed, but GCRF states computed with different tables must never be compared.
+by up to 0.9 s of Earth rotation, which hardly affects orbit determination from Earth-fixed fixes. A wrong pole does: in
+the frame of the model the orbital plane turns, by up to 4 m in an orbit for 0.3 arcseconds. GCRF states computed with
+different tables must never be compared.
 """
 
 from bisect import bisect_right
@@ -15,6 +16,9 @@ from pygnc.common.clock import gps_ms_from_unix_ms, leap_seconds_at_gps_ms
 from pygnc.environment.time_scales import MS_PER_DAY
 
 _MJD_OF_UNIX_EPOCH: Final = 40_587
+_POLE_DRIFT_RAD_PER_DAY: Final = 1.2e-8
+_POLE_SIGMA_MAX_RAD: Final = 1.5e-6
+"""Displacement of the pole after the end of a table: 0.0025 arcseconds a day, up to 0.3."""
 
 
 class EarthOrientation(NamedTuple):
@@ -79,6 +83,14 @@ class EarthOrientationTable:
     def none(cls) -> "EarthOrientationTable":
         """Return the fallback: UT1 = UTC, no polar motion, no celestial pole offsets."""
         return cls("none", np.empty(0), np.empty((0, 5)))
+
+    def pole_sigma_rad(self, gps_ms: int) -> float:
+        """Return the standard deviation of the pole at `gps_ms` after the end of the table, rad; 0 before the end."""
+        if self.expires_gps_ms is None or gps_ms <= self.expires_gps_ms:
+            return 0.0
+        # Whole days make caching useful.
+        days = 1 + (gps_ms - self.expires_gps_ms) // MS_PER_DAY
+        return min(days * _POLE_DRIFT_RAD_PER_DAY, _POLE_SIGMA_MAX_RAD)
 
     def at(self, gps_ms: int) -> EarthOrientation:
         """Return the parameters at GPS time `gps_ms` (ms)."""

@@ -93,6 +93,7 @@ class _Memory(msgspec.Struct):
     wiring: WiringCheck = msgspec.field(default_factory=WiringCheck)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
+    time_error_s: int = 0
     held: list[SensorSample] = []
     started: bool = False
     last_fix_seq: int = 0
@@ -137,7 +138,7 @@ class AttitudeTracker:
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
-            self._memory.orbit = PropagatedOrbit.of(message)
+            self._memory.orbit, self._memory.time_error_s = PropagatedOrbit.of(message), message.time_error_s
             if message.from_elements:
                 self._memory.clock.as_utc_ms = message.spacecraft_to_gps_ms
             if message.input_seq != message.last_input_seq:
@@ -195,7 +196,8 @@ class AttitudeTracker:
             return
         clock = self._memory.clock
         is_continuous = clock.is_continuous(fix.t_spacecraft_s)
-        accepted = clock.observe(fix.t_spacecraft_s, fix.gps_ms_at_second)
+        at_second_ms = fix.with_time(self._memory.time_error_s).gps_ms_at_second
+        accepted = clock.observe(fix.t_spacecraft_s, at_second_ms)
         if self._memory.started and accepted:
             yield from self._drop() if is_continuous else self._release()
 

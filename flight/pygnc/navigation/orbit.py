@@ -23,6 +23,7 @@ from pygnc.bus.messages import (
     Vector3,
     vector3,
 )
+from pygnc.common.clock import TAG_JITTER_S
 from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
@@ -32,6 +33,7 @@ from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
+from pygnc.estimators.orbit.time_errors import ERROR_MAX_S
 from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 
@@ -108,7 +110,7 @@ class FixOutcome(NamedTuple):
 
     Attributes:
         seq: Input number of the packet.
-        gps_ms: Time of the packet; None if it carries none.
+        gps_ms: Time of the packet, without a known error of whole seconds; None if it carries none.
         state: Orbit at that time, also of a rejected packet; None if unknown.
         cause: Reason why the packet was rejected, or empty.
         update: Result of the filter; None if the packet was rejected before the filter.
@@ -239,6 +241,7 @@ class OrbitTracker:
             spacecraft_to_gps_ms=memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms,
             input_seq=outcome.seq,
             from_elements=outcome.from_elements,
+            time_error_s=memory.time_error_s,
         )
         if manoeuvre is None:
             return estimate
@@ -274,11 +277,12 @@ class OrbitTracker:
 
     def _process_packet(self, packet: GnssFix) -> Iterator[FixOutcome]:
         self._count("fixes_received")
-        gps_ms = packet.gps_ms
+        corrected = packet.with_time(self._memory.time_error_s)
+        gps_ms = corrected.gps_ms
         cause: str | None = screen(packet, self._settings.screening)
         if packet.t_spacecraft_s is not None:
-            verdict = self._memory.clock.observe(packet.t_spacecraft_s, packet.gps_ms_at_second)
-            if verdict is ClockVerdict.INCONSISTENT:
+            verdict = self._memory.clock.observe(packet.t_spacecraft_s, corrected.gps_ms_at_second)
+            if verdict is ClockVerdict.INCONSISTENT and not self._orbit_decides(corrected):
                 cause = cause or RejectCause.TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
@@ -290,6 +294,13 @@ class OrbitTracker:
             return
         self._count("fixes_waiting")
         yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
+
+    def _orbit_decides(self, packet: GnssFix) -> bool:
+        """Return True if the filter can tell whether a time that contradicts the clock map is wrong by seconds."""
+        now_ms = self._memory.clock.to_gps_ms(packet.t_spacecraft_s or 0)
+        if self._filter.state is None or now_ms is None or packet.gps_ms is None:
+            return False
+        return abs(packet.gps_ms - now_ms) <= 1000 * (ERROR_MAX_S + TAG_JITTER_S)
 
     def _only_radius_rejected(self) -> bool:
         """Return True at the fix with which enough for an initialisation were rejected by radius, if none was used."""
@@ -333,11 +344,10 @@ class OrbitTracker:
     def _counted(self, update: OrbitUpdate) -> FixOutcome:
         memory, state = self._memory, update.state
         memory.counts["fixes_waiting"] -= 1
-        if update.time_error_s not in {0, memory.time_error_s}:
-            text = f"the fixes from GPS {update.fix.gps_ms} ms on agree with the orbit if their times are wrong by"
-            known = "they are not used; if all earlier ones were wrong, begin without the checkpoint"
-            self._notices.append(("warning", "fix_times", f"{text} {update.time_error_s:+d} s; {known}"))
-        memory.time_error_s = update.time_error_s
+        if update.position_accepted:
+            self._report_times(update)
+            if update.dof and state is not None:
+                self._elements.compare(state)
         self._report_velocities(update.fix.gps_ms)
         if update.position_accepted or update.velocity_accepted:
             memory.coasting = self._predicted = None
@@ -355,6 +365,20 @@ class OrbitTracker:
             if update.position_cause in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
                 state = self._coast(update.fix.gps_ms)
         return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
+
+    def _report_times(self, update: OrbitUpdate) -> None:
+        """Report a change of the whole seconds by which the times of the fixes are wrong."""
+        error_s = update.time_error_s
+        if error_s == self._memory.time_error_s:
+            return
+        self._memory.time_error_s = error_s
+        fixes = f"the fixes from GPS {update.fix.gps_ms + 1000 * error_s} ms on"
+        if error_s:
+            text = f"{fixes} agree with the orbit if their times are wrong by {error_s:+d} s, and are used with this"
+            text += " correction; if all earlier ones were wrong, begin without the checkpoint"
+        else:
+            text = f"{fixes} agree with the orbit without a correction of their times"
+        self._notices.append(("warning", "fix_times", text))
 
     def _report_velocities(self, gps_ms: int) -> None:
         """Report once that the positions contradict the velocities, until they agree again."""

@@ -4,6 +4,7 @@ Without any GPS time, the spacecraft clock is taken as UTC if its time is then n
 that was never set starts in the year 2000 and cannot be near this epoch by chance.
 """
 
+import math
 from typing import Final, TypeAlias
 
 import msgspec
@@ -18,11 +19,12 @@ from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.elements_orbit import elements_state
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
 
 _CLOCK_SIGMA_S: Final = 30.0
 """Standard deviation of the spacecraft clock as UTC; it covers a clock that counts GPS or TAI seconds (37 s)."""
-
+_SIGMAS: Final = 5.0
+"""Least difference along the track that is reported, and largest one that may remain, in sigmas of the elements."""
 
 Notice: TypeAlias = tuple[str, str, str]
 """Event for the log: severity, name and text."""
@@ -35,11 +37,13 @@ class ElementsMemory(msgspec.Struct):
         upload: Newest usable elements; None before.
         is_reported: True if an event has reported that these elements could not be used.
         clock_as_utc_ms: GPS time minus spacecraft time if the spacecraft clock counts UTC; None until it is needed.
+        is_compared: True if these elements were compared with the orbit from fixes.
     """
 
     upload: UploadedElements | None = None
     is_reported: bool = False
     clock_as_utc_ms: int | None = None
+    is_compared: bool = False
 
 
 class ElementsSource:
@@ -62,7 +66,7 @@ class ElementsSource:
     def take(self, upload: UploadedElements) -> None:
         """Use newly uploaded elements from now on; ignore an upload without elements, whose file was refused."""
         if upload.elements is not None:
-            self.memory.upload, self.memory.is_reported = upload, False
+            self.memory.upload, self.memory.is_reported, self.memory.is_compared = upload, False, False
 
     def at_spacecraft_time(self, t_spacecraft_s: int | None, clock: ClockMap) -> OrbitState | None:
         """Return the orbit at a spacecraft time by the clock map or, without any GPS time, the clock as UTC."""
@@ -103,6 +107,31 @@ class ElementsSource:
         except Sgp4Error as error:
             self._report(f"{upload.name}: {error}")
             return None
+
+    def compare(self, state: OrbitState) -> None:
+        """Report, once per upload, an orbit from fixes that is where the elements are seconds earlier or later.
+
+        Fixes whose times are all wrong by the same seconds, such as GPS time stated as UTC, show it in no other way.
+        """
+        upload = self.memory.upload
+        if upload is None or self.memory.is_compared or abs(state.gps_ms - self.epoch_gps_ms) > self._age_max_ms:
+            return
+        self.memory.is_compared = True
+        expected = self.at(state.gps_ms)
+        if expected is None:
+            return
+        found, there = to_ecef(state, self._frames), to_ecef(expected, self._frames)
+        square = float(there.velocity_mps.dot(there.velocity_mps))
+        ahead_s = float(there.velocity_mps.dot(found.position_m - there.position_m)) / square
+        moved = self.at(state.gps_ms + round(1e3 * ahead_s)) if abs(ahead_s) <= _CLOCK_SIGMA_S else None
+        if moved is None:
+            return
+        sigma_m = math.hypot(*there.position_sigma_m)
+        off_m = math.dist(found.position_m, to_ecef(moved, self._frames).position_m)
+        if abs(ahead_s) * math.sqrt(square) > _SIGMAS * sigma_m >= off_m:
+            wrong = f"{-ahead_s:+.1f} +- {sigma_m / math.sqrt(square):.1f} s"
+            text = f"the fixes agree with the elements of {upload.name} if the times of the fixes are wrong by {wrong}"
+            self._notices.append(("warning", "fix_times", f"{text}; they are used as they are"))
 
     @property
     def _age_max_ms(self) -> float:

@@ -109,12 +109,14 @@ def restarts(updates: Sequence[OrbitUpdate]) -> list[int]:
 
     The fixes during a thrust are an orbit of their own.
     """
+    spans = manoeuvre_spans(updates)
     times_ms = [
         update.restarted_from_ms
         for update in updates
-        if update.restarted_from_ms is not None and update.manoeuvre is None
+        if update.restarted_from_ms is not None
+        and not any(span.before_ms < update.restarted_from_ms <= span.after_ms for span in spans)
     ]
-    for span in manoeuvre_spans(updates):
+    for span in spans:
         times_ms += [span.first_ms] if span.is_impulse else [span.before_ms + 1, span.after_ms]
     return sorted(times_ms)
 

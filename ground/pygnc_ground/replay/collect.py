@@ -26,7 +26,7 @@ from pygnc_system.files import data_file
 
 @dataclass(slots=True)
 class TimedRecord:
-    """GPS record with a time, and the results of the orbit tracker for it."""
+    """GPS record with a time, and the results of the orbit tracker for it, which may correct the time."""
 
     message: GnssFix
     gps_ms: int
@@ -109,6 +109,7 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
                 found.untimed.append(_untimed(message, outcome))
             else:
                 record.outcome, record.estimate = outcome, estimate
+                record.gps_ms = outcome.gps_ms or record.gps_ms
         found.estimates.extend(result.orbit.estimates)
         found.samples.extend(result.attitude)
         found.partners.extend(result.formation)

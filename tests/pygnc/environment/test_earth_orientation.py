@@ -40,6 +40,14 @@ def test_outside_the_table_its_ends_hold() -> None:
     assert last == (ROWS[2, 0] - 18.0, *ROWS[2, 1:])
 
 
+@pytest.mark.parametrize(("days", "arcseconds"), [(-400, 0.0), (0, 0.0), (10, 0.025), (100, 0.25), (1000, 0.3)])
+def test_the_pole_is_uncertain_after_the_last_row(days: int, arcseconds: float) -> None:
+    end_ms = gps_ms_from_utc_iso("2017-01-02T00:00:00Z")
+    sigma_rad = table().pole_sigma_rad(end_ms + 86_400_000 * days)
+    assert np.degrees(sigma_rad) * 3600.0 == pytest.approx(arcseconds, rel=0.15)
+    assert EarthOrientationTable.none().pole_sigma_rad(end_ms) == 0.0
+
+
 def test_the_expiry_is_the_last_row() -> None:
     assert table().expires_gps_ms == gps_ms_from_utc_iso("2017-01-02T00:00:00Z")
     assert EarthOrientationTable.none().expires_gps_ms is None

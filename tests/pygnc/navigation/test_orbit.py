@@ -201,22 +201,38 @@ def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: 
         assert manoeuvre_text(msgspec.structs.replace(moved, manoeuvre=str(change)))
 
 
-def test_fixes_of_another_second_are_reported_once_and_leave_the_orbit(inputs: list[Message]) -> None:
-    late = [
-        msgspec.structs.replace(m, gps_ms=m.gps_ms + 1000) if isinstance(m, GnssFix) and m.gps_ms and k >= 30 else m
+@pytest.mark.parametrize("error_s", [-18, -1, 1, 18])
+def test_whole_seconds_by_which_times_become_wrong_and_right_again_are_corrected_and_reported(
+    inputs: list[Message], error_s: int
+) -> None:
+    wrong = [
+        msgspec.structs.replace(m, gps_ms=m.gps_ms + 1000 * error_s)
+        if isinstance(m, GnssFix) and m.gps_ms and 20 <= k < 45
+        else m
         for k, m in enumerate(inputs)
     ]
     tracker, undisturbed = OrbitTracker(SETTINGS, NONE), OrbitTracker(SETTINGS, NONE)
-    estimates, expected = run(tracker, late), run(undisturbed, inputs)
-    assert tracker.counts["rejected_time_inconsistent"] == RECORDS - 30
-    assert [e.cause for e in estimates[30:]] == ["time_inconsistent"] * (RECORDS - 30)
-    ((severity, name, text),) = tracker.take_notices()
-    assert (severity, name) == ("warning", "fix_times")
-    assert "+1 s" in text
-    off_m = np.subtract(estimates[-1].position_ecef_m, expected[-1].position_ecef_m)
-    # The estimate is that of the stated time, at which the satellite is a second further.
-    moved_m = off_m - np.array(expected[-1].velocity_ecef_mps)
-    assert np.linalg.norm(moved_m) < 5.0 * np.linalg.norm(estimates[-1].position_sigma_m) + 10.0
+    estimates, expected = run(tracker, wrong), run(undisturbed, inputs)
+    assert tracker.counts == undisturbed.counts
+    for estimate, right in zip(estimates, expected, strict=True):
+        assert (estimate.gps_ms, estimate.position_gcrf_m) == (right.gps_ms, right.position_gcrf_m)
+        assert estimate.time_error_s == (error_s if 20 <= estimate.seq - 1 < 45 else 0)
+        assert estimate.spacecraft_to_gps_ms == pytest.approx(right.spacecraft_to_gps_ms or 0, abs=1000)
+    begin, end = tracker.take_notices()
+    assert begin[:2] == end[:2] == ("warning", "fix_times")
+    assert f"wrong by {error_s:+d} s" in begin[2]
+    assert "without a correction" in end[2]
+
+
+def test_a_single_time_that_is_wrong_by_seconds_costs_no_fix(inputs: list[Message]) -> None:
+    damaged = list(inputs)
+    fix = damaged[30]
+    assert isinstance(fix, GnssFix)
+    assert fix.gps_ms is not None
+    damaged[30] = msgspec.structs.replace(fix, gps_ms=fix.gps_ms + 10_000)
+    estimates = run(OrbitTracker(SETTINGS, NONE), damaged)
+    assert [e.time_error_s for e in estimates if e.time_error_s] == [10]
+    assert all(e.accepted for e in estimates)
 
 
 def test_velocities_that_the_positions_contradict_are_reported_once(inputs: list[Message]) -> None:

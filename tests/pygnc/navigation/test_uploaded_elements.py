@@ -84,6 +84,16 @@ def test_the_first_fixes_take_over_and_give_the_same_orbit_as_without_elements()
     assert by_fixes == [msgspec.structs.replace(estimate, seq=0) for estimate in alone]
 
 
+@pytest.mark.parametrize(("error_s", "found"), [(0, ""), (-18, "-1"), (18, "+1")])
+def test_times_that_are_wrong_from_the_first_fix_on_contradict_the_elements(error_s: int, found: str) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    messages = [message for message in fixes(SENSE) if isinstance(message, GnssFix)]
+    run(tracker, [UPLOAD, *(message.with_time(-error_s) for message in messages)])
+    notices = tracker.take_notices()
+    assert [name for _, name, _ in notices] == (["fix_times"] if error_s else [])
+    assert all(f"wrong by {found}" in text and "+- 0.1 s" in text for _, _, text in notices)
+
+
 def test_elements_take_over_again_when_the_last_fix_is_too_old() -> None:
     settings = replace(SETTINGS, start=replace(SETTINGS.start, gap_max_s=100.0))
     half = RECORDS // 2 * RECORD_BYTES

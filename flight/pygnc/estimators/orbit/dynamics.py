@@ -25,7 +25,7 @@ from pygnc.environment.gravity import (
 from pygnc.environment.solar_radiation import radiation_pressure_acceleration
 from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
 from pygnc.estimators.kalman import triangular
-from pygnc.estimators.orbit.process_noise import decay, omitted_gravity_density, sqrt_process_noise
+from pygnc.estimators.orbit.process_noise import decay, omitted_gravity_density, sqrt_process_noise, with_pole
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 
@@ -113,7 +113,8 @@ class OrbitDynamics:
         step_s = (end_ms - gps_ms) * 1e-3
         x, transition, directions = self.step(gps_ms, x, step_s)
         white_density = omitted_gravity_density(model.gravity_degree, math.sqrt(x[POSITION].dot(x[POSITION])))
-        noise = sqrt_process_noise(self._noise, step_s, directions, white_density, empirical_factor)
+        settings = with_pole(self._noise, self.frames.orientation.pole_sigma_rad(end_ms))
+        noise = sqrt_process_noise(settings, step_s, directions, white_density, empirical_factor)
         return LinearStep(end_ms, x, transition, noise)
 
     def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> tuple[Array, Array]:

@@ -23,6 +23,8 @@ from pygnc.estimators.orbit.error_models import ErrorBank, InnovationTest
 from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
 from pygnc.estimators.orbit.manoeuvre import (
+    DISTRUST_DECIDED,
+    DISTRUST_DOUBTFUL,
     FACTOR_SUSPICIOUS,
     THRUST_SHARE,
     Candidate,
@@ -63,9 +65,8 @@ class OrbitUpdate:
         empirical_factor: Factors of the hypotheses on the empirical accelerations during the propagation to this fix,
             shape (k,); None in the initialisation.
         hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
-        manoeuvre: Manoeuvre that this fix confirms.
-        time_error_s: Error of the fix's time in whole seconds, stated minus true, with which the orbit explains a
-            rejected position; 0 for none.
+        manoeuvre: Manoeuvre that this fix confirms. The state may have followed an earlier fix already.
+        time_error_s: Error of the stated time in whole seconds, stated minus true; the time of `fix` is without it.
     """
 
     fix: Fix
@@ -118,6 +119,8 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         candidates: Assumed changes of the motion that the next fixes confirm or refute.
         in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
+        time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
+        doubtful: Manoeuvre that the state covers, but that may be an error of the velocities instead.
     """
 
     earth_orientation: str
@@ -127,6 +130,8 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     candidates: list[Candidate] = []
     in_thrust: bool = False
     recent: list[Moment] = []
+    time_error_s: int = 0
+    doubtful: Candidate | None = None
 
 
 class OrbitFilter:
@@ -267,7 +272,7 @@ class OrbitFilter:
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
         memory.state, memory.buffered = state, []
-        memory.candidates, memory.in_thrust, memory.recent = [], False, []
+        memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], None
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
@@ -304,16 +309,28 @@ class OrbitFilter:
         state = hypotheses.mixture(fix.gps_ms, x)
         return state, hypotheses.centred(x, state.x), nis
 
-    def _process_in_flight(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
+    def _process_in_flight(self, state: OrbitState, stated: Fix) -> OrbitUpdate:
+        """Process a fix at its stated time minus the known error or, if it fits there, minus another whole second."""
+        memory = self.memory
+        error_s = memory.time_error_s
+        update = self._process_at(state, stated, error_s)
+        if update.time_error_s:
+            error_s += update.time_error_s
+            update = self._process_at(state, stated, error_s)
+        if update.position_accepted:
+            memory.time_error_s, memory.buffered = error_s, []
+        elif update.position_cause not in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
+            update = self._try_restart(update)
+        return replace(update, time_error_s=error_s) if error_s or update.time_error_s else update
+
+    def _process_at(self, state: OrbitState, stated: Fix, error_s: int) -> OrbitUpdate:
+        """Update with a fix whose stated time is wrong by `error_s`; a further error leaves the filter unchanged."""
+        fix = replace(stated, gps_ms=stated.gps_ms - 1000 * error_s) if error_s else stated
         if fix.gps_ms <= state.gps_ms:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
-            return self._try_restart(OrbitUpdate.rejected(fix, RejectCause.GAP))
-        update = self._update(state, fix)
-        if not update.position_accepted and not update.time_error_s:
-            return self._try_restart(update)
-        self.memory.buffered = []
-        return update
+            return OrbitUpdate.rejected(fix, RejectCause.GAP)
+        return self._update(state, fix)
 
     def _update(self, state: OrbitState, fix: Fix) -> OrbitUpdate:
         """Test position and velocity separately, then update with the parts that pass."""
@@ -366,6 +383,7 @@ class OrbitFilter:
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
+            manoeuvre=self._decided(),
         )
 
     def _tested(
@@ -458,6 +476,7 @@ class OrbitFilter:
     ) -> OrbitUpdate:
         """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
         memory = self.memory
+        is_doubtful = memory.doubtful is not None or self.velocity_distrust > DISTRUST_DOUBTFUL
         hypotheses = candidate.hypotheses
         if candidate.change is not Change.THRUST_END:
             hypotheses = self._bank.doubted(hypotheses)
@@ -465,14 +484,27 @@ class OrbitFilter:
         memory.state, memory.hypotheses = state, hypotheses.centred(x, state.x)
         memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
+        if is_doubtful:
+            memory.doubtful = memory.doubtful or candidate
         return replace(
             _result(fix, state, used, RejectCause.GATE, memory.hypotheses),
             restarted_from_ms=candidate.first_gps_ms,
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
-            manoeuvre=candidate.manoeuvre(state, self._propagated(candidate.before, fix.gps_ms, 1.0)),
+            manoeuvre=None if is_doubtful else self._manoeuvre(candidate, state),
         )
+
+    def _decided(self) -> Manoeuvre | None:
+        """Return the doubtful manoeuvre once the positions confirm it; forget it once they refute it."""
+        doubtful, state, distrust = self.memory.doubtful, self.memory.state, self.velocity_distrust
+        if doubtful is None or state is None or DISTRUST_DECIDED < distrust < 1.0 - DISTRUST_DECIDED:
+            return None
+        self.memory.doubtful = None
+        return self._manoeuvre(doubtful, state) if distrust < DISTRUST_DECIDED else None
+
+    def _manoeuvre(self, candidate: Candidate, state: OrbitState) -> Manoeuvre:
+        return candidate.manoeuvre(state, self._propagated(candidate.before, state.gps_ms, 1.0))
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Re-initialise once `restart_fixes` successive rejected fixes agree; return the result of the last one."""

@@ -38,6 +38,12 @@ _FIXES_CLEAR: Final = 7
 """Least number of fixes that confirm a candidate, and number from which it need not lead over other kinds."""
 _THRUST_S: Final = 100.0
 """Assumed time in s that a thrust has lasted when it is suspected."""
+DISTRUST_DOUBTFUL: Final = 1e-4
+"""Probability of slow errors of the velocities from which a manoeuvre is doubtful: only the positions can decide. With
+good velocities it is below this in 96 % of the time after the first 20 minutes.
+"""
+DISTRUST_DECIDED: Final = 0.01
+"""Probability of slow errors below which the positions have confirmed a doubtful manoeuvre."""
 THRUST_SHARE: Final = 0.3
 """Variation of the acceleration during a thrust, relative to the size of the acceleration."""
 

@@ -11,6 +11,7 @@ White acceleration noise represents the gravity field beyond the degree in use, 
 """
 
 import math
+from dataclasses import replace
 from functools import lru_cache
 from typing import Final
 
@@ -23,6 +24,8 @@ from pygnc.estimators.orbit.state import DRAG, SIZE
 
 _NODES: Final = np.array((-math.sqrt(0.6), 0.0, math.sqrt(0.6)))
 _WEIGHTS: Final = np.array((5.0, 8.0, 5.0)) / 9.0
+_ACCELERATION_OF_POLE_MPS2: Final = 1.1
+"""Coriolis acceleration, per radian, at 7.6 km/s in a frame that turns about a displaced axis."""
 _SOURCES: Final = 4
 """Number of noise sources: drag factor, then empirical radial, transverse and normal acceleration, as in the state."""
 _EACH_SOURCE: Final = np.eye(_SOURCES)[:, :, None]
@@ -33,6 +36,16 @@ _COLUMNS: Final = _PROCESS_COLUMNS + 6
 def steady_sigma(noise: ProcessNoiseSettings) -> Array:
     """Return the steady-state standard deviations of log drag factor (1) and empirical accelerations (m/s^2), (4,)."""
     return np.array([noise.drag_log_sigma, *noise.empirical_sigma_mps2])
+
+
+@lru_cache(maxsize=4)
+def with_pole(noise: ProcessNoiseSettings, pole_sigma_rad: float) -> ProcessNoiseSettings:
+    """Return the settings with the normal acceleration that a displaced pole of the Earth feigns in low orbits."""
+    if pole_sigma_rad == 0.0:
+        return noise
+    radial, transverse, normal = noise.empirical_sigma_mps2
+    feigned = _ACCELERATION_OF_POLE_MPS2 * pole_sigma_rad
+    return replace(noise, empirical_sigma_mps2=(radial, transverse, math.hypot(normal, feigned)))
 
 
 def decay(noise: ProcessNoiseSettings, step_s: float) -> Array:

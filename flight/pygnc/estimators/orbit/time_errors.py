@@ -10,7 +10,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.j2_propagator import propagate
 from pygnc.estimators.orbit.measurement import Fix, Innovation
 
-_ERROR_MAX_S: Final = 30
+ERROR_MAX_S: Final = 30
 """Largest error that is recognised; leap seconds are 18."""
 _SIGMAS: Final = 5.0
 """Number of standard deviations within which position and velocity must agree with the orbit at another second."""
@@ -33,7 +33,7 @@ def time_error_s(fix: Fix, x: Array, position: Innovation, frames: EarthFrames) 
     velocity_mps = _ecef_after(0.0, fix, x, frames)[3:]
     square = float(velocity_mps.dot(velocity_mps))
     ahead_s = round(float(velocity_mps.dot(position.residual)) / square)
-    if not 0 < abs(ahead_s) <= _ERROR_MAX_S or tolerance_m > 0.5 * math.sqrt(square):
+    if not 0 < abs(ahead_s) <= ERROR_MAX_S or tolerance_m > 0.5 * math.sqrt(square):
         return 0
     if math.dist(fix.position_ecef_m, _ecef_after(ahead_s, fix, x, frames)[:3]) > tolerance_m:
         return 0

@@ -9,6 +9,7 @@ parameters follows them; with fewer, the rest resembles correlated errors of the
 
 import math
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Final, NamedTuple, TypeAlias
@@ -147,7 +148,9 @@ def choose_error_model(
     """Return the correlation of position and velocity errors, and the factors, with the largest evidence together.
 
     Correlated errors and unmodelled forces explain similar residuals, so each model is compared with its best factors
-    and with the noise of the residuals that remain after its own fit.
+    and with the noise of the residuals that remain after its own fit. Forces also explain a slow error of the
+    velocities, and more smoothly. Models that distrust the velocities are therefore compared by the evidence of the
+    positions, given the velocities.
 
     The residuals of positions and velocities have white errors and are linearised about the motion, for which the
     parameters have the values (p,). The evaluation of a model costs as much as two iterations of the fit.
@@ -155,10 +158,10 @@ def choose_error_model(
     limits = settings.measurement
     count = 3 * sum(len(residuals.observations) for residuals in kinds)
 
-    def best(model: ErrorModel) -> tuple[float, Factors]:
+    def best(model: ErrorModel) -> _Choice:
         seen = correlated(kinds, model, limits, 0.0)
         parts = [normal_equations([replace(residuals, scale=1.0)], motion, len(values)) for residuals in seen]
-        factors, total = None, -math.inf
+        factors, total, alone = None, -math.inf, math.nan
         for _ in range(_RESCALINGS):
             scaled = [residuals.scale**-2 for residuals in seen]
             matrix, right = (
@@ -167,14 +170,31 @@ def choose_error_model(
             )
             factors, log_evidence = choose_factors((matrix, right), parameters, settings, values, factors)
             total = log_evidence + sum(residuals.log_likelihood for residuals in seen) + log_prior(model)
-            solution = solve((matrix, right), parameters.prior(settings, factors), values)
+            prior = parameters.prior(settings, factors)
+            if len(seen[1].observations):
+                of_velocities = scaled[1] * parts[1][0], scaled[1] * parts[1][1]
+                with suppress(np.linalg.LinAlgError):
+                    alone = solve(of_velocities, prior, values).log_evidence + seen[1].log_likelihood
+            solution = solve((matrix, right), prior, values)
             fitted = float((matrix * solution.covariance()).sum()) / count
             seen = [residuals.rescaled(motion, solution.correction, limits, fitted) for residuals in seen]
-        return total, factors or Factors()
+        return _Choice(model, total, total - alone, factors or Factors())
 
-    found = {model: best(model) for model in models}
-    model = max(models, key=lambda model: found[model][0])
-    return model, found[model][1]
+    found = [best(model) for model in models]
+    choice = max((each for each in found if each.model not in _DISTRUSTING), key=lambda each: each.log_evidence)
+    for each in found:
+        if each.model in _DISTRUSTING and each.of_positions > choice.of_positions:
+            choice = each
+    return choice.model, choice.factors
+
+
+class _Choice(NamedTuple):
+    """Error model with its factors, evidence, and evidence of the positions given the velocities (NaN if unknown)."""
+
+    model: ErrorModel
+    log_evidence: float
+    of_positions: float
+    factors: Factors
 
 
 def correlated(
@@ -188,8 +208,9 @@ def correlated(
     ]
 
 
-_MODELS: Final = (*ERROR_MODELS, ErrorModel(0.0, 0.99, 600.0), ErrorModel(0.8, 0.99, 600.0))
-"""The last two describe a slow error of the velocity that is up to ten times as large as the white one."""
+_DISTRUSTING: Final = (ErrorModel(0.0, 0.99, 600.0), ErrorModel(0.8, 0.99, 600.0))
+"""Models of a slow error of the velocity that is up to ten times as large as the white one."""
+_MODELS: Final = (*ERROR_MODELS, *_DISTRUSTING)
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
 """Maximum number of choices of the a-priori sigmas' factors; without a limit, weights and factors could alternate for

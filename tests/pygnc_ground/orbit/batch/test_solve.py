@@ -190,13 +190,16 @@ def test_an_unknown_force_is_followed() -> None:
     assert result.arcs[0].positions.scale < 1.2
 
 
-def test_slow_errors_of_the_velocity_are_recognised() -> None:
-    steps_mps = 0.05 * np.random.default_rng(5).standard_normal((20, 3))
-    fixes = [
-        replace(fix, velocity_ecef_mps=fix.velocity_ecef_mps + steps_mps[row // 24])
-        for row, fix in enumerate(make_fixes(TRUTH))
-        if fix.velocity_ecef_mps is not None
-    ]
+@pytest.mark.parametrize(("size_mps", "is_drift"), [(0.05, False), (0.02, True)])
+def test_slow_errors_of_the_velocity_are_recognised(size_mps: float, is_drift: bool) -> None:  # noqa: FBT001
+    """Forces explain errors that vary linearly better than a Gauss-Markov process, but not the positions."""
+    values_mps = size_mps * np.random.default_rng(5).standard_normal((20, 3))
+    fixes = []
+    for row, fix in enumerate(make_fixes(TRUTH)):
+        assert fix.velocity_ecef_mps is not None
+        at, share = row // 24, row % 24 / 24 if is_drift else 0.0
+        error_mps = (1.0 - share) * values_mps[at] + share * values_mps[at + 1]
+        fixes.append(replace(fix, velocity_ecef_mps=fix.velocity_ecef_mps + error_mps))
     assert error_m(solve(fixes)) < 4.0
 
 
