@@ -1,6 +1,6 @@
 """Fly the attitude filter on orbits, rotations and sensor errors of another author's simulator, Basilisk.
 
-Usage: python scripts/bench/bench_oracle.py FOLDER [--flights N] [--first SEED] [--case NAME]
+Usage: python scripts/bench/bench_oracle.py FOLDER [--flights N] [--first SEED] [--case NAME] [--noise-share X]
 
 FOLDER is supportData of a checkout of Basilisk. Needs `pip install bsk`; Basilisk is not a dependency of this project.
 Without either of them, the bench is not run. Prints a Markdown table with a row for each case of `CASES`.
@@ -8,7 +8,8 @@ Without either of them, the bench is not run. Prints a Markdown table with a row
 Each flight is three hours of a tumbling 1.5U CubeSat at 400 to 600 km. Basilisk computes the orbit (GGM03S to degree
 10), the rotation (rigid body with gravity gradient), the field (WMM2025), the shadow, the light that the Earth reflects
 (map of CERES by place, 5 degrees), and the readings with the errors of `Errors`. The chain of the flight software from
-the messages on has its default settings, except that sensor axes are body axes, and is told of none of the errors.
+the messages on has its default settings, except that sensor axes are body axes, and is told of none of the errors. With
+--noise-share, the filter assumes another noise of the sun sensors.
 """
 # mypy: disable-error-code="attr-defined"
 # Basilisk declares no types.
@@ -155,6 +156,9 @@ def main() -> int:
     parser.add_argument("--flights", type=int, metavar="N", default=10, help="Number of flights (default: 10).")
     parser.add_argument("--first", type=int, metavar="SEED", default=1, help="Seed of the first flight (default: 1).")
     parser.add_argument("--case", choices=list(CASES), help="Run only this case (default: all cases).")
+    usual = SUN_SENSORS.noise_share
+    help_text = f"Setting sun_sensors.noise_share of the filter (default: {usual})."
+    parser.add_argument("--noise-share", type=float, metavar="X", default=usual, help=help_text)
     options = parser.parse_args()
     if importlib.util.find_spec("Basilisk") is None:
         print("not run: Basilisk is missing (pip install bsk)")
@@ -165,13 +169,22 @@ def main() -> int:
     seeds = range(options.first, options.first + options.flights)
     cases = {name: errors for name, errors in CASES.items() if options.case in {None, name}}
     header = ("errors", "error (sigma): median", "NEES: median, all", "NEES > 2", "silently wrong", "unknown")
-    print_table(header, (case_cells(name, errors, seeds, options.folder) for name, errors in cases.items()))
+    settings = settings_of(options.noise_share)
+    print_table(header, (case_cells(name, errors, seeds, options.folder, settings) for name, errors in cases.items()))
     return 0
 
 
-def case_cells(name: str, errors: Errors, seeds: Iterable[int], folder: Path) -> Cells:
+def settings_of(noise_share: float) -> Settings:
+    """Return the settings of the flight with sensor axes that are body axes."""
+    settings = Settings()
+    mounting = MountingSettings(imu_from_body=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
+    sun_sensors = replace(settings.attitude.sun_sensors, noise_share=noise_share)
+    return replace(settings, attitude=replace(settings.attitude, mounting=mounting, sun_sensors=sun_sensors))
+
+
+def case_cells(name: str, errors: Errors, seeds: Iterable[int], folder: Path, settings: Settings) -> Cells:
     """Fly a case; return its row of the table."""
-    scores = [score(Simulator(seed, folder, errors).run(), seed) for seed in seeds]
+    scores = [score(Simulator(seed, folder, errors).run(), seed, settings) for seed in seeds]
     error_deg, sigma_deg, nees, silent_s, unknown = np.array(scores).T
     return (
         name,
@@ -419,14 +432,10 @@ def messages_of(flown: Flown, seed: int) -> list[Message]:
     return [*found, BatchEnd(seq=len(found) + 1, cause="")]
 
 
-def score(flown: Flown, seed: int) -> Score:
+def score(flown: Flown, seed: int, settings: Settings) -> Score:
     """Return the figures of the flight software's attitude filter."""
-    settings = Settings()
-    mounting = MountingSettings(imu_from_body=((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)))
-    settings = replace(settings, attitude=replace(settings.attitude, mounting=mounting))
-    records = [
-        record for record in fly(messages_of(flown, seed), settings).samples if record.outcome.update is not None
-    ]
+    samples = fly(messages_of(flown, seed), settings).samples
+    records = [record for record in samples if record.outcome.update is not None]
     times_ms = np.array([record.outcome.gps_ms for record in records])
     rows = np.searchsorted(flown.gps_ms, times_ms)
     unknown = np.full((len(rows), 3), np.nan)
