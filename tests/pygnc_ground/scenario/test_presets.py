@@ -1,5 +1,6 @@
 """Every preset is a valid scenario with the properties of its name."""
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -12,6 +13,22 @@ from pygnc_ground.scenario.presets import preset_summaries, preset_tables
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 
 NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling")
+
+EFFECTS = {
+    "gps": ("ionosphere_m", "constellation_error_m", "slow_velocity_error_mps"),
+    "imu": ("mag_bias_thermal_ut", "gyro_bias_thermal_deg_s", "gyro_g_sensitivity_deg_s_per_g"),
+    "storm": ("field_ut",),
+    "payload": ("field_body_ut",),
+    "torquers": ("decay_s",),
+    "sun_sensors": (
+        "earth_reflectivity_variation",
+        "atmosphere_optical_depth",
+        "gain_thermal",
+        "contamination_per_h",
+    ),
+}
+"""Effects that the estimators have no model of."""
+FAULTS = {"gps": ("time_steps_s",), "imu": ("mag_axes", "gyro_axes"), "sun_sensors": ("faces",)}
 
 
 def preset(name: str) -> Settings:
@@ -67,6 +84,17 @@ def test_presets_have_the_properties_of_their_names() -> None:
     assert any(receiver.position_bias_rtn_m)
     for damage in (dirty.faults.sense, dirty.faults.ranges):
         assert all(getattr(damage, name) for name in damage.__struct_fields__)
+
+
+def test_realistic_has_every_effect_and_no_fault() -> None:
+    tables, plain = msgspec.to_builtins(preset("realistic")), msgspec.to_builtins(Settings())
+    for section, effects in EFFECTS.items():
+        for name in effects:
+            assert tables[section][name] != plain[section][name], f"{section}.{name}"
+    for section, faults in FAULTS.items():
+        for name in faults:
+            assert tables[section][name] == plain[section][name], f"{section}.{name}"
+    assert tables["faults"] == plain["faults"]
 
 
 def test_the_formation_is_half_a_kilometre_to_two_apart_and_drifts() -> None:
