@@ -11,24 +11,9 @@ from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
+from tests.pygnc_ground.scenario.effects import EFFECTS, FAULTS
 
 NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling")
-
-EFFECTS = {
-    "gps": ("ionosphere_m", "constellation_error_m", "slow_velocity_error_mps"),
-    "imu": ("mag_bias_thermal_ut", "gyro_bias_thermal_deg_s", "gyro_g_sensitivity_deg_s_per_g"),
-    "storm": ("field_ut",),
-    "payload": ("field_body_ut",),
-    "torquers": ("decay_s",),
-    "sun_sensors": (
-        "earth_reflectivity_variation",
-        "atmosphere_optical_depth",
-        "gain_thermal",
-        "contamination_per_h",
-    ),
-}
-"""Effects that the estimators have no model of."""
-FAULTS = {"gps": ("time_steps_s",), "imu": ("mag_axes", "gyro_axes"), "sun_sensors": ("faces",)}
 
 
 def preset(name: str) -> Settings:
