@@ -144,7 +144,9 @@ def constellation_errors_itrf_m(receiver: Gps, t_s: npt.NDArray[np.int64], seed:
     ends_s = np.cumsum(noise_generator(seed, "gps.constellation changes").uniform(shortest_s, longest_s, count))
     directions = noise_generator(seed, "gps.constellation directions").standard_normal((count + 1, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    return np.asarray(receiver.constellation_error_m * directions[np.searchsorted(ends_s, t_s, side="right")])
+    # Two independent vectors of this length differ by a step on average.
+    length_m = receiver.constellation_step_m / math.sqrt(2.0)
+    return np.asarray(length_m * directions[np.searchsorted(ends_s, t_s, side="right")])
 
 
 def bias_itrf(states_itrf: FloatArray, bias_rtn: Vector3) -> FloatArray:
@@ -238,7 +240,7 @@ def make_fixes(
     if receiver.ionosphere_m > 0.0:
         sun_m = environment.sun_position_itrf_m(settings.start_gps_ms, true_s)
         position_m += ionosphere_errors_itrf_m(receiver, now, sun_m)
-    if receiver.constellation_error_m > 0.0:
+    if receiver.constellation_step_m > 0.0:
         position_m += constellation_errors_itrf_m(receiver, t_s, seed)
     velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log, common)
     velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps) + slow_velocity_errors(receiver, t_s, seed)

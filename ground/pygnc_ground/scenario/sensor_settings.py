@@ -80,11 +80,12 @@ class Gps(Section, frozen=True):
     correction for GPS tracking of LEO satellites, J. Navigation 55, 2002); the course by day is nearly a half-cosine
     (Klobuchar, IEEE Trans. AES 23, 1987).
     """
-    constellation_error_m: NonNegative = 0.0
-    """Length of a further error of the position with a random direction, constant while the receiver uses the same
-    satellites. No reported standard deviation covers it. Order of magnitude: ranges by broadcast orbits and
-    clocks are wrong by 0.7 m (Montenbruck, Steigenberger & Hauschild, Broadcast versus precise ephemerides, GPS
-    Solutions 19, 2015), which the geometry and unequal delays in the ionosphere magnify to a few metres.
+    constellation_step_m: NonNegative = 0.0
+    """RMS size of the steps of the position when the receiver uses other satellites. Between them, a further error has
+    a random direction and a constant length, 0.71 of this. No reported standard deviation covers it. Order of
+    magnitude: ranges by broadcast orbits and clocks are wrong by 0.7 m (Montenbruck, Steigenberger & Hauschild,
+    Broadcast versus precise ephemerides, GPS Solutions 19, 2015), which the geometry and unequal delays in the
+    ionosphere magnify.
     """
     constellation_change_s: tuple[Positive, Positive] = (180.0, 900.0)
     """Shortest and longest time between two changes of the satellites used. A GPS satellite is above the horizon of a

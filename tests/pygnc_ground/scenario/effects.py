@@ -3,7 +3,7 @@
 from typing import Final
 
 EFFECTS: Final = {
-    "gps": ("ionosphere_m", "constellation_error_m", "slow_velocity_error_mps"),
+    "gps": ("ionosphere_m", "constellation_step_m", "slow_velocity_error_mps"),
     "imu": ("mag_bias_thermal_ut", "gyro_bias_thermal_deg_s", "gyro_g_sensitivity_deg_s_per_g"),
     "storm": ("field_ut",),
     "payload": ("field_body_ut",),

@@ -363,14 +363,14 @@ def test_the_ionosphere_moves_fixes_upwards_by_the_height_of_the_sun(path: Traje
 
 def test_other_satellites_move_the_position_in_steps_every_3_to_15_minutes(path: Trajectory) -> None:
     silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0)
-    fixes, right = fixes_of(replace(silent, constellation_error_m=5.0), path), fixes_of(silent, path)
+    fixes, right = fixes_of(replace(silent, constellation_step_m=5.0), path), fixes_of(silent, path)
     error_m = fixes.position_ecef_m - right.position_ecef_m
-    np.testing.assert_allclose(np.linalg.norm(error_m, axis=1), 5.0, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(error_m, axis=1), 5.0 / np.sqrt(2.0), atol=1e-6)
     changes_s = T_S[1:][np.abs(np.diff(error_m, axis=0)).max(axis=1) > 1e-6]
     assert len(changes_s) >= 3
     assert 175 <= np.diff(changes_s).min() <= np.diff(changes_s).max() <= 905
     np.testing.assert_array_equal(fixes.velocity_ecef_mps, right.velocity_ecef_mps)
-    in_range_file = fixes_of(replace(silent, constellation_error_m=5.0), path, "range")
+    in_range_file = fixes_of(replace(silent, constellation_step_m=5.0), path, "range")
     np.testing.assert_array_equal(in_range_file.position_ecef_m, fixes.position_ecef_m)
 
 
