@@ -3,7 +3,7 @@
 Usage: python scripts/bench/gate_corpus.py CORPUS
 
 Each scenario in data/gate becomes a run: NAME.toml are its settings, NAME.pygnc.toml those of the flight software, and
-NAME.tle its mean elements, as far as these files exist. The command takes half a minute.
+NAME.tle its mean elements, as far as these files exist. The command takes a minute.
 """
 
 import argparse
@@ -28,6 +28,11 @@ from pygnc_ground.scenario.settings import Settings
 from pygnc_ground.scenario.writer import parquet, truth_table, write_scenario
 
 SCENARIOS: Final = Path(__file__).resolve().parents[2] / "data" / "gate"
+
+
+def scenario_files() -> list[Path]:
+    """Return the files of the scenarios in alphabetical order."""
+    return [path for path in sorted(SCENARIOS.glob("*.toml")) if not path.name.endswith(".pygnc.toml")]
 
 
 def add_scenario(corpus: Path, scenario: Path) -> Path:
@@ -67,7 +72,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Generate the corpus of short runs for the figures of pygnc gate.")
     parser.add_argument("corpus", type=Path, help="New folder.")
     corpus = parser.parse_args().corpus
-    scenarios = [path for path in sorted(SCENARIOS.glob("*.toml")) if not path.name.endswith(".pygnc.toml")]
-    folders = [add_scenario(corpus, scenario) for scenario in scenarios]
+    folders = [add_scenario(corpus, scenario) for scenario in scenario_files()]
     for report in on_all_cores(partial(accept_run, constants=record()), folders):
         print(f"{report.name}: {report.reason or f'{report.seconds:.1f} s'}", flush=True)

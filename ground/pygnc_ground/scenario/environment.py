@@ -77,6 +77,12 @@ def sun_position_gcrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
     return -brahe.AU * np.asarray(heliocentric_earth["p"], dtype=np.float64)
 
 
+def sun_position_itrf_m(start_gps_ms: int, t_s: npt.ArrayLike) -> FloatArray:
+    """Return the geocentric position of the Sun in ITRF `t_s` seconds after the start, shape (n, 3)."""
+    rotations = itrf_from_gcrf(epochs(start_gps_ms, t_s))
+    return np.asarray(np.einsum("nij,nj->ni", rotations, sun_position_gcrf_m(start_gps_ms, t_s)))
+
+
 def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> FloatArray:
     """Return the visible fraction of the Sun's disc, 0 to 1 (conical shadow); shapes (n, 3), (n, 3) -> (n,).
 

@@ -12,6 +12,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S
 from pygnc.formats.gps_packet import GpsFixes
+from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.sensor_settings import Gps, Vector3
 from pygnc_ground.scenario.settings import Settings, noise_generator
@@ -116,6 +117,38 @@ def time_tag_errors_s(receiver: Gps, t_s: npt.NDArray[np.int64]) -> FloatArray:
     return np.asarray(1e-3 * (receiver.time_tag_error_ms + drifted_ms))
 
 
+def time_steps_s(receiver: Gps, t_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the sum of the steps of the stated time until `t_s` seconds after the start, in s, shape (n,)."""
+    steps = [step * (t_s >= at_s) for at_s, step in receiver.time_steps_s]
+    return np.sum(steps, axis=0, dtype=np.int64) if steps else np.zeros(len(t_s), np.int64)
+
+
+def ionosphere_errors_itrf_m(receiver: Gps, states_itrf: FloatArray, sun_itrf: FloatArray) -> FloatArray:
+    """Return the errors of the position by the ionosphere along the ITRF axes in m, shape (n, 3).
+
+    `states_itrf` are as in `bias_itrf`, `sun_itrf` are directions to the Sun, of any length, shape (n, 3).
+    """
+    up = states_itrf[:, :3] / np.linalg.norm(states_itrf[:, :3], axis=1, keepdims=True)
+    to_sun = sun_itrf / np.linalg.norm(sun_itrf, axis=1, keepdims=True)
+    sine = np.einsum("ni,ni->n", up, to_sun)[:, np.newaxis]
+    return np.asarray(receiver.ionosphere_m * np.maximum(sine, 0.0) * up)
+
+
+def constellation_errors_itrf_m(receiver: Gps, t_s: npt.NDArray[np.int64], seed: int) -> FloatArray:
+    """Return the errors of the position by the satellites used along the ITRF axes in m, shape (n, 3).
+
+    `t_s` are whole seconds after the start. The errors belong to the receiver and are common to its logs.
+    """
+    shortest_s, longest_s = receiver.constellation_change_s
+    count = int(t_s.max(initial=0) / shortest_s) + 1
+    ends_s = np.cumsum(noise_generator(seed, "gps.constellation changes").uniform(shortest_s, longest_s, count))
+    directions = noise_generator(seed, "gps.constellation directions").standard_normal((count + 1, 3))
+    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+    # Two independent vectors of this length differ by a step on average.
+    length_m = receiver.constellation_step_m / math.sqrt(2.0)
+    return np.asarray(length_m * directions[np.searchsorted(ends_s, t_s, side="right")])
+
+
 def bias_itrf(states_itrf: FloatArray, bias_rtn: Vector3) -> FloatArray:
     """Return a constant error along radial, transverse and normal of the inertial motion in ITRF axes, shape (n, 3).
 
@@ -190,7 +223,7 @@ def make_fixes(
 ) -> GpsFixes:
     """Return fixes at `t_s` whole seconds after the start, shape (n,), without spacecraft time.
 
-    Positions and velocities are in ITRF. The position is valid at the time of the fix, except for the error of that
+    Positions and velocities are in ITRF. The position is valid at the time of the fix, except for the errors of that
     time, the velocity `velocity_latency_s` earlier. `log` selects the noise: fixes of the sense file and of a range
     file have different noise even at the same time. Without a fix, the position, the velocity and all
     quality fields are zero.
@@ -204,10 +237,16 @@ def make_fixes(
     true_s = t_s - time_tag_errors_s(receiver, t_s)
     now, earlier = trajectory.states_itrf(true_s), trajectory.states_itrf(true_s - receiver.velocity_latency_s)
     position_m = now[:, :3] + of_position.draw(t_s, seed, log, common) + bias_itrf(now, receiver.position_bias_rtn_m)
+    if receiver.ionosphere_m > 0.0:
+        sun_m = environment.sun_position_itrf_m(settings.start_gps_ms, true_s)
+        position_m += ionosphere_errors_itrf_m(receiver, now, sun_m)
+    if receiver.constellation_step_m > 0.0:
+        position_m += constellation_errors_itrf_m(receiver, t_s, seed)
     velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log, common)
     velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps) + slow_velocity_errors(receiver, t_s, seed)
 
-    week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * t_s, MS_PER_WEEK)
+    stated_s = t_s + time_steps_s(receiver, t_s)
+    week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * stated_s, MS_PER_WEEK)
     has_time = reception != Reception.NOTHING
     tracked, unused = noise_generator(seed, f"{log}.satellites").integers((8, 0), (12, 2), (count, 2), endpoint=True).T
     # With a fix 8 to 12 satellites are tracked, of which at most 2 are not used; without a fix at most 2 are tracked.

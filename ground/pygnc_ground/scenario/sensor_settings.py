@@ -73,6 +73,24 @@ class Gps(Section, frozen=True):
     """Constant error of the position along the radial, transverse and normal axes of the orbit."""
     velocity_bias_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     """Constant error of the velocity along the same axes."""
+    ionosphere_m: NonNegative = 0.0
+    """Radial error of the position by the delay in the ionosphere with the Sun at the zenith, upwards. It varies with
+    the sine of the Sun's height above the satellite's horizon and is 0 below it. No reported standard deviation covers
+    it. Order of magnitude: 1 to 10 m for single-frequency receivers in low orbit (Montenbruck & Gill, Ionospheric
+    correction for GPS tracking of LEO satellites, J. Navigation 55, 2002); the course by day is nearly a half-cosine
+    (Klobuchar, IEEE Trans. AES 23, 1987).
+    """
+    constellation_step_m: NonNegative = 0.0
+    """RMS size of the steps of the position when the receiver uses other satellites. Between them, a further error has
+    a random direction and a constant length, 0.71 of this. No reported standard deviation covers it. Order of
+    magnitude: ranges by broadcast orbits and clocks are wrong by 0.7 m (Montenbruck, Steigenberger & Hauschild,
+    Broadcast versus precise ephemerides, GPS Solutions 19, 2015), which the geometry and unequal delays in the
+    ionosphere magnify.
+    """
+    constellation_change_s: tuple[Positive, Positive] = (180.0, 900.0)
+    """Shortest and longest time between two changes of the satellites used. A GPS satellite is above the horizon of a
+    low orbit for up to half an hour, so that one of 8 to 12 rises or sets every few minutes.
+    """
     slow_velocity_error_mps: NonNegative = 0.0
     """Standard deviation of a further, slow error of the velocity alone. No reported standard deviation covers it."""
     slow_velocity_error_s: Positive = 600.0
@@ -84,6 +102,10 @@ class Gps(Section, frozen=True):
     time_tag_drift_ppm: NonNegative = 0.0
     """Rate error of a receiver clock that is not steered. The time error grows with it, and jumps back whenever it has
     changed by 1 ms; 0.5 ppm is 1 ms in 33 minutes.
+    """
+    time_steps_s: tuple[tuple[NonNegative, int], ...] = ()
+    """Steps of the stated GPS time as (seconds after the start, step in whole seconds); they add up. A step of -18 s
+    states UTC instead of GPS time (18 leap seconds since 2017), 1 s is a leap second that is counted wrongly.
     """
     reported_errors: Literal["total", "white"] = "total"
     """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the
@@ -117,6 +139,11 @@ class Gps(Section, frozen=True):
     velocity_outlier_mps: NonNegative = 10.0
     velocity_missing_rate: Fraction = 0.0
     """Fraction of fixes without a velocity."""
+
+    def __post_init__(self) -> None:
+        shortest_s, longest_s = self.constellation_change_s
+        if shortest_s > longest_s:
+            raise ValueError("constellation_change_s: the first time must not be longer than the second")
 
 
 class Imu(Section, frozen=True):

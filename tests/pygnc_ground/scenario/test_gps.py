@@ -346,6 +346,46 @@ def test_slow_velocity_errors_change_in_steps_or_linearly_and_leave_the_position
     np.testing.assert_allclose(fixes_of(slow, path, "range").velocity_ecef_mps, fixes.velocity_ecef_mps)
 
 
+def test_the_ionosphere_moves_fixes_upwards_by_the_height_of_the_sun(path: Trajectory) -> None:
+    silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0)
+    fixes, right = fixes_of(replace(silent, ionosphere_m=10.0), path), fixes_of(silent, path)
+    error_m = fixes.position_ecef_m - right.position_ecef_m
+    conditions = path.conditions(T_S)
+    up = conditions.states_itrf[:, :3] / np.linalg.norm(conditions.states_itrf[:, :3], axis=1, keepdims=True)
+    of_sun = np.einsum("ni,ni->n", conditions.states_gcrf[:, :3], conditions.sun_gcrf_m)
+    sine = of_sun / np.linalg.norm(conditions.states_gcrf[:, :3], axis=1)
+    sine /= np.linalg.norm(conditions.sun_gcrf_m, axis=1)
+    assert sine.min() < -0.5 < 0.5 < sine.max()
+    np.testing.assert_allclose(error_m, 10.0 * np.maximum(sine, 0.0)[:, np.newaxis] * up, atol=1e-5)
+    np.testing.assert_array_equal(fixes.velocity_ecef_mps, right.velocity_ecef_mps)
+    np.testing.assert_array_equal(fixes.position_sigma_m, right.position_sigma_m)
+
+
+def test_other_satellites_move_the_position_in_steps_every_3_to_15_minutes(path: Trajectory) -> None:
+    silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0)
+    fixes, right = fixes_of(replace(silent, constellation_step_m=5.0), path), fixes_of(silent, path)
+    error_m = fixes.position_ecef_m - right.position_ecef_m
+    np.testing.assert_allclose(np.linalg.norm(error_m, axis=1), 5.0 / np.sqrt(2.0), atol=1e-6)
+    changes_s = T_S[1:][np.abs(np.diff(error_m, axis=0)).max(axis=1) > 1e-6]
+    assert len(changes_s) >= 3
+    assert 175 <= np.diff(changes_s).min() <= np.diff(changes_s).max() <= 905
+    np.testing.assert_array_equal(fixes.velocity_ecef_mps, right.velocity_ecef_mps)
+    in_range_file = fixes_of(replace(silent, constellation_step_m=5.0), path, "range")
+    np.testing.assert_array_equal(in_range_file.position_ecef_m, fixes.position_ecef_m)
+
+
+def test_times_between_constellations_are_in_order() -> None:
+    with pytest.raises(ValueError, match="constellation_change_s"):
+        Gps(constellation_change_s=(900.0, 180.0))
+
+
+def test_a_step_of_the_time_leaves_the_fix_where_it_is(path: Trajectory) -> None:
+    fixes, right = fixes_of(Gps(time_steps_s=((1000.0, 1), (2000.0, -19))), path), fixes_of(Gps(), path)
+    late_ms = fixes.gps_week * 604_800_000 + fixes.gps_tow_ms - (right.gps_week * 604_800_000 + right.gps_tow_ms)
+    np.testing.assert_array_equal(late_ms, np.select([T_S < 1000, T_S < 2000], [0, 1000], -18_000))
+    np.testing.assert_array_equal(fixes.position_ecef_m, right.position_ecef_m)
+
+
 def test_a_time_error_moves_the_fix_back_and_jumps_by_a_millisecond(path: Trajectory) -> None:
     silent = Gps(position_noise_m=0.0, velocity_noise_mps=0.0, velocity_latency_s=0.0)
     fixes = fixes_of(replace(silent, time_tag_error_ms=10.0, time_tag_drift_ppm=1.0), path)

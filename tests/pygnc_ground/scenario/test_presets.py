@@ -1,5 +1,6 @@
 """Every preset is a valid scenario with the properties of its name."""
 
+import msgspec
 import numpy as np
 import pytest
 from msgspec.structs import replace
@@ -10,6 +11,7 @@ from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import generate_all
 from pygnc_ground.scenario.presets import preset_summaries, preset_tables
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
+from tests.pygnc_ground.scenario.effects import EFFECTS, FAULTS
 
 NAMES = ("dirty", "formation4", "mm_velocity", "nominal", "realistic", "sparse_gps", "tumbling")
 
@@ -67,6 +69,17 @@ def test_presets_have_the_properties_of_their_names() -> None:
     assert any(receiver.position_bias_rtn_m)
     for damage in (dirty.faults.sense, dirty.faults.ranges):
         assert all(getattr(damage, name) for name in damage.__struct_fields__)
+
+
+def test_realistic_has_every_effect_and_no_fault() -> None:
+    tables, plain = msgspec.to_builtins(preset("realistic")), msgspec.to_builtins(Settings())
+    for section, effects in EFFECTS.items():
+        for name in effects:
+            assert tables[section][name] != plain[section][name], f"{section}.{name}"
+    for section, faults in FAULTS.items():
+        for name in faults:
+            assert tables[section][name] == plain[section][name], f"{section}.{name}"
+    assert tables["faults"] == plain["faults"]
 
 
 def test_the_formation_is_half_a_kilometre_to_two_apart_and_drifts() -> None:
