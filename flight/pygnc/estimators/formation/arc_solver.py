@@ -48,8 +48,11 @@ from pygnc.estimators.formation.observations import (
 from pygnc.estimators.formation.reference import (
     DRAG_MODES,
     STATE_SIZE,
+    OrbitPath,
+    PathStart,
     Reference,
     Track,
+    epoch_of,
     log_drag,
     log_factor,
     state_indices,
@@ -77,13 +80,22 @@ _FIRST_ITERATIONS: Final = 12
 
 
 class FormationSolver:
-    """Solver of the orbits of a formation from the observations of an arc."""
+    """Solver of the orbits of a formation from the observations of an arc.
+
+    Attributes:
+        paths: Orbits of the references by radio id, which the next solution continues.
+    """
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
         self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
+        self.paths: dict[int, OrbitPath] = {}
+
+    def continue_paths(self, starts: dict[int, PathStart]) -> None:
+        """Continue the orbits of an earlier solver, whose `paths` had these starts."""
+        self.paths = {identity: OrbitPath(start, self._dynamics) for identity, start in starts.items()}
 
     def solve(
         self,
@@ -161,14 +173,29 @@ class FormationSolver:
     def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:
         """Return the track of each satellite, with a reference of its own if its fixes determine an orbit."""
         own_id = self._settings.own_id
-        ours = Track(Reference(orbit, arc.span_ms, self._dynamics), np.zeros(STATE_SIZE), is_linear=True)
+        known = self._known_reference(own_id, arc) if own is None else None
+        ours = Track(known or self._reference(own_id, orbit, arc), np.zeros(STATE_SIZE), is_linear=True)
         if own is None:
-            ours = Track(self._track_from_fixes(arc, own_id, ours).reference, np.zeros(STATE_SIZE), is_linear=True)
+            moved = self._track_from_fixes(arc, own_id, ours) or ours
+            ours = Track(moved.reference, np.zeros(STATE_SIZE), is_linear=True)
         tracks = {own_id: ours}
         for satellite in arc.satellites:
             if satellite != own_id:
-                tracks[satellite] = self._track_from_fixes(arc, satellite, ours._replace(is_linear=False))
+                known = self._known_reference(satellite, arc)
+                initial = ours if known is None else _track(known, ours.reference)
+                found = self._track_from_fixes(arc, satellite, initial)
+                tracks[satellite] = found or ours._replace(is_linear=False)
         return tracks
+
+    def _known_reference(self, satellite: int, arc: Arc) -> Reference | None:
+        """Return the reference of a satellite of the last solution over this arc; None if that did not reach it."""
+        path = self.paths.get(satellite)
+        return None if path is None or path.last_ms < arc.span_ms[0] else Reference(path, arc.span_ms)
+
+    def _reference(self, satellite: int, orbit: OrbitState, arc: Arc) -> Reference:
+        """Return the new reference of a satellite over an arc."""
+        self.paths[satellite] = OrbitPath.of_orbit(orbit, epoch_of(arc.span_ms), self._dynamics)
+        return Reference(self.paths[satellite], arc.span_ms)
 
     def _moved_to(
         self, equations: Equations, parameters: Array, arc: Arc, tracks: dict[int, Track]
@@ -182,17 +209,11 @@ class FormationSolver:
             if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
                 state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
                 orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
-                moved[identity] = self._track(orbit, arc, ours)
+                moved[identity] = _track(self._reference(identity, orbit, arc), ours)
         return moved
 
-    def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
-        """Return a track with `orbit` as reference, whose offset is relative to our reference `ours`."""
-        reference = Reference(orbit, arc.span_ms, self._dynamics)
-        offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
-        return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
-
-    def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
-        """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
+    def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track | None:
+        """Return a track with a reference near the satellite's fixes; None if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
         # 128 evenly chosen fixes suffice for a reference.
         fixes = fixes[:: -(-len(fixes) // 128) or 1]
@@ -200,7 +221,7 @@ class FormationSolver:
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
             if change is None:
-                return track
+                return None
             distance_m = np.abs(change[:3]).max()
             if distance_m < _NEAR_M:
                 return track._replace(is_linear=True)
@@ -209,7 +230,7 @@ class FormationSolver:
             # Far from our reference the linear fit is inaccurate, and a single fix gives a better initial orbit.
             if distance_m > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
-            track = self._track(orbit, arc, origin)
+            track = _track(self._reference(satellite, orbit, arc), origin)
         return track
 
     def orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
@@ -221,6 +242,12 @@ class FormationSolver:
         ecef = np.append(fix.position_ecef_m, fix.velocity_ecef_mps)
         state = np.linalg.solve(self._frames.ecef_state_from_gcrf(fix.gps_ms), ecef)
         return _exact_orbit(fix.gps_ms, np.asarray(state, dtype=np.float64), 0.0)
+
+
+def _track(reference: Reference, ours: Reference) -> Track:
+    """Return a track with a reference of its own, whose offset is relative to our reference `ours`."""
+    offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
+    return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
 
 
 def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:

@@ -1,7 +1,8 @@
 """Levenberg-Marquardt minimisation of several parameter vectors, comparison of the minima, and estimation of the noise.
 
 A step solves (N + lambda diag(N)) dx = g, with the normal equations N dx = g. Each parameter vector has its own damping
-lambda. Source: Marquardt, J. SIAM 11 (1963) 431-441.
+lambda. Source: Marquardt, J. SIAM 11 (1963) 431-441. The damping follows the ratio of actual to predicted decrease
+(Nielsen, Damping Parameter in Marquardt's Method, 1999): on a curved likelihood ridge every undamped step fails.
 
 The noise follows from variance components after Foerstner (Allgemeine Vermessungs-Nachrichten 86, 1979): the variance
 of a group is its sum of squared residuals divided by (redundancy - 2). Before a solution is near the minimum,
@@ -38,11 +39,12 @@ def minimise(equations: Equations, parameters: Array, *, iterations: int, tolera
         if not len(active):
             break
         trial = equations.fit(fit.parameters[active] + step)
-        better = trial.cost < fit.cost[active]
+        gain = (fit.cost[active] - trial.cost) / predicted_decrease[is_worthwhile]
+        better = gain > 0.0
         accepted = active[better]
         for part, new in zip(fit, trial, strict=True):
             part[accepted] = new[better]
-        factor = np.where(better, 0.1, 8.0)
+        factor = np.where(better, np.clip(1.0 - (2.0 * gain - 1.0) ** 3, 0.1, 1.0), 3.0)
         damping[active] = np.clip(damping[active] * factor, 1e-9, None)
         active = active[damping[active] < 1e8]
     return fit
