@@ -40,6 +40,7 @@ from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.reference import OrbitPath, PathStart
+from pygnc.estimators.formation.search import FoundOrbits
 from pygnc.estimators.formation.solution import FormationSolution, StageResult
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
@@ -97,6 +98,7 @@ class _Memory(msgspec.Struct):
         filter: State of the filter that continues the newest solution.
         paths: Starts of the reference orbits of the newest solution, by radio id.
         day: Start of the orbit of the newest prediction of closest approaches.
+        found: Orbits of the newest solution with which the next one begins.
     """
 
     orbit: OrbitEstimate | None = None
@@ -115,6 +117,7 @@ class _Memory(msgspec.Struct):
     filter: FilterMemory | None = None
     paths: dict[int, PathStart] = {}
     day: PathStart | None = None
+    found: FoundOrbits | None = None
 
 
 class FormationTracker:
@@ -135,7 +138,7 @@ class FormationTracker:
         self._frames = EarthFrames(orientation)
         self._solver = FormationSolver(settings.formation, settings.orbit, self._frames)
         self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
-        self._solver.continue_paths(self._memory.paths)
+        self._solver.resume(self._memory.paths, self._memory.found)
         day = self._memory.day
         self._day = None if day is None else continued_path(day, settings.orbit, self._frames)
         self._formation = None if self._memory.filter is None else self._filter(self._memory.filter)
@@ -220,6 +223,7 @@ class FormationTracker:
         memory = self._memory
         self.problem, memory.posed, memory.stages = None, "", []
         memory.paths = {identity: path.start for identity, path in self._solver.paths.items()}
+        memory.found = self._solver.found
         if solved.day is not None:
             self._day, memory.day = solved.day, solved.day.start
         if solved.formation is not None:

@@ -44,6 +44,7 @@ from pygnc.estimators.formation.observations import (
     initial_prior,
     range_equations,
     select_arc,
+    with_shared_times,
 )
 from pygnc.estimators.formation.reference import (
     DRAG_MODES,
@@ -59,7 +60,7 @@ from pygnc.estimators.formation.reference import (
 )
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, orbit_vector
 from pygnc.estimators.formation.ridge import ridge_covariances
-from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
+from pygnc.estimators.formation.search import FormationSearch, FoundOrbits, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -84,6 +85,7 @@ class FormationSolver:
 
     Attributes:
         paths: Orbits of the references by radio id, which the next solution continues.
+        found: Orbits of the partners without enough fixes, with which the next solution begins; None to search.
     """
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
@@ -92,9 +94,11 @@ class FormationSolver:
         self._frames = frames
         self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
         self.paths: dict[int, OrbitPath] = {}
+        self.found: FoundOrbits | None = None
 
-    def continue_paths(self, starts: dict[int, PathStart]) -> None:
-        """Continue the orbits of an earlier solver, whose `paths` had these starts."""
+    def resume(self, starts: dict[int, PathStart], found: FoundOrbits | None) -> None:
+        """Continue an earlier solver, whose `paths` had these starts."""
+        self.found = found
         self.paths = {identity: OrbitPath(start, self._dynamics) for identity, start in starts.items()}
 
     def solve(
@@ -131,7 +135,8 @@ class FormationSolver:
         equations = self._linearised(arc, tracks, own)
         equations = replace(equations, noise=apparent_noise(equations, settings))
         stages = Stages([] if recorded is None else recorded)
-        searched = stages.next(partial(_searched, equations, settings))
+        found = self._usable(equations, arc)
+        searched = stages.next(partial(_searched, equations, settings, found))
         reasons = {equations.satellites[number]: reason for number, reason in searched.unsolved.items()}
         solved = [number for number in range(len(equations.satellites)) if number not in searched.unsolved]
         candidates = searched.parameters[:, equations.parameter_indices(solved)]
@@ -141,8 +146,20 @@ class FormationSolver:
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
         equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors)
-        equations, result, intermediate, found = _refined(equations, settings, preliminary.parameters, stages)
-        return _solution(arc, settings, equations, result, intermediate, contradicted=found, unsolved=reasons)
+        equations, result, intermediate, contradicted = _refined(equations, settings, preliminary.parameters, stages)
+        solution = _solution(
+            arc, settings, equations, result, intermediate, contradicted=contradicted, unsolved=reasons
+        )
+        self.found = _found(solution, found.searched_ms if found else arc.span_ms[1] - arc.span_ms[0])
+        return solution
+
+    def _usable(self, equations: Equations, arc: Arc) -> FoundOrbits | None:
+        """Return the orbits of the last solution if they can replace a search."""
+        found, (first_ms, last_ms) = self.found, arc.span_ms
+        searched = tuple(equations.satellites[number] for number in equations.nonlinear)
+        if found is None or found.satellites != searched or not first_ms <= found.gps_ms <= last_ms:
+            return None
+        return found if last_ms - first_ms < 2 * found.searched_ms else None
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
@@ -161,7 +178,7 @@ class FormationSolver:
                 fix_equations(arc.fixes.get(satellite, ()), track, self._frames, receiver)
                 for satellite, track in zip(satellites, ordered, strict=True)
             ),
-            tuple(
+            with_shared_times(
                 range_equations(arc.ranges[pair], index, ordered) for pair, index in zip(pairs, indices, strict=True)
             ),
             initial_prior(len(satellites), pairs, ordered[0].reference, own, settings),
@@ -261,9 +278,26 @@ def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fi
     return distinct_solutions(minima, len(equations.satellites))
 
 
-def _searched(equations: Equations, settings: FormationSettings) -> StageResult:
-    parameters, unsolved = FormationSearch(equations, settings).candidates()
+def _searched(equations: Equations, settings: FormationSettings, found: FoundOrbits | None) -> StageResult:
+    parameters, unsolved = FormationSearch(equations, settings).candidates(found)
     return StageResult(parameters, equations.noise, equations.errors, unsolved)
+
+
+def _found(solution: FormationSolution, searched_ms: int) -> FoundOrbits | None:
+    """Return the orbits of partners without enough fixes; None without any, or if observations of one do not fit."""
+    equations, reference = solution.equations, solution.reference
+    if (
+        not equations.nonlinear
+        or not solution.partners.keys() <= set(solution.satellites)
+        or not all(partner.fits for partner in solution.partners.values())
+    ):
+        return None
+    states = np.stack([each.parameters for each in solution.hypotheses])[:, : STATE_SIZE * len(equations.satellites)]
+    states = states.reshape(len(states), -1, STATE_SIZE)[:, equations.nonlinear]
+    states[..., :DRAG] += reference.nodes.state[reference.epoch_node]
+    states[..., DRAG] = reference.log_drag + np.log1p(np.maximum(states[..., DRAG], -0.9))
+    satellites = tuple(equations.satellites[number] for number in equations.nonlinear)
+    return FoundOrbits(satellites, searched_ms, reference.epoch_ms, states)
 
 
 def _preliminary(

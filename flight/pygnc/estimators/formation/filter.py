@@ -276,7 +276,8 @@ class FormationFilter:
             for bank in self.memory.banks:
                 bank.hypotheses = bank.predicted
                 if bank in changed:
-                    bank.replace(changed[bank], ranges)
+                    # Once per time suffices, because each comparison costs as much as an update.
+                    bank.replace(changed[bank], ranges, are_compared=not is_same_time)
         return Verdict(None if accepted[0] else FormationRejectCause.GATE, any(accepted))
 
     def _propagate(self, gps_ms: int) -> None:

@@ -283,8 +283,11 @@ class HypothesisBank(msgspec.Struct, eq=False):
         bank.predicted = bank.hypotheses
         return bank
 
-    def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
-        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin or coincident."""
+    def replace(self, hypotheses: list[FilterHypothesis], ranges: int, *, are_compared: bool) -> None:
+        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin.
+
+        If `are_compared`, leave out those that coincide with a better one.
+        """
         self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
         best, states, satellites = ordered[0], np.stack([each.x for each in ordered]), len(self.satellites)
@@ -297,7 +300,7 @@ class HypothesisBank(msgspec.Struct, eq=False):
                     dropped.setdefault(satellite, excess)
             elif is_distinct[row]:
                 self.hypotheses.append(hypothesis)
-                if row + 1 < len(ordered):
+                if are_compared and row + 1 < len(ordered):
                     change, covariance = states[row + 1 :] - hypothesis.x, hypothesis.covariance
                     distances = [squared_orbit_distances(change, covariance, each) for each in range(1, satellites)]
                     # Lower than in the solution: a gap increases the covariance and must not merge hypotheses.

@@ -221,10 +221,11 @@ def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> A
     """
     before, t = _step_and_fraction(steps, len(values) - 1)
     t = t.reshape(-1, *(1,) * (values.ndim - 1))
-    first, last = values[before], values[before + 1]
-    change = last - first
-    curvature = (1.0 - t) * (step_s * rates[before] - change) - t * (step_s * rates[before + 1] - change)
-    result: Array = first + t * (change + (1.0 - t) * curvature)
+    rest = 1.0 - t
+    result: Array = (rest * rest * (1.0 + 2.0 * t)) * values[before]
+    result += (t * t * (1.0 + 2.0 * rest)) * values[before + 1]
+    result += (step_s * t * rest * rest) * rates[before]
+    result -= (step_s * t * t * rest) * rates[before + 1]
     return result
 
 

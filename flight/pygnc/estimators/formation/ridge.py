@@ -65,6 +65,24 @@ class RidgePoints(NamedTuple):
         return variance
 
 
+class Origin(NamedTuple):
+    """Minima from which the parameters on ridges are subtracted.
+
+    Attributes:
+        parameters: Parameter vectors, (k, p).
+        elements: Mirror elements of all partners in m, (k, 6 partners).
+        d_state_d_elements: Derivatives of the state of each partner, (k, partners, 6, 6).
+    """
+
+    parameters: Array
+    elements: Array
+    d_state_d_elements: Array
+
+    def select(self, rows: npt.NDArray[np.int64]) -> "Origin":
+        """Return the minima with the indices `rows`."""
+        return Origin(*(part[rows] for part in self))
+
+
 class CostFunction:
     """Cost of the observations of some satellites as a function of all their parameters.
 
@@ -118,7 +136,7 @@ class CostFunction:
             moved_m, distance_m = other - one, np.maximum(distance_m, 1.0)
             radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
             second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
-            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2).sum(axis=0)
+            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2)[rows.at].sum(axis=0)
         return total
 
     def size_m(self, parameters: Array) -> Array:
@@ -126,18 +144,25 @@ class CostFunction:
         size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
         return size_m
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        """Return parameters (k, p) minus minima (k, p).
+    def origin(self, parameters: Array) -> Origin:
+        """Return minima (k, p) as the origin of `differences`."""
+        derivatives = [
+            np.linalg.inv(d_mirror_elements_d_state(self._own, parameters[:, columns] - parameters[:, :6]))
+            for columns in self._partners
+        ]
+        return Origin(parameters, self._elements(parameters), np.stack(derivatives, axis=1))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        """Return parameters (k, p) minus minima.
 
         States of partners are subtracted as mirror elements, and the differences mapped to states by the derivatives at
         the minimum. Differences of elements along a ridge remain proportional over time; those of states do not quite.
         """
-        difference = parameters - lowest
-        change = self._elements(parameters) - self._elements(lowest)
+        difference = parameters - origin.parameters
+        change = (self._elements(parameters) - origin.elements).reshape(len(parameters), len(self._partners), 6, 1)
+        moved = (origin.d_state_d_elements @ change)[..., 0]
         for number, columns in enumerate(self._partners):
-            elements = change[:, 6 * number : 6 * number + 6, None]
-            d_elements_d_state = d_mirror_elements_d_state(self._own, lowest[:, columns] - lowest[:, :6])
-            difference[:, columns] = difference[:, :6] + np.linalg.solve(d_elements_d_state, elements)[..., 0]
+            difference[:, columns] = difference[:, :6] + moved[:, number]
         return difference
 
     def _elements(self, parameters: Array) -> Array:
@@ -287,7 +312,8 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
     # Steps are at most a fifth of the size of the relative orbit; the first is half of that or of a standard deviation.
     longest_m = 0.2 * cost_function.size_m(minimum.parameters)
     length_m = np.minimum(0.5 * np.sqrt(minimum.variance()), 0.5 * longest_m)
-    density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, minimum)
+    origin = cost_function.origin(minimum.parameters)
+    density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, origin)
     weight, moment = np.zeros(2 * count), np.zeros_like(local_moment)
     active = np.arange(2 * count)
     for _ in range(14):
@@ -299,11 +325,10 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
         accepted = np.abs(rise) < 2.5
         length_m[active[~accepted]] *= 0.4
         rows, new = active[accepted], trial.select(accepted)
-        origin = minimum.select(rows)
-        log_density = new.log_volume - origin.log_volume - 0.5 * (new.cost - origin.cost)
+        log_density = new.log_volume - minimum.log_volume[rows] - 0.5 * (new.cost - minimum.cost[rows])
         # A much higher density belongs to another solution and must not dominate this one.
         new_density = np.exp(np.minimum(log_density, 5.0))
-        new_local_moment = _local_moments(cost_function, new, origin)
+        new_local_moment = _local_moments(cost_function, new, origin.select(rows))
         half_m = 0.5 * length_m[rows]
         weight[rows] += half_m * (density[rows] + new_density)
         moment[rows] += (half_m * density[rows])[:, None, None] * local_moment[rows]
@@ -323,10 +348,10 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
     return result
 
 
-def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
+def _local_moments(cost_function: CostFunction, points: RidgePoints, origin: Origin) -> Array:
     """Return the second moments, about the minimum, of the distribution perpendicular to the ridge at each point."""
     tangent, variance = points.tangent(), points.variance()
     across_ridge = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
-    difference = cost_function.differences(points.parameters, lowest.parameters)
+    difference = cost_function.differences(points.parameters, origin)
     local_moment: Array = across_ridge + difference[:, :, None] * difference[:, None, :]
     return local_moment

@@ -9,7 +9,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.formation import arc_solver, ridge
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import state_indices
-from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
+from pygnc.estimators.formation.ridge import CostFunction, Origin, RidgePoints, _growth_across, _ridge_moments
 from pygnc.estimators.kalman import covariance_root, scaled_inverse
 from scripts.bench.formation_posterior import (
     SAMPLES,
@@ -35,8 +35,11 @@ class Banana(CostFunction):
         self._units_m = np.array((1.0, unit_m))
         self._position_columns = np.array((0,))
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        return parameters - lowest
+    def origin(self, parameters: Array) -> Origin:
+        return Origin(parameters, parameters, np.zeros((len(parameters), 0)))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        return parameters - origin.parameters
 
     def size_m(self, parameters: Array) -> Array:
         return np.full(len(parameters), 2_000.0)
@@ -89,8 +92,11 @@ class Bowl(CostFunction):
         self._bends = np.array((bend_x, bend_y))
         self._position_columns = np.arange(3)
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        return parameters - lowest
+    def origin(self, parameters: Array) -> Origin:
+        return Origin(parameters, parameters, np.zeros((len(parameters), 0)))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        return parameters - origin.parameters
 
     def size_m(self, parameters: Array) -> Array:
         return np.full(len(parameters), 2_000.0)
