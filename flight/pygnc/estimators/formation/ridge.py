@@ -10,7 +10,8 @@ followed to both sides in steps of its coordinate s, and the covariance becomes 
 with the cost J, the covariance C_perp perpendicular to the ridge and the logarithm of its volume: Laplace's
 approximation in all directions but one (Tierney & Kadane, JASA 81, 1986). The least-known direction perpendicular to
 the ridge may be curved, too, for example if a partner moves in our orbital plane. Then the ridge within the slice
-through the minimum is also followed, and its additional second moments are added. The estimate remains the best fit.
+through the minimum is also followed, and its additional second moments are added. Finally other minima nearby are
+included with their probabilities. The estimate remains the best fit.
 
 The ridge runs in the direction in which the variance of the partners' mirror elements is largest.
 """
@@ -30,6 +31,8 @@ from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
 """Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
+_NEIGHBOUR_SHARE: Final = 0.3
+"""Largest distance of minima on the same ridge, relative to the size of the relative orbit."""
 
 
 class RidgePoints(NamedTuple):
@@ -141,7 +144,7 @@ class CostFunction:
 
     def size_m(self, parameters: Array) -> Array:
         """Return the largest absolute mirror element of any partner in m, (k,), for parameters (k, p)."""
-        size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
+        size_m: Array = np.abs(self.elements(parameters)).max(axis=1)
         return size_m
 
     def origin(self, parameters: Array) -> Origin:
@@ -150,7 +153,7 @@ class CostFunction:
             np.linalg.inv(d_mirror_elements_d_state(self._own, parameters[:, columns] - parameters[:, :6]))
             for columns in self._partners
         ]
-        return Origin(parameters, self._elements(parameters), np.stack(derivatives, axis=1))
+        return Origin(parameters, self.elements(parameters), np.stack(derivatives, axis=1))
 
     def differences(self, parameters: Array, origin: Origin) -> Array:
         """Return parameters (k, p) minus minima.
@@ -159,13 +162,13 @@ class CostFunction:
         the minimum. Differences of elements along a ridge remain proportional over time; those of states do not quite.
         """
         difference = parameters - origin.parameters
-        change = (self._elements(parameters) - origin.elements).reshape(len(parameters), len(self._partners), 6, 1)
+        change = (self.elements(parameters) - origin.elements).reshape(len(parameters), len(self._partners), 6, 1)
         moved = (origin.d_state_d_elements @ change)[..., 0]
         for number, columns in enumerate(self._partners):
             difference[:, columns] = difference[:, :6] + moved[:, number]
         return difference
 
-    def _elements(self, parameters: Array) -> Array:
+    def elements(self, parameters: Array) -> Array:
         """Return the mirror elements (see `relative_coordinates`) of all partners in m, (k, 6 partners)."""
         return np.concatenate(
             [mirror_elements(self._own, parameters[:, columns] - parameters[:, :6]) for columns in self._partners],
@@ -225,8 +228,8 @@ def ridge_covariances(equations: Equations, result: Fit, groups: Sequence[Sequen
         equations: Equations of all satellites.
         result: The solutions, the best first.
         groups: Partners, by index, that have ranges among themselves.
-        margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
-            eight of a group keep it, too.
+        margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best 24
+            of a group keep it, too.
     """
     covariance = scaled_inverse(result.information)
     for group in groups:
@@ -266,16 +269,40 @@ def _covariance_corrections(
     excess = minima.cost - minima.cost.min()
     is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= margin)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    # At most eight are followed, because each costs as much as the search for another partner.
-    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:8])
+    # On the flattest ridges a search finds a dozen minima; the linear covariance of one that is left out means nothing.
+    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:24])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     selected = minima.select(followed)
     moments = _ridge_moments(cost_function, selected) + _growth_across(cost_function, selected)
+    moments = _with_neighbours(cost_function, selected, moments)
     # Each solution needs its own linear covariance: searches end at different points of a flat minimum.
     linear = covariance_root(minima.covariance[bent])
     return bent, covariance_root(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(linear)
+
+
+def _with_neighbours(cost_function: CostFunction, minima: RidgePoints, moments: Array) -> Array:
+    """Return second moments (k, q, q) about each minimum that include those of other minima nearby.
+
+    If a ridge is curved in several directions, it has several minima, whose ridges do not reach each other. Each counts
+    with its probability, the volume of its moments times exp(-J / 2). Mirror images are far from each other.
+    """
+    elements, size_m = cost_function.elements(minima.parameters), cost_function.size_m(minima.parameters)
+    unit = np.sqrt(np.diagonal(moments[0]))
+    log_weight = 0.5 * (np.linalg.slogdet(moments / unit / unit[:, None])[1] - minima.cost)
+    origin, rows = cost_function.origin(minima.parameters), np.arange(len(moments))
+    result = moments.copy()
+    for row in range(len(moments)):
+        distance_m = np.abs(elements - elements[row]).max(axis=1)
+        near = np.flatnonzero((distance_m < _NEIGHBOUR_SHARE * size_m[row]) & (rows != row))
+        # A much more probable minimum is the better hypothesis and must not dominate this one.
+        weight = np.exp(np.minimum(log_weight[near] - log_weight[row], 3.0))
+        difference = cost_function.differences(minima.parameters[near], origin.select(np.full(len(near), row)))
+        about = moments[near] + difference[:, :, None] * difference[:, None, :]
+        mean = (moments[row] + np.einsum("k,kij->ij", weight, about)) / (1.0 + weight.sum())
+        result[row] += _excess_covariance(moments[row, None], mean[None])[0]
+    return result
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
