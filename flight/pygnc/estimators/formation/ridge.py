@@ -33,6 +33,8 @@ _CURVATURE_MIN: Final = 0.03
 """Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
 _NEIGHBOUR_SHARE: Final = 0.3
 """Largest distance of minima on the same ridge, relative to the size of the relative orbit."""
+_NEIGHBOUR_SIGMAS: Final = 1.5
+"""Largest distance of such minima, relative to the sum of their standard deviations along their ridges."""
 
 
 class RidgePoints(NamedTuple):
@@ -292,10 +294,13 @@ def _with_neighbours(cost_function: CostFunction, minima: RidgePoints, moments: 
     unit = np.sqrt(np.diagonal(moments[0]))
     log_weight = 0.5 * (np.linalg.slogdet(moments / unit / unit[:, None])[1] - minima.cost)
     origin, rows = cost_function.origin(minima.parameters), np.arange(len(moments))
+    # The ridge coordinate is the least-known combination of the mirror elements.
+    sigma_m = np.sqrt(np.einsum("ki,kij,kj->k", minima.coordinate, moments, minima.coordinate))
     result = moments.copy()
     for row in range(len(moments)):
         distance_m = np.abs(elements - elements[row]).max(axis=1)
-        near = np.flatnonzero((distance_m < _NEIGHBOUR_SHARE * size_m[row]) & (rows != row))
+        limit_m = np.minimum(_NEIGHBOUR_SHARE * size_m[row], _NEIGHBOUR_SIGMAS * (sigma_m + sigma_m[row]))
+        near = np.flatnonzero((distance_m < limit_m) & (rows != row))
         # A much more probable minimum is the better hypothesis and must not dominate this one.
         weight = np.exp(np.minimum(log_weight[near] - log_weight[row], 3.0))
         difference = cost_function.differences(minima.parameters[near], origin.select(np.full(len(near), row)))
