@@ -117,7 +117,8 @@ def test_a_long_gap_widens_the_attitude_by_the_possible_rotation() -> None:
 
 def test_a_reading_that_is_late_has_the_rate_of_its_time() -> None:
     def rate_at(t_s: float) -> Array:
-        return IMU_FROM_BODY.dot(0.15 * np.array([np.cos(0.04 * t_s), np.sin(0.04 * t_s), 0.5]))
+        rate: Array = IMU_FROM_BODY.dot(0.15 * np.array([np.cos(0.04 * t_s), np.sin(0.04 * t_s), 0.5]))
+        return rate
 
     def end(late_s: float) -> Array:
         state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), np.eye(SIZE))
