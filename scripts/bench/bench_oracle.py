@@ -127,7 +127,7 @@ CASES["all"] = replace(CASES["with errors of magnetometer and gyro"], sun_kelly_
 
 
 class Flown(NamedTuple):
-    """What Basilisk computed at n samples: truth and readings in body axes."""
+    """Truth and readings of n samples by Basilisk, in body axes."""
 
     gps_ms: IntArray
     position_m: FloatArray

@@ -9,10 +9,11 @@ import numpy as np
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.gravity import EARTH_RADIUS_M
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ArcSettings, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.formats.gps_packet import SENSE_GPS
 from pygnc.inputs.host_packets import fix_messages
 from pygnc.navigation.orbit import fix_from, screen

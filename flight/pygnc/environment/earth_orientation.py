@@ -17,8 +17,9 @@ from pygnc.environment.time_scales import MS_PER_DAY
 
 _MJD_OF_UNIX_EPOCH: Final = 40_587
 _POLE_DRIFT_RAD_PER_DAY: Final = 1.2e-8
+"""Displacement of the pole per day after the end of a table: 0.0025 arcseconds."""
 _POLE_SIGMA_MAX_RAD: Final = 1.5e-6
-"""Displacement of the pole after the end of a table: 0.0025 arcseconds a day, up to 0.3."""
+"""Largest displacement: 0.3 arcseconds."""
 
 
 class EarthOrientation(NamedTuple):

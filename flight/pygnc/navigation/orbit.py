@@ -29,11 +29,12 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
 from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
-from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings, ScreeningSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import ERROR_MAX_S
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.formats.gps_packet import solution_name, time_sigma_s
 from pygnc.navigation.uploaded_elements import ElementsMemory, ElementsSource, Notice
 

@@ -11,9 +11,9 @@ import numpy as np
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
 from pygnc_ground.campaign.time_bins import Score, Trace, rms_of

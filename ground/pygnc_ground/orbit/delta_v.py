@@ -18,12 +18,12 @@ from pygnc.environment.frames import EarthFrames, rtn_axes
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import BANK
-from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution
 
 _MERGED_MS: Final = 1_800_000

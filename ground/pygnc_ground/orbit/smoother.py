@@ -22,10 +22,11 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank
-from pygnc.estimators.orbit.filter import OrbitUpdate, uninformative_state
+from pygnc.estimators.orbit.filter import uninformative_state
 from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 
 _Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
 """Updates of one uninterrupted state, between two initialisations."""

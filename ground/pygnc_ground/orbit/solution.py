@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
-from pygnc.estimators.orbit.filter import OrbitUpdate
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
 FloatArray = npt.NDArray[np.float64]

@@ -11,9 +11,10 @@ from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.formation.solution import FormationSolution
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.inputs.input_state import merge_file_counts
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel

@@ -12,10 +12,11 @@ from filterpy.kalman import ExtendedKalmanFilter, KalmanFilter
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.orbit.dynamics import LinearStep
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState, to_ecef
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.reference_filters import Observe, UkfOrbitFilter
 from tests.pygnc.estimators.orbit.truth import ORIENTATION, Truth, displaced, make_fixes, position_only, sun_synchronous
 

@@ -9,10 +9,11 @@ from filterpy.kalman import KalmanFilter
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.smoother import smooth
 from tests.pygnc.estimators.orbit.truth import make_fixes, run, sun_synchronous
 

@@ -35,68 +35,15 @@ from pygnc.estimators.orbit.manoeuvre import (
     impulse_size_mps,
     thrust_root,
 )
-from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, effect_of_clock, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, RejectCause, effect_of_clock, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import time_error_s
+from pygnc.estimators.orbit.update import OrbitUpdate
 
 _Observations: TypeAlias = tuple[Observation, Observation | None, Array]
 """Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class OrbitUpdate:
-    """Result of one fix.
-
-    Attributes:
-        fix: The fix.
-        state: Estimate at the fix's time: updated or, if the fix was rejected entirely, predicted; None if there is no
-            estimate for that time.
-        position_cause: Reason why the position was rejected; None if it was accepted.
-        velocity_cause: Reason why the velocity was rejected; None if it was accepted.
-        nis: Normalised innovation squared of the accepted parts; it has a chi-square distribution with `dof` degrees of
-            freedom if the filter is consistent.
-        dof: 3 or 6; 0 for a rejected fix and for fixes of the initialisation.
-        restarted_from_ms: GPS ms of the first fix of a new orbit, if the state was re-initialised from rejected fixes
-            or after a manoeuvre; else None.
-        position: Innovation of the position; None without a prediction.
-        velocity: Innovation of the velocity; None without a prediction or velocity.
-        empirical_factor: Factors of the hypotheses on the empirical accelerations during the propagation to this fix,
-            shape (k,); None in the initialisation.
-        hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
-        manoeuvre: Manoeuvre that this fix confirms. The state may have followed an earlier fix already.
-        time_error_s: Error of the stated time in whole seconds, stated minus true; the time of `fix` is without it.
-    """
-
-    fix: Fix
-    state: OrbitState | None
-    position_cause: RejectCause | None
-    velocity_cause: RejectCause | None
-    nis: float = 0.0
-    dof: int = 0
-    restarted_from_ms: int | None = None
-    position: Innovation | None = None
-    velocity: Innovation | None = None
-    empirical_factor: Array | None = None
-    hypotheses: Hypotheses | None = None
-    manoeuvre: Manoeuvre | None = None
-    time_error_s: int = 0
-
-    @classmethod
-    def rejected(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":
-        """Return the result of a fix that is rejected as a whole, without an estimate for its time."""
-        return cls(fix, None, cause, cause)
-
-    @property
-    def position_accepted(self) -> bool:
-        """True if the position was used."""
-        return self.position_cause is None
-
-    @property
-    def velocity_accepted(self) -> bool:
-        """True if the velocity was used."""
-        return self.velocity_cause is None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,7 +214,7 @@ class OrbitFilter:
             hypotheses = replace(hypotheses, log_weight=start.log_weight)
             state = hypotheses.mixture(fix.gps_ms, updated.x)
             hypotheses = hypotheses.centred(updated.x, state.x)
-            updates.append(_result(fix, state, used, RejectCause.START, hypotheses))
+            updates.append(OrbitUpdate.tested(fix, state, used, RejectCause.START, hypotheses))
         memory.hypotheses = replace(
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
@@ -359,11 +306,11 @@ class OrbitFilter:
             updated, hypotheses, nis = self._updated(x, hypotheses, fix, test, test.accepted)
             memory.hypotheses = self._bank.adapted(hypotheses, test)
             memory.state = updated
-            result = _result(fix, updated, test.accepted, RejectCause.GATE, memory.hypotheses)
+            result = OrbitUpdate.tested(fix, updated, test.accepted, RejectCause.GATE, memory.hypotheses)
         else:
             nis = 0.0
             predicted = hypotheses.mixture(fix.gps_ms, x)
-            result = _result(fix, predicted, test.accepted, RejectCause.GATE, None)
+            result = OrbitUpdate.tested(fix, predicted, test.accepted, RejectCause.GATE, None)
             if not candidates:
                 memory.hypotheses = self._bank.adapted(memory.hypotheses, test)
             else:
@@ -487,7 +434,7 @@ class OrbitFilter:
         if is_doubtful:
             memory.doubtful = memory.doubtful or candidate
         return replace(
-            _result(fix, state, used, RejectCause.GATE, memory.hypotheses),
+            OrbitUpdate.tested(fix, state, used, RejectCause.GATE, memory.hypotheses),
             restarted_from_ms=candidate.first_gps_ms,
             position=test.position,
             velocity=test.velocity,
@@ -535,13 +482,3 @@ def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> Orbit
 def _moved(candidates: Sequence[Candidate], hypotheses: Sequence[Hypotheses]) -> list[Candidate]:
     """Return the candidates with their hypotheses replaced by those at another time."""
     return [replace(each, hypotheses=bank) for each, bank in zip(candidates, hypotheses, strict=True)]
-
-
-def _result(
-    fix: Fix, state: OrbitState, used: tuple[bool, bool], cause: RejectCause, hypotheses: Hypotheses | None
-) -> OrbitUpdate:
-    """Return the result of a fix; `cause` applies to the parts that it has and that were not used."""
-    velocity_cause = RejectCause.NO_VELOCITY if fix.velocity_ecef_mps is None else cause
-    return OrbitUpdate(
-        fix, state, None if used[0] else cause, None if used[1] else velocity_cause, hypotheses=hypotheses
-    )

@@ -11,10 +11,11 @@ from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.error_models import BANK, DISTRUSTING, ERROR_MODELS, WHITE, ErrorBank, log_prior
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.hypotheses import mixture
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings, ProcessNoiseSettings
+from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.estimators.orbit.truth import CADENCE_S, make_fixes, run, sun_synchronous
 
 TRUTH = sun_synchronous()

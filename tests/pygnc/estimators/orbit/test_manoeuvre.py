@@ -9,10 +9,11 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.estimators.orbit import filter as filter_module
-from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ManoeuvreSettings, OrbitSettings
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.delta_v import restarts
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (

@@ -9,10 +9,11 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import encode
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import to_ecef
+from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,

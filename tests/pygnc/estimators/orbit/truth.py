@@ -7,9 +7,10 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.estimators.orbit.filter import OrbitFilter, OrbitUpdate
+from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import brahe, ecef_state, epoch, orientation_table
 
 CADENCE_S = 25
