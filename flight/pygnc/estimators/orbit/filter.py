@@ -67,7 +67,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
         time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
-        doubtful: Manoeuvre that the state covers, but that may be an error of the velocities instead.
+        doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead.
     """
 
     earth_orientation: str
@@ -78,7 +78,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     in_thrust: bool = False
     recent: list[Moment] = []
     time_error_s: int = 0
-    doubtful: Candidate | None = None
+    doubtful: list[Manoeuvre] = []
 
 
 class OrbitFilter:
@@ -219,7 +219,7 @@ class OrbitFilter:
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
         memory.state, memory.buffered = state, []
-        memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], None
+        memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], []
         return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
@@ -423,7 +423,7 @@ class OrbitFilter:
     ) -> OrbitUpdate:
         """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
         memory = self.memory
-        is_doubtful = memory.doubtful is not None or self.velocity_distrust > DISTRUST_DOUBTFUL
+        is_doubtful = bool(memory.doubtful) or self.velocity_distrust > DISTRUST_DOUBTFUL
         hypotheses = candidate.hypotheses
         if candidate.change is not Change.THRUST_END:
             hypotheses = self._bank.doubted(hypotheses)
@@ -431,27 +431,26 @@ class OrbitFilter:
         memory.state, memory.hypotheses = state, hypotheses.centred(x, state.x)
         memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
+        manoeuvre = candidate.manoeuvre(state, self._propagated(candidate.before, fix.gps_ms, 1.0))
         if is_doubtful:
-            memory.doubtful = memory.doubtful or candidate
+            memory.doubtful = [*memory.doubtful, manoeuvre]
         return replace(
             OrbitUpdate.tested(fix, state, used, RejectCause.GATE, memory.hypotheses),
             restarted_from_ms=candidate.first_gps_ms,
             position=test.position,
             velocity=test.velocity,
             empirical_factor=factor,
-            manoeuvre=None if is_doubtful else self._manoeuvre(candidate, state),
+            manoeuvre=None if is_doubtful else manoeuvre,
         )
 
     def _decided(self) -> Manoeuvre | None:
-        """Return the doubtful manoeuvre once the positions confirm it; forget it once they refute it."""
-        doubtful, state, distrust = self.memory.doubtful, self.memory.state, self.velocity_distrust
-        if doubtful is None or state is None or DISTRUST_DECIDED < distrust < 1.0 - DISTRUST_DECIDED:
+        """Return the oldest doubtful manoeuvre once the positions confirm all; forget them once they refute them."""
+        memory, distrust = self.memory, self.velocity_distrust
+        if not memory.doubtful or DISTRUST_DECIDED < distrust < 1.0 - DISTRUST_DECIDED:
             return None
-        self.memory.doubtful = None
-        return self._manoeuvre(doubtful, state) if distrust < DISTRUST_DECIDED else None
-
-    def _manoeuvre(self, candidate: Candidate, state: OrbitState) -> Manoeuvre:
-        return candidate.manoeuvre(state, self._propagated(candidate.before, state.gps_ms, 1.0))
+        first, *others = memory.doubtful
+        memory.doubtful = others if distrust < DISTRUST_DECIDED else []
+        return first if distrust < DISTRUST_DECIDED else None
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Re-initialise once `restart_fixes` successive rejected fixes agree; return the result of the last one."""
