@@ -4,12 +4,12 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer import Magnetometer
-from pygnc.estimators.attitude.measurement_model import ModelMemory, Prediction
+from pygnc.estimators.attitude.measurement_model import Accepted, ModelMemory, Prediction
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, SIZE, AttitudeState
-from pygnc.estimators.attitude.sun_sensors import SunSensors, light_sources
+from pygnc.estimators.attitude.sun_sensors import IlluminanceObservation, SunSensors, light_sources
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
@@ -71,9 +71,8 @@ def at_rest(cosine: float) -> AttitudeState:
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
 
-@pytest.mark.parametrize("cosine", [0.45, 0.55, 0.62, 0.7, 0.8])
-def test_a_reading_at_full_scale_cuts_off_the_light_below(cosine: float) -> None:
-    gain_sigma = 0.1
+def at_full_scale(cosine: float, gain_sigma: float) -> tuple[IlluminanceObservation, Accepted | None]:
+    """Only +X has a reading, at full scale, and only the gain of this face is uncertain."""
     known = at_rest(cosine)
     sigma = np.full(SIZE, 1e-6)
     sigma[FACE_GAINS.start] = gain_sigma
@@ -82,25 +81,32 @@ def test_a_reading_at_full_scale_cuts_off_the_light_below(cosine: float) -> None
     step = AttitudeStep(state, np.eye(SIZE), np.zeros(SIZE), np.zeros(3), np.zeros(3))
     prediction = Prediction(step, body_from_gcrf(state), AROUND, SensorHealth.unknown(6), 0.0, 100)
     tested = SUN_SENSORS.test(ModelMemory(), AttitudeSample(0, np.zeros(3), np.zeros(3), lux), prediction)
-    seen = SUN_SENSORS.observation(state, body_from_gcrf(state), lux, SKY, 1.0)
-    # Bayes' rule on a grid of gains.
-    gain = np.linspace(-8.0, 8.0, 40_001) * gain_sigma
-    noise = seen.observation.sigma[0]
-    light = seen.expected_share[0] * (1.0 + gain) + np.linspace(-4.0, 4.0, 41)[:, None] * noise
-    density = np.exp(-0.5 * (gain / gain_sigma) ** 2) * np.exp(-0.5 * np.linspace(-4.0, 4.0, 41) ** 2)[:, None]
-    density = (density * (light >= lux[0] / SKY.full_sun_lux)).sum(axis=0)
+    assert tested is not None
+    return SUN_SENSORS.observation(state, body_from_gcrf(state), lux, SKY, 1.0), tested.accepted
+
+
+@pytest.mark.parametrize("cosine", [0.45, 0.55, 0.62, 0.7])
+def test_a_reading_at_full_scale_cuts_off_the_light_below(cosine: float) -> None:
+    gain_sigma = 0.1
+    seen, accepted = at_full_scale(cosine, gain_sigma)
+    # Bayes' rule on a grid of gains and noise.
+    gain, deviation = np.linspace(-8.0, 8.0, 40_001) * gain_sigma, np.linspace(-4.0, 4.0, 41)[:, None]
+    light = seen.expected_share[0] * (1.0 + gain) + deviation * seen.observation.sigma[0]
+    density = np.exp(-0.5 * (gain / gain_sigma) ** 2) * np.exp(-0.5 * deviation**2)
+    density = (density * (light >= seen.share[0])).sum(axis=0)
     mean = (gain * density).sum() / density.sum()
     spread = np.sqrt(((gain - mean) ** 2 * density).sum() / density.sum())
 
-    assert tested is not None
-    if tested.accepted is None:
-        assert (mean, spread) == pytest.approx((0.0, gain_sigma), rel=0.15, abs=0.06 * gain_sigma)
-        return
-    residual, projected, error_sigma, _ = tested.accepted
+    assert accepted is not None
+    residual, projected, error_sigma, _ = accepted
     variance = float(projected[0].dot(projected[0]) + error_sigma[0] ** 2)
     along = gain_sigma * projected[0, FACE_GAINS.start]
     assert along * residual[0] / variance == pytest.approx(mean, abs=0.01 * gain_sigma)
     assert np.sqrt(gain_sigma**2 - along**2 / variance) == pytest.approx(spread, rel=0.01)
+
+
+def test_a_reading_at_full_scale_says_nothing_if_much_more_light_is_expected() -> None:
+    assert at_full_scale(0.9, 0.1)[1] is None
 
 
 @pytest.mark.parametrize(("cosine", "usable"), [(0.1, False), (0.2, True), (-0.5, False)])
