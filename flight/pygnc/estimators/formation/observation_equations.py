@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
-from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations
+from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations, with_shared_times
 from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.kalman import scaled_inverse
@@ -170,7 +170,7 @@ class Equations:
             pairs=tuple(self.pairs[number] for number in pairs),
             tracks=tuple(self.tracks[satellite] for satellite in chosen),
             fixes=tuple(self.fixes[satellite] for satellite in chosen),
-            ranges=tuple(ranges),
+            ranges=with_shared_times(ranges),
             prior=Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost),
             noise=Noise(noise.range_sigma_m[pairs], noise.fix_scale[[*chosen]], noise.white_sigma_m[pairs]),
         )
@@ -253,8 +253,7 @@ class Equations:
         for satellite, rows in enumerate(self.fixes):
             if len(rows.node_time):
                 self._add_fixes(fit, satellite, parameters, motion)
-        for pair in range(len(self.pairs)):
-            self._add_ranges(fit, parameters, pair, motion)
+        self._add_ranges(fit, parameters, motion)
         return fit
 
     def folded(self, parameters: Array) -> "Equations":
@@ -384,36 +383,63 @@ class Equations:
         repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
         return self._partials(satellite, repeated, node_time, motion)
 
-    def range_residuals(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array, Array]:
+    def range_residuals(
+        self, pair: int, parameters: Array, motion: Motion | None, known: dict[tuple[int, int], Array] | None = None
+    ) -> tuple[Array, Array, Array]:
         """Return measured minus predicted ranges of a pair for parameters (k, p), with positions and distances.
 
+        Args:
+            pair: Index of the pair.
+            parameters: Parameter vectors.
+            motion: Motion for these parameters.
+            known: Changes of the positions of satellites that were computed before, which is extended.
+
         Returns:
-            Residuals in m, (n, k); relative positions, GCRF, m, (n, k, 3); and distances in m, (n, k).
+            Residuals in m, (n, k); relative positions at the u times, GCRF, m, (u, k, 3); and distances in m, (u, k).
         """
-        rows = self.ranges[pair]
-        one, other = (
-            self._changes(end, design, rows.node_time, parameters, motion)
-            for end, design in zip(rows.pair, rows.designs, strict=True)
-        )
+        rows, known = self.ranges[pair], {} if known is None else known
+        for end, design in zip(rows.pair, rows.designs, strict=True):
+            key = end, id(rows.node_time)
+            if key not in known:
+                known[key] = self._changes(end, design, rows.node_time, parameters, motion)
+        one, other = (known[end, id(rows.node_time)] for end in rows.pair)
         relative_position_m = rows.offset_m[:, None] + other - one
         distance_m = np.sqrt(np.einsum("nki,nki->nk", relative_position_m, relative_position_m))
         bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair]
-        return rows.range_m[:, None] - distance_m - bias_m, relative_position_m, distance_m
+        return rows.range_m[:, None] - (distance_m + bias_m)[rows.at], relative_position_m, distance_m
 
     def range_partials(
         self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
     ) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Return the derivatives of a pair's ranges with respect to j parameters, (n, k, j), and their indices."""
-        rows = self.ranges[pair]
-        line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
-        partials, columns = [], []
-        for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
-            used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
-            partials.append(self._partials(end, (sign * line_of_sight) @ used, rows.node_time, motion))
-            columns.append(self._satellite_indices(end))
-        partials.append(np.ones((*distance_m.shape, 1)))
-        columns.append(np.array([STATE_SIZE * len(self.satellites) + pair]))
-        return np.concatenate(partials, axis=-1), np.concatenate(columns)
+        """Return the derivatives of a pair's ranges by j parameters at u times, (u, k, j), and their indices."""
+        return self._all_range_partials([pair], motion, [(relative_position_m, distance_m)])[0]
+
+    def _all_range_partials(
+        self, pairs: Sequence[int], motion: Motion | None, positions: Sequence[tuple[Array, Array]]
+    ) -> list[tuple[Array, npt.NDArray[np.int64]]]:
+        """Return `range_partials` of several pairs, from relative positions and distances of each."""
+        by_constants: dict[tuple[int, int], dict[int, Array]] = {}
+        for pair, (relative_position_m, distance_m) in zip(pairs, positions, strict=True):
+            rows = self.ranges[pair]
+            line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
+            for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
+                used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
+                by_constants.setdefault((end, id(rows.node_time)), {})[pair] = (sign * line_of_sight) @ used
+        by_state: dict[tuple[int, int], Array] = {}
+        for (end, _), parts in by_constants.items():
+            # Those of a satellite at equal times are converted at once.
+            node_time = self.ranges[next(iter(parts))].node_time
+            converted = self._partials(end, np.stack([*parts.values()], axis=2), node_time, motion)
+            by_state |= {(pair, end): converted[:, :, place] for place, pair in enumerate(parts)}
+        results = []
+        for pair, (_, distance_m) in zip(pairs, positions, strict=True):
+            one, other = self.ranges[pair].pair
+            bias = np.array((STATE_SIZE * len(self.satellites) + pair,))
+            columns = np.concatenate((self._satellite_indices(one), self._satellite_indices(other), bias))
+            ones = np.ones((*distance_m.shape, 1))
+            partials = np.concatenate((by_state[pair, one], by_state[pair, other], ones), axis=-1)
+            results.append((partials, columns))
+        return results
 
     def _add_fixes(self, fit: Fit, satellite: int, parameters: Array, motion: Motion | None) -> None:
         count, scale = len(fit.cost), self.noise.fix_scale[satellite]
@@ -424,20 +450,27 @@ class Equations:
         fit.cost[:] += (cost * available).sum(axis=(1, 2))
         weight = np.repeat(weight * available / scale**2, 3, axis=-1).reshape(count, -1)
         columns, rows = self._satellite_indices(satellite), weight.shape[1]
-        _accumulate(fit, columns, design.reshape(count, rows, -1), residual.reshape(count, -1), weight)
+        _accumulate(fit, columns, design.reshape(count, rows, -1), weight * residual.reshape(count, -1), weight)
 
-    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion | None) -> None:
-        sigma_m = self.noise.range_sigma_m[pair]
-        residuals_m, *positions = self.range_residuals(pair, parameters, motion)
-        residual_m = residuals_m.T
-        cost, weight = self.loss.cost_and_weight((residual_m / sigma_m) ** 2, self.loss.limit)
-        fit.cost[:] += cost.sum(axis=1)
-        partials, columns = self.range_partials(pair, motion, *positions)
-        _accumulate(fit, columns, partials.swapaxes(0, 1), residual_m, weight / sigma_m**2)
+    def _add_ranges(self, fit: Fit, parameters: Array, motion: Motion | None) -> None:
+        known: dict[tuple[int, int], Array] = {}
+        pairs = range(len(self.pairs))
+        results = [self.range_residuals(pair, parameters, motion, known) for pair in pairs]
+        partials = self._all_range_partials(pairs, motion, [(position, length) for _, position, length in results])
+        for rows, (residual_m, *_), sigma_m, (by_parameter, columns) in zip(
+            self.ranges, results, self.noise.range_sigma_m.tolist(), partials, strict=True
+        ):
+            cost, weight = self.loss.cost_and_weight((residual_m.T / sigma_m) ** 2, self.loss.limit)
+            fit.cost[:] += cost.sum(axis=1)
+            weight /= sigma_m**2
+            weighted_m = rows.sum_by_time(weight * residual_m.T)
+            _accumulate(fit, columns, by_parameter.swapaxes(0, 1), weighted_m, rows.sum_by_time(weight))
 
 
-def _accumulate(fit: Fit, columns: npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
+def _accumulate(
+    fit: Fit, columns: npt.NDArray[np.int64], partials: Array, weighted_residual: Array, weight: Array
+) -> None:
     """Add m equations with partials (k, m, j) by the parameters `columns` (j,) to each of k normal equations."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
     fit.information[:, columns[:, None], columns] += weighted @ partials
-    fit.gradient[:, columns] += (weighted @ residual[..., None])[..., 0]
+    fit.gradient[:, columns] += (partials.swapaxes(-1, -2) @ weighted_residual[..., None])[..., 0]

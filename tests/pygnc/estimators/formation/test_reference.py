@@ -1,0 +1,42 @@
+"""Paths that solutions share."""
+
+import numpy as np
+
+from pygnc.estimators.formation.reference import OrbitPath, PathStart, Reference, epoch_of
+from pygnc.estimators.orbit.state import SIZE, OrbitState
+from tests.pygnc.estimators.formation.test_relative_motion import DYNAMICS, OWN, START_MS
+
+NODE_MS = 60_000
+BEGIN_MS = START_MS - START_MS % NODE_MS
+HALF_HOUR = (BEGIN_MS, BEGIN_MS + 30 * NODE_MS)
+
+
+def path() -> OrbitPath:
+    x = np.zeros(SIZE)
+    x[:6] = OWN
+    return OrbitPath.of_orbit(OrbitState(START_MS, x, np.eye(SIZE)), epoch_of(HALF_HOUR), DYNAMICS)
+
+
+def test_a_path_of_the_same_start_gives_the_same_nodes() -> None:
+    first = path()
+    first.nodes(*HALF_HOUR)
+    later = BEGIN_MS + 20 * NODE_MS, BEGIN_MS + 50 * NODE_MS
+    for span in (HALF_HOUR, later, (later[0] + 2 * NODE_MS, later[1] + 10 * NODE_MS)):
+        again = OrbitPath(PathStart(first.start.gps_ms, first.start.x.copy()), DYNAMICS)
+        for one, other in zip(first.nodes(*span), again.nodes(*span), strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert first.start.gps_ms == later[0] + 2 * NODE_MS  # so that a long flight is not integrated from its beginning
+
+
+def test_a_shared_path_gives_the_reference_of_a_new_one() -> None:
+    shared, span = path(), (BEGIN_MS + 10 * NODE_MS, BEGIN_MS + 50 * NODE_MS)
+    Reference(shared, HALF_HOUR)
+    continued = Reference(shared, span)
+    x = np.zeros(SIZE)
+    x[:6] = continued.nodes.state[continued.epoch_node]
+    x[6] = continued.log_drag
+    made = Reference(OrbitPath(PathStart(continued.epoch_ms, x), DYNAMICS), span)
+    times = np.linspace(*span, 23)
+    for one, other in zip(continued.at(times), made.at(times), strict=True):
+        scale = np.abs(other).max(axis=0)
+        np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-8 * scale.max())
