@@ -412,34 +412,16 @@ class Equations:
         self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
     ) -> tuple[Array, npt.NDArray[np.int64]]:
         """Return the derivatives of a pair's ranges by j parameters at u times, (u, k, j), and their indices."""
-        return self._all_range_partials([pair], motion, [(relative_position_m, distance_m)])[0]
-
-    def _all_range_partials(
-        self, pairs: Sequence[int], motion: Motion | None, positions: Sequence[tuple[Array, Array]]
-    ) -> list[tuple[Array, npt.NDArray[np.int64]]]:
-        """Return `range_partials` of several pairs, from relative positions and distances of each."""
-        by_constants: dict[tuple[int, int], dict[int, Array]] = {}
-        for pair, (relative_position_m, distance_m) in zip(pairs, positions, strict=True):
-            rows = self.ranges[pair]
-            line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
-            for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
-                used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
-                by_constants.setdefault((end, id(rows.node_time)), {})[pair] = (sign * line_of_sight) @ used
-        by_state: dict[tuple[int, int], Array] = {}
-        for (end, _), parts in by_constants.items():
-            # Those of a satellite at equal times are converted at once.
-            node_time = self.ranges[next(iter(parts))].node_time
-            converted = self._partials(end, np.stack([*parts.values()], axis=2), node_time, motion)
-            by_state |= {(pair, end): converted[:, :, place] for place, pair in enumerate(parts)}
-        results = []
-        for pair, (_, distance_m) in zip(pairs, positions, strict=True):
-            one, other = self.ranges[pair].pair
-            bias = np.array((STATE_SIZE * len(self.satellites) + pair,))
-            columns = np.concatenate((self._satellite_indices(one), self._satellite_indices(other), bias))
-            ones = np.ones((*distance_m.shape, 1))
-            partials = np.concatenate((by_state[pair, one], by_state[pair, other], ones), axis=-1)
-            results.append((partials, columns))
-        return results
+        rows = self.ranges[pair]
+        line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
+        partials, columns = [], []
+        for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
+            used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
+            partials.append(self._partials(end, (sign * line_of_sight) @ used, rows.node_time, motion))
+            columns.append(self._satellite_indices(end))
+        partials.append(np.ones((*distance_m.shape, 1)))
+        columns.append(np.array([STATE_SIZE * len(self.satellites) + pair]))
+        return np.concatenate(partials, axis=-1), np.concatenate(columns)
 
     def _add_fixes(self, fit: Fit, satellite: int, parameters: Array, motion: Motion | None) -> None:
         count, scale = len(fit.cost), self.noise.fix_scale[satellite]
@@ -454,17 +436,14 @@ class Equations:
 
     def _add_ranges(self, fit: Fit, parameters: Array, motion: Motion | None) -> None:
         known: dict[tuple[int, int], Array] = {}
-        pairs = range(len(self.pairs))
-        results = [self.range_residuals(pair, parameters, motion, known) for pair in pairs]
-        partials = self._all_range_partials(pairs, motion, [(position, length) for _, position, length in results])
-        for rows, (residual_m, *_), sigma_m, (by_parameter, columns) in zip(
-            self.ranges, results, self.noise.range_sigma_m.tolist(), partials, strict=True
-        ):
+        for pair, (rows, sigma_m) in enumerate(zip(self.ranges, self.noise.range_sigma_m.tolist(), strict=True)):
+            residual_m, *positions = self.range_residuals(pair, parameters, motion, known)
             cost, weight = self.loss.cost_and_weight((residual_m.T / sigma_m) ** 2, self.loss.limit)
             fit.cost[:] += cost.sum(axis=1)
             weight /= sigma_m**2
             weighted_m = rows.sum_by_time(weight * residual_m.T)
-            _accumulate(fit, columns, by_parameter.swapaxes(0, 1), weighted_m, rows.sum_by_time(weight))
+            partials, columns = self.range_partials(pair, motion, *positions)
+            _accumulate(fit, columns, partials.swapaxes(0, 1), weighted_m, rows.sum_by_time(weight))
 
 
 def _accumulate(
