@@ -92,7 +92,8 @@ def day_path(path: OrbitPath | None, gps_ms: int, own: Array, orbit: OrbitSettin
     """
     dynamics, begin_ms = _dynamics(orbit, frames), _node_before(gps_ms)
     x, _, _ = dynamics.step(gps_ms, orbit_vector(own), (begin_ms - gps_ms) * 1e-3)
-    if path is not None and path.start.gps_ms <= begin_ms <= path.last_ms:
+    # Only the start is in a checkpoint, so the nodes that the path has so far must not decide.
+    if path is not None and 0 <= begin_ms - path.start.gps_ms <= 1000 * DAY_S:
         change = x - path.nodes(begin_ms, begin_ms).states[0]
         if np.abs(change[:3]).max() <= _NEAR_M and abs(change[DRAG]) <= _NEAR_LOG_DRAG:
             return path

@@ -205,9 +205,12 @@ class FormationSolver:
         return tracks
 
     def _known_reference(self, satellite: int, arc: Arc) -> Reference | None:
-        """Return the reference of a satellite of the last solution over this arc; None if that did not reach it."""
+        """Return the reference of a satellite of an earlier solution over this arc; None if that began too early."""
         path = self.paths.get(satellite)
-        return None if path is None or path.last_ms < arc.span_ms[0] else Reference(path, arc.span_ms)
+        # Only the start is in a checkpoint, so the nodes that the path has so far must not decide.
+        if path is None or arc.span_ms[0] - path.start.gps_ms > 1e3 * self._settings.arc_max_s:
+            return None
+        return Reference(path, arc.span_ms)
 
     def _reference(self, satellite: int, orbit: OrbitState, arc: Arc) -> Reference:
         """Return the new reference of a satellite over an arc."""

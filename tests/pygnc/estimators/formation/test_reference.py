@@ -2,9 +2,10 @@
 
 import numpy as np
 
-from pygnc.estimators.formation.reference import OrbitPath, PathStart, Reference, epoch_of
+from pygnc.estimators.formation.approach import DAY_S, continued_path, day_path
+from pygnc.estimators.formation.reference import STATE_SIZE, OrbitPath, PathStart, Reference, epoch_of
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from tests.pygnc.estimators.formation.test_relative_motion import DYNAMICS, OWN, START_MS
+from tests.pygnc.estimators.formation.test_relative_motion import DYNAMICS, FRAMES, OWN, SETTINGS, START_MS
 
 NODE_MS = 60_000
 BEGIN_MS = START_MS - START_MS % NODE_MS
@@ -40,3 +41,18 @@ def test_a_shared_path_gives_the_reference_of_a_new_one() -> None:
     for one, other in zip(continued.at(times), made.at(times), strict=True):
         scale = np.abs(other).max(axis=0)
         np.testing.assert_allclose(one, other, rtol=0.0, atol=1e-8 * scale.max())
+
+
+def test_a_path_from_a_checkpoint_continues_the_prediction_of_a_day() -> None:
+    own, step_ms = np.append(OWN, 0.0), 180_000
+    flown = day_path(None, START_MS, own, SETTINGS, FRAMES)
+    start = PathStart(flown.start.gps_ms, flown.start.x.copy())
+    flown.nodes(start.gps_ms, start.gps_ms + 30 * step_ms)
+    later_ms = start.gps_ms + 10 * step_ms
+    state = flown.nodes(later_ms, later_ms).states[0, :STATE_SIZE]
+    restored = continued_path(start, SETTINGS, FRAMES)
+    for kept in (flown, restored):
+        assert day_path(kept, later_ms, state, SETTINGS, FRAMES) is kept
+        assert day_path(kept, later_ms + DAY_S * 1000 + step_ms, state, SETTINGS, FRAMES) is not kept
+    assert restored.start.gps_ms == flown.start.gps_ms == later_ms
+    np.testing.assert_array_equal(restored.start.x, flown.start.x)
