@@ -3,9 +3,13 @@
 import numpy as np
 
 from pygnc.estimators.formation.approach import DAY_S, continued_path, day_path
+from pygnc.estimators.formation.arc_solver import FormationSolver
+from pygnc.estimators.formation.observations import Arc, RangeObservation
 from pygnc.estimators.formation.reference import STATE_SIZE, OrbitPath, PathStart, Reference, epoch_of
+from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from tests.pygnc.estimators.formation.test_relative_motion import DYNAMICS, FRAMES, OWN, SETTINGS, START_MS
+from tests.pygnc.estimators.formation.joint_world import FRAMES
+from tests.pygnc.estimators.formation.test_relative_motion import DYNAMICS, OWN, SETTINGS, START_MS
 
 NODE_MS = 60_000
 BEGIN_MS = START_MS - START_MS % NODE_MS
@@ -56,3 +60,18 @@ def test_a_path_from_a_checkpoint_continues_the_prediction_of_a_day() -> None:
         assert day_path(kept, later_ms + DAY_S * 1000 + step_ms, state, SETTINGS, FRAMES) is not kept
     assert restored.start.gps_ms == flown.start.gps_ms == later_ms
     np.testing.assert_array_equal(restored.start.x, flown.start.x)
+
+
+def test_a_solver_from_a_checkpoint_continues_the_same_references() -> None:
+    flown, restored = (FormationSolver(FormationSettings(), SETTINGS, FRAMES) for _ in range(2))
+    start = path().start
+    for solver in (flown, restored):
+        solver.resume({74: start}, None)
+    flown.paths[74].nodes(*HALF_HOUR)
+    for begin_min, is_continued in ((20, True), (40, True), (13 * 60, False)):
+        first_ms = BEGIN_MS + begin_min * NODE_MS
+        ranges = tuple(RangeObservation(gps_ms, 74, 75, 1e3) for gps_ms in (first_ms, first_ms + 20 * NODE_MS))
+        one, other = (solver._known_reference(74, Arc({}, {(74, 75): ranges})) for solver in (flown, restored))
+        assert (one is not None, other is not None) == (is_continued, is_continued)
+        if one is not None and other is not None:
+            np.testing.assert_array_equal(one.nodes.state, other.nodes.state)
