@@ -1,6 +1,6 @@
 """Benchmark what campaigns do not measure of the formation estimator: posterior, a baseline method, processor time.
 
-Usage: python scripts/bench/bench_formation.py [--seeds N] [--part consistency|peer|speed]
+Usage: python scripts/bench/bench_formation.py [--seeds N] [--part consistency|peer|speed|live]
 
 Errors, bounds and wrong claims are measured by the campaigns data/campaigns/formation*.toml. The flights are those of
 formation.toml. The part `consistency` judges the hypothesis that least squares reach from the truth, and compares its
@@ -27,21 +27,25 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.formation_arc import FormationArc
+from pygnc.navigation.pipeline import FormationStage
 from pygnc_ground.campaign.definition import RunPlan, plan_run, read_campaign
-from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight, fly
+from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight, fly, received_live
 from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses
 from pygnc_ground.campaign.run import simulated
 from pygnc_ground.campaign.time_bins import rms_of
 from pygnc_ground.formation.relative import rtn_from_gcrf
 from pygnc_ground.orbit.consistency import band
 from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.collect import make_pipeline
 from scripts.bench.formation_baseline import PairRanges, guess_on_track, solve_pair
 from scripts.bench.formation_posterior import ExpectedNees, expected_nees, judged_solution, true_hypotheses
 from scripts.bench.table import print_table, rms, select_parts
 
 CAMPAIGN: Final = Path(__file__).resolve().parents[2] / "data" / "campaigns" / "formation.toml"
 SHAPES: Final = ("free", "bounded")
+MESHES: Final = ("mesh, 1 m, GPS on all", "mesh, 1 m, GPS on one")
 STARS: Final = ("star, 1 m, GPS on one", "star, 10 m, GPS on one")
 _CONSISTENCY_SEEDS: Final = 6
 _ELEMENTS: Final = 6
@@ -180,7 +184,7 @@ def pair_ranges(solution: FormationSolution, partner: int, noise_m: float) -> Pa
 def print_speed(_seeds: int, _pool: ProcessPoolExecutor) -> None:
     """Print the processor time of a solution for four satellites by the length of the arc."""
     rows = []
-    for case in ("mesh, 1 m, GPS on all", "mesh, 1 m, GPS on one", STARS[1]):
+    for case in (*MESHES, STARS[1]):
         seconds = [min(solution_s(case, hours) for _ in range(2)) for hours in (1.0, 3.0)]
         rows.append([case, *(f"{each:.2f} s" for each in seconds), "5 s"])
     print()
@@ -204,11 +208,36 @@ def solution_s(case: str, hours: float) -> float:
     return time.process_time() - began
 
 
+# --- live ---------------------------------------------------------------------------------------------------------
+
+
+def print_live(_seeds: int, _pool: ProcessPoolExecutor) -> None:
+    """Print the processor time of the formation stage in a flight of three hours, received live after 30 min."""
+    rows = [[case, f"{live_s(case):.1f} s", "6 s"] for case in (*MESHES, STARS[0])]
+    print()
+    print_table(["four satellites", "3 h live", "limit"], rows)
+
+
+def live_s(case: str) -> float:
+    """Return the processor time of all solutions and of the filter in s, without that of the orbit filter."""
+    plan = flight_plan(case, "bounded", 1, 3.0)
+    settings, flight = plan.flight_settings(), simulated(plan)
+    messages = received_live(flight.inputs(settings), flight.settings.start_gps_ms + 1_800_000)
+    orbits = make_pipeline(settings, ORIENTATION, attitude=False, formation=False)
+    responses = [orbits.process(message).orbit.messages for message in messages]
+    stage = FormationStage(FormationTracker(settings, ORIENTATION))
+    began = time.process_time()
+    for message, response in zip(messages, responses, strict=True):
+        for _ in stage.results(message, response):
+            pass
+    return time.process_time() - began
+
+
 def main() -> int:
     """Run the selected parts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=20, help="Number of formations of each shape (default: 20).")
-    parts = {"consistency": print_consistency, "peer": print_comparison, "speed": print_speed}
+    parts = {"consistency": print_consistency, "peer": print_comparison, "speed": print_speed, "live": print_live}
     options, chosen = select_parts(parser, parts)
     with ProcessPoolExecutor() as pool:
         for part in chosen:

@@ -35,10 +35,12 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.checkpoint import decode, encode
-from pygnc.estimators.formation.approach import Approach, approaches
+from pygnc.estimators.formation.approach import Approach, approaches, continued_path, day_path
 from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.reference import OrbitPath, PathStart
+from pygnc.estimators.formation.search import FoundOrbits
 from pygnc.estimators.formation.solution import FormationSolution, StageResult
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
@@ -63,12 +65,14 @@ class FormationResult(NamedTuple):
         formation: Filter that continues the solution, if there is one.
         approaches: Closest approaches within a day after the end of the solution.
         is_preliminary: True for the last hour of a long arc; the solution of the whole arc follows.
+        day: Orbit from which closest approaches were predicted, which the next prediction continues.
     """
 
     solution: FormationSolution | None = None
     formation: FormationFilter | None = None
     approaches: tuple[Approach, ...] = ()
     is_preliminary: bool = False
+    day: OrbitPath | None = None
 
 
 Problem: TypeAlias = Callable[[], FormationResult]
@@ -92,6 +96,9 @@ class _Memory(msgspec.Struct):
         posed: Observations of the present problem: of the last hour or of the whole arc; empty without a problem.
         stages: Results of the complete stages of the present problem.
         filter: State of the filter that continues the newest solution.
+        paths: Starts of the reference orbits of the newest solution, by radio id.
+        day: Start of the orbit of the newest prediction of closest approaches.
+        found: Orbits of the newest solution with which the next one begins.
     """
 
     orbit: OrbitEstimate | None = None
@@ -108,6 +115,9 @@ class _Memory(msgspec.Struct):
     posed: Literal["", "last hour", "arc"] = ""
     stages: list[StageResult] = []
     filter: FilterMemory | None = None
+    paths: dict[int, PathStart] = {}
+    day: PathStart | None = None
+    found: FoundOrbits | None = None
 
 
 class FormationTracker:
@@ -128,6 +138,9 @@ class FormationTracker:
         self._frames = EarthFrames(orientation)
         self._solver = FormationSolver(settings.formation, settings.orbit, self._frames)
         self._memory = _Memory() if checkpoint is None else decode(checkpoint, _Memory)
+        self._solver.resume(self._memory.paths, self._memory.found)
+        day = self._memory.day
+        self._day = None if day is None else continued_path(day, settings.orbit, self._frames)
         self._formation = None if self._memory.filter is None else self._filter(self._memory.filter)
         self.problem: Problem | None = None
 
@@ -209,6 +222,10 @@ class FormationTracker:
         """
         memory = self._memory
         self.problem, memory.posed, memory.stages = None, "", []
+        memory.paths = {identity: path.start for identity, path in self._solver.paths.items()}
+        memory.found = self._solver.found
+        if solved.day is not None:
+            self._day, memory.day = solved.day, solved.day.start
         if solved.formation is not None:
             self._formation, memory.filter = solved.formation, solved.formation.memory
         if solved.solution is not None:
@@ -306,25 +323,32 @@ class FormationTracker:
         fixes = [fix for fix in self._arc.fixes if fix.gps_ms > begin_ms]
         ranges = [seen for seen in self._arc.ranges if seen.gps_ms > begin_ms]
 
+        # The result of the whole arc must not depend on the preliminary one, so that has reference orbits of its own.
+        solver = FormationSolver(settings.formation, settings.orbit, self._frames) if is_preliminary else self._solver
+
         def problem() -> FormationResult:
             result = FormationResult(is_preliminary=is_preliminary)
             orbit = None if known is None else orbit_state(known, settings.orbit)
             if orbit is None and is_preliminary:
                 ours = [fix.fix for fix in fixes if fix.satellite == settings.formation.own_id]
                 # The median, because the time of a fix may be wrong.
-                orbit = self._solver.orbit_of_fix(ours, median_high(fix.gps_ms for fix in ours)) if ours else None
+                orbit = solver.orbit_of_fix(ours, median_high(fix.gps_ms for fix in ours)) if ours else None
             if orbit is None:
                 return result
-            solution = self._solver.solve(orbit, fixes, ranges, stages)
+            solution = solver.solve(orbit, fixes, ranges, stages)
             if solution is None or is_preliminary:
                 return result._replace(solution=solution)
             formation = self._filter(initial_memory(solution, settings.formation, settings.orbit.process_noise))
             groups = [(bank.satellites, bank.hypotheses) for bank in formation.memory.banks]
-            nearest = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames)
+            day = None
+            if groups:
+                own = groups[0][1][0].states[0]
+                day = day_path(self._day, formation.gps_ms, own, settings.orbit, self._frames)
+            nearest = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames, path=day)
             # An orbit that observations contradict predicts nothing.
             fitting = {identity for identity, each in formation.partners.items() if each.fits or not each.unsolved}
             nearest = tuple(each for each in nearest if each.partner in fitting)
-            return result._replace(solution=solution, formation=formation, approaches=nearest)
+            return result._replace(solution=solution, formation=formation, approaches=nearest, day=day)
 
         self.problem = problem
 

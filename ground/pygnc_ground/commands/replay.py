@@ -95,7 +95,8 @@ def _approach(of: ClosestApproach) -> str:
 
 def _line(one: ComparedPartner) -> str:
     if one.state == "not known":
-        return f"not known: {one.result.cause}"
+        text = f"not known: {one.result.cause}"
+        return text if one.mirror is None else f"{text}; {len(one.orbits)} candidate orbits"
     if one.state == "certain":
         return f"{_accuracy(one)}, certain"
     if one.mirror is None:

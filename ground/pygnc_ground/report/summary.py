@@ -258,7 +258,8 @@ def _ranges(result: FormationResult) -> Iterator[Finding]:
 def _partner(one: ComparedPartner) -> Iterator[Finding]:
     name = one.name.capitalize()
     if one.state == "not known":
-        yield Finding(f"{name} is not known: {printable(one.result.cause)}.")
+        others = "" if one.mirror is None else f"; {whole(len(one.orbits))} candidate orbits"
+        yield Finding(f"{name} is not known: {printable(one.result.cause)}{others}.")
         return
     if one.state == "ambiguous":
         yield Finding(_ambiguous(one))

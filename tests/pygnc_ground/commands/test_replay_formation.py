@@ -39,8 +39,11 @@ def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple
 def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
     folder = home().parent
-    words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}", "--no-csv", "--json")
-    result = replay(*words, "--out", tmp_path)
+    # The sigma of the partner without files is about its distance, which would make it known or not by chance.
+    settings = tmp_path / "pygnc.toml"
+    settings.write_text("[formation]\nsolved_sigma_ratio = 5.0\n", encoding="utf-8")
+    words = ("--satellite", f"74={folder / '74'}", "--satellite", f"75={folder / '75'}", "--config", settings)
+    result = replay(*words, "--no-csv", "--json", "--out", tmp_path / "out")
     found = msgspec.json.decode(result.stdout, type=ReplayDocument)
     assert found.formation is not None
     assert found.formation.ranges_used == 100

@@ -267,3 +267,10 @@ def test_an_approach_within_three_sigma_needs_attention() -> None:
     assert [good for text, good in formation_findings_by_text(far).items() if "comes as close as 250 m" in text] == [
         True
     ]
+
+
+def test_an_unknown_partner_is_reported_with_the_number_of_its_candidate_orbits() -> None:
+    result = formation_samples.ambiguous(BEGIN_MS)
+    vague = replace(result.partners[0], cause="standard deviation of its position 9 m at a distance of 8 m")
+    sentences = formation_findings_by_text(replace(result, partners=(vague, *result.partners[1:])))
+    assert any(text.startswith("Partner 75 is not known: standard") and "; 2 candidate" in text for text in sentences)

@@ -44,19 +44,23 @@ from pygnc.estimators.formation.observations import (
     initial_prior,
     range_equations,
     select_arc,
+    with_shared_times,
 )
 from pygnc.estimators.formation.reference import (
     DRAG_MODES,
     STATE_SIZE,
+    OrbitPath,
+    PathStart,
     Reference,
     Track,
+    epoch_of,
     log_drag,
     log_factor,
     state_indices,
 )
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, orbit_vector
 from pygnc.estimators.formation.ridge import ridge_covariances
-from pygnc.estimators.formation.search import FormationSearch, orbit_from_fixes
+from pygnc.estimators.formation.search import FormationSearch, FoundOrbits, orbit_from_fixes
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import (
     FormationSolution,
@@ -77,13 +81,25 @@ _FIRST_ITERATIONS: Final = 12
 
 
 class FormationSolver:
-    """Solver of the orbits of a formation from the observations of an arc."""
+    """Solver of the orbits of a formation from the observations of an arc.
+
+    Attributes:
+        paths: Orbits of the references by radio id, which the next solution continues.
+        found: Orbits of the partners without enough fixes, with which the next solution begins; None to search.
+    """
 
     def __init__(self, settings: FormationSettings, orbit: OrbitSettings, frames: EarthFrames) -> None:
         self._settings = settings
         self._orbit = orbit
         self._frames = frames
         self._dynamics = OrbitDynamics(orbit, frames, gradient_degree=GRADIENT_DEGREE)
+        self.paths: dict[int, OrbitPath] = {}
+        self.found: FoundOrbits | None = None
+
+    def resume(self, starts: dict[int, PathStart], found: FoundOrbits | None) -> None:
+        """Continue an earlier solver, whose `paths` had these starts."""
+        self.found = found
+        self.paths = {identity: OrbitPath(start, self._dynamics) for identity, start in starts.items()}
 
     def solve(
         self,
@@ -119,7 +135,8 @@ class FormationSolver:
         equations = self._linearised(arc, tracks, own)
         equations = replace(equations, noise=apparent_noise(equations, settings))
         stages = Stages([] if recorded is None else recorded)
-        searched = stages.next(partial(_searched, equations, settings))
+        found = self._usable(equations, arc)
+        searched = stages.next(partial(_searched, equations, settings, found))
         reasons = {equations.satellites[number]: reason for number, reason in searched.unsolved.items()}
         solved = [number for number in range(len(equations.satellites)) if number not in searched.unsolved]
         candidates = searched.parameters[:, equations.parameter_indices(solved)]
@@ -129,8 +146,20 @@ class FormationSolver:
         if moved != tracks:
             equations = self._linearised(arc, moved, own).subset(solved)
         equations = replace(equations, noise=preliminary.noise, errors=preliminary.errors)
-        equations, result, intermediate, found = _refined(equations, settings, preliminary.parameters, stages)
-        return _solution(arc, settings, equations, result, intermediate, contradicted=found, unsolved=reasons)
+        equations, result, intermediate, contradicted = _refined(equations, settings, preliminary.parameters, stages)
+        solution = _solution(
+            arc, settings, equations, result, intermediate, contradicted=contradicted, unsolved=reasons
+        )
+        self.found = _found(solution, found.searched_ms if found else arc.span_ms[1] - arc.span_ms[0])
+        return solution
+
+    def _usable(self, equations: Equations, arc: Arc) -> FoundOrbits | None:
+        """Return the orbits of the last solution if they can replace a search."""
+        found, (first_ms, last_ms) = self.found, arc.span_ms
+        searched = tuple(equations.satellites[number] for number in equations.nonlinear)
+        if found is None or found.satellites != searched or not first_ms <= found.gps_ms <= last_ms:
+            return None
+        return found if last_ms - first_ms < 2 * found.searched_ms else None
 
     def _linearised(self, arc: Arc, tracks: dict[int, Track], own: OrbitState | None) -> Equations:
         """Return the observation equations, linearised at the references, with the noise of the settings.
@@ -149,7 +178,7 @@ class FormationSolver:
                 fix_equations(arc.fixes.get(satellite, ()), track, self._frames, receiver)
                 for satellite, track in zip(satellites, ordered, strict=True)
             ),
-            tuple(
+            with_shared_times(
                 range_equations(arc.ranges[pair], index, ordered) for pair, index in zip(pairs, indices, strict=True)
             ),
             initial_prior(len(satellites), pairs, ordered[0].reference, own, settings),
@@ -161,14 +190,32 @@ class FormationSolver:
     def _tracks(self, arc: Arc, orbit: OrbitState, own: OrbitState | None) -> dict[int, Track]:
         """Return the track of each satellite, with a reference of its own if its fixes determine an orbit."""
         own_id = self._settings.own_id
-        ours = Track(Reference(orbit, arc.span_ms, self._dynamics), np.zeros(STATE_SIZE), is_linear=True)
+        known = self._known_reference(own_id, arc) if own is None else None
+        ours = Track(known or self._reference(own_id, orbit, arc), np.zeros(STATE_SIZE), is_linear=True)
         if own is None:
-            ours = Track(self._track_from_fixes(arc, own_id, ours).reference, np.zeros(STATE_SIZE), is_linear=True)
+            moved = self._track_from_fixes(arc, own_id, ours) or ours
+            ours = Track(moved.reference, np.zeros(STATE_SIZE), is_linear=True)
         tracks = {own_id: ours}
         for satellite in arc.satellites:
             if satellite != own_id:
-                tracks[satellite] = self._track_from_fixes(arc, satellite, ours._replace(is_linear=False))
+                known = self._known_reference(satellite, arc)
+                initial = ours if known is None else _track(known, ours.reference)
+                found = self._track_from_fixes(arc, satellite, initial)
+                tracks[satellite] = found or ours._replace(is_linear=False)
         return tracks
+
+    def _known_reference(self, satellite: int, arc: Arc) -> Reference | None:
+        """Return the reference of a satellite of an earlier solution over this arc; None if that began too early."""
+        path = self.paths.get(satellite)
+        # Only the start is in a checkpoint, so the nodes that the path has so far must not decide.
+        if path is None or arc.span_ms[0] - path.start.gps_ms > 1e3 * self._settings.arc_max_s:
+            return None
+        return Reference(path, arc.span_ms)
+
+    def _reference(self, satellite: int, orbit: OrbitState, arc: Arc) -> Reference:
+        """Return the new reference of a satellite over an arc."""
+        self.paths[satellite] = OrbitPath.of_orbit(orbit, epoch_of(arc.span_ms), self._dynamics)
+        return Reference(self.paths[satellite], arc.span_ms)
 
     def _moved_to(
         self, equations: Equations, parameters: Array, arc: Arc, tracks: dict[int, Track]
@@ -182,17 +229,11 @@ class FormationSolver:
             if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
                 state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
                 orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
-                moved[identity] = self._track(orbit, arc, ours)
+                moved[identity] = _track(self._reference(identity, orbit, arc), ours)
         return moved
 
-    def _track(self, orbit: OrbitState, arc: Arc, ours: Reference) -> Track:
-        """Return a track with `orbit` as reference, whose offset is relative to our reference `ours`."""
-        reference = Reference(orbit, arc.span_ms, self._dynamics)
-        offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
-        return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
-
-    def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track:
-        """Return a track with a reference near the satellite's fixes; `track` if they do not determine an orbit."""
+    def _track_from_fixes(self, arc: Arc, satellite: int, track: Track) -> Track | None:
+        """Return a track with a reference near the satellite's fixes; None if they do not determine an orbit."""
         fixes, origin = arc.fixes.get(satellite, ()), track.reference
         # 128 evenly chosen fixes suffice for a reference.
         fixes = fixes[:: -(-len(fixes) // 128) or 1]
@@ -200,7 +241,7 @@ class FormationSolver:
             at_reference = track._replace(offset=np.zeros(STATE_SIZE))
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
             if change is None:
-                return track
+                return None
             distance_m = np.abs(change[:3]).max()
             if distance_m < _NEAR_M:
                 return track._replace(is_linear=True)
@@ -209,7 +250,7 @@ class FormationSolver:
             # Far from our reference the linear fit is inaccurate, and a single fix gives a better initial orbit.
             if distance_m > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
-            track = self._track(orbit, arc, origin)
+            track = _track(self._reference(satellite, orbit, arc), origin)
         return track
 
     def orbit_of_fix(self, fixes: Sequence[Fix], epoch_ms: int) -> OrbitState | None:
@@ -223,6 +264,12 @@ class FormationSolver:
         return _exact_orbit(fix.gps_ms, np.asarray(state, dtype=np.float64), 0.0)
 
 
+def _track(reference: Reference, ours: Reference) -> Track:
+    """Return a track with a reference of its own, whose offset is relative to our reference `ours`."""
+    offset = reference.nodes.state[ours.epoch_node] - ours.nodes.state[ours.epoch_node]
+    return Track(reference, np.append(offset, reference.log_drag - ours.log_drag), is_linear=True)
+
+
 def _exact_orbit(gps_ms: int, state: Array, log_drag_factor: float) -> OrbitState:
     """Return an orbit of GCRF position and velocity (6,) with zero covariance and no empirical accelerations."""
     return OrbitState(gps_ms, orbit_vector(np.append(state, log_drag_factor)), np.zeros((SIZE, SIZE)))
@@ -234,9 +281,26 @@ def _minima(equations: Equations, parameters: Array, iterations: int = 30) -> Fi
     return distinct_solutions(minima, len(equations.satellites))
 
 
-def _searched(equations: Equations, settings: FormationSettings) -> StageResult:
-    parameters, unsolved = FormationSearch(equations, settings).candidates()
+def _searched(equations: Equations, settings: FormationSettings, found: FoundOrbits | None) -> StageResult:
+    parameters, unsolved = FormationSearch(equations, settings).candidates(found)
     return StageResult(parameters, equations.noise, equations.errors, unsolved)
+
+
+def _found(solution: FormationSolution, searched_ms: int) -> FoundOrbits | None:
+    """Return the orbits of partners without enough fixes; None without any, or if observations of one do not fit."""
+    equations, reference = solution.equations, solution.reference
+    if (
+        not equations.nonlinear
+        or not solution.partners.keys() <= set(solution.satellites)
+        or not all(partner.fits for partner in solution.partners.values())
+    ):
+        return None
+    states = np.stack([each.parameters for each in solution.hypotheses])[:, : STATE_SIZE * len(equations.satellites)]
+    states = states.reshape(len(states), -1, STATE_SIZE)[:, equations.nonlinear]
+    states[..., :DRAG] += reference.nodes.state[reference.epoch_node]
+    states[..., DRAG] = reference.log_drag + np.log1p(np.maximum(states[..., DRAG], -0.9))
+    satellites = tuple(equations.satellites[number] for number in equations.nonlinear)
+    return FoundOrbits(satellites, searched_ms, reference.epoch_ms, states)
 
 
 def _preliminary(

@@ -11,24 +11,33 @@ the future.
 """
 
 import math
-from dataclasses import replace
 from enum import StrEnum, unique
 from typing import NamedTuple
 
 import msgspec
 import numpy as np
 
+from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.fix_errors import FixErrors
-from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis, HypothesisBank
+from pygnc.estimators.formation.hypothesis_bank import (
+    FilterHypothesis,
+    HypothesisBank,
+    fix_innovations,
+    propagated,
+    range_innovations,
+    updated,
+)
 from pygnc.estimators.formation.observations import Pair, RangeObservation, SatelliteFix, connected_groups
 from pygnc.estimators.formation.reference import STATE_SIZE
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, joint_step, orbit_vector, process_noise_root
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
+from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.measurement import Gate, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
+from pygnc.estimators.orbit.state import DRAG
 
 
 @unique
@@ -189,19 +198,18 @@ class FormationFilter:
             return Verdict(cause)
         self._propagate(observation.gps_ms)
         bank = self._bank_with(observation.pair)
-        one, other = (bank.satellites.index(end) for end in observation.pair)
+        ends = bank.satellites.index(observation.pair[0]), bank.satellites.index(observation.pair[1])
         pair = bank.pairs.index(observation.pair)
         noise_m, gate = bank.range_noise_m[pair], self._settings.range_gate_sigma**2
-        innovations = [
-            hypothesis.range_innovation(observation.range_m, one, other, pair, noise_m) for hypothesis in bank.predicted
-        ]
-        best, verdict = innovations[0], Verdict(FormationRejectCause.VAGUE)
-        if best.curvature <= noise_m:
-            pairs = zip(bank.predicted, innovations, strict=True)
-            updated = [hypothesis.updated_with_range(innovation, gate) for hypothesis, innovation in pairs]
-            verdict = self._commit(observation, {bank: updated})
+        innovations = range_innovations(bank.predicted, observation.range_m, ends, pair, noise_m)
+        verdict = Verdict(FormationRejectCause.VAGUE)
+        if innovations.curvature_m[0] <= noise_m:
+            verdict = self._commit(
+                observation, {bank: updated(bank.predicted, innovations.observation, innovations.nis, gate)}
+            )
             bank.monitor(pair, is_rejected=verdict.cause is not None)
-        return verdict._replace(residual_m=float(best.observation.residual[0]), nis=best.nis)
+        residual_m = float(innovations.observation.residual[0, 0])
+        return verdict._replace(residual_m=residual_m, nis=float(innovations.nis[0]))
 
     def process_fix(self, observation: SatelliteFix) -> Verdict:
         """Update the hypotheses with the position, then the velocity of a fix.
@@ -213,9 +221,12 @@ class FormationFilter:
             return Verdict(cause)
         self._propagate(observation.gps_ms)
         banks = [bank for bank in self.memory.banks if observation.satellite in bank.satellites]
-        results = [self._updated_with_fix(bank, observation) for bank in banks]
-        updated = {bank: hypotheses for bank, (hypotheses, _) in zip(banks, results, strict=True)}
-        verdict = self._commit(observation, updated)
+        own = banks[0].predicted[0].orbit(banks[0].satellites.index(observation.satellite), observation.gps_ms)
+        linearised = linearise_fix(observation.fix, own.x, self._frames, self._orbit.measurement)
+        results = [self._updated_with_fix(bank, observation, linearised, own.x[:DRAG]) for bank in banks]
+        verdict = self._commit(
+            observation, {bank: hypotheses for bank, (hypotheses, _) in zip(banks, results, strict=True)}
+        )
         if verdict.moved:
             self.memory.fix_gps_ms[observation.satellite] = observation.gps_ms
             for bank, (_, gates) in zip(banks, results, strict=True):
@@ -223,39 +234,38 @@ class FormationFilter:
         return verdict
 
     def _updated_with_fix(
-        self, bank: HypothesisBank, observation: SatelliteFix
+        self,
+        bank: HypothesisBank,
+        observation: SatelliteFix,
+        linearised: tuple[Observation, Observation | None],
+        about: Array,
     ) -> tuple[list[FilterHypothesis], tuple[Gate, Gate]]:
-        """Return the hypotheses of a bank, and its gates of position and velocity, after a fix."""
+        """Return the hypotheses of a bank, and its gates of position and velocity, after a fix.
+
+        `linearised` are position and velocity, linearised about `about` (6,).
+        """
         receiver, satellite = self._orbit.measurement, bank.satellites.index(observation.satellite)
         elapsed_ms = observation.gps_ms - self.memory.fix_gps_ms.get(observation.satellite, -math.inf)
         inflation = self.memory.errors.inflation(1e-3 * elapsed_ms)
         hypotheses, gates = bank.predicted, list(bank.gates[observation.satellite])
-        fixes = replace(observation.fix, velocity_ecef_mps=None), observation.fix
-        for part in (0, 1):
-            results = []
-            for hypothesis in hypotheses:
-                predicted = hypothesis.orbit(satellite, observation.gps_ms)
-                linearised = linearise_fix(fixes[part], predicted.x, self._frames, receiver)[part]
-                if linearised is not None:
-                    result = gates[part].test(linearised, predicted, receiver)
-                    used = None if result.used is None else result.used.scaled(inflation[part])
-                    results.append(result._replace(used=used))
-            if results:
-                hypotheses = [
-                    hypothesis.updated_with_fix(result, satellite, receiver.gate)
-                    for hypothesis, result in zip(hypotheses, results, strict=True)
-                ]
-                gates[part] = results[0].gate
+        for part, measured in enumerate(linearised):
+            if measured is not None:
+                scaled = measured.scaled(gates[part].factor)
+                innovations, nis = fix_innovations(hypotheses, scaled, about, satellite)
+                predicted = hypotheses[0].orbit(satellite, observation.gps_ms)
+                tested = measured._replace(residual=innovations.residual[0])
+                gates[part] = gates[part].test(tested, predicted, receiver).gate
+                hypotheses = updated(hypotheses, innovations.scaled(inflation[part]), nis, receiver.gate)
         return hypotheses, (gates[0], gates[1])
 
     def _commit(
-        self, observation: RangeObservation | SatelliteFix, updated: dict[HypothesisBank, list[FilterHypothesis]]
+        self, observation: RangeObservation | SatelliteFix, changed: dict[HypothesisBank, list[FilterHypothesis]]
     ) -> Verdict:
         """Replace the hypotheses by the updated or, in other banks, the predicted ones if any of them accepted."""
         # A rejecting hypothesis keeps the array of its state, so a new array means acceptance.
         accepted = [
             new.x is not old.x
-            for bank, hypotheses in updated.items()
+            for bank, hypotheses in changed.items()
             for new, old in zip(hypotheses, bank.predicted, strict=True)
         ]
         if any(accepted):
@@ -264,7 +274,10 @@ class FormationFilter:
             self.memory.gps_ms = observation.gps_ms
             ranges = int(isinstance(observation, RangeObservation) and accepted[0])
             for bank in self.memory.banks:
-                bank.replace(updated.get(bank, bank.predicted), ranges if bank in updated else 0)
+                bank.hypotheses = bank.predicted
+                if bank in changed:
+                    # Once per time suffices, because each comparison costs as much as an update.
+                    bank.replace(changed[bank], ranges, are_compared=not is_same_time)
         return Verdict(None if accepted[0] else FormationRejectCause.GATE, any(accepted))
 
     def _propagate(self, gps_ms: int) -> None:
@@ -275,8 +288,7 @@ class FormationFilter:
                 bank.predicted = bank.hypotheses
         while self.memory.predicted_ms < gps_ms:
             end_ms = min(self.memory.predicted_ms + self._orbit.force_model.step_max_ms, gps_ms)
-            for bank in self.memory.banks:
-                bank.predicted = self._step(self.memory.predicted_ms, bank.predicted, end_ms)
+            self._predict(self.memory.predicted_ms, end_ms)
             self.memory.predicted_ms = end_ms
 
     def _fault(self, observation: RangeObservation | SatelliteFix) -> FormationRejectCause | None:
@@ -305,21 +317,28 @@ class FormationFilter:
                 return bank
         raise ValueError(f"satellite {partner} is not solved; choose from {self.satellites[1:]}")
 
-    def _step(self, gps_ms: int, hypotheses: list[FilterHypothesis], end_ms: int) -> list[FilterHypothesis]:
-        """Return a group's hypotheses after one step, from `gps_ms` to `end_ms`.
+    def _predict(self, gps_ms: int, end_ms: int) -> None:
+        """Predict the hypotheses of all groups over one step, from `gps_ms` to `end_ms`.
 
-        Our satellite in the best hypothesis moves with all forces; all other states are deviations from it.
+        Our satellite in the best hypothesis of the first group moves with all forces; all other states, our own in the
+        other hypotheses included, are deviations from it.
         """
-        step_s, count = (end_ms - gps_ms) * 1e-3, hypotheses[0].satellites
-        own = hypotheses[0].states[0]
-        deviations = np.concatenate([hypothesis.states - own for hypothesis in hypotheses])
-        step = joint_step(self._dynamics, gps_ms, orbit_vector(own), deviations, step_s)
-        biases = len(hypotheses[0].x) - STATE_SIZE * count
-        noise = process_noise_root(
-            self._settings, self._orbit, step, step_s=step_s, deviations=deviations[:count], biases=biases
-        )
-        states = (step.x[:STATE_SIZE] + step.deviations).reshape(len(hypotheses), count, STATE_SIZE)
-        return [
-            hypothesis.propagated(state, step.transition, noise)
-            for hypothesis, state in zip(hypotheses, states, strict=True)
-        ]
+        banks, step_s = self.memory.banks, (end_ms - gps_ms) * 1e-3
+        states = np.concatenate([each.states for bank in banks for each in bank.predicted])
+        deviations = states - states[0]
+        step = joint_step(self._dynamics, gps_ms, orbit_vector(states[0]), deviations, step_s)
+        moved = step.x[:STATE_SIZE] + step.deviations
+        row = 0
+        for bank in banks:
+            hypotheses, count, biases = len(bank.predicted), len(bank.satellites), len(bank.pairs)
+            noise = process_noise_root(
+                self._settings,
+                self._orbit,
+                step,
+                step_s=step_s,
+                deviations=deviations[row : row + count],
+                biases=biases,
+            )
+            ends = moved[row : row + hypotheses * count].reshape(hypotheses, count, STATE_SIZE)
+            bank.predicted = propagated(bank.predicted, ends, step.transition, noise)
+            row += hypotheses * count

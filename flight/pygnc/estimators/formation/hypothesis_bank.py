@@ -37,24 +37,24 @@ from pygnc.estimators.formation.solution import (
     unsolved_reason,
 )
 from pygnc.estimators.kalman import Observation
-from pygnc.estimators.orbit.measurement import Gate, GateResult
+from pygnc.estimators.orbit.measurement import Gate
 from pygnc.estimators.orbit.process_noise import decay
 from pygnc.estimators.orbit.settings import ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 
-class RangeInnovation(NamedTuple):
-    """Innovation of a range.
+class RangeInnovations(NamedTuple):
+    """Innovations of a range in h hypotheses.
 
     Attributes:
-        observation: Linearised range in m; its noise includes the second-order term.
-        nis: Normalised innovation squared.
-        curvature: Standard deviation of the second-order term of the distance, in m.
+        observation: Linearised range in m, with a leading axis of length h; its noise includes the second-order term.
+        nis: Normalised innovations squared, (h,).
+        curvature_m: Standard deviations of the second-order term of the distance, in m, (h,).
     """
 
     observation: Observation
-    nis: float
-    curvature: float
+    nis: Array
+    curvature_m: Array
 
 
 class FilterHypothesis(NamedTuple):
@@ -102,73 +102,110 @@ class FilterHypothesis(NamedTuple):
         index = STATE_SIZE * self.satellites + pair
         return float(self.x[index]), math.sqrt(self.root[index].dot(self.root[index]))
 
-    def range_innovation(self, measured_m: float, one: int, other: int, bias: int, noise_m: float) -> RangeInnovation:
-        """Return the innovation of a range between satellites `one` and `other`, to second order.
-
-        `one`, `other` and `bias` are the indices of the satellites and of their pair. Mean and variance of the distance
-        between uncertain positions are those of a quadratic form (Athans, Wishner & Bertolini, IEEE TAC 13, 1968).
-        Without these terms, positions known to 100 m at a distance of 500 m would make ranges appear 10 m too long.
-        """
-        states, index = self.states, STATE_SIZE * self.satellites + bias
-        relative_position_m = states[other, :3] - states[one, :3]
-        distance_m = max(math.sqrt(relative_position_m.dot(relative_position_m)), COINCIDENT_M)
-        line_of_sight = relative_position_m / distance_m
-        partials = np.zeros(len(self.x))
-        partials[STATE_SIZE * other : STATE_SIZE * other + 3] = line_of_sight
-        partials[STATE_SIZE * one : STATE_SIZE * one + 3] = -line_of_sight
-        partials[index] = 1.0
-        root = self._rows(other, 3) - self._rows(one, 3)
-        across = root - np.outer(line_of_sight, line_of_sight.dot(root))
-        second_order = across.dot(across.T) / distance_m
-        curvature_m = math.sqrt(0.5 * float((second_order**2).sum()))
-        noise_m = math.hypot(noise_m, curvature_m)
-        residual = measured_m - float(self.x[index]) - distance_m - 0.5 * float(np.trace(second_order))
-        projected = partials.dot(self.root)
-        nis = (residual / math.sqrt(projected.dot(projected) + noise_m**2)) ** 2
-        observation = Observation(np.array((residual,)), partials[None], np.array((noise_m,)))
-        return RangeInnovation(observation, nis, curvature_m)
-
     def orbit(self, satellite: int, gps_ms: int) -> OrbitState:
         """Return the orbit of a satellite, by index, without empirical accelerations; its root is (10, n)."""
         root = np.zeros((SIZE, len(self.x)))
         root[:STATE_SIZE] = self._rows(satellite, STATE_SIZE)
         return OrbitState(gps_ms, orbit_vector(self.states[satellite]), root)
 
-    def updated_with_range(self, innovation: RangeInnovation, gate: float) -> "FilterHypothesis":
-        """Return the hypothesis after a range; one whose NIS exceeds `gate` only adds `gate` to chi-square."""
-        if innovation.nis <= gate:
-            return self._updated(innovation.observation, innovation.nis)
-        return self._replace(chi_square=self.chi_square + gate)
-
-    def updated_with_fix(self, result: GateResult, satellite: int, gate: float) -> "FilterHypothesis":
-        """Return the hypothesis after a tested position or velocity; a rejected one only adds `gate` to chi-square."""
-        cost = min(result.chi_square, gate)
-        if result.used is None:
-            return self._replace(chi_square=self.chi_square + cost)
-        partials = np.zeros((len(result.used.residual), len(self.x)))
-        partials[:, STATE_SIZE * satellite : STATE_SIZE * (satellite + 1)] = result.used.partials[:, :STATE_SIZE]
-        return self._updated(result.used._replace(partials=partials), cost)
-
-    def propagated(self, states: Array, transition: Array, noise: Array) -> "FilterHypothesis":
-        """Return the hypothesis at the end of a propagation step.
-
-        Args:
-            states: States at the end, (s, 7).
-            transition: Transition matrix that holds for each satellite, (7, 7).
-            noise: Square root of the process noise covariance, (n, 7 s + 7).
-        """
-        x, root, size = self.x.copy(), self.root.copy(), STATE_SIZE * self.satellites
-        x[:size] = states.reshape(-1)
-        root[:size] = (transition @ self.root[:size].reshape(self.satellites, STATE_SIZE, -1)).reshape(size, -1)
-        return self._replace(x=x, root=kalman.triangular(np.concatenate((root, noise), axis=1)))
-
     def _rows(self, satellite: int, count: int) -> Array:
         """Return the first `count` of the seven rows that a satellite, by index, has in the root."""
         return self.root[STATE_SIZE * satellite : STATE_SIZE * satellite + count]
 
-    def _updated(self, observation: Observation, cost: float) -> "FilterHypothesis":
-        x, root, _ = kalman.update(self.x, self.root, *observation)
-        return self._replace(x=x, root=root, chi_square=self.chi_square + cost)
+
+def _stacked(hypotheses: Sequence[FilterHypothesis]) -> tuple[Array, Array]:
+    """Return the states (h, n) and roots (h, n, n) of hypotheses."""
+    return np.stack([each.x for each in hypotheses]), np.stack([each.root for each in hypotheses])
+
+
+def range_innovations(
+    hypotheses: Sequence[FilterHypothesis], measured_m: float, ends: tuple[int, int], bias: int, noise_m: float
+) -> RangeInnovations:
+    """Return the innovations of a range between two satellites in several hypotheses, to second order.
+
+    `ends` and `bias` are the indices of the satellites and of their pair. Mean and variance of the distance between
+    uncertain positions are those of a quadratic form (Athans, Wishner & Bertolini, IEEE TAC 13, 1968). Without these
+    terms, positions known to 100 m at a distance of 500 m would make ranges appear 10 m too long.
+    """
+    x, root = _stacked(hypotheses)
+    one, other = (slice(STATE_SIZE * end, STATE_SIZE * end + 3) for end in ends)
+    index = STATE_SIZE * hypotheses[0].satellites + bias
+    relative_position_m, relative_root = x[:, other] - x[:, one], root[:, other] - root[:, one]
+    distance_m = np.maximum(np.sqrt((relative_position_m**2).sum(axis=1)), COINCIDENT_M)
+    line_of_sight = relative_position_m / distance_m[:, None]
+    partials = np.zeros((len(x), 1, x.shape[1]))
+    partials[:, 0, other], partials[:, 0, one], partials[:, 0, index] = line_of_sight, -line_of_sight, 1.0
+    along = (line_of_sight[:, None] @ relative_root)[:, 0]
+    across = relative_root - line_of_sight[:, :, None] * along[:, None]
+    second_order = across @ across.swapaxes(1, 2) / distance_m[:, None, None]
+    curvature_m = np.sqrt(0.5 * (second_order**2).sum(axis=(1, 2)))
+    sigma_m = np.hypot(noise_m, curvature_m)
+    residual_m = measured_m - x[:, index] - distance_m - 0.5 * np.trace(second_order, axis1=1, axis2=2)
+    variance_m2 = ((along + root[:, index]) ** 2).sum(axis=1) + sigma_m**2
+    observation = Observation(residual_m[:, None], partials, sigma_m[:, None])
+    return RangeInnovations(observation, residual_m**2 / variance_m2, curvature_m)
+
+
+def fix_innovations(
+    hypotheses: Sequence[FilterHypothesis], linearised: Observation, about: Array, satellite: int
+) -> tuple[Observation, Array]:
+    """Return the innovations of a position or velocity in h hypotheses, with their normalised squares, (h,).
+
+    Args:
+        hypotheses: The hypotheses.
+        linearised: The measurement, linearised about `about`. The neglected terms are micrometres per second at 10 km.
+        about: Position and velocity, (6,).
+        satellite: Index of the satellite that made the fix.
+    """
+    x, root = _stacked(hypotheses)
+    columns = slice(STATE_SIZE * satellite, STATE_SIZE * satellite + DRAG)
+    by_state = linearised.partials[:, :DRAG]
+    residual = linearised.residual - (x[:, columns] - about) @ by_state.T
+    partials = np.zeros((len(x), len(by_state), x.shape[1]))
+    partials[..., columns] = by_state
+    projected = by_state @ root[:, columns]
+    covariance = projected @ projected.swapaxes(1, 2) + np.diag(linearised.sigma**2)
+    nis = (residual[:, None] @ np.linalg.solve(covariance, residual[..., None]))[:, 0, 0]
+    return Observation(residual, partials, np.tile(linearised.sigma, (len(x), 1))), nis
+
+
+def updated(
+    hypotheses: Sequence[FilterHypothesis], observation: Observation, nis: Array, gate: float
+) -> list[FilterHypothesis]:
+    """Return the hypotheses after an observation with a leading axis for them.
+
+    One whose NIS exceeds `gate` only adds `gate` to its chi-square, and keeps the array of its state.
+    """
+    costs = np.minimum(nis, gate).tolist()
+    results = [each._replace(chi_square=each.chi_square + cost) for each, cost in zip(hypotheses, costs, strict=True)]
+    accepted = np.flatnonzero(nis <= gate)
+    if len(accepted):
+        used = (part[accepted] for part in (*_stacked(hypotheses), *observation))
+        x, root, *_ = kalman.update_stacked(*used)
+        for place, row in enumerate(accepted.tolist()):
+            results[row] = results[row]._replace(x=x[place], root=root[place])
+    return results
+
+
+def propagated(
+    hypotheses: Sequence[FilterHypothesis], states: Array, transition: Array, noise: Array
+) -> list[FilterHypothesis]:
+    """Return the hypotheses at the end of a propagation step.
+
+    Args:
+        hypotheses: The hypotheses at its beginning.
+        states: States at the end, (h, s, 7).
+        transition: Transition matrix that holds for each satellite, (7, 7).
+        noise: Square root of the process noise covariance, (n, 7 s + 7).
+    """
+    x, root = _stacked(hypotheses)
+    count, satellites, _ = states.shape
+    size = STATE_SIZE * satellites
+    x[:, :size] = states.reshape(count, size)
+    moved = transition @ root[:, :size].reshape(count, satellites, STATE_SIZE, -1)
+    root[:, :size] = moved.reshape(count, size, -1)
+    root = kalman.triangular(np.concatenate((root, np.broadcast_to(noise, (count, *noise.shape))), axis=2))
+    return [each._replace(x=x[row], root=root[row]) for row, each in enumerate(hypotheses)]
 
 
 class HypothesisBank(msgspec.Struct, eq=False):
@@ -246,19 +283,28 @@ class HypothesisBank(msgspec.Struct, eq=False):
         bank.predicted = bank.hypotheses
         return bank
 
-    def replace(self, hypotheses: list[FilterHypothesis], ranges: int) -> None:
-        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin or coincident."""
+    def replace(self, hypotheses: list[FilterHypothesis], ranges: int, *, are_compared: bool) -> None:
+        """Replace the hypotheses after `ranges` more accepted ranges, without those beyond the margin.
+
+        If `are_compared`, leave out those that coincide with a better one.
+        """
         self.freedom += ranges
         ordered = sorted(hypotheses, key=lambda hypothesis: hypothesis.chi_square)
-        best = ordered[0]
-        self.hypotheses, dropped = [best], dict[int, float]()
-        for hypothesis in ordered[1:]:
+        best, states, satellites = ordered[0], np.stack([each.x for each in ordered]), len(self.satellites)
+        self.hypotheses, dropped = [], dict[int, float]()
+        is_distinct = np.ones(len(ordered), dtype=np.bool_)
+        for row, hypothesis in enumerate(ordered):
             excess = hypothesis.chi_square - best.chi_square
             if not self._is_within_margin(excess):
                 for satellite in np.flatnonzero(self.differing[best.number, hypothesis.number]).tolist():
                     dropped.setdefault(satellite, excess)
-            elif not any(self._coincide(better, hypothesis) for better in self.hypotheses):
+            elif is_distinct[row]:
                 self.hypotheses.append(hypothesis)
+                if are_compared and row + 1 < len(ordered):
+                    change, covariance = states[row + 1 :] - hypothesis.x, hypothesis.covariance
+                    distances = [squared_orbit_distances(change, covariance, each) for each in range(1, satellites)]
+                    # Lower than in the solution: a gap increases the covariance and must not merge hypotheses.
+                    is_distinct[row + 1 :] &= np.max(distances, axis=0) >= 1.0
         for satellite, excess in dropped.items():
             self.dropped_excess[satellite] = excess
         self.predicted = self.hypotheses
@@ -298,12 +344,6 @@ class HypothesisBank(msgspec.Struct, eq=False):
 
     def _is_within_margin(self, excess: float) -> bool:
         return self.freedom * math.log1p(excess / self.freedom) < self.settings.certain_chi_square
-
-    def _coincide(self, better: FilterHypothesis, worse: FilterHypothesis) -> bool:
-        change, covariance = (worse.x - better.x)[None], better.covariance
-        distances = [squared_orbit_distances(change, covariance, each)[0] for each in range(1, better.satellites)]
-        # The limit is lower than in the solution, because a gap increases the covariance and must not merge hypotheses.
-        return bool(max(distances) < 1.0)
 
 
 def _initial_state(

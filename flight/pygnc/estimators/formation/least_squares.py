@@ -1,7 +1,8 @@
 """Levenberg-Marquardt minimisation of several parameter vectors, comparison of the minima, and estimation of the noise.
 
 A step solves (N + lambda diag(N)) dx = g, with the normal equations N dx = g. Each parameter vector has its own damping
-lambda. Source: Marquardt, J. SIAM 11 (1963) 431-441.
+lambda. Source: Marquardt, J. SIAM 11 (1963) 431-441. The damping follows the ratio of actual to predicted decrease
+(Nielsen, Damping Parameter in Marquardt's Method, 1999): on a curved likelihood ridge every undamped step fails.
 
 The noise follows from variance components after Foerstner (Allgemeine Vermessungs-Nachrichten 86, 1979): the variance
 of a group is its sum of squared residuals divided by (redundancy - 2). Before a solution is near the minimum,
@@ -38,11 +39,12 @@ def minimise(equations: Equations, parameters: Array, *, iterations: int, tolera
         if not len(active):
             break
         trial = equations.fit(fit.parameters[active] + step)
-        better = trial.cost < fit.cost[active]
+        gain = (fit.cost[active] - trial.cost) / predicted_decrease[is_worthwhile]
+        better = gain > 0.0
         accepted = active[better]
         for part, new in zip(fit, trial, strict=True):
             part[accepted] = new[better]
-        factor = np.where(better, 0.1, 8.0)
+        factor = np.where(better, np.clip(1.0 - (2.0 * gain - 1.0) ** 3, 0.1, 1.0), 3.0)
         damping[active] = np.clip(damping[active] * factor, 1e-9, None)
         active = active[damping[active] < 1e8]
     return fit
@@ -143,7 +145,7 @@ def _white_sigma_max_m(rows: RangeEquations, settings: FormationSettings) -> flo
 
 def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
     """Return the scatter of groups of eight ranges about quartic polynomials, in m, and the number of groups."""
-    node_time, range_m = rows.node_time, rows.range_m
+    node_time, range_m = rows.node_time[rows.at], rows.range_m
     firsts = np.arange(0, len(node_time) - _GROUP + 1, _GROUP // 2)
     # Groups over more than 20 minutes are left out, because a quartic does not represent their ranges.
     firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= 20.0] if len(firsts) else firsts
@@ -182,11 +184,11 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
     covariance = scaled_inverse(result.information[0])
     sigma_m, white_m = np.empty((2, len(equations.pairs)))
     for pair, previous_m in enumerate(equations.noise.range_sigma_m):
-        residuals, *positions = equations.range_residuals(pair, best, motion)
+        rows, (residuals, *positions) = equations.ranges[pair], equations.range_residuals(pair, best, motion)
         residual = residuals[:, 0]
         used = np.abs(residual) <= equations.loss.limit * previous_m
         partials, columns = equations.range_partials(pair, motion, *positions)
-        used_partials = partials[used, 0]
+        used_partials = partials[rows.at[used], 0]
         predicted_variance_m2 = np.einsum(
             "ni,ij,nj->", used_partials, covariance[columns[:, None], columns], used_partials
         )
@@ -195,15 +197,15 @@ def refined_noise(equations: Equations, result: Fit, settings: FormationSettings
         # Use the posterior mean of the variance, because its mode would make the covariance too small.
         freedom = max(redundancy - 2.0, 0.5 * redundancy)
         scatter_m = math.sqrt(square / freedom) if redundancy > 0.5 else settings.range_noise_m
-        total_m, rows = _regularised_sigma(scatter_m, redundancy, settings), equations.ranges[pair]
+        total_m = _regularised_sigma(scatter_m, redundancy, settings)
         white_m[pair] = min(total_m, _white_sigma_max_m(rows, settings))
         span_s = NODE_S * float(rows.node_time[-1] - rows.node_time[0])
         # Model errors are taken as correlated over 900 s, a sixth of an orbit.
-        correlated = max(1.0, 2.0 * 900.0 * len(rows.node_time) / max(span_s, 1.0))
+        correlated = max(1.0, 2.0 * 900.0 * len(rows.range_m) / max(span_s, 1.0))
         model_m2 = total_m**2 - white_m[pair] ** 2
         if not all(equations.tracks[end].is_linear for end in rows.pair):
             # The motion without fixes neglects nonlinear gravity beyond J2; its error grows with the distance squared.
-            model_m2 += (2.5e-11 * float((positions[1] ** 2).mean())) ** 2
+            model_m2 += (2.5e-11 * float((positions[1][rows.at] ** 2).mean())) ** 2
         sigma_m[pair] = math.sqrt(white_m[pair] ** 2 + correlated * model_m2)
     return Noise(sigma_m, _fix_scales(equations, best, motion, settings), white_m)
 

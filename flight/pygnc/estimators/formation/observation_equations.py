@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
-from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations
+from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations, with_shared_times
 from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
 from pygnc.estimators.formation.relative_motion import Motion, RelativeDynamics
 from pygnc.estimators.kalman import scaled_inverse
@@ -170,7 +170,7 @@ class Equations:
             pairs=tuple(self.pairs[number] for number in pairs),
             tracks=tuple(self.tracks[satellite] for satellite in chosen),
             fixes=tuple(self.fixes[satellite] for satellite in chosen),
-            ranges=tuple(ranges),
+            ranges=with_shared_times(ranges),
             prior=Prior(self.prior.mean[columns], scaled_inverse(covariance), self.prior.cost),
             noise=Noise(noise.range_sigma_m[pairs], noise.fix_scale[[*chosen]], noise.white_sigma_m[pairs]),
         )
@@ -253,8 +253,7 @@ class Equations:
         for satellite, rows in enumerate(self.fixes):
             if len(rows.node_time):
                 self._add_fixes(fit, satellite, parameters, motion)
-        for pair in range(len(self.pairs)):
-            self._add_ranges(fit, parameters, pair, motion)
+        self._add_ranges(fit, parameters, motion)
         return fit
 
     def folded(self, parameters: Array) -> "Equations":
@@ -384,26 +383,35 @@ class Equations:
         repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
         return self._partials(satellite, repeated, node_time, motion)
 
-    def range_residuals(self, pair: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array, Array]:
+    def range_residuals(
+        self, pair: int, parameters: Array, motion: Motion | None, known: dict[tuple[int, int], Array] | None = None
+    ) -> tuple[Array, Array, Array]:
         """Return measured minus predicted ranges of a pair for parameters (k, p), with positions and distances.
 
+        Args:
+            pair: Index of the pair.
+            parameters: Parameter vectors.
+            motion: Motion for these parameters.
+            known: Changes of the positions of satellites that were computed before, which is extended.
+
         Returns:
-            Residuals in m, (n, k); relative positions, GCRF, m, (n, k, 3); and distances in m, (n, k).
+            Residuals in m, (n, k); relative positions at the u times, GCRF, m, (u, k, 3); and distances in m, (u, k).
         """
-        rows = self.ranges[pair]
-        one, other = (
-            self._changes(end, design, rows.node_time, parameters, motion)
-            for end, design in zip(rows.pair, rows.designs, strict=True)
-        )
+        rows, known = self.ranges[pair], {} if known is None else known
+        for end, design in zip(rows.pair, rows.designs, strict=True):
+            key = end, id(rows.node_time)
+            if key not in known:
+                known[key] = self._changes(end, design, rows.node_time, parameters, motion)
+        one, other = (known[end, id(rows.node_time)] for end in rows.pair)
         relative_position_m = rows.offset_m[:, None] + other - one
         distance_m = np.sqrt(np.einsum("nki,nki->nk", relative_position_m, relative_position_m))
         bias_m = parameters[:, STATE_SIZE * len(self.satellites) + pair]
-        return rows.range_m[:, None] - distance_m - bias_m, relative_position_m, distance_m
+        return rows.range_m[:, None] - (distance_m + bias_m)[rows.at], relative_position_m, distance_m
 
     def range_partials(
         self, pair: int, motion: Motion | None, relative_position_m: Array, distance_m: Array
     ) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Return the derivatives of a pair's ranges with respect to j parameters, (n, k, j), and their indices."""
+        """Return the derivatives of a pair's ranges by j parameters at u times, (u, k, j), and their indices."""
         rows = self.ranges[pair]
         line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
         partials, columns = [], []
@@ -424,20 +432,24 @@ class Equations:
         fit.cost[:] += (cost * available).sum(axis=(1, 2))
         weight = np.repeat(weight * available / scale**2, 3, axis=-1).reshape(count, -1)
         columns, rows = self._satellite_indices(satellite), weight.shape[1]
-        _accumulate(fit, columns, design.reshape(count, rows, -1), residual.reshape(count, -1), weight)
+        _accumulate(fit, columns, design.reshape(count, rows, -1), weight * residual.reshape(count, -1), weight)
 
-    def _add_ranges(self, fit: Fit, parameters: Array, pair: int, motion: Motion | None) -> None:
-        sigma_m = self.noise.range_sigma_m[pair]
-        residuals_m, *positions = self.range_residuals(pair, parameters, motion)
-        residual_m = residuals_m.T
-        cost, weight = self.loss.cost_and_weight((residual_m / sigma_m) ** 2, self.loss.limit)
-        fit.cost[:] += cost.sum(axis=1)
-        partials, columns = self.range_partials(pair, motion, *positions)
-        _accumulate(fit, columns, partials.swapaxes(0, 1), residual_m, weight / sigma_m**2)
+    def _add_ranges(self, fit: Fit, parameters: Array, motion: Motion | None) -> None:
+        known: dict[tuple[int, int], Array] = {}
+        for pair, (rows, sigma_m) in enumerate(zip(self.ranges, self.noise.range_sigma_m.tolist(), strict=True)):
+            residual_m, *positions = self.range_residuals(pair, parameters, motion, known)
+            cost, weight = self.loss.cost_and_weight((residual_m.T / sigma_m) ** 2, self.loss.limit)
+            fit.cost[:] += cost.sum(axis=1)
+            weight /= sigma_m**2
+            weighted_m = rows.sum_by_time(weight * residual_m.T)
+            partials, columns = self.range_partials(pair, motion, *positions)
+            _accumulate(fit, columns, partials.swapaxes(0, 1), weighted_m, rows.sum_by_time(weight))
 
 
-def _accumulate(fit: Fit, columns: npt.NDArray[np.int64], partials: Array, residual: Array, weight: Array) -> None:
+def _accumulate(
+    fit: Fit, columns: npt.NDArray[np.int64], partials: Array, weighted_residual: Array, weight: Array
+) -> None:
     """Add m equations with partials (k, m, j) by the parameters `columns` (j,) to each of k normal equations."""
     weighted = (partials * weight[..., None]).swapaxes(-1, -2)
     fit.information[:, columns[:, None], columns] += weighted @ partials
-    fit.gradient[:, columns] += (weighted @ residual[..., None])[..., 0]
+    fit.gradient[:, columns] += (partials.swapaxes(-1, -2) @ weighted_residual[..., None])[..., 0]

@@ -163,14 +163,16 @@ class FixEquations(NamedTuple):
 
 
 class RangeEquations(NamedTuple):
-    """Linearised ranges of one pair.
+    """Linearised ranges of one pair, at u times. Both satellites may measure at the same time.
 
     Attributes:
         pair: Indices of the two satellites.
-        node_time: Times in node intervals of the reference, shape (n,).
-        offset_m: Relative position for parameters of zero, shape (n, 3).
-        designs: Derivatives of each satellite's position with respect to its state and drag modes, (n, 3, 7 + modes).
-        range_m: Measured ranges, including the bias, shape (n,).
+        node_time: Times in ascending order, in node intervals of the reference, shape (u,). Pairs with equal times
+            share the array (`with_shared_times`), so that the motion of a satellite is computed once.
+        offset_m: Relative position for parameters of zero, shape (u, 3).
+        designs: Derivatives of each satellite's position with respect to its state and drag modes, (u, 3, 7 + modes).
+        range_m: Measured ranges in order of time, including the bias, shape (n,).
+        at: Index of the time of each range, shape (n,).
     """
 
     pair: tuple[int, int]
@@ -178,13 +180,28 @@ class RangeEquations(NamedTuple):
     offset_m: Array
     designs: tuple[Array, Array]
     range_m: Array
+    at: npt.NDArray[np.int64]
 
     def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
         """Return the ranges `rows`, with `pair` as the indices of the satellites in another set of equations."""
+        times, at = np.unique(self.at[rows], return_inverse=True)
         one, other = self.designs
         return RangeEquations(
-            pair, self.node_time[rows], self.offset_m[rows], (one[rows], other[rows]), self.range_m[rows]
+            pair, self.node_time[times], self.offset_m[times], (one[times], other[times]), self.range_m[rows], at
         )
+
+    def sum_by_time(self, values: Array) -> Array:
+        """Return the sums of `values` (k, n) of the ranges at each time, (k, u)."""
+        if len(self.range_m) == len(self.node_time):
+            return values
+        sums: Array = np.add.reduceat(values, np.searchsorted(self.at, np.arange(len(self.node_time))), axis=1)
+        return sums
+
+
+def with_shared_times(ranges: Iterable[RangeEquations]) -> tuple[RangeEquations, ...]:
+    """Return ranges of which pairs with equal times share their array."""
+    known: dict[bytes, Array] = {}
+    return tuple(rows._replace(node_time=known.setdefault(rows.node_time.tobytes(), rows.node_time)) for rows in ranges)
 
 
 class Prior(NamedTuple):
@@ -224,8 +241,8 @@ def fix_equations(
 def range_equations(
     ranges: Sequence[RangeObservation], pair: tuple[int, int], tracks: Sequence[Track]
 ) -> RangeEquations:
-    """Return ranges of a pair of satellites, by index, linearised at the references of all satellites."""
-    times = np.array([float(each.gps_ms) for each in ranges])
+    """Return ranges of a pair in order of time, linearised at the references of all satellites; `pair` has indices."""
+    times, at = np.unique([float(each.gps_ms) for each in ranges], return_inverse=True)
     positions: list[Array] = []
     designs: list[Array] = []
     for end in pair:
@@ -241,6 +258,7 @@ def range_equations(
         positions[1] - positions[0],
         (designs[0], designs[1]),
         np.array([each.range_m for each in ranges]),
+        at,
     )
 
 

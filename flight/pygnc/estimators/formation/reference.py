@@ -1,19 +1,21 @@
 """Reference orbit of the linearisation: our own orbit with all forces, and its transition matrices.
 
-The orbit filter's dynamics integrate the reference once, from an epoch in the middle of the arc to nodes one minute
-apart on both sides. Between nodes, position and velocity follow from the quintic Hermite polynomial through positions,
-velocities and accelerations at both ends; its error is below a centimetre. The transition matrices Phi(t, t0) are
-interpolated in the same way, with accelerations d2(Phi_r)/dt2 = G Phi_r from the gravity gradient G.
+The orbit filter's dynamics integrate an orbit to nodes one minute apart (`OrbitPath`). Successive solutions share it
+and integrate only its new part. The reference of a solution has its epoch at the node in the middle of the arc. Between
+nodes, position and velocity follow from the quintic Hermite polynomial through positions, velocities and accelerations
+at both ends; its error is below a centimetre. The transition matrices Phi(t, t0) are interpolated in the same way, with
+accelerations d2(Phi_r)/dt2 = G Phi_r from the gravity gradient G.
 """
 
 import math
+from collections import deque
+from itertools import islice
 from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import gravity_and_gradient
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
@@ -46,45 +48,156 @@ class ReferenceStates(NamedTuple):
     d_state_d_modes: Array
 
 
+class PathStart(NamedTuple):
+    """Initial state of an orbit path: GPS milliseconds and the state vector of the orbit filter, (10,)."""
+
+    gps_ms: int
+    x: Array
+
+
+class PathNodes(NamedTuple):
+    """Successive nodes of an orbit path.
+
+    Attributes:
+        states: State vectors, (n, 10).
+        steps: Transition matrices of position, velocity and log drag factor from each node to the next, (n - 1, 7, 7).
+        drag_mps2: Acceleration per unit of the log drag factor between the nodes, GCRF, (n - 1, 3).
+    """
+
+    states: Array
+    steps: Array
+    drag_mps2: Array
+
+
+class OrbitPath:
+    """Orbit from one initial state, at nodes of equal distance; integrated once and extended when more is needed.
+
+    A path that is made of the same start gives the same nodes bit by bit.
+
+    Args:
+        start: Initial state; its empirical accelerations must be zero, because their correlation time is a quarter of
+            an hour, and backwards in time they would grow exponentially.
+        dynamics: Dynamics of the orbit filter.
+        node_ms: Distance of the nodes in ms.
+        step_ms: Length of an integration step in ms; by default that of the force model.
+
+    Attributes:
+        start: Initial state; moves to the first node in use when that is later.
+        d_start_d_orbit: Transition matrix (7, 7) from the orbit of which `of_orbit` made the path.
+    """
+
+    d_start_d_orbit: Array = np.eye(STATE_SIZE)
+
+    def __init__(
+        self, start: PathStart, dynamics: OrbitDynamics, *, node_ms: int = _NODE_MS, step_ms: int | None = None
+    ) -> None:
+        self.start = start
+        self._dynamics, self._node_ms, self._step_ms = dynamics, node_ms, step_ms
+        self._first_ms = start.gps_ms
+        self._states = deque((start.x,))
+        self._steps: deque[tuple[Array, Array]] = deque()
+        self._gravity: dict[int, Array] = {}
+
+    @classmethod
+    def of_orbit(cls, orbit: OrbitState, gps_ms: int, dynamics: OrbitDynamics) -> "OrbitPath":
+        """Return the path of an orbit with its start at `gps_ms`."""
+        x = orbit.x.copy()
+        x[EMPIRICAL] = 0.0
+        x, transition = dynamics.propagate_vector(orbit.gps_ms, x, gps_ms)
+        path = cls(PathStart(gps_ms, x), dynamics)
+        path.d_start_d_orbit = transition[:STATE_SIZE, :STATE_SIZE]
+        return path
+
+    @property
+    def last_ms(self) -> int:
+        """GPS milliseconds of the last node so far."""
+        return self._first_ms + self._node_ms * (len(self._states) - 1)
+
+    def nodes(self, first_ms: int, last_ms: int) -> PathNodes:
+        """Return the nodes from `first_ms` to `last_ms`, which are times of nodes; forget earlier ones."""
+        while self._first_ms > first_ms:
+            x, backwards, drag = self._advanced(self._first_ms, self._states[0], -self._node_ms)
+            self._states.appendleft(x)
+            forwards = np.asarray(np.linalg.inv(backwards), dtype=np.float64)
+            self._steps.appendleft((forwards, drag))
+            self._first_ms -= self._node_ms
+        while self.last_ms < last_ms:
+            x, step, drag = self._advanced(self.last_ms, self._states[-1], self._node_ms)
+            self._states.append(x)
+            self._steps.append((step, drag))
+        while self._first_ms < first_ms:
+            self._states.popleft()
+            self._steps.popleft()
+            self._gravity.pop(self._first_ms, None)
+            self._first_ms += self._node_ms
+        if first_ms > self.start.gps_ms:
+            self.start = PathStart(first_ms, self._states[0])
+        count = (last_ms - first_ms) // self._node_ms
+        states, steps = [*islice(self._states, count + 1)], [*islice(self._steps, count)]
+        return PathNodes(
+            np.stack(states),
+            np.array([step for step, _ in steps]).reshape(-1, STATE_SIZE, STATE_SIZE),
+            np.array([drag for _, drag in steps]).reshape(-1, 3),
+        )
+
+    def gravity(self, gps_ms: int, position_m: Array) -> Array:
+        """Return gravity (column 0) and its gradient, GCRF, (3, 4), at the node at `gps_ms`, where the position is."""
+        if gps_ms not in self._gravity:
+            rotation = self._dynamics.frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
+            # Degree 36 suffices: higher degrees change the interpolation by millimetres.
+            acceleration, gradient = gravity_and_gradient(rotation.dot(position_m), 36)
+            ecef = np.concatenate((acceleration[:, None], gradient.dot(rotation)), axis=1)
+            self._gravity[gps_ms] = rotation.T.dot(ecef)
+        return self._gravity[gps_ms]
+
+    def _advanced(self, gps_ms: int, x: Array, duration_ms: int) -> tuple[Array, Array, Array]:
+        """Return state, transition matrix (7, 7) and acceleration per log drag factor after `duration_ms`."""
+        transition, end_ms, drag_mps2 = np.eye(SIZE), gps_ms + duration_ms, np.zeros(3)
+        while gps_ms != end_ms:
+            longest_ms = self._step_ms or self._dynamics.step_max_ms(x)
+            step_ms = max(-longest_ms, min(longest_ms, end_ms - gps_ms))
+            x, step, directions = self._dynamics.step(gps_ms, x, step_ms * 1e-3)
+            transition, gps_ms, drag_mps2 = step.dot(transition), gps_ms + step_ms, directions[:, 0]
+        return x, transition[:STATE_SIZE, :STATE_SIZE], drag_mps2
+
+
 class Reference:
     """Reference trajectory over an arc.
 
     Args:
-        orbit: Our orbit at a time in or near the arc. Its empirical accelerations are set to zero: their correlation
-            time is a quarter of an hour, and backwards in time they would grow exponentially.
+        path: Orbit near ours, with nodes at whole minutes.
         span_ms: GPS milliseconds of the first and the last time needed.
-        dynamics: Dynamics of the orbit filter.
 
     Attributes:
         epoch_ms: GPS milliseconds of the epoch, a node in the middle of the arc.
         epoch_node: Index of the epoch among the nodes, a multiple of `NODES_MULTIPLE`; as many nodes lie after it.
         log_drag: Logarithm of the reference's drag factor at the epoch.
-        d_epoch_d_orbit: Transition matrix from `orbit` to the epoch, shape (7, 7).
+        d_epoch_d_orbit: Transition matrix (7, 7) to the epoch from the orbit of which a new path was made.
         nodes: Reference states at the nodes.
     """
 
-    def __init__(self, orbit: OrbitState, span_ms: tuple[int, int], dynamics: OrbitDynamics) -> None:
-        self.epoch_ms = (span_ms[0] + span_ms[1]) // 2
-        half_ms = self.epoch_ms - span_ms[0] + 1
-        self.epoch_node = NODES_MULTIPLE * math.ceil(max(half_ms, 1) / (NODES_MULTIPLE * _NODE_MS))
-        x = orbit.x.copy()
-        x[EMPIRICAL] = 0.0
-        x, transition = dynamics.propagate_vector(orbit.gps_ms, x, self.epoch_ms)
-        self.d_epoch_d_orbit: Array = transition[:STATE_SIZE, :STATE_SIZE]
-        self.log_drag = float(x[DRAG])
-        states = np.empty((2 * self.epoch_node + 1, SIZE))
-        transitions = np.empty((len(states), SIZE, SIZE))
-        states[self.epoch_node], transitions[self.epoch_node] = x, np.eye(SIZE)
-        for direction in (-1, 1):
-            for node in range(self.epoch_node, self.epoch_node + direction * self.epoch_node, direction):
-                gps_ms = self.epoch_ms + _NODE_MS * (node - self.epoch_node)
-                x, step = dynamics.propagate_vector(gps_ms, states[node], gps_ms + direction * _NODE_MS)
-                states[node + direction], transitions[node + direction] = x, step.dot(transitions[node])
-        d_state_d_epoch = transitions[:, :6, :STATE_SIZE]
+    def __init__(self, path: OrbitPath, span_ms: tuple[int, int]) -> None:
+        self.epoch_ms = epoch_of(span_ms)
+        half_ms = max(self.epoch_ms - span_ms[0], span_ms[1] - self.epoch_ms, 1)
+        self.epoch_node = NODES_MULTIPLE * math.ceil(half_ms / (NODES_MULTIPLE * _NODE_MS))
+        states, steps, _ = path.nodes(*self.span_ms)
+        self.d_epoch_d_orbit = path.d_start_d_orbit
+        self.log_drag = float(states[self.epoch_node, DRAG])
+        transitions = np.empty((len(states), STATE_SIZE, STATE_SIZE))
+        transitions[self.epoch_node] = np.eye(STATE_SIZE)
+        for node in range(self.epoch_node, len(steps)):
+            transitions[node + 1] = steps[node].dot(transitions[node])
+        backwards = np.linalg.inv(steps[: self.epoch_node])
+        for node in range(self.epoch_node - 1, -1, -1):
+            transitions[node] = backwards[node].dot(transitions[node + 1])
+        d_state_d_epoch = np.ascontiguousarray(transitions[:, :6])
         self._mode_constants = _drag_mode_constants(states, d_state_d_epoch, self.epoch_node)
         modes = d_state_d_epoch[..., :6] @ self._mode_constants
         self.nodes = ReferenceStates(states[:, :6], d_state_d_epoch, modes)
-        self._accelerations = self._node_accelerations(dynamics.frames)
+        times = range(self.span_ms[0], self.span_ms[1] + 1, _NODE_MS)
+        gravity = np.stack([path.gravity(*each) for each in zip(times, states[:, POSITION], strict=True)])
+        # Second time derivatives of `_columns(POSITION)` by gravity alone, (n, 3, 8).
+        self._accelerations = np.concatenate((gravity[..., :1], gravity[..., 1:] @ d_state_d_epoch[:, :3]), axis=2)
 
     @property
     def span_ms(self) -> tuple[int, int]:
@@ -121,16 +234,10 @@ class Reference:
         """Return positions or velocities at the nodes (column 0) and their `d_state_d_epoch`, (n, 3, 8)."""
         return np.concatenate((self.nodes.state[:, rows, None], self.nodes.d_state_d_epoch[:, rows]), axis=2)
 
-    def _node_accelerations(self, frames: EarthFrames) -> Array:
-        """Return second time derivatives of `_columns(POSITION)` by gravity alone, (n, 3, 8)."""
-        columns = self._columns(POSITION)
-        for gps_ms, column in zip(range(self.span_ms[0], self.span_ms[1] + 1, _NODE_MS), columns, strict=True):
-            rotation = frames.at(gps_ms, np.zeros(1)).ecef_from_gcrf[0]
-            # Degree 36 suffices: higher degrees change the interpolation by millimetres.
-            acceleration, gradient = gravity_and_gradient(rotation.dot(column[:, 0]), 36)
-            column[:, 1:] = rotation.T.dot(gradient).dot(rotation).dot(column[:, 1:])
-            column[:, 0] = rotation.T.dot(acceleration)
-        return columns
+
+def epoch_of(span_ms: tuple[int, int]) -> int:
+    """Return the epoch of the reference over an arc: GPS milliseconds of the node in its middle."""
+    return _NODE_MS * round((span_ms[0] + span_ms[1]) / (2 * _NODE_MS))
 
 
 class Track(NamedTuple):

@@ -56,7 +56,7 @@ def relative_covariance(covariance: Array, satellite: int, size: int) -> Array:
     return relative
 
 
-_STEP: Final = np.diag(np.repeat((10.0, 0.01), 3))
+_STEPS: Final = np.concatenate((np.diag(np.repeat((10.0, 0.01), 3)), np.diag(np.repeat((-10.0, -0.01), 3))))
 """Steps of central differences in m and m/s; relative errors are 1e-12 by curvature and 1e-9 by rounding."""
 
 
@@ -86,8 +86,10 @@ def d_elements_d_state(own: Array, other: Array) -> Array:
 
 def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
     """Return the derivatives (..., 6, 6) of `function` with respect to `state` (..., 6) by central differences."""
-    difference = function(state[..., None, :] + _STEP) - function(state[..., None, :] - _STEP)
-    derivatives: Array = (difference / (2.0 * np.diagonal(_STEP))[:, None]).swapaxes(-1, -2)
+    values = function(state[..., None, :] + _STEPS)
+    derivatives: Array = ((values[..., :6, :] - values[..., 6:, :]) / (2.0 * np.diagonal(_STEPS))[:, None]).swapaxes(
+        -1, -2
+    )
     return derivatives
 
 

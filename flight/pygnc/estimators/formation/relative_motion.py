@@ -221,10 +221,11 @@ def cubic_hermite(values: Array, rates: Array, steps: Array, step_s: float) -> A
     """
     before, t = _step_and_fraction(steps, len(values) - 1)
     t = t.reshape(-1, *(1,) * (values.ndim - 1))
-    first, last = values[before], values[before + 1]
-    change = last - first
-    curvature = (1.0 - t) * (step_s * rates[before] - change) - t * (step_s * rates[before + 1] - change)
-    result: Array = first + t * (change + (1.0 - t) * curvature)
+    rest = 1.0 - t
+    result: Array = (rest * rest * (1.0 + 2.0 * t)) * values[before]
+    result += (t * t * (1.0 + 2.0 * rest)) * values[before + 1]
+    result += (step_s * t * rest * rest) * rates[before]
+    result -= (step_s * t * t * rest) * rates[before + 1]
     return result
 
 
@@ -289,15 +290,24 @@ def joint_step(dynamics: OrbitDynamics, gps_ms: int, x: Array, deviations: Array
 
     The empirical accelerations in `x` must be zero, because deviations have none.
     """
-    kicked = _with_kick(x[POSITION], deviations, 0.5 * step_s)
     end, transition, directions = dynamics.step(gps_ms, x, step_s)
     transition = transition[:STATE_SIZE, :STATE_SIZE]
-    moved = _with_kick(end[POSITION], kicked @ transition.T, 0.5 * step_s)
-    # Second-order effect of the log drag factor: one metre in three hours if the factors differ by a tenth.
-    drag = (np.expm1(moved[:, DRAG]) - moved[:, DRAG])[:, None] * directions[:, 0]
-    moved[:, POSITION] += 0.5 * step_s**2 * drag
-    moved[:, VELOCITY] += step_s * drag
+    kick, moved = VelocityKick(np.stack((x[POSITION], end[POSITION]))), deviations.copy()
+    moved[:, VELOCITY] += 0.5 * step_s * kick.at(0, moved)
+    moved = moved @ transition.T
+    moved[:, VELOCITY] += 0.5 * step_s * kick.at(1, moved)
+    add_drag(moved, directions[:, 0], step_s)
     return JointStep(end, moved, transition, directions)
+
+
+def add_drag(deviations: Array, drag_mps2: Array, step_s: float) -> None:
+    """Add the second-order effect of the log drag factors over a step to deviations (k, 7) at its end.
+
+    It is one metre in three hours if the factors differ by a tenth. `drag_mps2` (3,) is the acceleration per unit.
+    """
+    drag = (np.expm1(deviations[:, DRAG]) - deviations[:, DRAG])[:, None] * drag_mps2
+    deviations[:, POSITION] += 0.5 * step_s**2 * drag
+    deviations[:, VELOCITY] += step_s * drag
 
 
 def orbit_vector(state: Array) -> Array:
@@ -307,17 +317,19 @@ def orbit_vector(state: Array) -> Array:
     return x
 
 
-def _with_kick(position_m: Array, deviations: Array, duration_s: float) -> Array:
-    """Return deviations (k, 7) from the satellite at `position_m` after a velocity change by nonlinear gravity."""
-    relative_position_m = deviations[:, POSITION]
-    nonlinear = (
-        _oblate_acceleration(position_m + relative_position_m)
-        - _oblate_acceleration(position_m)
-        - relative_position_m @ _oblate_gradient(position_m)
-    )
-    result = deviations.copy()
-    result[:, VELOCITY] += duration_s * nonlinear
-    return result
+class VelocityKick:
+    """Acceleration of deviations from positions (n, 3) by the nonlinear part of gravity."""
+
+    def __init__(self, position_m: Array) -> None:
+        self._position_m = position_m
+        self._acceleration, self._gradient = _oblate_acceleration(position_m), _oblate_gradient(position_m)
+
+    def at(self, row: int, deviations: Array) -> Array:
+        """Return the acceleration in m/s^2, (k, 3), of deviations (k, 7) from the position with this index."""
+        relative_position_m = deviations[:, POSITION]
+        total = _oblate_acceleration(self._position_m[row] + relative_position_m) - self._acceleration[row]
+        acceleration: Array = total - relative_position_m @ self._gradient[row]
+        return acceleration
 
 
 def process_noise_root(

@@ -10,7 +10,8 @@ followed to both sides in steps of its coordinate s, and the covariance becomes 
 with the cost J, the covariance C_perp perpendicular to the ridge and the logarithm of its volume: Laplace's
 approximation in all directions but one (Tierney & Kadane, JASA 81, 1986). The least-known direction perpendicular to
 the ridge may be curved, too, for example if a partner moves in our orbital plane. Then the ridge within the slice
-through the minimum is also followed, and its additional second moments are added. The estimate remains the best fit.
+through the minimum is also followed, and its additional second moments are added. Finally other minima nearby are
+included with their probabilities. The estimate remains the best fit.
 
 The ridge runs in the direction in which the variance of the partners' mirror elements is largest.
 """
@@ -30,6 +31,10 @@ from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
 """Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
+_NEIGHBOUR_SHARE: Final = 0.3
+"""Largest distance of minima on the same ridge, relative to the size of the relative orbit."""
+_NEIGHBOUR_SIGMAS: Final = 1.5
+"""Largest distance of such minima, relative to the sum of their standard deviations along their ridges."""
 
 
 class RidgePoints(NamedTuple):
@@ -63,6 +68,24 @@ class RidgePoints(NamedTuple):
         """Return the variance of the ridge coordinate in m^2, (k,)."""
         variance: Array = np.einsum("ki,kij,kj->k", self.coordinate, self.covariance, self.coordinate)
         return variance
+
+
+class Origin(NamedTuple):
+    """Minima from which the parameters on ridges are subtracted.
+
+    Attributes:
+        parameters: Parameter vectors, (k, p).
+        elements: Mirror elements of all partners in m, (k, 6 partners).
+        d_state_d_elements: Derivatives of the state of each partner, (k, partners, 6, 6).
+    """
+
+    parameters: Array
+    elements: Array
+    d_state_d_elements: Array
+
+    def select(self, rows: npt.NDArray[np.int64]) -> "Origin":
+        """Return the minima with the indices `rows`."""
+        return Origin(*(part[rows] for part in self))
 
 
 class CostFunction:
@@ -118,29 +141,36 @@ class CostFunction:
             moved_m, distance_m = other - one, np.maximum(distance_m, 1.0)
             radial_m = (moved_m * relative_position_m).sum(axis=2) / distance_m
             second_order_m = 0.5 * ((moved_m**2).sum(axis=2) - radial_m**2) / distance_m
-            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2).sum(axis=0)
+            total += ((second_order_m / equations.noise.range_sigma_m[pair]) ** 2)[rows.at].sum(axis=0)
         return total
 
     def size_m(self, parameters: Array) -> Array:
         """Return the largest absolute mirror element of any partner in m, (k,), for parameters (k, p)."""
-        size_m: Array = np.abs(self._elements(parameters)).max(axis=1)
+        size_m: Array = np.abs(self.elements(parameters)).max(axis=1)
         return size_m
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        """Return parameters (k, p) minus minima (k, p).
+    def origin(self, parameters: Array) -> Origin:
+        """Return minima (k, p) as the origin of `differences`."""
+        derivatives = [
+            np.linalg.inv(d_mirror_elements_d_state(self._own, parameters[:, columns] - parameters[:, :6]))
+            for columns in self._partners
+        ]
+        return Origin(parameters, self.elements(parameters), np.stack(derivatives, axis=1))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        """Return parameters (k, p) minus minima.
 
         States of partners are subtracted as mirror elements, and the differences mapped to states by the derivatives at
         the minimum. Differences of elements along a ridge remain proportional over time; those of states do not quite.
         """
-        difference = parameters - lowest
-        change = self._elements(parameters) - self._elements(lowest)
+        difference = parameters - origin.parameters
+        change = (self.elements(parameters) - origin.elements).reshape(len(parameters), len(self._partners), 6, 1)
+        moved = (origin.d_state_d_elements @ change)[..., 0]
         for number, columns in enumerate(self._partners):
-            elements = change[:, 6 * number : 6 * number + 6, None]
-            d_elements_d_state = d_mirror_elements_d_state(self._own, lowest[:, columns] - lowest[:, :6])
-            difference[:, columns] = difference[:, :6] + np.linalg.solve(d_elements_d_state, elements)[..., 0]
+            difference[:, columns] = difference[:, :6] + moved[:, number]
         return difference
 
-    def _elements(self, parameters: Array) -> Array:
+    def elements(self, parameters: Array) -> Array:
         """Return the mirror elements (see `relative_coordinates`) of all partners in m, (k, 6 partners)."""
         return np.concatenate(
             [mirror_elements(self._own, parameters[:, columns] - parameters[:, :6]) for columns in self._partners],
@@ -200,8 +230,8 @@ def ridge_covariances(equations: Equations, result: Fit, groups: Sequence[Sequen
         equations: Equations of all satellites.
         result: The solutions, the best first.
         groups: Partners, by index, that have ranges among themselves.
-        margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best
-            eight of a group keep it, too.
+        margin: Excess of the cost over the best beyond which solutions keep the linear covariance. All but the best 24
+            of a group keep it, too.
     """
     covariance = scaled_inverse(result.information)
     for group in groups:
@@ -241,16 +271,43 @@ def _covariance_corrections(
     excess = minima.cost - minima.cost.min()
     is_bent = (cost_function.curvature(minima) > _CURVATURE_MIN) & (excess <= margin)
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
-    # At most eight are followed, because each costs as much as the search for another partner.
-    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:8])
+    # On the flattest ridges a search finds a dozen minima; the linear covariance of one that is left out means nothing.
+    followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:24])
     bent = np.flatnonzero(np.isin(first, followed))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     selected = minima.select(followed)
     moments = _ridge_moments(cost_function, selected) + _growth_across(cost_function, selected)
+    moments = _with_neighbours(cost_function, selected, moments)
     # Each solution needs its own linear covariance: searches end at different points of a flat minimum.
     linear = covariance_root(minima.covariance[bent])
     return bent, covariance_root(moments)[np.searchsorted(followed, first[bent])] @ np.linalg.inv(linear)
+
+
+def _with_neighbours(cost_function: CostFunction, minima: RidgePoints, moments: Array) -> Array:
+    """Return second moments (k, q, q) about each minimum that include those of other minima nearby.
+
+    If a ridge is curved in several directions, it has several minima, whose ridges do not reach each other. Each counts
+    with its probability, the volume of its moments times exp(-J / 2). Mirror images are far from each other.
+    """
+    elements, size_m = cost_function.elements(minima.parameters), cost_function.size_m(minima.parameters)
+    unit = np.sqrt(np.diagonal(moments[0]))
+    log_weight = 0.5 * (np.linalg.slogdet(moments / unit / unit[:, None])[1] - minima.cost)
+    origin, rows = cost_function.origin(minima.parameters), np.arange(len(moments))
+    # The ridge coordinate is the least-known combination of the mirror elements.
+    sigma_m = np.sqrt(np.einsum("ki,kij,kj->k", minima.coordinate, moments, minima.coordinate))
+    result = moments.copy()
+    for row in range(len(moments)):
+        distance_m = np.abs(elements - elements[row]).max(axis=1)
+        limit_m = np.minimum(_NEIGHBOUR_SHARE * size_m[row], _NEIGHBOUR_SIGMAS * (sigma_m + sigma_m[row]))
+        near = np.flatnonzero((distance_m < limit_m) & (rows != row))
+        # A much more probable minimum is the better hypothesis and must not dominate this one.
+        weight = np.exp(np.minimum(log_weight[near] - log_weight[row], 3.0))
+        difference = cost_function.differences(minima.parameters[near], origin.select(np.full(len(near), row)))
+        about = moments[near] + difference[:, :, None] * difference[:, None, :]
+        mean = (moments[row] + np.einsum("k,kij->ij", weight, about)) / (1.0 + weight.sum())
+        result[row] += _excess_covariance(moments[row, None], mean[None])[0]
+    return result
 
 
 def _growth_across(cost_function: CostFunction, lowest: RidgePoints) -> Array:
@@ -287,7 +344,8 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
     # Steps are at most a fifth of the size of the relative orbit; the first is half of that or of a standard deviation.
     longest_m = 0.2 * cost_function.size_m(minimum.parameters)
     length_m = np.minimum(0.5 * np.sqrt(minimum.variance()), 0.5 * longest_m)
-    density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, minimum)
+    origin = cost_function.origin(minimum.parameters)
+    density, local_moment = np.ones(2 * count), _local_moments(cost_function, current, origin)
     weight, moment = np.zeros(2 * count), np.zeros_like(local_moment)
     active = np.arange(2 * count)
     for _ in range(14):
@@ -299,11 +357,10 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
         accepted = np.abs(rise) < 2.5
         length_m[active[~accepted]] *= 0.4
         rows, new = active[accepted], trial.select(accepted)
-        origin = minimum.select(rows)
-        log_density = new.log_volume - origin.log_volume - 0.5 * (new.cost - origin.cost)
+        log_density = new.log_volume - minimum.log_volume[rows] - 0.5 * (new.cost - minimum.cost[rows])
         # A much higher density belongs to another solution and must not dominate this one.
         new_density = np.exp(np.minimum(log_density, 5.0))
-        new_local_moment = _local_moments(cost_function, new, origin)
+        new_local_moment = _local_moments(cost_function, new, origin.select(rows))
         half_m = 0.5 * length_m[rows]
         weight[rows] += half_m * (density[rows] + new_density)
         moment[rows] += (half_m * density[rows])[:, None, None] * local_moment[rows]
@@ -323,10 +380,10 @@ def _ridge_moments(cost_function: CostFunction, lowest: RidgePoints, across: Rid
     return result
 
 
-def _local_moments(cost_function: CostFunction, points: RidgePoints, lowest: RidgePoints) -> Array:
+def _local_moments(cost_function: CostFunction, points: RidgePoints, origin: Origin) -> Array:
     """Return the second moments, about the minimum, of the distribution perpendicular to the ridge at each point."""
     tangent, variance = points.tangent(), points.variance()
     across_ridge = points.covariance - variance[:, None, None] * tangent[:, :, None] * tangent[:, None, :]
-    difference = cost_function.differences(points.parameters, lowest.parameters)
+    difference = cost_function.differences(points.parameters, origin)
     local_moment: Array = across_ridge + difference[:, :, None] * difference[:, None, :]
     return local_moment

@@ -8,13 +8,16 @@ are kept.
 
 Partners without ranges between them are independent once our own orbit is known. Their candidates are not combined:
 each is tried with the best orbits of the other groups.
+
+Until the arc is twice as long as that of the last search, the orbits of the last solution replace those of the search
+(`FoundOrbits`), because more observations exclude orbits but do not add any.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import combinations, product
-from typing import Final
+from itertools import chain, combinations, product
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -33,11 +36,29 @@ from pygnc.estimators.formation.relative_coordinates import (
     mirror_images,
 )
 from pygnc.estimators.formation.settings import FormationSettings
+from pygnc.estimators.orbit.state import DRAG
 
 _BLOCKS: Final = 16
 """Number of blocks in which directions are scaled, to save memory: all at once would take ten megabytes."""
 _RANGES_MIN: Final = 7
 """Minimum number of ranges to satellites on known orbits: six for an orbit, one for a bias."""
+
+
+class FoundOrbits(NamedTuple):
+    """Orbits of the partners without enough fixes in the hypotheses of a solution.
+
+    Attributes:
+        satellites: Radio ids of these partners.
+        searched_ms: Length of the arc of the last search, in ms.
+        gps_ms: GPS milliseconds of the states.
+        states: Position and velocity, GCRF, m and m/s, and log drag factor of each partner in each hypothesis, the best
+            hypothesis first, (k, s, 7).
+    """
+
+    satellites: tuple[int, ...]
+    searched_ms: int
+    gps_ms: int
+    states: Array
 
 
 class FormationSearch:
@@ -58,20 +79,20 @@ class FormationSearch:
             self._parameters = self._equations.prior.mean
         self._expected_range_noise_m = settings.range_noise_m
 
-    def candidates(self) -> tuple[Array, dict[int, str]]:
+    def candidates(self, found: FoundOrbits | None) -> tuple[Array, dict[int, str]]:
         """Return the candidates of the whole formation.
 
         The first has the best orbits of all groups. In each of the others, one group has another of its candidates, or
-        some partners have a mirror image.
+        some partners have a mirror image. The orbits are those of the hypotheses in `found`, if given.
 
         Returns:
             All parameters, (k, p), the best first, and the reason why a satellite cannot be searched, by index.
         """
         groups, unsolved = self._groups()
         best, alternatives = self._parameters.copy(), []
-        for group in groups:
+        for group in groups if found is None else [[*chain.from_iterable(groups)]]:
             columns = np.concatenate([state_indices(satellite) for satellite in group])
-            group_candidates = self._group_candidates(group)[:, columns]
+            group_candidates = self._continued(found) if found else self._group_candidates(group)[:, columns]
             best[columns] = group_candidates[0]
             alternatives += [(columns, values) for values in group_candidates[1:]]
         partners = [satellite for satellite in range(1, len(self._equations.satellites)) if satellite not in unsolved]
@@ -93,7 +114,7 @@ class FormationSearch:
             if satellite in self._known:
                 continue
             count = sum(
-                len(rows.node_time)
+                len(rows.range_m)
                 for rows in self._equations.ranges
                 if satellite in rows.pair and not set(rows.pair).isdisjoint(self._known)
             )
@@ -104,6 +125,21 @@ class FormationSearch:
                     f"too few fixes, and {count} ranges to satellites on known orbits ({_RANGES_MIN} needed)"
                 )
         return connected_groups(to_search, self._equations.index_pairs), unsolved
+
+    def _continued(self, found: FoundOrbits) -> Array:
+        """Return the states of partners at the epoch, (k, 7 s), that lead to the orbits of an earlier solution."""
+        dynamics, reference = self._equations.dynamics, self._reference
+        at = reference.at(np.array((float(found.gps_ms),)))
+        states = found.states.reshape(-1, STATE_SIZE)
+        deviations = np.empty_like(states)
+        deviations[:, DRAG] = np.expm1(np.minimum(states[:, DRAG] - reference.log_drag, 3.0))
+        moved = states[:, :DRAG] - at.state[0] - deviations[:, DRAG:] * at.d_state_d_epoch[0, :, DRAG]
+        deviations[:, :DRAG] = np.linalg.solve(at.d_state_d_epoch[0, :, :DRAG], moved.T).T
+        constants, node_time = deviations.copy(), reference.node_time(np.array((float(found.gps_ms),)))
+        for _ in range(3):  # nonlinear gravity has changed the constants since the epoch
+            reached = dynamics.propagate(deviations, partials=False).at(slice(None), node_time)[0]
+            deviations = deviations + constants - reached
+        return deviations.reshape(len(found.states), -1)
 
     def _group_candidates(self, group: Sequence[int]) -> Array:
         """Return candidates (k, p) for a group of partners without enough fixes, ordered by cost."""
@@ -262,13 +298,16 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> 
     """
     pair = max(
         (pair for pair, rows in enumerate(equations.ranges) if partner in rows.pair),
-        key=lambda pair: len(equations.ranges[pair].node_time),
+        key=lambda pair: len(equations.ranges[pair].range_m),
     )
     rows, parameters = equations.ranges[pair], equations.prior.mean
     end = rows.pair.index(partner)
     anchor = rows.pair[1 - end]
-    thinned = slice(None, None, max(1, len(rows.node_time) // 30))
-    design, bias = rows.designs[end][thinned, :, :6].reshape(-1, 6), STATE_SIZE * len(equations.satellites) + pair
+    thinned = slice(None, None, max(1, len(rows.range_m) // 30))
+    design, bias = (
+        rows.designs[end][rows.at[thinned], :, :6].reshape(-1, 6),
+        STATE_SIZE * len(equations.satellites) + pair,
+    )
     sigma_m = equations.prior.information[bias, bias] ** -0.5
     biases_m = parameters[bias] + sigma_m * np.array((-1.5, -0.75, 0.0, 0.75, 1.5) if sigma_m > 100.0 else (0.0,))
     scales, misfits = [], []

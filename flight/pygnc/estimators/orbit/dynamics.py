@@ -117,11 +117,15 @@ class OrbitDynamics:
         noise = sqrt_process_noise(settings, step_s, directions, white_density, empirical_factor)
         return LinearStep(end_ms, x, transition, noise)
 
+    def step_max_ms(self, x: Array) -> int:
+        """Return the longest integration step in ms of the force model at a state vector (10,)."""
+        return self._model.at(x[POSITION], x[VELOCITY]).step_max_ms
+
     def propagate_vector(self, gps_ms: int, x: Array, to_gps_ms: int) -> tuple[Array, Array]:
         """Return state vector (10,) and transition matrix (10, 10) at `to_gps_ms`, before or after `gps_ms`."""
         transition = np.eye(SIZE)
         while gps_ms != to_gps_ms:
-            longest_ms = self._model.at(x[POSITION], x[VELOCITY]).step_max_ms
+            longest_ms = self.step_max_ms(x)
             step_ms = max(-longest_ms, min(longest_ms, to_gps_ms - gps_ms))
             x, step, _ = self.step(gps_ms, x, step_ms * 1e-3)
             transition = step.dot(transition)

@@ -69,12 +69,15 @@ def osculating_elements(state: Array) -> Array:
     """
     position_m, velocity_mps = state[..., :3], state[..., 3:]
     radius_m = np.sqrt(_dot(position_m, position_m))
-    momentum = np.cross(position_m, velocity_mps)
-    node = np.arctan2(momentum[..., 0], -momentum[..., 1])
-    inclination = np.arctan2(np.hypot(momentum[..., 0], momentum[..., 1]), momentum[..., 2])
-    axis_m = 1.0 / (2.0 / radius_m - _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2)
+    (x, y, z), (vx, vy, vz) = (np.moveaxis(vector, -1, 0) for vector in (position_m, velocity_mps))
+    momentum_x, momentum_y, momentum_z = y * vz - z * vy, z * vx - x * vz, x * vy - y * vx
+    node = np.arctan2(momentum_x, -momentum_y)
+    inclination = np.arctan2(np.hypot(momentum_x, momentum_y), momentum_z)
+    square = _dot(velocity_mps, velocity_mps) / GM_EARTH_M3_S2
+    axis_m = 1.0 / (2.0 / radius_m - square)
     node_axis, forward_axis = orbital_plane_axes(node, inclination)
-    eccentricity = np.cross(velocity_mps, momentum) / GM_EARTH_M3_S2 - position_m / radius_m[..., None]
+    climb = _dot(position_m, velocity_mps) / GM_EARTH_M3_S2
+    eccentricity = (square - 1.0 / radius_m)[..., None] * position_m - climb[..., None] * velocity_mps
     e_x, e_y = _dot(eccentricity, node_axis), _dot(eccentricity, forward_axis)
     x, y = _dot(position_m, node_axis) / axis_m, _dot(position_m, forward_axis) / axis_m
     # Cosine and sine of the eccentric argument of latitude (Broucke & Cefola, Celestial Mechanics 5, 1972).

@@ -76,5 +76,5 @@ def test_of_hypotheses_dropped_at_once_the_best_is_the_nearest_competitor() -> N
     best = bank.hypotheses[0]
     bank.differing = np.ones((3, 3, 2), dtype=np.bool_)
     worse = [best._replace(number=number, chi_square=best.chi_square + 1e3 * number) for number in (1, 2)]
-    bank.replace([best, *worse], 0)
+    bank.replace([best, *worse], 0, are_compared=True)
     assert bank.dropped_excess[1] == pytest.approx(1e3)

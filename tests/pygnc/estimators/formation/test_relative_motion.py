@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.formation.reference import STATE_SIZE, Reference
+from pygnc.estimators.formation.reference import STATE_SIZE, OrbitPath, Reference, epoch_of
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf, state_from_elements
 from pygnc.estimators.formation.relative_motion import GRADIENT_DEGREE, RelativeDynamics, joint_step, orbit_vector
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -33,7 +33,8 @@ def reference() -> Reference:
     x = np.zeros(SIZE)
     x[:6] = Trajectory(START_MS, 600.0, OWN, Spacecraft(), FORCES).states_gcrf([600.0])[0]
     orbit = OrbitState(START_MS + 600_000, x, np.eye(SIZE))
-    return Reference(orbit, (int(MOMENTS[0]), int(MOMENTS[-1])), DYNAMICS)
+    span_ms = int(MOMENTS[0]), int(MOMENTS[-1])
+    return Reference(OrbitPath.of_orbit(orbit, epoch_of(span_ms), DYNAMICS), span_ms)
 
 
 def truth(state: Array) -> tuple[Array, Array]:

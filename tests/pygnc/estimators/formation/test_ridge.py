@@ -9,7 +9,14 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.formation import arc_solver, ridge
 from pygnc.estimators.formation.observation_equations import Equations, Fit
 from pygnc.estimators.formation.reference import state_indices
-from pygnc.estimators.formation.ridge import CostFunction, RidgePoints, _growth_across, _ridge_moments
+from pygnc.estimators.formation.ridge import (
+    CostFunction,
+    Origin,
+    RidgePoints,
+    _growth_across,
+    _ridge_moments,
+    _with_neighbours,
+)
 from pygnc.estimators.kalman import covariance_root, scaled_inverse
 from scripts.bench.formation_posterior import (
     SAMPLES,
@@ -35,8 +42,14 @@ class Banana(CostFunction):
         self._units_m = np.array((1.0, unit_m))
         self._position_columns = np.array((0,))
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        return parameters - lowest
+    def origin(self, parameters: Array) -> Origin:
+        return Origin(parameters, parameters, np.zeros((len(parameters), 0)))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        return parameters - origin.parameters
+
+    def elements(self, parameters: Array) -> Array:
+        return parameters
 
     def size_m(self, parameters: Array) -> Array:
         return np.full(len(parameters), 2_000.0)
@@ -82,6 +95,17 @@ def test_ridge_moments_do_not_depend_on_units(unit_m: float) -> None:
     assert found / unit / unit[:, None] == pytest.approx(expected / unit / unit[:, None], abs=0.1)
 
 
+@pytest.mark.parametrize(("apart_m", "excess"), [(100.0, 0.0), (100.0, 4.0), (900.0, 0.0)])
+def test_moments_include_other_minima_nearby(apart_m: float, excess: float) -> None:
+    cost_function, covariance = Banana(0.0), np.diag(SIGMA_M**2)
+    minima = cost_function.points_at(np.zeros((2, 2)))
+    minima = minima._replace(parameters=np.array(((0.0, 0.0), (0.0, apart_m))), cost=np.array((0.0, excess)))
+    found = _with_neighbours(cost_function, minima, np.tile(covariance, (2, 1, 1)))
+    share = 0.0 if apart_m > 0.3 * 2_000.0 else np.exp(-0.5 * excess) / (1.0 + np.exp(-0.5 * excess))
+    expected = covariance + np.diag((0.0, share * apart_m**2))
+    assert found[0] == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
 class Bowl(CostFunction):
     """x and y are normal with 300 and 100 m about zero, z is normal with 2 m about `bend_x` x^2 + `bend_y` y^2."""
 
@@ -89,8 +113,11 @@ class Bowl(CostFunction):
         self._bends = np.array((bend_x, bend_y))
         self._position_columns = np.arange(3)
 
-    def differences(self, parameters: Array, lowest: Array) -> Array:
-        return parameters - lowest
+    def origin(self, parameters: Array) -> Origin:
+        return Origin(parameters, parameters, np.zeros((len(parameters), 0)))
+
+    def differences(self, parameters: Array, origin: Origin) -> Array:
+        return parameters - origin.parameters
 
     def size_m(self, parameters: Array) -> Array:
         return np.full(len(parameters), 2_000.0)
