@@ -39,6 +39,11 @@ class Flight:
         return np.asarray(corrected - np.linalg.norm(self.field_ut, axis=1))
 
     @property
+    def readings(self) -> tuple[Array, Array, Array]:
+        """Readings, fields, and visible fractions of the Sun's disc with which its panels cause no error."""
+        return self.mag_ut, self.field_ut, np.full(len(self.mag_ut), 0.5)
+
+    @property
     def truth(self) -> Array:
         """Bias and matrix elements."""
         return np.concatenate((self.bias_ut, self.matrix[ELEMENTS]))
