@@ -17,8 +17,7 @@ TUMBLE = fly(1, 1.0)
 
 
 def take_all(calibration: MagCalibration, flight: Flight, first: int = 0) -> list[AcceptedCalibration | None]:
-    rows = zip(*(part[first:] for part in flight.readings), strict=True)
-    return [calibration.process(*row, PLAIN) for row in rows]
+    return [calibration.process(*row, PLAIN) for row in flight.rows(first)]
 
 
 def solutions(solved: list[AcceptedCalibration | None]) -> list[AcceptedCalibration]:
@@ -59,8 +58,7 @@ def test_a_restart_anywhere_changes_no_bit(cut: int) -> None:
     whole = MagCalibration()
     undisturbed = take_all(whole, TUMBLE)
     first = MagCalibration()
-    rows = zip(*(part[:cut] for part in TUMBLE.readings), strict=True)
-    solved = [first.process(*row, PLAIN) for row in rows]
+    solved = [first.process(*row, PLAIN) for row in TUMBLE.rows(0, cut)]
     second = decode(encode(first), MagCalibration)
     solved += take_all(second, TUMBLE, cut)
     assert [one and (one.total, one.is_new) for one in solved] == [

@@ -228,7 +228,7 @@ def test_a_calibration_ends_a_track_that_it_contradicts(standing: Standing, *, e
     track = attitude.memory.track
     assert track is not None
     attitude.memory.track = track._replace(standing=standing)
-    attitude.set_calibration(calibration(track.state.mag_bias_ut + [15.0, 0.0, 0.0], np.full(3, 0.6)))
+    attitude.set_calibration(calibration(track.state.mag_bias_ut + 15.0, np.full(3, 0.6)))
     assert (attitude.state is None) is ends
 
 
