@@ -31,7 +31,7 @@ _TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 """Number of occurrences of each of these elements in the symmetric matrix."""
 _PRIOR_MEAN: Final = np.concatenate((np.zeros(3), np.repeat((1.0, 0.0), 3)))
 PANEL_SHARE: Final = 0.5
-"""Part of the field of the solar panels that the bias contains; without it, the bias would be unknown in sunlight."""
+"""Part of the field of the solar panels that the bias contains, because readings are of sunlight and shadow."""
 
 _SAMPLES_MIN: Final = 60
 """Smallest number of used readings."""
