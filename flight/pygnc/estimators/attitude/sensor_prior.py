@@ -116,6 +116,4 @@ class MagnetometerErrors(NamedTuple):
         for row, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True), MATRIX.start):
             partials[row, 6 + 3 * i + j] += 0.5
             partials[row, 6 + 3 * j + i] += 0.5
-        # The calibration contains the prior of the matrix already.
-        vague = prior.covariance + partials[MATRIX].T.dot(partials[MATRIX])
-        return prior._replace(covariance=vague).updated(self.mean, partials, self.covariance)
+        return prior.updated(self.mean, partials, self.covariance)

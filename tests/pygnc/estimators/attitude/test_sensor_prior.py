@@ -62,13 +62,6 @@ def test_a_calibration_knows_neither_a_rotation_of_the_sensor_nor_the_field_of_t
     assert sigma[3:6] == pytest.approx(np.hypot(0.1, 0.5 * INITIAL.sigma[15:]), rel=0.01)
 
 
-def test_the_prior_of_the_matrix_counts_once() -> None:
-    """A calibration that found nothing but its prior leaves the uncertainty of the scales as it is."""
-    sigma = np.concatenate((np.full(3, 0.6), INITIAL.sigma[[6, 10, 14]], INITIAL.sigma[[7, 8, 11]]))
-    better = MagnetometerErrors(np.zeros(9), np.diag(sigma**2)).applied(INITIAL)
-    assert better.sigma[[6, 10, 14]] == pytest.approx(INITIAL.sigma[[6, 10, 14]], rel=0.01)
-
-
 def test_what_a_track_knew_is_kept_with_its_correlations() -> None:
     covariance = np.eye(SIZE) * 1e-12
     bias, scale = PRIOR_ROWS[3], PRIOR_ROWS[6]
