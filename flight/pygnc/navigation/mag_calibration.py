@@ -1,6 +1,6 @@
 """Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias repeatedly.
 
-A solution takes about 30 ms. It is attempted when the number of readings has grown by half (by 120 to 720 readings), so
+A solution takes about 10 ms. It is attempted when the number of readings has grown by half (by 120 to 720 readings), so
 a batch of hours has few attempts. A solution is accepted only if it agrees with the previous solution, because one
 damaged reading among a hundred can look like a scale factor, and with the newest readings, because the bias may change.
 """

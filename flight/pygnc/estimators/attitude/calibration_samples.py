@@ -57,7 +57,7 @@ class CalibrationSamples(msgspec.Struct, eq=False):
         self.seen += 1
 
     def solve(self, settings: MagnetometerSettings) -> Calibration:
-        """Return the calibration from the stored readings; takes about 30 ms if the store is full.
+        """Return the calibration from the stored readings; takes about 10 ms if the store is full.
 
         Raises:
             CalibrationError: There are too few readings, or the body has rotated too little.

@@ -145,7 +145,7 @@ class Calibration:
 def calibrate(
     mag_imu_ut: Array, field_gcrf_ut: Array, sunlit_fraction: Array, settings: MagnetometerSettings
 ) -> Calibration:
-    """Return the calibration from n readings; takes 20 ms for a thousand.
+    """Return the calibration from n readings; takes 5 ms for a thousand.
 
     Args:
         mag_imu_ut: Readings in sensor axes, uT, shape (n, 3).
