@@ -34,6 +34,7 @@ from pygnc.configuration.data_files import (
 )
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import gcrf_from_teme
+from pygnc.environment.solar_radiation import sunlit_fraction
 from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
@@ -66,12 +67,16 @@ Cells = Sequence[str]
 
 
 class ElfinDay(NamedTuple):
-    """Readings of a day: times in ms, readings and modelled field (GCRF) in uT, axis of rotation in GCRF."""
+    """Readings of a day: times in ms, readings and modelled field (GCRF) in uT, axis of rotation in GCRF.
+
+    `sunlit` are the visible fractions of the Sun's disc.
+    """
 
     gps_ms: IntArray
     mag_ut: FloatArray
     field_ut: FloatArray
     axis: FloatArray
+    sunlit: FloatArray
 
 
 class Windows(NamedTuple):
@@ -189,17 +194,18 @@ def read_elfin(cdflib: ModuleType, folder: Path) -> ElfinDay:
     axis_teme = _interpolated(gps_ms, states("ela_att_time"), states("ela_att_gei"))
     frames = EarthFrames(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)))
     main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-    field_ut, axis = np.empty_like(position_teme_m), np.empty_like(axis_teme)
-    second = 10
+    field_ut, axis, sunlit = np.empty_like(position_teme_m), np.empty_like(axis_teme), np.empty(len(gps_ms))
+    sun_moon, second = SunMoon(), 10
     for first in range(0, len(gps_ms), second):
         rows, at = slice(first, first + second), int(gps_ms[first])
         gcrf_from_inertial = gcrf_from_teme(at, frames)
         ecef_from_gcrf = frames.at(at, np.zeros(1)).ecef_from_gcrf[0]
-        ecef_m = position_teme_m[rows].dot(gcrf_from_inertial.T).dot(ecef_from_gcrf.T)
-        field_ut[rows] = main_field.at(at, ecef_m).dot(ecef_from_gcrf)
+        position_m = position_teme_m[rows].dot(gcrf_from_inertial.T)
+        field_ut[rows] = main_field.at(at, position_m.dot(ecef_from_gcrf.T)).dot(ecef_from_gcrf)
+        sunlit[rows] = sunlit_fraction(position_m[0], sun_moon.at(at)[0])
         axis[rows] = axis_teme[rows].dot(gcrf_from_inertial.T)
     axis /= np.linalg.norm(axis, axis=1)[:, np.newaxis]
-    return ElfinDay(gps_ms, readings("ela_fgs") / np.array(ELFIN_COUNTS_PER_UT), field_ut, axis)
+    return ElfinDay(gps_ms, readings("ela_fgs") / np.array(ELFIN_COUNTS_PER_UT), field_ut, axis, sunlit)
 
 
 def spin_fits(day: ElfinDay) -> Windows:
@@ -228,7 +234,7 @@ def flight_calibration(day: ElfinDay, first: int) -> TotalBias | None:
     """Return the last bias that the flight software accepts from every 50th reading; None if there is none."""
     calibration, settings = MagCalibration(), MagnetometerSettings()
     for row in range(first, len(day.gps_ms), CADENCE):
-        calibration.process(day.mag_ut[row], day.field_ut[row], settings)
+        calibration.process(day.mag_ut[row], day.field_ut[row], day.sunlit[row], settings)
     return calibration.known
 
 

@@ -246,7 +246,10 @@ class AttitudeTracker:
             orbit_age_s = orbit.age_s(gps_ms)
             if not measured.field_unusable and not environment.field_is_weak(self._settings.magnetometer):
                 solved = calibration.process(
-                    measured.mag_imu_ut, environment.field_gcrf_ut, self._settings.magnetometer
+                    measured.mag_imu_ut,
+                    environment.field_gcrf_ut,
+                    environment.sunlit_fraction,
+                    self._settings.magnetometer,
                 )
         if solved is not None:
             self._filter.set_calibration(solved.residual)

@@ -1,8 +1,8 @@
 """Calibration of the magnetometer in flight: collects readings along the orbit and solves for the bias repeatedly.
 
-A solution takes about 30 ms. It is attempted when the number of readings has grown by half (by 120 to 720 readings), so
+A solution takes about 10 ms. It is attempted when the number of readings has grown by half (by 120 to 720 readings), so
 a batch of hours has few attempts. A solution is accepted only if it agrees with the previous solution, because one
-damaged reading among a hundred can look like a scale factor.
+damaged reading among a hundred can look like a scale factor, and with the newest readings, because the bias may change.
 """
 
 from typing import Final, NamedTuple
@@ -20,7 +20,6 @@ from pygnc.estimators.attitude.magnetometer_calibration import (
     ROWS,
     Calibration,
     CalibrationError,
-    CalibrationSettings,
 )
 from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors
@@ -30,6 +29,8 @@ _FEWEST: Final = 120
 """Minimum number of new readings for an attempt: ten minutes with a reading every 5 s."""
 _MOST: Final = 720
 """Maximum number of new readings between two attempts."""
+_CURRENT_SHARE: Final = 0.75
+"""Fraction of the newest `_FEWEST` readings that must fit; fewer do after the bias has changed."""
 _AGREE: Final = 3.0
 """Solutions that differ by more than this many sigmas do not agree."""
 _FIELD_UT: Final = 45.0
@@ -89,23 +90,23 @@ class MagCalibration(msgspec.Struct):
         return {"mag_calibration_seen": self.samples.seen, "mag_calibration_kept": len(self.samples)}
 
     def process(
-        self, mag_ut: Array, field_gcrf_ut: Array, settings: MagnetometerSettings
+        self, mag_ut: Array, field_gcrf_ut: Array, sunlit_fraction: float, settings: MagnetometerSettings
     ) -> AcceptedCalibration | None:
         """Add a reading; return a newly accepted solution, or None if there was no attempt or it failed.
 
         Args:
             mag_ut: Reading corrected by the settings, sensor axes, uT, shape (3,).
             field_gcrf_ut: Modelled field at the satellite, GCRF, uT, shape (3,).
-            settings: Calibration and noise of the magnetometer.
+            sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
+            settings: Calibration, noise and errors of the magnetometer.
         """
-        self.samples.add(mag_ut, field_gcrf_ut)
+        self.samples.add(mag_ut, field_gcrf_ut, sunlit_fraction)
         seen = self.samples.seen
         if seen < self.due:
             return None
         self.due = seen + min(max(seen // 2, _FEWEST), _MOST)
-        limits = CalibrationSettings(field_error_ut=settings.field_error_ut)
         try:
-            solution = self.samples.solve(limits)
+            solution = self.samples.solve(settings)
         except CalibrationError:
             return None
         correction = MagnetometerCorrection(settings)
@@ -114,7 +115,8 @@ class MagCalibration(msgspec.Struct):
             vector3(correction.total_bias_sigma_ut(solution.covariance[BIAS, BIAS])),
         )
         last, self.last = self.last, total
-        if last is None or not total.agrees(last) or not solution.good_enough(limits):
+        is_current = bool(solution.used[-_FEWEST:].mean() >= _CURRENT_SHARE)
+        if last is None or not total.agrees(last) or not solution.is_good_enough or not is_current:
             return None
         is_new = self.reported is None or not total.agrees(self.reported)
         self.known = total

@@ -16,13 +16,9 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.geomagnetic import MainField
-from pygnc.estimators.attitude.magnetometer_calibration import (
-    Calibration,
-    CalibrationError,
-    CalibrationSettings,
-    calibrate,
-)
-from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationError, calibrate
+from pygnc.estimators.attitude.sample import AttitudeEnvironment
+from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
 from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.own_sensors import OwnSensors, device_values
@@ -50,6 +46,8 @@ class FieldReadings(NamedTuple):
     """Readings in sensor axes, shape (n, 3)."""
     field_gcrf_ut: FloatArray
     """Modelled field in GCRF, shape (n, 3)."""
+    sunlit_fraction: FloatArray
+    """Visible fraction of the Sun's disc, shape (n,)."""
     samples: int
     """Number of sensor samples with a magnetometer reading."""
     repeated: int
@@ -102,14 +100,15 @@ def field_readings(
     timed = list(_timed(inputs_kept))
     model = EnvironmentModel(orientation, main_field)
     placed = [
-        (gps_ms, sample.mag_imu_ut, field)
+        (gps_ms, sample.mag_imu_ut, around)
         for gps_ms, sample in timed
-        if (field := _field_gcrf_ut(model, gps_ms, orbits)) is not None
+        if (around := _environment(model, gps_ms, orbits)) is not None
     ]
     return FieldReadings(
         column((gps_ms for gps_ms, _, _ in placed), dtype=np.int64),
         column((mag_imu_ut for _, mag_imu_ut, _ in placed), 3),
-        column((field for _, _, field in placed), 3),
+        column((around.field_gcrf_ut for _, _, around in placed), 3),
+        column(around.sunlit_fraction for _, _, around in placed),
         samples,
         samples - len(seen),
         len(seen) - len(timed),
@@ -155,29 +154,28 @@ def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, Sen
         waiting = []
 
 
-def _field_gcrf_ut(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> FloatArray | None:
-    """Return the field in uT in GCRF, shape (3,), from the orbit nearest in time; None if unknown."""
+def _environment(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> AttitudeEnvironment | None:
+    """Return the environment by the orbit that is nearest in time; None if that orbit is too far."""
     after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
     nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
     if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
         return None
-    environment = model.at(gps_ms, PropagatedOrbit.of(nearest))
-    return None if environment is None else environment.field_gcrf_ut
+    return model.at(gps_ms, PropagatedOrbit.of(nearest))
 
 
 class Calibrated(NamedTuple):
     """Magnetometer calibration with its inputs."""
 
     readings: FieldReadings
-    settings: CalibrationSettings
-    """Assumed errors and requirements."""
+    settings: MagnetometerSettings
+    """Assumed errors."""
     calibration: Calibration
     true_bias_ut: FloatArray | None
     """True bias in sensor axes, shape (3,); None if unknown."""
 
 
 def calibrated(
-    readings: FieldReadings, settings: CalibrationSettings, true_bias_ut: FloatArray | None = None
+    readings: FieldReadings, settings: MagnetometerSettings, true_bias_ut: FloatArray | None = None
 ) -> Calibrated:
     """Return the magnetometer calibration that the readings determine.
 
@@ -185,7 +183,7 @@ def calibrated(
         CalibrationError: The readings do not determine the bias; the message names the files.
     """
     try:
-        calibration = calibrate(readings.mag_imu_ut, readings.field_gcrf_ut, settings)
+        calibration = calibrate(*readings[1:4], settings)
     except CalibrationError as failure:
         raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add sense files") from None
     return Calibrated(readings, settings, calibration, true_bias_ut)
@@ -247,7 +245,7 @@ def write_json(result: Calibrated, path: Path) -> None:
         "samples_unplaced": readings.unplaced,
         "samples_used": int(found.used.sum()),
         "converged": found.converged,
-        "matrix_estimated": found.full,
+        "matrix_chi_square": found.matrix_chi_square,
         "bias_ut": found.bias_ut.tolist(),
         "bias_sigma_ut": found.bias_sigma_ut.tolist(),
         "matrix": found.matrix.tolist(),

@@ -82,9 +82,7 @@ def _summary(result: Calibrated) -> str:
     axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
     bias = ", ".join(f"{axis} {value:.2f} ± {sigma:.2f}" for axis, value, sigma in axes)
     scale = ", ".join(f"{value:.4f}" for value in found.matrix.diagonal().tolist())
-    scale_text = (
-        f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}" if found.full else "scale and misalignment not estimated"
-    )
+    scale_text = f"scale {scale} ± {found.matrix_sigma[:3].max():.4f}"
     return f"Magnetometer bias {bias} µT (sensor axes), {scale_text}; {found.used.sum()} of {len(found.used)} samples"
 
 

@@ -7,7 +7,6 @@ import typer
 
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
-from pygnc.estimators.attitude.magnetometer_calibration import CalibrationSettings
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.calibration.calibrate import (
     Calibrated,
@@ -44,8 +43,7 @@ def calibrate_mag(
             raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
         settings, main_field = context.settings, read_main_field(data_file(MAIN_FIELD_TABLE))
         readings = field_readings(from_files(sense, None, settings), settings, context.orientation, main_field)
-        limits = CalibrationSettings(field_error_ut=settings.attitude.magnetometer.field_error_ut)
-        result = calibrated(readings, limits, true_ut)
+        result = calibrated(readings, settings.attitude.magnetometer, true_ut)
         out.mkdir(parents=True, exist_ok=True)
         paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
         for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
@@ -67,11 +65,10 @@ def _print_summary(result: Calibrated, settings: Settings) -> None:
         errors = (found.bias_ut - result.true_bias_ut).tolist()
         errors_text = ", ".join(f"{axis} {error:.3f}" for axis, error in zip("xyz", errors, strict=True))
         typer.echo(f"bias minus truth: {errors_text} uT")
-    if found.full:
-        scale = ", ".join(f"{value:.5f}" for value in found.matrix.diagonal().tolist())
-        typer.echo(f"scale: {scale} ± {found.matrix_sigma[:3].max():.5f}, matrix in calibration.toml")
-    else:
-        typer.echo("scale and misalignment not estimated: too little rotation")
+    scale = ", ".join(f"{value:.5f}" for value in found.matrix.diagonal().tolist())
+    typer.echo(f"scale: {scale} ± {found.matrix_sigma[:3].max():.5f}, matrix in calibration.toml")
+    if not found.is_plausible:
+        typer.echo("scale or misalignment exceed attitude.magnetometer.matrix_sigma: increase it and calibrate again")
     typer.echo(
         f"field strength, measured minus modelled: RMS {found.rms_before_ut:.2f} uT, {found.rms_after_ut:.2f} uT after"
     )

@@ -195,9 +195,16 @@ def test_names_unreadable_files(hour: Path, tmp_path: Path) -> None:
         assert f"{truth}: has no columns with the magnetometer bias" in wrong.stderr
 
 
-def test_reports_interference(hour: Path, tmp_path: Path) -> None:
+def test_reports_interference_and_a_matrix_that_exceeds_its_prior(hour: Path, tmp_path: Path) -> None:
+    records = np.frombuffer(hour.read_bytes(), np.uint8).reshape(-1, RECORD_BYTES).copy()
+    for sensor in range(5):
+        x_axis = records[:, 30 * sensor + 4 : 30 * sensor + 6]
+        x_axis[:] = (x_axis.copy().view("<i2") * 1.2).astype("<i2").view(np.uint8)
+    skewed = tmp_path / "skewed.bin"
+    skewed.write_bytes(records.tobytes())
     config = tmp_path / "pygnc.toml"
-    config.write_text("[attitude.magnetometer]\nnoise_ut = 0.2\n")
-    result = calibrate_mag(hour, "--config", config, "--out", tmp_path / "out")
+    config.write_text("[attitude.magnetometer]\nnoise_ut = 0.2\nmatrix_sigma = 0.02\n")
+    result = calibrate_mag(skewed, "--config", config, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
     assert "the readings scatter by 0.6" in result.stdout
+    assert "scale or misalignment exceed attitude.magnetometer.matrix_sigma" in result.stdout

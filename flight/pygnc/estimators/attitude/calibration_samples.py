@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array, quantile
-from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationSettings, calibrate
+from pygnc.estimators.attitude.magnetometer_calibration import Calibration, calibrate
+from pygnc.estimators.attitude.settings import MagnetometerSettings
 
 CAPACITY: Final = 1536
 """Largest number of stored readings: two hours with a reading every 5 s, longer than a revolution in a low orbit."""
@@ -24,29 +25,30 @@ _CELLS: Final = 4
 
 
 class CalibrationSamples(msgspec.Struct, eq=False):
-    """A bounded, deterministic selection of the readings so far, with 24 bytes per reading.
+    """A bounded, deterministic selection of the readings so far, with 28 bytes per reading.
 
     `pygnc.estimators.checkpoint` encodes it; a decoded store continues bit for bit.
 
     Attributes:
         capacity: Largest number of stored readings.
-        rows: Stored readings in sensor axes and modelled fields in GCRF, uT, oldest first, shape (n, 6).
+        rows: Stored readings in sensor axes and modelled fields in GCRF, uT, and visible fractions of the Sun's disc,
+            oldest first, shape (n, 7).
         seen: Number of readings added so far, stored or not.
     """
 
     capacity: int = CAPACITY
-    rows: npt.NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty((0, 6), np.float32))
+    rows: npt.NDArray[np.float32] = msgspec.field(default_factory=lambda: np.empty((0, 7), np.float32))
     seen: int = 0
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def add(self, mag_imu_ut: npt.ArrayLike, field_gcrf_ut: npt.ArrayLike) -> None:
+    def add(self, mag_imu_ut: npt.ArrayLike, field_gcrf_ut: npt.ArrayLike, sunlit_fraction: float) -> None:
         """Add a reading in sensor axes and the modelled field at its position in GCRF, both (3,) in uT.
 
-        The pair is ignored if a value is not finite.
+        They are ignored if a value is not finite. `sunlit_fraction` is the visible fraction of the Sun's disc.
         """
-        row = np.concatenate((mag_imu_ut, field_gcrf_ut))
+        row = np.concatenate((mag_imu_ut, field_gcrf_ut, (sunlit_fraction,)))
         if not all(map(math.isfinite, row.tolist())):
             return
         if len(self.rows) == self.capacity:
@@ -54,22 +56,17 @@ class CalibrationSamples(msgspec.Struct, eq=False):
         self.rows = np.concatenate((self.rows, row.astype(np.float32)[np.newaxis]))
         self.seen += 1
 
-    def solve(self, settings: CalibrationSettings) -> Calibration:
-        """Return the calibration from the stored readings; takes about 30 ms if the store is full.
+    def solve(self, settings: MagnetometerSettings) -> Calibration:
+        """Return the calibration from the stored readings; takes about 10 ms if the store is full.
 
         Raises:
             CalibrationError: There are too few readings, or the body has rotated too little.
         """
-        return calibrate(*self.readings(), settings)
-
-    def readings(self) -> tuple[Array, Array]:
-        """Return the stored readings (sensor axes) and fields (GCRF) in uT, oldest first, each (n, 3)."""
         rows = self.rows.astype(np.float64)
-        return rows[:, :3], rows[:, 3:]
+        return calibrate(rows[:, :3], rows[:, 3:6], rows[:, 6], settings)
 
     def _thin(self) -> None:
-        mag_ut, _ = self.readings()
-        cells = _directions(mag_ut)
+        cells = _directions(self.rows[:, :3].astype(np.float64))
         sizes = np.bincount(cells, minlength=6 * _CELLS**2)
         share = _share(sizes, int(_KEPT * len(self.rows)))
         kept = np.zeros(len(self.rows), np.bool_)

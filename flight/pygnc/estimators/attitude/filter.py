@@ -203,11 +203,16 @@ class AttitudeFilter:
         return self._update_search(sample, environment)
 
     def set_calibration(self, calibrated: MagnetometerErrors) -> None:
-        """Use this calibration in searches if its bias is more accurate than theirs; a track is not changed."""
-        self.memory.calibrated = calibrated
-        if self.memory.track is None:
+        """Use this calibration in searches if its bias is more accurate than theirs; end a track that contradicts it.
+
+        A track that began with the attitude of a sensor is not ended.
+        """
+        self.memory.calibrated, track = calibrated, self.memory.track
+        if track is None:
             search = self.memory.search
             search.prior = search.prior.calibrated(calibrated, self.settings, search.errors)
+        elif track.standing is not Standing.MEASURED and calibrated.disagreement(track.state) > _DISAGREE:
+            self._abandon_wrong_track()
 
     # --- Track -----------------------------------------------------------------------------------------------------
 

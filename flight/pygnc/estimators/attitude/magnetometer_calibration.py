@@ -2,22 +2,23 @@
 
 With a reading m, the strength of the true field is |matrix (m - bias)|. The matrix is symmetric, because a rotation of
 all axes does not change any strength. The method is TWOSTEP (Alonso & Shuster, Complete linear attitude-independent
-magnetometer calibration, J. Astronaut. Sci. 50, 2002): a centred linear estimate, then maximum likelihood by
-Gauss-Newton iterations on z = |matrix (m - bias)|^2 - |field|^2, minus its mean under noise.
+magnetometer calibration, J. Astronaut. Sci. 50, 2002): a centred linear estimate, then Gauss-Newton iterations on
+z = |matrix (m - bias)|^2 - |field|^2, minus its mean under noise. The iterations maximise the posterior density with
+the prior of the matrix in the settings: the readings of a body that hardly rotates do not separate scale from bias.
 
 The partial derivatives are evaluated on the sphere of the modelled field strength, in the direction of the corrected
 reading. At the reading itself, their noise would be correlated with that of z. The scale would then be too small by
 twice (noise / field)^2, 4e-4 with a noise of 0.6 uT, as much as its sigma after an orbit.
 """
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common.arrays import Array, median
-from pygnc.common.validation import require_positive
+from pygnc.estimators.attitude.settings import MagnetometerSettings
 from pygnc.estimators.attitude.state import Flags
 
 BIAS: Final = slice(0, 3)
@@ -26,86 +27,20 @@ MATRIX: Final = slice(3, 9)
 
 ROWS: Final = np.array([0, 1, 2, 0, 0, 1])
 COLUMNS: Final = np.array([0, 1, 2, 1, 2, 2])
-TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
+_TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
 """Number of occurrences of each of these elements in the symmetric matrix."""
-MEDIAN_TO_SIGMA: Final = 1.4826
+_PRIOR_MEAN: Final = np.concatenate((np.zeros(3), np.repeat((1.0, 0.0), 3)))
+PANEL_SHARE: Final = 0.5
+"""Part of the field of the solar panels that the bias contains, because readings are of sunlight and shadow."""
+
+_SAMPLES_MIN: Final = 60
+"""Smallest number of used readings."""
+_DISTANCE_MAX: Final = 3.0
+"""Largest distance of plausible readings from their median, in field strengths; allows for scale errors of a third."""
+_MEDIAN_TO_SIGMA: Final = 1.4826
 """Ratio of standard deviation to median absolute value of a normal distribution."""
-
-_CENTRED_ITERATIONS: Final = 20
 _HUBER: Final = 1.345
-"""Deviation in standard deviations beyond which a reading loses weight (Huber)."""
-
-
-class Readings(NamedTuple):
-    """Plausible readings and modelled fields, (n, 3), and modelled field strengths, (n,), all in uT."""
-
-    mag_ut: Array
-    field_ut: Array
-    strength_ut: Array
-
-    def select(self, rows: Flags) -> "Readings":
-        """Return the readings whose flag in `rows` (n,) is True."""
-        return Readings(self.mag_ut[rows], self.field_ut[rows], self.strength_ut[rows])
-
-
-def centred_estimate(readings: Readings, free: int) -> tuple[Array, Array] | None:
-    """Return bias (uT) and matrix by linear least squares with Huber weights; None if they are not determined.
-
-    `free` is 3 for the bias alone, 9 with the matrix. For the reading m and the bias b, the squared field strength is
-    m' S m - 2 (S b)' m + constant, with S = matrix squared; subtracting the mean removes the constant.
-    """
-    mag_ut, strength_ut = readings.mag_ut, readings.strength_ut
-    columns = np.concatenate((-2.0 * mag_ut, mag_ut[:, ROWS] * mag_ut[:, COLUMNS] * TWICE), axis=1)
-    wanted = np.square(strength_ut)
-    if free == 3:
-        wanted = wanted - np.square(mag_ut).sum(axis=1)
-        columns = columns[:, BIAS]
-    weight = np.square(1.0 / strength_ut)
-    share = np.ones_like(weight)
-    for _ in range(_CENTRED_ITERATIONS):
-        total = weight * share
-        centred = columns - total.dot(columns) / total.sum()
-        left = wanted - total.dot(wanted) / total.sum()
-        root = np.sqrt(total)
-        solution, _, rank, _ = np.linalg.lstsq(root[:, np.newaxis] * centred, root * left, rcond=1e-10)
-        if rank < free:
-            return None
-        off = np.abs((left - centred.dot(solution)) * np.sqrt(weight))
-        limit = _HUBER * MEDIAN_TO_SIGMA * float(median(off))
-        share = limit / np.maximum(off, limit) if limit > 0.0 else share
-    if free == 3:
-        return solution, np.eye(3)
-    squared = np.zeros((3, 3))
-    squared[ROWS, COLUMNS] = squared[COLUMNS, ROWS] = solution[MATRIX]
-    values, vectors = np.linalg.eigh(squared)
-    if values[0] <= 0.0:
-        return None
-    return np.linalg.solve(squared, solution[BIAS]), (vectors * np.sqrt(values)).dot(vectors.T)
-
-
-@dataclass(frozen=True, slots=True)
-class CalibrationSettings:
-    """Assumed errors (1 sigma) of magnetometer and field model, and requirements of a solution."""
-
-    field_error_ut: float = 0.3
-    """Error of the field model per axis, constant in inertial axes; increases the covariance."""
-    scale_error: float = 0.05
-    """Error of each element of the matrix if it is not estimated."""
-    samples_min: int = 60
-    """Smallest number of used readings."""
-    gate: float = 4.5
-    """Largest deviation, in sigmas of the other readings' noise, with which a reading is used."""
-    bias_sigma_max_ut: float = 3.0
-    """Largest standard deviation of the bias with which an axis counts as resolved."""
-    prior_sigma_max_ut: float = 1.0
-    """Largest sigma with which a solution may serve as prior of the attitude filter."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, zero_allowed=("field_error_ut",))
-        if self.samples_min < 20:
-            raise ValueError(f"samples_min must be at least 20, not {self.samples_min}")
-
-
+"""Deviation in standard deviations beyond which a reading loses weight in the first estimate (Huber)."""
 _ITERATIONS: Final = 20
 _GATE_ITERATIONS: Final = 10
 """Largest number of repetitions of the selection of readings by the innovation gate."""
@@ -114,24 +49,42 @@ _NOISE_STEP: Final = 1e-3
 """Relative change of the noise below which an unchanged selection is final."""
 _STEP_NOISE_MIN_UT: Final = 0.1
 """Smallest noise for the limit of steps, so that readings without noise do not need endless iterations."""
-_SCALE_MIN: Final = 0.1
-"""Eigenvalue of the matrix below which the iteration has diverged."""
-_CONDITION_MAX: Final = 1e14
-_SHARE_MIN: Final = 0.5
-"""Share of the information on a combination of parameters that must not come from noise; less leaves it unresolved."""
-_UNRESOLVED: Final = 1e-9
-"""Share of information that an unresolved combination keeps, so that its variance is large but finite."""
 _STEP_MAX: Final = 1e-3
 """Length of a step, in standard deviations of the parameters, at or below which the iteration has converged."""
-_DISTANCE_MAX: Final = 3.0
-"""Largest distance of plausible readings from their median, in field strengths; allows for scale errors of a third."""
-_SIGMA_REPORTED_MAX_UT: Final = 1e3
-_MISFIT_MAX: Final = 1.5
-"""Ratio of noise without to noise with estimated matrix above which the solution for the bias alone is wrong."""
+_SCALE_MIN: Final = 0.1
+"""Eigenvalue of the matrix below which the iteration has diverged."""
+_HIDDEN_SIGMA: Final = 3.0
+"""Spread of the readings in a direction that errors of the matrix may hide, in their sigma times the field."""
+_HIDDEN_UT: Final = 100.0
+"""Standard deviation of the bias in such a direction."""
+_BIAS_SIGMA_MAX_UT: Final = 3.0
+"""Largest standard deviation of the bias with which an axis counts as resolved."""
+_SIGMA_REPORTED_MAX_UT: Final = 50.0
+"""Largest standard deviation that an error message states; a hidden direction causes a larger one on some axis."""
+_GOOD_SIGMA_MAX_UT: Final = 1.0
+"""Largest sigma of the bias with which the attitude filter uses a solution."""
+_MATRIX_CHI_SQUARE_MAX: Final = 27.9
+"""Chi-square of a plausible matrix over its prior; with 6 elements, exceeded once in 10 000."""
 
 
 class CalibrationError(ValueError):
     """Error raised if the readings do not determine the bias; the message names the reason and a remedy."""
+
+
+class _Readings(NamedTuple):
+    """Plausible readings and modelled fields, (n, 3), and modelled field strengths, (n,), all in uT.
+
+    `sunlit` (n,) are the visible fractions of the Sun's disc.
+    """
+
+    mag_ut: Array
+    field_ut: Array
+    strength_ut: Array
+    sunlit: Array
+
+    def select(self, rows: Flags) -> "_Readings":
+        """Return the readings whose flag in `rows` (n,) is True."""
+        return _Readings(*(part[rows] for part in self))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,10 +92,11 @@ class Calibration:
     """Calibration of the magnetometer.
 
     Attributes:
-        bias_ut: Bias in sensor axes, uT, shape (3,).
-        matrix: Correction of scale and misalignment, symmetric, shape (3, 3); the identity if it was not estimated.
-        covariance: Covariance of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the error of
-            the field model and, if the matrix was not estimated, that of the assumed matrix.
+        bias_ut: Bias in sensor axes with half of the field of the solar panels, uT, shape (3,).
+        matrix: Correction of scale and misalignment, symmetric, shape (3, 3).
+        covariance: Covariance of bias (uT) and matrix (xx, yy, zz, xy, xz, yz), shape (9, 9). It includes the errors of
+            the field model and the field of the solar panels.
+        matrix_chi_square: Chi-square of the matrix over its prior, with 6 degrees of freedom.
         noise_ut: Standard deviation of the noise of the used readings, per axis.
         used: True for readings that were used, shape (n,).
         converged: True if both the iteration and the selection of readings converged.
@@ -153,16 +107,12 @@ class Calibration:
     bias_ut: Array
     matrix: Array
     covariance: Array
+    matrix_chi_square: float
     noise_ut: float
     used: Flags
     converged: bool
     rms_before_ut: float
     rms_after_ut: float
-
-    @property
-    def full(self) -> bool:
-        """True if the matrix was estimated."""
-        return not np.array_equal(self.matrix, np.eye(3))
 
     @property
     def bias_sigma_ut(self) -> Array:
@@ -176,39 +126,54 @@ class Calibration:
         sigma: Array = np.sqrt(np.diagonal(self.covariance)[MATRIX])
         return sigma
 
+    @property
+    def is_plausible(self) -> bool:
+        """True if the matrix does not contradict its prior."""
+        return self.matrix_chi_square <= _MATRIX_CHI_SQUARE_MAX
+
+    @property
+    def is_good_enough(self) -> bool:
+        """True if the solution converged, is plausible, and is accurate enough for the attitude filter."""
+        return self.converged and self.is_plausible and bool(self.bias_sigma_ut.max() <= _GOOD_SIGMA_MAX_UT)
+
     def corrected_ut(self, mag_imu_ut: Array) -> Array:
         """Return readings in uT, (n, 3) or (3,), corrected for bias, scale and misalignment."""
         corrected: Array = (mag_imu_ut - self.bias_ut).dot(self.matrix)
         return corrected
 
-    def good_enough(self, settings: CalibrationSettings) -> bool:
-        """Return True if the solution converged and its bias is accurate enough for a prior of the attitude filter."""
-        return self.converged and bool(self.bias_sigma_ut.max() <= settings.prior_sigma_max_ut)
 
-
-def calibrate(mag_imu_ut: Array, field_gcrf_ut: Array, settings: CalibrationSettings) -> Calibration:
-    """Return the calibration from n readings; takes 20 ms for a thousand.
-
-    The matrix is estimated if the covariance of the bias is then smaller than with an assumed matrix.
+def calibrate(
+    mag_imu_ut: Array, field_gcrf_ut: Array, sunlit_fraction: Array, settings: MagnetometerSettings
+) -> Calibration:
+    """Return the calibration from n readings; takes 5 ms for a thousand.
 
     Args:
         mag_imu_ut: Readings in sensor axes, uT, shape (n, 3).
         field_gcrf_ut: Modelled field at the positions of the readings, GCRF, uT, shape (n, 3). Its strength determines
             the calibration; its direction only correlates the errors of the field model.
-        settings: Limits and assumed errors.
+        sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1, shape (n,).
+        settings: Prior of the matrix, errors of the field model, field of the solar panels, and gate.
 
     Raises:
         CalibrationError: There are too few readings, or the body has rotated too little.
     """
     finite = np.isfinite(mag_imu_ut).all(axis=1) & np.isfinite(field_gcrf_ut).all(axis=1)
     plausible = np.flatnonzero(finite)[_plausible(mag_imu_ut[finite], field_gcrf_ut[finite])]
-    if len(plausible) < settings.samples_min:
-        raise CalibrationError(f"too few samples: {len(plausible)}; add samples until there are {settings.samples_min}")
-    mag_ut, field_ut = mag_imu_ut[plausible], field_gcrf_ut[plausible]
-    best = _best(Readings(mag_ut, field_ut, np.sqrt(np.square(field_ut).sum(axis=1))), settings)
+    if len(plausible) < _SAMPLES_MIN:
+        raise CalibrationError(f"too few samples: {len(plausible)}; add samples until there are {_SAMPLES_MIN}")
+    field_ut = field_gcrf_ut[plausible]
+    strength_ut = np.sqrt(np.square(field_ut).sum(axis=1))
+    readings = _Readings(mag_imu_ut[plausible], field_ut, strength_ut, sunlit_fraction[plausible])
+    found = _solved(readings, settings)
+    sigma_ut = np.full(3, np.inf) if found is None else found.bias_sigma_ut
+    unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= _BIAS_SIGMA_MAX_UT]
+    if found is None or unresolved:
+        axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
+        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
+        raise CalibrationError(f"not enough rotation: {axes}{known}; add samples of a rotation about another axis")
     used = np.zeros(len(mag_imu_ut), np.bool_)
-    used[plausible[best.used]] = True
-    return replace(best, used=used)
+    used[plausible[found.used]] = True
+    return replace(found, used=used)
 
 
 def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
@@ -221,195 +186,137 @@ def _plausible(mag_ut: Array, field_ut: Array) -> Flags:
     return near
 
 
-def _best(readings: Readings, settings: CalibrationSettings) -> Calibration:
-    """Return the maximum likelihood solution, with or without matrix, that has the smaller variance of the bias.
+def _centred_bias_ut(readings: _Readings) -> Array:
+    """Return the bias of an ideal matrix in uT by linear least squares with Huber weights, shape (3,).
 
-    If the rotation of the body hardly separates scale from bias, noise makes the scale of the centred estimate much too
-    small. The solution with matrix is therefore iterated both from that estimate and from the solution without matrix.
-
-    Raises:
-        CalibrationError: There is no solution, or a sigma of its bias exceeds `bias_sigma_max_ut`.
+    The squared field strength is then |m|^2 - 2 b'm + constant, for the reading m and the bias b; subtracting the mean
+    removes the constant.
     """
-    bias_only = _solved_from([centred_estimate(readings, 3)], readings, 3, settings)
-    other = None if bias_only is None else (bias_only.bias_ut, bias_only.matrix)
-    full = _solved_from([centred_estimate(readings, 9), other], readings, 9, settings)
-    if bias_only is not None and full is not None and bias_only.noise_ut > _MISFIT_MAX * full.noise_ut:
-        # The scales of the axes differ too much for an assumed matrix, but the sigmas do not contain this error.
-        bias_only = None
-    solutions = [solution for solution in (bias_only, full) if solution is not None]
-    best = min(solutions, key=lambda solution: float(np.trace(solution.covariance[BIAS, BIAS])), default=None)
-    sigma_ut = np.full(3, np.inf) if best is None else best.bias_sigma_ut
-    unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= settings.bias_sigma_max_ut]
-    if best is None or unresolved:
-        axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
-        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
-        raise CalibrationError(f"not enough rotation: {axes}{known}; add samples of a rotation about another axis")
-    return best
-
-
-def _solved_from(
-    starts: Sequence[tuple[Array, Array] | None], readings: Readings, free: int, settings: CalibrationSettings
-) -> Calibration | None:
-    """Return the best of the solutions from several initial values (bias, matrix); None if all of them fail."""
-    solved = [_solve_from(readings, *start, free, settings) for start in starts if start is not None]
-    # Less noise alone would prefer solutions that exclude all readings which do not fit.
-    return max(
-        (solution for solution in solved if solution is not None),
-        key=lambda solution: (solution.converged, solution.used.sum() / solution.noise_ut),
-        default=None,
-    )
+    columns = -2.0 * readings.mag_ut
+    wanted = np.square(readings.strength_ut) - np.square(readings.mag_ut).sum(axis=1)
+    weight = np.square(1.0 / readings.strength_ut)
+    share = np.ones_like(weight)
+    for _ in range(_ITERATIONS):
+        total = weight * share
+        centred = columns - total.dot(columns) / total.sum()
+        left = wanted - total.dot(wanted) / total.sum()
+        root = np.sqrt(total)
+        bias_ut: Array = np.linalg.lstsq(root[:, np.newaxis] * centred, root * left, rcond=1e-10)[0]
+        off = np.abs((left - centred.dot(bias_ut)) * np.sqrt(weight))
+        limit = _HUBER * _MEDIAN_TO_SIGMA * float(median(off))
+        share = limit / np.maximum(off, limit) if limit > 0.0 else share
+    return bias_ut
 
 
 @np.errstate(all="ignore")  # an iteration that diverges overflows before this is detected
-def _solve_from(
-    readings: Readings, bias_ut: Array, matrix: Array, free: int, settings: CalibrationSettings
-) -> Calibration | None:
-    """Return the solution from an initial value, or None; each iteration selects the readings anew by the gate."""
-    misfit_ut = _linearised(readings, bias_ut, matrix, 0.0).misfit_ut
-    gate_ut = settings.gate * MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut)))
-    noise_ut, used, settled = 0.0, np.abs(misfit_ut) <= gate_ut, False
+def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration | None:
+    """Return the solution, or None if there is none; each iteration selects the readings anew by the gate."""
+    gate, weight = math.sqrt(settings.gate), _prior_weight(settings)
+    x = np.concatenate((_centred_bias_ut(readings), _PRIOR_MEAN[MATRIX.start :]))
+    noise_ut, used = 0.0, np.zeros(len(readings.sunlit), np.bool_)
     for _ in range(_GATE_ITERATIONS):
-        if used.sum() < settings.samples_min:
+        misfit_ut = _linearised(readings, x, noise_ut)[0]
+        before, noise_before_ut = used, noise_ut
+        noise_ut = max(_MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut))), _NOISE_MIN_UT)
+        used = np.abs(misfit_ut) <= gate * noise_ut
+        if used.sum() < _SAMPLES_MIN:
             return None
         kept = readings.select(used)
-        iterated = _gauss_newton(kept, bias_ut, matrix, noise_ut, free)
+        iterated = _gauss_newton(kept, x, noise_ut, weight)
         if iterated is None:
             return None
-        bias_ut, matrix, converged = iterated
+        x, inverse, converged = iterated
+        settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
         if settled:
             break
-        misfit_ut = _linearised(readings, bias_ut, matrix, noise_ut).misfit_ut
-        before, noise_before_ut = used, noise_ut
-        noise_ut = max(_rms(misfit_ut[used]) * float(np.sqrt(used.sum() / (used.sum() - free))), _NOISE_MIN_UT)
-        used = np.abs(misfit_ut) <= settings.gate * noise_ut
-        settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
-    kept = readings.select(used)
-    linear = _linearised(kept, bias_ut, matrix, noise_ut)
-    noise_information = _noise_information(linear, kept.strength_ut, matrix, noise_ut)
-    covariance = _covariance(linear, noise_information, noise_ut, free, settings)
-    if covariance is None:
-        return None
-    after_ut = np.linalg.norm((kept.mag_ut - bias_ut).dot(matrix), axis=1) - kept.strength_ut
+    _, partials, d_field = _linearised(kept, x, noise_ut)
+    # Errors of the field model and the field of the panels are not estimated, because noise could pass for them.
+    d_panels = (kept.sunlit - PANEL_SHARE)[:, np.newaxis] * partials[:, BIAS]
+    others = np.concatenate((settings.field_error_ut * d_field, settings.panel_sigma_ut * d_panels), axis=1)
+    effect = inverse.dot(partials.T.dot(others))
+    covariance = noise_ut**2 * inverse + effect.dot(effect.T)
+    covariance[BIAS, BIAS] += _hidden_covariance(kept, settings)
+    bias_ut, matrix = x[BIAS], _matrix(x)
+    corrected_ut = np.linalg.norm((kept.mag_ut - bias_ut).dot(matrix), axis=1)
     return Calibration(
         bias_ut=bias_ut,
         matrix=matrix,
         covariance=covariance,
+        matrix_chi_square=float(np.square(weight * (x - _PRIOR_MEAN))[MATRIX].sum()),
         noise_ut=noise_ut,
         used=used,
         converged=converged and settled,
         rms_before_ut=_rms(np.linalg.norm(kept.mag_ut, axis=1) - kept.strength_ut),
-        rms_after_ut=_rms(after_ut),
+        rms_after_ut=_rms(corrected_ut - kept.strength_ut),
     )
 
 
-class _Linear(NamedTuple):
-    """Misfits of the field strength and their derivatives at an estimate, scaled to uT of a reading.
+def _gauss_newton(readings: _Readings, x: Array, noise_ut: float, weight: Array) -> tuple[Array, Array, bool] | None:
+    """Iterate from bias and matrix `x`, (9,), by Gauss-Newton; return None if the iteration diverges.
 
-    Attributes:
-        misfit_ut: z scaled such that its standard deviation is the noise of a reading, shape (n,).
-        partials: Derivatives with respect to bias and matrix elements, shape (n, 9).
-        d_field: Derivatives with respect to an error of the modelled field in inertial axes, shape (n, 3).
-        directions: Unit vectors along the corrected readings, shape (n, 3).
+    Returns:
+        Bias and matrix, the inverse of the normal matrix, (9, 9), and True if the iteration converged.
     """
-
-    misfit_ut: Array
-    partials: Array
-    d_field: Array
-    directions: Array
-
-
-def _linearised(readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float) -> _Linear:
-    corrected = (readings.mag_ut - bias_ut).dot(matrix)
-    squared = np.square(corrected).sum(axis=1)
-    directions = corrected / np.sqrt(np.maximum(squared, 1e-12))[:, np.newaxis]
-    gain = _gain(directions, matrix)
-    misfit = squared - np.square(readings.strength_ut) - noise_ut**2 * float(np.trace(matrix.dot(matrix)))
-    scale_ut = readings.strength_ut * gain
-    return _Linear(
-        0.5 * misfit / scale_ut,
-        _partials(directions, readings.strength_ut, matrix),
-        -readings.field_ut / scale_ut[:, np.newaxis],
-        directions,
-    )
-
-
-def _gain(directions: Array, matrix: Array) -> Array:
-    """Return the ratio of the noise of the corrected field strength to the noise of a reading, shape (n,)."""
-    gain: Array = np.sqrt(np.square(directions.dot(matrix)).sum(axis=1))
-    return gain
-
-
-def _partials(directions: Array, strength_ut: Array, matrix: Array) -> Array:
-    """Return the derivatives of the misfit with respect to bias and matrix, on the sphere of the field, (n, 9)."""
-    on_sphere = strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
-    crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
-    partials = np.concatenate((-directions.dot(matrix), crossed * TWICE), axis=1)
-    partials /= _gain(directions, matrix)[:, np.newaxis]
-    return partials
-
-
-def _noise_information(linear: _Linear, strength_ut: Array, matrix: Array, noise_ut: float) -> Array:
-    """Return the part of the normal matrix (9, 9) that only noise in the directions of the readings causes.
-
-    If this part counted as information, a parameter that no rotation has made observable would seem to be known, to
-    about the field strength divided by the square root of the number of readings.
-    """
-    directions = linear.directions
-    farthest_axis = np.eye(3)[np.abs(directions).argmin(axis=1)]
-    first = np.cross(directions, farthest_axis)
-    first /= np.sqrt(np.square(first).sum(axis=1))[:, np.newaxis]
-    total = np.zeros((9, 9))
-    for tangent in (first, np.cross(directions, first)):
-        turned = directions + (noise_ut * _gain(tangent, matrix) / strength_ut)[:, np.newaxis] * tangent
-        turned /= np.sqrt(np.square(turned).sum(axis=1))[:, np.newaxis]
-        change = _partials(turned, strength_ut, matrix) - linear.partials
-        total += change.T.dot(change)
-    return total
-
-
-def _gauss_newton(
-    readings: Readings, bias_ut: Array, matrix: Array, noise_ut: float, free: int
-) -> tuple[Array, Array, bool] | None:
-    """Iterate by Gauss-Newton; return bias, matrix, and True if the iteration converged, or None if it diverged."""
+    prior = np.square(noise_ut * weight)
     for _ in range(_ITERATIONS):
-        linear = _linearised(readings, bias_ut, matrix, noise_ut)
-        partials = linear.partials[:, :free]
-        normal = partials.T.dot(partials)
+        misfit_ut, partials, _ = _linearised(readings, x, noise_ut)
+        normal = partials.T.dot(partials) + np.diag(prior)
         try:
-            step = -np.linalg.solve(normal, partials.T.dot(linear.misfit_ut))
+            inverse = np.linalg.inv(normal)
         except np.linalg.LinAlgError:
             return None
-        bias_ut = bias_ut + step[BIAS]
-        if free == 9:
-            change = np.zeros((3, 3))
-            change[ROWS, COLUMNS] = change[COLUMNS, ROWS] = step[MATRIX]
-            matrix = matrix + change
-        if not np.isfinite(step).all() or np.linalg.eigvalsh(matrix)[0] <= _SCALE_MIN:
+        step = -inverse.dot(partials.T.dot(misfit_ut) + prior * (x - _PRIOR_MEAN))
+        x = x + step
+        if not np.isfinite(x).all() or np.linalg.eigvalsh(_matrix(x))[0] <= _SCALE_MIN:
             return None
-        if step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT)):
-            return bias_ut, matrix, True
-    return bias_ut, matrix, False
+        converged = step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT))
+        if converged:
+            break
+    return x, inverse, bool(converged)
 
 
-def _covariance(
-    linear: _Linear, noise_information: Array, noise_ut: float, free: int, settings: CalibrationSettings
-) -> Array | None:
-    """Return the covariance of bias and matrix, (9, 9), by noise and parameters not estimated; None if singular."""
-    estimated, assumed = linear.partials[:, :free], linear.partials[:, free:]
-    normal = estimated.T.dot(estimated)
-    if np.linalg.cond(normal) > _CONDITION_MAX:
-        return None
-    whitening = np.linalg.inv(np.linalg.cholesky(normal))
-    shares, vectors = np.linalg.eigh(np.eye(free) - whitening.dot(noise_information[:free, :free]).dot(whitening.T))
-    root = whitening.T.dot(vectors) / np.sqrt(np.where(shares > _SHARE_MIN, shares, _UNRESOLVED))
-    inverse = root.dot(root.T)
-    gain = inverse.dot(estimated.T)
-    d_field = settings.field_error_ut * gain.dot(linear.d_field)
-    matrix_effect = settings.scale_error * gain.dot(assumed)
-    covariance = np.eye(9) * settings.scale_error**2
-    covariance[:free, :free] = noise_ut**2 * inverse + d_field.dot(d_field.T) + matrix_effect.dot(matrix_effect.T)
-    covariance[:free, free:] = -settings.scale_error * matrix_effect
-    covariance[free:, :free] = covariance[:free, free:].T
+def _linearised(readings: _Readings, x: Array, noise_ut: float) -> tuple[Array, Array, Array]:
+    """Return the misfits of the field strength, (n,), and their derivatives with respect to bias and matrix, (n, 9).
+
+    The third array, (n, 3), are the derivatives with respect to an error of the modelled field in inertial axes. All
+    are scaled such that the standard deviation of a misfit is that of a reading, in uT.
+    """
+    matrix = _matrix(x)
+    corrected = (readings.mag_ut - x[BIAS]).dot(matrix)
+    squared = np.square(corrected).sum(axis=1)
+    directions = corrected / np.sqrt(np.maximum(squared, 1e-12))[:, np.newaxis]
+    along = directions.dot(matrix)
+    # Ratio of the noise of the corrected strength to that of a reading.
+    gain = np.sqrt(np.square(along).sum(axis=1))
+    on_sphere = readings.strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
+    crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
+    partials = np.concatenate((-along, crossed * _TWICE), axis=1) / gain[:, np.newaxis]
+    misfit = squared - np.square(readings.strength_ut) - noise_ut**2 * float(np.trace(matrix.dot(matrix)))
+    scale_ut = readings.strength_ut * gain
+    return 0.5 * misfit / scale_ut, partials, -readings.field_ut / scale_ut[:, np.newaxis]
+
+
+def _prior_weight(settings: MagnetometerSettings) -> Array:
+    """Return the inverse standard deviations of bias and matrix before the readings, shape (9,)."""
+    return np.concatenate((np.zeros(3), 1.0 / (settings.matrix_sigma * np.repeat((1.0, 0.5), 3))))
+
+
+def _matrix(x: Array) -> Array:
+    matrix = np.empty((3, 3))
+    matrix[ROWS, COLUMNS] = matrix[COLUMNS, ROWS] = x[MATRIX]
+    return matrix
+
+
+def _hidden_covariance(readings: _Readings, settings: MagnetometerSettings) -> Array:
+    """Return the covariance of the bias, uT2, (3, 3), across a plane near which all readings are; zero without one.
+
+    There is a second solution then, with the bias on the other side. Errors of the matrix hide the spread across the
+    plane, which excludes one of the two.
+    """
+    variances, axes = np.linalg.eigh(np.cov(readings.mag_ut.T))
+    hidden_ut = _HIDDEN_SIGMA * settings.matrix_sigma * _rms(readings.strength_ut)
+    hidden = _HIDDEN_UT * axes[:, variances < hidden_ut**2]
+    covariance: Array = hidden.dot(hidden.T)
     return covariance
 
 

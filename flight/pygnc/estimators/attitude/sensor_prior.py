@@ -9,10 +9,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, ROWS
+from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, PANEL_SHARE, ROWS
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ROWS, GYRO_BIAS, MAG_BIAS, AttitudeState
+from pygnc.estimators.attitude.state import FIELD_ROWS, GYRO_BIAS, MAG_BIAS, PANEL_FIELD, AttitudeState
+from pygnc.estimators.kalman import chi_square
 
 PRIOR_ROWS: Final = np.r_[GYRO_BIAS, MAG_BIAS, FIELD_ROWS]
 """Indices of the elements of the prior in the error state."""
@@ -23,8 +24,6 @@ _KEPT_VARIANCE_FACTOR: Final = 4.0
 """Factor on the covariance after a track ends, because an abandoned track may underestimate its errors."""
 _KEPT_SHARE_MIN: Final = 0.02
 """Least standard deviation of a bias after a track, as a fraction of the initial one."""
-_LIT_SHARE: Final = 0.5
-"""Part of the field of the solar panels that a calibration finds as bias; its readings are of sunlight and shadow."""
 
 
 class SensorPrior(NamedTuple):
@@ -104,10 +103,16 @@ class MagnetometerErrors(NamedTuple):
         """Standard deviations of the bias, uT, shape (3,)."""
         return np.sqrt(self.covariance.diagonal()[BIAS])
 
+    def disagreement(self, state: AttitudeState) -> float:
+        """Return the chi-square of the difference between the bias and that of a track, with 3 degrees of freedom."""
+        difference = self.mean[BIAS] - state.mag_bias_ut - PANEL_SHARE * state.panel_field_ut
+        root = state.sqrt_covariance[MAG_BIAS] + PANEL_SHARE * state.sqrt_covariance[PANEL_FIELD]
+        return chi_square(difference, self.covariance[BIAS, BIAS] + root.dot(root.T))
+
     def applied(self, prior: SensorPrior) -> SensorPrior:
         """Return the prior after this calibration. A rotation of the sensor and the panels' field remain uncertain."""
         partials = np.zeros((9, 18))
-        partials[BIAS, 3:6], partials[BIAS, 15:18] = np.eye(3), _LIT_SHARE * np.eye(3)
+        partials[BIAS, 3:6], partials[BIAS, 15:18] = np.eye(3), PANEL_SHARE * np.eye(3)
         for row, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True), MATRIX.start):
             partials[row, 6 + 3 * i + j] += 0.5
             partials[row, 6 + 3 * j + i] += 0.5

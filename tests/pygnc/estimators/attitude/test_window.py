@@ -8,6 +8,7 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
+from pygnc.estimators.attitude.mekf import Standing
 from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
 from pygnc.estimators.attitude.sun_sensors import light_sources
@@ -220,12 +221,23 @@ def test_a_search_in_progress_uses_the_calibrated_bias() -> None:
     assert errors_deg(SHADOW, updates)[-1] < 5.0
 
 
-def test_a_track_is_unchanged_bit_for_bit() -> None:
+@pytest.mark.parametrize(("standing", "ends"), [(Standing.CONFIRMED, True), (Standing.MEASURED, False)])
+def test_a_calibration_ends_a_track_that_it_contradicts(standing: Standing, *, ends: bool) -> None:
+    attitude = AttitudeFilter(SETTINGS)
+    follow(attitude, SUN, 0, 60)
+    track = attitude.memory.track
+    assert track is not None
+    attitude.memory.track = track._replace(standing=standing)
+    attitude.set_calibration(calibration(track.state.mag_bias_ut + 15.0, np.full(3, 0.6)))
+    assert (attitude.state is None) is ends
+
+
+def test_a_calibration_does_not_change_a_track_that_agrees() -> None:
     alone, told = AttitudeFilter(SETTINGS), AttitudeFilter(SETTINGS)
     for attitude in (alone, told):
         follow(attitude, SUN, 0, 60)
     assert told.state is not None
-    told.set_calibration(calibration(np.array([900.0, 0.0, 0.0]), np.full(3, 0.1)))
+    told.set_calibration(calibrated(SUN))
     for ours, theirs in zip(follow(told, SUN, 60), follow(alone, SUN, 60), strict=True):
         assert ours.state is not None
         assert theirs.state is not None

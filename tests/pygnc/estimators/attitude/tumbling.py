@@ -3,6 +3,7 @@
 Closed forms and SciPy alone; nothing of the code under test.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,6 +38,16 @@ class Flight:
         matrix[ELEMENTS] = matrix.T[ELEMENTS] = parameters[3:]
         corrected = np.linalg.norm((mag_ut - parameters[:3]) @ matrix, axis=1)
         return np.asarray(corrected - np.linalg.norm(self.field_ut, axis=1))
+
+    @property
+    def readings(self) -> tuple[Array, Array, Array]:
+        """Readings, fields, and visible fractions of the Sun's disc with which its panels cause no error."""
+        return self.mag_ut, self.field_ut, np.full(len(self.mag_ut), 0.5)
+
+    def rows(self, first: int = 0, last: int | None = None) -> Iterator[tuple[Array, Array, float]]:
+        """Yield the readings one by one."""
+        for mag_ut, field_ut in zip(self.mag_ut[first:last], self.field_ut[first:last], strict=True):
+            yield mag_ut, field_ut, 0.5
 
     @property
     def truth(self) -> Array:
