@@ -28,16 +28,22 @@ run: .venv/project.stamp ## fly the demonstration batch, replay it and print the
 emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, start, stream, download, stop
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
-PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest -n 4 --dist loadgroup
+PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
+WORKERS := -n 4 --dist loadgroup
+# Each worker takes seconds to collect all tests, so only the files with these few tests are collected, by one process.
+ALONE = $(PYTEST) -m alone $$(grep --recursive --files-with-matches --include='*.py' 'mark\.alone' tests)
 
 test: .venv/development.stamp ## run the tests, except those marked slow
-	$(PYTEST) -m "not slow"
+	$(PYTEST) $(WORKERS) -m "not slow"
 
 test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, server processes, long series
-	$(PYTEST) -m alone
-	$(PYTEST) -m "slow and not alone"
+	$(ALONE)
+	$(PYTEST) $(WORKERS) -m "slow and not alone"
 
-test-all: test test-slow ## run all tests
+# One run for the fast and the slow tests collects them once and makes the fixtures that they share once.
+test-all: .venv/development.stamp ## run all tests
+	$(ALONE)
+	$(PYTEST) $(WORKERS) -m "not alone"
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)

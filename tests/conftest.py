@@ -2,6 +2,7 @@
 
 import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # A shell starts background jobs with SIGINT ignored, and programs inherit that. Tests that press Ctrl-C need it back.
@@ -10,3 +11,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Machines differ in speed, so no example has a time limit; each test has one.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let pytest-xdist 3.8 keep the tests of a group on one worker.
+
+    It appends the group to the attribute `_nodeid`, which pytest 9.2 does not read: pytest-xdist's issue 1386.
+    """
+    for item in items:
+        if "_nodeid" in vars(item):
+            item._id = item.id.parse(vars(item)["_nodeid"])

@@ -12,6 +12,7 @@ import pytest
 from pygnc.bus.messages import GnssFix
 from pygnc.common.clock import utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc.configuration.settings import Settings
+from pygnc.formats.sense import SenseLayout
 from pygnc_ground.replay.inputs import from_files
 from pygnc_station.store.readings import Column, Layout, NewReading, to_text
 from pygnc_station.store.store import Store
@@ -20,6 +21,8 @@ from tests.pygnc_station.logger.samples import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "data" / "demo"
+RECORDS = 144
+"""Sense records of the first hour."""
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("distributions")]
@@ -28,6 +31,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_grou
 @pytest.fixture(scope="module")
 def there(tmp_path_factory: pytest.TempPathFactory) -> PluginEnvironment:
     return create(tmp_path_factory.mktemp("plugins"), EXAMPLES)
+
+
+@pytest.fixture(scope="module")
+def sense(there: PluginEnvironment) -> Path:
+    """Return a sense file of the first hour of the demonstration."""
+    path = there.folder / "sense.bin"
+    path.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
+    return path
 
 
 def truth_as_stk() -> str:
@@ -42,10 +53,10 @@ def truth_as_stk() -> str:
     return "\n".join([*head, *lines, "END Ephemeris", ""])
 
 
-def fixes_as_log() -> tuple[str, int]:
-    """Return the demonstration's fixes as a fix log, and their number."""
+def fixes_as_log(sense: Path) -> tuple[str, int]:
+    """Return the fixes of a sense file as a fix log, and their number."""
     lines = ["gps_week,gps_tow_s,x_m,y_m,z_m,vx_mps,vy_mps,vz_mps,sigma_m,sigma_mps,satellites"]
-    for fix in from_files([DEMO / "sense.bin"], None, Settings()).messages:
+    for fix in from_files([sense], None, Settings()).messages:
         if isinstance(fix, GnssFix) and fix.gps_ms and fix.satellites_used >= 4:
             sigmas = (fix.position_sigma_m[0], fix.velocity_sigma_mps[0])
             week, tow_ms = week_from_gps_ms(fix.gps_ms)
@@ -85,11 +96,11 @@ def test_a_station_writes_to_the_output_of_another_package(there: PluginEnvironm
     ]
 
 
-def test_a_truth_of_another_kind_gives_the_same_errors(there: PluginEnvironment) -> None:
+def test_a_truth_of_another_kind_gives_the_same_errors(there: PluginEnvironment, sense: Path) -> None:
     (there.folder / "truth.e").write_text(truth_as_stk())
     printed = []
     for truth in ("truth.e", str(DEMO / "truth.parquet")):
-        words = ("replay", str(DEMO / "sense.bin"), "--truth", truth, "--no-csv", "--out", "replayed")
+        words = ("replay", str(sense), "--truth", truth, "--no-csv", "--out", "replayed")
         done = there.run("pygnc", *words)
         assert done.returncode == 0, done.stderr
         printed.append([line for line in done.stdout.splitlines() if "3-D RMS" in line])
@@ -107,8 +118,8 @@ def test_damaged_and_unknown_truths_are_named_with_the_readers_line(there: Plugi
     assert "STK ephemeris" in done.stderr
 
 
-def test_a_log_of_another_kind_is_inspected_and_replayed(there: PluginEnvironment) -> None:
-    text, count = fixes_as_log()
+def test_a_log_of_another_kind_is_inspected_and_replayed(there: PluginEnvironment, sense: Path) -> None:
+    text, count = fixes_as_log(sense)
     (there.folder / "fixes.csv").write_text(text + "2358,12\n")
     shown = there.run("pygnc", "inspect", "--messages", "1", "fixes.csv")
     assert (shown.returncode, shown.stderr) == (0, "")

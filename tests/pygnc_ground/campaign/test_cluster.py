@@ -21,7 +21,8 @@ from pygnc_ground.campaign.run import RunResult
 from pygnc_ground.campaign.store import Store
 from tests.pygnc_ground.campaign.samples import short_campaign
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
+# One worker makes the fixtures of this module.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("cluster")]
 
 KILLS = int(os.environ.get("PYGNC_CAMPAIGN_KILLS", "2"))
 """Campaigns in which a worker is killed."""
