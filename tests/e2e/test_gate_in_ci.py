@@ -66,7 +66,6 @@ def test_the_script_reports_a_changed_constant(repository: Path) -> None:
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "PYTHONPATH": sysconfig.get_path("purelib"),
         "PIP_NO_INDEX": "1",
-        "PIP_NO_COMPILE": "1",
     }
     done = subprocess.run(
         ["/bin/sh", "-c", script()], cwd=repository, env=environment, check=False, capture_output=True, text=True
