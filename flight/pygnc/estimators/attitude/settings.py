@@ -95,8 +95,6 @@ class GyroSettings:
     """Uncertainty of the bias before the first sample."""
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
-    thermal_sigma_rad_s: float = 0.5 * _DEGREE
-    """Change of the bias from the temperature in lasting darkness to that in lasting sunlight, per axis."""
     scale_sigma: float = 0.01
     """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: float = 86_400.0

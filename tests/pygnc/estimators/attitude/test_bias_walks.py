@@ -26,8 +26,8 @@ def state(at_s: int, bias: Array, variance: Array) -> AttitudeState:
 
 def judged(moved: Array, walks: BiasWalks = NO_WALKS) -> BiasWalks:
     """Return the walks after biases have moved in two minutes."""
-    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
-    return begun.judged(state(120, moved, AFTER), 0.0, WALK)
+    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), WALK)
+    return begun.judged(state(120, moved, AFTER), WALK)
 
 
 def test_independent_corrections_widen_a_walk_rarely() -> None:
@@ -50,8 +50,8 @@ def test_a_bias_that_moves_farther_widens_its_walk(axis: int, *, is_gyro: bool) 
 
 
 def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
-    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
-    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), 0.0, WALK)
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), WALK)
+    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), WALK)
     assert elsewhere[:2] == (1.0, 1.0)
 
 

@@ -21,7 +21,6 @@ STEPS = np.concatenate(
         np.full(9, 1e-6),
         np.full(3, 1e-4),
         [1e-5],
-        np.full(3, 1e-7),
     )
 )
 
@@ -30,9 +29,7 @@ def some_state(seed: int = 1) -> AttitudeState:
     rng = np.random.default_rng(seed)
     q = rng.normal(size=4)
     slow = np.concatenate((rng.normal(size=3) * 0.02, rng.normal(size=3) * 20.0, rng.normal(size=9) * 0.01, [0.3]))
-    slow = np.concatenate(
-        (slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1], 0.01 * rng.normal(size=3))
-    )
+    slow = np.concatenate((slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1]))
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
 
 
