@@ -30,7 +30,7 @@ _METHOD: Final = re.compile(r" {4}def upload_zip.*?(?=\n {4}def )", re.DOTALL)
 @pytest.fixture
 def code(tmp_path: Path) -> Path:
     """Checkout of batonopc, from the folder PYGNC_PEERS or from its public repository."""
-    pytest.importorskip("requests")
+    pytest.importorskip("requests", reason="batonopc imports requests: pip install requests")
     peers = os.environ.get("PYGNC_PEERS")
     source = str(Path(peers) / "batonopc") if peers else PUBLIC
     folder = tmp_path / "batonopc"

@@ -1,10 +1,10 @@
 """Closest approaches of the partners within a day, and their uncertainty.
 
-All hypotheses on all partners are propagated together, as deviations from an orbit near ours. That is integrated once
-and continued from call to call, as long as it remains near (`day_path`). The transition matrix
-propagates the covariance of a relative state. The difference of two drag factors adds its initial error and its future
-random variation, the latter in Karhunen-Loeve modes. To first order, only the error along the line of sight changes a
-distance; errors perpendicular to it make distances longer. Hence the partner is farther away than
+All hypotheses on all partners are propagated together, as deviations from an orbit near ours, which is integrated once
+and continued from call to call as long as it remains near (`day_path`). The transition matrix propagates the covariance
+of a relative state. The difference of two drag factors adds its initial error and its future random variation, the
+latter in Karhunen-Loeve modes. To first order, only the error along the line of sight changes a distance; errors
+perpendicular to it make distances longer. Hence the partner is farther away than
 
     distance - 3 sqrt(e' P e)
 

@@ -87,9 +87,8 @@ def d_elements_d_state(own: Array, other: Array) -> Array:
 def _differentiate(function: Callable[[Array], Array], state: Array) -> Array:
     """Return the derivatives (..., 6, 6) of `function` with respect to `state` (..., 6) by central differences."""
     values = function(state[..., None, :] + _STEPS)
-    derivatives: Array = ((values[..., :6, :] - values[..., 6:, :]) / (2.0 * np.diagonal(_STEPS))[:, None]).swapaxes(
-        -1, -2
-    )
+    differences = values[..., :6, :] - values[..., 6:, :]
+    derivatives: Array = (differences / (2.0 * np.diagonal(_STEPS))[:, None]).swapaxes(-1, -2)
     return derivatives
 
 

@@ -304,10 +304,8 @@ def _scaled_to_ranges(equations: Equations, partner: int, directions: Array) -> 
     end = rows.pair.index(partner)
     anchor = rows.pair[1 - end]
     thinned = slice(None, None, max(1, len(rows.range_m) // 30))
-    design, bias = (
-        rows.designs[end][rows.at[thinned], :, :6].reshape(-1, 6),
-        STATE_SIZE * len(equations.satellites) + pair,
-    )
+    design = rows.designs[end][rows.at[thinned], :, :6].reshape(-1, 6)
+    bias = STATE_SIZE * len(equations.satellites) + pair
     sigma_m = equations.prior.information[bias, bias] ** -0.5
     biases_m = parameters[bias] + sigma_m * np.array((-1.5, -0.75, 0.0, 0.75, 1.5) if sigma_m > 100.0 else (0.0,))
     scales, misfits = [], []
