@@ -1,9 +1,9 @@
-"""Visible fraction of the Sun in an eclipse, and acceleration by solar radiation pressure."""
+"""Visible fraction of the Sun in an eclipse, and what sunlight does: warmth, and radiation pressure."""
 
 import math
 from typing import Final
 
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, cross
 from pygnc.environment.frames import WGS84_FLATTENING, WGS84_RADIUS_M
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 
@@ -53,6 +53,38 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
         - separation_rad * half_rad
     )
     return 1.0 - hidden / (math.pi * sun_rad**2)
+
+
+def warmth(position_m: Array, velocity_mps: Array, sun_m: Array, time_constant_s: float) -> float:
+    """Return the first-order lag of the sunlight on a circular orbit that the satellite has flown for many periods.
+
+    It follows the temperature inside the satellite, apart from heat that does not vary with the sunlight: 0 at the
+    equilibrium in darkness, 1 at that in sunlight. The shadow is a cylinder. On an eccentric orbit, the circular orbit
+    is that of the present radius and angular rate.
+
+    Args:
+        position_m: Geocentric position of the satellite, GCRF, m, shape (3,).
+        velocity_mps: Its velocity, GCRF, m/s, shape (3,).
+        sun_m: Geocentric position of the Sun, GCRF, m, shape (3,).
+        time_constant_s: Time in which 63 % of a change of the equilibrium is reached.
+    """
+    radius_m = math.sqrt(position_m.dot(position_m))
+    normal = cross(position_m, velocity_mps)
+    normal_length = math.sqrt(normal.dot(normal))
+    lag_rad = normal_length / radius_m**2 * time_constant_s
+    midnight = cross(normal, cross(normal, sun_m)) / normal_length**2
+    in_plane = math.sqrt(midnight.dot(midnight) / sun_m.dot(sun_m))
+    half_cosine = math.sqrt(max(1.0 - (WGS84_RADIUS_M / radius_m) ** 2, 0.0)) / max(in_plane, 1e-9)
+    if half_cosine >= 1.0:
+        return 1.0
+    half_rad = math.acos(half_cosine)
+    along, ahead = float(position_m.dot(midnight)), float(cross(midnight, position_m).dot(normal)) / normal_length
+    from_sunset_rad = (math.atan2(ahead, along) + half_rad) % (2.0 * math.pi)
+    night, day = math.exp(-2.0 * half_rad / lag_rad), math.exp(-2.0 * (math.pi - half_rad) / lag_rad)
+    at_sunset = (1.0 - day) / (1.0 - day * night)
+    if from_sunset_rad <= 2.0 * half_rad:
+        return at_sunset * math.exp(-from_sunset_rad / lag_rad)
+    return 1.0 - (1.0 - at_sunset * night) * math.exp(-(from_sunset_rad - 2.0 * half_rad) / lag_rad)
 
 
 def radiation_pressure_acceleration(position_m: Array, sun_m: Array, area_per_mass_m2_kg: float) -> Array:

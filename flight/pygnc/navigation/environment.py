@@ -9,13 +9,15 @@ from pygnc.bus.messages import OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.geomagnetic import MainField
-from pygnc.environment.solar_radiation import sunlit_fraction
+from pygnc.environment.solar_radiation import sunlit_fraction, warmth
 from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """Limit of the orbit's age in s: in a day without fixes its error reaches tens of km, a third of a degree."""
+THERMAL_TIME_S: Final = 1_500.0
+"""Time constant of the temperature inside a CubeSat, which follows sunlight within tens of minutes."""
 _NOW: Final = np.zeros(1)
 """Offset in s of the requested time from `gps_ms`, as the frames take it."""
 
@@ -73,9 +75,10 @@ class EnvironmentModel:
         if abs(gps_ms - orbit.known_gps_ms) > 1e3 * ORBIT_AGE_MAX_S:
             return None
         orbit.state, orbit.gps_ms = propagate(orbit.state, (gps_ms - orbit.gps_ms) * 1e-3), gps_ms
-        position_gcrf_m = np.array(orbit.state[:3])
+        position_gcrf_m, velocity_gcrf_mps = np.array(orbit.state[:3]), np.array(orbit.state[3:])
         sun_gcrf_m, _ = self._sun_moon.at(gps_ms)
         ecef_from_gcrf = self._frames.at(gps_ms, _NOW).ecef_from_gcrf[0]
         field_ecef_ut = self._main_field.at(gps_ms, ecef_from_gcrf.dot(position_gcrf_m)[np.newaxis])[0]
         sunlit = sunlit_fraction(position_gcrf_m, sun_gcrf_m)
-        return AttitudeEnvironment(field_ecef_ut.dot(ecef_from_gcrf), sun_gcrf_m, position_gcrf_m, sunlit)
+        warm = warmth(position_gcrf_m, velocity_gcrf_mps, sun_gcrf_m, THERMAL_TIME_S)
+        return AttitudeEnvironment(field_ecef_ut.dot(ecef_from_gcrf), sun_gcrf_m, position_gcrf_m, sunlit, warm)

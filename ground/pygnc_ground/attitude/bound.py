@@ -26,6 +26,7 @@ from pygnc.estimators.attitude.state import (
     FIELD_ROWS,
     GYRO_BIAS,
     GYRO_SCALE,
+    GYRO_THERMAL,
     MAG_BIAS,
     REFLECTIVITY,
     AttitudeState,
@@ -36,6 +37,8 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 _UNKNOWN_RAD: Final = 1.0
 """Sigma of the attitude about each axis before the first sample."""
+_KNOWN_RAD_S: Final = 1e-9
+"""Sigma of the change of the gyro bias by warmth, which the bound takes as known."""
 
 
 class BoundSample(NamedTuple):
@@ -70,6 +73,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     correction = MagnetometerCorrection(settings.magnetometer)
     health = SensorHealth.unknown(settings.mounting.faces)
     track: Track | None = None
+    warmth = next((one.environment.warmth for one in covered if one.environment is not None), 0.0)
     moments: list[Filtered] = []
     for row, sample, environment in covered:
         health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
@@ -80,7 +84,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(sigma))
         else:
             update = ekf.process(track, sample, environment, health)
-            health, step = update.health, update.step
+            health, step, warmth = update.health, update.step, update.track.warmth
             state = step.state.corrected(None, update.track.state.sqrt_covariance)
         if truth.known[row]:
             slow = state.slow.copy()
@@ -88,7 +92,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[MAG_BIAS.start - 3 : MAG_BIAS.stop - 3] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
-        track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED)
+        track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=warmth)
         moments.append(Filtered(state, step))
     sigmas = np.full((2, len(truth.quaternion)), np.nan)
     for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
@@ -101,9 +105,9 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
-    sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
+    sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
     sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
     sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut
-    sigma[FIELD_ROWS] = NOT_ESTIMATED_SIGMA
+    sigma[FIELD_ROWS], sigma[GYRO_THERMAL] = NOT_ESTIMATED_SIGMA, _KNOWN_RAD_S
     return sigma

@@ -8,7 +8,7 @@ from scipy.optimize import brentq
 
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc.environment.solar_radiation import radiation_pressure_acceleration, sunlit_fraction
+from pygnc.environment.solar_radiation import radiation_pressure_acceleration, sunlit_fraction, warmth
 from pygnc.environment.sun_moon import SunMoon
 from tests.pygnc.environment.authority import brahe
 
@@ -115,3 +115,25 @@ def test_radiation_pressure_agrees_with_an_independent_library() -> None:
     ours = radiation_pressure_acceleration(place, SUN_M, 1.3 * 0.02 / 1.58)
     np.testing.assert_allclose(ours, expected, rtol=1e-6)
     assert not radiation_pressure_acceleration(behind_the_earth(0.5), SUN_M, 0.02).any()
+
+
+@pytest.mark.parametrize("height_rad", [0.0, 0.5, 1.0, 1.1, 1.2, 1.5])
+@pytest.mark.parametrize("lag_s", [300.0, 1_500.0, 6_000.0])
+def test_warmth_is_the_lag_of_the_sunlight_on_a_circle(height_rad: float, lag_s: float) -> None:
+    """By stepping through orbits until the lag repeats; the Sun stands `height_rad` above the plane of the orbit."""
+    radius_m, steps = 6.9e6, 6_000
+    phase = 2.0 * math.pi / steps * np.arange(steps)
+    step_s = 2.0 * math.pi * math.sqrt(radius_m**3 / 3.986e14) / steps
+    sun_m = 1.5e11 * np.array([math.cos(height_rad), 0.0, math.sin(height_rad)])
+    outward = np.stack((np.cos(phase), np.sin(phase), np.zeros(steps)), axis=1)
+    ahead = np.stack((-np.sin(phase), np.cos(phase), np.zeros(steps)), axis=1)
+    aside_m = np.linalg.norm(np.cross(outward, sun_m / 1.5e11), axis=1) * radius_m
+    lit = (outward.dot(sun_m) > 0.0) | (aside_m > 6_378_137.0)
+    stepped, value, decay = np.empty(steps), 0.5, math.exp(-step_s / lag_s)
+    for _ in range(math.ceil(25.0 * lag_s / (steps * step_s))):
+        for k in range(steps):
+            stepped[k] = value
+            value = float(lit[k]) + (value - float(lit[k])) * decay
+    closed = [warmth(radius_m * outward[k], 7_600.0 * ahead[k], sun_m, lag_s) for k in range(0, steps, 97)]
+    # The angular rate of 7.6 km/s is that of the circle within 1e-3; in a step, a second, the lag moves by 0.003.
+    np.testing.assert_allclose(closed, stepped[::97], atol=4e-3)

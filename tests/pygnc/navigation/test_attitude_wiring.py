@@ -19,7 +19,7 @@ def test_no_attitude_is_fine_while_axes_are_refuted(
         check.axes = axes
         return False
 
-    inputs = batch(demo, 30)
+    inputs = batch(demo, 16)
     orbits = orbits_of(inputs)
     declared = run(tracker(), inputs, orbits)
     assert declared[-1].mode == "fine"

@@ -5,14 +5,30 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
+from pygnc.estimators.attitude.bias_walks import NO_WALKS
+from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
+from pygnc.estimators.attitude.model_errors import NO_TIME_TAG_ERRORS, ErrorSize, ModelErrors
 from pygnc.estimators.attitude.sample import AttitudeSample
+from pygnc.estimators.attitude.search import Search
+from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc_ground.attitude.bound import AttitudeBound, BoundSample, attitude_bound
 from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.truth.attitude_truth import TrueAttitude
-from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run
+from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly
 
 FLIGHT = fly(3, 30.0)
-_, UPDATES = run(FLIGHT)
+
+
+def with_known_models(flight: Truth) -> list[AttitudeUpdate]:
+    """Return the updates of a filter that knows that its sensor models have no errors."""
+    attitude, small = AttitudeFilter(SETTINGS), ErrorSize.SMALL
+    errors = ModelErrors(small, small, small, NO_TIME_TAG_ERRORS, NO_WALKS)
+    attitude.memory.errors = errors
+    attitude.memory.search = Search(SETTINGS, SensorPrior.initial(SETTINGS, errors), errors)
+    return [attitude.process(*pair) for pair in zip(flight.samples, flight.environments, strict=True)]
+
+
+UPDATES = with_known_models(FLIGHT)
 SETTLED = 120
 
 

@@ -113,12 +113,13 @@ def test_the_truth_is_that_of_the_sample_time(result: AttitudeResult) -> None:
     assert result.truth.known.sum() == RECORDS
 
 
-def test_the_bound_is_near_the_filters_own_sigma(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
+def test_the_bound_is_below_the_filters_own_sigma(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
+    """It knows the models and their noise; the filter has not found out yet whether the gyro follows the warmth."""
     assert result.bound is not None
     states = [outcome.update.state for outcome, _ in records if outcome.update is not None]
     sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ATTITUDE]) for state in states])
     late = slice(150, None)
-    assert np.nanmean(result.bound.filter_rad[late]) == pytest.approx(np.nanmean(sigma[late]), rel=0.1)
+    assert 0.4 < np.nanmean(result.bound.filter_rad[late]) / np.nanmean(sigma[late]) < 1.0
 
 
 def test_readings_agree_with_the_smoothed_attitude(result: AttitudeResult) -> None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.state import GYRO_BIAS, MAG_BIAS, AttitudeState
+from pygnc.estimators.attitude.state import GYRO_BIAS, GYRO_THERMAL, MAG_BIAS, AttitudeState
 
 _BIASES: Final = slice(GYRO_BIAS.start, MAG_BIAS.stop)
 
@@ -24,26 +24,54 @@ _RESTS: Final = 4.0
 """Chi-square below which a walk becomes narrower."""
 _WIDENED_MAX: Final = 10.0
 """Largest factor by which a walk becomes wider at once."""
-_NARROWED: Final = 0.93
-"""Factor by which it becomes narrower: by half in 20 minutes with a sample every 5 s."""
-_FACTOR_MAX: Final = 1000.0, 100.0
+_NARROWED: Final = 0.97
+"""Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
+_MAGNETOMETER_FIRST: Final = 30.0
+"""Factor on the walk of the magnetometer bias until readings show less: with the default settings, a bias that moves by
+1.5 uT in an hour, as electronics that warm up and payloads that are switched do.
+"""
+_FACTOR_MAX: Final = 100.0, 100.0
 """Largest factors on the walks of the settings, for gyro and magnetometer: with the default settings, a gyro bias that
-moves by a degree per second in an hour, and a magnetometer bias by 5 uT.
+moves by 0.1 degrees per second in an hour, and a magnetometer bias by 5 uT.
 """
 
 
 class Moment(NamedTuple):
-    """Biases of gyro and magnetometer (rad/s, uT) and their variances, each of shape (6,), at `gps_ms`."""
+    """Biases of gyro and magnetometer at a time.
+
+    Attributes:
+        gps_ms: GPS ms.
+        warmth: Warmth to which the gyro bias belongs.
+        bias: Biases of gyro and magnetometer, rad/s and uT, shape (6,).
+        variance: Their variances, shape (6,).
+        thermal: Change of the biases by warmth, zero for the magnetometer, shape (6,).
+        cross: Covariance of each bias with its change by warmth, shape (6,).
+        thermal_variance: Variances of these changes, shape (6,).
+    """
 
     gps_ms: int
+    warmth: float
     bias: Array
     variance: Array
+    thermal: Array
+    cross: Array
+    thermal_variance: Array
 
     @classmethod
-    def of(cls, state: AttitudeState) -> "Moment":
+    def of(cls, state: AttitudeState, warmth: float) -> "Moment":
         """Return the biases of a state."""
-        root = state.sqrt_covariance[_BIASES]
-        return cls(state.gps_ms, state.slow[:6], np.einsum("ij,ij->i", root, root))
+        root, thermal = state.sqrt_covariance[_BIASES], np.zeros((6, len(state.sqrt_covariance)))
+        thermal[:3] = state.sqrt_covariance[GYRO_THERMAL]
+        parts = (np.einsum("ij,ij->i", *pair) for pair in ((root, root), (root, thermal), (thermal, thermal)))
+        variance, cross, thermal_variance = parts
+        change = np.concatenate((state.gyro_thermal_rad_s, np.zeros(3)))
+        return cls(state.gps_ms, warmth, state.slow[:6], variance, change, cross, thermal_variance)
+
+    def at(self, warmth: float) -> tuple[Array, Array]:
+        """Return the biases that this estimate predicts for another warmth, and their variances, each (6,)."""
+        warming = warmth - self.warmth
+        variance = self.variance + 2.0 * warming * self.cross + warming**2 * self.thermal_variance
+        return self.bias + warming * self.thermal, variance
 
 
 class BiasWalks(NamedTuple):
@@ -63,18 +91,19 @@ class BiasWalks(NamedTuple):
         """Return the walks without the biases at the begin, because something else has changed them."""
         return self if self.begin is None else self._replace(begin=None)
 
-    def judged(self, state: AttitudeState, sigma: Array) -> "BiasWalks":
+    def judged(self, state: AttitudeState, warmth: float, sigma: Array) -> "BiasWalks":
         """Return the walks after `SAMPLES` samples; `sigma` (6,) are those of the settings per root second.
 
         A walk is the only change between updates. The updates have therefore removed the variance at the begin, plus
         that of the walk, minus that at the end.
         """
-        now, begin = Moment.of(state), self.begin
+        now, begin = Moment.of(state, warmth), self.begin
         if begin is None:
             return self._replace(begin=now)
         walked = np.repeat((self.gyro, self.magnetometer), 3) * sigma
-        removed = begin.variance + walked * walked * (1e-3 * (now.gps_ms - begin.gps_ms)) - now.variance
-        square = (now.bias - begin.bias) ** 2 / np.maximum(removed, 1e-6 * now.variance)
+        predicted, variance = begin.at(warmth)
+        removed = variance + walked * walked * (1e-3 * (now.gps_ms - begin.gps_ms)) - now.variance
+        square = (now.bias - predicted) ** 2 / np.maximum(removed, 1e-6 * now.variance)
         largest = float(square[:3].max()), float(square[3:].max())
         # A moving bias also moves the other one, less far.
         first = int(largest[1] > largest[0])
@@ -89,3 +118,5 @@ class BiasWalks(NamedTuple):
 
 
 NO_WALKS: Final = BiasWalks()
+FIRST_WALKS: Final = BiasWalks(magnetometer=_MAGNETOMETER_FIRST)
+"""Walks before the first readings."""

@@ -152,7 +152,7 @@ class AttitudeFilter:
         self.settings = settings
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
-        self._priors: dict[tuple[ErrorSize, ErrorSize], list[ErrorPrior]] = {}
+        self._priors: dict[tuple[ErrorSize, ...], list[ErrorPrior]] = {}
         walks = settings.gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
         self._walk_sigma = np.repeat(walks, 3)
         search = Search(settings, SensorPrior.initial(settings, ModelErrors()))
@@ -257,7 +257,7 @@ class AttitudeFilter:
 
     def _priors_of(self, errors: ModelErrors) -> list[ErrorPrior]:
         """Return `errors.priors`, which are kept because the sizes of the errors rarely change."""
-        sizes = errors.magnetometer, errors.sun_sensors
+        sizes = errors.magnetometer, errors.sun_sensors, errors.gyro
         if sizes not in self._priors:
             self._priors[sizes] = errors.priors(self.settings)
         return self._priors[sizes]
@@ -270,7 +270,7 @@ class AttitudeFilter:
         if not track.is_confirmed or memory.inflation is not None or np.count_nonzero(memory.health.gyro.stuck):
             memory.errors = memory.errors._replace(bias_walks=walks.interrupted())
         elif track.samples % WALK_SAMPLES == 0:
-            memory.errors = memory.errors._replace(bias_walks=walks.judged(track.state, self._walk_sigma))
+            memory.errors = memory.errors._replace(bias_walks=walks.judged(track.state, track.warmth, self._walk_sigma))
 
     def _judge(self, update: TrackUpdate, *, is_implausible: bool) -> None:
         """Abandon a track that readings or implausible sensor errors contradict, or whose uncertainty is too large."""
@@ -351,9 +351,10 @@ class AttitudeFilter:
         memory = self.memory
         if memory.track is None:
             return
-        state, settings = memory.track.state, self.settings
+        track, settings = memory.track, self.settings
         initial = SensorPrior.initial(settings, memory.errors)
-        prior = SensorPrior.kept(state, settings, memory.errors) if keep_biases else initial
+        kept = SensorPrior.kept(track.state, track.warmth, settings, memory.errors)
+        prior = kept if keep_biases else initial
         prior = prior.calibrated(memory.calibrated, settings, memory.errors)
         # A short track was probably wrong, so the samples before it count towards a search without hope.
         searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
@@ -381,9 +382,9 @@ class AttitudeFilter:
     def _update_search(self, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> AttitudeUpdate:
         memory = self.memory
         if environment is not None and not memory.health.gyro.beyond_range.any() and not memory.was_contradicted:
-            measured = self._measured_state(sample)
+            measured = self._measured_state(sample, environment.warmth)
             if measured is not None:
-                track = Track(measured, sample.gyro_imu_rad_s, standing=Standing.MEASURED)
+                track = Track(measured, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=environment.warmth)
                 memory.track = self._widened(track, memory.health.gyro.stuck)
                 memory.search = Search(self.settings, memory.search.prior, memory.errors)
                 return self._result(sample, environment, memory.track, None, restarted=True)
@@ -397,7 +398,7 @@ class AttitudeFilter:
             return self._result(sample, environment, None, None)
         is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD
         standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
-        track = Track(first, sample.gyro_imu_rad_s, standing=standing)
+        track = Track(first, sample.gyro_imu_rad_s, standing=standing, warmth=environment.warmth)
         memory.track = self._widened(track, memory.health.gyro.stuck)
         if memory.search.excluded_face is not None:
             suspected = memory.health.faces.with_suspect(memory.search.excluded_face)
@@ -408,14 +409,14 @@ class AttitudeFilter:
         shown = None if is_uncertain else memory.track
         return self._result(sample, environment, shown, None, restarted=shown is not None)
 
-    def _measured_state(self, sample: AttitudeSample) -> AttitudeState | None:
+    def _measured_state(self, sample: AttitudeSample, warmth: float) -> AttitudeState | None:
         """Return a first state from the attitude that a sensor measures by itself; None if no sensor does."""
         memory, settings = self.memory, self.settings
         measured = next(filter(None, (model.attitude(sample) for model in self._models)), None)
         if measured is None:
             return None
         attitude, attitude_root = measured
-        prior, sigma = memory.search.prior, memory.errors.sigma(settings)
+        prior, sigma = memory.search.prior.warmed(warmth), memory.errors.sigma(settings)
         slow = np.zeros(len(sigma) - ATTITUDE.stop)
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
         sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
@@ -448,7 +449,8 @@ class AttitudeFilter:
             rate_body_rad_s = self._ekf.motion.rate_body_rad_s(sample.gyro_imu_rad_s, track.state)
         else:
             mode = Mode.SEARCHING
-            bias = memory.search.prior.mean[:3] if memory.track is None else memory.track.state.gyro_bias_rad_s
+            prior = memory.search.prior if environment is None else memory.search.prior.warmed(environment.warmth)
+            bias = prior.mean[:3] if memory.track is None else memory.track.state.gyro_bias_rad_s
             rate_body_rad_s = (sample.gyro_imu_rad_s - bias).dot(settings.mounting.gyro)
         bright = is_daylight(sample.lux, settings.sun_sensors)
         return AttitudeUpdate(

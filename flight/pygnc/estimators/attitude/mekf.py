@@ -74,6 +74,7 @@ class Track(NamedTuple):
         samples: Number of samples in the track.
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
         standing: Trust in the track.
+        warmth: Warmth to which the gyro bias of the state belongs.
     """
 
     state: AttitudeState
@@ -82,6 +83,7 @@ class Track(NamedTuple):
     samples: int = 0
     unused: int = 0
     standing: Standing = Standing.FOUND
+    warmth: float = 0.0
 
     @property
     def is_confirmed(self) -> bool:
@@ -148,6 +150,8 @@ class MultiplicativeEkf:
             walks: Factors on the random walks of the biases.
         """
         gyro_imu_rad_s = sample.gyro_imu_rad_s
+        warmth = track.warmth if environment is None else environment.warmth
+        warming = warmth - track.warmth
         step = self.motion.advance(
             track.state,
             track.gyro_imu_rad_s,
@@ -157,6 +161,7 @@ class MultiplicativeEkf:
             inflation=inflation,
             walks=walks,
             tag_variance_s2=time_tags.used_with(sample.time_sigma_s),
+            warming=warming,
         )
         samples = track.samples + 1
         if environment is None:
@@ -190,7 +195,7 @@ class MultiplicativeEkf:
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         unused = 0 if dof else track.unused + has_evidence
-        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing)
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing, warmth)
         return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
 
 

@@ -18,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
+from pygnc.estimators.attitude.bias_walks import FIRST_WALKS, BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
     FIELD_ROWS,
     GYRO_BIAS,
+    GYRO_THERMAL,
     MAG_BIAS,
     MAG_MATRIX,
     PANEL_FIELD,
@@ -35,6 +36,7 @@ from pygnc.estimators.attitude.state import (
 
 _MAGNETOMETER: Final = "magnetometer"
 _SUN_SENSORS: Final = "sun_sensors"
+_GYRO: Final = "gyro"
 NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
@@ -49,7 +51,9 @@ _SMALL_MATRIX_SIGMA: Final = 0.002
 """Standard deviation of each element of the magnetometer's matrix if its errors are small."""
 _SMALL_PANEL_SIGMA_UT: Final = 0.05
 """Standard deviation of the field of the solar panels per axis then."""
-_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8}
+_SMALL_THERMAL_RAD_S: Final = math.radians(0.01)
+"""Standard deviation of the change of the gyro bias by warmth per axis if it is small."""
+_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36}
 """Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
 errors of the sun sensors enlarge the innovations of the magnetometer.
 """
@@ -188,16 +192,20 @@ class ModelErrors(NamedTuple):
     Attributes:
         magnetometer: Size of scale, misalignment and panel field of the magnetometer.
         sun_sensors: Size of the sun sensors' gain errors and deviation from the cosine law.
+        gyro: Size of the change of the gyro bias by warmth.
         time_tags: Errors of the sample times.
         bias_walks: Random walks of the biases.
     """
 
     magnetometer: ErrorSize = ErrorSize.UNDECIDED
     sun_sensors: ErrorSize = ErrorSize.UNDECIDED
+    gyro: ErrorSize = ErrorSize.UNDECIDED
     time_tags: TimeTagErrors = TimeTagErrors()
-    bias_walks: BiasWalks = NO_WALKS
+    bias_walks: BiasWalks = FIRST_WALKS
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
+        if name == _GYRO:
+            return self._replace(gyro=size)
         return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
 
     def detected(self, misfits: Mapping[str, float], samples: int, implausible: Sequence[str]) -> "ModelErrors":
@@ -258,6 +266,8 @@ class ModelErrors(NamedTuple):
             sigma[MAG_MATRIX], sigma[PANEL_FIELD] = _SMALL_MATRIX_SIGMA, _SMALL_PANEL_SIGMA_UT
         are_small = self.sun_sensors is ErrorSize.SMALL
         sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        is_steady = self.gyro is ErrorSize.SMALL
+        sigma[GYRO_THERMAL] = _SMALL_THERMAL_RAD_S if is_steady else settings.gyro.thermal_sigma_rad_s
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
@@ -285,6 +295,7 @@ class ModelErrors(NamedTuple):
 
 
 _LARGE: Final = ErrorSize.LARGE
+_THERMAL_ROWS: Final = np.arange(GYRO_THERMAL.start, GYRO_THERMAL.stop)
 
 
 def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
@@ -307,4 +318,6 @@ def _chi_square_limit(freedoms: int) -> float:
 
 def _rows(name: str, size: int) -> npt.NDArray[np.intp]:
     """Return the indices of the model errors of a sensor in an error state of `size` elements."""
+    if name == _GYRO:
+        return _THERMAL_ROWS
     return FIELD_ROWS if name == _MAGNETOMETER else light_rows(size)

@@ -52,12 +52,14 @@ class AttitudeEnvironment:
         sun_gcrf_m: Geocentric position of the Sun, GCRF, m, shape (3,).
         position_gcrf_m: Geocentric position of the satellite, GCRF, m, shape (3,).
         sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
+        warmth: Temperature inside the satellite by sunlight: 0 at the equilibrium in darkness, 1 at that in sunlight.
     """
 
     field_gcrf_ut: Array
     sun_gcrf_m: Array
     position_gcrf_m: Array
     sunlit_fraction: float
+    warmth: float
 
     def field_is_weak(self, settings: MagnetometerSettings) -> bool:
         """Return True if the field is weaker than ten standard deviations of its model, as at high altitude.

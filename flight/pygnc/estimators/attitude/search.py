@@ -25,6 +25,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     FIELD_ROWS,
     GYRO_SCALE,
+    GYRO_THERMAL,
     REFLECTIVITY,
     AttitudeState,
     Flags,
@@ -225,7 +226,8 @@ class Search(msgspec.Struct, eq=False):
             self.samples = self.samples[-_SEED_SAMPLES:]
             if len(self.samples) < _SEED_SAMPLES:
                 return None
-            hypotheses = initial_hypotheses(newest, self.settings, self.prior, self.excluded_face)
+            prior = self.prior.warmed(newest.environment.warmth)
+            hypotheses = initial_hypotheses(newest, self.settings, prior, self.excluded_face)
             if hypotheses is None:
                 # In the dark, a misfit before says nothing about a face; the next light needs all faces.
                 self.excluded_face, self.tolerant, self.untried = None, False, []
@@ -313,14 +315,19 @@ class Search(msgspec.Struct, eq=False):
             return None
         body_from_gyro = self.settings.mounting.gyro.T
         before = self.samples[-1].sample
+        biases = hypotheses.biases.copy()
+        biases[:, :3] += self.prior.mean[18:] * (newest.environment.warmth - self.samples[-1].environment.warmth)
         step_s = (newest.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
-            (gyro - hypotheses.biases[:, :3]).dot(body_from_gyro.T)
-            for gyro in (before.gyro_imu_rad_s, newest.sample.gyro_imu_rad_s)
+            (gyro - bias[:, :3]).dot(body_from_gyro.T)
+            for gyro, bias in (
+                (before.gyro_imu_rad_s, hypotheses.biases),
+                (newest.sample.gyro_imu_rad_s, biases),
+            )
         )
         rotation = 0.5 * step_s * (first + last) + step_s**2 / 12.0 * np.cross(first, last)
         carried = quaternion.multiply(hypotheses.quaternion, quaternion.exponential(rotation))
-        return Hypotheses(carried, hypotheses.biases)
+        return Hypotheses(carried, biases)
 
     def _improved(self, window: Window, hypotheses: Hypotheses, iterations: int) -> tuple[Hypotheses, Fit]:
         """Take Levenberg-Marquardt steps, with separate damping for each hypothesis; return hypotheses and fit."""
@@ -380,7 +387,11 @@ class Search(msgspec.Struct, eq=False):
         iterations = _SOLUTION_ITERATIONS if scatter > 1.0 else 1
         error, covariance = window.solution(best, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
-        slow[:6], slow[FIELD_ROWS - 3] = best.biases[0], self.prior.mean[6:]
+        slow[:6], slow[FIELD_ROWS - 3], slow[GYRO_THERMAL.start - 3 : GYRO_THERMAL.stop - 3] = (
+            best.biases[0],
+            self.prior.mean[6:18],
+            self.prior.mean[18:],
+        )
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
         root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)

@@ -12,12 +12,20 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, PANEL_SHARE, ROWS
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ROWS, GYRO_BIAS, MAG_BIAS, PANEL_FIELD, AttitudeState
+from pygnc.estimators.attitude.state import (
+    FIELD_ROWS,
+    GYRO_BIAS,
+    GYRO_THERMAL,
+    MAG_BIAS,
+    PANEL_FIELD,
+    AttitudeState,
+)
 from pygnc.estimators.kalman import chi_square
 
-PRIOR_ROWS: Final = np.r_[GYRO_BIAS, MAG_BIAS, FIELD_ROWS]
+PRIOR_ROWS: Final = np.r_[GYRO_BIAS, MAG_BIAS, FIELD_ROWS, GYRO_THERMAL]
 """Indices of the elements of the prior in the error state."""
 _MAGNETOMETER: Final = slice(3, 18)
+_THERMAL: Final = slice(18, 21)
 _FIELD_KNOWN_SIGMA_UT: Final = 5.0
 """Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
 _KEPT_VARIANCE_FACTOR: Final = 4.0
@@ -30,9 +38,9 @@ class SensorPrior(NamedTuple):
     """Prior distribution of the errors of gyro and magnetometer, in sensor axes.
 
     Attributes:
-        mean: Gyro bias (rad/s), magnetometer bias (uT), scale and misalignment row by row, and field of the solar
-            panels (uT), shape (18,).
-        covariance: Covariance of these elements, shape (18, 18).
+        mean: Gyro bias in lasting darkness (rad/s), magnetometer bias (uT), scale and misalignment row by row, field of
+            the solar panels (uT), and change of the gyro bias by warmth (rad/s), shape (21,).
+        covariance: Covariance of these elements, shape (21, 21).
     """
 
     mean: Array
@@ -46,18 +54,26 @@ class SensorPrior(NamedTuple):
         return cls(np.zeros(len(PRIOR_ROWS)), np.diag(sigma[PRIOR_ROWS] ** 2))
 
     @classmethod
-    def kept(cls, state: AttitudeState, settings: AttitudeSettings, errors: ModelErrors) -> "SensorPrior":
+    def kept(
+        cls, state: AttitudeState, warmth: float, settings: AttitudeSettings, errors: ModelErrors
+    ) -> "SensorPrior":
         """Return the prior after a track lost its attitude: its errors, with doubled sigmas, fused with `initial`."""
         unknown = cls.initial(settings, errors)
         root = state.sqrt_covariance[PRIOR_ROWS]
-        floor = np.diag(np.r_[np.full(6, _KEPT_SHARE_MIN**2), np.zeros(12)] * unknown.covariance.diagonal())
-        found = _KEPT_VARIANCE_FACTOR * root.dot(root.T) + floor
-        return unknown.updated(state.slow[PRIOR_ROWS - 3], np.eye(len(PRIOR_ROWS)), found)
+        floor = np.diag(np.r_[np.full(6, _KEPT_SHARE_MIN**2), np.zeros(15)] * unknown.covariance.diagonal())
+        found = cls(state.slow[PRIOR_ROWS - 3], _KEPT_VARIANCE_FACTOR * root.dot(root.T) + floor).warmed(-warmth)
+        return unknown.updated(found.mean, np.eye(len(PRIOR_ROWS)), found.covariance)
 
     @property
     def sigma(self) -> Array:
-        """Standard deviations, shape (18,)."""
+        """Standard deviations, shape (21,)."""
         return np.sqrt(self.covariance.diagonal())
+
+    def warmed(self, warmth: float) -> "SensorPrior":
+        """Return the prior with the gyro bias after a change of the warmth."""
+        transition = np.eye(len(self.mean))
+        transition[:3, _THERMAL] = warmth * np.eye(3)
+        return SensorPrior(transition.dot(self.mean), transition.dot(self.covariance).dot(transition.T))
 
     @property
     def is_field_direction_known(self) -> bool:
@@ -65,7 +81,7 @@ class SensorPrior(NamedTuple):
         return bool(self.sigma[3:6].max() < _FIELD_KNOWN_SIGMA_UT)
 
     def updated(self, measured: Array, partials: Array, covariance: Array) -> "SensorPrior":
-        """Return the prior after m measurements, (m,), with partials (m, 18) and covariance (m, m)."""
+        """Return the prior after m measurements, (m,), with partials (m, 21) and covariance (m, m)."""
         cross = self.covariance.dot(partials.T)
         gain = np.linalg.solve(partials.dot(cross) + covariance, cross.T).T
         left = np.eye(len(self.mean)) - gain.dot(partials)
@@ -80,7 +96,8 @@ class SensorPrior(NamedTuple):
             return self
         better = calibration.applied(SensorPrior.initial(settings, errors))
         mean, covariance = self.mean.copy(), np.zeros_like(self.covariance)
-        covariance[:3, :3] = self.covariance[:3, :3]
+        gyro = np.r_[0:3, _THERMAL]
+        covariance[np.ix_(gyro, gyro)] = self.covariance[np.ix_(gyro, gyro)]
         mean[_MAGNETOMETER] = better.mean[_MAGNETOMETER]
         covariance[_MAGNETOMETER, _MAGNETOMETER] = better.covariance[_MAGNETOMETER, _MAGNETOMETER]
         return SensorPrior(mean, covariance)
@@ -111,7 +128,7 @@ class MagnetometerErrors(NamedTuple):
 
     def applied(self, prior: SensorPrior) -> SensorPrior:
         """Return the prior after this calibration. A rotation of the sensor and the panels' field remain uncertain."""
-        partials = np.zeros((9, 18))
+        partials = np.zeros((9, len(prior.mean)))
         partials[BIAS, 3:6], partials[BIAS, 15:18] = np.eye(3), PANEL_SHARE * np.eye(3)
         for row, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True), MATRIX.start):
             partials[row, 6 + 3 * i + j] += 0.5

@@ -95,6 +95,10 @@ class GyroSettings:
     """Uncertainty of the bias before the first sample."""
     bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
+    thermal_sigma_rad_s: float = 0.5 * _DEGREE
+    """Change of the bias from lasting darkness to lasting sunlight, per axis, 1 sigma; estimated until the readings
+    confirm that it is small.
+    """
     scale_sigma: float = 0.01
     """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: float = 86_400.0
@@ -130,7 +134,7 @@ class MagnetometerSettings:
     bias_sigma_ut: float = 25.0
     """Uncertainty of the remaining bias after correction by bias_ut, before the first sample."""
     bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
-    """Random walk of the bias per root second."""
+    """Random walk of the bias per root second; 30 times as wide until the readings show less."""
     matrix_sigma: float = 0.05
     """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
     that these errors are small, and with twice this after they have contradicted it.

@@ -4,9 +4,9 @@ The attitude error is a rotation vector in body axes: true = estimate exponentia
 elements, in this order: attitude error (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor
 axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, the Earth's reflectivity, the error of
 the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of
-the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, and gain
-errors of further sun sensors. In the shapes of arrays, `size` is the number of these elements and `faces` that of the
-sun sensors; with fewer than six sun sensors, `faces` is 6.
+the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, the change of
+the gyro bias by warmth (rad/s, sensor axes), and gain errors of further sun sensors. In the shapes of arrays, `size` is
+the number of these elements and `faces` that of the sun sensors; with fewer than six sun sensors, `faces` is 6.
 """
 
 import math
@@ -22,7 +22,7 @@ from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-SIZE: Final = 35
+SIZE: Final = 38
 """Number of elements of the error state with up to six sun sensors."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
@@ -34,6 +34,7 @@ FIELD_ERROR: Final = slice(19, 22)
 MAG_MATRIX: Final = slice(22, 31)
 PANEL_FIELD: Final = slice(31, 34)
 COSINE_ERROR: Final = 34
+GYRO_THERMAL: Final = slice(35, 38)
 FIELD_ROWS: Final = np.r_[MAG_MATRIX, PANEL_FIELD]
 """Indices of all errors of the magnetometer but its bias."""
 
@@ -84,7 +85,7 @@ class AttitudeState:
     @property
     def face_gain_errors(self) -> Array:
         """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
-        further = self.slow[32:]
+        further = self.slow[35:]
         return np.concatenate((self.slow[9:15], further)) if len(further) else self.slow[9:15]
 
     @property
@@ -111,6 +112,11 @@ class AttitudeState:
     def cosine_error(self) -> float:
         """Deviation from the cosine law: at incidence angle a, direct light is multiplied by 1 - this * sin(a)^2."""
         return float(self.slow[31])
+
+    @property
+    def gyro_thermal_rad_s(self) -> Array:
+        """Gyro bias at the equilibrium in sunlight minus that in darkness, sensor axes, rad/s, shape (3,)."""
+        return self.slow[32:35]
 
     @property
     def covariance(self) -> Array:

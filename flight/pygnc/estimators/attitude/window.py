@@ -20,7 +20,7 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, light_rows
+from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, GYRO_THERMAL, REFLECTIVITY, light_rows
 from pygnc.estimators.attitude.sun_sensors import LightSources
 
 
@@ -110,9 +110,11 @@ _MATRIX: Final = slice(13, 22)
 """Columns of scale and misalignment of the magnetometer, row by row."""
 _PANEL_FIELD: Final = slice(22, 25)
 """Columns of the field of the solar panels, uT, sensor axes."""
-_DRIFT: Final = 25
+_THERMAL: Final = slice(25, 28)
+"""Columns of the change of the gyro bias by warmth, rad/s, sensor axes."""
+_DRIFT: Final = 28
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
-_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS]
+_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, GYRO_THERMAL]
 """Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
 _LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
 """Position of gain errors and cosine error among the estimated elements."""
@@ -172,11 +174,12 @@ class Window:
         tag_sigma_s: Array | float = 0.0,
         tolerant: bool = False,
     ) -> None:
+        prior = prior.warmed(window_samples[-1].environment.warmth)
         self._tolerant = tolerant
         self._prior_mean = prior.mean
         self._whitening = np.linalg.inv(np.linalg.cholesky(prior.covariance))
         self._magnetometer_from_body = settings.mounting.magnetometer
-        matrix_error, self._panel_field_ut = prior.mean[6:15].reshape(3, 3), prior.mean[15:]
+        matrix_error, self._panel_field_ut = prior.mean[6:15].reshape(3, 3), prior.mean[15:18]
         self._distorted = (np.eye(3) + matrix_error) @ self._magnetometer_from_body
         self._body_from_gyro = settings.mounting.gyro.T
         self._normals = settings.mounting.face_normals
@@ -198,6 +201,10 @@ class Window:
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
+        warmth = np.array([entry.environment.warmth for entry in window_samples])
+        self._gyro_change = np.outer(warmth - warmth[-1], prior.mean[18:])
+        warming = np.bincount(self._stretch, self._step_s * (0.5 * (warmth[1:] + warmth[:-1]) - warmth[-1]))
+        self._warming = warming / np.bincount(self._stretch, self._step_s)
         tag2 = np.broadcast_to(tag_sigma_s, len(samples)) ** 2
         # A reading that is late by some time has the rate of that time; the step multiplies its error.
         late2 = tag2[1:] * (np.diff(self._gyro, axis=0) ** 2).mean(axis=1)
@@ -205,8 +212,8 @@ class Window:
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
-            # The prior contains the errors of the magnetometer.
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 12, np.repeat(drift_sigma, 3)),
+            # The prior contains the errors of the magnetometer and the change of the gyro bias.
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 15, np.repeat(drift_sigma, 3)),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
@@ -303,7 +310,7 @@ class Window:
         return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
 
     def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
-        """Return the prior of the sensors as measurements with unit variance, (k, 18)."""
+        """Return the prior of the sensors as measurements with unit variance, (k, 21)."""
         count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
         d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
         partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
@@ -328,7 +335,7 @@ class Window:
 
     def _propagated_back(self, hypotheses: Hypotheses) -> tuple[Array, Array]:
         """Return body-from-GCRF matrices (k, n, 3, 3) and derivatives of attitude errors by parameters (k, n, 3, c)."""
-        rate = (self._gyro - hypotheses.biases[:, None, :3]) @ self._body_from_gyro.T
+        rate = (self._gyro - self._gyro_change - hypotheses.biases[:, None, :3]) @ self._body_from_gyro.T
         step_s = self._step_s[:, None]
         rotation = 0.5 * step_s * (rate[:, :-1] + rate[:, 1:]) + step_s**2 / 12.0 * np.cross(rate[:, :-1], rate[:, 1:])
         back = quaternion.to_matrix(quaternion.exponential(rotation))
@@ -351,6 +358,9 @@ class Window:
         d_error[..., :3] = propagated[..., 3:6]
         # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
+        d_error[..., _THERMAL] = np.einsum(
+            "kncsj,s->kncj", propagated[..., 6:].reshape(count, length, 3, -1, 3), self._warming
+        )
         d_error[..., _DRIFT:] = propagated[..., 6:]
         return propagated[..., :3], d_error
 

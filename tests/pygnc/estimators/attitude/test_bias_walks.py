@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks, Moment
+from pygnc.estimators.attitude.state import GYRO_THERMAL, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import STEP_S, Truth, errors_deg, fly, run, with_samples
 
 BEFORE = np.array([4e-6, 4e-6, 4e-6, 0.04, 0.04, 0.04])
@@ -26,8 +26,8 @@ def state(at_s: int, bias: Array, variance: Array) -> AttitudeState:
 
 def judged(moved: Array, walks: BiasWalks = NO_WALKS) -> BiasWalks:
     """Return the walks after biases have moved in two minutes."""
-    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), WALK)
-    return begun.judged(state(120, moved, AFTER), WALK)
+    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
+    return begun.judged(state(120, moved, AFTER), 0.0, WALK)
 
 
 def test_independent_corrections_widen_a_walk_rarely() -> None:
@@ -46,13 +46,32 @@ def test_a_bias_that_moves_farther_widens_its_walk(axis: int, *, is_gyro: bool) 
     rest = walks
     for _ in range(10):
         rest = judged(np.zeros(6), rest)
-    assert max(rest.gyro, rest.magnetometer) == pytest.approx(5.0 * 0.93**10)
+    assert max(rest.gyro, rest.magnetometer) == pytest.approx(5.0 * 0.97**10)
 
 
 def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
-    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), WALK)
-    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), WALK)
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
+    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), 0.0, WALK)
     assert elsewhere[:2] == (1.0, 1.0)
+
+
+def test_a_gyro_bias_that_follows_the_warmth_rests() -> None:
+    """Its change by warmth is known, so only the deviation from it counts as a walk."""
+    warmed = state(120, np.array([5e-3, 0.0, 0.0, 0.0, 0.0, 0.0]), AFTER)
+    before = state(0, np.zeros(6), BEFORE)
+    before.slow[GYRO_THERMAL.start - 3] = 2.5e-2
+    assert NO_WALKS.judged(before, 0.3, WALK).judged(warmed, 0.5, WALK).gyro == 1.0
+    assert NO_WALKS.judged(before, 0.3, WALK).judged(warmed, 0.3, WALK).gyro > 1.0
+
+
+def test_an_uncertain_change_by_warmth_explains_a_moving_bias() -> None:
+    root = np.diag(np.concatenate((np.full(3, 1e-2), np.sqrt(BEFORE), np.full(SIZE - 9, 1e-4))))
+    root[GYRO_THERMAL, GYRO_THERMAL] = 1e-2 * np.eye(3)
+    before = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), root)
+    predicted, variance = Moment.of(before, 0.3).at(0.5)
+    assert not predicted.any()
+    assert variance[:3] == pytest.approx(BEFORE[:3] + (0.2 * 1e-2) ** 2)
+    assert variance[3:] == pytest.approx(BEFORE[3:])
 
 
 def warming(truth: Truth, amplitude: float, *, is_gyro: bool) -> Truth:

@@ -11,13 +11,14 @@ from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ErrorSi
 from pygnc.estimators.attitude.state import (
     COSINE_ERROR,
     FACE_GAINS,
+    GYRO_THERMAL,
     MAG_MATRIX,
     PANEL_FIELD,
     SIZE,
     AttitudeState,
 )
 from pygnc.estimators.checkpoint import decode, encode
-from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly, run, with_samples
+from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 60.0)
 SETTLED = 480
@@ -237,3 +238,41 @@ def test_wrong_models_are_detected_once_and_inflate_their_states() -> None:
     assert not first[FACE_GAINS].any()
     assert second[FACE_GAINS].all()
     assert not second[MAG_MATRIX].any()
+
+
+def warmth_of(truth: Truth) -> Array:
+    """Return the lag of the sunlight by 20 minutes, from its mean on."""
+    value, values = 0.65, []
+    for around in truth.environments:
+        values.append(value)
+        value += (around.sunlit_fraction - value) * STEP_S / 1200.0
+    return np.array(values)
+
+
+def with_warmth(truth: Truth, size_rad_s: Array) -> Truth:
+    """Return the flight with environments of `warmth_of`, and with a gyro bias that follows it."""
+    warmth = warmth_of(truth)
+    environments = [replace(each, warmth=warm) for each, warm in zip(truth.environments, warmth.tolist(), strict=True)]
+    samples = [
+        replace(sample, gyro_imu_rad_s=sample.gyro_imu_rad_s + size_rad_s * (warm - warmth[0]))
+        for sample, warm in zip(truth.samples, warmth.tolist(), strict=True)
+    ]
+    return replace(truth, environments=environments, samples=samples)
+
+
+@pytest.mark.parametrize("size_deg_s", [0.0, 0.4])
+def test_the_change_of_the_gyro_bias_by_warmth_is_estimated(size_deg_s: float) -> None:
+    """The flight begins in sunlight and passes the shadow."""
+    size_rad_s = np.radians(size_deg_s) * np.array([1.0, -0.7, 0.5])
+    truth = with_warmth(fly(5, 110.0), size_rad_s)
+    attitude, updates = run(truth)
+    assert attitude.state is not None
+    assert (attitude.memory.errors.gyro is ErrorSize.SMALL) == (size_deg_s == 0.0)
+    sigma = attitude.state.sigma[GYRO_THERMAL]
+    assert (np.abs(attitude.state.gyro_thermal_rad_s - size_rad_s) < 4.0 * sigma).all()
+    assert sigma.max() < np.radians(0.1)
+    known = [update for update in updates[SETTLED:] if update.state is not None]
+    assert len(known) == len(updates) - SETTLED
+    sigmas = [update.state.attitude_sigma_rad for update in known if update.state is not None]
+    squares = np.square(np.radians(errors_deg(truth, known)) / sigmas)
+    assert squares.mean() < 2.0

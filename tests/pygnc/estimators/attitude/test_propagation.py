@@ -6,7 +6,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, SIZE, AttitudeState
+from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, GYRO_BIAS, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
 
 MOTION = AttitudeDynamics(AttitudeSettings())
@@ -21,6 +21,7 @@ STEPS = np.concatenate(
         np.full(9, 1e-6),
         np.full(3, 1e-4),
         [1e-5],
+        np.full(3, 1e-7),
     )
 )
 
@@ -29,7 +30,9 @@ def some_state(seed: int = 1) -> AttitudeState:
     rng = np.random.default_rng(seed)
     q = rng.normal(size=4)
     slow = np.concatenate((rng.normal(size=3) * 0.02, rng.normal(size=3) * 20.0, rng.normal(size=9) * 0.01, [0.3]))
-    slow = np.concatenate((slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1]))
+    slow = np.concatenate(
+        (slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1], 0.01 * rng.normal(size=3))
+    )
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
 
 
@@ -59,23 +62,26 @@ def test_bias_and_scale_are_removed_from_the_rate() -> None:
     np.testing.assert_allclose(MOTION.rate_body_rad_s(shown, state), rate, atol=1e-15)
 
 
+@pytest.mark.parametrize("warming", [0.0, -1e-3])
 @pytest.mark.parametrize("size", [1e-6, 0.1, 1.0])
-def test_the_transition_is_the_derivative_of_the_step(size: float) -> None:
-    """In the attitude; the mean of both readings stands for each, which matters little."""
+def test_the_transition_is_the_derivative_of_the_step(size: float, warming: float) -> None:
+    """In the attitude; the mean of both readings and biases stands for each, which matters little."""
     state = some_state()
     rng = np.random.default_rng(5)
     rate = size * rng.normal(size=3) / 5.0
     reading = (1.0 + state.gyro_scale_error) * IMU_FROM_BODY.dot(rate) + state.gyro_bias_rad_s
 
     def end(error: Array) -> AttitudeState:
-        return MOTION.advance(state.corrected(error, state.sqrt_covariance), reading, reading, 5000, NOT_STUCK).state
+        begin = state.corrected(error, state.sqrt_covariance)
+        return MOTION.advance(begin, reading, reading, 5000, NOT_STUCK, warming=warming).state
 
-    step = MOTION.advance(state, reading, reading, 5000, NOT_STUCK)
+    step = MOTION.advance(state, reading, reading, 5000, NOT_STUCK, warming=warming)
     for column in range(SIZE):
         error = np.zeros(SIZE)
         error[column] = STEPS[column]
         difference = end(-error).error_to(end(error)) / (2.0 * STEPS[column])
-        np.testing.assert_allclose(step.transition[:, column], difference, atol=2e-5 * max(1.0, size), rtol=1e-5)
+        atol = 2e-5 * max(1.0, size) + 0.5 * abs(warming)
+        np.testing.assert_allclose(step.transition[:, column], difference, atol=atol, rtol=1e-5)
 
 
 def test_the_right_jacobian_is_the_derivative_of_the_exponential() -> None:
@@ -93,6 +99,14 @@ def test_the_root_carries_transition_and_noise() -> None:
     expected = step.transition.dot(step.transition.T) + np.diag(step.noise_sigma**2)
     np.testing.assert_allclose(root.dot(root.T), expected, atol=1e-12)
     assert step.noise_sigma[ATTITUDE] == pytest.approx(np.radians(0.125))
+
+
+def test_the_gyro_bias_follows_the_warmth() -> None:
+    state, still = some_state(), np.zeros(3)
+    rested, warmed = (MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=each) for each in (0.0, 0.1))
+    moved = warmed.state.gyro_bias_rad_s - rested.state.gyro_bias_rad_s
+    np.testing.assert_allclose(moved, 0.1 * state.gyro_thermal_rad_s)
+    assert (warmed.noise_sigma[GYRO_BIAS] > rested.noise_sigma[GYRO_BIAS]).all()
 
 
 def test_slow_processes_keep_their_size() -> None:

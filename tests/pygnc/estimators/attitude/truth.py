@@ -73,7 +73,7 @@ def fly(
     for k in range(count):
         position = RADIUS_M * up[k]
         shadowed = up[k].dot(towards_sun) < -np.sqrt(1.0 - (6_378_137.0 / RADIUS_M) ** 2)
-        around = AttitudeEnvironment(field[k], SUN_M, position, 0.0 if shadowed else 1.0)
+        around = AttitudeEnvironment(field[k], SUN_M, position, 0.0 if shadowed else 1.0, 0.7)
         sun = SUN_M - position
         share = around.sunlit_fraction * np.maximum(normals.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
         light = earth_albedo(position, SUN_M)
