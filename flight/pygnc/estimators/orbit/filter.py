@@ -122,6 +122,10 @@ class OrbitFilter:
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
         self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
 
+    def discard(self) -> None:
+        """Discard the state and all fixes, and begin anew."""
+        self.memory = FilterMemory(self.memory.earth_orientation, self._bank.unknown())
+
     @property
     def state(self) -> OrbitState | None:
         """Estimate after the last accepted fix; None before the initialisation."""
