@@ -74,6 +74,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead.
         positions: Number of positions accepted since the initialisation.
         position_gps_ms: Time of the last of them, GPS ms.
+        is_discarded: True after a state was discarded, until the next initialisation.
     """
 
     earth_orientation: str
@@ -87,6 +88,7 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     doubtful: list[Manoeuvre] = []
     positions: int = 0
     position_gps_ms: int = 0
+    is_discarded: bool = False
 
 
 class OrbitFilter:
@@ -124,7 +126,7 @@ class OrbitFilter:
 
     def discard(self) -> None:
         """Discard the state and all fixes, and begin anew."""
-        self.memory = FilterMemory(self.memory.earth_orientation, self._bank.unknown())
+        self.memory = FilterMemory(self.memory.earth_orientation, self._bank.unknown(), is_discarded=True)
 
     @property
     def state(self) -> OrbitState | None:
@@ -251,7 +253,12 @@ class OrbitFilter:
         memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], []
         used_ms = [update.fix.gps_ms for update in updates if update.position_accepted]
         memory.positions, memory.position_gps_ms = len(used_ms), max(used_ms, default=state.gps_ms)
-        return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
+        updates.sort(key=lambda update: update.fix.gps_ms)
+        if memory.is_discarded:
+            memory.is_discarded = False
+            first = next(row for row, update in enumerate(updates) if update.state is not None)
+            updates[first] = replace(updates[first], restarted_from_ms=updates[first].fix.gps_ms)
+        return tuple(updates)
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
 
@@ -490,16 +497,23 @@ class OrbitFilter:
         These are `restart_fixes` if a manoeuvre or a long gap explains the new orbit. Otherwise either orbit is wrong,
         and the new one needs as many fixes as the old one, at most twice those of an initialisation.
         """
-        memory, limits = self.memory, self.settings.start
-        memory.buffered = [*memory.buffered, rejected.fix][-2 * limits.fixes :]
-        if len(memory.buffered) < limits.restart_fixes:
+        limits, positions = self.settings.start, self.memory.positions
+        buffered = [*self.memory.buffered, rejected.fix][-2 * limits.fixes :]
+        self.memory.buffered = buffered
+        if len(buffered) < limits.restart_fixes:
             return rejected
-        initial = self._initialiser.find(memory.buffered[-limits.fixes :])
+        used = buffered[-limits.fixes :]
+        initial = self._initialiser.find(used)
         if initial is None or initial.agreeing < limits.restart_fixes:
             return rejected
-        if len(memory.buffered) < min(memory.positions, 2 * limits.fixes) and not self._is_reachable(initial, rejected):
-            return rejected
-        memory.buffered = memory.buffered[-limits.fixes :]
+        if not self._is_reachable(initial, rejected):
+            if len(buffered) < min(positions, 2 * limits.fixes):
+                return rejected
+            used = buffered
+            initial = self._initialiser.find(used)
+            if initial is None or 3 * initial.agreeing < 2 * len(used):
+                return rejected
+        self.memory.buffered = used
         updates = self._begin(initial)
         update = next(update for update in updates if update.fix is rejected.fix)
         return replace(update, restarted_from_ms=updates[0].fix.gps_ms) if update.state else rejected
