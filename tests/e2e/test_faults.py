@@ -159,6 +159,35 @@ def test_flipped_bits_cost_at_most_their_records(demo: Flight, demo_time_s: int)
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 
+def test_first_fixes_of_a_wrong_week_are_not_the_newest_orbit(demo: Flight, demo_time_s: int) -> None:
+    file = demo.home / "sense.bin"
+    content = bytearray(file.read_bytes())
+    for record in range(5):
+        place = record * SENSE_RECORD_BYTES + 155
+        content[place : place + 2] = (int.from_bytes(content[place : place + 2], "little") + 1).to_bytes(2, "little")
+    file.write_bytes(content)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    final = demo.status()
+    assert int(final["fixes_received"]) - int(final["fixes_accepted"]) < 10
+    assert final["orbit_gps_week"] == final["gps_week"]
+    assert float(final["orbit_age_s"]) < 120.0
+    assert max(float(final[f"position_sigma_m_{axis}"]) for axis in "xyz") < 10.0
+    assert [event.name for event in demo.events() if event.name == "fix_times"] == ["fix_times"]
+
+
+def test_an_inverted_first_position_without_velocities_is_rejected(demo: Flight, demo_time_s: int) -> None:
+    file = demo.home / "sense.bin"
+    content = bytearray(file.read_bytes())
+    content[198::SENSE_RECORD_BYTES] = b"\x01" * (len(content) // SENSE_RECORD_BYTES)  # status of the velocities
+    for axis in range(3):
+        content[SENSE_RECORD_BYTES + 162 + 8 * axis + 7] ^= 0x80
+    file.write_bytes(content)
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    final = demo.status()
+    assert (final["rejected_start"], final["task_orbit_restarts"]) == (1, 0)
+    assert float(final["orbit_age_s"]) < 120.0
+
+
 @pytest.mark.slow
 def test_orders_a_ring_file_by_time(demo: Flight, demo_time_s: int, undisturbed: Estimates) -> None:
     file = demo.home / "sense.bin"

@@ -4,6 +4,7 @@ Memory holds those of the last `[formation] arc_max_s` seconds: about 0.3 kB per
 
 Packets have no checksum, and one flipped bit in the week of a GPS packet would make all other observations older than
 the arc. An observation that is later than all others by more than the arc is therefore held until others agree with it.
+Inputs come in order of time, so several observations with such a time are wrong if as many earlier ones follow them.
 """
 
 from collections.abc import Sequence
@@ -54,6 +55,8 @@ class FormationArc:
         """GPS milliseconds of the latest observation whose time others confirm."""
         self._ahead: list[tuple[Observation, int]] = []
         """Held observations, later than `_last_ms` by more than the arc, with the numbers of their inputs."""
+        self._behind = 0
+        """Number of successive observations that are earlier than `_last_ms` by more than the arc."""
         self.newest_gps_ms: int | None = None
         ranges = ("received", "held", "no_time", "rejected", "repeated", "old")
         self._counts = dict.fromkeys(("fixes_of_partners", *(f"ranges_{name}" for name in ranges)), 0)
@@ -118,6 +121,9 @@ class FormationArc:
             gps_ms = entry[0].gps_ms
             if self._last_ms is not None and gps_ms <= self._last_ms + self._arc_max_ms:
                 confirmed.append(entry)
+                self._behind = self._behind + 1 if gps_ms < self._last_ms - self._arc_max_ms else 0
+                if self._behind >= CONFIRMATIONS:
+                    self._remove_if_outnumbered(self._last_ms - self._arc_max_ms, gps_ms)
                 self._last_ms = max(self._last_ms, gps_ms)
                 continue
             held = [*self._ahead, entry]
@@ -131,6 +137,19 @@ class FormationArc:
                 left = [other for other, _ in held[:-HELD_MAX]]
             self._counts["ranges_no_time"] += sum(isinstance(other, RangeObservation) for other in left)
         return confirmed
+
+    def _remove_if_outnumbered(self, begin_ms: int, newest_ms: int) -> None:
+        """Remove the observations from `begin_ms` on if as many earlier ones, up to `newest_ms`, have followed them."""
+        fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms < begin_ms}
+        ranges = {measured: None for measured in self.ranges if measured.gps_ms < begin_ms}
+        late_ranges = len(self.ranges) - len(ranges)
+        if self._behind < len(self._fixes) - len(fixes) + late_ranges:
+            return
+        self._fixes, self.ranges = fixes, ranges
+        self._counts["ranges_no_time"] += late_ranges
+        self._times = {key: time for key, time in self._times.items() if time.gps_ms < begin_ms}
+        self.newest_gps_ms = max((time.gps_ms for time in self._times.values()), default=None)
+        self._last_ms, self._behind = newest_ms, 0
 
     def _is_added(self, observation: Observation) -> bool:
         """Add an observation to the arc; return False if the arc contains it already."""

@@ -27,7 +27,7 @@ from pygnc.common.clock import TAG_JITTER_S
 from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import decode, encode
-from pygnc.estimators.clock.clock_map import ClockMap, ClockVerdict
+from pygnc.estimators.clock.clock_map import TOLERANCE_MS, ClockMap, ClockVerdict
 from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
@@ -282,19 +282,36 @@ class OrbitTracker:
         gps_ms = corrected.gps_ms
         cause: str | None = screen(packet, self._settings.screening)
         if packet.t_spacecraft_s is not None:
+            segment = self._memory.clock.current
             verdict = self._memory.clock.observe(packet.t_spacecraft_s, corrected.gps_ms_at_second)
+            if gps_ms is not None and self._memory.clock.current is not segment:
+                self._discard_later_orbit(gps_ms)
             if verdict is ClockVerdict.INCONSISTENT and not self._orbit_decides(corrected):
                 cause = cause or RejectCause.TIME_INCONSISTENT
         if cause:
             self._count(f"rejected_{cause}")
             if cause == RejectCause.RADIUS and self._only_radius_rejected():
                 self._notices.append(("warning", "fixes_beyond_radius", self._radius_text(packet)))
-            state = self._coast(gps_ms)
+            state = None if cause == RejectCause.TIME_INCONSISTENT else self._coast(gps_ms)
             by_elements = self._by_elements(packet, gps_ms, cause) if state is None else None
             yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, by_elements is not None)
             return
         self._count("fixes_waiting")
         yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
+
+    def _discard_later_orbit(self, gps_ms: int) -> None:
+        """Discard an orbit later than a fix with whose time the clock map now begins: the orbit's times were wrong."""
+        memory, state = self._memory, self._filter.state
+        if state is None or state.gps_ms - gps_ms <= TOLERANCE_MS:
+            return
+        self._filter.discard()
+        memory.coasting = self._predicted = None
+        memory.fix_gps_ms = memory.time_error_s = 0
+        text = (
+            f"the orbit at GPS {state.gps_ms} ms is discarded: spacecraft clock and later fixes from GPS {gps_ms} ms on"
+            " contradict the times of its fixes"
+        )
+        self._notices.append(("warning", "fix_times", text))
 
     def _orbit_decides(self, packet: GnssFix) -> bool:
         """Return True if the filter can tell whether a time that contradicts the clock map is wrong by seconds."""

@@ -58,6 +58,9 @@ def smooth(
             tracks.append([])
             begins_ms.append(begin_ms)
         tracks[-1].append((update, update.state, update.hypotheses))
+    # An orbit that was discarded, because its times were wrong, is later than the next one.
+    begins_ms = [begin_ms for track, begin_ms in zip(tracks, begins_ms, strict=True) if track]
+    tracks = [track for track in tracks if track]
     states: dict[int, OrbitState] = {}
     gap_ms = round(settings.start.gap_max_s * 1e3)
     for number, track in enumerate(tracks):

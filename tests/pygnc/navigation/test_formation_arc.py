@@ -47,6 +47,35 @@ def test_a_wrong_week_ends_no_arc(place: int, bit: int) -> None:
     assert [time.partner for time in arc.times] == [PARTNER] * 20
 
 
+@pytest.mark.parametrize("number", [3, 5, 9])
+@pytest.mark.parametrize("satellite_id", [0, PARTNER])
+def test_wrong_weeks_of_the_first_fixes_end_no_arc(number: int, satellite_id: int) -> None:
+    wrong = fixes(number, first_ms=START_MS + MS_PER_WEEK, satellite_id=satellite_id)
+    right = fixes(30, satellite_id=PARTNER)
+    arc, _ = collected([*wrong, *right, BatchEnd(seq=99, cause="")])
+    assert minutes(arc.fixes) == [*range(30)]
+    assert arc.newest_gps_ms == right[-1].gps_ms
+    assert len(arc.times) == 30
+
+
+def test_wrong_weeks_of_the_first_ranges_end_no_arc() -> None:
+    late = [
+        msgspec.structs.replace(m, gps_ms=m.gps_ms + MS_PER_WEEK) if isinstance(m, GnssFix) and m.gps_ms else m
+        for m in groups(30)[:10]
+    ]
+    arc, _ = collected([*late, *groups(30)[10:], BatchEnd(seq=99, cause="")])
+    assert 0 < len(arc.ranges) <= 30
+    assert max(minutes(arc.ranges)) < 60.0
+    assert (
+        arc.counts["ranges_received"]
+        == len(arc.ranges)
+        + arc.counts["ranges_no_time"]
+        + arc.counts["ranges_held"]
+        + arc.counts["ranges_old"]
+        + arc.counts["ranges_repeated"]
+    )
+
+
 def test_ranges_that_await_confirmation_count_as_held() -> None:
     # Fixes without a position only map the clock, so that nothing but the ranges confirms the ranges.
     alone = groups(3)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import BatchEnd, GnssFix, Message, OrbitEstimate, vector3
-from pygnc.common.clock import gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
+from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.manoeuvre import Change
@@ -115,6 +115,56 @@ def test_a_damaged_week_is_rejected_by_the_spacecraft_clock(inputs: list[Message
     assert len(estimates) == RECORDS - 1
     assert tracker.counts["rejected_time_inconsistent"] == 1
     assert tracker.counts["fixes_received"] == tracker.counts["fixes_accepted"] + 1
+
+
+def with_wrong_weeks(inputs: list[Message], first: int, number: int, weeks: int) -> list[Message]:
+    """Return the inputs with the times of `number` fixes wrong by whole weeks."""
+    return [
+        msgspec.structs.replace(m, gps_ms=m.gps_ms + weeks * MS_PER_WEEK)
+        if isinstance(m, GnssFix) and m.gps_ms and first <= k < first + number
+        else m
+        for k, m in enumerate(inputs)
+    ]
+
+
+@pytest.mark.parametrize("weeks", [-1, 1])
+@pytest.mark.parametrize("number", [1, 3, 5, 8])
+def test_an_orbit_from_first_fixes_of_a_wrong_week_is_discarded(inputs: list[Message], number: int, weeks: int) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, with_wrong_weeks(inputs, 0, number, weeks))
+    expected = {estimate.gps_ms: estimate for estimate in run(OrbitTracker(SETTINGS, NONE), inputs)}
+    last = estimates[-1]
+    assert (last.gps_ms, last.fix_gps_ms) == (max(expected), max(expected))
+    assert math.dist(last.position_ecef_m, expected[last.gps_ms].position_ecef_m) < 5.0
+    later = [estimate for estimate in estimates if estimate.input_seq > inputs[2 * number + 1].seq]
+    assert {estimate.gps_ms for estimate in later} <= expected.keys()
+    predicted, _ = tracker.predict_to(newest_spacecraft_s(inputs) + 60)
+    assert predicted is not None
+    assert predicted.gps_ms - predicted.fix_gps_ms == pytest.approx(60_000, abs=2_000)
+    rejected = sum(count for name, count in tracker.counts.items() if name.startswith("rejected_"))
+    assert tracker.counts["fixes_received"] == tracker.counts["fixes_accepted"] + rejected
+
+
+@pytest.mark.parametrize("weeks", [-1, 1, 64])
+@pytest.mark.parametrize(("first", "number"), [(40, 3), (40, 10), (RECORDS - 5, 5)])
+def test_fixes_of_a_wrong_week_in_flight_are_rejected(
+    inputs: list[Message], first: int, number: int, weeks: int
+) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, with_wrong_weeks(inputs, first, number, weeks))
+    expected = {estimate.gps_ms for estimate in run(OrbitTracker(SETTINGS, NONE), inputs)}
+    assert len(estimates) == RECORDS - number
+    assert {estimate.gps_ms for estimate in estimates} < expected
+    assert tracker.counts["rejected_time_inconsistent"] == number
+    assert tracker.take_notices() == []
+
+
+def test_the_discarded_orbit_is_reported(inputs: list[Message]) -> None:
+    tracker = OrbitTracker(SETTINGS, NONE)
+    run(tracker, with_wrong_weeks(inputs, 0, 5, 1))
+    ((severity, name, text),) = tracker.take_notices()
+    assert (severity, name) == ("warning", "fix_times")
+    assert "discarded" in text
 
 
 def test_counters_add_up_whatever_is_wrong_with_the_fixes(inputs: list[Message]) -> None:

@@ -8,6 +8,7 @@ import pytest
 from filterpy.kalman import KalmanFilter
 
 from pygnc.common.arrays import Array
+from pygnc.common.clock import MS_PER_WEEK
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
@@ -119,7 +120,7 @@ def ahead(fixes: list[Fix], by: int) -> list[Fix]:
 
 
 def test_a_restart_cuts_the_arc_in_two() -> None:
-    """From fix 100 on the receiver is ten fixes ahead; the filter notices at the third, and it holds from the first."""
+    """From fix 100 on the receiver is ten fixes ahead; the filter follows at the tenth, and it holds from the first."""
     fixes = make_fixes(TRUTH)
     orbit, updates = run(fixes[:100] + ahead(fixes, 10)[100:])
     states = smoothed(updates, orbit, TIMES[:400])
@@ -129,6 +130,17 @@ def test_a_restart_cuts_the_arc_in_two() -> None:
     for k in (100, 101, 102, 110):
         ecef = frames.ecef_state_from_gcrf(TIMES[k]).dot(states[TIMES[k]].x[:6])
         assert np.linalg.norm(ecef[:3] - TRUTH.ecef[k + 10, :3]) < 60.0
+
+
+def test_a_discarded_orbit_does_not_count() -> None:
+    fixes = make_fixes(TRUTH)[:60]
+    late = [replace(fix, gps_ms=fix.gps_ms + MS_PER_WEEK) for fix in fixes[:5]]
+    orbit, updates = run(late)
+    orbit.discard()
+    updates += [update for fix in fixes[5:] for update in orbit.process(fix)]
+    states = smoothed(updates, orbit, TIMES[:60])
+    assert states.keys() == {*TIMES[:60]}
+    assert all(np.linalg.norm(states[TIMES[k]].x[:3] - TRUTH.gcrf[k, :3]) < 20.0 for k in range(60))
 
 
 def test_an_outlier_does_not_count() -> None:

@@ -9,6 +9,9 @@ the spacecraft clock restarted, but are consistent with each other. After `CONFI
 challenger becomes the current segment. A single corrupt week or spacecraft time is followed by values that fit the
 current segment again and has no effect other than its verdict.
 
+GPS time does not go back, and it does not jump ahead while the spacecraft clock runs on. A challenger that contradicts
+this has wrong GPS times, or the current segment has them; it must have as many observations as the current segment.
+
 Map and segments are structs that msgspec encodes: a decoded map continues with identical results.
 """
 
@@ -27,6 +30,8 @@ RESTART_WINDOW_S: Final = 3600
 """
 CONFIRMATIONS: Final = 3
 """Number of successive observations at different spacecraft times that confirm a segment."""
+CONTINUED_S: Final = 600
+"""Largest step of a spacecraft clock that runs on, s. After longer ones it may have been restarted in between."""
 
 _OFFSETS_KEPT: Final = 31
 _READINGS_KEPT: Final = 3
@@ -73,6 +78,15 @@ class ClockSegment(msgspec.Struct):
         fell_back = 1000 * (median_low(self.readings_s) - t_spacecraft_s) > TOLERANCE_MS
         return not (fell_back and 0 <= t_spacecraft_s - SPACECRAFT_RESTART_S < RESTART_WINDOW_S)
 
+    def gps_time_jumped(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
+        """Return True if GPS time went back, or jumped ahead while the spacecraft clock ran on."""
+        if gps_ms is None or not self.offsets_ms:
+            return False
+        last_s = median_low(self.readings_s)
+        elapsed_ms = gps_ms - gps_ms_from_spacecraft_s(last_s, median_low(self.offsets_ms))
+        ran_on = t_spacecraft_s - last_s <= CONTINUED_S and self.fits(t_spacecraft_s, None)
+        return elapsed_ms < -TOLERANCE_MS or (ran_on and elapsed_ms > 1000 * CONTINUED_S)
+
     def add(self, t_spacecraft_s: int, gps_ms: int | None) -> None:
         """Add an observation that `fits` accepts."""
         is_new = not self.readings_s or t_spacecraft_s != self.readings_s[-1]
@@ -91,11 +105,13 @@ class ClockMap(msgspec.Struct):
         number: Number of earlier boots of the spacecraft clock.
         current: Segment of the current boot; None before the first observation.
         challenger: Segment that may replace the current one; None while observations fit the current segment.
+        confirmations: Number of successive observations with which it does.
     """
 
     number: int = 0
     current: ClockSegment | None = None
     challenger: ClockSegment | None = None
+    confirmations: int = CONFIRMATIONS
 
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> ClockVerdict:
         """Add the two times of the next GPS packet, in the order of arrival; return the verdict.
@@ -124,8 +140,10 @@ class ClockMap(msgspec.Struct):
         """Add a contradicting observation to the challenger; return True if that becomes the current segment."""
         if self.challenger is None or not self.challenger.fits(t_spacecraft_s, gps_ms):
             self.challenger = ClockSegment()
+            jumped = current.gps_time_jumped(t_spacecraft_s, gps_ms)
+            self.confirmations = max(CONFIRMATIONS, len(current.offsets_ms)) if jumped else CONFIRMATIONS
         self.challenger.add(t_spacecraft_s, gps_ms)
-        if self.challenger.length < CONFIRMATIONS:
+        if self.challenger.length < self.confirmations:
             return False
         restarted = not current.fits(t_spacecraft_s, None)
         # A segment with too few observations came from damaged times at the start of this boot; do not count it.

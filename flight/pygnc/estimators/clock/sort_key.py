@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.clock import SPACECRAFT_RESTART_S
-from pygnc.estimators.clock.clock_map import CONFIRMATIONS, RESTART_WINDOW_S, TOLERANCE_MS
+from pygnc.estimators.clock.clock_map import CONFIRMATIONS, CONTINUED_S, RESTART_WINDOW_S, TOLERANCE_MS
 
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
@@ -100,12 +100,26 @@ def _offsets_of_boot(t_ms: Int64Array, gps: Int64Array, damaged: BoolArray) -> I
     median_ms: Int64Array = np.sort(_windows(observed_ms, _MEDIAN_REACH, _MEDIAN_REACH), axis=0)[_MEDIAN_REACH]
     agrees = np.abs(observed_ms - median_ms) <= TOLERANCE_MS
     # The clock may also have been set within a boot, so every stretch of one offset needs its own confirmation.
-    stretch = np.cumsum(np.abs(np.diff(median_ms, prepend=median_ms[0])) > TOLERANCE_MS)
-    confirmed = np.bincount(stretch, weights=agrees)[stretch] >= min(CONFIRMATIONS, known.size)
-    anchors = np.flatnonzero(agrees & confirmed)
+    stretch: npt.NDArray[np.intp] = np.cumsum(np.abs(np.diff(median_ms, prepend=median_ms[0])) > TOLERANCE_MS)
+    counts = np.bincount(stretch[agrees], minlength=int(stretch[-1]) + 1)
+    confirmed = counts >= min(CONFIRMATIONS, known.size)
+    confirmed[_contradicted(stretch, counts, t_ms[known], median_ms)] = False
+    anchors = np.flatnonzero(agrees & confirmed[stretch])
     if anchors.size == 0:
         return np.full(t_ms.size, _UNKNOWN)
     return median_ms[anchors][_closer_neighbour(known[anchors], t_ms)]
+
+
+def _contradicted(
+    stretch: npt.NDArray[np.intp], counts: npt.NDArray[np.intp], t_ms: Int64Array, offset_ms: Int64Array
+) -> npt.NDArray[np.intp]:
+    """Return the stretches at an end of which GPS time jumps while the clock runs on, into a longer stretch."""
+    last = np.flatnonzero(np.diff(stretch))
+    step_ms = t_ms[last + 1] - t_ms[last]
+    gps_step_ms = step_ms + offset_ms[last + 1] - offset_ms[last]
+    ran_on, may_follow = ((step >= -TOLERANCE_MS) & (step <= 1000 * CONTINUED_S) for step in (step_ms, gps_step_ms))
+    before = stretch[last[ran_on & ~may_follow]]
+    return np.where(counts[before] < counts[before + 1], before, before + 1)
 
 
 def _closer_neighbour(anchors: npt.NDArray[np.intp], t_ms: Int64Array) -> npt.NDArray[np.intp]:

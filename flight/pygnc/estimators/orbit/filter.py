@@ -7,9 +7,10 @@ fix that is rejected entirely, and that no candidate manoeuvre explains, leaves 
 time tag cannot move the filter into the future.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import numpy as np
@@ -21,7 +22,7 @@ from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, InnovationTest
 from pygnc.estimators.orbit.hypotheses import Hypotheses
-from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser
+from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser, is_orbit
 from pygnc.estimators.orbit.manoeuvre import (
     DISTRUST_DECIDED,
     DISTRUST_DOUBTFUL,
@@ -38,9 +39,12 @@ from pygnc.estimators.orbit.manoeuvre import (
 from pygnc.estimators.orbit.measurement import Fix, RejectCause, effect_of_clock, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import time_error_s
 from pygnc.estimators.orbit.update import OrbitUpdate
+
+_REACHED_SIGMAS: Final = 3.0
+"""Number of standard deviations within which a manoeuvre explains a new orbit."""
 
 _Observations: TypeAlias = tuple[Observation, Observation | None, Array]
 """Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
@@ -68,6 +72,9 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
         time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
         doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead.
+        positions: Number of positions accepted since the initialisation.
+        position_gps_ms: Time of the last of them, GPS ms.
+        is_discarded: True after a state was discarded, until the next initialisation.
     """
 
     earth_orientation: str
@@ -79,6 +86,9 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     recent: list[Moment] = []
     time_error_s: int = 0
     doubtful: list[Manoeuvre] = []
+    positions: int = 0
+    position_gps_ms: int = 0
+    is_discarded: bool = False
 
 
 class OrbitFilter:
@@ -113,6 +123,10 @@ class OrbitFilter:
         self._initialiser = OrbitInitialiser(self._dynamics, settings)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
         self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
+
+    def discard(self) -> None:
+        """Discard the state and all fixes, and begin anew."""
+        self.memory = FilterMemory(self.memory.earth_orientation, self._bank.unknown(), is_discarded=True)
 
     @property
     def state(self) -> OrbitState | None:
@@ -167,18 +181,31 @@ class OrbitFilter:
     # --- Initialisation --------------------------------------------------------------------------------------------
 
     def _initialise(self, *, compulsory: bool) -> tuple[OrbitUpdate, ...]:
-        """Initialise if most of the buffered fixes agree; otherwise, if `compulsory`, use all or reject them."""
-        buffered = self.memory.buffered
+        """Initialise if the buffered fixes agree; otherwise, if `compulsory`, use their majority, or all, or none.
+
+        A minority of wrong fixes may be the majority of the first few, so several must agree and at most a third not.
+        """
+        buffered, fixes = self.memory.buffered, self.settings.start.fixes
         initial = self._initialiser.find(buffered)
-        if initial is not None and initial.agreeing > len(buffered) / 2:
+        if initial is None:
+            return self._reject_start() if compulsory else ()
+        agreeing = 0 if initial.displacement else initial.agreeing
+        is_clear = 3 * agreeing >= 2 * len(buffered)
+        if is_clear and (compulsory or agreeing >= fixes):
             return self._begin(initial)
         if not compulsory:
             return ()
-        if initial is None:
-            self.memory.buffered = []
-            return tuple(OrbitUpdate.rejected(fix, RejectCause.START) for fix in buffered)
+        if len(buffered) >= 2 * fixes and 2 * agreeing > len(buffered):
+            return self._begin(initial)
         everything = tuple(InitialFix(fix, position_agrees=True, velocity_agrees=True) for fix, _, _ in initial.fixes)
-        return self._begin(replace(initial, fixes=everything), widen=max(initial.position_spread, 1.0))
+        # Their errors may be equal, so they do not average out.
+        widen = max(initial.position_rms, initial.displacement, 1.0) * math.sqrt(len(everything))
+        return self._begin(replace(initial, fixes=everything), widen)
+
+    def _reject_start(self) -> tuple[OrbitUpdate, ...]:
+        """Discard the buffered fixes and return their results."""
+        buffered, self.memory.buffered = self.memory.buffered, []
+        return tuple(OrbitUpdate.rejected(fix, RejectCause.START) for fix in buffered)
 
     def _warm_up(self) -> None:
         """Run an initialisation before the last fix arrives and discard it, which halves the response time to that fix.
@@ -194,7 +221,9 @@ class OrbitFilter:
     def _begin(self, initial: InitialOrbit, widen: float = 1.0) -> tuple[OrbitUpdate, ...]:
         """Filter the parts that agree from an uninformative state, with `widen` or more times the receiver's sigmas."""
         memory = self.memory
-        usable = [each.fix for each in initial.fixes]
+        # A last fix of which nothing agrees may have a wrong time, which must not become that of the state.
+        last = max(row for row, each in enumerate(initial.fixes) if each.position_agrees or each.velocity_agrees)
+        usable = [each.fix for each in initial.fixes[: last + 1]]
         left_out = [fix for fix in memory.buffered if not any(fix is other for other in usable)]
         updates = [OrbitUpdate.rejected(fix, RejectCause.START) for fix in left_out]
         state = uninformative_state(usable[0].gps_ms, initial.x, self.settings)
@@ -206,7 +235,7 @@ class OrbitFilter:
             noise_factor=np.maximum(widen, start.noise_factor),
             empirical_factor=self._bank.unknown().empirical_factor[: len(start.log_weight)],
         )
-        for fix, position_agrees, velocity_agrees in initial.fixes:
+        for fix, position_agrees, velocity_agrees in initial.fixes[: last + 1]:
             x, (hypotheses,) = self._predicted(state, [hypotheses], fix.gps_ms)
             test = self._bank.test(hypotheses, *self._linearise(x, fix))
             used = position_agrees, velocity_agrees and test.velocity is not None
@@ -214,13 +243,22 @@ class OrbitFilter:
             hypotheses = replace(hypotheses, log_weight=start.log_weight)
             state = hypotheses.mixture(fix.gps_ms, updated.x)
             hypotheses = hypotheses.centred(updated.x, state.x)
+            if not is_orbit(state.x):
+                return self._reject_start()
             updates.append(OrbitUpdate.tested(fix, state, used, RejectCause.START, hypotheses))
         memory.hypotheses = replace(
             hypotheses, noise_factor=start.noise_factor, empirical_factor=start.empirical_factor
         )
         memory.state, memory.buffered = state, []
         memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], []
-        return tuple(sorted(updates, key=lambda update: update.fix.gps_ms))
+        used_ms = [update.fix.gps_ms for update in updates if update.position_accepted]
+        memory.positions, memory.position_gps_ms = len(used_ms), max(used_ms, default=state.gps_ms)
+        updates.sort(key=lambda update: update.fix.gps_ms)
+        if memory.is_discarded:
+            memory.is_discarded = False
+            first = next(row for row, update in enumerate(updates) if update.state is not None)
+            updates[first] = replace(updates[first], restarted_from_ms=updates[first].fix.gps_ms)
+        return tuple(updates)
 
     # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
 
@@ -266,6 +304,7 @@ class OrbitFilter:
             update = self._process_at(state, stated, error_s)
         if update.position_accepted:
             memory.time_error_s, memory.buffered = error_s, []
+            memory.positions, memory.position_gps_ms = memory.positions + 1, update.fix.gps_ms
         elif update.position_cause not in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
             update = self._try_restart(update)
         return replace(update, time_error_s=error_s) if error_s or update.time_error_s else update
@@ -453,18 +492,49 @@ class OrbitFilter:
         return first if distrust < DISTRUST_DECIDED else None
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
-        """Re-initialise once `restart_fixes` successive rejected fixes agree; return the result of the last one."""
-        limits = self.settings.start
-        buffered = [*self.memory.buffered, rejected.fix][-limits.fixes :]
+        """Re-initialise once enough successive rejected fixes agree; return the result of the last one.
+
+        These are `restart_fixes` if a manoeuvre or a long gap explains the new orbit. Otherwise either orbit is wrong,
+        and the new one needs as many fixes as the old one, at most twice those of an initialisation.
+        """
+        limits, positions = self.settings.start, self.memory.positions
+        buffered = [*self.memory.buffered, rejected.fix][-2 * limits.fixes :]
         self.memory.buffered = buffered
         if len(buffered) < limits.restart_fixes:
             return rejected
-        initial = self._initialiser.find(buffered)
+        used = buffered[-limits.fixes :]
+        initial = self._initialiser.find(used)
         if initial is None or initial.agreeing < limits.restart_fixes:
             return rejected
+        if not self._is_reachable(initial, rejected):
+            if len(buffered) < min(positions, 2 * limits.fixes):
+                return rejected
+            used = buffered
+            initial = self._initialiser.find(used)
+            if initial is None or 3 * initial.agreeing < 2 * len(used):
+                return rejected
+        self.memory.buffered = used
         updates = self._begin(initial)
         update = next(update for update in updates if update.fix is rejected.fix)
-        return replace(update, restarted_from_ms=updates[0].fix.gps_ms)
+        return replace(update, restarted_from_ms=updates[0].fix.gps_ms) if update.state else rejected
+
+    def _is_reachable(self, initial: InitialOrbit, rejected: OrbitUpdate) -> bool:
+        """Return True if a manoeuvre since the last accepted position may have led to a new orbit.
+
+        A change of the velocity displaces the satellite by no more than its product with the time since. An equal
+        error of successive positions displaces it at once, without a change of the velocity.
+        """
+        gps_ms, old = rejected.fix.gps_ms, rejected.state
+        elapsed_s = (gps_ms - self.memory.position_gps_ms) * 1e-3
+        if old is None or elapsed_s > self.settings.manoeuvre.gap_max_s:
+            return True
+        new, _ = self._dynamics.propagate_vector(initial.fixes[0].fix.gps_ms, initial.x, gps_ms)
+        displaced_m, changed_mps = ((new - old.x)[part] for part in (POSITION, VELOCITY))
+        position, _ = linearise_fix(rejected.fix, new, self.frames, self.settings.measurement)
+        noise_m = max(initial.position_spread, 1.0) * math.hypot(*position.sigma)
+        tolerance_m = _REACHED_SIGMAS * math.hypot(noise_m, math.sqrt(np.trace(old.covariance[POSITION, POSITION])))
+        reach_m = elapsed_s * math.hypot(*changed_mps)
+        return math.hypot(*(displaced_m - 0.5 * elapsed_s * changed_mps)) <= reach_m + tolerance_m
 
     def _linearise(self, x: Array, fix: Fix) -> _Observations:
         settings = self.settings.measurement

@@ -185,9 +185,11 @@ class StartSettings:
     """Settings of the initialisation and re-initialisation of the filter."""
 
     fixes: int = 5
-    """Number of fixes that are buffered before the initialisation."""
+    """Number of fixes that must agree for the initialisation; after twice as many, a majority suffices."""
     restart_fixes: int = 3
-    """Number of successive rejected fixes that, if they agree with each other, replace the state."""
+    """Number of successive rejected fixes that, if they agree with each other, replace the state. Fixes to which no
+    manoeuvre leads must be as many as those of the state, or twice `fixes`.
+    """
     agreement_sigma: float = 5.0
     """A fix agrees if it is within this many (three-dimensional) standard deviations of the median orbit."""
     span_max_s: float = 7_200.0

@@ -22,8 +22,8 @@ class OrbitUpdate:
         nis: Normalised innovation squared of the accepted parts; it has a chi-square distribution with `dof` degrees of
             freedom if the filter is consistent.
         dof: 3 or 6; 0 for a rejected fix and for fixes of the initialisation.
-        restarted_from_ms: GPS ms of the first fix of a new orbit, if the state was re-initialised from rejected fixes
-            or after a manoeuvre; else None.
+        restarted_from_ms: GPS ms of the first fix of a new orbit, if the state was re-initialised from rejected fixes,
+            after a manoeuvre, or after another state was discarded; else None.
         position: Innovation of the position; None without a prediction.
         velocity: Innovation of the velocity; None without a prediction or velocity.
         empirical_factor: Factors of the hypotheses on the empirical accelerations during the propagation to this fix,

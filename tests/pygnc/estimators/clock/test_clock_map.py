@@ -1,4 +1,5 @@
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -98,6 +99,27 @@ def test_a_corrupt_first_week_is_corrected() -> None:
     assert clock_map.observe(4975, 1000 * 4975 + OFFSET_MS + 64 * WEEK_MS) is ClockVerdict.UNCONFIRMED
     assert steady(clock_map, 5000, 3)[-1] is ClockVerdict.CONSISTENT
     assert (clock_map.number, clock_map.offset_ms) == (0, OFFSET_MS)
+
+
+@pytest.mark.parametrize("weeks", [-1, 1, 64])
+@pytest.mark.parametrize("number", [3, 5, 12])
+def test_corrupt_first_weeks_are_corrected_by_as_many_right_ones(weeks: int, number: int) -> None:
+    clock_map = ClockMap()
+    for t in range(5000, 5000 + 25 * number, 25):
+        clock_map.observe(t, 1000 * t + OFFSET_MS + weeks * WEEK_MS)
+    verdicts = steady(clock_map, 5000 + 25 * number, number + 1)
+    assert verdicts == [ClockVerdict.INCONSISTENT] * (number - 1) + [ClockVerdict.CONSISTENT] * 2
+    assert clock_map.offset_ms == OFFSET_MS
+
+
+@pytest.mark.parametrize("weeks", [-1, 1, 64])
+def test_corrupt_weeks_in_a_long_boot_do_not_divide_it(weeks: int) -> None:
+    clock_map = ClockMap()
+    steady(clock_map, 5000, 40)
+    for t in range(6000, 6500, 25):
+        assert clock_map.observe(t, 1000 * t + OFFSET_MS + weeks * WEEK_MS) is ClockVerdict.INCONSISTENT
+    assert steady(clock_map, 6500, 2) == [ClockVerdict.CONSISTENT] * 2
+    assert clock_map.number == 0
 
 
 def test_a_repeated_corrupt_record_counts_once() -> None:

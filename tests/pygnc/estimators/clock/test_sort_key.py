@@ -68,6 +68,21 @@ def test_returns_keys_for_random_input(times: list[tuple[int, int | None]]) -> N
     assert sorted(order([t for t, _ in times], [gps_ms for _, gps_ms in times])) == list(range(len(times)))
 
 
+@pytest.mark.parametrize("weeks", [-1, 1])
+@pytest.mark.parametrize(("first", "number"), [(0, 3), (0, 5), (20, 5), (35, 5)])
+def test_successive_wrong_weeks_do_not_move_their_records(weeks: int, first: int, number: int) -> None:
+    times_s = [SPACECRAFT_RESTART_S + 1000 + 25 * k for k in range(40)]
+    right = [1000 * t + OFFSET_MS for t in times_s]
+    wrong = [g + 604_800_000 * weeks * (first <= k < first + number) for k, g in enumerate(right)]
+    assert keys(times_s, [*wrong]) == right
+
+
+def test_times_before_and_after_the_clock_was_set_are_kept() -> None:
+    times_s = [5000 + 25 * k + 700_000 * (k >= 30) for k in range(40)]
+    right = [1000 * (5000 + 25 * k) + OFFSET_MS for k in range(40)]
+    assert keys(times_s, [*right]) == right
+
+
 @pytest.mark.parametrize("position", [0, 5, 9])
 @pytest.mark.parametrize("error_ms", [604_800_000, -(2**40), 2**20])
 def test_one_corrupt_gps_time_is_replaced_by_the_map(position: int, error_ms: int) -> None:

@@ -1,12 +1,16 @@
 """The filter among wild fixes, wrong times, outages, wrong claims and wrong models."""
 
+import math
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice, product
 
 import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
+from pygnc.common.clock import gps_ms_from_week, week_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.checkpoint import encode
 from pygnc.estimators.orbit.filter import OrbitFilter
@@ -18,6 +22,7 @@ from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,
     ORIENTATION,
+    Truth,
     displaced,
     make_fixes,
     position_errors,
@@ -217,17 +222,133 @@ def test_fixes_that_never_agree_initialise_a_state_with_wide_sigmas() -> None:
     assert last_error_m(updates) < 3.0 * np.sqrt(np.trace(orbit.state.covariance[:3, :3]))
 
 
-def test_three_agreeing_fixes_elsewhere_restart_the_filter() -> None:
+def test_fixes_elsewhere_restart_the_filter_once_they_are_many() -> None:
     """From fix 60 on the receiver is ten fixes ahead on the same orbit, 1 900 km away."""
     fixes = FIXES[:60] + [replace(ahead, gps_ms=fix.gps_ms) for fix, ahead in zip(FIXES[60:], FIXES[70:], strict=False)]
     _, updates = run(fixes)
-    assert [update.position_cause for update in updates[60:62]] == [RejectCause.GATE] * 2
-    assert updates[62].restarted_from_ms
-    assert updates[62].position_accepted
-    assert sum(update.position_accepted for update in updates[63:]) == len(updates[63:])
+    assert [update.position_cause for update in updates[60:69]] == [RejectCause.GATE] * 9
+    assert updates[69].restarted_from_ms
+    assert sum(update.position_accepted for update in updates[69:]) == len(updates[69:])
     state = updates[-1].state
     assert state is not None
     assert np.linalg.norm(state.x[:3] - TRUTH.gcrf[TRUTH.index(state.gps_ms), :3]) > 1_000e3
+
+
+def test_three_fixes_after_a_change_of_the_velocity_restart_the_filter() -> None:
+    """An impulse of 30 m/s at fix 60, beyond all candidates of manoeuvres."""
+    after = TRUTH.gcrf[60].copy()
+    after[3:] += (10.0, -20.0, 20.0)
+    moved = propagate(after, TRUTH.gps_ms[60:70], degree=20)
+    ecef = np.array([ecef_state(ms, state) for ms, state in zip(TRUTH.gps_ms[60:70], moved, strict=True)])
+    fixes = FIXES[:61] + make_fixes(Truth(TRUTH.gps_ms[60:70], moved, ecef), seed=4)[1:]
+    orbit, updates = run(fixes)
+    assert [update.position_cause for update in updates[61:63]] == [RejectCause.GATE] * 2
+    assert updates[63].restarted_from_ms
+    assert orbit.state is not None
+    assert np.linalg.norm(orbit.state.x[:3] - moved[-1, :3]) < 50.0
+
+
+# --- One damaged fix among the first five ---------------------------------------------------------------------------
+
+
+def assert_starts(damaged: int, fix: Fix | None, fixes: list[Fix]) -> None:
+    """Check that the filter starts if a fix is replaced by a damaged one (None if screened) and rejects no other."""
+    orbit, updates = run([*fixes[:damaged], *([fix] if fix else []), *fixes[damaged + 1 :]])
+    assert orbit.state is not None
+    assert orbit.state.gps_ms == fixes[-1].gps_ms
+    assert last_error_m(updates[-1:]) < 4.0 * np.sqrt(np.trace(orbit.state.covariance[:3, :3])) < 100.0
+    assert causes(updates).items() <= {(fixes[damaged].seq, RejectCause.START)}
+
+
+@pytest.mark.parametrize("damaged", range(5))
+@pytest.mark.parametrize("with_velocity", [True, False])
+def test_inverted_signs_of_a_first_position_are_rejected_at_the_start(
+    damaged: int,
+    with_velocity: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    fixes = [fix if with_velocity else position_only(fix) for fix in FIXES[:9]]
+    for signs in product((1.0, -1.0), repeat=3):
+        fix = replace(fixes[damaged], position_ecef_m=fixes[damaged].position_ecef_m * signs)
+        assert_starts(damaged, fix, fixes)
+
+
+def flipped(vector: Array, axis: int, bit: int) -> Array:
+    """Return the vector with one bit of a component flipped."""
+    words = vector.copy().view(np.uint64)
+    words[axis] ^= np.uint64(1 << bit)
+    return words.view(np.float64)
+
+
+def screened(fix: Fix) -> Fix | None:
+    """Return what the tracker's screening leaves of a fix: all of it, a position alone, or None."""
+    limits = OrbitSettings().screening
+    if not limits.radius_min_m <= math.hypot(*fix.position_ecef_m) <= limits.radius_max_m:
+        return None
+    slowest_mps, fastest_mps = limits.speed_limits_mps
+    velocity = fix.velocity_ecef_mps
+    return fix if velocity is not None and slowest_mps <= math.hypot(*velocity) <= fastest_mps else position_only(fix)
+
+
+def single_bit_errors(fix: Fix) -> Iterator[Fix]:
+    """Yield the fix with each single-bit error of position, velocity, GPS week and time of week."""
+    for axis, bit in product(range(3), range(64)):
+        yield replace(fix, position_ecef_m=flipped(fix.position_ecef_m, axis, bit))
+        if fix.velocity_ecef_mps is not None:
+            yield replace(fix, velocity_ecef_mps=flipped(fix.velocity_ecef_mps, axis, bit))
+    week, tow_ms = week_from_gps_ms(fix.gps_ms)
+    wrong = [(week ^ 1 << bit, tow_ms) for bit in range(16)] + [(week, tow_ms ^ 1 << bit) for bit in range(30)]
+    for gps_ms in filter(None, (gps_ms_from_week(*time) for time in wrong)):
+        yield replace(fix, gps_ms=gps_ms)
+
+
+@pytest.mark.parametrize("damaged", range(5))
+def test_a_first_fix_with_a_single_bit_error_is_used_or_rejected_at_the_start(damaged: int) -> None:
+    for fix in islice(single_bit_errors(FIXES[damaged]), damaged, None, 11):
+        assert_starts(damaged, screened(fix), FIXES[:9])
+
+
+@pytest.mark.parametrize("damaged", range(5))
+def test_a_first_position_with_a_single_bit_error_does_not_prevent_the_start(damaged: int) -> None:
+    """Without velocities, an error of some hundred metres may be noticed by the next fixes only."""
+    fixes = [position_only(fix) for fix in FIXES[:14]]
+    for fix in islice(single_bit_errors(fixes[damaged]), damaged, None, 11):
+        good = screened(fix)
+        orbit, updates = run([*fixes[:damaged], *([good] if good else []), *fixes[damaged + 1 :]])
+        assert orbit.state is not None
+        assert last_error_m(updates[-1:]) < 4.0 * np.sqrt(np.trace(orbit.state.covariance[:3, :3])) < 400.0
+
+
+# --- Equal errors of successive positions ---------------------------------------------------------------------------
+
+SHIFT_M = np.array((1_000.0, -1_000.0, 1_000.0))
+
+
+def assert_errors_are_within_their_sigmas(updates: list[OrbitUpdate]) -> None:
+    for gps_ms, error_m in position_errors(updates, TRUTH).items():
+        state = next(update.state for update in updates if update.fix.gps_ms == gps_ms and update.state is not None)
+        assert error_m < 4.0 * np.sqrt(np.trace(state.covariance[:3, :3])) + 10.0
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 8])
+@pytest.mark.parametrize("size", [0.06, 0.3, 1.0])
+def test_an_equal_shift_of_successive_positions_with_unchanged_velocities_is_rejected(number: int, size: float) -> None:
+    shifted = [displaced(fix, size * SHIFT_M) for fix in FIXES[60 : 60 + number]]
+    _, updates = run([*FIXES[:60], *shifted, *FIXES[60 + number : 80]])
+    assert set(causes(updates)) == set(range(60, 60 + number))
+    assert not any(update.restarted_from_ms for update in updates)
+    assert_errors_are_within_their_sigmas(updates)
+
+
+@pytest.mark.parametrize("number", [3, 4, 5])
+@pytest.mark.parametrize("size", [0.1, 1.0, 100.0])
+def test_an_equal_shift_of_the_first_positions_is_no_orbit(number: int, size: float) -> None:
+    shifted = [displaced(fix, size * SHIFT_M) for fix in FIXES[:number]]
+    _, updates = run([*shifted, *FIXES[number:40]])
+    if number < 5 or size >= 1.0:
+        assert_errors_are_within_their_sigmas(updates)
+    # A hundred metres of all five positions are below the resolution of their velocities, until others contradict them.
+    assert_errors_are_within_their_sigmas(updates[-25:])
+    assert last_error_m(updates) < 30.0
 
 
 # --- Wrong claims and wrong models --------------------------------------------------------------------------------
