@@ -97,6 +97,8 @@ class InputCounters:
             self.elements = message
         elif isinstance(message, BatchBegin):
             self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
+        elif isinstance(message, BatchEnd) and message.cause and not self.counts["unreadable_files"]:
+            self._add("unreadable_files")
         self.has_partners |= concerns_partner(message)
         if isinstance(message, GnssFix) and not self.has_rolled_over:
             self.has_rolled_over = rollover(message) is not None
@@ -146,8 +148,10 @@ class InputCounters:
     def _count_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)
         total = file if before is None else merge_file_counts(before, file)
-        if before is None:
-            self._add("unreadable_files" if file.fault else "source_files")
+        if file.fault and (before is None or not before.fault):
+            self._add("unreadable_files")
+        elif before is None:
+            self._add("source_files")
         for name, field in _FILE_COUNTS.items():
             self._add(name, getattr(total, field) - (getattr(before, field) if before else 0))
         self.files[file.name] = total
