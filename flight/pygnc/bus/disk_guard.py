@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import PART, recover_folder
-from pygnc_system.files import free_bytes
+from pygnc_system.files import free_bytes, remove_folder
 
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""
@@ -102,6 +102,7 @@ class OldRuns:
                 if any(file.endswith(PART) for file in files):
                     for path in recover_folder(folder):
                         self._on_recovered(path)
+                    size_bytes, files = _measure(folder)
                 runs.append((DELIVERED not in files, name, size_bytes))
             yield True
         self._runs = deque(sorted(runs))
@@ -121,6 +122,16 @@ class OldRuns:
                 path.unlink()
                 yield True
             folder.rmdir()
+
+
+def remove_oldest_run(run_folder: Path) -> bool:
+    """Remove one run before that of `run_folder`, a delivered one first; return False if there is none."""
+    folders = [run_folder.with_name(name) for name in _older_runs(run_folder)]
+    for folder in sorted(folders, key=lambda folder: not (folder / DELIVERED).exists()):
+        with contextlib.suppress(OSError):  # it is no folder, or cannot be removed
+            remove_folder(folder)
+            return True
+    return False
 
 
 def _older_runs(run_folder: Path) -> list[str]:

@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
-from pygnc_system.files import durable_rename, free_bytes, write_all
+from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, write_all
 
 _READ_BYTES: Final = 65_536
+_CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags of opening a partial upload; a FIFO or a link in its place is refused."""
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
 """File name of a partial upload, which contains name, size in bytes and CRC-32 (hexadecimal) of the whole file."""
 
@@ -26,6 +28,8 @@ class HomeFiles:
     def is_complete(self, upload: Upload) -> bool:
         """Return True if the file in place has the size and CRC-32 of the upload; see `Storage`."""
         try:
+            if (self._home / upload.name).stat().st_size != upload.size:
+                return False
             opened = self.open(upload.name)
         except OSError:
             return False
@@ -52,7 +56,7 @@ class HomeFiles:
 
     def append(self, upload: Upload, data: bytes) -> None:
         """Append bytes to the partial file, which only `complete` syncs to the disk; see `Storage`."""
-        descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_APPEND | _CREATE, 0o644)
         try:
             write_all(descriptor, data)
         finally:
@@ -61,7 +65,7 @@ class HomeFiles:
     def complete(self, upload: Upload) -> bool:
         """Check, sync and rename the partial file; delete it and return False if it is wrong; see `Storage`."""
         part = self._part(upload)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(part, os.O_RDWR | _CREATE, 0o644)
         try:
             is_good = os.fstat(descriptor).st_size == upload.size and _crc(descriptor, upload.size) == upload.crc
             os.fsync(descriptor)
@@ -91,14 +95,14 @@ class HomeFiles:
 
     def open(self, name: str) -> OpenedFile:
         """Open a file as it is now; bytes appended later, or a file that replaces it, are not read; see `Storage`."""
-        descriptor = os.open(self._home / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_input(self._home / name, NO_LINK)
         try:
             size = os.fstat(descriptor).st_size
             crc = _crc(descriptor, size)
         except OSError:
             os.close(descriptor)
             raise
-        return OpenedFile(size, crc, partial(os.pread, descriptor), partial(os.close, descriptor))
+        return OpenedFile(size, crc, partial(read_at, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
@@ -108,5 +112,5 @@ class HomeFiles:
 def _crc(descriptor: int, size: int) -> int:
     crc = 0
     for offset in range(0, size, _READ_BYTES):
-        crc = zlib.crc32(os.pread(descriptor, min(_READ_BYTES, size - offset), offset), crc)
+        crc = zlib.crc32(read_at(descriptor, min(_READ_BYTES, size - offset), offset), crc)
     return crc

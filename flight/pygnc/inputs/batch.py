@@ -60,17 +60,22 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
     sources: list[BatchSource] = []
     sense = prefix + SENSE_FILE
     folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
-    if (home / sense).exists():
-        try:
-            sources.append(SenseFile(home / sense, sense, settings))
-        except OSError as error:
-            unreadable.insert(0, unreadable_file(error, home, sense))
+    try:
+        sources.append(SenseFile(home / sense, sense, settings))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        unreadable.insert(0, unreadable_file(error, home, sense))
     for folder in folders:
-        for names in folder.rows():
+        rows = list(folder.rows())
+        while rows:
+            names = rows.pop(0)
             try:
                 sources.append(RangeSeries(home, names, settings, satellite_id=folder.satellite_id))
-            except OSError as error:
+            except OSError as error:  # the files before and after the faulty one are read without it
                 unreadable.append(unreadable_file(error, home, names[0]))
+                at = names.index(unreadable[-1].name)
+                rows = [row for row in (names[:at], names[at + 1 :]) if row] + rows
     return sources, unreadable
 
 

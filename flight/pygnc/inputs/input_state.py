@@ -134,6 +134,7 @@ class InputCounters:
                 damaged_bytes=missing[file.name],
                 damaged_ranges=1,
                 damage=((0, file.size_bytes, cause),),
+                unread_bytes=missing[file.name],
             )
             for seq, file in enumerate((f for f in self.files.values() if missing[f.name] > 0), first_seq)
         ]
@@ -148,16 +149,18 @@ class InputCounters:
     def _count_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)
         total = file if before is None else merge_file_counts(before, file)
-        if file.fault and (before is None or not before.fault):
-            self._add("unreadable_files")
-        elif before is None:
-            self._add("source_files")
+        self._add("source_files", int(before is None and not file.fault))
+        self._add("unreadable_files", _is_unread(total) - (before is not None and _is_unread(before)))
         for name, field in _FILE_COUNTS.items():
             self._add(name, getattr(total, field) - (getattr(before, field) if before else 0))
         self.files[file.name] = total
 
     def _add(self, name: str, amount: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
+
+
+def _is_unread(file: SourceFile) -> bool:
+    return bool(file.fault or file.unread_bytes)
 
 
 def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
@@ -180,6 +183,7 @@ def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
         damaged_ranges=before.damaged_ranges + now.damaged_ranges - is_read_again,
         damage=(*unchanged, *now.damage),
         from_byte=0,
+        unread_bytes=before.unread_bytes + now.unread_bytes,
     )
 
 

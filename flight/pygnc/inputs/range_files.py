@@ -32,7 +32,7 @@ from pygnc.formats.ranges import (
 from pygnc.inputs.host_packets import fix_messages, range_messages
 from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, neighbour, unreadable_file
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
-from pygnc_system.files import open_input
+from pygnc_system.files import open_input, read_at, retry_read
 
 FILE_BYTES_MAX: Final = 1 << 24
 """Maximum size of a range file: a thousand times the size of the controller's files."""
@@ -206,15 +206,22 @@ class RangeSeries(BatchSource):
 
 def _content(path: Path, span: Span) -> tuple[bytes, int]:
     """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
-    with open(open_input(path), "rb") as file:  # noqa: PTH123 - Path.open accepts no descriptor
-        status = os.fstat(file.fileno())
+    descriptor = open_input(path)
+    try:
+        status = os.fstat(descriptor)
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:
             raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, the maximum of a range file", str(path))
-        file.seek(span.from_byte)
-        content = file.read(to_byte - span.from_byte)
-    if len(content) < to_byte - span.from_byte:
-        raise RangeFileError(0, f"shorter than its former {to_byte} bytes; it was replaced during the run", str(path))
+        content = read_at(descriptor, to_byte - span.from_byte, span.from_byte)
+        if len(content) < to_byte - span.from_byte:
+            read_at(descriptor, 1, span.from_byte + len(content))  # raises an error if the next byte is unreadable
+            text = f"shorter than its former {to_byte} bytes; it was replaced during the run"
+            raise RangeFileError(0, text, str(path))
+    except OSError as error:
+        error.filename = error.filename or str(path)  # an error of a read has no file name
+        raise
+    finally:
+        os.close(descriptor)
     return content, status.st_mtime_ns if status.st_size == to_byte else 0
 
 
@@ -285,7 +292,7 @@ def _grown(
         if name in known and (counts.fault or neighbour(name, 1) in known):
             continue
         try:
-            size = (home / name).stat().st_size
+            size = retry_read((home / name).stat).st_size
         except FileNotFoundError:
             continue
         except OSError as error:

@@ -18,6 +18,7 @@ import msgspec
 import satkit  # noqa: F401 - loaded before the fork for the same reason
 
 import pygnc
+from pygnc.bus.control import RunState
 from pygnc.common.clock import SpacecraftReading
 from pygnc.common.constants import LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
@@ -33,6 +34,7 @@ from pygnc.launch.workspace import (
     lock_home,
     make_run_folder,
     make_runtime_folder,
+    next_run,
     recover_previous_run,
     recover_run,
 )
@@ -59,8 +61,8 @@ def main(words: list[str]) -> int:
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = continued(parse(words))
-        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
         lock = lock_home(home)
+        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
@@ -110,7 +112,7 @@ def _run(
     from_last_run = False
     with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
         from_last_run = arguments.from_last_run and retire_batch(home)
-    number, folder, fault = make_run_folder(home)
+    number, folder = next_run(home)
     orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
         home=home,
@@ -126,6 +128,9 @@ def _run(
         from_last_run=from_last_run,
     )
     log = EventLog(partial(run.open_journal, "events"))
+    files = StatusFiles(run, partial(log.report, SUPERVISOR))
+    files.claim(RunState("starting", (), 0))
+    fault = make_run_folder(folder)
     if run.from_last_run:
         _prepare_last_batch(run, log)
     elif arguments.from_last_run:
@@ -161,7 +166,6 @@ def _run(
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
-    files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)

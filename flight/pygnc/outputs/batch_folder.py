@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.constants import LAST_BATCH
-from pygnc_system.files import durable_rename, durable_write, remove_folder, sync_folder
+from pygnc_system.files import durable_rename, durable_write, read_input, remove_folder, sync_folder
 
 BATCH: Final = "pygnc_batch"
 PART: Final = ".part"
 OPEN_FILES_MAX: Final = 32
 _COMPLETE: Final = b" complete"
+_NOTE_BYTES_MAX: Final = 100
 
 
 def retire_batch(home: Path) -> bool:
@@ -144,7 +145,7 @@ class BatchFolder:
     def _is_ours_and_complete(self) -> bool:
         """Return True if a former process of this run has completed the folder."""
         try:
-            if self._note.read_bytes() != self._identity() + _COMPLETE:
+            if read_input(self._note, _NOTE_BYTES_MAX) != self._identity() + _COMPLETE:
                 return False
             self._rename_parts()
         except OSError:
