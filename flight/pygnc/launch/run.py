@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,7 +20,7 @@ import satkit  # noqa: F401 - loaded before the fork for the same reason
 import pygnc
 from pygnc.bus.control import RunState
 from pygnc.common.clock import SpacecraftReading
-from pygnc.common.constants import LAST_BATCH
+from pygnc.common.constants import HARD_EXIT_AT_S, LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.run import Run
@@ -41,7 +41,14 @@ from pygnc.launch.workspace import (
 from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
-from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
+from pygnc.supervisor.process import (
+    PR_SET_NAME,
+    STOP_SIGNALS,
+    ExitCode,
+    SignalInbox,
+    arm_hard_exit,
+    close_all_but,
+)
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
@@ -54,10 +61,15 @@ if TYPE_CHECKING:
 _MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
 
 
-def main(words: list[str]) -> int:
-    """Run PyGNC with these command-line arguments; return the exit code."""
-    inbox = SignalInbox(STOP_SIGNALS)
+def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
+    """Run PyGNC with these command-line arguments; return the exit code.
+
+    `stops_s` are the monotonic times of stops requested so far, s.
+    """
     terminal = find_terminal()
+    restore = terminal.restore if terminal is not None else lambda: None
+    # From here on, nothing may keep the run beyond the hard exit, not even a card that blocks during the start.
+    inbox = SignalInbox(STOP_SIGNALS, stops_s, partial(arm_hard_exit, HARD_EXIT_AT_S, restore))
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = continued(parse(words))
@@ -78,8 +90,7 @@ def main(words: list[str]) -> int:
         return _run(arguments, settings, home, runtime, inbox, terminal=terminal, settings_fault=settings_fault)
     finally:
         dismiss_guard()
-        if terminal is not None:
-            terminal.restore()
+        restore()
         with contextlib.suppress(OSError):
             remove_folder(runtime)
         os.close(lock)
@@ -147,7 +158,7 @@ def _run(
     for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
-    for module in SHARED:
+    for module in SHARED if not inbox.has_received else ():
         importlib.import_module(module)
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
