@@ -11,7 +11,6 @@ some reads and the data on the next ones.
 
 import contextlib
 import errno
-import math
 import os
 import stat
 import time
@@ -37,7 +36,7 @@ READ_ATTEMPTS: Final = 20
 """Attempts at a read until its I/O error is final. If three of ten attempts fail, one of 3e10 reads fails."""
 _READ_PAUSE_S: Final = 0.004
 _READ_PATIENCE_S: Final = 1.0
-"""Time without any data after which a read is tried only once: a dead card must not keep a task waiting."""
+"""Time that failed reads may take until a read is tried only once: a dead card must not keep a task waiting."""
 
 _PACKAGES: Final = Path(__file__).resolve().parent.parent
 
@@ -110,10 +109,15 @@ def overwrite(path: Path, content: bytes | bytearray | memoryview) -> None:
 
 
 class _Retries:
-    """Repetition of reads after I/O errors, as long as the disk delivers anything."""
+    """Repetition of reads after I/O errors, as long as it does not take too much time.
+
+    The time is limited to `_READ_PATIENCE_S`, which returns at once when the disk delivers data, and otherwise at a
+    tenth of the elapsed time.
+    """
 
     def __init__(self) -> None:
-        self._failing_since_s = self._failed_at_s = -math.inf
+        self._left_s = _READ_PATIENCE_S
+        self._at_s = 0.0
 
     def call(self, read: Callable[[], T]) -> T:
         """Return the result of `read`, which is called again after an I/O error."""
@@ -122,21 +126,24 @@ class _Retries:
             try:
                 return read()
             except OSError as error:
-                if error.errno != errno.EIO or self._is_dead(began_s):
+                if error.errno != errno.EIO or not self._may_repeat(began_s):
                     raise
             time.sleep(_READ_PAUSE_S)
         return read()
 
     def note_delivery(self) -> None:
-        """Consider the disk as alive."""
-        self._failed_at_s = -math.inf
+        """Restore the time for repetitions."""
+        self._left_s = _READ_PATIENCE_S
 
-    def _is_dead(self, began_s: float) -> bool:
-        """Note the failure of a read; return True if all reads have failed for `_READ_PATIENCE_S`."""
-        if began_s - self._failed_at_s > _READ_PATIENCE_S:
-            self._failing_since_s = began_s
-        self._failed_at_s = time.monotonic()
-        return self._failed_at_s - self._failing_since_s > _READ_PATIENCE_S
+    def _may_repeat(self, began_s: float) -> bool:
+        """Return True if the time suffices for the failed read and a pause, and subtract them."""
+        now_s = time.monotonic()
+        self._left_s = min(_READ_PATIENCE_S, self._left_s + 0.1 * (now_s - self._at_s))
+        self._at_s = now_s
+        cost_s = now_s - began_s + _READ_PAUSE_S
+        may_repeat = cost_s <= self._left_s
+        self._left_s -= cost_s if may_repeat else 0.0
+        return may_repeat
 
 
 _retries: Final = _Retries()
@@ -146,7 +153,7 @@ def retry_read(read: Callable[[], T]) -> T:
     """Return the result of `read`, which reads from a disk, and is called up to `READ_ATTEMPTS` times after EIO.
 
     Raises:
-        OSError: The last attempt has failed, or no data have been read for a second.
+        OSError: The last attempt has failed, or failed reads have taken a second since the disk last delivered data.
     """
     return _retries.call(read)
 
@@ -252,7 +259,7 @@ def write_all(descriptor: int, content: bytes | bytearray | memoryview) -> None:
 
 def sync_file(path: Path) -> None:
     """Flush a file's content, or a folder's entries, to the disk."""
-    descriptor = os.open(path, os.O_RDONLY | _FLAGS)
+    descriptor = retry_read(partial(os.open, path, os.O_RDONLY | _FLAGS))
     try:
         os.fsync(descriptor)
     finally:
@@ -291,13 +298,13 @@ def remove_folder(folder: Path) -> None:
     The import of `shutil.rmtree` would take 5 % of the time in which a run has to start.
     """
     with contextlib.suppress(FileNotFoundError):
-        for path in folder.iterdir():
+        for path in retry_read(lambda: list(folder.iterdir())):
             _remove(path)
         folder.rmdir()
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
+    if retry_read(path.is_dir) and not path.is_symlink():
         remove_folder(path)
     else:
         path.unlink(missing_ok=True)

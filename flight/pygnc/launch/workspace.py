@@ -29,7 +29,7 @@ def lock_home(home: Path) -> int:
         AlreadyRunningError: Another process holds the lock.
         OSError: The folder does not exist.
     """
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = retry_read(lambda: os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,7 +75,7 @@ def recover_run(folder: Path) -> list[Path]:
 
 def runtime_folder(home: Path) -> Path:
     """Return the path, in /dev/shm, of the private folder of runs in this home; it may not exist."""
-    status = home.stat()
+    status = retry_read(home.stat)
     return _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
 
 

@@ -22,7 +22,7 @@ from pygnc.formats.sense_scan import recognise_layout
 from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import RECOGNITION_BYTES
-from pygnc_system.files import durable_append, durable_write, open_input, read_at
+from pygnc_system.files import durable_append, durable_write, open_input, read_at, retry_read
 
 _SEGMENTS_READ: Final = 2
 """Number of newest segments of the input journal that are read: an incomplete record is less than a minute old."""
@@ -67,9 +67,9 @@ def remove_oldest(home: Path, limit_bytes: int) -> int:
         OSError: The disk is full or gone.
     """
     sense = home / LAST_BATCH / SENSE_FILE
-    sense_bytes = sense.stat().st_size if sense.exists() else 0
+    sense_bytes = _layout(sense)[1]
     rows = [row for folder in list_range_files(home, 0, f"{LAST_BATCH}/")[0] for row in folder.rows()]
-    sizes = {name: (home / name).stat().st_size for row in rows for name in row}
+    sizes = {name: retry_read((home / name).stat).st_size for row in rows for name in row}
     range_bytes = sum(sizes.values())
     sense_limit = max(limit_bytes // 2, limit_bytes - range_bytes)
     range_limit = max(limit_bytes // 2, limit_bytes - sense_bytes)
@@ -92,7 +92,7 @@ def _cut_sense(path: Path, limit_bytes: int) -> int:
 def _layout(path: Path) -> tuple[SenseLayout | None, int]:
     """Return the layout of a file's records (None if it has none) and the file's size."""
     try:
-        return recognise_layout(_part(path, RECOGNITION_BYTES, 0)), path.stat().st_size
+        return recognise_layout(_part(path, RECOGNITION_BYTES, 0)), retry_read(path.stat).st_size
     except FileNotFoundError:
         return None, 0
 
@@ -113,7 +113,9 @@ def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
 
 def _newest_packets(logs: Path) -> Iterator[bytes]:
     """Yield the packets of sense records in the newest run's input journal."""
-    journals = (list_segments([folder], "input") for folder in sorted(logs.glob("run-*"), reverse=True))
+    journals = (
+        list_segments([folder], "input") for folder in retry_read(lambda: sorted(logs.glob("run-*"), reverse=True))
+    )
     for segment in next(filter(None, journals), [])[-_SEGMENTS_READ:]:
         for record in segment.read():
             if record.kind is not journal.Kind.MESSAGE:

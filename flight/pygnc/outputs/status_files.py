@@ -1,6 +1,7 @@
 """Files of the status task in the home: the status record and the info text."""
 
 import contextlib
+import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -48,7 +49,7 @@ class StatusFiles:
         On a full disk, older runs are removed until the files can be written. Nothing is synced, which would take time.
         """
         names = (STATUS_FILE, INFO_FILE)
-        missing = [name for name in names if not (self._run.home / name).exists()]
+        missing = [name for name in names if not os.path.lexists(self._run.home / name)]
         contents = self._contents(self._fields(state, {}), {}) if missing else {}
         while missing:
             try:
