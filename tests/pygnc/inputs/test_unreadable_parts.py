@@ -9,7 +9,7 @@ import pytest
 
 from pygnc.bus.messages import SensorSample, SourceFile
 from pygnc.configuration.settings import Settings
-from pygnc.inputs import sense_file
+from pygnc.inputs import batch, sense_file
 from pygnc.inputs.batch import find_sources, record_messages
 from pygnc.inputs.file_reports import file_reports
 from pygnc.inputs.source import BatchSource
@@ -108,6 +108,19 @@ def test_a_faulty_range_file_costs_only_its_own_packets(tmp_path: Path) -> None:
     assert sum(file.size_bytes for source in sources for file in source.files) == (
         first.stat().st_size + 3 * second.stat().st_size
     )
+
+
+def test_range_files_are_read_as_far_as_the_memory_has_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_ranges(tmp_path / "range")
+    folder = tmp_path / "range"
+    sizes = [path.stat().st_size for path in sorted(folder.iterdir())]
+    for number in (2, 4):
+        (folder / f"rng{number:05d}.bin").write_bytes(bytes(10_000))
+    monkeypatch.setattr(batch, "BATCH_BYTES_MAX", sum(sizes) + 5_000)
+    sources, unreadable = scanned(tmp_path)
+    assert [name for source in sources for name in source.names] == ["range/rng00000.bin", "range/rng00001.bin"]
+    assert [file.name for file in unreadable] == ["range/rng00002.bin", "range/rng00004.bin"]
+    assert all("all range files have more than" in file.fault for file in unreadable)
 
 
 @pytest.mark.parametrize("name", ["sense.bin", "range"])
