@@ -96,7 +96,7 @@ def _open_part(part: Path, mode: int) -> int:
     except OSError as error:
         if error.errno not in _NOT_A_FILE:
             raise
-    _remove(part)
+    remove(part)
     return os.open(part, flags, mode)
 
 
@@ -299,11 +299,12 @@ def remove_folder(folder: Path) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         for path in retry_read(lambda: list(folder.iterdir())):
-            _remove(path)
+            remove(path)
         folder.rmdir()
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file, or a folder and its contents, if it exists; a link is not followed."""
     if retry_read(path.is_dir) and not path.is_symlink():
         remove_folder(path)
     else:

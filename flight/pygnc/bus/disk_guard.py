@@ -127,7 +127,7 @@ class OldRuns:
 def remove_oldest_run(run_folder: Path) -> bool:
     """Remove one run before that of `run_folder`, a delivered one first; return False if there is none."""
     folders = [run_folder.with_name(name) for name in _older_runs(run_folder)]
-    for folder in sorted(folders, key=lambda folder: not (folder / DELIVERED).exists()):
+    for folder in sorted(folders, key=lambda folder: not os.path.lexists(folder / DELIVERED)):
         with contextlib.suppress(OSError):  # it is no folder, or cannot be removed
             remove_folder(folder)
             return True

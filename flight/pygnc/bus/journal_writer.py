@@ -7,6 +7,7 @@ segments in memory are moved to the disk as soon as there is room, and the journ
 
 import contextlib
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -120,7 +121,7 @@ class JournalWriter:
 
     def restore_file(self) -> None:
         """Continue in a new file if the present file was removed."""
-        if not self._segment.path.exists():
+        if not os.path.lexists(self._segment.path):
             with contextlib.suppress(OSError):
                 self._segment.close(self.last_seq)
             self._segment = self._begin_segment()

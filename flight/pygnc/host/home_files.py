@@ -1,15 +1,17 @@
 """Storage of transferred files in a home folder. Partial uploads survive restarts and power cuts."""
 
+import contextlib
 import errno
 import os
 import re
+import stat
 import zlib
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
-from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, write_all
+from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, remove, write_all
 
 _READ_BYTES: Final = 65_536
 _CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,11 +45,14 @@ class HomeFiles:
         other = re.compile(rf"\.{re.escape(Path(upload.name).name)}\.\d+-[0-9a-f]{{8}}\.part")
         for path in list(part.parent.iterdir()):
             if other.fullmatch(path.name) and path != part:
-                path.unlink(missing_ok=True)
-        size = part.stat().st_size if part.exists() else 0
-        if size > upload.size:
-            part.unlink()
-            size = 0
+                remove(path)
+        size = 0
+        with contextlib.suppress(FileNotFoundError):
+            status = part.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size <= upload.size:
+                size = status.st_size
+            else:
+                remove(part)
         rest = upload.size - size
         if free_bytes(part.parent) < rest + self._reserve_bytes:
             text = f"no space for {rest} bytes beside the reserve of {self._reserve_bytes} bytes"

@@ -217,10 +217,10 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         _raise_oom_score(spec.oom_score_adj)
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in STOP_SIGNALS:  # the handlers of main.py would arm its hard exit; the task makes its own
+            signal.signal(number, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         close_all_but(channel.fileno())  # the task must not hold the supervisor's lock, other channels or journals
         if os.getppid() == parent:
             code = run_child(spec, channel)

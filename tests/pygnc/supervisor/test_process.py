@@ -97,6 +97,16 @@ def test_measures_used_and_awaited_processor_time_until_the_process_is_frozen(sp
     assert spinning.thread_times() == frozen
 
 
+def test_a_task_does_not_inherit_the_hard_exit(spinning: Child) -> None:
+    spinning.channel.settimeout(10.0)
+    spinning.channel.recv(100)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        spinning.signal(number)
+    ignored = int(Path(f"/proc/{spinning.pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
+    assert all(ignored >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    assert spinning.reap() is None
+
+
 def test_raises_the_oom_score_of_a_task(spinning: Child) -> None:
     spinning.channel.settimeout(10.0)
     own = int(Path("/proc/self/oom_score_adj").read_text())
