@@ -191,7 +191,7 @@ home, chance = os.environ["HOME"] + "/", random.Random(3)
 def flaky(read):
     def call(place, *arguments, **options):
         is_on_card = not isinstance(place, (str, os.PathLike)) or os.fspath(place).startswith(home)
-        if is_on_card and chance.random() < 0.3:
+        if is_on_card and chance.random() < {share}:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         return read(place, *arguments, **options)
     return call
@@ -208,10 +208,22 @@ def test_transient_read_errors_change_no_estimate(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(FLAKY)
+    (folder / "sitecustomize.py").write_text(FLAKY.format(share=0.3))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert all_estimates(demo) == all_estimates(flown_hour)
+
+
+def test_a_card_that_is_dead_at_the_start_does_not_end_the_run(
+    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(FLAKY.format(share=1.0))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 5
+    assert "Traceback" not in demo.stderr
+    assert "sense.bin: Input/output error; the file is ignored" in demo.stderr
+    assert "restarting" not in demo.stderr
 
 
 MEMORY_BYTES = 2 << 30

@@ -4,11 +4,11 @@ A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is cl
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import Final, Self
@@ -58,7 +58,7 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
     """
     found: dict[tuple[str, int], Segment] = {}
     for folder in folders:
-        for path in retry_read(partial(_entries, folder)):
+        for path in _entries(folder):
             match = _NAME.fullmatch(path.name)
             if match and name in {None, match["journal"]}:
                 segment = Segment(match["journal"], int(match["index"]), path)
@@ -67,7 +67,13 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
 
 
 def _entries(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    """Return what is in a folder; nothing if it does not exist, or after an I/O error, as the rest may be in memory."""
+    try:
+        return retry_read(lambda: list(folder.iterdir()) if folder.is_dir() else [])
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return []
 
 
 class _DiskSync(Thread):
