@@ -1,14 +1,17 @@
 """Start PyGNC: python main.py <timeout_minutes> <spacecraft_time_seconds> [options]; see --help."""
 
-# The public module `signal` imports others for milliseconds, in which Ctrl-C would print a traceback.
-import _signal  # type: ignore[import-not-found]  # built in, without stubs
 import sys
 import time
 
+import pygnc_system  # noqa: F401 - it refuses a Python that is too old, even 2.7
 
-def start() -> None:
+
+def start():  # type: () -> None  # noqa: ANN201
     """Run PyGNC; a stop that is requested from now on is noted and ends the run in order."""
-    stops_s: list[float] = []
+    # The public module `signal` imports others for milliseconds, in which Ctrl-C would print a traceback.
+    import _signal  # type: ignore[import-not-found]  # noqa: PLC0415 - built in, but not in Python 2.7
+
+    stops_s = []  # type: list[float]
     for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
         _signal.signal(number, lambda *_: stops_s.append(time.monotonic()))
 
