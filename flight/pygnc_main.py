@@ -1,7 +1,6 @@
 """The interface document's name for main.py: same arguments, same run."""
 
-import runpy
-from pathlib import Path
+from main import start
 
 if __name__ == "__main__":
-    runpy.run_path(str(Path(__file__).with_name("main.py")), run_name="__main__")
+    start()

@@ -92,7 +92,7 @@ def test_orders_partners_packets_and_ours_by_time(demo: Flight, demo_time_s: int
 )
 def test_reports_a_folder_that_is_not_a_partners(demo: Flight, demo_time_s: int, folder: str, complaint: str) -> None:
     write_ranges(demo.home / "range" / folder)
-    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 9
     assert f"range/{folder}: {complaint}" in demo.stderr
     assert {m.satellite_id for m in demo.inputs() if isinstance(m, RangeMeasurement)} == {0}
 
@@ -100,7 +100,7 @@ def test_reports_a_folder_that_is_not_a_partners(demo: Flight, demo_time_s: int,
 def test_reads_only_one_of_two_folders_of_a_partner(demo: Flight, demo_time_s: int) -> None:
     for folder in ("partner_75", "partner_K"):
         write_ranges(demo.home / "range" / folder)
-    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 9
     assert "range/partner_K: range/partner_75 is of the same satellite" in demo.stderr
     assert content(demo, 75) == RANGES
 
@@ -224,7 +224,7 @@ def test_reports_and_ignores_a_file_replaced_by_a_shorter_one(beginning: Flight,
     (beginning.home / "range" / "rng00003.bin").write_bytes(RANGES[: 102 + 12])  # an older number, after a gap
     beginning.until(lambda: len(content(beginning)) > len(before))
     beginning.signal(signal.SIGINT)
-    assert beginning.wait() == 0
+    assert beginning.wait() == 9
     assert content(beginning) == before + RANGES[: 102 + 12]
     assert "shorter than the" in beginning.stderr
     named = [message.name for message in beginning.inputs() if isinstance(message, SourceFile)]

@@ -13,7 +13,7 @@ from pygnc.bus.streams import socket_file
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
 from pygnc.launch.workspace import runtime_folder
-from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight, copy_first_hour
+from tests.e2e.conftest import RANGES, SENSE, SENSE_RECORD_BYTES, Flight, all_estimates, copy_first_hour
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, stream, time_of
 from tests.fakes.small_disk import DyingDisk, disk_of, dying_disk_of, fill_inodes
 
@@ -162,10 +162,119 @@ def test_a_private_folder_that_the_system_removes_is_made_again(linked_home: Lin
     assert "Traceback" not in host.heard.decode(errors="replace")
 
 
-@pytest.mark.parametrize("name", ["sense.bin", "range/rng00000.bin", "pygnc_elements.txt", "pygnc_settings_0.bin"])
-def test_a_fifo_in_place_of_a_file_is_refused_at_once(flight: Flight, name: str) -> None:
-    (flight.home / "range").mkdir()
-    os.mkfifo(flight.home / name)
-    code = flight.run("10", "1000", "--exit-when-done", timeout_s=20.0)
-    assert code == (9 if name.startswith("pygnc_settings") else 0)
-    assert name in flight.stderr
+@pytest.mark.parametrize("options", ["40m,nr_inodes=4", "44k"])
+def test_the_status_exists_if_the_disk_becomes_full_before_the_first(
+    tmp_path: Path, demo_time_s: int, options: str
+) -> None:
+    with disk_of(tmp_path / "small", options) as home:
+        (home / "sense.bin").write_bytes(SENSE)
+        flight = Flight(home)
+        assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
+        assert flight.status()["phase"] == Phase.STOPPED
+        assert b"\nWARN DISK\n" in (home / "pygnc_info.txt").read_bytes()
+        assert "Traceback" not in flight.stderr
+
+
+def test_a_status_for_which_the_disk_has_no_room_is_printed(tmp_path: Path, demo_time_s: int) -> None:
+    with disk_of(tmp_path / "small", "36k") as home:
+        (home / "sense.bin").write_bytes(SENSE)
+        flight = Flight(home)
+        assert flight.run("10", str(demo_time_s), "--exit-when-done") == 5
+        assert "No space left on device; it is: PyGNC run 1 STOPPED SC" in flight.stderr
+
+
+FLAKY = """
+import errno, os, random
+
+home, chance = os.environ["HOME"] + "/", random.Random(3)
+
+def flaky(read):
+    def call(place, *arguments, **options):
+        is_on_card = not isinstance(place, (str, os.PathLike)) or os.fspath(place).startswith(home)
+        if is_on_card and chance.random() < {share}:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return read(place, *arguments, **options)
+    return call
+
+os.pread, os.listdir, os.scandir, os.stat = map(flaky, (os.pread, os.listdir, os.scandir, os.stat))
+"""
+
+
+def test_transient_read_errors_change_no_estimate(
+    demo: Flight,
+    demo_time_s: int,
+    flown_hour: Flight,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(FLAKY.format(share=0.3))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert all_estimates(demo) == all_estimates(flown_hour)
+
+
+def test_a_card_that_is_dead_at_the_start_does_not_end_the_run(
+    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(FLAKY.format(share=1.0))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    assert demo.run("10", str(demo_time_s), "--exit-when-done") == 5
+    assert "Traceback" not in demo.stderr
+    assert "sense.bin: Input/output error; the file is ignored" in demo.stderr
+    assert "restarting" not in demo.stderr
+
+
+MEMORY_BYTES = 2 << 30
+"""Limit of the memory: a program that reads 4 GB fails."""
+OLD_RUN = "pygnc_logs/run-00001"
+
+
+def put(kind: str, path: Path) -> None:
+    """Put a FIFO or a file of 4 GB without content in place of a file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if kind == "fifo":
+        os.mkfifo(path)
+    else:
+        path.touch()
+        os.truncate(path, 4 << 30)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "large"])
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("sense.bin", 9),
+        ("range/rng00000.bin", 9),
+        ("pygnc_elements.txt", 0),
+        ("pygnc_earth_orientation.csv", 0),
+        ("pygnc.toml", 9),
+        ("pygnc_settings_0.bin", 9),
+        ("pygnc_status.bin", 0),
+        ("pygnc_status.bin.part", 0),
+        ("pygnc_info.txt.part", 0),
+        (f"{OLD_RUN}/input-00000.pgj.part", 0),
+        (f"{OLD_RUN}/events-00000.pgj.part", 0),
+    ],
+)
+def test_a_fifo_or_a_huge_file_is_neither_awaited_nor_read(flight: Flight, name: str, code: int, kind: str) -> None:
+    put(kind, flight.home / name)
+    limited = Flight(flight.home, ("prlimit", f"--as={MEMORY_BYTES}"))
+    assert limited.run("10", "1000", "--exit-when-done", timeout_s=20.0) == code
+    assert "Traceback" not in limited.stderr
+    assert limited.status()["phase"] == Phase.STOPPED
+    assert code == 0 or Path(name).name in limited.stderr
+
+
+@pytest.mark.parametrize("kind", ["fifo", "large"])
+@pytest.mark.parametrize("name", ["pygnc_batch_last/sense.bin", f"{OLD_RUN}/input-00000.pgj"])
+def test_a_run_from_the_last_one_reads_no_fifo_and_no_huge_file(demo: Flight, name: str, kind: str) -> None:
+    (demo.home / "pygnc_batch_last").mkdir()
+    (demo.home / "pygnc_batch_last" / "rng00000.bin").write_bytes(RANGES)
+    put(kind, demo.home / name)
+    limited = Flight(demo.home, ("prlimit", f"--as={MEMORY_BYTES}"))
+    code = limited.run("10", "1000", "--exit-when-done", "--from-last-run", timeout_s=40.0)
+    assert code == (9 if (kind, Path(name).name) == ("fifo", "sense.bin") else 0)
+    assert "Traceback" not in limited.stderr
+    assert limited.status()["orbit_mode"] != OrbitMode.NONE

@@ -67,15 +67,16 @@ def test_an_empty_file(flight: Flight) -> None:
 
 def test_a_directory_in_place_of_the_file(flight: Flight) -> None:
     (flight.home / "sense.bin").mkdir()
-    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert flight.run("10", "1000", "--exit-when-done") == 9
     assert "sense.bin: Is a directory" in flight.stderr
+    assert b"\nWARN INPUT\n" in (flight.home / "pygnc_info.txt").read_bytes()
     assert flight.status()["unreadable_files"] == 1
 
 
 def test_an_unreadable_file(demo: Flight, demo_time_s: int) -> None:
     (demo.home / "sense.bin").chmod(0)
     unprivileged = Flight(demo.home, WITHOUT_RIGHTS)
-    assert unprivileged.run("10", str(demo_time_s), "--exit-when-done") == 0
+    assert unprivileged.run("10", str(demo_time_s), "--exit-when-done") == 9
     assert "sense.bin: Permission denied" in unprivileged.stderr
     assert unprivileged.status()["unreadable_files"] == 1
     assert int(unprivileged.status()["source_files"]) >= 1  # the range files are read all the same
@@ -355,7 +356,7 @@ def test_gives_up_an_optional_task_that_always_fails_and_continues(demo: Flight,
     demo.until(kill_again, 30.0)
     assert set(demo.tasks()) == {"ingest", "orbit", "attitude", "formation", "status"}
     demo.signal(signal.SIGINT)
-    assert demo.wait() == 0
+    assert demo.wait() == 9
     assert demo.status()["task_batch_writer_state"] == status.TaskState.FAILED
 
 
@@ -373,7 +374,7 @@ def test_reports_rates_without_an_orbit_task(demo: Flight, demo_time_s: int) -> 
     demo.until(kill_again, 30.0)
     demo.until_phase(Phase.IDLE)
     demo.signal(signal.SIGINT)
-    assert demo.wait() == 0
+    assert demo.wait() == 9
     attitudes = demo.attitudes()
     assert len(attitudes) == demo.status()["samples_received"] == demo.status()["sensor_packets"]
     late = [estimate for estimate in attitudes if estimate.orbit_late]

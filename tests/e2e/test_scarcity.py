@@ -213,5 +213,5 @@ def test_a_task_without_memory_comes_back_smaller_and_is_given_up_with_its_cause
     assert demo.wait() == 8
     texts = [event.text for event in demo.events() if event.task == "formation"]
     assert sum("lack of memory" in text for text in texts if text.startswith("ended")) == 3
-    assert b"\nWARN MEMORY\n" in (demo.home / "pygnc_info.txt").read_bytes()
+    assert b"\nWARN TASK MEMORY\n" in (demo.home / "pygnc_info.txt").read_bytes()
     assert demo.status()["task_formation_state"] == TaskState.FAILED

@@ -98,6 +98,31 @@ def test_signals_inherited_as_blocked(demo: Flight, demo_time_s: int) -> None:
         blocking.stop_hard()
 
 
+@pytest.mark.parametrize("main", ["main.py", "pygnc_main.py"])
+@pytest.mark.parametrize("delay_s", [0.0, 0.05])
+def test_a_stop_at_the_first_moment_is_silent_and_recorded(
+    demo: Flight, demo_time_s: int, main: str, delay_s: float
+) -> None:
+    demo.start("10", str(demo_time_s), main=main)
+    demo.until(lambda: catches(demo.process.pid, signal.SIGTERM))
+    demo.until_elapsed(delay_s)
+    demo.signal(signal.SIGINT)
+    assert demo.wait(PATIENCE_S) == 0
+    assert "Traceback" not in demo.stderr
+    assert demo.status()["phase"] == Phase.STOPPED
+    assert b"\nWARN PARTIAL\n" in (demo.home / "pygnc_info.txt").read_bytes()
+    assert [event.text for event in demo.events() if event.name == "stop"] == ["stopped by the host"]
+    assert not list_segments([demo.newest_run()], "input"), "no task was started"
+    assert all(not segment.is_open for segment in list_segments([demo.newest_run()]))
+
+
+def catches(pid: int, number: signal.Signals) -> bool:
+    """Return True if a process has a handler of a signal."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    caught = next(int(line.split()[1], 16) for line in lines if line.startswith("SigCgt:"))
+    return bool(caught >> (number - 1) & 1)
+
+
 def test_output_that_nobody_takes_does_not_change_the_exit_code() -> None:
     main = str(ROOT / "flight" / "main.py")
     program = f"import runpy, sys; print('x'); sys.argv = [{main!r}]; runpy.run_path({main!r}, run_name='__main__')"
@@ -177,8 +202,8 @@ def test_stops_at_random_moments(demo: Flight, demo_time_s: int) -> None:
         tasks = demo.tasks()
         demo.signal(signal.SIGINT)
         if not has_begun:
-            # Before main.py has installed its handlers, Ctrl-C ends Python itself; Python ignores it in a callback of
-            # an import, so the controller sends another one.
+            # Before the first line of main.py, Ctrl-C ends Python itself; Python ignores it in a callback of an import,
+            # so the controller sends another one.
             with contextlib.suppress(subprocess.TimeoutExpired):
                 demo.process.wait(5.0)
             demo.process.send_signal(signal.SIGINT)

@@ -36,9 +36,11 @@ def test_a_task_that_fails_at_every_start_does_not_keep_the_run_starting(
     folder = tmp_path_factory.mktemp("site")
     (folder / "sitecustomize.py").write_text(BROKEN)
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
-    assert demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0) == 0
+    assert demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0) == 9
     final = demo.status()
     assert (final["phase"], final["task_attitude_state"]) == (Phase.STOPPED, TaskState.FAILED)
+    assert b"\nWARN TASK\n" in (demo.home / "pygnc_info.txt").read_bytes()
+    assert any(event.name == "limited" and "TASK: attitude:" in event.text for event in demo.events())
     assert final["orbit_mode"] == OrbitMode.PREDICTED
 
 

@@ -1,7 +1,10 @@
 """Tests of the durable file operations."""
 
+import errno
+import itertools
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -100,14 +103,112 @@ def test_remove_folder_raises_an_error_if_it_is_a_file(tmp_path: Path) -> None:
 
 
 def test_a_fifo_a_device_and_a_folder_are_no_input(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(b"content")
-    assert files.read_input(tmp_path / "file") == b"content"
     os.mkfifo(tmp_path / "fifo")
     for path in (tmp_path / "fifo", Path("/dev/zero")):
         with pytest.raises(OSError, match="not a regular file"):
-            files.read_input(path)
+            files.read_input(path, 1000)
     with pytest.raises(IsADirectoryError):
-        files.read_input(tmp_path)
+        files.read_input(tmp_path, 1000)
+
+
+def test_a_file_is_read_up_to_its_maximum_size(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    assert files.read_input(path, 7) == b"content"
+    with pytest.raises(OSError, match="7 bytes are more than the maximum of 6 bytes"):
+        files.read_input(path, 6)
+    os.truncate(path, 4 << 30)
+    assert files.read_input(path, 8, cut=True) == b"content\0"
+
+
+class Card:
+    """A card that fails to read some bytes of all files, some times.
+
+    Attributes:
+        failures: Number of reads that fail from now on.
+        attempts: Number of reads so far.
+        bad_from: Offset from which all reads of all files fail.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.failures = 0
+        self.attempts = 0
+        self.bad_from = 1 << 40
+        self._pread = os.pread
+        monkeypatch.setattr(os, "pread", self.pread)
+        monkeypatch.setattr(files, "_READ_PAUSE_S", 0.0)
+
+    def pread(self, descriptor: int, size: int, offset: int) -> bytes:
+        self.attempts += 1
+        self.failures -= 1
+        if self.failures >= 0 or offset >= self.bad_from:
+            raise OSError(errno.EIO, "Input/output error")
+        return self._pread(descriptor, min(size, self.bad_from - offset), offset)
+
+
+def test_a_read_is_repeated_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    card = Card(monkeypatch)
+    card.failures = files.READ_ATTEMPTS - 1
+    assert files.read_input(path, 100) == b"content"
+    card.failures = files.READ_ATTEMPTS
+    with pytest.raises(OSError, match="Input/output error"):
+        files.read_input(path, 100)
+
+
+def test_bytes_before_unreadable_ones_are_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    card = Card(monkeypatch)
+    card.bad_from = 3
+    descriptor = files.open_input(path)
+    try:
+        assert files.read_at(descriptor, 7, 1) == b"on"
+        with pytest.raises(OSError, match="Input/output error"):
+            files.read_at(descriptor, 4, 3)
+    finally:
+        os.close(descriptor)
+    with pytest.raises(OSError, match="Input/output error"):
+        files.read_input(path, 100)
+
+
+def test_a_dead_card_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"content")
+    card = Card(monkeypatch)
+    assert files.read_input(path, 100) == b"content"
+    now_s = itertools.count(time.monotonic())
+    monkeypatch.setattr(time, "monotonic", lambda: next(now_s))  # each read takes a second
+    monkeypatch.setattr(files, "_READ_PATIENCE_S", 6.0)
+    assert files.read_input(path, 100) == b"content"
+    attempts = []
+    card.failures = 100
+    for _ in range(11):
+        before = card.attempts
+        with pytest.raises(OSError, match="Input/output error"):
+            files.read_input(path, 100)
+        attempts.append(card.attempts - before)
+    assert attempts[0] == 8
+    assert sum(attempts[1:]) < 15
+    card.failures = 0
+    assert files.read_input(path, 100) == b"content"
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link"])
+def test_durable_write_removes_what_is_in_place_of_its_part_file(tmp_path: Path, kind: str) -> None:
+    part, other = tmp_path / "status.bin.part", tmp_path / "other"
+    other.write_bytes(b"content")
+    if kind == "fifo":
+        os.mkfifo(part)
+    elif kind == "folder":
+        (part / "below").mkdir(parents=True)
+    else:
+        part.symlink_to(other)
+    files.durable_write(tmp_path / "status.bin", b"new")
+    assert (tmp_path / "status.bin").read_bytes() == b"new"
+    assert other.read_bytes() == b"content"
+    assert not os.path.lexists(part)
 
 
 def test_overwrites_a_file_in_place(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import PART, recover_folder
-from pygnc_system.files import free_bytes
+from pygnc_system.files import free_bytes, remove_folder, retry_read
 
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""
@@ -32,7 +32,7 @@ def refusal_to_grow(run_folder: Path, ceiling_bytes: int, reserve_bytes: int, si
         size_bytes: Additional space.
     """
     try:
-        used_bytes, _ = _measure(run_folder)
+        used_bytes, _ = retry_read(lambda: _measure(run_folder))
         is_full = free_bytes(run_folder) < reserve_bytes and not _older_runs(run_folder)
     except OSError as error:
         return f"{run_folder}: {error.strerror}"
@@ -102,6 +102,7 @@ class OldRuns:
                 if any(file.endswith(PART) for file in files):
                     for path in recover_folder(folder):
                         self._on_recovered(path)
+                    size_bytes, files = _measure(folder)
                 runs.append((DELIVERED not in files, name, size_bytes))
             yield True
         self._runs = deque(sorted(runs))
@@ -123,9 +124,20 @@ class OldRuns:
             folder.rmdir()
 
 
+def remove_oldest_run(run_folder: Path) -> bool:
+    """Remove one run before that of `run_folder`, a delivered one first; return False if there is none."""
+    folders = [run_folder.with_name(name) for name in _older_runs(run_folder)]
+    for folder in sorted(folders, key=lambda folder: not os.path.lexists(folder / DELIVERED)):
+        with contextlib.suppress(OSError):  # it is no folder, or cannot be removed
+            remove_folder(folder)
+            return True
+    return False
+
+
 def _older_runs(run_folder: Path) -> list[str]:
     try:
-        names = os.listdir(run_folder.parent)  # noqa: PTH208 - there may be thousands of runs, for which Path objects cost time
+        # There may be thousands of runs, for which Path objects cost time.
+        names = retry_read(lambda: os.listdir(run_folder.parent))  # noqa: PTH208
     except OSError:
         return []
     return sorted(name for name in names if name.startswith(RUN) and name != run_folder.name)

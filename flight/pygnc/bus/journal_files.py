@@ -4,6 +4,7 @@ A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is cl
 """
 
 import contextlib
+import errno
 import os
 import re
 from collections.abc import Sequence
@@ -15,10 +16,13 @@ from typing import Final, Self
 import msgspec
 
 from pygnc.formats import journal
-from pygnc_system.files import durable_rename, write_all
+from pygnc.formats.journal import Record
+from pygnc_system.files import durable_rename, read_input, retry_read, write_all
 
 PART: Final = ".part"
-_NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>\d{5})\.pgj(\.part)?")
+_NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>[0-9]{5})\.pgj(\.part)?")
+_READ_BYTES_MAX: Final = 1 << 24
+"""Number of bytes read of a file. The writer begins the next file after 1 MiB, so anything beyond is damage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,18 @@ class Segment:
         """True if the file has not been closed, which its ending `.part` shows."""
         return self.path.name.endswith(PART)
 
+    def read(self) -> list[Record]:
+        """Return the undamaged records of the file.
+
+        Raises:
+            OSError: The file cannot be read.
+        """
+        return journal.scan(read_input(self.path, _READ_BYTES_MAX, cut=True)).records
+
+    def last_number(self) -> int:
+        """Return the number of the last undamaged record, 0 if there is none; see `read`."""
+        return max((record.seq for record in self.read()[-1:]), default=0)
+
 
 def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segment]:
     """Return the files of journal `name` (default: of all journals) in `folders`, in order.
@@ -42,7 +58,7 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
     """
     found: dict[tuple[str, int], Segment] = {}
     for folder in folders:
-        for path in folder.iterdir() if folder.is_dir() else ():
+        for path in _entries(folder):
             match = _NAME.fullmatch(path.name)
             if match and name in {None, match["journal"]}:
                 segment = Segment(match["journal"], int(match["index"]), path)
@@ -50,14 +66,14 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
     return [found[key] for key in sorted(found)]
 
 
-def last_number(path: Path) -> int:
-    """Return the number of the last undamaged record in a file, 0 if it has none.
-
-    Raises:
-        OSError: The file cannot be read.
-    """
-    records = journal.scan(path.read_bytes()).records
-    return records[-1].seq if records else 0
+def _entries(folder: Path) -> list[Path]:
+    """Return what is in a folder; nothing if it does not exist, or after an I/O error, as the rest may be in memory."""
+    try:
+        return retry_read(lambda: list(folder.iterdir()) if folder.is_dir() else [])
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return []
 
 
 class _DiskSync(Thread):
@@ -116,14 +132,13 @@ class SegmentWriter:
         return writer
 
     @classmethod
-    def resume(cls, path: Path) -> tuple[Self, int]:
+    def resume(cls, segment: Segment) -> tuple[Self, int]:
         """Open an unclosed file, truncate it after its last undamaged record, and return writer and record number."""
-        content = path.read_bytes()
-        records = journal.scan(content).records
+        records = segment.read()
         end = records[-1].offset + len(journal.encode(*records[-1][:3])) if records else 0
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+        descriptor = os.open(segment.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         os.ftruncate(descriptor, end)
-        return cls(path, descriptor, end), records[-1].seq if records else 0
+        return cls(segment.path, descriptor, end), records[-1].seq if records else 0
 
     def append(self, block: bytes) -> None:
         """Append whole records; after an error, the file ends as before the call."""
@@ -168,17 +183,20 @@ class SegmentWriter:
 
 
 def recover_folder(folder: Path) -> list[Path]:
-    """Close every file in `folder` that a crash or power cut left open; return the new paths.
+    """Close the files in `folder` that a crash or power cut left open; return the new paths.
+
+    What cannot be read or written, and what is not a file, is left as it is.
 
     Raises:
-        OSError: The folder cannot be read or written.
+        OSError: The folder cannot be read.
     """
     recovered = []
     for segment in list_segments([folder]):
         if segment.is_open:
-            writer, last_seq = SegmentWriter.resume(segment.path)
-            writer.close(last_seq, recovered=True)
             closed = segment.path.with_name(segment.path.name.removesuffix(PART))
-            if closed.exists():  # without room for the footer, the file stays open
-                recovered.append(closed)
+            with contextlib.suppress(OSError):
+                writer, last_seq = SegmentWriter.resume(segment)
+                writer.close(last_seq, recovered=True)
+                if closed.exists():  # without room for the footer, the file stays open
+                    recovered.append(closed)
     return recovered

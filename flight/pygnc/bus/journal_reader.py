@@ -9,6 +9,7 @@ from typing import Final
 from pygnc.bus.journal_files import Segment, list_segments
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage
+from pygnc_system.files import open_input, read_at
 
 CHUNK_BYTES: Final = 1 << 16
 
@@ -66,7 +67,7 @@ class JournalReader:
         if successor is None:
             return None
         try:
-            descriptor = os.open(successor.path, os.O_RDONLY | os.O_CLOEXEC)
+            descriptor = open_input(successor.path)
         except FileNotFoundError:  # the file was renamed (when closed) or removed after it was listed
             return []
         except OSError as error:
@@ -80,7 +81,7 @@ class JournalReader:
     def _read_at_offset(self) -> bytes:
         """Return the next bytes of the open file; none after an I/O error, as the next segment may be in memory."""
         try:
-            return os.pread(self._descriptor, CHUNK_BYTES, self._offset)
+            return read_at(self._descriptor, CHUNK_BYTES, self._offset)
         except OSError as error:
             if error.errno != errno.EIO:
                 raise

@@ -6,16 +6,16 @@ segments in memory are moved to the disk as soon as there is room, and the journ
 """
 
 import contextlib
-import errno
 import math
+import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.journal_files import PART, SegmentWriter, last_number, list_segments
+from pygnc.bus.journal_files import PART, SegmentWriter, list_segments
 from pygnc.formats import journal
-from pygnc_system.files import durable_write, free_bytes
+from pygnc_system.files import FULL, durable_write, free_bytes
 
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
@@ -23,7 +23,6 @@ SYNC_INTERVAL_S: Final = 0.5
 """Interval of syncs, s. The loops of the tasks wait up to 0.5 s, so records reach the disk within a second."""
 RETURN_INTERVAL_S: Final = 5.0
 """Interval of checks whether a full disk has room again, s."""
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 class JournalWriter:
@@ -68,13 +67,13 @@ class JournalWriter:
             self.fault = "this journal's records could not be written to the disk earlier in the run"
         try:
             if existing and existing[-1].is_open:
-                self._segment, self.last_seq = SegmentWriter.resume(existing[-1].path)
+                self._segment, self.last_seq = SegmentWriter.resume(existing[-1])
                 return
         except OSError as error:
             self._note_fault(error)
         for segment in reversed(existing):
             with contextlib.suppress(OSError):
-                self.last_seq = last_number(segment.path)
+                self.last_seq = segment.last_number()
                 break
         self._segment = self._begin_segment()
 
@@ -122,7 +121,7 @@ class JournalWriter:
 
     def restore_file(self) -> None:
         """Continue in a new file if the present file was removed."""
-        if not self._segment.path.exists():
+        if not os.path.lexists(self._segment.path):
             with contextlib.suppress(OSError):
                 self._segment.close(self.last_seq)
             self._segment = self._begin_segment()
@@ -138,7 +137,7 @@ class JournalWriter:
         """Use memory from now on; only a full disk is tried again, because each access to a failing card may block."""
         self._is_on_disk = False
         self.fault = f"{self._disk}: {error.strerror}"
-        self._return_at_s = time.monotonic() + RETURN_INTERVAL_S if error.errno in _FULL else math.inf
+        self._return_at_s = time.monotonic() + RETURN_INTERVAL_S if error.errno in FULL else math.inf
 
     def _leave_disk(self, error: OSError) -> None:
         """Record a disk error as `fault`, close the present file and continue in memory."""

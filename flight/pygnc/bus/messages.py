@@ -69,6 +69,7 @@ class SourceFile(Message, frozen=True):
         fault: Reason why the file cannot be read, with all numbers 0; empty if it can be read.
         carried_bytes: Length of the beginning of a packet at the end of the file. The packet may continue in later
             data; until then these bytes count as damaged.
+        unread_bytes: Damaged bytes that could not be read at all.
     """
 
     name: str
@@ -81,6 +82,7 @@ class SourceFile(Message, frozen=True):
     fault: str = ""
     from_byte: int = 0
     carried_bytes: int = 0
+    unread_bytes: int = 0
 
 
 class BatchBegin(Message, frozen=True):

@@ -8,6 +8,8 @@ from enum import IntEnum, unique
 from typing import Final
 
 SENSE_FILE: Final = "sense.bin"
+HARD_EXIT_AT_S: Final = 9.0
+"""Time after a request to stop at which main.py exits in any case; the host cuts the power after 10 s."""
 LAST_BATCH: Final = "pygnc_batch_last"
 """Folder of the files that the previous run wrote; inputs of a run with --from-last-run."""
 # Number of sensor packets in a sense record; a GPS packet (and CR LF) follows them.

@@ -25,6 +25,8 @@ EARTH_ORIENTATION_UPLOAD: Final = "pygnc_earth_orientation.csv"
 EARTH_ORIENTATION_TABLE: Final = "earth_orientation/earth_orientation.csv"
 COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_mas"
 
+TABLE_BYTES_MAX: Final = 1 << 22
+"""Maximum size of a table; all days since 1972 need 1.2 MB."""
 MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
 
 _FIRST_MJD: Final = 41_317.0
@@ -55,11 +57,12 @@ def load_earth_orientation(home: Path) -> tuple[EarthOrientationTable, str]:
     The second element is the fault of a file that could not be used, or empty.
     """
     faults: list[str] = []
-    if (home / EARTH_ORIENTATION_UPLOAD).exists():
-        try:
-            return read_earth_orientation(home / EARTH_ORIENTATION_UPLOAD), ""
-        except (DataFileError, OSError) as error:
-            faults.append(f"{error}; the packaged table is used")
+    try:
+        return read_earth_orientation(home / EARTH_ORIENTATION_UPLOAD), ""
+    except FileNotFoundError:
+        pass
+    except (DataFileError, OSError) as error:
+        faults.append(f"{error}; the packaged table is used")
     try:
         table = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     except (DataFileError, OSError) as error:
@@ -125,7 +128,7 @@ def read_main_field(path: Path) -> MainField:
 
 def _lines(path: Path) -> list[str]:
     """Return the lines of a file; none if the first line does not name a source."""
-    lines = read_input(path).decode("ascii", "replace").splitlines()
+    lines = read_input(path, TABLE_BYTES_MAX).decode("ascii", "replace").splitlines()
     return lines if lines and lines[0].startswith("# ") else []
 
 

@@ -16,6 +16,10 @@ LAST_GOOD_FILE: Final = "pygnc_last_valid.toml"
 """Name of the copy, in the home, of the last settings file that a run could use."""
 
 
+SETTINGS_BYTES_MAX: Final = 1 << 17
+"""Maximum size of a settings file, and of a slot with settings changed over the line."""
+
+
 class ConfigurationError(ValueError):
     """Error raised when the settings file cannot be used; the message names the file, the key and the reason."""
 
@@ -41,7 +45,7 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
     """
     path = file or home / SETTINGS_FILE
     try:
-        content = read_input(path).decode()
+        content = read_input(path, SETTINGS_BYTES_MAX).decode()
     except FileNotFoundError:
         if file is None:
             return {}
@@ -78,9 +82,16 @@ def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
     with contextlib.suppress(OSError):  # a full disk must not prevent the start of a run
         if not table:
             copy.unlink(missing_ok=True)
-        elif not copy.exists() or read_input(copy) != read_input(path):
-            durable_write(copy, read_input(path))
+        else:
+            _keep_copy(read_input(path, SETTINGS_BYTES_MAX), copy)
     return table, ""
+
+
+def _keep_copy(content: bytes, copy: Path) -> None:
+    with contextlib.suppress(OSError):  # it does not exist, or is no settings file
+        if read_input(copy, SETTINGS_BYTES_MAX) == content:
+            return
+    durable_write(copy, content)
 
 
 def settings_from_table(table: dict[str, Any], path: Path) -> Settings:

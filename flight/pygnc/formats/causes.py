@@ -7,8 +7,10 @@ from pygnc.formats.status import (
     GYRO_REFUTED,
     MAGNETOMETER_REFUTED,
     REJECT_CAUSES,
+    TASK_NAMES,
     AttitudeMode,
     OrbitMode,
+    TaskState,
     Value,
 )
 
@@ -25,6 +27,11 @@ def find_causes(status: dict[str, Value], limits: Mapping[str, str]) -> dict[str
         limits: Texts of further causes, which the status record does not contain, by code word.
     """
     found: dict[str, str] = {}
+    given_up = [name for name in TASK_NAMES if status[f"task_{name}_state"] == TaskState.FAILED]
+    if given_up:
+        found["TASK"] = f"{', '.join(given_up)}: given up after all restarts; its results are missing or old"
+    if status["unreadable_files"]:
+        found["INPUT"] = f"{int(status['unreadable_files'])} input files could not be read, or only in part"
     received = int(status["fixes_received"])
     is_unknown = status["orbit_mode"] == OrbitMode.NONE
     if is_unknown and received >= FIXES_MIN and not status["fixes_accepted"] and not status["fixes_waiting"]:

@@ -33,6 +33,8 @@ class DamageReason(StrEnum):
     """No record in it passes the checks, although its length may be right."""
     CUT_TAIL = "cut_tail"
     """The input ends inside a record."""
+    UNREADABLE = "unreadable"
+    """The disk does not deliver these bytes, or they are beyond the maximum size of the input."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -217,7 +217,7 @@ _COUNTED: Final = (
     Field("not_recorded", "B", "", "number of tasks that could not record everything on disk"),
     Field("lost_messages", "I", "", "inputs that did not reach a task"),
     Field("source_files", "H", "", "input files read"),
-    Field("unreadable_files", "H", "", "input files that could not be read"),
+    Field("unreadable_files", "H", "", "input files that could not be read, or only in part"),
     Field("source_bytes", "I", "B", "size of the input files"),
     Field("delivered_bytes", "I", "B", "bytes in valid records"),
     Field("damaged_bytes", "I", "B", "damaged bytes; delivered + damaged = source bytes"),

@@ -1,17 +1,21 @@
 """Storage of transferred files in a home folder. Partial uploads survive restarts and power cuts."""
 
+import contextlib
 import errno
 import os
 import re
+import stat
 import zlib
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
-from pygnc_system.files import durable_rename, free_bytes, write_all
+from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, remove, write_all
 
 _READ_BYTES: Final = 65_536
+_CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+"""Flags of opening a partial upload; a FIFO or a link in its place is refused."""
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
 """File name of a partial upload, which contains name, size in bytes and CRC-32 (hexadecimal) of the whole file."""
 
@@ -26,6 +30,8 @@ class HomeFiles:
     def is_complete(self, upload: Upload) -> bool:
         """Return True if the file in place has the size and CRC-32 of the upload; see `Storage`."""
         try:
+            if (self._home / upload.name).stat().st_size != upload.size:
+                return False
             opened = self.open(upload.name)
         except OSError:
             return False
@@ -39,11 +45,14 @@ class HomeFiles:
         other = re.compile(rf"\.{re.escape(Path(upload.name).name)}\.\d+-[0-9a-f]{{8}}\.part")
         for path in list(part.parent.iterdir()):
             if other.fullmatch(path.name) and path != part:
-                path.unlink(missing_ok=True)
-        size = part.stat().st_size if part.exists() else 0
-        if size > upload.size:
-            part.unlink()
-            size = 0
+                remove(path)
+        size = 0
+        with contextlib.suppress(FileNotFoundError):
+            status = part.lstat()
+            if stat.S_ISREG(status.st_mode) and status.st_size <= upload.size:
+                size = status.st_size
+            else:
+                remove(part)
         rest = upload.size - size
         if free_bytes(part.parent) < rest + self._reserve_bytes:
             text = f"no space for {rest} bytes beside the reserve of {self._reserve_bytes} bytes"
@@ -52,7 +61,7 @@ class HomeFiles:
 
     def append(self, upload: Upload, data: bytes) -> None:
         """Append bytes to the partial file, which only `complete` syncs to the disk; see `Storage`."""
-        descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(self._part(upload), os.O_WRONLY | os.O_APPEND | _CREATE, 0o644)
         try:
             write_all(descriptor, data)
         finally:
@@ -61,7 +70,7 @@ class HomeFiles:
     def complete(self, upload: Upload) -> bool:
         """Check, sync and rename the partial file; delete it and return False if it is wrong; see `Storage`."""
         part = self._part(upload)
-        descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        descriptor = os.open(part, os.O_RDWR | _CREATE, 0o644)
         try:
             is_good = os.fstat(descriptor).st_size == upload.size and _crc(descriptor, upload.size) == upload.crc
             os.fsync(descriptor)
@@ -91,14 +100,14 @@ class HomeFiles:
 
     def open(self, name: str) -> OpenedFile:
         """Open a file as it is now; bytes appended later, or a file that replaces it, are not read; see `Storage`."""
-        descriptor = os.open(self._home / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        descriptor = open_input(self._home / name, NO_LINK)
         try:
             size = os.fstat(descriptor).st_size
             crc = _crc(descriptor, size)
         except OSError:
             os.close(descriptor)
             raise
-        return OpenedFile(size, crc, partial(os.pread, descriptor), partial(os.close, descriptor))
+        return OpenedFile(size, crc, partial(read_at, descriptor), partial(os.close, descriptor))
 
     def _part(self, upload: Upload) -> Path:
         target = self._home / upload.name
@@ -108,5 +117,5 @@ class HomeFiles:
 def _crc(descriptor: int, size: int) -> int:
     crc = 0
     for offset in range(0, size, _READ_BYTES):
-        crc = zlib.crc32(os.pread(descriptor, min(_READ_BYTES, size - offset), offset), crc)
+        crc = zlib.crc32(read_at(descriptor, min(_READ_BYTES, size - offset), offset), crc)
     return crc

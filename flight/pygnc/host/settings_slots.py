@@ -7,7 +7,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table, usable_table
+from pygnc.configuration.load import (
+    SETTINGS_BYTES_MAX,
+    SETTINGS_FILE,
+    ConfigurationError,
+    read_table,
+    settings_from_table,
+    usable_table,
+)
 from pygnc.configuration.settings import Settings
 from pygnc_system.files import durable_write, read_input
 
@@ -42,7 +49,7 @@ def read_slots(home: Path) -> list[bytes]:
     contents = []
     for name in NAMES:
         try:
-            contents.append(read_input(home / name))
+            contents.append(read_input(home / name, SETTINGS_BYTES_MAX))
         except FileNotFoundError:
             contents.append(b"")
         except OSError as error:

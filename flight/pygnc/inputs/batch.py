@@ -20,7 +20,7 @@ from pygnc.bus.messages import BatchBegin, GnssFix, Message, RangeMeasurement, S
 from pygnc.common.constants import LAST_BATCH, SENSE_FILE, batch_sensor_gps_packet_num_sensor_packets
 from pygnc.configuration.settings import Settings
 from pygnc.inputs.input_state import InputsChangedError
-from pygnc.inputs.range_files import RangeSeries, Span
+from pygnc.inputs.range_files import BATCH_BYTES_MAX, RangeSeries, Span
 from pygnc.inputs.range_folders import is_next_file, list_range_files, satellite_of, unreadable_file
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
@@ -60,17 +60,26 @@ def find_sources(home: Path, settings: Settings, prefix: str = "") -> tuple[list
     sources: list[BatchSource] = []
     sense = prefix + SENSE_FILE
     folders, unreadable = list_range_files(home, settings.formation.own_id, prefix)
-    if (home / sense).exists():
-        try:
-            sources.append(SenseFile(home / sense, sense, settings))
-        except OSError as error:
-            unreadable.insert(0, unreadable_file(error, home, sense))
+    try:
+        sources.append(SenseFile(home / sense, sense, settings))
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        unreadable.insert(0, unreadable_file(error, home, sense))
+    room = BATCH_BYTES_MAX
     for folder in folders:
-        for names in folder.rows():
+        rows = list(folder.rows())
+        while rows:
+            names = rows.pop(0)
             try:
-                sources.append(RangeSeries(home, names, settings, satellite_id=folder.satellite_id))
-            except OSError as error:
+                series = RangeSeries(home, names, settings, satellite_id=folder.satellite_id, room=room)
+            except OSError as error:  # the files before and after the faulty one are read without it
                 unreadable.append(unreadable_file(error, home, names[0]))
+                at = names.index(unreadable[-1].name)
+                rows = [row for row in (names[:at], names[at + 1 :]) if row] + rows
+            else:
+                room -= series.size_bytes
+                sources.append(series)
     return sources, unreadable
 
 

@@ -1,6 +1,5 @@
 """Reader of the uploaded file of mean elements, which becomes an input message."""
 
-import os
 from pathlib import Path
 from typing import Final
 
@@ -8,7 +7,7 @@ from msgspec.structs import replace
 
 from pygnc.bus.messages import UploadedElements
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError
-from pygnc_system.files import open_input
+from pygnc_system.files import read_input, retry_read
 
 ELEMENTS_FILE: Final = "pygnc_elements.txt"
 """Name of the file in the home."""
@@ -23,11 +22,10 @@ def read_elements(path: Path, expected_object: str, known: UploadedElements | No
         known: Message of the previous read; None if there was none.
     """
     try:
-        with open(open_input(path), "rb") as file:  # noqa: PTH123 - Path.open accepts no descriptor
-            status = os.fstat(file.fileno())
-            if known is not None and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
-                return None
-            content = file.read(ELEMENTS_SIZE_MAX + 1)
+        status = retry_read(path.stat)
+        if known is not None and (known.size_bytes, known.modified_ns) == (status.st_size, status.st_mtime_ns):
+            return None
+        content = read_input(path, ELEMENTS_SIZE_MAX + 1, cut=True)
     except FileNotFoundError:
         return None
     except OSError as error:

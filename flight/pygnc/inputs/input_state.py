@@ -97,6 +97,8 @@ class InputCounters:
             self.elements = message
         elif isinstance(message, BatchBegin):
             self._terminator_bytes = len(TERMINATOR) if message.records_terminated else 0
+        elif isinstance(message, BatchEnd) and message.cause and not self.counts["unreadable_files"]:
+            self._add("unreadable_files")
         self.has_partners |= concerns_partner(message)
         if isinstance(message, GnssFix) and not self.has_rolled_over:
             self.has_rolled_over = rollover(message) is not None
@@ -132,6 +134,7 @@ class InputCounters:
                 damaged_bytes=missing[file.name],
                 damaged_ranges=1,
                 damage=((0, file.size_bytes, cause),),
+                unread_bytes=missing[file.name],
             )
             for seq, file in enumerate((f for f in self.files.values() if missing[f.name] > 0), first_seq)
         ]
@@ -146,14 +149,18 @@ class InputCounters:
     def _count_file(self, file: SourceFile) -> None:
         before = self.files.get(file.name)
         total = file if before is None else merge_file_counts(before, file)
-        if before is None:
-            self._add("unreadable_files" if file.fault else "source_files")
+        self._add("source_files", int(before is None and not file.fault))
+        self._add("unreadable_files", _is_unread(total) - (before is not None and _is_unread(before)))
         for name, field in _FILE_COUNTS.items():
             self._add(name, getattr(total, field) - (getattr(before, field) if before else 0))
         self.files[file.name] = total
 
     def _add(self, name: str, amount: int = 1) -> None:
         self.counts[name] = self.counts.get(name, 0) + amount
+
+
+def _is_unread(file: SourceFile) -> bool:
+    return bool(file.fault or file.unread_bytes)
 
 
 def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
@@ -176,6 +183,7 @@ def merge_file_counts(before: SourceFile, now: SourceFile) -> SourceFile:
         damaged_ranges=before.damaged_ranges + now.damaged_ranges - is_read_again,
         damage=(*unchanged, *now.damage),
         from_byte=0,
+        unread_bytes=before.unread_bytes + now.unread_bytes,
     )
 
 

@@ -28,10 +28,13 @@ def decode_input(payload: bytes, hall_word: HallWord | None = None) -> InputMess
         message: InputMessage = _decode(payload)
     except msgspec.ValidationError:
         values = msgspec.msgpack.decode(payload)
-        if isinstance(values, list) and values[:1] == ["GpsFix"]:
-            return _former_fix(values)
-        if isinstance(values, list) and values[:1] == ["SensorSample"]:
-            return _former_sample(values, hall_word or "resistance")
+        try:
+            if isinstance(values, list) and values[:1] == ["GpsFix"]:
+                return _former_fix(values)
+            if isinstance(values, list) and values[:1] == ["SensorSample"]:
+                return _former_sample(values, hall_word or "resistance")
+        except ValueError as error:
+            raise msgspec.ValidationError(f"not the message of any version: {error}") from error
         raise
     if hall_word is not None and isinstance(message, SensorSample) and message.kind == SENSE_SENSORS:
         return sample_message(message.raw, (message.seq, message.source, message.offset), hall_word, message.t_mono_ns)

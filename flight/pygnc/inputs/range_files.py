@@ -6,6 +6,7 @@ and files without a successor are checked for growth, because the controller nev
 """
 
 import itertools
+import math
 import os
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -32,10 +33,12 @@ from pygnc.formats.ranges import (
 from pygnc.inputs.host_packets import fix_messages, range_messages
 from pygnc.inputs.range_folders import RangeFolder, is_next_file, list_range_files, neighbour, unreadable_file
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
-from pygnc_system.files import open_input
+from pygnc_system.files import open_input, read_at, retry_read
 
 FILE_BYTES_MAX: Final = 1 << 24
 """Maximum size of a range file: a thousand times the size of the controller's files."""
+BATCH_BYTES_MAX: Final = 1 << 24
+"""Maximum size of all range files that are read at once, because they are held in memory: ranges of a month."""
 PIECE_BYTES: Final = 1 << 15
 """Number of bytes per step of the scan, which takes about 10 ms."""
 
@@ -69,6 +72,7 @@ class RangeSeries(BatchSource):
         settings: Settings of the run, with our own radio id and the bandwidth of the radios.
         satellite_id: Radio id of the partner that wrote the files, 0 for our own.
         spans: Bytes to read of each file; None for all.
+        room: Maximum size of the files together; None without a limit.
 
     Raises:
         OSError: A file cannot be read.
@@ -82,13 +86,18 @@ class RangeSeries(BatchSource):
         *,
         satellite_id: int = 0,
         spans: Sequence[Span] | None = None,
+        room: float | None = None,
     ) -> None:
         super().__init__(names)
         self._spans = [Span()] * len(names) if spans is None else spans
-        contents = [
-            _content(root / name, span) if isinstance(root, Path) else (root[name][span.from_byte : span.to_byte], 0)
-            for name, span in zip(names, self._spans, strict=True)
-        ]
+        left = math.inf if room is None else room
+        contents = []
+        for name, span in zip(names, self._spans, strict=True):
+            if isinstance(root, Path):
+                contents.append(_content(root / name, span, left))
+            else:
+                contents.append((root[name][span.from_byte : span.to_byte], 0))
+            left -= len(contents[-1][0])
         self._modified_ns = [modified_ns for _, modified_ns in contents]
         self._settings = settings
         self._earliest_week = settings.orbit.screening.earliest_gps_week
@@ -117,6 +126,11 @@ class RangeSeries(BatchSource):
         if to_itself := int(np.count_nonzero(self._found.ranges["partner_id"] == writer_id)):
             self.anomalies[f"range from satellite {writer_id} to itself"] = to_itself
         return self._order()
+
+    @property
+    def size_bytes(self) -> int:
+        """Number of bytes read of all files."""
+        return len(self._data)
 
     @property
     def is_cut_packet(self) -> bool:
@@ -204,17 +218,27 @@ class RangeSeries(BatchSource):
         return np.asarray(self._starts[latest] + within, np.int64)
 
 
-def _content(path: Path, span: Span) -> tuple[bytes, int]:
+def _content(path: Path, span: Span, room: float) -> tuple[bytes, int]:
     """Return the bytes of a span and the file's modification time, 0 if the file has grown beyond the span."""
-    with open(open_input(path), "rb") as file:  # noqa: PTH123 - Path.open accepts no descriptor
-        status = os.fstat(file.fileno())
+    descriptor = open_input(path)
+    try:
+        status = os.fstat(descriptor)
         to_byte = status.st_size if span.to_byte is None else span.to_byte
         if to_byte > FILE_BYTES_MAX:
             raise RangeFileError(0, f"larger than {FILE_BYTES_MAX} bytes, the maximum of a range file", str(path))
-        file.seek(span.from_byte)
-        content = file.read(to_byte - span.from_byte)
-    if len(content) < to_byte - span.from_byte:
-        raise RangeFileError(0, f"shorter than its former {to_byte} bytes; it was replaced during the run", str(path))
+        if to_byte - span.from_byte > room:
+            text = f"all range files have more than {BATCH_BYTES_MAX} bytes; fly this one in another run"
+            raise RangeFileError(0, text, str(path))
+        content = read_at(descriptor, to_byte - span.from_byte, span.from_byte)
+        if len(content) < to_byte - span.from_byte:
+            read_at(descriptor, 1, span.from_byte + len(content))  # raises an error if the next byte is unreadable
+            text = f"shorter than its former {to_byte} bytes; it was replaced during the run"
+            raise RangeFileError(0, text, str(path))
+    except OSError as error:
+        error.filename = error.filename or str(path)  # an error of a read has no file name
+        raise
+    finally:
+        os.close(descriptor)
     return content, status.st_mtime_ns if status.st_size == to_byte else 0
 
 
@@ -259,6 +283,7 @@ def find_arrivals(
     """
     folders, faults = list_range_files(home, settings.formation.own_id)
     found: list[RangeSeries] = []
+    room = BATCH_BYTES_MAX
     unreadable = [fault for fault in faults if fault.name not in known]
     for folder in folders:
         sizes = _grown(home, folder, known, unreadable)
@@ -267,11 +292,16 @@ def find_arrivals(
             spans |= {name: _span(known.get(name, _NOTHING), sizes[name]) for name in names}
             read = list(spans.values())
             try:
-                found.append(RangeSeries(home, list(spans), settings, satellite_id=folder.satellite_id, spans=read))
+                series = RangeSeries(
+                    home, list(spans), settings, satellite_id=folder.satellite_id, spans=read, room=room
+                )
             except FileNotFoundError:
                 continue  # the file was removed after it was listed
             except OSError as error:
                 unreadable.append(unreadable_file(error, home, names[-1]))
+            else:
+                room -= series.size_bytes
+                found.append(series)
     return found, unreadable
 
 
@@ -285,7 +315,7 @@ def _grown(
         if name in known and (counts.fault or neighbour(name, 1) in known):
             continue
         try:
-            size = (home / name).stat().st_size
+            size = retry_read((home / name).stat).st_size
         except FileNotFoundError:
             continue
         except OSError as error:

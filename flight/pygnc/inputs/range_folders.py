@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from pygnc.bus.messages import SourceFile
 from pygnc.common.constants import PARTNER_IDS
 from pygnc.formats.ranges import FILE_NUMBERS, consecutive_runs, range_file_number
+from pygnc_system.files import retry_read
 
 LEGACY_FILE: Final = "range.bin"
 """File name of the older code; no other file continues this file, or is continued by it."""
@@ -52,9 +54,8 @@ def list_range_files(home: Path, own_id: int, prefix: str = "") -> tuple[list[Ra
     Return the folders with their files, and reports on folders that cannot be read or have an invalid name.
     """
     faults: list[SourceFile] = []
-    names = _numbered(_names(home, prefix, faults))
-    if (home / prefix / LEGACY_FILE).exists():
-        names.append(LEGACY_FILE)
+    found = _names(home, prefix, faults)
+    names = _numbered(found) + [name for name in found if name == LEGACY_FILE]
     folders, unreadable = list_range_folder(home, f"{prefix}range/", own_id)
     return [RangeFolder(prefix, 0, frozenset(names)), *folders], faults + unreadable
 
@@ -116,8 +117,9 @@ def _numbered(names: Sequence[str]) -> list[str]:
 
 def _names(home: Path, prefix: str, faults: list[SourceFile]) -> list[str]:
     try:
-        return os.listdir(home / prefix)  # noqa: PTH208 - called every second, and Path objects would cost time
-    except (FileNotFoundError, NotADirectoryError):
+        # Called every second, and Path objects would cost time.
+        return retry_read(partial(os.listdir, home / prefix))
+    except FileNotFoundError:
         return []
     except OSError as error:
         faults.append(SourceFile(seq=0, name=prefix, fault=error.strerror or str(error)))

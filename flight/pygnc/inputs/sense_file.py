@@ -3,7 +3,7 @@
 import itertools
 import os
 import zlib
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -15,16 +15,21 @@ from pygnc.bus.messages import Message, SourceFile
 from pygnc.common.clock import gps_ms_from_weeks
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
-from pygnc.formats.damage import Damage
+from pygnc.formats.damage import Damage, DamageReason
 from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense import SENSOR_PACKET, SenseLayout, decode_sensors
-from pygnc.formats.sense_scan import SenseScanner, recognise_layout
+from pygnc.formats.sense_scan import SenseScan, SenseScanner, recognise_layout
 from pygnc.inputs.host_packets import fix_messages, sample_messages
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
-from pygnc_system.files import open_input
+from pygnc_system.files import open_input, read_at
 
 CHUNK_BYTES: Final = 1 << 20
 RECOGNITION_BYTES: Final = 1 << 16
+FILE_BYTES_MAX: Final = 1 << 28
+"""Number of bytes read of a file: the samples of 300 days. A larger size is that of a damaged file system."""
+_BLOCK_BYTES: Final = 1 << 12
+_SKIPPED_BYTES_MAX: Final = 1 << 16
+"""Bytes skipped at once where a file cannot be read: at first one block, twice as many after each further failure."""
 
 
 def sense_messages(
@@ -74,7 +79,8 @@ class SenseFile(BatchSource):
     """An input file of sense records.
 
     The scan reads the file once and keeps 28 bytes per record. Bytes that are appended after the file was opened, and a
-    file that replaces it, are not read.
+    file that replaces it, are not read. Bytes that the disk does not deliver are skipped; records are found again after
+    them.
 
     Args:
         file: Path of the file, or its content.
@@ -92,25 +98,66 @@ class SenseFile(BatchSource):
             self._size, self._modified_ns = len(file), 0
         else:
             descriptor = open_input(file)
-            self._read = partial(os.pread, descriptor)
+            self._read = partial(read_at, descriptor)
             status = os.fstat(descriptor)
             self._size = status.st_size if size is None else size
             self._modified_ns = status.st_mtime_ns if status.st_size == self._size else 0
         self._settings = settings
-        self.layout = recognise_layout(self._read(RECOGNITION_BYTES, 0)) or SenseLayout()
+        self.layout = self._recognised() or SenseLayout()
         super().__init__([name], terminated=self.layout.terminated)
         self._damage: list[Damage] = []
         self._damaged_ranges = 0
+        self._unread_bytes = 0
         self._offsets: NDArray[np.int64] = np.zeros(0, np.int64)
         self._checksums: list[int] = []
 
+    def _recognised(self) -> SenseLayout | None:
+        """Return the layout of the records in the first bytes that can be read; raise the error if none can be."""
+        unreadable: OSError | None = None
+        for offset in range(0, min(self._size, CHUNK_BYTES), _BLOCK_BYTES):
+            try:
+                return recognise_layout(self._read(RECOGNITION_BYTES, offset))
+            except OSError as error:
+                unreadable = error
+        if unreadable:
+            raise unreadable
+        return None
+
+    def _pieces(self) -> Iterator[SenseScan]:
+        """Yield the results of scanning the file piece by piece, with the bytes that cannot be read as damage."""
+        scanner, position, end = SenseScanner(self.layout), 0, min(self._size, FILE_BYTES_MAX)
+        size, skipped = CHUNK_BYTES, _BLOCK_BYTES
+        while position < end:
+            try:
+                piece = self._read(min(size, end - position), position)
+            except OSError:
+                if size > _BLOCK_BYTES:
+                    size = _BLOCK_BYTES
+                    continue
+                yield scanner.finish()
+                after = min(position - position % _BLOCK_BYTES + skipped, end)
+                yield self._unread(position, after)
+                scanner, position, skipped = SenseScanner(self.layout, base_offset=after), after, 2 * skipped
+                skipped = min(skipped, _SKIPPED_BYTES_MAX)
+                continue
+            if not piece:
+                break  # the file was cut meanwhile
+            position += len(piece)
+            size, skipped = min(2 * size, CHUNK_BYTES), _BLOCK_BYTES
+            yield scanner.feed(piece)
+        yield scanner.finish()
+        if self._size > end:
+            yield self._unread(end, self._size)
+
+    def _unread(self, start: int, stop: int) -> SenseScan:
+        self._unread_bytes += stop - start
+        damage = Damage(start, stop, DamageReason.UNREADABLE)
+        return SenseScan(np.zeros(0, self.layout.record), np.zeros(0, np.int64), (damage,), ())
+
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
-        scanner, earliest_week = SenseScanner(self.layout), self._settings.orbit.screening.earliest_gps_week
+        earliest_week = self._settings.orbit.screening.earliest_gps_week
         offsets, t_spacecraft_s, gps_ms = [], [], []
-        for position in range(0, max(self._size, 1), CHUNK_BYTES):
-            wanted = min(CHUNK_BYTES, self._size - position)
-            piece = self._read(wanted, position)
-            found = scanner.finish(piece) if position + wanted >= self._size else scanner.feed(piece)
+        for found in self._pieces():
             fixes = decode_gps_packets(found.records["gps"], earliest_week)
             offsets.append(found.offsets)
             self._checksums += [zlib.crc32(record.tobytes()) for record in found.records]
@@ -136,6 +183,7 @@ class SenseFile(BatchSource):
             damaged_bytes=self._size - delivered,
             damaged_ranges=self._damaged_ranges,
             damage=tuple((d.start, d.stop, str(d.reason)) for d in self._damage),
+            unread_bytes=self._unread_bytes,
         )
         return [file]
 

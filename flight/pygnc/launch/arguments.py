@@ -6,6 +6,7 @@ from typing import Final
 
 import pygnc
 from pygnc.launch.options import OPTIONS
+from pygnc_system.files import read_input
 
 USAGE: Final = (
     "usage: python main.py <timeout_minutes> <spacecraft_time_seconds> [--config FILE] [--exit-when-done]"
@@ -19,6 +20,7 @@ SECONDS_MAX: Final = 2**32 - 1
 _FLAGS: Final = ("--exit-when-done", "--from-last-run", "--strict")
 _PACKAGE_INFO: Final = "pygnc_version.info"
 """Name of the file beside main.py with date, commit and version; only unpacked packages have it."""
+_PACKAGE_INFO_BYTES_MAX: Final = 1000
 
 
 class UsageError(ValueError):
@@ -91,7 +93,8 @@ def help_text() -> str:
 def version_text() -> str:
     """Return the text of --version: name and version, in an unpacked package also date and commit."""
     try:
-        date, commit, version = (Path(pygnc.__file__).parents[1] / _PACKAGE_INFO).read_text("ascii").split()
+        file = Path(pygnc.__file__).parents[1] / _PACKAGE_INFO
+        date, commit, version = read_input(file, _PACKAGE_INFO_BYTES_MAX).decode("ascii").split()
     except (OSError, ValueError):  # a repository checkout, or another program's file of this name
         return f"PyGNC {pygnc.__version__}"
     return f"PyGNC {version} {date} {commit}"

@@ -15,9 +15,10 @@ from typing import Final
 import msgspec
 
 from pygnc.launch.arguments import Arguments
-from pygnc_system.files import durable_write
+from pygnc_system.files import durable_write, read_input
 
 _FILE: Final = "start"
+_BYTES_MAX: Final = 1000
 
 
 class _Start(msgspec.Struct):
@@ -38,7 +39,7 @@ def continued(
     now_ns = time.monotonic_ns() if now_ns is None else now_ns
     file = Path(folder) / _FILE
     try:
-        start = msgspec.json.decode(file.read_bytes(), type=_Start)
+        start = msgspec.json.decode(read_input(file, _BYTES_MAX), type=_Start)
     except (OSError, msgspec.DecodeError):  # no valid record, so this is the first start
         start = _Start(arguments.timeout_min, arguments.t_spacecraft_s, now_ns)
         try:

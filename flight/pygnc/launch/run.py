@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,8 +18,9 @@ import msgspec
 import satkit  # noqa: F401 - loaded before the fork for the same reason
 
 import pygnc
+from pygnc.bus.control import RunState
 from pygnc.common.clock import SpacecraftReading
-from pygnc.common.constants import LAST_BATCH
+from pygnc.common.constants import HARD_EXIT_AT_S, LAST_BATCH
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.run import Run
@@ -33,13 +34,21 @@ from pygnc.launch.workspace import (
     lock_home,
     make_run_folder,
     make_runtime_folder,
+    next_run,
     recover_previous_run,
     recover_run,
 )
 from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
-from pygnc.supervisor.process import PR_SET_NAME, STOP_SIGNALS, ExitCode, SignalInbox, close_all_but
+from pygnc.supervisor.process import (
+    PR_SET_NAME,
+    STOP_SIGNALS,
+    ExitCode,
+    SignalInbox,
+    arm_hard_exit,
+    close_all_but,
+)
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
@@ -52,15 +61,20 @@ if TYPE_CHECKING:
 _MIRRORED: Final = "is a reflection (the fleet's default map); set it if the sensor is mounted otherwise"
 
 
-def main(words: list[str]) -> int:
-    """Run PyGNC with these command-line arguments; return the exit code."""
-    inbox = SignalInbox(STOP_SIGNALS)
+def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
+    """Run PyGNC with these command-line arguments; return the exit code.
+
+    `stops_s` are the monotonic times of stops requested so far, s.
+    """
     terminal = find_terminal()
+    restore = terminal.restore if terminal is not None else lambda: None
+    # From here on, nothing may keep the run beyond the hard exit, not even a card that blocks during the start.
+    inbox = SignalInbox(STOP_SIGNALS, stops_s, partial(arm_hard_exit, HARD_EXIT_AT_S, restore))
     home = Path(os.environ.get("HOME") or "HOME is not set")
     try:
         arguments = continued(parse(words))
-        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
         lock = lock_home(home)
+        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
@@ -76,8 +90,7 @@ def main(words: list[str]) -> int:
         return _run(arguments, settings, home, runtime, inbox, terminal=terminal, settings_fault=settings_fault)
     finally:
         dismiss_guard()
-        if terminal is not None:
-            terminal.restore()
+        restore()
         with contextlib.suppress(OSError):
             remove_folder(runtime)
         os.close(lock)
@@ -110,7 +123,7 @@ def _run(
     from_last_run = False
     with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
         from_last_run = arguments.from_last_run and retire_batch(home)
-    number, folder, fault = make_run_folder(home)
+    number, folder = next_run(home)
     orientation, orientation_fault = load_earth_orientation(home)
     run = Run(
         home=home,
@@ -126,6 +139,9 @@ def _run(
         from_last_run=from_last_run,
     )
     log = EventLog(partial(run.open_journal, "events"))
+    files = StatusFiles(run, partial(log.report, SUPERVISOR))
+    files.claim(RunState("starting", (), 0))
+    fault = make_run_folder(folder)
     if run.from_last_run:
         _prepare_last_batch(run, log)
     elif arguments.from_last_run:
@@ -142,7 +158,7 @@ def _run(
     for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
-    for module in SHARED:
+    for module in SHARED if not inbox.has_received else ():
         importlib.import_module(module)
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
@@ -161,7 +177,6 @@ def _run(
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
-    files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.write_final(supervisor.state)
     log.close()
     recover_run(folder)

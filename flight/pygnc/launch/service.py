@@ -11,8 +11,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.process import ExitCode
-from pygnc.supervisor.supervisor import HARD_EXIT_AT_S, START_PATIENCE_S
+from pygnc.supervisor.supervisor import START_PATIENCE_S
 from pygnc_system.service_unit import (
     SANDBOX,
     SERIAL_DEVICES,

@@ -3,14 +3,16 @@
 import contextlib
 import fcntl
 import os
+import re
 import stat
 from pathlib import Path
 from typing import Final
 
 from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
-from pygnc_system.files import remove_folder
+from pygnc_system.files import remove_folder, retry_read
 
+_RUN_NAME: Final = re.compile(rf"{RUN}([0-9]{{1,9}})")
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private (0700) and its owner is checked
 
 
@@ -27,7 +29,7 @@ def lock_home(home: Path) -> int:
         AlreadyRunningError: Another process holds the lock.
         OSError: The folder does not exist.
     """
-    descriptor = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = retry_read(lambda: os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -36,19 +38,25 @@ def lock_home(home: Path) -> int:
     return descriptor
 
 
-def make_run_folder(home: Path) -> tuple[int, Path, str | None]:
-    """Create the folder of a new run; return its number, its path, and the reason if that failed, otherwise None.
+def next_run(home: Path) -> tuple[int, Path]:
+    """Return number and folder of a new run.
 
-    The number is one more than that of the newest run, because no clock can be trusted to order runs.
+    The number is more than that of the newest run, because no clock can be trusted to order runs.
     """
     logs = home / "pygnc_logs"
     number = 1 + max((_number_of(path) for path in _entries(logs)), default=0)
-    folder = logs / f"{RUN}{number:05d}"
+    while os.path.lexists(logs / f"{RUN}{number:05d}"):
+        number += 1
+    return number, logs / f"{RUN}{number:05d}"
+
+
+def make_run_folder(folder: Path) -> str:
+    """Create the folder of a run; return the reason if that failed, otherwise empty."""
     try:
         folder.mkdir(parents=True)
     except OSError as error:
-        return number, folder, f"{error.filename}: {error.strerror}"
-    return number, folder, None
+        return f"{error.filename}: {error.strerror}"
+    return ""
 
 
 def recover_previous_run(folder: Path) -> list[Path]:
@@ -67,7 +75,7 @@ def recover_run(folder: Path) -> list[Path]:
 
 def runtime_folder(home: Path) -> Path:
     """Return the path, in /dev/shm, of the private folder of runs in this home; it may not exist."""
-    status = home.stat()
+    status = retry_read(home.stat)
     return _MEMORY / f"pygnc-{os.getuid()}-{status.st_dev:x}-{status.st_ino:x}"
 
 
@@ -98,11 +106,11 @@ def make_runtime_folder(home: Path) -> Path:
 
 def _entries(logs: Path) -> list[Path]:
     try:
-        return list(logs.iterdir())
+        return retry_read(lambda: list(logs.iterdir()))
     except OSError:
         return []
 
 
 def _number_of(path: Path) -> int:
-    digits = path.name.removeprefix(RUN)
-    return int(digits) if path.name.startswith(RUN) and digits.isdigit() else 0
+    match = _RUN_NAME.fullmatch(path.name)
+    return int(match[1]) if match else 0

@@ -14,12 +14,13 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.common.constants import LAST_BATCH
-from pygnc_system.files import durable_rename, durable_write, remove_folder, sync_folder
+from pygnc_system.files import durable_rename, durable_write, read_input, remove_folder, retry_read, sync_folder
 
 BATCH: Final = "pygnc_batch"
 PART: Final = ".part"
 OPEN_FILES_MAX: Final = 32
 _COMPLETE: Final = b" complete"
+_NOTE_BYTES_MAX: Final = 100
 
 
 def retire_batch(home: Path) -> bool:
@@ -31,13 +32,13 @@ def retire_batch(home: Path) -> bool:
         OSError: The disk is full or gone.
     """
     batch, last = home / BATCH, home / LAST_BATCH
-    if _holds_files(batch) and not any(batch.rglob(f"*{PART}")):
+    if retry_read(lambda: _holds_files(batch) and not any(batch.rglob(f"*{PART}"))):
         remove_folder(last)
         batch.replace(last)
     else:
         remove_folder(batch)
     sync_folder(home)
-    return _holds_files(last)
+    return retry_read(lambda: _holds_files(last))
 
 
 class BatchFolder:
@@ -71,7 +72,7 @@ class BatchFolder:
             durable_write(self._note, self._identity() + (_COMPLETE if self.is_complete else b""))
         self._names.append(name)
         path = self._path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
+        retry_read(lambda: path.parent.mkdir(parents=True, exist_ok=True))  # reads if the folder exists
         path.touch()
         self.unsynced.add(name)
 
@@ -144,7 +145,7 @@ class BatchFolder:
     def _is_ours_and_complete(self) -> bool:
         """Return True if a former process of this run has completed the folder."""
         try:
-            if self._note.read_bytes() != self._identity() + _COMPLETE:
+            if read_input(self._note, _NOTE_BYTES_MAX) != self._identity() + _COMPLETE:
                 return False
             self._rename_parts()
         except OSError:
@@ -152,10 +153,10 @@ class BatchFolder:
         return True
 
     def _identity(self) -> bytes:
-        return str(self._folder.stat().st_ino).encode()
+        return str(retry_read(self._folder.stat).st_ino).encode()
 
     def _rename_parts(self) -> None:
-        for part in list(self._folder.rglob(f"*{PART}")):
+        for part in retry_read(lambda: list(self._folder.rglob(f"*{PART}"))):
             durable_rename(part, part.with_name(part.name.removesuffix(PART)))
 
 

@@ -4,9 +4,12 @@ After a power cut, `sense.bin` lacks the record that was not complete; the last 
 Without a limit, a series of runs that each begin from the previous one would fill the disk.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
+
+import msgspec
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import GnssFix, SensorSample
@@ -19,7 +22,7 @@ from pygnc.formats.sense_scan import recognise_layout
 from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import RECOGNITION_BYTES
-from pygnc_system.files import durable_append, durable_write
+from pygnc_system.files import durable_append, durable_write, open_input, read_at, retry_read
 
 _SEGMENTS_READ: Final = 2
 """Number of newest segments of the input journal that are read: an incomplete record is less than a minute old."""
@@ -36,9 +39,7 @@ def add_open_record(home: Path) -> int:
     layout, size = _layout(path)
     if layout is None or not size or size % layout.size:
         return 0
-    with path.open("rb") as file:
-        file.seek(size - layout.size)
-        last = file.read(layout.size)
+    last = _part(path, layout.size, size - layout.size)
     packets = list(_newest_packets(home / "pygnc_logs"))
     known = _packets_of(last, layout)
     places = [place for place, packet in enumerate(packets) if packet in known]
@@ -66,9 +67,9 @@ def remove_oldest(home: Path, limit_bytes: int) -> int:
         OSError: The disk is full or gone.
     """
     sense = home / LAST_BATCH / SENSE_FILE
-    sense_bytes = sense.stat().st_size if sense.exists() else 0
+    sense_bytes = _layout(sense)[1]
     rows = [row for folder in list_range_files(home, 0, f"{LAST_BATCH}/")[0] for row in folder.rows()]
-    sizes = {name: (home / name).stat().st_size for row in rows for name in row}
+    sizes = {name: retry_read((home / name).stat).st_size for row in rows for name in row}
     range_bytes = sum(sizes.values())
     sense_limit = max(limit_bytes // 2, limit_bytes - range_bytes)
     range_limit = max(limit_bytes // 2, limit_bytes - sense_bytes)
@@ -84,19 +85,24 @@ def remove_oldest(home: Path, limit_bytes: int) -> int:
 def _cut_sense(path: Path, limit_bytes: int) -> int:
     layout, size = _layout(path)
     kept_bytes = limit_bytes - limit_bytes % layout.size if layout is not None else 0
-    with path.open("rb") as file:
-        file.seek(size - kept_bytes)
-        durable_write(path, file.read())
+    durable_write(path, _part(path, kept_bytes, size - kept_bytes))
     return size - kept_bytes
 
 
 def _layout(path: Path) -> tuple[SenseLayout | None, int]:
     """Return the layout of a file's records (None if it has none) and the file's size."""
     try:
-        with path.open("rb") as file:
-            return recognise_layout(file.read(RECOGNITION_BYTES)), path.stat().st_size
+        return recognise_layout(_part(path, RECOGNITION_BYTES, 0)), retry_read(path.stat).st_size
     except FileNotFoundError:
         return None, 0
+
+
+def _part(path: Path, size: int, offset: int) -> bytes:
+    descriptor = open_input(path)
+    try:
+        return read_at(descriptor, size, offset)
+    finally:
+        os.close(descriptor)
 
 
 def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
@@ -107,11 +113,16 @@ def _packets_of(record: bytes, layout: SenseLayout) -> list[bytes]:
 
 def _newest_packets(logs: Path) -> Iterator[bytes]:
     """Yield the packets of sense records in the newest run's input journal."""
-    journals = (list_segments([folder], "input") for folder in sorted(logs.glob("run-*"), reverse=True))
+    journals = (
+        list_segments([folder], "input") for folder in retry_read(lambda: sorted(logs.glob("run-*"), reverse=True))
+    )
     for segment in next(filter(None, journals), [])[-_SEGMENTS_READ:]:
-        for record in journal.scan(segment.path.read_bytes()).records:
+        for record in segment.read():
             if record.kind is not journal.Kind.MESSAGE:
                 continue
-            message = decode_input(record.payload)
+            try:
+                message = decode_input(record.payload)
+            except msgspec.DecodeError:  # another version of the flight software has written it
+                continue
             if isinstance(message, SensorSample | GnssFix) and message.kind in {SENSE_SENSORS, SENSE_GPS}:
                 yield message.raw

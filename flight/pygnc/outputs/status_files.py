@@ -1,13 +1,14 @@
 """Files of the status task in the home: the status record and the info text."""
 
 import contextlib
-import errno
+import os
 from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from pygnc.bus import control
+from pygnc.bus.disk_guard import remove_oldest_run
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import Message
 from pygnc.common.clock import gps_ms_from_week
@@ -16,10 +17,11 @@ from pygnc.formats import info, journal, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Value
 from pygnc.outputs.status_values import STREAMS, NewestEstimates, Values, orbit_values, run_values
-from pygnc_system.files import durable_write, overwrite, read_input, reserve_space
+from pygnc_system.files import FULL, durable_write, overwrite, read_input, reserve_space
 
 STATUS_FILE: Final = "pygnc_status.bin"
 INFO_FILE: Final = "pygnc_info.txt"
+STATUS_BYTES_MAX: Final = 1000
 RESERVE_FILE: Final = "reserve"
 RESERVE_BYTES: Final = 1 << 15
 """Space reserved in the run's folder, so that the status can be written when the journals have filled the disk."""
@@ -40,6 +42,23 @@ class StatusFiles:
         self._causes_reported = {"DISK"}  # the tasks report a full disk with events of their own
         self._dropped: set[str] = set()
         self.fault = ""
+
+    def claim(self, state: control.RunState) -> None:
+        """Write a first record if a file is missing, before the run takes the last blocks or inodes of the disk.
+
+        On a full disk, older runs are removed until the files can be written. Nothing is synced, which would take time.
+        """
+        names = (STATUS_FILE, INFO_FILE)
+        missing = [name for name in names if not os.path.lexists(self._run.home / name)]
+        contents = self._contents(self._fields(state, {}), {}) if missing else {}
+        while missing:
+            try:
+                durable_write(self._run.home / missing[0], contents[missing[0]], sync=False)
+            except OSError as error:
+                if error.errno not in FULL or not remove_oldest_run(self._run.folder):
+                    return  # the status task reports it
+            else:
+                missing.pop(0)
 
     def reserve(self) -> None:
         """Reserve disk space for both files; do nothing if the disk is full."""
@@ -69,31 +88,39 @@ class StatusFiles:
                 self._notify("error", "status_not_written", fault)
 
     def write_final(self, state: control.RunState) -> None:
-        """Write the last status in place of a killed status task, with the newest estimates in the journals."""
+        """Write the last status in place of a killed status task, with the newest estimates in the journals.
+
+        If that is impossible, an event contains the info text.
+        """
         last: dict[str, Value] = {}
         with contextlib.suppress(OSError, status.StatusError):
-            last = status.decode(read_input(self._run.home / STATUS_FILE))
+            last = status.decode(read_input(self._run.home / STATUS_FILE, STATUS_BYTES_MAX))
         if last.get("run_number") != self._run.number:
             last = {}
         self._generation = int(last.get("generation", 0)) + 1
         if last.get("phase") == run_values(state)[0]["phase"]:
             return
         newest = NewestEstimates()
-        with contextlib.suppress(OSError):  # events and the exit code already report a failing disk
-            for name, kind in STREAMS.items():
-                self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
-            values = newest.values(self._run.spacecraft_time_s())
-            last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
-            if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
-                # The last record contains a newer prediction; predictions are not journaled.
-                values |= {name: last[name] for name in orbit_values(newest.orbit, 0)}
-            self._replace_both(self._fields(state, values), state.limits)
+        for name, kind in STREAMS.items():
+            self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
+        values = newest.values(self._run.spacecraft_time_s())
+        last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
+        if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
+            # The last record contains a newer prediction; predictions are not journaled.
+            values |= {name: last[name] for name in orbit_values(newest.orbit, 0)}
+        fields = self._fields(state, values)
+        try:
+            self._replace_both(fields, state.limits)
+        except OSError as error:
+            lines = self._contents(fields, state.limits)[INFO_FILE].decode("ascii").splitlines()
+            fault = f"{error.filename or self._run.home}: {error.strerror}"
+            self._notify("error", "status_not_written", f"{fault}; it is: {'; '.join(lines)}")
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
         """Return the code words of causes that limit the results of an ended run; empty without a readable record."""
         for folder in (self._run.runtime, self._run.home):
             with contextlib.suppress(OSError, status.StatusError):
-                return list(find_causes(status.decode(read_input(folder / STATUS_FILE)), limits))
+                return list(find_causes(status.decode(read_input(folder / STATUS_FILE, STATUS_BYTES_MAX)), limits))
         return []
 
     def _fields(self, state: control.RunState, estimates: Values) -> dict[str, Value]:
@@ -114,39 +141,48 @@ class StatusFiles:
         return fields
 
     def _take_journal(self, newest: NewestEstimates, name: str, decode: Callable[[bytes], Message]) -> None:
-        """Read the newest estimates of a stream from its journal, without messages that cannot be decoded."""
-        for segment in list_segments(self._run.journal_folders, name)[-2:]:
-            for record in journal.scan(segment.path.read_bytes()).records:
-                if record.kind is journal.Kind.MESSAGE:
-                    with contextlib.suppress(msgspec.DecodeError):
-                        newest.take(decode(record.payload))
+        """Read the newest estimates of a stream from its journal, without what cannot be read or decoded."""
+        with contextlib.suppress(OSError):  # events and the exit code already report a failing disk
+            for segment in list_segments(self._run.journal_folders, name)[-2:]:
+                for record in segment.read():
+                    if record.kind is journal.Kind.MESSAGE:
+                        with contextlib.suppress(msgspec.DecodeError):
+                            newest.take(decode(record.payload))
+
+    @staticmethod
+    def _contents(fields: dict[str, Value], limits: Mapping[str, str]) -> dict[str, bytes]:
+        return {STATUS_FILE: status.encode(fields), INFO_FILE: info.compose(fields, find_causes(fields, limits))}
 
     def _replace_both(self, fields: dict[str, Value], limits: Mapping[str, str]) -> None:
-        """Replace the files in the home, or if that is impossible in the private folder.
+        """Replace the files in the home; write one for which that is impossible to the private folder.
 
         Raises:
-            OSError: The files in the home cannot be written.
+            OSError: A file in the home cannot be written.
         """
-        files = {STATUS_FILE: status.encode(fields), INFO_FILE: info.compose(fields, find_causes(fields, limits))}
-        try:
-            for name, content in files.items():
+        files = self._contents(fields, limits)
+        faults = []
+        for name, content in files.items():
+            try:
                 self._replace(name, content)
                 (self._run.runtime / name).unlink(missing_ok=True)
-        except OSError:
-            with contextlib.suppress(OSError):  # the host link sends these files instead
-                for name, content in files.items():
+            except OSError as error:
+                faults.append(error)
+                with contextlib.suppress(OSError):  # the host link sends this file instead
                     durable_write(self._run.runtime / name, content)
-            raise
+        if faults:
+            raise faults[0]
 
     def _replace(self, name: str, content: bytes) -> None:
         """Replace a file in the home; on a full disk, free the reserved space first, or overwrite the old file."""
         try:
             durable_write(self._run.home / name, content)
         except OSError as error:
-            if error.errno != errno.ENOSPC:
+            if error.errno not in FULL:
                 raise
             self._reserve.unlink(missing_ok=True)
             try:
                 durable_write(self._run.home / name, content)
             except OSError:
+                if not (self._run.home / name).exists():
+                    raise
                 overwrite(self._run.home / name, content)

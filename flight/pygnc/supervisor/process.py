@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import math
 import os
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, unique
@@ -215,10 +217,10 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
         _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         _raise_oom_score(spec.oom_score_adj)
-        signal.setitimer(signal.ITIMER_REAL, 0)
         signal.set_wakeup_fd(-1)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        for number in STOP_SIGNALS:  # the handlers of main.py would arm its hard exit; the task makes its own
+            signal.signal(number, signal.SIG_IGN)
+        signal.setitimer(signal.ITIMER_REAL, 0)
         close_all_but(channel.fileno())  # the task must not hold the supervisor's lock, other channels or journals
         if os.getppid() == parent:
             code = run_child(spec, channel)
@@ -243,17 +245,39 @@ class SignalInbox:
 
     Handlers are installed explicitly, so that SIGINT works even if it was inherited as ignored.
 
+    Args:
+        numbers: The signals.
+        earlier_s: Monotonic times of requests that earlier handlers have noted, s.
+        on_first: Called in the signal handler at the first request, or at once if there are earlier ones.
+
     Attributes:
         descriptor: File descriptor that becomes readable when a signal arrives.
+        first_at_s: Monotonic time of the first request, s; infinite before.
     """
 
-    def __init__(self, numbers: Sequence[signal.Signals]) -> None:
+    first_at_s: float = math.inf
+
+    def __init__(
+        self,
+        numbers: Sequence[signal.Signals],
+        earlier_s: Sequence[float] = (),
+        on_first: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._on_first = on_first
         self.descriptor, self._write_end = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._received: list[signal.Signals] = []
         signal.set_wakeup_fd(self._write_end, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # exit codes would be lost if it were inherited as ignored
         for number in numbers:
             signal.signal(number, self._on_signal)
+        if earlier_s:
+            os.write(self._write_end, b"\0")  # wakes the loop as a signal does
+            self._on_signal(numbers[0], None, earlier_s[0])
+
+    @property
+    def has_received(self) -> bool:
+        """True if a signal has been received, whether it was taken or not."""
+        return self.first_at_s < math.inf
 
     def take(self) -> list[signal.Signals]:
         """Return the signals received since the last call."""
@@ -262,13 +286,17 @@ class SignalInbox:
         received, self._received = self._received, []
         return received
 
-    def _on_signal(self, number: int, _frame: object) -> None:
+    def _on_signal(self, number: int, _frame: object, at_s: float | None = None) -> None:
         self._received.append(signal.Signals(number))
+        if not self.has_received:
+            self.first_at_s = time.monotonic() if at_s is None else at_s
+            self._on_first()
 
 
 def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
     """Schedule a call of `before_exit` and an immediate exit after `delay_s`, because the power is about to be cut.
 
+    An exit that is already scheduled is not delayed.
     The kernel then kills all tasks that still run (see `_run_forked`).
     """
 
@@ -277,4 +305,5 @@ def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
         os._exit(ExitCode.FORCED)
 
     signal.signal(signal.SIGALRM, leave)
-    signal.setitimer(signal.ITIMER_REAL, delay_s)
+    if not signal.getitimer(signal.ITIMER_REAL)[0]:
+        signal.setitimer(signal.ITIMER_REAL, delay_s)

@@ -27,6 +27,7 @@ from typing import Final
 import msgspec
 
 from pygnc.bus import control
+from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import (
     NOT_STARTED,
@@ -59,7 +60,6 @@ DRAIN_END_S: Final = 3.0
 WRITE_END_S: Final = 6.0
 TERMINATE_AT_S: Final = 6.0
 KILL_AT_S: Final = 7.5
-HARD_EXIT_AT_S: Final = 9.0
 DRAIN_STAGES: Final = frozenset({0, 1, 2})
 _STAGE_ENDS_S: Final = (LINE_END_S, DRAIN_END_S, DRAIN_END_S, WRITE_END_S, WRITE_END_S)
 _SIGNALS: Final = ((TERMINATE_AT_S, signal.SIGTERM), (KILL_AT_S, signal.SIGKILL))
@@ -198,8 +198,12 @@ class Supervisor:
         return control.RunState(self._phase, tasks, self._event_count, not_recorded, self._limits | partial)
 
     def run(self) -> ExitCode:
-        """Start the tasks, supervise them until all have ended, and return the exit code of the run."""
-        self.start()
+        """Start the tasks, supervise them until all have ended, and return the exit code of the run.
+
+        If a stop is already requested, no task is started.
+        """
+        if not self._inbox.has_received:
+            self.start()
         while not self.is_over:
             self._wait()
             self.step()
@@ -223,7 +227,7 @@ class Supervisor:
         now = self._clock()
         for _ in self._inbox.take():
             if self._stop is None:
-                self._begin_stop("stopped by the host", ExitCode.OK, now)
+                self._begin_stop("stopped by the host", ExitCode.OK, min(now, self._inbox.first_at_s))
             else:
                 self._stop.hurry(now)
         for child in list(self._children.values()):

@@ -18,10 +18,12 @@ from pygnc.bus.messages import InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import StreamReader, StreamWriter
 from pygnc.configuration.run import Notify, Run
 from pygnc.tasks.runtime import Context, Task
-from pygnc_system.files import durable_write
+from pygnc_system.files import durable_write, read_input
 
 INTERVAL_S: Final = 1.0
 _CRC_BYTES: Final = 4
+_BYTES_MAX: Final = 1 << 26
+"""Maximum size of a checkpoint; the formation's are the largest, with less than a megabyte."""
 
 
 class Checkpoint(msgspec.Struct, frozen=True):
@@ -55,7 +57,7 @@ class CheckpointFile:
         """Return the newest undamaged checkpoint, or None if there is none."""
         for path in (self._path, self._previous):
             try:
-                return self._decode(path.read_bytes())
+                return self._decode(read_input(path, _BYTES_MAX))
             except FileNotFoundError:
                 continue
             except (OSError, ValueError) as error:

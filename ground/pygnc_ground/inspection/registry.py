@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from pygnc.bus.journal_files import last_number, list_segments
+from pygnc.bus.journal_files import list_segments
 from pygnc.formats import journal
 from pygnc_ground.inspection.host_files import INFO_TEXTS, OMM_RECORDS, STATUS_FILES
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
@@ -93,9 +93,9 @@ def _run_row(run: Path) -> tuple[Value, ...]:
     still_open = sum(segment.is_open for segment in segments)
     files = f"{len(segments)}, {still_open} open" if still_open else str(len(segments))
     size_bytes = sum(segment.path.stat().st_size for segment in segments)
-    inputs = [segment.path for segment in segments if segment.journal == "input"]
+    inputs = [segment for segment in segments if segment.journal == "input"]
     events = [segment.path for segment in segments if segment.journal == "events"]
-    return run.name, files, size_bytes, last_number(inputs[-1]) if inputs else 0, *_events(events)
+    return run.name, files, size_bytes, inputs[-1].last_number() if inputs else 0, *_events(events)
 
 
 def _events(paths: list[Path]) -> tuple[Value, Value, Value]:

@@ -115,6 +115,18 @@ def test_a_recovered_file_is_marked(disk: Path, memory: Path) -> None:
     assert b"recovered\xc3" in footer.payload
 
 
+def test_what_is_no_journal_is_left_alone_and_a_huge_one_is_cut(disk: Path, memory: Path) -> None:
+    JournalWriter(disk, memory, "input", HEADER).append([b"one"])
+    (path,) = disk.iterdir()
+    os.truncate(path, 4 << 30)
+    os.mkfifo(disk / "attitude-00000.pgj.part")
+    (disk / "events-00000.pgj.part").mkdir()
+    (disk / "orbit-00000.pgj.part").symlink_to("/dev/zero")
+    (closed,) = recover_folder(disk)
+    assert closed.stat().st_size < 1000
+    assert payloads_of(JournalReader([disk], "input")) == [b"one"]
+
+
 def test_a_file_without_room_for_its_footer_is_not_reported_as_recovered(
     disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

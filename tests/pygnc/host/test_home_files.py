@@ -40,6 +40,30 @@ def test_a_partial_upload_is_resumed_only_by_the_same_upload(tmp_path: Path) -> 
     assert HomeFiles(tmp_path, 0).prepare(UPLOAD) == 0, "another upload of the name takes the part's place"
 
 
+@pytest.mark.parametrize("kind", ["fifo", "folder", "link", "large"])
+def test_what_is_no_partial_upload_gives_way_to_one(tmp_path: Path, kind: str) -> None:
+    files = HomeFiles(tmp_path, 0)
+    upload = UPLOAD._replace(name="sense.bin")
+    files.append(upload, b"")
+    (part,) = tmp_path.iterdir()
+    part.unlink()
+    if kind == "fifo":
+        os.mkfifo(part)
+        os.mkfifo(tmp_path / upload.name)
+    elif kind == "folder":
+        (part / "below").mkdir(parents=True)
+        with pytest.raises(IsADirectoryError):
+            files.open(part.name)
+    elif kind == "link":
+        part.symlink_to(tmp_path / "missing")
+    else:
+        part.touch()
+        os.truncate(part, 4 << 30)
+    assert not files.is_complete(upload)
+    assert put(files, upload, CONTENT)
+    assert (tmp_path / upload.name).read_bytes() == CONTENT
+
+
 def test_partial_uploads_of_other_names_stay(tmp_path: Path) -> None:
     files = HomeFiles(tmp_path, 0)
     (tmp_path / ".sense.bin.part").write_bytes(b"not ours")

@@ -1,6 +1,6 @@
 """Counters of input files and packets."""
 
-from pygnc.bus.messages import SourceFile
+from pygnc.bus.messages import BatchEnd, SourceFile
 from pygnc.inputs.input_state import InputCounters, merge_file_counts
 
 WHOLE = SourceFile(
@@ -47,10 +47,19 @@ def test_totals_are_the_sums_over_the_files() -> None:
     }
 
 
+def test_a_batch_that_ended_early_counts_as_unreadable() -> None:
+    counters = InputCounters()
+    for message in (WHOLE, BatchEnd(seq=2, cause=""), BatchEnd(seq=3, cause="Input/output error")):
+        assert counters.counts["unreadable_files"] == 0
+        counters.count(message)
+    assert counters.counts["unreadable_files"] == 1
+
+
 def test_a_replaced_file_keeps_its_counts() -> None:
     counters = InputCounters()
     counters.count(WHOLE)
-    counters.count(SourceFile(seq=9, name="rng00000.bin", fault="replaced"))
+    for seq in (9, 10):
+        counters.count(SourceFile(seq=seq, name="rng00000.bin", fault="replaced"))
     assert counters.files["rng00000.bin"].fault == "replaced"
     assert counters.counts["source_bytes"] == 1000
-    assert counters.counts["unreadable_files"] == 0
+    assert (counters.counts["source_files"], counters.counts["unreadable_files"]) == (1, 1)

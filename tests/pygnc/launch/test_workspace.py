@@ -14,6 +14,7 @@ from pygnc.launch.workspace import (
     lock_home,
     make_run_folder,
     make_runtime_folder,
+    next_run,
     recover_previous_run,
 )
 
@@ -36,24 +37,43 @@ def test_the_lock_is_released_with_its_process(tmp_path: Path) -> None:
 def test_numbers_runs_from_the_newest_one(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs" / "run-00041").mkdir(parents=True)
     (tmp_path / "pygnc_logs" / "OrbitEstimateMessage").mkdir()
-    number, folder, fault = make_run_folder(tmp_path)
-    assert (number, folder, fault) == (42, tmp_path / "pygnc_logs" / "run-00042", None)
-    assert folder.is_dir()
+    number, folder = next_run(tmp_path)
+    assert (number, folder) == (42, tmp_path / "pygnc_logs" / "run-00042")
+    assert make_run_folder(folder) == ""
+    assert next_run(tmp_path)[0] == 43
+
+
+@pytest.mark.parametrize("name", ["run-²", "run-٣", "run-" + 25 * "9", "run-", "run-00005x"])
+def test_a_folder_with_another_name_is_no_run(tmp_path: Path, name: str) -> None:
+    for other in (name, "run-00005"):
+        (tmp_path / "pygnc_logs" / other).mkdir(parents=True)
+    number, folder = next_run(tmp_path)
+    assert number == 6
+    assert make_run_folder(folder) == ""
+    assert recover_previous_run(folder) == []
+
+
+def test_no_number_is_used_twice_if_the_runs_cannot_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in (1, 2):
+        (tmp_path / "pygnc_logs" / f"run-{number:05d}").mkdir(parents=True)
+    monkeypatch.setattr(workspace, "_entries", lambda _: [])
+    assert next_run(tmp_path)[0] == 3
 
 
 def test_reports_a_run_folder_that_cannot_be_created(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs").write_text("in the way")
-    _, folder, fault = make_run_folder(tmp_path)
-    assert fault is not None
-    assert "pygnc_logs" in fault
+    _, folder = next_run(tmp_path)
+    assert "pygnc_logs" in make_run_folder(folder)
     assert not folder.exists()
 
 
 def test_closes_journals_that_a_power_cut_left_open(tmp_path: Path) -> None:
-    _, first, _ = make_run_folder(tmp_path)
+    _, first = next_run(tmp_path)
+    make_run_folder(first)
     JournalWriter(first, first, "input", b"").append([b"one"])
     assert recover_previous_run(first) == []
-    _, second, _ = make_run_folder(tmp_path)
+    _, second = next_run(tmp_path)
+    make_run_folder(second)
     JournalWriter(second, second, "input", b"")
     assert [path.name for path in recover_previous_run(second)] == ["input-00000.pgj"]
     assert list_segments([second])[0].is_open

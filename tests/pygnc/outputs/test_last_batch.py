@@ -1,10 +1,14 @@
 """Preparation of the last run's files: the open record is completed from the journal, the oldest data are removed."""
 
+import os
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from pygnc.bus.journal_files import list_segments
+from pygnc.formats import journal
 from pygnc.formats.sense_scan import scan
 from pygnc.outputs.batch_folder import retire_batch
 from pygnc.outputs.last_batch import add_open_record, remove_oldest
@@ -49,6 +53,29 @@ def test_ignores_the_journal_of_another_run(tmp_path: Path) -> None:
     (home / LAST / "sense.bin").write_bytes(CONTENT[4 * SIZE :])
     assert add_open_record(home) == 0
     assert (home / LAST / "sense.bin").read_bytes() == CONTENT[4 * SIZE :]
+
+
+def test_messages_of_another_version_are_skipped(tmp_path: Path) -> None:
+    home = flown(tmp_path / "cut", 9, in_order=False)
+    (segment,) = list_segments([home / "pygnc_logs" / "run-00001"], "input")
+    foreign = [["LaserRange", 1, 2.5], {"kind": "map"}, ["SensorSample", 1, "live", 7], ["GpsFix", 1, "live"], 7]
+    records = journal.encode_messages(1, [msgspec.msgpack.encode(message) for message in foreign])
+    segment.path.write_bytes(segment.path.read_bytes() + b"".join(records) + b"\xc1")
+    assert add_open_record(home) == 1
+
+
+@pytest.mark.parametrize("kind", ["fifo", "folder", "large"])
+def test_a_journal_that_is_no_file_of_ours_is_not_waited_for(tmp_path: Path, kind: str) -> None:
+    home = flown(tmp_path / "cut", 9, in_order=False)
+    (segment,) = list_segments([home / "pygnc_logs" / "run-00001"], "input")
+    if kind == "large":
+        os.truncate(segment.path, 4 << 30)
+        assert add_open_record(home) == 1
+        return
+    segment.path.unlink()
+    os.mkfifo(segment.path) if kind == "fifo" else segment.path.mkdir()
+    with pytest.raises(OSError, match="not a regular file" if kind == "fifo" else "Is a directory"):
+        add_open_record(home)
 
 
 @pytest.mark.parametrize("content", [None, b"", b"noise" * 100, CONTENT[:-7]])

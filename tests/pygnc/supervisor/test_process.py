@@ -2,6 +2,7 @@
 
 import errno
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.supervisor.process import Child, ExitCode, TaskSpec
+from pygnc.supervisor.process import Child, ExitCode, SignalInbox, TaskSpec
 
 PROGRAM = """
 import os, signal, sys, time
@@ -38,6 +39,29 @@ def test_a_hard_exit_during_the_interpreters_shutdown_has_its_exit_code() -> Non
     program = PROGRAM.replace("while True:\n    time.sleep(1.0)", "import atexit; atexit.register(time.sleep, 10.0)")
     result = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=False)
     assert (result.returncode, result.stderr) == (ExitCode.FORCED, b"")
+
+
+def test_a_scheduled_hard_exit_is_not_delayed() -> None:
+    program = PROGRAM.replace("while True:", "arm_hard_exit(60.0, lambda: os.write(1, b' late'))\nwhile True:")
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=30, check=False)
+    assert (result.returncode, result.stdout) == (ExitCode.FORCED, b" late")
+
+
+def test_an_inbox_begins_with_the_requests_of_earlier_handlers() -> None:
+    calls: list[float] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGCHLD)}
+    descriptor = signal.set_wakeup_fd(-1)
+    try:
+        inbox = SignalInbox([signal.SIGUSR1], [12.5, 13.0], lambda: calls.append(time.monotonic()))
+        assert select.select([inbox.descriptor], [], [], 0.0)[0]
+        signal.raise_signal(signal.SIGUSR1)
+        assert (inbox.first_at_s, inbox.has_received, len(calls)) == (12.5, True, 1)
+        assert inbox.take() == [signal.SIGUSR1] * 2
+        assert (inbox.take(), inbox.has_received) == ([], True)
+    finally:
+        signal.set_wakeup_fd(descriptor)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 SPEC = TaskSpec("test", "", "", (), (), stop_stage=0, oom_score_adj=321)
@@ -71,6 +95,16 @@ def test_measures_used_and_awaited_processor_time_until_the_process_is_frozen(sp
     frozen = spinning.thread_times()
     time.sleep(0.05)
     assert spinning.thread_times() == frozen
+
+
+def test_a_task_does_not_inherit_the_hard_exit(spinning: Child) -> None:
+    spinning.channel.settimeout(10.0)
+    spinning.channel.recv(100)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        spinning.signal(number)
+    ignored = int(Path(f"/proc/{spinning.pid}/status").read_text().split("SigIgn:")[1].split()[0], 16)
+    assert all(ignored >> (number - 1) & 1 for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+    assert spinning.reap() is None
 
 
 def test_raises_the_oom_score_of_a_task(spinning: Child) -> None:

@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from pygnc.bus import control
+from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.supervisor import (
-    HARD_EXIT_AT_S,
     PARTIAL,
     PAUSES_S,
     PING_INTERVAL_S,

@@ -5,12 +5,12 @@ import signal
 import pytest
 
 from pygnc.bus import control
+from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.process import (
     ExitCode,
 )
 from pygnc.supervisor.supervisor import (
     DRAIN_END_S,
-    HARD_EXIT_AT_S,
     KILL_AT_S,
     LINE_END_S,
     TERMINATE_AT_S,

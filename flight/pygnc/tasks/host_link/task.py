@@ -30,7 +30,9 @@ from pygnc.host.sentence import Direction
 from pygnc.host.sentence_types import STAT, TIME, Capability, NakCause, SentenceType
 from pygnc.host.settings_slots import changed_settings, named_values, read_slots, write_slot
 from pygnc.host.transfer import Refusal
+from pygnc.outputs.status_files import STATUS_BYTES_MAX
 from pygnc.tasks.runtime import WAIT_S, Context, Task
+from pygnc_system.files import read_input
 
 CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
@@ -125,7 +127,7 @@ class HostLinkTask(Task):
         name = "pygnc_status.bin" if kind is STAT else "pygnc_info.txt"
         in_memory = self.run.runtime / name  # exists only while the home is not writable
         try:
-            return (in_memory if in_memory.exists() else self.run.home / name).read_bytes()
+            return read_input(in_memory if in_memory.exists() else self.run.home / name, STATUS_BYTES_MAX)
         except OSError as error:
             raise Refusal(NakCause.UNABLE, f": {name}: {error.strerror}; ask again in a second") from None
 
