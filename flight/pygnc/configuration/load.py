@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import json
 import typing
 from pathlib import Path
 from typing import Any, Final
@@ -50,12 +51,23 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
+    return table_from_text(content, str(path))
+
+
+def table_from_text(text: str, source: str) -> dict[str, Any]:
+    """Return the settings of a text in TOML as a table that is not validated yet.
+
+    Raises:
+        ConfigurationError: The text is not TOML, or its arrays are nested too deeply; the message begins with `source`.
+    """
     import tomllib  # noqa: PLC0415 - most runs have no settings file, and it delays the start
 
     try:
-        return tomllib.loads(content)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigurationError(f"{path}: not TOML: {error}; correct the line") from None
+        return tomllib.loads(text)
+    except ValueError as error:  # also of a number with thousands of digits
+        raise ConfigurationError(f"{source}: not TOML: {error}; correct the line") from None
+    except RecursionError:
+        raise ConfigurationError(f"{source}: arrays or tables are nested too deeply; correct the line") from None
 
 
 def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
@@ -95,11 +107,70 @@ def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{path}: {error}") from None
+        raise ConfigurationError(f"{path}: {_with_range(str(error))}") from None
+
+
+def _with_range(refusal: str) -> str:
+    """Return the text of a ValidationError with the name of the setting first and its range last."""
+    reason, _, place = refusal.partition(" - at `$.")
+    name = place.rstrip("`")
+    try:
+        declared = range_text(declared_type(name.partition("[")[0])) if "[...]" not in name else ""
+    except KeyError:  # a whole section
+        declared = ""
+    limit = f"; permitted: {declared}" if declared else ""
+    return f"{name}: {reason}{limit}" if name else reason
+
+
+def declared_type(name: str) -> "msgspec.inspect.Type":
+    """Return the declaration of a setting by its dotted name.
+
+    Raises:
+        KeyError: There is no such setting.
+    """
+    from msgspec import inspect  # noqa: PLC0415 - only reports and documentation need it
+
+    declared = inspect.type_info(Settings)
+    for part in name.split("."):
+        fields = declared.fields if isinstance(declared, inspect.DataclassType) else ()
+        declared = {field.name: field.type for field in fields}[part]
+    return declared
+
+
+def range_text(declared: "msgspec.inspect.Type") -> str:
+    """Return the range of a declared type as text, such as "1 to 100"; empty if it has none."""
+    from msgspec import inspect  # noqa: PLC0415 - only reports and documentation need it
+
+    text = ""
+    match declared:
+        case inspect.IntType() | inspect.FloatType():
+            limits = {
+                "at least": declared.ge,
+                "more than": declared.gt,
+                "at most": declared.le,
+                "less than": declared.lt,
+            }
+            text = ", ".join(f"{word} {limit:.12g}" for word, limit in limits.items() if limit is not None)
+            if declared.ge is not None and declared.le is not None:
+                text = f"{declared.ge:.12g} to {declared.le:.12g}"
+        case inspect.StrType(min_length=least, max_length=int(most)):
+            text = f"{least or 0} to {most} characters"
+        case inspect.LiteralType(values=values):
+            text = ", ".join(json.dumps(value) for value in values)
+        case inspect.UnionType(types=types):
+            text = " or ".join(filter(None, map(range_text, types)))
+        case inspect.TupleType(item_types=items):
+            texts = [range_text(item) for item in items]
+            text = f"{texts[0]} each" if len({*texts}) == 1 and texts[0] else ", ".join(filter(None, texts))
+        case inspect.VarTupleType(item_type=item, min_length=least, max_length=int(most)):
+            text = f"{least or 0} to {most} of ({range_text(item)})"
+        case inspect.DictType(max_length=int(most)):
+            text = f"0 to {most} sections"
+    return text
 
 
 def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Path) -> None:
-    known = {field.name: field.type for field in dataclasses.fields(settings)}
+    known = typing.get_type_hints(settings)
     for name, value in table.items():
         if name not in known:
             raise ConfigurationError(f"{path}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}")

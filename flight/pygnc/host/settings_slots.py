@@ -7,7 +7,14 @@ import dataclasses
 from pathlib import Path
 from typing import Any, Final
 
-from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, read_table, settings_from_table, usable_table
+from pygnc.configuration.load import (
+    SETTINGS_FILE,
+    ConfigurationError,
+    read_table,
+    settings_from_table,
+    table_from_text,
+    usable_table,
+)
 from pygnc.configuration.settings import Settings
 from pygnc_system.files import durable_write, read_input
 
@@ -26,15 +33,16 @@ def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN
     return found
 
 
-def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> Settings:
-    """Return the settings of the file, or of its replacement by `usable_table`, with `changes` applied.
+def changed_settings(file: Path | None, home: Path, changes: str) -> Settings:
+    """Return the settings of the file, or of its replacement by `usable_table`, with `changes` (TOML) applied.
 
     Raises:
         ConfigurationError: No run could start with these settings.
     """
     from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs do not need it, and it delays the start
 
-    return settings_from_table(merge_settings(usable_table(file, home)[0], changes), file or home / SETTINGS_FILE)
+    table = merge_settings(usable_table(file, home)[0], table_from_text(changes, "the changed settings"))
+    return settings_from_table(table, file or home / SETTINGS_FILE)
 
 
 def read_slots(home: Path) -> list[bytes]:
@@ -74,10 +82,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
     slots = read_slots(home)
     if not any(slots):
         return settings, fault
-    # Few runs have changes, and these imports delay the start.
-    import tomllib  # noqa: PLC0415
-
-    from pygnc.host.parameters import decode_slots  # noqa: PLC0415
+    from pygnc.host.parameters import decode_slots  # noqa: PLC0415 - few runs need it, and it delays the start
 
     faults = [fault] if fault else []
     stored = decode_slots(slots)
@@ -85,7 +90,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
         remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
         faults.append(f"{NAMES[slot]}, which holds settings changed over the line, fails its check sum; {remaining}")
     try:
-        settings = changed_settings(file, home, tomllib.loads(stored.text))
-    except (ConfigurationError, tomllib.TOMLDecodeError) as error:
+        settings = changed_settings(file, home, stored.text)
+    except ConfigurationError as error:
         faults.append(f"settings changed over the line are ignored: {error}")
     return settings, "; ".join(faults)

@@ -45,7 +45,7 @@ def test_rejects_an_unusable_settings_file_despite_changes(tmp_path: Path) -> No
         load_settings(None, tmp_path, strict=True)
     settings, fault = load_settings(None, tmp_path)
     assert settings.logs.ceiling_bytes == 2000
-    assert "ceiling_bytes must be 0 to" in fault
+    assert "permitted: 0 to" in fault
 
 
 def test_reports_a_damaged_slot_and_uses_the_other(tmp_path: Path) -> None:
@@ -68,8 +68,8 @@ def test_every_setting_has_a_name() -> None:
 
 
 def test_validates_a_change_against_the_present_file(tmp_path: Path) -> None:
-    changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}})
+    changed_settings(None, tmp_path, "logs.ceiling_bytes = 5")
     with pytest.raises(ValueError, match="baud"):
-        changed_settings(None, tmp_path, {"host": {"baud": 12}})
+        changed_settings(None, tmp_path, "host.baud = 12")
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
-    assert changed_settings(None, tmp_path, {"logs": {"ceiling_bytes": 5}}).logs.ceiling_bytes == 5
+    assert changed_settings(None, tmp_path, "logs.ceiling_bytes = 5").logs.ceiling_bytes == 5
