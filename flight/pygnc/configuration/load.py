@@ -1,20 +1,19 @@
 """Loader of the settings file `pygnc.toml`."""
 
-import contextlib
 import dataclasses
 import json
 import typing
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from pygnc.configuration.settings import Settings
-from pygnc_system.files import durable_write, read_input
+from pygnc.configuration.trial import RECORD_FILE, Tables, Trial, read_record
+from pygnc_system.files import read_input
 
 SETTINGS_FILE: Final = "pygnc.toml"
-LAST_GOOD_FILE: Final = "pygnc_last_valid.toml"
-"""Name of the copy, in the home, of the last settings file that a run could use."""
 
 
 class ConfigurationError(ValueError):
@@ -73,26 +72,53 @@ def table_from_text(text: str, source: str) -> dict[str, Any]:
 def usable_table(file: Path | None, home: Path) -> tuple[dict[str, Any], str]:
     """Return a table of settings with which a run can start, and the fault of the settings file, or empty.
 
-    If the file is faulty, the table is that of the last valid file, of which the home contains a copy, otherwise that
-    of the defaults. The arguments are those of `read_table`.
+    If the file is faulty, the table is that of the file with which a run last flew to a good end, or of the defaults.
+    The arguments are those of `read_table`.
     """
-    path, copy = file or home / SETTINGS_FILE, home / LAST_GOOD_FILE
     try:
         table = read_table(file, home)
-        settings_from_table(table, path)
+        settings_from_table(table, file or home / SETTINGS_FILE)
     except ConfigurationError as error:
-        try:
-            table = read_table(copy, home)
-            settings_from_table(table, copy)
-        except ConfigurationError:
-            return {}, f"{error}; the run uses the default settings"
-        return table, f"{error}; the run uses the last valid settings, {LAST_GOOD_FILE}"
-    with contextlib.suppress(OSError):  # a full disk must not prevent the start of a run
-        if not table:
-            copy.unlink(missing_ok=True)
-        elif not copy.exists() or read_input(copy) != read_input(path):
-            durable_write(copy, read_input(path))
+        table = usable_tables(read_record(home)[0].flown, home).file
+        return table, f"{error}; the run uses {_name_of(table)}"
     return table, ""
+
+
+def usable_tables(flown: Tables, home: Path) -> Tables:
+    """Return the settings that have flown, or the defaults if this version of the software cannot use them any more."""
+    try:
+        settings_from_tables(flown, home / RECORD_FILE)
+    except ConfigurationError:
+        return Tables()
+    return flown
+
+
+def given_up(trial: Trial, tables: Tables) -> str:
+    """Return the report that settings are given up for `tables`."""
+    which = _name_of(tables.file or tables.changes)
+    return (
+        f"{trial.failed_starts} starts with the new settings failed, so they are given up and the run uses {which};"
+        f" they are still in {SETTINGS_FILE} and in the changes over the line: change one of them to try again"
+    )
+
+
+def _name_of(table: dict[str, Any]) -> str:
+    return f"the settings of the last good run, {RECORD_FILE}" if table else "the default settings"
+
+
+def settings_from_tables(tables: Tables, path: Path) -> Settings:
+    """Return the settings of a file with the changes over the line; see `settings_from_table`."""
+    return settings_from_table(merge_settings(tables.file, tables.changes), path)
+
+
+def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a settings table with `changes` applied: sections are merged, other values replaced."""
+    result = dict(table)
+    for name, value in changes.items():
+        below = result.get(name)
+        both_sections = isinstance(value, dict) and isinstance(below, dict)
+        result[name] = merge_settings(below or {}, value) if both_sections else value
+    return result
 
 
 def settings_from_table(table: dict[str, Any], path: Path) -> Settings:

@@ -75,16 +75,6 @@ def _decode(slot: int, content: bytes) -> StoredSettings | None:
     return StoredSettings(generation, slot, body[_HEAD.size :].decode())
 
 
-def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a settings table with `changes` applied: sections are merged, other values replaced."""
-    result = dict(table)
-    for name, value in changes.items():
-        below = result.get(name)
-        both_sections = isinstance(value, dict) and isinstance(below, dict)
-        result[name] = merge_settings(below or {}, value) if both_sections else value
-    return result
-
-
 class Parameters:
     """The Pi's responses to requests for settings: PGET (read), PSET (change) and PLST (list).
 

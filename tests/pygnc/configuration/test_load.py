@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.configuration.load import LAST_GOOD_FILE, ConfigurationError, load, usable_table
+from pygnc.configuration.load import ConfigurationError, load, usable_table
 from pygnc.configuration.settings import Settings
+from pygnc.configuration.trial import RECORD_FILE, Record, Tables, Trial
 
 
 def refusal(tmp_path: Path, content: str) -> str:
@@ -89,18 +90,20 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"[orbit\n", b"\xff", b"[logs]\nno_such = 1\n", b"[formation]\nown_id = 0\n"])
-def test_a_faulty_file_is_replaced_by_the_last_valid_one(tmp_path: Path, content: bytes) -> None:
+def test_a_faulty_file_is_replaced_by_the_one_that_flew(tmp_path: Path, content: bytes) -> None:
     file = tmp_path / "pygnc.toml"
-    file.write_text("[formation]\nown_id = 75\n")
-    assert usable_table(None, tmp_path) == ({"formation": {"own_id": 75}}, "")
+    trial = Trial(tmp_path, Tables({"formation": {"own_id": 75}}), Record())
+    trial.note_up()
+    trial.end(good=True)
     file.write_bytes(content)
     for _ in range(2):
         table, fault = usable_table(None, tmp_path)
         assert table == {"formation": {"own_id": 75}}
         assert "pygnc.toml" in fault
-        assert fault.endswith(f"the run uses the last valid settings, {LAST_GOOD_FILE}")
+        assert fault.endswith(f"the run uses the settings of the last good run, {RECORD_FILE}")
     file.unlink()
     assert usable_table(None, tmp_path) == ({}, "")
+    (tmp_path / RECORD_FILE).unlink()
     file.write_bytes(content)
     table, fault = usable_table(None, tmp_path)
     assert table == {}

@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygnc.configuration.load import merge_settings
 from pygnc.configuration.settings import Settings
 from pygnc.host.channel_events import Received
-from pygnc.host.parameters import Parameters, decode_slots, encode_slot, merge_settings
+from pygnc.host.parameters import Parameters, decode_slots, encode_slot
 from pygnc.host.sentence_types import PGET, PLST, PSET, PVAL, NakCause, ParameterFlag, SentenceType
 from pygnc.host.settings_slots import changed_settings
 from pygnc.host.transfer import Refusal
