@@ -11,7 +11,7 @@ import msgspec
 
 from pygnc.configuration.settings import Settings
 from pygnc.configuration.trial import RECORD_FILE, Tables, Trial, read_record
-from pygnc_system.files import read_input
+from pygnc_system.files import durable_write, read_input
 
 SETTINGS_FILE: Final = "pygnc.toml"
 
@@ -37,12 +37,17 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         home: Home folder.
 
     Raises:
-        ConfigurationError: `file` does not exist, or the content is not TOML.
+        ConfigurationError: `file` does not exist, its checksum does not match, or the content is not TOML.
     """
     path = file or home / SETTINGS_FILE
     try:
-        content = read_input(path).decode()
+        content = read_input(path)
+        _check(content, path)
+        text = content.decode()
     except FileNotFoundError:
+        if checksum_path(path).exists():
+            missing = f"{path}: the file does not exist, but {checksum_path(path).name} does"
+            raise ConfigurationError(f"{missing}; put the file there, or remove its checksum") from None
         if file is None:
             return {}
         raise ConfigurationError(f"{path}: the file does not exist; name a TOML file after --config") from None
@@ -50,7 +55,39 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
-    return table_from_text(content, str(path))
+    return table_from_text(text, str(path))
+
+
+def checksum_path(path: Path) -> Path:
+    """Return the path of a file's checksum, a file in the format of `sha256sum`."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def write_checksum(path: Path) -> None:
+    """Write the checksum of a settings file beside it.
+
+    Raises:
+        OSError: The file cannot be read, or its checksum cannot be written.
+    """
+    durable_write(checksum_path(path), f"{_digest(read_input(path))}  {path.name}\n".encode())
+
+
+def _check(content: bytes, path: Path) -> None:
+    """Raise ConfigurationError if there is a checksum of a settings file that its content does not match."""
+    name = checksum_path(path).name
+    try:
+        expected = read_input(checksum_path(path))
+    except FileNotFoundError:
+        return
+    if expected.split()[:1] != [_digest(content).encode()]:
+        remedy = f"transfer the file again, or, if it was edited: sha256sum {path.name} > {name}"
+        raise ConfigurationError(f"{path}: the content does not match {name}, so bits may have flipped; {remedy}")
+
+
+def _digest(content: bytes) -> str:
+    import hashlib  # noqa: PLC0415 - most runs have no checksum, and it delays the start
+
+    return hashlib.sha256(content).hexdigest()
 
 
 def table_from_text(text: str, source: str) -> dict[str, Any]:

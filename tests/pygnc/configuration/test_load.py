@@ -1,10 +1,11 @@
 """pygnc.toml is understood wholly or refused with a reason."""
 
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from pygnc.configuration.load import ConfigurationError, load, usable_table
+from pygnc.configuration.load import ConfigurationError, load, usable_table, write_checksum
 from pygnc.configuration.settings import Settings
 from pygnc.configuration.trial import RECORD_FILE, Record, Tables, Trial
 
@@ -108,3 +109,43 @@ def test_a_faulty_file_is_replaced_by_the_one_that_flew(tmp_path: Path, content:
     table, fault = usable_table(None, tmp_path)
     assert table == {}
     assert fault.endswith("the run uses the default settings")
+
+
+def test_of_all_flipped_bits_none_changes_a_value_silently(tmp_path: Path) -> None:
+    file = tmp_path / "pygnc.toml"
+    content = b"[formation]\nown_id = 75\narc_max_s = 7200.0\n"
+    file.write_bytes(content)
+    write_checksum(file)
+    assert load(None, tmp_path).formation.own_id == 75
+    for bit in range(8 * len(content)):
+        damaged = bytearray(content)
+        damaged[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(damaged)
+        with pytest.raises(ConfigurationError, match=r"pygnc.toml: the content does not match pygnc.toml.sha256"):
+            load(None, tmp_path)
+    table, fault = usable_table(None, tmp_path)
+    assert table == {}
+    assert "sha256sum pygnc.toml > pygnc.toml.sha256; the run uses the default settings" in fault
+
+
+def test_an_edited_file_is_used_again_after_its_checksum_is_renewed_or_removed(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text("[formation]\nown_id = 75\n")
+    write_checksum(file)
+    file.write_text("[formation]\nown_id = 76\n")
+    with pytest.raises(ConfigurationError, match=r"sha256sum mine.toml > mine.toml.sha256"):
+        load(file, tmp_path)
+    with (tmp_path / "mine.toml.sha256").open("w") as checksum:
+        subprocess.run(["sha256sum", "mine.toml"], cwd=tmp_path, stdout=checksum, check=True)  # noqa: S607
+    assert load(file, tmp_path).formation.own_id == 76
+    file.write_text("[formation]\nown_id = 77\n")
+    (tmp_path / "mine.toml.sha256").unlink()
+    assert load(file, tmp_path).formation.own_id == 77
+
+
+def test_a_file_that_is_missing_beside_its_checksum_is_reported(tmp_path: Path) -> None:
+    (tmp_path / "pygnc.toml").write_text("")
+    write_checksum(tmp_path / "pygnc.toml")
+    (tmp_path / "pygnc.toml").unlink()
+    with pytest.raises(ConfigurationError, match="put the file there, or remove its checksum"):
+        load(None, tmp_path)

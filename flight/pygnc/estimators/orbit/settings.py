@@ -13,6 +13,8 @@ from pygnc.estimators.orbit.force_model import ForceModel, attainable_accuracy_m
 
 RADIUS_RANGE_M: Final = (6.2e6, 5.0e7)
 """Limits of the settings: from below all orbits to beyond geostationary altitude."""
+AREA_TO_MASS_MAX_M2_KG: Final = 20.0
+"""Largest area by mass; that of balloon satellites is 10 m2/kg, of CubeSats 0.01 m2/kg."""
 _SPEED_MARGIN: Final = 0.05
 _Octet: TypeAlias = Annotated[int, Meta(ge=0, le=255)]
 _Radius: TypeAlias = Annotated[float, Meta(ge=RADIUS_RANGE_M[0], le=RADIUS_RANGE_M[1])]
@@ -78,6 +80,11 @@ class SpacecraftSettings:
     area_m2: Annotated[float, Meta(ge=0.0, le=1e4)] = 0.02
     drag_coefficient: Annotated[float, Meta(ge=0.0, le=10.0)] = 2.2
     reflectivity_coefficient: Annotated[float, Meta(ge=0.0, le=10.0)] = 1.3
+
+    def __post_init__(self) -> None:
+        if self.area_m2 > AREA_TO_MASS_MAX_M2_KG * self.mass_kg:
+            ratio = f"{self.area_m2 / self.mass_kg:g} m2/kg"
+            raise ValueError(f"area_m2 / mass_kg must be at most {AREA_TO_MASS_MAX_M2_KG:g} m2/kg, not {ratio}")
 
 
 @dataclass(frozen=True, slots=True)

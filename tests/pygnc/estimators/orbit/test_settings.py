@@ -8,6 +8,7 @@ from pygnc.estimators.orbit.settings import (
     MeasurementSettings,
     OrbitSettings,
     ScreeningSettings,
+    SpacecraftSettings,
     StartSettings,
 )
 
@@ -16,6 +17,7 @@ from pygnc.estimators.orbit.settings import (
     ("make", "name"),
     [
         (lambda: ManoeuvreSettings(delta_v_min_mps=3.0), "delta_v_min_mps must be at most"),
+        (lambda: SpacecraftSettings(mass_kg=0.1, area_m2=3.0), "area_m2 / mass_kg must be at most 20 m2/kg, not 30"),
         (lambda: ScreeningSettings(radius_min_m=1e7), "radius_min_m"),
         (lambda: ScreeningSettings(speed_max_mps=5_000.0), "speed_max_mps"),
         (lambda: StartSettings(restart_fixes=6), "restart_fixes"),
