@@ -1,7 +1,6 @@
 """Loader of the settings file `pygnc.toml`."""
 
 import dataclasses
-import json
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -219,7 +218,7 @@ def range_text(declared: "msgspec.inspect.Type") -> str:
         case inspect.StrType(min_length=least, max_length=int(most)):
             text = f"{least or 0} to {most} characters"
         case inspect.LiteralType(values=values):
-            text = ", ".join(json.dumps(value) for value in values)
+            text = ", ".join(msgspec.json.encode(value).decode() for value in values)
         case inspect.UnionType(types=types):
             text = " or ".join(filter(None, map(range_text, types)))
         case inspect.TupleType(item_types=items):

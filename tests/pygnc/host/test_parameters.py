@@ -107,6 +107,22 @@ def test_invalid_settings_are_rejected_and_not_stored(
     assert slots.content == [b"", b""]
 
 
+WORDS = ["inf", "nan", "true", "0x", "a.b", "[" * 99, "]" * 99, "{a=" * 30, "9" * 99, "1979-05-27T07:32:00Z"]
+TOML_PIECES = st.sampled_from([*"[]{}=,.'\"\\#\n 1-e\0\x0c\x1c\u20ac", *WORDS])
+REQUESTS = st.lists(TOML_PIECES, max_size=40).map(lambda pieces: "".join(pieces).encode()[:440])
+
+
+@given(st.sampled_from(list(flat(Settings()))), REQUESTS)
+def test_any_value_is_stored_or_rejected(name: str, octets: bytes) -> None:
+    slots, folder = MemorySlots(), Path("/nonexistent")
+    try:
+        ask(make(slots, folder), PSET, f"{name} = {octets.decode(errors='ignore')}")
+    except Refusal:
+        assert slots.content == [b"", b""]
+    make(slots, folder)
+    changed_settings(None, folder, decode_slots(slots.content).text)
+
+
 def test_a_full_disk_rejects_the_change(parameters: Parameters, slots: MemorySlots) -> None:
     slots.fault = OSError(28, "No space left on device")
     with pytest.raises(Refusal, match="No space left"):
