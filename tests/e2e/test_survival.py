@@ -219,3 +219,16 @@ def test_settings_with_which_every_start_fails_are_given_up_for_those_that_flew(
     [event] = [event for event in flight.events() if event.name == "settings"]
     assert "the run uses the settings of the last good run" in event.text
     assert (flight.home / "pygnc.toml").read_text() == "[formation]\nown_id = 76\n"
+
+
+def test_settings_with_which_a_task_is_given_up_are_given_up_too(
+    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    for failed in range(3):
+        demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0)
+        events = {event.name: event.text for event in demo.events()}
+        assert ("settings_trial" in events, "settings" in events) == (failed == 1, failed == 2)
+    assert "2 starts with the new settings failed" in events["settings"]
