@@ -19,7 +19,9 @@ from statistics import mean
 from typing import Final
 
 import msgspec
+import msgspec.inspect
 
+from pygnc.configuration.load import range_text
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
@@ -148,16 +150,19 @@ def settings_tables(settings: object, name: str = "") -> str:
     """Return a table for each section of settings; `settings` holds the defaults, its docstrings the meanings."""
     defaults = {field: getattr(settings, field) for field in inspect.signature(type(settings)).parameters}
     texts = field_docstrings(type(settings))
+    kind = msgspec.inspect.type_info(type(settings))
+    assert isinstance(kind, msgspec.inspect.DataclassType | msgspec.inspect.StructType)  # noqa: S101 - narrows the type
+    ranges = {field.name: range_text(field.type) for field in kind.fields}
     rows = below = ""
     for field, value in defaults.items():
         if isinstance(value, msgspec.Struct) or dataclasses.is_dataclass(value):
             below += settings_tables(value, f"{name}.{field}".lstrip("."))
         else:
             default = "-" if value is None else f"`{json.dumps(value)}`"
-            rows += f"| `{field}` | {default} | {texts.get(field, '')} |\n"
+            rows += f"| `{field}` | {default} | {ranges[field]} | {texts.get(field, '')} |\n"
     about = (inspect.getdoc(type(settings)) or "").partition("\n\n")[0].replace("\n", " ")
     head = f"\n`[{name}]`: {about}\n\n" if name else ""
-    return (f"{head}| setting | default | meaning |\n|---|---|---|\n{rows}" if rows else "") + below
+    return (f"{head}| setting | default | range | meaning |\n|---|---|---|---|\n{rows}" if rows else "") + below
 
 
 def field_docstrings(kind: type) -> dict[str, str]:

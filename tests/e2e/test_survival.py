@@ -190,3 +190,47 @@ def test_a_stop_does_not_wait_for_old_runs(many_runs: Path, demo_time_s: int) ->
         assert len(runs_in(many_runs)) > 1
     finally:
         flight.stop_hard()
+
+
+UNUSABLE = """
+import pygnc.launch.run as run
+header = run._journal_header
+
+def failing(arguments, settings, number, orientation):
+    if settings.formation.own_id == 76:
+        raise MemoryError
+    return header(arguments, settings, number, orientation)
+
+run._journal_header = failing
+"""
+"""Settings with which main.py ends with a traceback."""
+
+
+def test_settings_with_which_every_start_fails_are_given_up_for_those_that_flew(
+    flight: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (flight.home / "pygnc.toml").write_text("[formation]\nown_id = 75\n")
+    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
+    (flight.home / "pygnc.toml").write_text("[formation]\nown_id = 76\n")
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(UNUSABLE)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    assert [flight.run("10", str(demo_time_s), "--exit-when-done") for _ in range(3)] == [1, 1, 9]
+    assert b"\nWARN SETTINGS\n" in (flight.home / "pygnc_info.txt").read_bytes()
+    assert "2 starts with the new settings failed" in flight.stderr
+    [event] = [event for event in flight.events() if event.name == "settings"]
+    assert "the run uses the settings of the last good run" in event.text
+    assert (flight.home / "pygnc.toml").read_text() == "[formation]\nown_id = 76\n"
+
+
+def test_settings_with_which_a_task_is_given_up_are_given_up_too(
+    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("site")
+    (folder / "sitecustomize.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    for failed in range(3):
+        demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0)
+        events = {event.name: event.text for event in demo.events()}
+        assert ("settings_trial" in events, "settings" in events) == (failed == 1, failed == 2)
+    assert "2 starts with the new settings failed" in events["settings"]

@@ -10,8 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from pygnc.configuration.load import SETTINGS_FILE, checksum_path, write_checksum
 from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
-from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, remove, write_all
+from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, remove, sync_folder, write_all
 
 _READ_BYTES: Final = 65_536
 _CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -68,7 +69,10 @@ class HomeFiles:
             os.close(descriptor)
 
     def complete(self, upload: Upload) -> bool:
-        """Check, sync and rename the partial file; delete it and return False if it is wrong; see `Storage`."""
+        """Check, sync and rename the partial file; delete it and return False if it is wrong; see `Storage`.
+
+        Settings get a checksum beside them.
+        """
         part = self._part(upload)
         descriptor = os.open(part, os.O_RDWR | _CREATE, 0o644)
         try:
@@ -79,7 +83,15 @@ class HomeFiles:
         if not is_good:
             part.unlink()
             return False
-        durable_rename(part, self._home / upload.name)
+        target = self._home / upload.name
+        if upload.name == SETTINGS_FILE:
+            # At a power cut between the two files, a checksum of the old content would make the new one unusable.
+            checksum_path(target).unlink(missing_ok=True)
+            sync_folder(self._home)
+        durable_rename(part, target)
+        if upload.name == SETTINGS_FILE:
+            with contextlib.suppress(OSError):  # the settings are in place and can be used without a checksum
+                write_checksum(target)
         return True
 
     def listing(self) -> list[ListedFile]:

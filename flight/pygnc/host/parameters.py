@@ -15,7 +15,6 @@ Format of a slot, little-endian:
 
 import json
 import struct
-import tomllib
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -76,22 +75,12 @@ def _decode(slot: int, content: bytes) -> StoredSettings | None:
     return StoredSettings(generation, slot, body[_HEAD.size :].decode())
 
 
-def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a settings table with `changes` applied: sections are merged, other values replaced."""
-    result = dict(table)
-    for name, value in changes.items():
-        below = result.get(name)
-        both_sections = isinstance(value, dict) and isinstance(below, dict)
-        result[name] = merge_settings(below or {}, value) if both_sections else value
-    return result
-
-
 class Parameters:
     """The Pi's responses to requests for settings: PGET (read), PSET (change) and PLST (list).
 
     Args:
         values: Every setting of this run by dotted name; None if the software chooses the value.
-        check: Validator of the table of all changes; it raises ValueError if no run could start with it.
+        check: Validator of the text of all changes (TOML); it raises ValueError if no run could start with it.
         slots: Contents of the slots, which store the changes; see `decode_slots`.
         write: Function that replaces the content of a slot; it raises OSError if that is impossible.
     """
@@ -99,7 +88,7 @@ class Parameters:
     def __init__(
         self,
         values: Mapping[str, Any],
-        check: Callable[[dict[str, Any]], object],
+        check: Callable[[str], object],
         slots: Sequence[bytes],
         write: Callable[[int, bytes], None],
     ) -> None:
@@ -149,7 +138,7 @@ class Parameters:
         try:
             if "\n" in literal or "\r" in literal:
                 raise ValueError("the value has a line break; write it in one line")  # noqa: TRY301 - the handler below serves all invalid values
-            self._check(tomllib.loads(text))
+            self._check(text)
             content = encode_slot(self._generation + 1, text)
         except ValueError as error:
             raise Refusal(NakCause.VALUE, f": {error}; nothing was changed") from None

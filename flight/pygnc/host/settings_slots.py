@@ -5,17 +5,22 @@ Changes are kept in two small files in the home, which are written alternately.
 
 import dataclasses
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from pygnc.configuration.load import (
     SETTINGS_BYTES_MAX,
     SETTINGS_FILE,
     ConfigurationError,
+    given_up,
     read_table,
     settings_from_table,
+    settings_from_tables,
+    table_from_text,
     usable_table,
+    usable_tables,
 )
 from pygnc.configuration.settings import Settings
+from pygnc.configuration.trial import Tables, Trial, read_record
 from pygnc_system.files import durable_write, read_input
 
 NAMES: Final = ("pygnc_settings_0.bin", "pygnc_settings_1.bin")
@@ -33,15 +38,14 @@ def named_values(section: Any, prefix: str = "") -> dict[str, Any]:  # noqa: ANN
     return found
 
 
-def changed_settings(file: Path | None, home: Path, changes: dict[str, Any]) -> Settings:
-    """Return the settings of the file, or of its replacement by `usable_table`, with `changes` applied.
+def changed_settings(file: Path | None, home: Path, changes: str) -> Settings:
+    """Return the settings of the file, or of its replacement by `usable_table`, with `changes` (TOML) applied.
 
     Raises:
         ConfigurationError: No run could start with these settings.
     """
-    from pygnc.host.parameters import merge_settings  # noqa: PLC0415 - most runs do not need it, and it delays the start
-
-    return settings_from_table(merge_settings(usable_table(file, home)[0], changes), file or home / SETTINGS_FILE)
+    tables = Tables(usable_table(file, home)[0], table_from_text(changes, "the changed settings"))
+    return settings_from_tables(tables, file or home / SETTINGS_FILE)
 
 
 def read_slots(home: Path) -> list[bytes]:
@@ -66,8 +70,22 @@ def write_slot(home: Path, slot: int, content: bytes) -> None:
     durable_write(home / NAMES[slot], content)
 
 
-def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tuple[Settings, str]:
-    """Return the settings of the file with the host's changes, and the reasons if others are used, otherwise "".
+class Loaded(NamedTuple):
+    """Settings of a start.
+
+    Attributes:
+        settings: The settings.
+        fault: Reasons if others than those of the file and of the host's changes are used, otherwise empty.
+        trial: Trial of these settings; it records nothing with `strict` or if others were given up.
+    """
+
+    settings: Settings
+    fault: str
+    trial: Trial
+
+
+def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loaded:
+    """Return the settings of the file with the host's changes, or those that flew before if these are given up.
 
     Changes are validated when they are made. If they no longer fit the settings file, the run starts without them.
 
@@ -76,23 +94,38 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> tup
     Raises:
         ConfigurationError: `strict`, and the settings file cannot be used.
     """
+    path = file or home / SETTINGS_FILE
     table, fault = (read_table(file, home), "") if strict else usable_table(file, home)
-    settings = settings_from_table(table, file or home / SETTINGS_FILE)
-    slots = read_slots(home)
+    tables, changes_fault = _with_changes(table, read_slots(home), path)
+    if strict:
+        settings_from_table(table, path)  # the changes must not conceal a fault of the file
+        return Loaded(settings_from_tables(tables, path), changes_fault, Trial.of_flown(home, tables))
+    record, record_fault = read_record(home)
+    trial = Trial(home, tables, record, is_damaged=bool(record_fault))
+    given_up_fault = ""
+    if trial.is_given_up:
+        tables = usable_tables(record.flown, home)
+        given_up_fault, trial = given_up(trial, tables), Trial.of_flown(home, tables)
+    faults = filter(None, (fault, changes_fault, record_fault, given_up_fault))
+    return Loaded(settings_from_tables(tables, path), "; ".join(faults), trial)
+
+
+def _with_changes(table: dict[str, Any], slots: list[bytes], path: Path) -> tuple[Tables, str]:
+    """Return the settings with the changes in the slots, if they are valid, and the faults."""
     if not any(slots):
-        return settings, fault
-    # Few runs have changes, and these imports delay the start.
-    import tomllib  # noqa: PLC0415
+        return Tables(table), ""
+    from pygnc.host.parameters import decode_slots  # noqa: PLC0415 - few runs need it, and it delays the start
 
-    from pygnc.host.parameters import decode_slots  # noqa: PLC0415
-
-    faults = [fault] if fault else []
+    faults = []
     stored = decode_slots(slots)
     for slot in stored.damaged:
         remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
         faults.append(f"{NAMES[slot]}, which holds settings changed over the line, fails its check sum; {remaining}")
+    tables = Tables(table)
     try:
-        settings = changed_settings(file, home, tomllib.loads(stored.text))
-    except (ConfigurationError, tomllib.TOMLDecodeError) as error:
+        changed = Tables(table, table_from_text(stored.text, "the stored text"))
+        settings_from_tables(changed, path)
+        tables = changed
+    except ConfigurationError as error:
         faults.append(f"settings changed over the line are ignored: {error}")
-    return settings, "; ".join(faults)
+    return tables, "; ".join(faults)

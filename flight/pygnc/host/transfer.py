@@ -33,10 +33,24 @@ PAGE_ENTRIES: Final = 16
 CHUNK_BYTES_MIN: Final = 93
 """Chunks are halved down to this size each time the line goes down: short chunks pass a bad line more often."""
 _WRITABLE: Final = frozenset(
-    {"sense.bin", "pygnc.toml", "pygnc_earth_orientation.csv", "pygnc_elements.txt", "flight.zip"}
+    {
+        "sense.bin",
+        "pygnc.toml",
+        "pygnc.toml.sha256",
+        "pygnc_earth_orientation.csv",
+        "pygnc_elements.txt",
+        "flight.zip",
+    }
 )
 _READABLE: Final = frozenset(
-    {"pygnc_status.bin", "pygnc_info.txt", "pygnc_omm.bin", "pygnc_batch/sense.bin", "pygnc_batch/range.bin"}
+    {
+        "pygnc_status.bin",
+        "pygnc_info.txt",
+        "pygnc_omm.bin",
+        "pygnc_settings_trial.json",
+        "pygnc_batch/sense.bin",
+        "pygnc_batch/range.bin",
+    }
 )
 _RANGE_FOLDERS: Final = frozenset({"range/", *(f"range/partner_{radio_id}/" for radio_id in PARTNER_IDS)})
 _LETTER_FOLDERS: Final = frozenset(f"range/partner_{chr(radio_id)}/" for radio_id in PARTNER_IDS)

@@ -40,7 +40,7 @@ class Arguments:
         config: Settings file.
         exit_when_done: True if the run ends when its batch is processed.
         from_last_run: True if the run begins with the files written by the previous run.
-        strict: True if a faulty settings file ends the run; otherwise the last valid or default settings are used.
+        strict: True if a faulty settings file ends the run; otherwise those of the last good run replace it.
     """
 
     timeout_min: int

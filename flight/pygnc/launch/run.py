@@ -25,8 +25,9 @@ from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
+from pygnc.configuration.trial import FAILED_MAX
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.host.settings_slots import load_settings
+from pygnc.host.settings_slots import Loaded, load_settings
 from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
@@ -74,7 +75,7 @@ def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
     try:
         arguments = continued(parse(words))
         lock = lock_home(home)
-        settings, settings_fault = load_settings(arguments.config, home, strict=arguments.strict)
+        loaded = load_settings(arguments.config, home, strict=arguments.strict)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
@@ -87,7 +88,7 @@ def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
         return _refuse(f"{error.filename}: {error.strerror}; free space for a temporary folder", ExitCode.NO_HOME)
     dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
-        return _run(arguments, settings, home, runtime, inbox, terminal=terminal, settings_fault=settings_fault)
+        return _run(arguments, loaded, home, runtime, inbox, terminal=terminal)
     finally:
         dismiss_guard()
         restore()
@@ -112,14 +113,15 @@ def find_terminal(input_descriptor: int = 0, output_descriptor: int = 1) -> "Ter
 
 def _run(
     arguments: Arguments,
-    settings: Settings,
+    loaded: Loaded,
     home: Path,
     runtime: Path,
     inbox: SignalInbox,
     *,
     terminal: "Terminal | None",
-    settings_fault: str,
 ) -> int:
+    settings, settings_fault, trial = loaded
+    trial.begin()
     from_last_run = False
     with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
         from_last_run = arguments.from_last_run and retire_batch(home)
@@ -147,14 +149,11 @@ def _run(
     elif arguments.from_last_run:
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
         log.report(SUPERVISOR, "warning", "no_last_run", text)
-    if settings_fault:
-        log.report(SUPERVISOR, "warning", "settings", settings_fault)
+    _report_settings(loaded, log)
     if fault:
         log.report(SUPERVISOR, "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
         log.report(SUPERVISOR, "warning", "earth_orientation", orientation_fault)
-    for name in settings.attitude.mounting.mirrors:
-        log.report(SUPERVISOR, "warning", "mounting", f"attitude.mounting.{name} {_MIRRORED}")
     for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
@@ -174,17 +173,30 @@ def _run(
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
         limits={"SETTINGS": settings_fault} if settings_fault else {},
+        on_up=trial.note_up,
+        on_failure=trial.note_failure,
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
     files.write_final(supervisor.state)
     log.close()
+    trial.end(good=code is ExitCode.OK)
     recover_run(folder)
     if code or supervisor.not_recorded:
         return code or ExitCode.NOT_RECORDED
     # These causes are no faults: the time was too short.
     causes = set(files.final_causes(supervisor.state.limits)) - {PARTIAL, SLOW}
     return ExitCode.LIMITED if causes else ExitCode.OK
+
+
+def _report_settings(loaded: Loaded, log: EventLog) -> None:
+    if loaded.fault:
+        log.report(SUPERVISOR, "warning", "settings", loaded.fault)
+    if failed := loaded.trial.failed_starts:
+        text = f"{failed} start with these settings failed; after {FAILED_MAX}, they are given up"
+        log.report(SUPERVISOR, "warning", "settings_trial", text)
+    for name in loaded.settings.attitude.mounting.mirrors:
+        log.report(SUPERVISOR, "warning", "mounting", f"attitude.mounting.{name} {_MIRRORED}")
 
 
 def _prepare_last_batch(run: Run, log: EventLog) -> None:

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc.configuration.load import write_checksum
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_cli.signals import interruptible
@@ -130,6 +131,7 @@ def _write_inputs(plan: RunPlan, out: Path) -> None:
         shutil.copytree(partner / "range", own / "range" / f"partner_{partner.name}")
     config = out / "pygnc.toml"
     config.write_text(dump_tables(plan.settings), encoding="utf-8")
+    write_checksum(config)
     words: list[object] = ["pygnc", "replay", own / "sense.bin"]
     if settings.partners:
         words += ["--ranges", own / "range"]

@@ -1,11 +1,13 @@
 """File storage in a home folder: uploads resume, and a file is only replaced by a complete one."""
 
+import hashlib
 import os
 import zlib
 from pathlib import Path
 
 import pytest
 
+from pygnc.configuration.load import load
 from pygnc.host.home_files import HomeFiles
 from pygnc.host.transfer import Upload
 
@@ -97,6 +99,30 @@ def test_an_empty_file_can_be_uploaded(tmp_path: Path) -> None:
     files.prepare(empty)
     assert files.complete(empty)
     assert (tmp_path / "pygnc.toml").read_bytes() == b""
+
+
+def test_uploaded_settings_get_a_checksum(tmp_path: Path) -> None:
+    files = HomeFiles(tmp_path, 0)
+    for content in (b"[orbit]\n", b"[formation]\nown_id = 75\n"):
+        assert put(files, Upload("pygnc.toml", len(content), zlib.crc32(content)), content)
+        assert load(None, tmp_path).formation.own_id in {74, 75}
+        digest = hashlib.sha256(content).hexdigest()
+        assert (tmp_path / "pygnc.toml.sha256").read_text() == f"{digest}  pygnc.toml\n"
+
+
+@pytest.mark.parametrize("step", ["sync_folder", "durable_rename", "write_checksum"])
+def test_a_power_cut_while_settings_are_replaced_leaves_usable_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    test_uploaded_settings_get_a_checksum(tmp_path)
+
+    def cut(*_arguments: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"pygnc.host.home_files.{step}", cut)
+    with pytest.raises(KeyboardInterrupt):
+        test_uploaded_settings_get_a_checksum(tmp_path)
+    assert load(None, tmp_path).formation.own_id in {74, 75}
 
 
 def test_an_upload_that_needs_the_reserve_is_rejected(tmp_path: Path) -> None:

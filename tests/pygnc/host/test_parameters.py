@@ -1,7 +1,7 @@
 """Settings over the streaming interface: validated by the flight software, safe against power cuts."""
 
 import dataclasses
-import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc.configuration.load import load
+from pygnc.configuration.load import merge_settings
 from pygnc.configuration.settings import Settings
 from pygnc.host.channel_events import Received
-from pygnc.host.parameters import Parameters, decode_slots, encode_slot, merge_settings
+from pygnc.host.parameters import Parameters, decode_slots, encode_slot
 from pygnc.host.sentence_types import PGET, PLST, PSET, PVAL, NakCause, ParameterFlag, SentenceType
+from pygnc.host.settings_slots import changed_settings
 from pygnc.host.transfer import Refusal
 
 NOISE = "attitude.magnetometer.noise_ut"
@@ -50,19 +51,7 @@ def parameters(slots: MemorySlots, tmp_path: Path) -> Parameters:
 
 
 def make(slots: MemorySlots, folder: Path) -> Parameters:
-    def check(changes: dict[str, Any]) -> Settings:
-        lines = [f"{name} = {json.dumps(value)}\n" for name, value in leaves(changes).items()]
-        (folder / "changed.toml").write_text("".join(lines))
-        return load(folder / "changed.toml", folder)
-
-    return Parameters(flat(Settings()), check, slots.content, slots.write)
-
-
-def leaves(table: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in table.items():
-        found |= leaves(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
+    return Parameters(flat(Settings()), partial(changed_settings, None, folder), slots.content, slots.write)
 
 
 def ask(parameters: Parameters, kind: SentenceType, text: str = "", first: int = 0) -> list[tuple[str, ParameterFlag]]:
@@ -97,6 +86,12 @@ def test_a_change_can_be_removed(parameters: Parameters, slots: MemorySlots) -> 
         (f"{NOISE} = 'loud'", NakCause.VALUE),
         (f"{NOISE} = 0.5\nlogs.reserve_bytes = 0", NakCause.VALUE),
         (f"{NOISE} = [", NakCause.VALUE),
+        (f"host.baud = {'[' * 496}", NakCause.VALUE),
+        (f"{NOISE} = {'9' * 450}", NakCause.VALUE),
+        ("attitude.gyro.scale = 1e300", NakCause.VALUE),
+        ("attitude.start.window_samples = 1e30", NakCause.VALUE),
+        (f"orbit.screening.time_status_min = {10**24}", NakCause.VALUE),
+        (f"orbit.start.fixes = {10**18}", NakCause.VALUE),
         ("radio.bandwidth_hz = 7", NakCause.VALUE),
         ("radio = {bandwidth_hz = 812500.0}", NakCause.NAME),
         ("radio.volume = 7", NakCause.NAME),
@@ -110,6 +105,22 @@ def test_invalid_settings_are_rejected_and_not_stored(
         ask(parameters, PSET, text)
     assert refusal.value.cause is cause
     assert slots.content == [b"", b""]
+
+
+WORDS = ["inf", "nan", "true", "0x", "a.b", "[" * 99, "]" * 99, "{a=" * 30, "9" * 99, "1979-05-27T07:32:00Z"]
+TOML_PIECES = st.sampled_from([*"[]{}=,.'\"\\#\n 1-e\0\x0c\x1c\u20ac", *WORDS])
+REQUESTS = st.lists(TOML_PIECES, max_size=40).map(lambda pieces: "".join(pieces).encode()[:440])
+
+
+@given(st.sampled_from(list(flat(Settings()))), REQUESTS)
+def test_any_value_is_stored_or_rejected(name: str, octets: bytes) -> None:
+    slots, folder = MemorySlots(), Path("/nonexistent")
+    try:
+        ask(make(slots, folder), PSET, f"{name} = {octets.decode(errors='ignore')}")
+    except Refusal:
+        assert slots.content == [b"", b""]
+    make(slots, folder)
+    changed_settings(None, folder, decode_slots(slots.content).text)
 
 
 def test_a_full_disk_rejects_the_change(parameters: Parameters, slots: MemorySlots) -> None:

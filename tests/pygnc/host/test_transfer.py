@@ -210,6 +210,7 @@ def received(kind: SentenceType, body: bytes) -> Received:
 WRITABLE = [
     "sense.bin",
     "pygnc.toml",
+    "pygnc.toml.sha256",
     "pygnc_earth_orientation.csv",
     "pygnc_elements.txt",
     "flight.zip",
@@ -221,6 +222,7 @@ READABLE = [
     "pygnc_status.bin",
     "pygnc_info.txt",
     "pygnc_omm.bin",
+    "pygnc_settings_trial.json",
     "pygnc_batch/sense.bin",
     "pygnc_batch/rng00000.bin",
     "pygnc_batch/range.bin",

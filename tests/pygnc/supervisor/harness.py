@@ -165,6 +165,7 @@ class Harness:
         self.events = Events()
         self.inbox = FakeInbox()
         self.manager = Manager()
+        self.health: list[str] = []
         self.supervisor = Supervisor(
             specs,
             lambda _spec, _channel: 0,
@@ -173,6 +174,8 @@ class Harness:
             timeout_s=TIMEOUT_S,
             exit_when_done=exit_when_done,
             source="source",
+            on_up=lambda: self.health.append("up"),
+            on_failure=lambda: self.health.append("failure"),
             service_manager=self.manager,
             start_child=self._start,
             clock=lambda: self.now_s,

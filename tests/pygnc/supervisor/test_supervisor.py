@@ -185,6 +185,7 @@ def test_a_task_that_cannot_be_started_for_a_minute_is_given_up(armed: list[floa
     harness.advance(START_PATIENCE_S + 2 * START_INTERVAL_S)
     assert harness.names(task) == ["not_started", "failed"]
     assert harness.events.stop_cause == cause
+    assert harness.health == ["failure"]
     close_all(harness)
 
 

@@ -115,3 +115,13 @@ def test_restarts_older_than_the_window_do_not_count() -> None:
         budget.pause_s(float(k))
     assert budget.pause_s(WINDOW_S + 0.5) == PAUSES_S[-1]
     assert budget.pause_s(10 * WINDOW_S) == PAUSES_S[0]
+
+
+def test_reports_once_that_all_tasks_are_up_and_each_task_that_is_given_up(harness: Harness) -> None:
+    assert harness.health == []
+    harness.bring_up()
+    assert harness.health == ["up"]
+    for _ in range(RESTARTS_MAX + 1):
+        harness.end("estimator", 1)
+        harness.advance(max(PAUSES_S) + PING_INTERVAL_S)
+    assert harness.health == ["up", "failure"]

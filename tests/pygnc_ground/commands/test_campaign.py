@@ -52,7 +52,12 @@ def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:
     code, output = run("rerun", computed / "out", 1, "--out", tmp_path / "files")
     assert code == ExitCode.DONE, output
     assert "bit for bit" in output
-    assert {path.name for path in (tmp_path / "files").iterdir()} >= {"sense.bin", "truth.parquet", "pygnc.toml"}
+    assert {path.name for path in (tmp_path / "files").iterdir()} >= {
+        "sense.bin",
+        "truth.parquet",
+        "pygnc.toml",
+        "pygnc.toml.sha256",
+    }
 
 
 @pytest.mark.slow

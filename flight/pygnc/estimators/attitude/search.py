@@ -400,10 +400,19 @@ class Search(msgspec.Struct, eq=False):
         """Return True if the sigma of the first hypothesis is small and its cost clearly below any other attitude's."""
         limits = self.settings.start
         scatter = _scatter(fit)
-        sigma = math.sqrt(scatter * float(np.trace(np.linalg.inv(fit.information[0])[:3, :3])))
+        sigma = math.sqrt(scatter) * _attitude_sigma_rad(fit.information[0])
         rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
+
+
+def _attitude_sigma_rad(information: Array) -> float:
+    """Return the standard deviation of the attitude, infinite if the matrix is singular but for rounding."""
+    try:
+        variance = float(np.trace(np.linalg.inv(information)[:3, :3]))
+    except np.linalg.LinAlgError:
+        return math.inf
+    return math.sqrt(variance) if variance > 0.0 else math.inf
 
 
 def _scatter(fit: Fit) -> float:

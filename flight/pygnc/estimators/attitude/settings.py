@@ -1,16 +1,25 @@
-"""Settings of the attitude filter, with units, defaults and checks."""
+"""Settings of the attitude filter, with units, ranges and defaults."""
 
 import math
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias
+from typing import Annotated, Final, Literal, TypeAlias
 
 import numpy as np
+from msgspec import Meta
 
 from pygnc.common.arrays import Array
-from pygnc.common.validation import require_positive
+from pygnc.common.setting_types import ChiSquare, Inflation, Name, Share, TimeConstant
 
 Vector: TypeAlias = tuple[float, float, float]
 Matrix: TypeAlias = tuple[Vector, Vector, Vector]
+_Cosine: TypeAlias = Annotated[float, Meta(ge=-1.0, le=1.0)]
+UnitVector: TypeAlias = tuple[_Cosine, _Cosine, _Cosine]
+UnitMatrix: TypeAlias = tuple[UnitVector, UnitVector, UnitVector]
+_Bias: TypeAlias = Annotated[float, Meta(ge=-1e3, le=1e3)]
+_Element: TypeAlias = Annotated[float, Meta(ge=-10.0, le=10.0)]
+_Row: TypeAlias = tuple[_Element, _Element, _Element]
+_Factor: TypeAlias = Annotated[float, Meta(ge=0.01, le=100.0)]
+_Angle: TypeAlias = Annotated[float, Meta(ge=1e-4, le=math.pi)]
 HallWord: TypeAlias = Literal["resistance", "times"]
 """Meaning of the Hall word of the host's sensor packets: Hall resistance, or milliseconds and a magnetorquer flag."""
 
@@ -18,7 +27,7 @@ _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
 """Factor from a random walk per root hour to a random walk per root second."""
 _SCALE_MIN = 0.1
-"""Smallest scale factor of a magnetometer calibration; the largest is its inverse."""
+"""Smallest scale factor of a magnetometer calibration; the largest is about its inverse, the range of an element."""
 FACES: Final = 6
 """Number of illuminances in the host's packet; a sample has at least as many."""
 
@@ -27,14 +36,14 @@ FACES: Final = 6
 class MountingSettings:
     """Orientation of the sensors on the body."""
 
-    imu_from_body: Matrix = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
+    imu_from_body: UnitMatrix = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
     """Matrix from body axes to sensor axes, for field and body rate. The default is the map that the fleet's software
     inverts. It is a reflection (determinant -1), so it is a convention of that software and not a mounting: the rate is
     transformed like the field, without the sign change that an axial vector has under reflection.
     """
-    magnetometer_from_body: Matrix | None = None
+    magnetometer_from_body: UnitMatrix | None = None
     """Matrix from body axes to magnetometer axes, if different; by default imu_from_body applies to both sensors."""
-    face_normals_body: tuple[Vector, ...] = (
+    face_normals_body: Annotated[tuple[UnitVector, ...], Meta(min_length=1, max_length=32)] = (
         (1.0, 0.0, 0.0),
         (0.0, 1.0, 0.0),
         (0.0, 0.0, 1.0),
@@ -51,8 +60,8 @@ class MountingSettings:
             if not _is_orthogonal(matrix):
                 raise ValueError(f"{name} must be a 3 by 3 matrix of orthogonal unit vectors, not {matrix.tolist()}")
         normals = np.array(self.face_normals_body)
-        if normals.ndim != 2 or normals.shape[1] != 3 or np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
-            raise ValueError(f"face_normals_body must be one or more unit vectors, not {normals.tolist()}")
+        if np.abs(np.square(normals).sum(axis=1) - 1.0).max() > 1e-6:
+            raise ValueError(f"face_normals_body must be unit vectors, not {normals.tolist()}")
 
     @property
     def faces(self) -> int:
@@ -87,32 +96,27 @@ class MountingSettings:
 class GyroSettings:
     """Noise and errors of the gyro, 1 sigma per axis."""
 
-    scale: float = 1.0
+    scale: _Factor = 1.0
     """Factor on the readings, for a range or sensor other than the interface's 65.6 counts per degree/s."""
-    noise_rad_s: float = 0.025 * _DEGREE
+    noise_rad_s: Annotated[float, Meta(ge=1e-6, le=0.1)] = 0.025 * _DEGREE
     """Noise of one reading, independent of the other readings."""
-    bias_sigma_rad_s: float = 2.0 * _DEGREE
+    bias_sigma_rad_s: Annotated[float, Meta(ge=1e-6, le=1.0)] = 2.0 * _DEGREE
     """Uncertainty of the bias before the first sample."""
-    bias_walk_rad_s: float = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
+    bias_walk_rad_s: Annotated[float, Meta(ge=1e-10, le=1e-2)] = 3.0 / 3600.0 * _DEGREE * _PER_ROOT_HOUR
     """Random walk of the bias per root second."""
-    thermal_sigma_rad_s: float = 0.5 * _DEGREE
+    thermal_sigma_rad_s: Annotated[float, Meta(ge=1e-6, le=0.1)] = 0.5 * _DEGREE
     """Change of the bias from lasting darkness to lasting sunlight, per axis, 1 sigma; estimated until the readings
     confirm that it is small.
     """
-    scale_sigma: float = 0.01
+    scale_sigma: Annotated[float, Meta(ge=1e-6, le=0.5)] = 0.01
     """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
-    scale_time_s: float = 86_400.0
-    range_rad_s: float = 499.0 * _DEGREE
+    scale_time_s: TimeConstant = 86_400.0
+    range_rad_s: Annotated[float, Meta(ge=0.01, le=1e3)] = 499.0 * _DEGREE
     """Magnitude from which a reading is out of range."""
-    stuck_samples: int = 10
+    stuck_samples: Annotated[int, Meta(ge=2, le=1000)] = 10
     """Number of equal readings in a row, while another axis changes, after which an axis is stuck."""
-    bridged_max_s: float = 16.0
+    bridged_max_s: Annotated[float, Meta(ge=0.01, le=120.0)] = 16.0
     """Longest time between two readings over which their mean is a reliable rate."""
-
-    def __post_init__(self) -> None:
-        require_positive(self)
-        if self.stuck_samples < 2:
-            raise ValueError(f"stuck_samples must be at least 2, not {self.stuck_samples}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,37 +126,31 @@ class MagnetometerSettings:
     The filter uses matrix (reading - bias_ut), in sensor axes; `pygnc calibrate-mag` writes `matrix` and `bias_ut`.
     """
 
-    bias_ut: Vector = (0.0, 0.0, 0.0)
+    bias_ut: tuple[_Bias, _Bias, _Bias] = (0.0, 0.0, 0.0)
     """Bias in sensor axes. The reported bias is that of raw readings, with the filter's estimate included."""
-    matrix: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    matrix: tuple[_Row, _Row, _Row] = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Correction of scale and misalignment of the axes, row by row."""
-    noise_ut: float = 0.6
-    field_error_ut: float = 0.3
+    noise_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 0.6
+    field_error_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 0.3
     """Error of the geomagnetic field model with external fields, per inertial axis; a Gauss-Markov process."""
-    field_error_time_s: float = 7_200.0
+    field_error_time_s: TimeConstant = 7_200.0
     """Time constant of that process."""
-    bias_sigma_ut: float = 25.0
+    bias_sigma_ut: Annotated[float, Meta(ge=0.01, le=1e3)] = 25.0
     """Uncertainty of the remaining bias after correction by bias_ut, before the first sample."""
-    bias_walk_ut: float = 0.05 * _PER_ROOT_HOUR
+    bias_walk_ut: Annotated[float, Meta(ge=1e-8, le=1.0)] = 0.05 * _PER_ROOT_HOUR
     """Random walk of the bias per root second; 30 times as wide until the readings show less."""
-    matrix_sigma: float = 0.05
+    matrix_sigma: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.05
     """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
     that these errors are small, and with twice this after they have contradicted it.
     """
-    panel_sigma_ut: float = 1.0
+    panel_sigma_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 1.0
     """Field of the solar panels' currents, per axis; estimated at the same times."""
-    gate: float = 21.1
+    gate: ChiSquare = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "noise_ut", "bias_sigma_ut", "bias_walk_ut", "gate")
-        require_positive(self, "field_error_ut", "matrix_sigma", "panel_sigma_ut")
         matrix = np.array(self.matrix)
-        if len(self.bias_ut) != 3 or not np.isfinite(self.bias_ut).all():
-            raise ValueError(f"bias_ut must be three finite numbers, not {self.bias_ut}")
-        if matrix.shape != (3, 3) or not np.isfinite(matrix).all():
-            raise ValueError(f"matrix must be 3 by 3 finite numbers, not {self.matrix}")
-        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN or np.abs(matrix).max() > 1.0 / _SCALE_MIN:
+        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN:
             raise ValueError(f"matrix must be near the identity (scale factors 0.1 to 10), not {self.matrix}")
 
 
@@ -160,40 +158,37 @@ class MagnetometerSettings:
 class SunSensorSettings:
     """Sun sensors, one per face. Shares are fractions of full sunlight at normal incidence; errors are 1 sigma."""
 
-    scale: float = 1.0
+    scale: _Factor = 1.0
     """Factor on the readings, for other sensors or windows than those of the interface; saturation_lux applies to the
     product.
     """
-    full_sun_lux: float = 133_378.0
+    full_sun_lux: Annotated[float, Meta(ge=1e4, le=1e6)] = 133_378.0
     """Illuminance at normal incidence and 1 au: 1361 W/m2 at 98 lm/W."""
-    saturation_lux: float = 83_865.6
+    saturation_lux: Annotated[float, Meta(ge=1e3, le=1e7)] = 83_865.6
     """Full scale, by default of the OPT3001; the filter treats a reading at full scale as a lower bound."""
-    noise_share: float = 0.01
-    gain_sigma: float = 0.02
-    gain_time_s: float = 86_400.0
-    gain_sigma_max: float = 0.25
+    noise_share: Annotated[float, Meta(ge=1e-5, le=1.0)] = 0.01
+    gain_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.02
+    gain_time_s: TimeConstant = 86_400.0
+    gain_sigma_max: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.25
     """Gain error that the filter assumes until the readings confirm gain_sigma, and after they contradict it."""
-    cosine_sigma: float = 0.15
+    cosine_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.15
     """Deviation from the cosine law, as a factor of sin^2(angle of incidence); estimated at the same times."""
-    reflectivity: float = 0.3
+    reflectivity: Share = 0.3
     """Mean reflectivity of the Earth; reflectivity_sigma is its variation with place and time."""
-    reflectivity_sigma: float = 0.06
-    reflectivity_time_s: float = 3_600.0
-    albedo_model_error: float = 0.05
+    reflectivity_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.06
+    reflectivity_time_s: TimeConstant = 3_600.0
+    albedo_model_error: Share = 0.05
     """Error of the albedo model on each face, as a fraction of the modelled illuminance."""
-    cosine_min: float = 0.15
+    cosine_min: Annotated[float, Meta(ge=1e-3, le=1.0)] = 0.15
     """Smallest cosine of the Sun's angle of incidence with which a face is used."""
-    dark_share: float = 0.03
+    dark_share: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.03
     """Share below which a face is dark."""
-    gate: float = 15.1
+    gate: ChiSquare = 15.1
     """Chi-square limit of a face; with 1 degree of freedom, 15.1 is exceeded once in 10 000."""
-
-    def __post_init__(self) -> None:
-        require_positive(self, zero_allowed=("reflectivity", "albedo_model_error"))
 
 
 def _is_orthogonal(matrix: Array) -> bool:
-    return matrix.shape == (3, 3) and bool(np.abs(matrix.dot(matrix.T) - np.eye(3)).max() <= 1e-6)
+    return bool(np.abs(matrix.dot(matrix.T) - np.eye(3)).max() <= 1e-6)
 
 
 def _require_rotation(sensor_from_body: Matrix) -> None:
@@ -206,17 +201,16 @@ def _require_rotation(sensor_from_body: Matrix) -> None:
 class StarTrackerSettings:
     """Mounting and noise of a star tracker, which `[attitude.own_sensors]` names; errors are 1 sigma."""
 
-    sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    sensor_from_body: UnitMatrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes; the boresight is the sensor's z axis."""
-    across_sigma_rad: float = 1e-4
+    across_sigma_rad: Annotated[float, Meta(ge=1e-6, le=0.1)] = 1e-4
     """Error about the axes perpendicular to the boresight, with misalignment; 1e-4 rad are 21 arcsec."""
-    boresight_sigma_rad: float = 6e-4
+    boresight_sigma_rad: Annotated[float, Meta(ge=1e-6, le=0.1)] = 6e-4
     """Error about the boresight, with misalignment."""
-    gate: float = 21.1
+    gate: ChiSquare = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "across_sigma_rad", "boresight_sigma_rad", "gate")
         _require_rotation(self.sensor_from_body)
 
 
@@ -224,15 +218,14 @@ class StarTrackerSettings:
 class SunDirectionSettings:
     """Mounting and noise of a fine Sun sensor, which `[attitude.own_sensors]` names; errors are 1 sigma."""
 
-    sensor_from_body: Matrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+    sensor_from_body: UnitMatrix = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
     """Rotation from body to sensor axes."""
-    sigma_rad: float = 0.005
+    sigma_rad: Annotated[float, Meta(ge=1e-5, le=0.5)] = 0.005
     """Error of the direction about each axis, with misalignment and reflected light; 0.005 rad are 0.3 degrees."""
-    gate: float = 18.4
+    gate: ChiSquare = 18.4
     """Chi-square limit; with 2 degrees of freedom, 18.4 is exceeded once in 10 000."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "sigma_rad", "gate")
         _require_rotation(self.sensor_from_body)
 
 
@@ -240,36 +233,36 @@ class SunDirectionSettings:
 class StartSettings:
     """Settings of the attitude search, and limits beyond which a track (sequence of attitudes) is abandoned."""
 
-    window_samples: int = 48
+    window_samples: Annotated[int, Meta(ge=3, le=200)] = 48
     """Largest number of samples in the search window."""
-    samples_min: int = 10
-    hypotheses_max: int = 24
+    samples_min: Annotated[int, Meta(ge=3, le=200)] = 10
+    hypotheses_max: Annotated[int, Meta(ge=1, le=200)] = 24
     """Largest number of hypotheses after the first samples."""
-    advantage: float = 30.0
+    advantage: ChiSquare = 30.0
     """Smallest difference in cost (chi-square) to every other attitude with which a hypothesis is accepted."""
-    misfit_max: float = 2.5
+    misfit_max: Annotated[float, Meta(ge=0.1, le=100.0)] = 2.5
     """Largest cost per measurement with which the best hypothesis counts as a fit."""
-    samples_judged: int = 16
+    samples_judged: Annotated[int, Meta(ge=1, le=1000)] = 16
     """Number of samples after which a search without a fit restarts, for example without one of the faces."""
-    attitude_sigma_max_rad: float = 6.0 * _DEGREE
+    attitude_sigma_max_rad: _Angle = 6.0 * _DEGREE
     """Largest uncertainty with which a hypothesis is accepted."""
-    rejected_max: float = 0.6
+    rejected_max: Share = 0.6
     """Share of rejected readings of a sensor other than the magnetometer, over about ten, above which a track ends."""
-    field_rejected_max: float = 0.85
+    field_rejected_max: Share = 0.85
     """Share of rejected magnetometer readings, over about a hundred, above which the magnetometer bias counts as wrong
     if other sensors support the track.
     """
-    field_rejected_dark_max: float = 0.95
+    field_rejected_dark_max: Share = 0.95
     """Share of rejected magnetometer readings above which a track ends that no other sensor supports, as in shadow."""
-    unknown_sigma_rad: float = 25.0 * _DEGREE
+    unknown_sigma_rad: _Angle = 25.0 * _DEGREE
     """Uncertainty above which an attitude counts as unknown, so that its track ends."""
-    fine_sigma_rad: float = 3.0 * _DEGREE
+    fine_sigma_rad: _Angle = 3.0 * _DEGREE
     """Uncertainty below which the reported mode is "fine"."""
 
     def __post_init__(self) -> None:
-        require_positive(self)
-        if not 3 <= self.samples_min <= self.window_samples:
-            raise ValueError(f"samples_min {self.samples_min} must be from 3 to window_samples {self.window_samples}")
+        if self.samples_min > self.window_samples:
+            limit = f"window_samples {self.window_samples}"
+            raise ValueError(f"samples_min {self.samples_min} must be at most {limit}")
         if self.fine_sigma_rad >= self.unknown_sigma_rad:
             limit = f"unknown_sigma_rad {self.unknown_sigma_rad:g}"
             raise ValueError(f"fine_sigma_rad {self.fine_sigma_rad:g} must be less than {limit}")
@@ -283,24 +276,23 @@ class OwnSensorSettings:
     their mounting.
     """
 
-    gyro: str = ""
+    gyro: Name = ""
     """NAME of the `[devices.NAME]` that measures the angular rate; empty for the host's gyro."""
-    magnetometer: str = ""
+    magnetometer: Name = ""
     """NAME of the `[devices.NAME]` that measures the magnetic field; empty for the host's magnetometer."""
-    star_tracker: str = ""
+    star_tracker: Name = ""
     """NAME of the `[devices.NAME]` that measures the attitude; empty for none."""
-    sun_direction: str = ""
+    sun_direction: Name = ""
     """NAME of the `[devices.NAME]` that measures the direction to the Sun; empty for none."""
-    age_max_s: float = 2.0
+    age_max_s: Annotated[float, Meta(ge=1e-3, le=3600.0)] = 2.0
     """Largest age of a reading when a sample arrives; a sample without a reading of a named gyro or magnetometer is not
     used. The interval_s of the device must be shorter."""
-    samples_s: float = 0.0
+    samples_s: Annotated[float, Meta(ge=0.0, le=3600.0)] = 0.0
     """Interval at which readings of the gyro make samples if no packets of the host arrive; 0 if only packets do."""
-    time_sigma_s: float = 0.01
+    time_sigma_s: Annotated[float, Meta(ge=0.0, le=10.0)] = 0.01
     """Standard deviation of the times of such samples, because readings arrive with varying delays."""
 
     def __post_init__(self) -> None:
-        require_positive(self, "age_max_s", "samples_s", "time_sigma_s", zero_allowed=("samples_s", "time_sigma_s"))
         if self.samples_s and not (self.gyro and self.magnetometer):
             raise ValueError("samples_s demands samples without the host; name gyro and magnetometer")
 
@@ -322,9 +314,5 @@ class AttitudeSettings:
     which is not used. "times": bits 0 to 9 are milliseconds after the spacecraft time, 0 at the instant of a GPS packet
     with this time; bit 14 is set while magnetorquers are on.
     """
-    noise_scale_max: float = 5.0
+    noise_scale_max: Inflation = 5.0
     """Upper limit of the factor on a sensor's measurement sigmas, which large innovations raise above 1."""
-
-    def __post_init__(self) -> None:
-        if self.noise_scale_max < 1.0:
-            raise ValueError(f"noise_scale_max must be at least 1, not {self.noise_scale_max}")

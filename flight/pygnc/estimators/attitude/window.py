@@ -227,7 +227,7 @@ class Window:
         if excluded_face is not None:
             self._face_weight[:, excluded_face] = 0.0
             bright[:, excluded_face] = False
-        self.measurements = 3 * int(undisturbed.sum()) + int(bright.sum())
+        self.measurements = max(3 * int(undisturbed.sum()) + int(bright.sum()), 1)
 
     def fit(self, hypotheses: Hypotheses) -> Fit:
         """Return cost and normal equations of k hypotheses, including the prior of the sensors."""
@@ -235,6 +235,9 @@ class Window:
         known = self._prior_measurements(hypotheses)
         robust = self._field_with_weight(field), _with_robust_weight(light), known
         information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
+        diagonal = np.arange(information.shape[-1])
+        # A window without a usable reading says nothing about the attitude; its matrix would be singular.
+        information[:, diagonal, diagonal] += information[:, diagonal, diagonal] == 0.0
         cost = (known.residual_after(nuisance) ** 2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
         cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2).sum(axis=(1, 2))
         squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)

@@ -294,8 +294,8 @@ def _with_neighbours(cost_function: CostFunction, minima: RidgePoints, moments: 
     unit = np.sqrt(np.diagonal(moments[0]))
     log_weight = 0.5 * (np.linalg.slogdet(moments / unit / unit[:, None])[1] - minima.cost)
     origin, rows = cost_function.origin(minima.parameters), np.arange(len(moments))
-    # The ridge coordinate is the least-known combination of the mirror elements.
-    sigma_m = np.sqrt(np.einsum("ki,kij,kj->k", minima.coordinate, moments, minima.coordinate))
+    # The ridge coordinate is the least-known combination of the mirror elements. Rounding may make variances negative.
+    sigma_m = np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", minima.coordinate, moments, minima.coordinate), 0.0))
     result = moments.copy()
     for row in range(len(moments)):
         distance_m = np.abs(elements - elements[row]).max(axis=1)

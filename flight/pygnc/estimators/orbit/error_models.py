@@ -388,9 +388,11 @@ def _log_likelihood(residual: Array, covariance: Array) -> Array:
 
 
 def _log_determinant(covariance: Array) -> float:
-    """Return the logarithm of the determinant of a covariance (3, 3) in closed form."""
+    """Return the logarithm of the determinant of a covariance (3, 3), in closed form if that is accurate enough."""
     (a, b, c), (_, d, e), (_, _, f) = covariance.tolist()
-    return math.log(a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c))
+    determinant = a * (d * f - e * e) - b * (b * f - e * c) + c * (b * e - d * c)
+    # Rounding makes it negative if the clock's error is millions of times larger than all others.
+    return math.log(determinant) if determinant > 0.0 else float(np.linalg.slogdet(covariance)[1])
 
 
 def _innovation(residual: Array, covariance: Array) -> Innovation:

@@ -1,16 +1,6 @@
-import math
-
 import pytest
 
-from pygnc.estimators.attitude.settings import (
-    AttitudeSettings,
-    GyroSettings,
-    MagnetometerSettings,
-    MountingSettings,
-    StartSettings,
-    SunSensorSettings,
-    Vector,
-)
+from pygnc.estimators.attitude.settings import MagnetometerSettings, MountingSettings, StartSettings, Vector
 
 FLEETS_MAP = ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, -1.0))
 IDENTITY = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
@@ -31,16 +21,6 @@ def test_rejects_a_mounting_matrix_that_is_not_orthogonal(name: str) -> None:
 def test_normals_are_unit_vectors() -> None:
     with pytest.raises(ValueError, match="face_normals_body"):
         MountingSettings(face_normals_body=((1.0, 1.0, 0.0),) * 6)
-    for normals in ((), ((1.0, 0.0),)):
-        with pytest.raises(ValueError, match="one or more"):
-            MountingSettings(face_normals_body=normals)  # type: ignore[arg-type]
-
-
-def test_sigmas_are_positive() -> None:
-    with pytest.raises(ValueError, match="noise_rad_s"):
-        GyroSettings(noise_rad_s=0.0)
-    with pytest.raises(ValueError, match="bias_sigma_ut"):
-        MagnetometerSettings(bias_sigma_ut=-1.0)
 
 
 @pytest.mark.parametrize("matrix", [IDENTITY, ((1.3, 0.02, -0.01), (0.02, 0.8, 0.03), (-0.01, 0.03, 1.1))])
@@ -51,37 +31,19 @@ def test_accepts_a_magnetometer_calibration(matrix: tuple[Vector, Vector, Vector
 @pytest.mark.parametrize(
     "matrix",
     [
-        ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, math.nan)),
-        ((1.0, 0.0, 0.0), (0.0, math.inf, 0.0), (0.0, 0.0, 1.0)),
         ((1.0, 0.0, 0.0), (0.0, -1.0, 0.0), (0.0, 0.0, 1.0)),
         ((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 1.0)),
         ((1.0, 1.0, 0.0), (1.0, 1.0, 0.0), (0.0, 0.0, 1.0)),
-        ((16.0, 0.0, 0.0), (0.0, 16.0, 0.0), (0.0, 0.0, 16.0)),
-        ((1.0, 0.0), (0.0, 1.0)),
     ],
-    ids=["nan", "infinite", "mirror", "right angle", "singular", "in counts", "two rows"],
+    ids=["mirror", "right angle", "singular"],
 )
 def test_rejects_an_impossible_calibration_matrix(matrix: tuple[Vector, Vector, Vector]) -> None:
     with pytest.raises(ValueError, match="matrix must be"):
         MagnetometerSettings(matrix=matrix)
 
 
-@pytest.mark.parametrize("bias_ut", [(math.nan, 0.0, 0.0), (0.0, -math.inf, 0.0), (1.0, 2.0)])
-def test_rejects_a_bias_without_three_finite_numbers(bias_ut: Vector) -> None:
-    with pytest.raises(ValueError, match="bias_ut must be"):
-        MagnetometerSettings(bias_ut=bias_ut)
-
-
-def test_rejects_invalid_settings() -> None:
-    with pytest.raises(ValueError, match="stuck_samples"):
-        GyroSettings(stuck_samples=1)
-    with pytest.raises(ValueError, match="noise_ut"):
-        MagnetometerSettings(noise_ut=0.0)
-    with pytest.raises(ValueError, match="reflectivity"):
-        SunSensorSettings(reflectivity=-0.1)
+def test_rejects_settings_that_contradict_each_other() -> None:
     with pytest.raises(ValueError, match="samples_min"):
-        StartSettings(samples_min=2)
+        StartSettings(samples_min=49)
     with pytest.raises(ValueError, match="fine_sigma_rad"):
         StartSettings(fine_sigma_rad=1.0)
-    with pytest.raises(ValueError, match="noise_scale_max"):
-        AttitudeSettings(noise_scale_max=0.5)

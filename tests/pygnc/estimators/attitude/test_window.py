@@ -257,3 +257,17 @@ def test_a_search_after_a_lost_track_uses_the_calibrated_bias(*, restored: bool)
     follow(attitude, replace(SUN, samples=turned), 60, 90)
     assert attitude.state is None
     assert attitude.mag_bias_ut == pytest.approx(SUN.mag_bias_ut, abs=0.1)
+
+
+def test_a_window_without_a_usable_reading_says_nothing_about_the_attitude() -> None:
+    truth = fly(1, 2.5)
+    missing = np.full(len(truth.samples[0].lux), -1.0)
+    samples = [replace(sample, lux=missing, field_unusable=True) for sample in truth.samples[:2]]
+    pairs = zip(samples, truth.environments, strict=False)
+    window = Window(
+        [WindowSample(sample, around, light_sources(around, SETTINGS)) for sample, around in pairs], SETTINGS, PRIOR
+    )
+    fit = window.fit(Hypotheses(truth.quaternion[1:2], np.zeros((1, 6))))
+    assert np.isfinite(np.linalg.inv(fit.information)).all()
+    np.testing.assert_array_equal(fit.gradient[0, :3], 0.0)
+    assert np.isfinite(fit.misfit).all()

@@ -1,5 +1,6 @@
 """Correlated errors of the receiver: recognised, not averaged away, and not assumed without need."""
 
+import math
 from dataclasses import replace
 from functools import cache
 
@@ -10,7 +11,15 @@ from scipy.stats import multivariate_normal
 from pygnc.common.arrays import Array
 from pygnc.estimators import kalman
 from pygnc.estimators.kalman import Observation
-from pygnc.estimators.orbit.error_models import BANK, DISTRUSTING, ERROR_MODELS, WHITE, ErrorBank, log_prior
+from pygnc.estimators.orbit.error_models import (
+    BANK,
+    DISTRUSTING,
+    ERROR_MODELS,
+    WHITE,
+    ErrorBank,
+    _log_determinant,
+    log_prior,
+)
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.hypotheses import mixture
 from pygnc.estimators.orbit.measurement import Fix
@@ -237,3 +246,10 @@ def test_a_restart_keeps_the_noise_factors_and_widens_them_for_scattered_fixes()
     np.testing.assert_array_equal(again.noise_factor[0], 3.0)
     np.testing.assert_array_equal(again.noise_factor[1], MeasurementSettings().noise_scale_max)
     assert not again.deviation.any()
+
+
+def test_a_determinant_that_rounding_makes_negative_is_computed_otherwise() -> None:
+    clock_m = 7_600.0 * 0.127 * np.array([0.1, 0.9, 0.4])
+    covariance = np.outer(clock_m, clock_m) + 1e-4 * np.eye(3)
+    assert _log_determinant(covariance) == pytest.approx(math.log(1e-8 * clock_m.dot(clock_m)), abs=0.01)
+    assert _log_determinant(np.diag([1.0, 2.0, 3.0])) == pytest.approx(math.log(6.0))

@@ -7,7 +7,6 @@ from pygnc.estimators.orbit.settings import (
     ManoeuvreSettings,
     MeasurementSettings,
     OrbitSettings,
-    ProcessNoiseSettings,
     ScreeningSettings,
     SpacecraftSettings,
     StartSettings,
@@ -17,30 +16,14 @@ from pygnc.estimators.orbit.settings import (
 @pytest.mark.parametrize(
     ("make", "name"),
     [
-        (lambda: OrbitSettings(gravity_degree=1), "gravity_degree"),
-        (lambda: OrbitSettings(gravity_degree=71), "gravity_degree"),
-        (lambda: ManoeuvreSettings(delta_v_max_mps=0.0), "delta_v_max_mps"),
         (lambda: ManoeuvreSettings(delta_v_min_mps=3.0), "delta_v_min_mps must be at most"),
-        (lambda: SpacecraftSettings(mass_kg=0.0), "mass_kg"),
-        (lambda: SpacecraftSettings(area_m2=-1.0), "area_m2"),
+        (lambda: SpacecraftSettings(mass_kg=0.1, area_m2=3.0), "area_m2 / mass_kg must be at most 20 m2/kg, not 30"),
         (lambda: ScreeningSettings(radius_min_m=1e7), "radius_min_m"),
-        (lambda: ScreeningSettings(radius_min_m=6.1e6), "6.2e[+]06 to 5e[+]07"),
-        (lambda: ScreeningSettings(radius_max_m=6e7), "6.2e[+]06 to 5e[+]07"),
-        (lambda: ScreeningSettings(speed_min_mps=-1.0), "speed_min_mps"),
         (lambda: ScreeningSettings(speed_max_mps=5_000.0), "speed_max_mps"),
-        (lambda: ProcessNoiseSettings(drag_log_sigma=0.0), "drag_log_sigma"),
-        (lambda: ProcessNoiseSettings(empirical_sigma_mps2=(1e-7, 0.0, 1e-7)), "empirical_sigma_mps2"),
-        (lambda: ProcessNoiseSettings(empirical_factor_max=0.5), "empirical_factor_max"),
-        (lambda: ProcessNoiseSettings(empirical_time_s=float("nan")), "empirical_time_s"),
-        (lambda: ProcessNoiseSettings(unknown_force_mps2=0.0), "unknown_force_mps2"),
-        (lambda: MeasurementSettings(gate=-1.0), "gate"),
-        (lambda: MeasurementSettings(noise_scale_min=2.0), "noise_scale_min"),
         (lambda: StartSettings(restart_fixes=6), "restart_fixes"),
-        (lambda: StartSettings(agreement_sigma=0.0), "agreement_sigma"),
-        (lambda: StartSettings(span_max_s=0.0), "span_max_s"),
     ],
 )
-def test_names_impossible_settings(make: Callable[[], object], name: str) -> None:
+def test_names_settings_that_contradict_each_other(make: Callable[[], object], name: str) -> None:
     with pytest.raises(ValueError, match=name):
         make()
 
