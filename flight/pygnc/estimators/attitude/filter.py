@@ -396,7 +396,8 @@ class AttitudeFilter:
         first = memory.search.process(WindowSample(sample, environment, sources))
         if first is None:
             return self._result(sample, environment, None, None)
-        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD
+        # In the dark, only field and gyro tell attitudes apart, and no second search confirms one.
+        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction
         standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
         track = Track(first, sample.gyro_imu_rad_s, standing=standing, warmth=environment.warmth)
         memory.track = self._widened(track, memory.health.gyro.stuck)

@@ -226,3 +226,20 @@ def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None
     assert track.is_confirmed
     assert update.state is not None
     assert error_deg(truth, update) < 3.0 * math.degrees(update.state.attitude_sigma_rad)
+
+
+def test_an_attitude_found_in_the_dark_is_reported_after_a_search_in_light() -> None:
+    """In the dark, the field alone tells attitudes apart."""
+    truth, attitude = fly(3, 40.0, start_angle_deg=125.0), AttitudeFilter(SETTINGS)
+    prior = attitude.memory.search.prior
+    prior.mean[:6] = *truth.gyro_bias_rad_s, *truth.mag_bias_ut
+    prior.covariance[:6, :6] = np.diag(np.repeat((1e-4, 0.5), 3) ** 2)
+    hidden = 0
+    for sample, around in zip(truth.samples, truth.environments, strict=True):
+        update = attitude.process(sample, around)
+        if around.sunlit_fraction == 0.0:
+            hidden += attitude.memory.track is not None
+            assert update.state is None
+    assert hidden > 24
+    assert update.state is not None
+    assert error_deg(truth, update) < 5.0
