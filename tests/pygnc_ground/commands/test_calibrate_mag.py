@@ -117,7 +117,7 @@ def test_a_replay_with_the_file_reports_the_total_bias_from_the_first_sample(
         off_ut = np.abs(table.select("bmx_ut", "bmy_ut", "bmz_ut").to_numpy() - TRUE_BIAS_UT)
         assert off_ut.max() < 2.0
         assert off_ut[-50:].max() < 0.5
-        assert table["mode"][-1] == "fine"
+        assert "fine" in table["mode"]  # in sunlight; then the shadow begins
     assert len(flown) == 150
 
 
