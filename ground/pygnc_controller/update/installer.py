@@ -34,6 +34,8 @@ PREVIOUS: Final = VERSIONS / "previous"
 VERSION_FILE: Final = "pygnc_version.info"
 COMPLETE: Final = "complete"
 """Marker of a folder that is complete and synced: the CRC-32 of the rest, then size, CRC-32 and name of each file."""
+TRIAL: Final = "trial"
+"""File in a version that has not flown yet, with the number of its failed starts."""
 CHECK_PREFIX: Final = ".pygnc-check-"
 CHECK_MAX_S: Final = 90.0
 LIBC: Final = ctypes.CDLL(None, use_errno=True)
@@ -89,7 +91,9 @@ def update(package: Path, sha256: str, python: str) -> int:
         report(f"the new version fails its test; the old version stays in use: {fault}")
         return NOT_UP
     earlier = PREVIOUS.resolve() if PREVIOUS.is_dir() else None
-    before = switch(version)
+    if (version / TRIAL).exists():
+        write(version / TRIAL, b"0\n")
+    before = switch(version, is_flown_kept=earlier is not None)
     report(f"switched to {version.name}")
     fault = check(CURRENT)
     if fault:
@@ -156,6 +160,7 @@ def unpack(package: Path, sha256: str, python: str) -> Path:
     # The marker includes the compiled modules, which would otherwise be written at the first start.
     subprocess.run([part / ".venv/bin/python", "-m", "compileall", "-q", part], capture_output=True, check=False)  # noqa: S603
     complete(part)
+    write(part / TRIAL, b"0\n")
     put(part, version)
     report(f"unpacked: {version.name}")
     return version
@@ -238,8 +243,11 @@ def check(version: Path) -> str:
     return ""
 
 
-def switch(version: Path) -> Path | None:
-    """Atomically link `~/pygnc` to a version; return the version used before, which `PREVIOUS` then names, if any."""
+def switch(version: Path, *, is_flown_kept: bool = False) -> Path | None:
+    """Atomically link `~/pygnc` to a version; return the version used before, if any.
+
+    `PREVIOUS` then names the version used before, unless that has not flown and `is_flown_kept` is set.
+    """
     before = CURRENT.resolve() if CURRENT.is_dir() else None
     if before is not None and not CURRENT.is_symlink():  # unpacked by hand, before the first update
         before = VERSIONS / "by_hand"
@@ -248,7 +256,7 @@ def switch(version: Path) -> Path | None:
         point(PREVIOUS, before)
         exchange(before, CURRENT)
     else:
-        if before is not None and before != version:
+        if before not in {None, version} and not (is_flown_kept and (before / TRIAL).exists()):
             point(PREVIOUS, before)
         point(CURRENT, version)
     point(HOME / VERSION_FILE, CURRENT / VERSION_FILE)
@@ -288,12 +296,16 @@ def complete(folder: Path) -> None:
             content = path.read_bytes()
             lines.append(f"{len(content)} {zlib.crc32(content):08x} {path.relative_to(folder)}\n")
     listing = os.fsencode("".join(lines))
-    part = folder / f".{COMPLETE}.part"
-    part.write_bytes(b"%08x\n" % zlib.crc32(listing) + listing)
+    write(folder / COMPLETE, b"%08x\n" % zlib.crc32(listing) + listing)
+
+
+def write(path: Path, content: bytes) -> None:
+    """Replace a file atomically, and sync it."""
+    part = path.with_name(f".{path.name}.part")
+    part.write_bytes(content)
     sync(part)
-    sync(folder)
-    part.replace(folder / COMPLETE)
-    sync(folder)
+    part.replace(path)
+    sync(path.parent)
 
 
 def is_intact(folder: Path) -> bool:
