@@ -54,16 +54,28 @@ def _damage(folder: Path, *, every_byte: bool) -> str:
         seal, _, listing = read_input(folder / _COMPLETE, _BYTES_MAX).partition(b"\n")
         if seal != b"%08x" % zlib.crc32(listing):
             return f"{folder.name}/{_COMPLETE}: wrong check sum"
+        prefix = f"{folder}/"
         for line in os.fsdecode(listing).splitlines():
             size, crc, name = line.split(" ", 2)
-            path = f"{folder}/{name}"
+            path = prefix + name
             if retry_read(partial(os.stat, path)).st_size != int(size):
                 return f"{path}: wrong size"
-            if every_byte and zlib.crc32(read_input(Path(path), _BYTES_MAX)) != int(crc, 16):
+            if every_byte and retry_read(partial(_crc, path, int(size))) != int(crc, 16):
                 return f"{path}: wrong check sum"
     except (OSError, ValueError) as error:
         return str(error)
     return ""
+
+
+def _crc(path: str, size: int) -> int:
+    """Return the CRC-32 of a file; `read_input` would need three times as long for a thousand small files."""
+    if not size:  # perhaps no file, but a FIFO, which could block for ever
+        return 0
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return zlib.crc32(os.read(descriptor, size))
+    finally:
+        os.close(descriptor)
 
 
 class VersionTrial:
