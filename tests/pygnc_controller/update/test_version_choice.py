@@ -79,9 +79,8 @@ def test_a_version_whose_tasks_were_up_stays(tmp_path: Path, flown: Path) -> Non
         assert "crashed" in fly(flown).stderr
 
 
-@pytest.mark.parametrize("body", ["trial.end(good=True)"])
-def test_starts_that_end_in_order_before_the_tasks_are_up_do_not_count(tmp_path: Path, flown: Path, body: str) -> None:
-    send(flown, tmp_path, "new", body)
+def test_starts_that_end_in_order_before_the_tasks_are_up_do_not_count(tmp_path: Path, flown: Path) -> None:
+    send(flown, tmp_path, "new", "trial.end(good=True)")
     for _ in range(4):
         assert fly(flown).stdout.startswith("new")
 
@@ -130,7 +129,9 @@ def test_a_damaged_version_runs_if_no_other_one_is_undamaged(tmp_path: Path, flo
     assert "requirements.txt: wrong size; it still runs" in done.stdout
 
 
-def test_the_real_flight_software_ends_the_trial_and_reports_another_version(home: Path) -> None:
+def test_the_real_flight_software_ends_the_trial_and_reports_another_version(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     version = home / "pygnc_versions" / "version"
     shutil.copytree(FLIGHT, version)
     shutil.copytree(FLIGHT.parent / "data" / "earth_orientation", version / "pygnc_data" / "earth_orientation")
@@ -139,6 +140,9 @@ def test_the_real_flight_software_ends_the_trial_and_reports_another_version(hom
     installer.complete(version)
     (version / "trial").write_text("1\n")
     (home / "pygnc").symlink_to("pygnc_versions/version")
+    monkeypatch.setattr(installer, "HOME", home)
+    assert not installer.check(version)
+    assert (version / "trial").read_text() == "1\n"  # the test by the installer is no flight
     done = fly(home, "1", "0", "--exit-when-done")
     assert done.returncode == 0, done.stderr
     assert not (version / "trial").exists()
