@@ -289,14 +289,17 @@ def tidy() -> None:
 
 def complete(folder: Path) -> None:
     """Sync a folder with all that it contains, and then write its marker."""
-    sync_all(folder)
     lines = []
     for path in sorted(folder.rglob("*")):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
             lines.append(f"{len(content)} {zlib.crc32(content):08x} {path.relative_to(folder)}\n")
     listing = os.fsencode("".join(lines))
-    write(folder / COMPLETE, b"%08x\n" % zlib.crc32(listing) + listing)
+    part = folder / f".{COMPLETE}.part"
+    part.write_bytes(b"%08x\n" % zlib.crc32(listing) + listing)
+    sync_all(folder)
+    part.replace(folder / COMPLETE)
+    sync(folder)
 
 
 def write(path: Path, content: bytes) -> None:

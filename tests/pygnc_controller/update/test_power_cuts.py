@@ -134,13 +134,19 @@ def test_a_package_is_installed_again_over_a_damaged_version(tmp_path: Path, hom
 
 
 @pytest.mark.timeout(300)
-def test_a_folder_unpacked_by_hand_survives_a_kill_at_every_step(tmp_path: Path) -> None:
-    by_hand, package = Package(tmp_path, "byhand"), Package(tmp_path, "new")
+@pytest.mark.parametrize("is_by_hand", [True, False])
+def test_the_version_in_use_survives_a_kill_at_every_step(tmp_path: Path, *, is_by_hand: bool) -> None:
+    old, package = Package(tmp_path, "old"), Package(tmp_path, "new")
     for number in range(1, 200):
         home = tmp_path / f"home{number}"
-        with zipfile.ZipFile(by_hand.path) as archive:
-            archive.extractall(home / "pygnc")
-        (home / "pygnc" / ".venv").symlink_to(sys.prefix)
+        if is_by_hand:
+            with zipfile.ZipFile(old.path) as archive:
+                archive.extractall(home / "pygnc")
+            (home / "pygnc" / ".venv").symlink_to(sys.prefix)
+        else:
+            home.mkdir()
+            shutil.copy(old.path, home / "old.zip")
+            assert install(home, "old.zip", old.sha256, "--python", PYTHON).returncode == 0
         shutil.copy(package.path, home / "new.zip")
         words = ["new.zip", package.sha256, "--python", PYTHON]
         code = install_with(KILLED_AT.format(number=number), home, *words).returncode
@@ -153,5 +159,5 @@ def test_a_folder_unpacked_by_hand_survives_a_kill_at_every_step(tmp_path: Path)
         assert not list(home.glob(".pygnc*"))
         assert not list((home / "pygnc_versions").glob(".*"))
         assert install(home, "--roll-back").returncode == 0
-        assert in_use(home) == "byhand"
+        assert in_use(home) == "old"
     assert number > 20
