@@ -21,10 +21,9 @@ from typing import Any, Final, Self
 import msgspec
 
 from pygnc_system.files import durable_write, read_input
+from pygnc_system.version_trial import FAILED_MAX
 
 RECORD_FILE: Final = "pygnc_settings_trial.json"
-FAILED_MAX: Final = 2
-"""Failed starts after which settings are given up: the first may have been a power cut within the first second."""
 _BYTES_MAX: Final = 1 << 19
 """Maximum size of the record, which contains a settings file and the changes over the line."""
 

@@ -25,7 +25,6 @@ from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
-from pygnc.configuration.trial import FAILED_MAX
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.host.settings_slots import Loaded, load_settings
 from pygnc.launch.arguments import Arguments, UsageError, parse
@@ -55,6 +54,7 @@ from pygnc.tasks.runtime import run_task, share_heap_among_threads
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
+from pygnc_system.version_trial import FAILED_MAX, FAULT_VARIABLE, VersionTrial
 
 if TYPE_CHECKING:
     from pygnc.host.terminal import Terminal
@@ -79,6 +79,7 @@ def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
     except AlreadyRunningError:
+        VersionTrial().end(good=True)
         return _refuse(f"another main.py is already running in {home}; stop it first", ExitCode.ALREADY_RUNNING)
     except OSError as error:
         return _refuse(f"HOME={str(home)!r}: {error.strerror}; set HOME to an existing folder", ExitCode.NO_HOME)
@@ -122,6 +123,8 @@ def _run(
 ) -> int:
     settings, settings_fault, trial = loaded
     trial.begin()
+    trials = (trial, VersionTrial())
+    version_fault = os.environ.get(FAULT_VARIABLE, "")
     from_last_run = False
     with contextlib.suppress(OSError):  # on a failing disk, the run begins with the files in the home
         from_last_run = arguments.from_last_run and retire_batch(home)
@@ -150,6 +153,8 @@ def _run(
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
         log.report(SUPERVISOR, "warning", "no_last_run", text)
     _report_settings(loaded, log)
+    if version_fault:
+        log.report(SUPERVISOR, "warning", "version", version_fault)
     if fault:
         log.report(SUPERVISOR, "error", "not_recorded", f"{fault}; the run continues without logs")
     if orientation_fault:
@@ -172,15 +177,16 @@ def _run(
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
-        limits={"SETTINGS": settings_fault} if settings_fault else {},
-        on_up=trial.note_up,
-        on_failure=trial.note_failure,
+        limits={word: text for word, text in (("SETTINGS", settings_fault), ("VERSION", version_fault)) if text},
+        on_up=[one.note_up for one in trials],
+        on_failure=[one.note_failure for one in trials],
         service_manager=ServiceNotifier.from_environment(),
     )
     code = supervisor.run()
     files.write_final(supervisor.state)
     log.close()
-    trial.end(good=code is ExitCode.OK)
+    for one in trials:
+        one.end(good=code is ExitCode.OK)
     recover_run(folder)
     if code or supervisor.not_recorded:
         return code or ExitCode.NOT_RECORDED

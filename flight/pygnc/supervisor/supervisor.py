@@ -130,8 +130,8 @@ class Supervisor:
         source: Name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: Called before a hard exit.
         limits: Texts of causes, known before the start, that limit the results, by code word.
-        on_up: Called once all tasks are up.
-        on_failure: Called when a task is given up.
+        on_up: Functions to call once all tasks are up.
+        on_failure: Functions to call when a task is given up.
         service_manager: Sends the phase and watchdog messages of this loop to the service manager.
         start_child: Forks a task; replaced in tests.
         clock: Monotonic time in s; replaced in tests.
@@ -152,8 +152,8 @@ class Supervisor:
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
         limits: Mapping[str, str] = MappingProxyType({}),
-        on_up: Callable[[], None] = lambda: None,
-        on_failure: Callable[[], None] = lambda: None,
+        on_up: Sequence[Callable[[], None]] = (),
+        on_failure: Sequence[Callable[[], None]] = (),
         service_manager: ServiceNotifier,
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
         clock: Callable[[], float] = time.monotonic,
@@ -326,7 +326,8 @@ class Supervisor:
     def _give_up(self, name: str, text: str, now: float) -> None:
         self._finished[name] = msgspec.structs.replace(self._finished[name], state="failed")
         self._report(name, "error", "failed", text)
-        self._on_failure()
+        for note in self._on_failure:
+            note()
         code = ExitCode.OUT_OF_MEMORY if self._specs[name].memory_kills else ExitCode.OK
         self.exit_code = self.exit_code or code
         if self._specs[name].critical:
@@ -379,7 +380,8 @@ class Supervisor:
             if self._phase == "starting":
                 self._service_manager.ready()
                 if all(name in self._children for name, spec in self._specs.items() if not spec.on_demand):
-                    self._on_up()
+                    for note in self._on_up:
+                        note()
             self._service_manager.show(phase)
             self._phase = phase
             self._report(SUPERVISOR, "info", "phase", phase)

@@ -7,9 +7,10 @@ import pytest
 
 from pygnc.configuration.load import SETTINGS_FILE
 from pygnc.configuration.settings import Settings
-from pygnc.configuration.trial import FAILED_MAX, RECORD_FILE, Record, Tables, Trial, read_record
+from pygnc.configuration.trial import RECORD_FILE, Record, Tables, Trial, read_record
 from pygnc.host.parameters import encode_slot
 from pygnc.host.settings_slots import Loaded, load_settings, write_slot
+from pygnc_system.version_trial import FAILED_MAX
 
 OWN_75, OWN_76 = "[formation]\nown_id = 75\n", "[formation]\nown_id = 76\n"
 
