@@ -105,7 +105,7 @@ class OldRuns:
                     size_bytes, files = _measure(folder)
                 runs.append((DELIVERED not in files, name, size_bytes))
             yield True
-        self._runs = deque(sorted(runs))
+        self._runs = deque(sorted(runs, key=lambda run: run[0]))
         self._bytes = sum(size_bytes for _, _, size_bytes in runs)
 
     def _has_room(self, headroom_bytes: int) -> bool:
@@ -140,7 +140,8 @@ def _older_runs(run_folder: Path) -> list[str]:
         names = retry_read(lambda: os.listdir(run_folder.parent))  # noqa: PTH208
     except OSError:
         return []
-    return sorted(name for name in names if name.startswith(RUN) and name != run_folder.name)
+    runs = [name for name in names if name.startswith(RUN) and name != run_folder.name]
+    return sorted(runs, key=lambda name: (len(name), name))
 
 
 def _measure(folder: Path) -> tuple[int, set[str]]:

@@ -69,7 +69,7 @@ class MeanElements(msgspec.Struct, frozen=True):
 
     def is_object(self, expected: str) -> bool:
         """Return True if `expected` is the catalogue number or the designator of the object, or is empty."""
-        is_number = expected.isdigit() and self.catalogue_number == int(expected)
+        is_number = expected.isdecimal() and self.catalogue_number == int(expected)
         return not expected or is_number or self.designator.upper() == expected.upper()
 
 

@@ -52,5 +52,5 @@ class OmmFile:
     def _write(self, fitted: FittedElements) -> None:
         values = {**self._tracker.fit_values(fitted), "run_number": self._run.number}
         expected = self._run.settings.orbit.elements.expected_object
-        elements = replace(fitted.elements, catalogue_number=int(expected) if expected.isdigit() else 0)
+        elements = replace(fitted.elements, catalogue_number=int(expected) if expected.isdecimal() else 0)
         durable_write(self._run.home / OMM_FILE, omm_record.encode(elements, values))

@@ -54,6 +54,13 @@ def test_removes_the_oldest_runs(logs: Path) -> None:
     assert numbers(logs) == [6, 7, 8, 9, 10, 11, 12]
 
 
+def test_runs_with_more_digits_are_newer(tmp_path: Path) -> None:
+    for number in range(99_993, 100_005):
+        make_run(tmp_path, number)
+    keep(old_runs(tmp_path, 100_004))
+    assert numbers(tmp_path) == list(range(99_998, 100_005))
+
+
 def test_removes_delivered_runs_first(logs: Path) -> None:
     for number in range(5, 13):
         make_run(logs, number)

@@ -142,6 +142,7 @@ def test_alpha_5_numbers_and_old_years_are_read() -> None:
     assert found.is_object("100001")
     assert found.is_object("1957-001b")
     assert not found.is_object("25544")
+    assert not found.is_object("\N{SUPERSCRIPT TWO}")
 
 
 @pytest.mark.parametrize("write", FORMATS)
