@@ -282,5 +282,5 @@ def test_a_reversed_axis_is_found_and_no_attitude_is_fine_from_then_on(demo: Fli
     assert "-y" in events[0].text
     modes = {estimate.mode for estimate in demo.attitudes() if estimate.magnetometer_wiring == "wrong"}
     assert modes <= {"searching", "coarse"}
-    assert demo.status()["mirrored_faces"] == MAGNETOMETER_REFUTED
+    assert int(demo.status()["mirrored_faces"]) & MAGNETOMETER_REFUTED
     assert b"AXES" in (demo.home / "pygnc_info.txt").read_bytes()
