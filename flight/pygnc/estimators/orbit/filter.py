@@ -9,8 +9,8 @@ time tag cannot move the filter into the future.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final, TypeAlias
+from dataclasses import replace
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -18,7 +18,6 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.error_models import ErrorBank, InnovationTest
 from pygnc.estimators.orbit.hypotheses import Hypotheses
@@ -26,16 +25,12 @@ from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, Orbi
 from pygnc.estimators.orbit.manoeuvre import (
     DISTRUST_DECIDED,
     DISTRUST_DOUBTFUL,
-    FACTOR_SUSPICIOUS,
-    THRUST_SHARE,
     Candidate,
     Change,
     Manoeuvre,
     confirmed,
-    impulse_root,
-    impulse_size_mps,
-    thrust_root,
 )
+from pygnc.estimators.orbit.manoeuvre_detector import ManoeuvreDetector, Moment, Observations, moved
 from pygnc.estimators.orbit.measurement import Fix, RejectCause, effect_of_clock, linearise_fix
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -45,18 +40,6 @@ from pygnc.estimators.orbit.update import OrbitUpdate
 
 _REACHED_SIGMAS: Final = 3.0
 """Number of standard deviations within which a manoeuvre explains a new orbit."""
-
-_Observations: TypeAlias = tuple[Observation, Observation | None, Array]
-"""Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Moment:
-    """Estimate before one of the last accepted fixes, and that fix."""
-
-    state: OrbitState
-    hypotheses: Hypotheses
-    fix: Fix
 
 
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
@@ -122,6 +105,7 @@ class OrbitFilter:
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, settings)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
+        self._detector = ManoeuvreDetector(settings, self._bank, self._predicted, self._linearise)
         self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
 
     def discard(self) -> None:
@@ -333,8 +317,17 @@ class OrbitFilter:
             return replace(OrbitUpdate.rejected(fix, RejectCause.TIME_INCONSISTENT), time_error_s=wrong_s)
         factor = hypotheses.empirical_factor
         if self.settings.manoeuvre_detection:
-            candidates = self._with_suspected(_moved(candidates, changed), state, x, hypotheses, test, fix.gps_ms)
-            candidates = self._tested(candidates, test, observations)
+            candidates = self._detector.with_suspected(
+                moved(candidates, changed),
+                state,
+                x,
+                hypotheses,
+                test,
+                fix.gps_ms,
+                recent=memory.recent,
+                in_thrust=memory.in_thrust,
+            )
+            candidates = self._detector.tested(candidates, test, observations)
         certain = confirmed(candidates)
         if certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
@@ -371,91 +364,6 @@ class OrbitFilter:
             empirical_factor=factor,
             manoeuvre=self._decided(),
         )
-
-    def _tested(
-        self,
-        candidates: Sequence[Candidate],
-        test: InnovationTest,
-        observations: _Observations,
-    ) -> list[Candidate]:
-        """Return the candidates updated with the fix, without those that assume a change just before it but reject it.
-
-        `test` is the test of the fix without a manoeuvre, from which the leads of the candidates count.
-        """
-        tested = []
-        for candidate in candidates:
-            result = self._bank.test(candidate.hypotheses, *observations)
-            if candidate.fixes == 0 and not (result.accepted[0] and (result.accepted[1] or result.velocity is None)):
-                continue
-            updated, _ = self._bank.updated(candidate.hypotheses, result, result.accepted)
-            tested.append(
-                replace(
-                    candidate,
-                    hypotheses=self._bank.adapted(updated, result),
-                    lead=candidate.lead + result.log_likelihood - test.log_likelihood,
-                    fixes=candidate.fixes + 1,
-                )
-            )
-        return tested
-
-    def _earlier_impulses(self, size_mps: float) -> list[Candidate]:
-        """Return candidates of impulses of size `size_mps` before each of the recent fixes, relative to the state."""
-        candidates: list[Candidate] = []
-        recent = self.memory.recent
-        states = [*(moment.state for moment in recent), self.memory.state]
-        for moment, after in zip(recent, states[1:], strict=True):
-            gps_ms = moment.fix.gps_ms
-            banks = [moment.hypotheses, *(candidate.hypotheses for candidate in candidates)]
-            x, (hypotheses, *changed) = self._predicted(moment.state, banks, gps_ms)
-            candidates = _moved(candidates, changed)
-            candidates.append(self._impulse(moment.state, x, hypotheses, gps_ms, size_mps))
-            observations = self._linearise(x, moment.fix)
-            tested = self._tested(candidates, self._bank.test(hypotheses, *observations), observations)
-            candidates = [replace(each, hypotheses=each.hypotheses.centred(x, after.x)) for each in tested if after]
-        return candidates
-
-    def _impulse(self, state: OrbitState, x: Array, hypotheses: Hypotheses, gps_ms: int, size_mps: float) -> Candidate:
-        """Return the candidate of an impulse between `state` and the prediction `x`, `hypotheses` at `gps_ms`."""
-        interval_s = (gps_ms - state.gps_ms) * 1e-3
-        changed = self._bank.changed(hypotheses, impulse_root(size_mps, interval_s))
-        return Candidate(Change.IMPULSE, gps_ms, changed, hypotheses.mixture(gps_ms, x))
-
-    def _with_suspected(  # noqa: PLR0917 - the fix, its prediction and its test
-        self,
-        candidates: list[Candidate],
-        state: OrbitState,
-        x: Array,
-        hypotheses: Hypotheses,
-        test: InnovationTest,
-        gps_ms: int,
-    ) -> list[Candidate]:
-        """Return the candidates with additional ones that the innovation test of a fix suggests."""
-        sigma_mps2 = np.array(self.settings.process_noise.empirical_sigma_mps2)
-        interval_s = (gps_ms - state.gps_ms) * 1e-3
-        known = {candidate.change for candidate in candidates}
-        if self.memory.in_thrust:
-            if Change.THRUST_END not in known:
-                quiet = self._bank.without_acceleration(hypotheses, x, sigma_mps2)
-                candidates.append(Candidate(Change.THRUST_END, gps_ms, quiet, hypotheses.mixture(gps_ms, x)))
-            return candidates
-        if interval_s > self.settings.manoeuvre.gap_max_s:
-            return candidates
-        size_mps = impulse_size_mps(test, interval_s, self.settings.manoeuvre)
-        is_suspected = size_mps is not None or self._bank.widening(hypotheses) > FACTOR_SUSPICIOUS
-        if Change.THRUST_BEGIN not in known and is_suspected:
-            force_mps2 = self.settings.process_noise.unknown_force_mps2
-            factor = THRUST_SHARE * force_mps2 / float(sigma_mps2.min())
-            thrust = self._bank.changed(hypotheses, thrust_root(force_mps2), factor)
-            candidates.append(Candidate(Change.THRUST_BEGIN, gps_ms, thrust, hypotheses.mixture(gps_ms, x)))
-        impulses = [candidate for candidate in candidates if candidate.change is Change.IMPULSE]
-        if size_mps is not None and all(impulse.lead < 0.0 for impulse in impulses):
-            candidates = [candidate for candidate in candidates if candidate.change is not Change.IMPULSE]
-            earlier = self._earlier_impulses(size_mps)
-            if earlier:
-                _, changed = self._predicted(state, [candidate.hypotheses for candidate in earlier], gps_ms)
-                candidates += _moved(earlier, changed)
-            candidates.append(self._impulse(state, x, hypotheses, gps_ms, size_mps))
-        return candidates
 
     def _after_manoeuvre(
         self, candidate: Candidate, x: Array, fix: Fix, test: InnovationTest, factor: Array
@@ -536,7 +444,7 @@ class OrbitFilter:
         reach_m = elapsed_s * math.hypot(*changed_mps)
         return math.hypot(*(displaced_m - 0.5 * elapsed_s * changed_mps)) <= reach_m + tolerance_m
 
-    def _linearise(self, x: Array, fix: Fix) -> _Observations:
+    def _linearise(self, x: Array, fix: Fix) -> Observations:
         settings = self.settings.measurement
         return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings)
 
@@ -546,8 +454,3 @@ def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> Orbit
     process_sigma = steady_sigma(settings.process_noise)
     sigma = np.concatenate((UNKNOWN_SIGMA, process_sigma))
     return OrbitState(gps_ms, x, np.diag(sigma))
-
-
-def _moved(candidates: Sequence[Candidate], hypotheses: Sequence[Hypotheses]) -> list[Candidate]:
-    """Return the candidates with their hypotheses replaced by those at another time."""
-    return [replace(each, hypotheses=bank) for each, bank in zip(candidates, hypotheses, strict=True)]
