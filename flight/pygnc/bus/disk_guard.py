@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import PART, recover_folder
-from pygnc_system.files import free_bytes, remove_folder, retry_read
+from pygnc_system.files import free_bytes, remove, remove_folder, retry_read
 
 DELIVERED: Final = "delivered"
 """Name of the file that the host puts into the folder of a run that it has downloaded."""
@@ -119,7 +119,7 @@ class OldRuns:
     def _remove(self, folder: Path) -> Iterator[bool]:
         with contextlib.suppress(OSError):
             for path in folder.iterdir():
-                path.unlink()
+                remove(path)
                 yield True
             folder.rmdir()
 

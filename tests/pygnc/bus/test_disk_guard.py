@@ -54,6 +54,15 @@ def test_removes_the_oldest_runs(logs: Path) -> None:
     assert numbers(logs) == [6, 7, 8, 9, 10, 11, 12]
 
 
+def test_removes_runs_with_folders(logs: Path) -> None:
+    (logs / "run-00001" / "notes").mkdir()
+    (logs / "run-00001" / "notes" / "today.txt").touch()
+    for number in range(5, 13):
+        make_run(logs, number)
+    keep(old_runs(logs, 12))
+    assert 1 not in numbers(logs)
+
+
 def test_runs_with_more_digits_are_newer(tmp_path: Path) -> None:
     for number in range(99_993, 100_005):
         make_run(tmp_path, number)

@@ -120,7 +120,7 @@ def ahead(fixes: list[Fix], by: int) -> list[Fix]:
 
 
 def test_a_restart_cuts_the_arc_in_two() -> None:
-    """From fix 100 on the receiver is ten fixes ahead; the filter follows at the tenth, and it holds from the first."""
+    """The receiver jumps ten fixes ahead at fix 100; the filter follows at fix 109, with an orbit from fix 100 on."""
     fixes = make_fixes(TRUTH)
     orbit, updates = run(fixes[:100] + ahead(fixes, 10)[100:])
     states = smoothed(updates, orbit, TIMES[:400])
