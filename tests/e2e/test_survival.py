@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -30,12 +30,22 @@ sys.meta_path.insert(0, Refusal())
 """
 
 
+@pytest.fixture
+def run_first(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Return a function that lets each Python program of the test run a text first."""
+
+    def write(text: str) -> None:
+        folder = tmp_path_factory.mktemp("site")
+        (folder / "sitecustomize.py").write_text(text)
+        monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+
+    return write
+
+
 def test_a_task_that_fails_at_every_start_does_not_keep_the_run_starting(
-    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    demo: Flight, demo_time_s: int, run_first: Callable[[str], None]
 ) -> None:
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(BROKEN)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    run_first(BROKEN)
     assert demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0) == 9
     final = demo.status()
     assert (final["phase"], final["task_attitude_state"]) == (Phase.STOPPED, TaskState.FAILED)
@@ -68,11 +78,9 @@ runtime.TaskLoop.__init__ = make_surprising
 
 
 def test_unknown_counters_of_a_task_cost_neither_the_status_nor_the_run(
-    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    demo: Flight, demo_time_s: int, run_first: Callable[[str], None]
 ) -> None:
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(SURPRISING)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    run_first(SURPRISING)
     assert demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0) == 0
     final = demo.status()
     assert (final["phase"], final["orbit_mode"]) == (Phase.STOPPED, OrbitMode.PREDICTED)
@@ -207,14 +215,12 @@ run._journal_header = failing
 
 
 def test_settings_with_which_every_start_fails_are_given_up_for_those_that_flew(
-    flight: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    flight: Flight, demo_time_s: int, run_first: Callable[[str], None]
 ) -> None:
     (flight.home / "pygnc.toml").write_text("[formation]\nown_id = 75\n")
     assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
     (flight.home / "pygnc.toml").write_text("[formation]\nown_id = 76\n")
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(UNUSABLE)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    run_first(UNUSABLE)
     assert [flight.run("10", str(demo_time_s), "--exit-when-done") for _ in range(3)] == [1, 1, 9]
     assert b"\nWARN SETTINGS\n" in (flight.home / "pygnc_info.txt").read_bytes()
     assert "2 starts with the new settings failed" in flight.stderr
@@ -224,11 +230,9 @@ def test_settings_with_which_every_start_fails_are_given_up_for_those_that_flew(
 
 
 def test_settings_with_which_a_task_is_given_up_are_given_up_too(
-    demo: Flight, demo_time_s: int, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+    demo: Flight, demo_time_s: int, run_first: Callable[[str], None]
 ) -> None:
-    folder = tmp_path_factory.mktemp("site")
-    (folder / "sitecustomize.py").write_text(BROKEN)
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), os.environ.get("PYTHONPATH", "")]))
+    run_first(BROKEN)
     for failed in range(3):
         demo.run("10", str(demo_time_s), "--exit-when-done", timeout_s=60.0)
         events = {event.name: event.text for event in demo.events()}

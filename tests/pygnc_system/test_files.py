@@ -146,10 +146,20 @@ class Card:
         return self._pread(descriptor, min(size, self.bad_from - offset), offset)
 
 
-def test_a_read_is_repeated_after_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> Card:
+    return Card(monkeypatch)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A file with content."""
     path = tmp_path / "file"
     path.write_bytes(b"content")
-    card = Card(monkeypatch)
+    return path
+
+
+def test_a_read_is_repeated_after_an_error(path: Path, card: Card) -> None:
     card.failures = files.READ_ATTEMPTS - 1
     assert files.read_input(path, 100) == b"content"
     card.failures = files.READ_ATTEMPTS
@@ -157,10 +167,7 @@ def test_a_read_is_repeated_after_an_error(tmp_path: Path, monkeypatch: pytest.M
         files.read_input(path, 100)
 
 
-def test_bytes_before_unreadable_ones_are_returned(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"content")
-    card = Card(monkeypatch)
+def test_bytes_before_unreadable_ones_are_returned(path: Path, card: Card) -> None:
     card.bad_from = 3
     descriptor = files.open_input(path)
     try:
@@ -173,10 +180,7 @@ def test_bytes_before_unreadable_ones_are_returned(tmp_path: Path, monkeypatch: 
         files.read_input(path, 100)
 
 
-def test_a_dead_card_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"content")
-    card = Card(monkeypatch)
+def test_a_dead_card_is_not_waited_for(path: Path, card: Card, monkeypatch: pytest.MonkeyPatch) -> None:
     assert files.read_input(path, 100) == b"content"
     now_s = itertools.count(time.monotonic())
     monkeypatch.setattr(time, "monotonic", lambda: next(now_s))  # each read takes a second

@@ -120,7 +120,7 @@ def test_radiation_pressure_agrees_with_an_independent_library() -> None:
 @pytest.mark.parametrize("height_rad", [0.0, 0.5, 1.0, 1.1, 1.2, 1.5])
 @pytest.mark.parametrize("lag_s", [300.0, 1_500.0, 6_000.0])
 def test_warmth_is_the_lag_of_the_sunlight_on_a_circle(height_rad: float, lag_s: float) -> None:
-    """By stepping through orbits until the lag repeats; the Sun stands `height_rad` above the plane of the orbit."""
+    """The lag is stepped through orbits until it repeats; the Sun stands `height_rad` above the plane of the orbit."""
     radius_m, steps = 6.9e6, 6_000
     phase = 2.0 * math.pi / steps * np.arange(steps)
     step_s = 2.0 * math.pi * math.sqrt(radius_m**3 / 3.986e14) / steps

@@ -114,7 +114,7 @@ def test_the_truth_is_that_of_the_sample_time(result: AttitudeResult) -> None:
 
 
 def test_the_bound_is_below_the_filters_own_sigma(result: AttitudeResult, records: list[AttitudeRecord]) -> None:
-    """It knows the models and their noise; the filter has not found out yet whether the gyro follows the warmth."""
+    """The bound knows the models and their noise; the filter does not know yet whether the gyro follows the warmth."""
     assert result.bound is not None
     states = [outcome.update.state for outcome, _ in records if outcome.update is not None]
     sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ATTITUDE]) for state in states])

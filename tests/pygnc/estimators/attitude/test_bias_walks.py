@@ -56,7 +56,7 @@ def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
 
 
 def test_a_gyro_bias_that_follows_the_warmth_rests() -> None:
-    """Its change by warmth is known, so only the deviation from it counts as a walk."""
+    """The change by warmth is known, so only the deviation from it counts as a walk."""
     warmed = state(120, np.array([5e-3, 0.0, 0.0, 0.0, 0.0, 0.0]), AFTER)
     before = state(0, np.zeros(6), BEFORE)
     before.slow[GYRO_THERMAL.start - 3] = 2.5e-2

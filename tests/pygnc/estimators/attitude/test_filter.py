@@ -229,7 +229,7 @@ def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None
 
 
 def test_an_attitude_found_in_the_dark_is_reported_after_a_search_in_light() -> None:
-    """In the dark, the field alone tells attitudes apart."""
+    """The search finds an attitude in the shadow with known biases, by the field alone."""
     truth, attitude = fly(3, 40.0, start_angle_deg=125.0), AttitudeFilter(SETTINGS)
     prior = attitude.memory.search.prior
     prior.mean[:6] = *truth.gyro_bias_rad_s, *truth.mag_bias_ut

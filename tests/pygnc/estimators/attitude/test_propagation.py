@@ -65,7 +65,7 @@ def test_bias_and_scale_are_removed_from_the_rate() -> None:
 @pytest.mark.parametrize("warming", [0.0, -1e-3])
 @pytest.mark.parametrize("size", [1e-6, 0.1, 1.0])
 def test_the_transition_is_the_derivative_of_the_step(size: float, warming: float) -> None:
-    """In the attitude; the mean of both readings and biases stands for each, which matters little."""
+    """The transition takes the mean of both readings and biases for each, which matters little."""
     state = some_state()
     rng = np.random.default_rng(5)
     rate = size * rng.normal(size=3) / 5.0
