@@ -262,10 +262,11 @@ class FormationResult:
         return [of for of in self.approaches if of.partner_id == partner_id]
 
     def most_dangerous(self, partner_id: int) -> ClosestApproach | None:
-        """Return the approach with the smallest distance minus three standard deviations, or None."""
-        return min(
-            self.approaches_of(partner_id), key=lambda of: (of.least_m, of.distance_m - 3.0 * of.sigma_m), default=None
-        )
+        """Return the approach with the smallest distance minus three standard deviations, or None.
+
+        Of several that may be collisions, it is the nearest.
+        """
+        return min(self.approaches_of(partner_id), key=lambda of: (of.least_m, of.distance_m), default=None)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

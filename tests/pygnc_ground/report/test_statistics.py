@@ -3,6 +3,7 @@ import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -209,6 +210,14 @@ def test_the_nearest_orbit_is_listed_if_it_is_not_the_best() -> None:
 def test_the_most_dangerous_approach_of_all_orbits_counts() -> None:
     rows = table(formation_samples.ambiguous(BEGIN_MS))
     assert rows["Closest approach within a day, 1 σ"] == ("40.0 ± 20.0", NONE)
+
+
+def test_of_orbits_that_may_collide_the_nearest_counts() -> None:
+    """A farther approach with a larger sigma is not more dangerous: neither can be excluded."""
+    result = formation_samples.ambiguous(BEGIN_MS)
+    nearest = result.approaches[1]
+    farther = msgspec.structs.replace(nearest, distance_m=350.0, sigma_m=2_000.0, least_m=0.0)
+    assert replace(result, approaches=(nearest, farther)).most_dangerous(75) == nearest
 
 
 def test_partners_that_are_not_known_have_dashes() -> None:
