@@ -30,9 +30,9 @@ _MAGNETOMETER_FIRST: Final = 30.0
 """Factor on the walk of the magnetometer bias until readings show less: with the default settings, a bias that moves by
 1.5 uT in an hour, as electronics that warm up and payloads that are switched do.
 """
-_FACTOR_MAX: Final = 100.0, 100.0
-"""Largest factors on the walks of the settings, for gyro and magnetometer: with the default settings, a gyro bias that
-moves by 0.1 degrees per second in an hour, and a magnetometer bias by 5 uT.
+_FACTOR_MAX: Final = 100.0
+"""Largest factor on a walk of the settings: with the default settings, a gyro bias that moves by 0.1 degrees per second
+in an hour, or a magnetometer bias by 5 uT.
 """
 
 
@@ -113,7 +113,7 @@ class BiasWalks(NamedTuple):
                 factors[number] = max(_NARROWED * factors[number], 1.0)
             elif chi_square > _MOVES and number == first:
                 widened = factors[number] * min(math.sqrt(chi_square), _WIDENED_MAX)
-                factors[number] = min(widened, _FACTOR_MAX[number])
+                factors[number] = min(widened, _FACTOR_MAX)
         return BiasWalks(factors[0], factors[1], now)
 
 

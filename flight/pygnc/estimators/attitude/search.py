@@ -20,12 +20,10 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
-from pygnc.estimators.attitude.sensor_prior import SensorPrior
+from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
-    FIELD_ROWS,
     GYRO_SCALE,
-    GYRO_THERMAL,
     REFLECTIVITY,
     AttitudeState,
     Flags,
@@ -316,7 +314,7 @@ class Search(msgspec.Struct, eq=False):
         body_from_gyro = self.settings.mounting.gyro.T
         before = self.samples[-1].sample
         biases = hypotheses.biases.copy()
-        biases[:, :3] += self.prior.mean[18:] * (newest.environment.warmth - self.samples[-1].environment.warmth)
+        biases[:, :3] += self.prior.thermal_rad_s * (newest.environment.warmth - self.samples[-1].environment.warmth)
         step_s = (newest.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
             (gyro - bias[:, :3]).dot(body_from_gyro.T)
@@ -387,11 +385,8 @@ class Search(msgspec.Struct, eq=False):
         iterations = _SOLUTION_ITERATIONS if scatter > 1.0 else 1
         error, covariance = window.solution(best, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
-        slow[:6], slow[FIELD_ROWS - 3], slow[GYRO_THERMAL.start - 3 : GYRO_THERMAL.stop - 3] = (
-            best.biases[0],
-            self.prior.mean[6:18],
-            self.prior.mean[18:],
-        )
+        slow[PRIOR_ROWS - 3] = self.prior.mean
+        slow[:6] = best.biases[0]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
         root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)

@@ -69,6 +69,11 @@ class SensorPrior(NamedTuple):
         """Standard deviations, shape (21,)."""
         return np.sqrt(self.covariance.diagonal())
 
+    @property
+    def thermal_rad_s(self) -> Array:
+        """Change of the gyro bias by warmth, rad/s, shape (3,)."""
+        return self.mean[_THERMAL]
+
     def warmed(self, warmth: float) -> "SensorPrior":
         """Return the prior with the gyro bias after a change of the warmth."""
         transition = np.eye(len(self.mean))

@@ -202,7 +202,7 @@ class Window:
         # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
         warmth = np.array([entry.environment.warmth for entry in window_samples])
-        self._gyro_change = np.outer(warmth - warmth[-1], prior.mean[18:])
+        self._gyro_change = np.outer(warmth - warmth[-1], prior.thermal_rad_s)
         warming = np.bincount(self._stretch, self._step_s * (0.5 * (warmth[1:] + warmth[:-1]) - warmth[-1]))
         self._warming = warming / np.bincount(self._stretch, self._step_s)
         tag2 = np.broadcast_to(tag_sigma_s, len(samples)) ** 2
