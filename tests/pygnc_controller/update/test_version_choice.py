@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_controller.update import installer
+from pygnc_system import installer
 from pygnc_system.version_trial import find_damage
 from tests.pygnc_controller.update.conftest import PYTHON, Package, install
 
