@@ -168,6 +168,23 @@ def test_a_stop_while_the_shell_script_starts_python_waits_for_main(home: Path) 
         assert process.communicate(b"\n")[0] == b"True\n"
 
 
+def test_a_stop_while_the_shell_script_verifies_the_version_is_noted_by_main(home: Path) -> None:
+    for name in ("main.py", "start.sh", "pygnc_system/__init__.py"):
+        (home / name).parent.mkdir(exist_ok=True)
+        shutil.copy(FLIGHT / name, home / name)
+    (home / "pygnc").mkdir()
+    (home / "pygnc" / "__init__.py").touch()
+    (home / "pygnc" / "__main__.py").write_text("def fly(words, stops_s):\n    print(words, len(stops_s))\n")
+    installer.complete(home)
+    python = home / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\n[ "$1" = -ISc ] && kill -INT $PPID\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    words = ["/bin/sh", "start.sh", "60", "0"]
+    done = subprocess.run(words, cwd=home, env=os.environ | {"HOME": str(home)}, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"['60', '0'] 1\n", b"")
+
+
 def test_a_damaged_version_runs_if_no_other_one_is_undamaged(tmp_path: Path, flown: Path) -> None:
     send(flown, tmp_path, "new")
     fly(flown)
