@@ -151,7 +151,8 @@ def update(
             else:
                 words = [*(["--python", python] if python else []), *(["--older"] if older else [])]
                 words += ["--unsigned"] if unsigned else []
-                code = _update(transport, package or _packed(Path(folder), wheels, sign), words, is_signed=not unsigned)
+                given = package or _packed(Path(folder), wheels, sign, is_signed=not unsigned)
+                code = _update(transport, given, words, is_signed=not unsigned)
     except (OSError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         typer.echo(f"update: {printable(place + reason_of(error))}", err=True)
@@ -179,9 +180,11 @@ def _public_key(file: Path) -> str:
     return keys[0]
 
 
-def _packed(folder: Path, wheels: str, sign: Path | None) -> Path:
+def _packed(folder: Path, wheels: str, sign: Path | None, *, is_signed: bool) -> Path:
     if not PACKER.exists():
         raise PiError("this installation has no working copy to pack; name a package: --package FILE")
+    if is_signed and sign is None:
+        raise PiError("the new package would have no signature; use --sign SECRET_KEY, or --unsigned")
     file = folder / "flight.zip"
     words = [str(PACKER), "--output", str(file), *(["--wheels", wheels] if wheels else [])]
     words += ["--sign", str(sign)] if sign is not None else []
@@ -198,7 +201,7 @@ def _update(transport: Transport, package: Path, words: list[str], *, is_signed:
         raise PiError(f"{package}: the entry {fault} fails its check sum; make the package again")
     signature = installer.signature_of(package)
     if is_signed and not signature.exists():
-        raise PiError(f"{signature}: no signature; use --sign SECRET_KEY, sign by `minisign -Sm`, or use --unsigned")
+        raise PiError(f"{signature}: no signature; sign the package (minisign -Sm {package.name}), or use --unsigned")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):

@@ -45,7 +45,7 @@ def test_from_a_new_key_to_the_version_in_use(tmp_path: Path, home: Path, server
 
     # By the network.
     command += ["--python", sys.executable]
-    run(*command, code=2)  # not signed
+    run(*command, code=2)  # would not be signed
     printed = run(*command, "--sign", secret)
     version = (home / "pygnc" / "pygnc_version.info").read_text().strip()
     assert f"in use: {version}\n" in printed
