@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import zlib
@@ -16,6 +15,7 @@ from pygnc.host.home_files import HomeFiles
 from pygnc.host.transfer import Upload, is_writable
 from pygnc_controller.emulator.pty_pi import PtyPi
 from pygnc_controller.update.command import PACKAGE, SerialTransport, app
+from tests.programs import needs
 from tests.pygnc_controller.update.conftest import BROKEN_IN_PLACE, PYTHON, Package, SshServer, in_use
 
 pytestmark = pytest.mark.slow
@@ -29,7 +29,7 @@ def update(server: SshServer, *words: str) -> Result:
 
 
 @pytest.mark.timeout(180)  # two complete runs of the flight software
-@pytest.mark.skipif(shutil.which("minisign") is None, reason="minisign is not installed")
+@needs("minisign")
 def test_from_a_new_key_to_the_version_in_use(tmp_path: Path, home: Path, server: SshServer) -> None:
     def run(*words: str | Path, code: int = 0) -> str:
         environment = os.environ | {"HOME": str(home)}
