@@ -23,6 +23,8 @@ def start():  # type: () -> None  # noqa: ANN201
     stop_signals = (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP)
     for number in stop_signals:
         _signal.signal(number, lambda *_: stops_s.append(time.monotonic()))
+    if os.environ.pop("PYGNC_STOP", ""):  # start.sh was asked to stop
+        stops_s.append(time.monotonic())
 
     other = find_other_version()
     if other and not stops_s:

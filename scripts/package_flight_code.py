@@ -135,6 +135,20 @@ def write_zip(path: Path, content: dict[str, bytes], epoch_s: int) -> None:
             archive.writestr(entry, content[name], compresslevel=9)
 
 
+def sign(path: Path, secret_key: Path, comment: str) -> None:
+    """Write the signature of a file beside it; end the program with exit code 1 if that fails.
+
+    The key and its password are known to minisign only.
+    """
+    program = shutil.which("minisign")
+    if program is None:
+        sys.exit("minisign: program not found; install it (apt install minisign), or sign the zip file elsewhere")
+    done = subprocess.run([program, "-S", "-s", secret_key, "-m", path, "-t", comment], check=False)
+    if done.returncode:
+        sys.exit(f"{secret_key}: minisign has not signed {path} (exit code {done.returncode})")
+    print(f"{path}.minisig: {comment}")
+
+
 def main() -> None:
     """Write the zip file and print its SHA-256."""
     parser = argparse.ArgumentParser(
@@ -160,12 +174,21 @@ def main() -> None:
     parser.add_argument(
         "--python", default="3.11", metavar="VERSION", help="Python version of the wheels (default: 3.11)."
     )
+    parser.add_argument(
+        "--sign", type=Path, metavar="SECRET_KEY", help="Sign the zip file by minisign, which asks for the password."
+    )
     options = parser.parse_args()
+    if options.sign is not None and options.sign.resolve().is_relative_to(ROOT):
+        parser.error(f"{options.sign} is in the project folder, where it may get into a commit; move it elsewhere")
     content, epoch_s = collect()
     if options.wheels is not None:
         content |= download_wheels(options.wheels, options.python)
     write_zip(options.output, content, epoch_s)
-    print(hashlib.sha256(options.output.read_bytes()).hexdigest(), f" {options.output}")
+    Path(f"{options.output}.minisig").unlink(missing_ok=True)  # of the zip file that was there before
+    print(hashlib.sha256(options.output.read_bytes()).hexdigest(), f" {options.output}", flush=True)
+    if options.sign is not None:
+        date, commit, version = content["pygnc_version.info"].decode().split()
+        sign(options.output, options.sign, f"PyGNC {version} {date} {commit}")
 
 
 if __name__ == "__main__":

@@ -112,6 +112,22 @@ def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
         assert archive.read("requirements.txt") == (ROOT / "requirements" / "flight.txt").read_bytes()
 
 
+def test_a_secret_key_in_the_project_folder_is_refused_and_no_old_signature_is_left(
+    checkout: Path, tmp_path: Path
+) -> None:
+    (checkout / "flight.zip.minisig").touch()
+    package(checkout)
+    assert not (checkout / "flight.zip.minisig").exists()
+    for key, code, text in (
+        (checkout / "my.key", 2, "move it elsewhere"),
+        (tmp_path / "my.key", 1, "minisign: program"),
+    ):
+        command = [sys.executable, "scripts/package_flight_code.py", "--sign", str(key)]
+        environment = CLEAN | {"PATH": str(tmp_path)}
+        done = subprocess.run(command, cwd=checkout, env=environment, check=False, capture_output=True, text=True)
+        assert (done.returncode, text in done.stderr) == (code, True), done.stderr
+
+
 def imported_by(source: bytes) -> set[str]:
     """Return the top-level packages that a module imports, also inside functions."""
     names = set()

@@ -267,6 +267,20 @@ def test_a_fifo_or_a_huge_file_is_neither_awaited_nor_read(flight: Flight, name:
     assert code == 0 or Path(name).name in limited.stderr
 
 
+def test_folders_in_place_of_output_files_are_renamed(flight: Flight) -> None:
+    names = ("pygnc_status.bin", "pygnc_info.txt", "pygnc_settings_trial.json", "pygnc_settings_0.bin")
+    for name in names:
+        (flight.home / name / "kept").mkdir(parents=True)
+    (flight.home / "pygnc_status.bin.moved-1").touch()
+    (flight.home / "pygnc_logs").touch()
+    assert flight.run("10", "1000", "--exit-when-done") == 0
+    assert flight.status()["phase"] == Phase.STOPPED
+    assert "pygnc_status.bin is a folder; renamed to pygnc_status.bin.moved-2" in flight.stderr
+    assert (flight.home / "pygnc_status.bin.moved-2" / "kept").is_dir()
+    assert "pygnc_logs is no folder; renamed to pygnc_logs.moved-1" in flight.stderr
+    assert all(f"{name}.moved-" in flight.stderr for name in names)
+
+
 @pytest.mark.parametrize("kind", ["fifo", "large"])
 @pytest.mark.parametrize("name", ["pygnc_batch_last/sense.bin", f"{OLD_RUN}/input-00000.pgj"])
 def test_a_run_from_the_last_one_reads_no_fifo_and_no_huge_file(demo: Flight, name: str, kind: str) -> None:

@@ -40,6 +40,7 @@ _WRITABLE: Final = frozenset(
         "pygnc_earth_orientation.csv",
         "pygnc_elements.txt",
         "flight.zip",
+        "flight.zip.minisig",
     }
 )
 _READABLE: Final = frozenset(

@@ -31,6 +31,7 @@ from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
 from pygnc.launch.workspace import (
     AlreadyRunningError,
+    clear_places,
     lock_home,
     make_run_folder,
     make_runtime_folder,
@@ -75,6 +76,7 @@ def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
     try:
         arguments = continued(parse(words))
         lock = lock_home(home)
+        moved = clear_places(home)
         loaded = load_settings(arguments.config, home, strict=arguments.strict)
     except (UsageError, ConfigurationError) as error:
         return _refuse(str(error), ExitCode.USAGE)
@@ -89,7 +91,7 @@ def main(words: list[str], stops_s: Sequence[float] = ()) -> int:
         return _refuse(f"{error.filename}: {error.strerror}; free space for a temporary folder", ExitCode.NO_HOME)
     dismiss_guard = guard_terminal(terminal) if terminal is not None else lambda: None
     try:
-        return _run(arguments, loaded, home, runtime, inbox, terminal=terminal)
+        return _run(arguments, loaded, home, runtime, inbox, terminal=terminal, moved=moved)
     finally:
         dismiss_guard()
         restore()
@@ -120,6 +122,7 @@ def _run(
     inbox: SignalInbox,
     *,
     terminal: "Terminal | None",
+    moved: list[str],
 ) -> int:
     settings, settings_fault, trial = loaded
     trial.begin()
@@ -152,7 +155,7 @@ def _run(
     elif arguments.from_last_run:
         text = f"no earlier run has left a complete {BATCH}; the run begins with the files in the home"
         log.report(SUPERVISOR, "warning", "no_last_run", text)
-    _report_settings(loaded, log)
+    _report_home(moved, loaded, log)
     if version_fault:
         log.report(SUPERVISOR, "warning", "version", version_fault)
     if fault:
@@ -195,7 +198,9 @@ def _run(
     return ExitCode.LIMITED if causes else ExitCode.OK
 
 
-def _report_settings(loaded: Loaded, log: EventLog) -> None:
+def _report_home(moved: list[str], loaded: Loaded, log: EventLog) -> None:
+    for text in moved:
+        log.report(SUPERVISOR, "warning", "moved", text)
     if loaded.fault:
         log.report(SUPERVISOR, "warning", "settings", loaded.fault)
     if failed := loaded.trial.failed_starts:

@@ -172,7 +172,10 @@ def _program() -> list[str]:
     started = Path(sys.argv[0])
     python = str(_logical(Path(sys.executable)))
     if started.name in {"main.py", "pygnc_main.py"}:
-        return [python, str(_logical(started))]
+        started = _logical(started)
+        if (started.parent / ".venv").exists() and (started.parent / "start.sh").exists():
+            return ["/bin/sh", str(started.parent / "start.sh")]
+        return [python, str(started)]
     return [python, "-m", "pygnc"]
 
 

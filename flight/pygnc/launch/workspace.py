@@ -10,9 +10,13 @@ from typing import Final
 
 from pygnc.bus.disk_guard import RUN
 from pygnc.bus.journal_files import recover_folder
+from pygnc.configuration.trial import RECORD_FILE
+from pygnc.host.settings_slots import NAMES
+from pygnc.outputs.status_files import INFO_FILE, STATUS_FILE
 from pygnc_system.files import remove_folder, retry_read
 
 _RUN_NAME: Final = re.compile(rf"{RUN}([0-9]{{1,9}})")
+_LOGS: Final = "pygnc_logs"
 _MEMORY: Final = Path("/dev/shm")  # noqa: S108 - the folder made there is private (0700) and its owner is checked
 
 
@@ -38,12 +42,28 @@ def lock_home(home: Path) -> int:
     return descriptor
 
 
+def clear_places(home: Path) -> list[str]:
+    """Rename each folder in place of an output file, and a file in place of the logs; return texts that report them."""
+    texts = []
+    for name in (STATUS_FILE, INFO_FILE, RECORD_FILE, *NAMES, _LOGS):
+        path, number = home / name, 1
+        with contextlib.suppress(OSError):  # on a failing disk, the writer of the file reports it
+            is_folder = path.is_dir() and (name == _LOGS or not path.is_symlink())
+            if is_folder == (name == _LOGS) or not path.exists():
+                continue
+            while os.path.lexists(moved := f"{path}.moved-{number}"):
+                number += 1
+            path.rename(moved)
+            texts.append(f"{name} is {'a folder' if is_folder else 'no folder'}; renamed to {name}.moved-{number}")
+    return texts
+
+
 def next_run(home: Path) -> tuple[int, Path]:
     """Return number and folder of a new run.
 
     The number is more than that of the newest run, because no clock can be trusted to order runs.
     """
-    logs = home / "pygnc_logs"
+    logs = home / _LOGS
     number = 1 + max((_number_of(path) for path in _entries(logs)), default=0)
     while os.path.lexists(logs / f"{RUN}{number:05d}"):
         number += 1

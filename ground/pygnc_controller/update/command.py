@@ -17,8 +17,8 @@ from pygnc_cli.text import printable, reason_of
 from pygnc_controller.emulator.controller import Controller
 from pygnc_controller.emulator.serial_line import PacedPort
 from pygnc_controller.emulator.shell import CommandResult, Connection, PiError, Shell
-from pygnc_controller.update import installer
-from pygnc_controller.update.installer import DAMAGED
+from pygnc_system import installer
+from pygnc_system.installer import DAMAGED
 
 app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
 TRIES: Final = 3
@@ -51,9 +51,9 @@ class SshTransport:
         if config is not None:
             self._options = ["-F", str(config), *self._options]
 
-    def send(self, package: Path) -> None:
-        """Copy a package to the home folder of the Pi."""
-        done = self._run(["scp", *self._options, str(package.absolute()), f"{self._host}:{PACKAGE}"], b"")
+    def send(self, file: Path, name: str) -> None:
+        """Copy a file to the home folder of the Pi."""
+        done = self._run(["scp", *self._options, str(file.absolute()), f"{self._host}:{name}"], b"")
         if done.returncode:
             raise PiError(self._error_text(done.stderr))
 
@@ -89,9 +89,9 @@ class SerialTransport:
         self._shell = Shell(Connection(PacedPort(descriptor, baud), Controller(1)))
         self._shell.wake()
 
-    def send(self, package: Path) -> None:
+    def send(self, file: Path, name: str) -> None:
         """See `SshTransport`."""
-        self._shell.put(PACKAGE, package.read_bytes())
+        self._shell.put(name, file.read_bytes())
 
     def install(self, *words: str) -> CommandResult:
         """See `SshTransport`."""
@@ -118,12 +118,24 @@ def update(
         str,
         typer.Option(help="Path of a Python on the Pi with the libraries; default: use the libraries in the package."),
     ] = "",
+    sign: Annotated[
+        Path | None,
+        typer.Option(metavar="SECRET_KEY", help="Sign the package that is made from this working copy by minisign."),
+    ] = None,
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Do not verify the signature of the package.")] = False,
+    older: Annotated[
+        bool, typer.Option("--older", help="Permit a package that is older than an installed version.")
+    ] = False,
     roll_back: Annotated[bool, typer.Option("--roll-back", help="Switch back to the previous version.")] = False,
+    add_key: Annotated[
+        Path | None, typer.Option(metavar="PUBLIC_KEY", help="Permit this key of minisign to sign packages.")
+    ] = None,
+    revoke: Annotated[str, typer.Option(metavar="ID", help="Reject packages signed by the key with this id.")] = "",
     ssh_config: Annotated[
         Path | None, typer.Option(help="Configuration file for ssh and scp; default: the user's ~/.ssh/config.")
     ] = None,
 ) -> None:
-    """Install new flight code on a Pi: pack, send, verify, unpack beside the old version, test, switch over.
+    """Install new flight code on a Pi: pack, sign, send, verify, unpack beside the old version, test, switch over.
 
     Exit codes: 0: the new version is in use; 4: the new version failed its test and the old version stays in use;
     3: the package was damaged in every transfer; 2: the update was impossible.
@@ -132,8 +144,15 @@ def update(
         with _transport(host, port, baud, ssh_config) as transport, tempfile.TemporaryDirectory() as folder:
             if roll_back:
                 code = _print(transport.install("--roll-back"))
+            elif add_key is not None:
+                code = _print(transport.install("--add-key", _public_key(add_key)))
+            elif revoke:
+                code = _print(transport.install("--revoke", revoke))
             else:
-                code = _update(transport, package or _packed(Path(folder), wheels), python)
+                words = [*(["--python", python] if python else []), *(["--older"] if older else [])]
+                words += ["--unsigned"] if unsigned else []
+                given = package or _packed(Path(folder), wheels, sign, is_signed=not unsigned)
+                code = _update(transport, given, words, is_signed=not unsigned)
     except (OSError, BadZipFile, PiError) as error:
         place = f"{package}: " if isinstance(error, BadZipFile) else ""
         typer.echo(f"update: {printable(place + reason_of(error))}", err=True)
@@ -152,29 +171,46 @@ def _transport(host: str, port: str, baud: int, ssh_config: Path | None) -> Iter
         yield SerialTransport(device.fileno(), baud)
 
 
-def _packed(folder: Path, wheels: str) -> Path:
+def _public_key(file: Path) -> str:
+    keys = [line for line in file.read_text(errors="replace").splitlines() if installer.decode_key(line) is not None]
+    if len(keys) != 1:
+        raise PiError(
+            f"{file}: not a public key of minisign; give the file minisign.pub that `minisign -G` has written"
+        )
+    return keys[0]
+
+
+def _packed(folder: Path, wheels: str, sign: Path | None, *, is_signed: bool) -> Path:
     if not PACKER.exists():
         raise PiError("this installation has no working copy to pack; name a package: --package FILE")
+    if is_signed and sign is None:
+        raise PiError("the new package would have no signature; use --sign SECRET_KEY, or --unsigned")
     file = folder / "flight.zip"
     words = [str(PACKER), "--output", str(file), *(["--wheels", wheels] if wheels else [])]
+    words += ["--sign", str(sign)] if sign is not None else []
     done = subprocess.run(words, stdout=subprocess.DEVNULL, check=False)  # noqa: S603 - fixed program
     if done.returncode:
         raise PiError(f"{PACKER}: packing failed with exit code {done.returncode}; see its messages above")
     return file
 
 
-def _update(transport: Transport, package: Path, python: str) -> int:
+def _update(transport: Transport, package: Path, words: list[str], *, is_signed: bool) -> int:
     with ZipFile(package) as archive:
         fault = archive.testzip()
     if fault is not None:
         raise PiError(f"{package}: the entry {fault} fails its check sum; make the package again")
+    signature = installer.signature_of(package)
+    if is_signed and not signature.exists():
+        raise PiError(f"{signature}: no signature; sign the package (minisign -Sm {package.name}), or use --unsigned")
     digest = hashlib.sha256(package.read_bytes()).hexdigest()
     code = DAMAGED
     for _ in range(TRIES):
         if code == DAMAGED:
             typer.echo(f"sending {package.stat().st_size} bytes")
-            transport.send(package)
-            code = _print(transport.install(PACKAGE, digest, *(["--python", python] if python else [])))
+            transport.send(package, PACKAGE)
+            if is_signed:
+                transport.send(signature, f"{PACKAGE}{installer.SIGNATURE_SUFFIX}")
+            code = _print(transport.install(PACKAGE, digest, *words))
     return code
 
 

@@ -214,6 +214,7 @@ WRITABLE = [
     "pygnc_earth_orientation.csv",
     "pygnc_elements.txt",
     "flight.zip",
+    "flight.zip.minisig",
     "range/rng00000.bin",
     "range/rng65535.bin",
     "range/partner_77/rng00012.bin",
@@ -254,6 +255,8 @@ NEITHER = [
     "pygnc_batch//rng00000.bin",
     "pygnc_batch/partner_74/rng00000.bin",
     ".profile",
+    "pygnc_keys.txt",
+    "pygnc_versions/previous",
 ]
 
 

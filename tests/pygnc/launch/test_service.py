@@ -49,9 +49,14 @@ def test_each_exit_code_is_a_success_a_refusal_or_a_reason_to_restart() -> None:
 
 
 @needs("systemctl")
-def test_main_py_installs_itself_by_the_path_that_an_update_replaces(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_environment", [False, True])
+def test_main_py_installs_itself_by_the_path_that_an_update_replaces(tmp_path: Path, *, has_environment: bool) -> None:
     version, current, root = tmp_path / "version", tmp_path / "current", tmp_path / "card"
-    version.symlink_to(ROOT / "flight")
+    version.mkdir()
+    for path in (ROOT / "flight").iterdir():
+        (version / path.name).symlink_to(path)
+    if has_environment:
+        (version / ".venv").symlink_to(sys.prefix)
     current.symlink_to(version)
     options = ["--root", str(root), "--user", "root", "--home", str(tmp_path)]
     command = [sys.executable, "main.py", "--install", *options]
@@ -59,7 +64,8 @@ def test_main_py_installs_itself_by_the_path_that_an_update_replaces(tmp_path: P
     done = subprocess.run(command, cwd=current, env=environment, capture_output=True, text=True, check=True)
     assert "systemctl start --no-block pygnc-fly" in done.stdout
     file = root / "etc/systemd/system" / NAME
-    assert f"{current}/main.py $PYGNC_ARGUMENTS\n" in file.read_text()
+    program = f"/bin/sh {current}/start.sh" if has_environment else f"{sys.executable} {current}/main.py"
+    assert f"ExecStart={program} $PYGNC_ARGUMENTS\n" in file.read_text()
     assert main(["--uninstall", "--root", str(root)]) == 0
     assert not file.exists()
     assert main(["--uninstall", "--root", str(root)]) == 1

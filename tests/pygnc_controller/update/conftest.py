@@ -1,5 +1,6 @@
-"""Fixtures of a Pi for updates: home folder, small packages, ssh server on loopback."""
+"""Fixtures of a Pi for updates: home folder, small packages, keys, ssh server on loopback."""
 
+import base64
 import getpass
 import hashlib
 import os
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from pygnc_controller.update.command import INSTALLER
 
@@ -47,6 +49,24 @@ class Package:
     @property
     def sha256(self) -> str:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+class Signer:
+    """Key that signs in the format of minisign."""
+
+    def __init__(self, key_id: bytes = bytes(range(8))) -> None:
+        self._key_id = key_id
+        self._key = Ed25519PrivateKey.generate()
+        self.id = key_id[::-1].hex().upper()
+        self.public = base64.b64encode(b"Ed" + key_id + self._key.public_key().public_bytes_raw()).decode()
+
+    def sign(self, package: Path, comment: bytes = b"a comment") -> bytes:
+        signature = self._key.sign(hashlib.blake2b(package.read_bytes()).digest())
+        first, second = b"ED" + self._key_id + signature, self._key.sign(signature + comment)
+        lines = (b"untrusted comment: -", base64.b64encode(first), b"trusted comment: " + comment)
+        content = b"\n".join((*lines, base64.b64encode(second), b""))
+        package.with_name(package.name + ".minisig").write_bytes(content)
+        return content
 
 
 class SshServer:
@@ -133,7 +153,11 @@ def old(tmp_path: Path, home: Path) -> Package:
 
 
 def install(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
-    """Run the installer as on the Pi."""
+    """Run the installer as on the Pi, without a signature."""
+    return run_installer(home, "--unsigned", *words)
+
+
+def run_installer(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [PYTHON, "-", *words],
         input=INSTALLER.read_text(),

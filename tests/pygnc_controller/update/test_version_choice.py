@@ -2,13 +2,16 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from pygnc_controller.update import installer
+from pygnc_system import installer
 from pygnc_system.version_trial import find_damage
 from tests.pygnc_controller.update.conftest import PYTHON, Package, install
 
@@ -36,16 +39,18 @@ def send(home: Path, folder: Path, name: str, body: str = UP) -> None:
     files = {f"pygnc_system/{path.name}": path.read_text() for path in (FLIGHT / "pygnc_system").glob("*.py")}
     fly = FLY.replace("BODY", body).replace("NAME", name)
     files |= {"pygnc/__init__.py": "VALUE = 1\n", "pygnc/__main__.py": fly, "main.py": (FLIGHT / "main.py").read_text()}
+    files["start.sh"] = (FLIGHT / "start.sh").read_text()
     package = Package(folder, name, files.pop("main.py"), **files)
     shutil.copy(package.path, home / "new.zip")
     done = install(home, "new.zip", package.sha256, "--python", PYTHON)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def fly(home: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+def fly(home: Path, *words: str, program: Sequence[str] = ()) -> "subprocess.CompletedProcess[str]":
     """Start the version in use as the controller does."""
-    command = [str(home / "pygnc" / ".venv" / "bin" / "python"), "main.py", *(words or ("60", "0"))]
+    program = program or (str(home / "pygnc" / ".venv" / "bin" / "python"), "main.py")
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"} | {"HOME": str(home)}
+    command = [*program, *(words or ("60", "0"))]
     return subprocess.run(command, env=environment, cwd=home / "pygnc", capture_output=True, text=True, check=False)
 
 
@@ -117,6 +122,67 @@ def test_the_version_that_flew_runs_instead_of_a_damaged_one(tmp_path: Path, flo
     assert done.stderr.count("\n") <= 2
     send(flown, tmp_path, "new")
     assert fly(flown).stdout.startswith("new")
+
+
+def test_the_shell_script_starts_the_version_that_flew_if_python_or_main_is_damaged(
+    tmp_path: Path, flown: Path
+) -> None:
+    send(flown, tmp_path, "new")
+    program = ("sh", str(flown / "pygnc" / "start.sh"))
+    assert fly(flown, program=program).stdout == "new ['60', '0'] \n"
+    main, environment = flown / "pygnc" / "main.py", flown / "pygnc" / ".venv"
+    intact = main.read_bytes()
+    for content in (
+        b"",
+        intact[:-1],
+        intact.replace(b"import os", b"inport os"),
+        intact.replace(b"stops_s", b"stops_r"),
+    ):
+        main.write_bytes(content)
+        done = fly(flown, "10", "5", program=program)
+        assert done.stdout.startswith("old ['10', '5'] "), done.stdout + done.stderr
+        assert done.stdout.endswith(f"main.py is damaged; {flown}/pygnc_versions/previous runs\n")
+        assert done.stderr.count("\n") == 1
+    main.write_bytes(intact)
+    installer.remove(environment)  # a link to the environment of these tests, which must not be changed
+    for target in ("/nowhere", os.devnull):
+        (environment / "bin").mkdir(parents=True)
+        (environment / "bin" / "python").symlink_to(target)
+        assert fly(flown, program=program).stdout.startswith("old")
+        installer.remove(environment)
+    environment.symlink_to(sys.prefix)
+    for version in (flown / "pygnc", flown / "pygnc_versions" / "previous"):
+        (version / "main.py").write_bytes(intact + b"\n")
+    assert "main.py is damaged; it still runs" in fly(flown, program=program).stdout
+
+
+def test_a_stop_while_the_shell_script_starts_python_waits_for_main(home: Path) -> None:
+    (home / "main.py").write_text("import signal\ninput()\nprint(signal.SIGINT in signal.sigpending())\n")
+    (home / ".venv").symlink_to(sys.prefix)
+    shutil.copy(FLIGHT / "start.sh", home)
+    with subprocess.Popen(["/bin/sh", "start.sh"], cwd=home, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        status = Path(f"/proc/{process.pid}/status")
+        while "SigBlk:\t0000000000004003" not in status.read_text():
+            time.sleep(0.001)
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(b"\n")[0] == b"True\n"
+
+
+def test_a_stop_while_the_shell_script_verifies_the_version_is_noted_by_main(home: Path) -> None:
+    for name in ("main.py", "start.sh", "pygnc_system/__init__.py"):
+        (home / name).parent.mkdir(exist_ok=True)
+        shutil.copy(FLIGHT / name, home / name)
+    (home / "pygnc").mkdir()
+    (home / "pygnc" / "__init__.py").touch()
+    (home / "pygnc" / "__main__.py").write_text("def fly(words, stops_s):\n    print(words, len(stops_s))\n")
+    installer.complete(home)
+    python = home / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text(f'#!/bin/sh\n[ "$1" = -ISc ] && kill -INT $PPID\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    words = ["/bin/sh", "start.sh", "60", "0"]
+    done = subprocess.run(words, cwd=home, env=os.environ | {"HOME": str(home)}, capture_output=True, check=False)
+    assert (done.stdout, done.stderr) == (b"['60', '0'] 1\n", b"")
 
 
 def test_a_damaged_version_runs_if_no_other_one_is_undamaged(tmp_path: Path, flown: Path) -> None:
