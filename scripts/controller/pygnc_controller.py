@@ -39,6 +39,7 @@ HELLO_MAX_MS = 5000
 QUEUE_MAX = 32
 PORTION = 48
 NESTING = 32
+HELD = float("inf")  # time of the next retry of an ordered sentence that the Pi holds until an earlier one arrives
 
 # Delivery (r ordered, i unordered) and fields of the host's sentences; bytes after the fields are passed as `tail`.
 HOST_SENTENCES = {
@@ -471,18 +472,22 @@ class Link:
             for item in list(flying):
                 if letter == "r":
                     ahead = (item[3] - next_ordered + 32768) % 65536 - 32768
-                    arrived = ahead < 0 or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
+                    is_delivered = ahead < 0
+                    arrived = is_delivered or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
                 else:
                     behind = (newest - item[3] + 32768) % 65536 - 32768
                     arrived = behind == 0 or (0 < behind <= 32 and earlier >> (behind - 1) & 1)
-                if arrived:
-                    flying.remove(item)
-                    self._events.append(("acknowledged", item[0]))
+                    is_delivered = arrived
+                if arrived and item[6] != HELD:
+                    item[6] = HELD
                     if item[4] == 1:
                         latest = max(latest, item[5])
+                if is_delivered:
+                    flying.remove(item)
+                    self._events.append(("acknowledged", item[0]))
         for items in self._in_flight.values():
             for item in items:
-                if item[5] < latest:  # sent before an item that has arrived, so it is lost
+                if item[5] < latest and item[6] != HELD:  # sent before an item that has arrived, so it is lost
                     item[6] = now_ms
 
 

@@ -279,6 +279,19 @@ def test_a_sentence_overtaken_by_an_acknowledged_one_is_resent_at_once() -> None
     assert host.wakeup_s() > 0.06
 
 
+def test_a_sentence_that_the_other_end_holds_is_acknowledged_when_it_is_delivered() -> None:
+    host = Channel(Direction.TO_PI, HOST_SESSION, "host")
+    greet_host(host)
+    drain(host, 0.0)
+    first, second = (host.send(PSET, b"a = %d" % k, 0.0) for k in range(2))
+    drain(host, 0.0)
+    host.receive(pi_acknowledges(1, 0b1), 0.05)
+    assert [o for o in host.pop_events() if isinstance(o, Acknowledged)] == []
+    assert numbers(drain(host, 3.0)) == ["R0001"]
+    host.receive(pi_acknowledges(3, 0), 3.1)
+    assert [o.ticket for o in host.pop_events() if isinstance(o, Acknowledged)] == [first, second]
+
+
 def test_sentences_in_flight_do_not_exceed_the_window_of_the_other_end() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)

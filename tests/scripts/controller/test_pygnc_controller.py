@@ -316,6 +316,25 @@ def test_a_pi_without_nesting_receives_whole_lines() -> None:
         assert portion.endswith(b"\r\n") == is_whole
 
 
+def test_a_sentence_that_the_pi_holds_is_acknowledged_when_it_is_delivered() -> None:
+    link = controller.Link(5)
+
+    def tell(kind: SentenceType, body: bytes, now_ms: int) -> list[object]:
+        line = encode(Sentence(Direction.TO_HOST, kind.name, 7, Delivery.UNNUMBERED, 0, body))
+        return [event for event in link.feed(line, now_ms) if event[0] == "acknowledged"]
+
+    def sent(now_ms: int) -> list[str]:
+        lines = iter(lambda: link.next_portion(now_ms), None)
+        return [number for line in lines if (number := line.split(b",")[2].decode())[0] in "rR"]
+
+    tell(HELO, HELO.pack(1, 1, 16, 0, 5, 1, 1, 1), 0)
+    first, second = (link.send("UPCL", bytes([k, 0]), 0) for k in range(2))
+    assert sent(0) == ["r0001", "r0002"]
+    assert tell(ACKN, ACKN.pack(1, 0b1, 0, 0xFFFFFFFF), 50) == []
+    assert sent(3000) == ["R0001"]
+    assert tell(ACKN, ACKN.pack(3, 0, 0, 0xFFFFFFFF), 3100) == [("acknowledged", first), ("acknowledged", second)]
+
+
 def sensed(pi: PiEnd) -> list[bytes]:
     return [o.body.tail for o in pi.events if isinstance(o, Received) and o.kind.name == "SENS"]
 
