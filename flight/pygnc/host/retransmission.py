@@ -210,6 +210,10 @@ class SendQueue:
         """Oldest sequence number in flight, or the next number to assign if nothing is in flight."""
         return next(iter(self._in_flight), self._next)
 
+    def restart(self) -> None:
+        """Assign sequence numbers from 1 again, in a new session; the caller has removed the transmitted sentences."""
+        self._next = 1
+
     def add(self, item: QueuedSentence) -> None:
         """Append a sentence, which waits for its first transmission; the caller checks `room`."""
         self._waiting.append(item)
@@ -335,12 +339,14 @@ class Retransmitter:
         return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
 
     def abandon(self, cause: LossCause) -> None:
-        """Remove all ordered and all transmitted unordered sentences and report them as lost; keep the others."""
+        """End the session: remove all ordered and all transmitted unordered sentences and report them as lost.
+
+        The others are kept for the next session, in which numbers begin at 1 and the round trip time is unknown.
+        """
         lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
         self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
-
-    def reset_round_trip(self) -> None:
-        """Discard the estimated round trip time, which was measured with the previous session of the other end."""
+        self._ordered.restart()
+        self._unordered.restart()
         self._round_trip = RoundTripEstimator()
 
     def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:
