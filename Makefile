@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults docs lint format lock release release-files audit clean python
+.PHONY: help run emulate test test-slow test-all faults explore docs lint format lock release release-files audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -47,6 +47,9 @@ test-all: .venv/development.stamp ## run all tests
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)
+
+explore: .venv/development.stamp ## explore all orders of faults on the line to the host, and of tasks, within bounds
+	$(BIN)/python -m tests.exploration.campaign $(ARGS)
 
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
 	$(BIN)/python -m scripts.documentation.build --out build/docs

@@ -39,6 +39,8 @@ HELLO_MAX_MS = 5000
 QUEUE_MAX = 32
 PORTION = 48
 NESTING = 32
+SESSION_STEP = 257
+HELD = float("inf")  # time of the next retry of an ordered sentence that the Pi holds until an earlier one arrives
 
 # Delivery (r ordered, i unordered) and fields of the host's sentences; bytes after the fields are passed as `tail`.
 HOST_SENTENCES = {
@@ -256,6 +258,7 @@ class Link:
         self._window = window
         self._parser = Parser()
         self._peer = 0
+        self._unknown = 0
         self._peer_window = 1
         self._queued = {"r": [], "i": []}  # items: [ticket, kind, body, number, tries, order, due_ms, end_ms]
         self._in_flight = {"r": [], "i": []}
@@ -322,7 +325,7 @@ class Link:
         """Return the line to send now; None if there is nothing to send."""
         self._line_item = None
         self._expire(now_ms)
-        if now_ms >= self._hello_due_ms:
+        if self._unknown or now_ms >= self._hello_due_ms:
             return self._hello(now_ms)
         if not self.ready:
             return None
@@ -376,20 +379,26 @@ class Link:
         if [item for item in self._in_flight["r"] if item[4] >= TRIES_MAX and now_ms >= item[6]]:
             self._abandon()
             self._events.append(("line down",))
-            self._session = self._session % 65535 + 1
-            self._peer = 0
+            self._session = _following(_following(self._session))
+            self._peer = self._unknown = 0
             self.ready = False
             self._hello_due_ms = 0
 
     def _abandon(self) -> None:
         """Report the sentences for the current session of the Pi as lost; unsent unordered sentences stay queued."""
         self._line = b""
+        self._next = {"r": 1, "i": 1}
         for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
             while items:
                 item = items.pop(0)
                 self._events.append(("lost", item[0], item[1]))
 
     def _hello(self, now_ms: int) -> bytes:
+        if self._unknown:
+            values = (VERSION, VERSION, 1, NESTING, self._unknown, 0, 1, 1)
+            self._unknown = 0
+            octets = struct.pack(HELLO, *values) + self._software
+            return encode("HELO", _following(self._session), "c", 0, octets)
         if self.ready:
             self._hello_due_ms = max(self._heard_ms, now_ms) + SILENCE_MS
         else:
@@ -442,26 +451,28 @@ class Link:
         if not low <= VERSION <= high:
             self._events.append(("incompatible", low, high))
             return
-        if session != self._peer:
-            if self._peer:
-                self._abandon()
-            self.ready = False
-            self._peer = session
-        if not self.ready:
-            self._next_ordered = next_ordered
-            self._newest = (next_unordered - 1) % 65536
-            self._earlier = 0xFFFFFFFF
-            self._peer_window = max(window, 1)
-            self._nests = bool(abilities & NESTING)
-            if heard == self._session:
-                self.ready = True
-                self._hello_wait_ms = HELLO_MS
-                self._events.append(("connected", octets[size:].decode()))
-        if self.ready and ready:
-            self._ack_due = True
-            self._hello_due_ms = self._heard_ms + SILENCE_MS
-        else:
-            self._hello_due_ms = 0
+        if self.ready and session == self._peer and (heard == self._session or not ready):
+            self._ack_due = self._ack_due or bool(ready)
+            self._hello_due_ms = self._heard_ms + SILENCE_MS if ready else 0
+            return
+        if self.ready and heard != _following(self._session):
+            self._unknown = session  # perhaps of a restarted Pi; the answer offers the following session
+            return
+        if self.ready:
+            self._abandon()
+            self._session, self._unknown = heard, 0
+        self._peer = session
+        self._next_ordered = next_ordered
+        self._newest = (next_unordered - 1) % 65536
+        self._earlier = 0xFFFFFFFF
+        self._peer_window = max(window, 1)
+        self._nests = bool(abilities & NESTING)
+        self.ready = heard == self._session
+        if self.ready:
+            self._hello_wait_ms = HELLO_MS
+            self._events.append(("connected", octets[size:].decode()))
+        self._ack_due = bool(self.ready and ready)
+        self._hello_due_ms = self._heard_ms + SILENCE_MS if self._ack_due else 0
 
     def _on_acknowledgement(self, acknowledgement: "tuple[int, int, int, int]", now_ms: int) -> None:
         next_ordered, later, newest, earlier = acknowledgement
@@ -471,19 +482,28 @@ class Link:
             for item in list(flying):
                 if letter == "r":
                     ahead = (item[3] - next_ordered + 32768) % 65536 - 32768
-                    arrived = ahead < 0 or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
+                    is_delivered = ahead < 0
+                    arrived = is_delivered or (0 < ahead <= 32 and later >> (ahead - 1) & 1)
                 else:
                     behind = (newest - item[3] + 32768) % 65536 - 32768
                     arrived = behind == 0 or (0 < behind <= 32 and earlier >> (behind - 1) & 1)
-                if arrived:
-                    flying.remove(item)
-                    self._events.append(("acknowledged", item[0]))
+                    is_delivered = arrived
+                if arrived and item[6] != HELD:
+                    item[6] = HELD
                     if item[4] == 1:
                         latest = max(latest, item[5])
+                if is_delivered:
+                    flying.remove(item)
+                    self._events.append(("acknowledged", item[0]))
         for items in self._in_flight.values():
             for item in items:
-                if item[5] < latest:  # sent before an item that has arrived, so it is lost
+                if item[5] < latest and item[6] != HELD:  # sent before an item that has arrived, so it is lost
                     item[6] = now_ms
+
+
+def _following(session: int) -> int:
+    """Return the number of this end's next session, which a counter of starts does not reach at the next start."""
+    return (session + SESSION_STEP - 1) % 65535 + 1
 
 
 class Upload:

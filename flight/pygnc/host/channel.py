@@ -4,8 +4,10 @@ The channel performs no I/O. The owner of the port passes sentences to `receive`
 Whenever the port has sent most of the previous output, the owner sends the bytes that `next_output` returns. Times are
 arguments, in seconds of any monotonic clock.
 
-A session begins with HELO from both ends. If the session number of the other end changes, that end has restarted.
-Sentences sent in the old session, and all queued ordered ones, are then reported as lost and never sent again.
+A session begins with HELO from both ends. A HELO that does not belong to the session may come from an end that has
+restarted, or be an old one that arrives late. It is therefore answered with the session number that this end would use
+next; only a HELO that returns this number begins a new session. Sentences sent in the old session, and all queued
+ordered ones, are then reported as lost and never sent again.
 
 A long ordered sentence is sent in fragments. Unordered sentences are sent between them, so no request waits for a file.
 """
@@ -49,6 +51,8 @@ HELLO_INTERVAL_S: Final = 0.5
 HELLO_INTERVAL_MAX_S: Final = 5.0
 SILENCE_S: Final = 10.0
 """Time without a sentence from the Pi after which the host sends HELO again, s."""
+SESSION_STEP: Final = 257
+"""Difference of the numbers of successive sessions of one end; it divides 65535."""
 _NOTHING: Final = Capability(0)
 
 
@@ -152,20 +156,16 @@ class Channel:
         if version < max(VERSION_MIN, fields["version_min"]):
             self._events.append(Incompatible(fields["version_min"], fields["version_max"]))
             return
-        was_ready, had_peer = self.is_ready, bool(self._session.peer)
+        was_ready = self.is_ready
         if self._session.process_hello(sentence.session, fields, now_s):
-            was_ready = False
-            self._retransmitter.reset_round_trip()
-            if had_peer:
+            if was_ready:
                 self._fragmented = None
                 self._retransmitter.abandon(LossCause.RESTARTED)
-        if not was_ready:  # the receivers have accepted no sentence of this session yet, so they may be replaced
             self._ordered = ReorderBuffer[Sentence](self._window, fields["next_ordered"])
             self._unordered = UnorderedReceiver(fields["next_unordered"])
-            if self.is_ready:
-                name = software.decode(errors="replace")
-                self._events.append(Connected(version, self._session.peer_capabilities, name))
-        self._ack_due |= self.is_ready and bool(fields["ready"])
+            name = software.decode(errors="replace")
+            self._events.append(Connected(version, self._session.peer_capabilities, name))
+        self._ack_due |= self.is_ready and bool(fields["ready"]) and sentence.session == self._session.peer
 
     def _process_acknowledgement(self, body: bytes, now_s: float) -> None:
         try:
@@ -199,7 +199,9 @@ class Channel:
         if self._fragmented is not None:
             return self._continue(self._fragmented, now_s)
         if self._session.hello_due_s() <= now_s:
-            return self._line(HELO, self._session.make_hello(*self._retransmitter.first_numbers, now_s))
+            session, body = self._session.make_hello(*self._retransmitter.first_numbers, now_s)
+            self.counts.sent += 1
+            return encode(Sentence(self._sends, HELO.name, session, HELO.delivery, 0, body))
         if not self.is_ready:
             return None
         if item := self._retransmitter.next_unordered(now_s):
@@ -279,59 +281,74 @@ class Session:
         self._hello_sent_s = -inf
         self._hello_interval_s = HELLO_INTERVAL_S
         self._received_s = -inf
+        self._unknown = 0  # session of another HELO; the answer offers the following session
 
     def note_received(self, now_s: float) -> None:
         """Record that a sentence arrived from the other end, which postpones the next HELO of the host."""
         self._received_s = now_s
 
     def process_hello(self, peer: int, fields: Mapping[str, int], now_s: float) -> bool:
-        """Update the session from the fields of a HELO; return True if `peer`, the session of its sender, is new."""
-        is_new = peer != self.peer
-        if is_new:
-            self.is_ready = False
-            self.peer = peer
-        if not self.is_ready:
-            self.peer_window = max(fields["window"], 1)
-            self.peer_capabilities = Capability(fields["capabilities"])
-            if fields["heard"] == self.number:
-                self.is_ready = True
-                self._hello_interval_s = HELLO_INTERVAL_S
-        if not (self.is_ready and fields["ready"]):
+        """Process a HELO with these fields from an end whose session is `peer`; return True if it begins a session."""
+        heard, is_peer_ready = fields["heard"], bool(fields["ready"])
+        if self.is_ready and peer == self.peer and (heard == self.number or not is_peer_ready):
+            if not is_peer_ready:
+                self._hello_due_s = now_s
+            return False
+        if self.is_ready and heard != _following(self.number):
+            self._unknown = peer
+            return False
+        if self.is_ready:
+            self.number, self._unknown = heard, 0
+        self.peer = peer
+        self.peer_window = max(fields["window"], 1)
+        self.peer_capabilities = Capability(fields["capabilities"])
+        self.is_ready = heard == self.number
+        if self.is_ready:
+            self._hello_interval_s = HELLO_INTERVAL_S
+        if not (self.is_ready and is_peer_ready):
             self._hello_due_s = now_s
-        return is_new
+        return self.is_ready
 
     def request_hello(self, now_s: float) -> None:
         """Schedule a HELO, at most every 0.25 s, because a sentence of an unknown session arrived."""
         self._hello_due_s = min(self._hello_due_s, max(now_s, self._hello_sent_s + HELLO_INTERVAL_S / 2.0))
 
     def restart(self) -> None:
-        """Begin a session with the next number; it becomes ready when the other end responds to its HELO."""
-        self.number = self.number % (MODULUS - 1) + 1
-        self.peer = 0
+        """Begin a session with another number; it becomes ready when the other end responds to its HELO."""
+        self.number = _following(_following(self.number))  # the following one may have been offered
+        self.peer = self._unknown = 0
         self.is_ready = False
         self._hello_due_s = -inf
 
     def hello_due_s(self) -> float:
         """Return the time of the next HELO, s; infinite if none is scheduled."""
+        if self._unknown:
+            return -inf
         if self.is_ready and self._is_host:
             return min(self._hello_due_s, max(self._received_s, self._hello_sent_s) + SILENCE_S)
         return self._hello_due_s
 
-    def make_hello(self, next_ordered: int, next_unordered: int, now_s: float) -> bytes:
-        """Return the body of a HELO sent now and schedule the next; numbers as in `Retransmitter.first_numbers`."""
+    def make_hello(self, next_ordered: int, next_unordered: int, now_s: float) -> tuple[int, bytes]:
+        """Return the session and the body of a HELO sent now and schedule the next.
+
+        The numbers are those of `Retransmitter.first_numbers`.
+        """
+        common = VERSION_MIN, VERSION, self._window, self._capabilities
+        if self._unknown:
+            heard, self._unknown = self._unknown, 0
+            return _following(self.number), HELO.pack(*common, heard, 0, 1, 1, tail=self._software)
         self._hello_sent_s = now_s
         self._hello_due_s = inf
         if self._is_host and not self.is_ready:
             self._hello_due_s = now_s + self._hello_interval_s
             self._hello_interval_s = min(2.0 * self._hello_interval_s, HELLO_INTERVAL_MAX_S)
-        return HELO.pack(
-            VERSION_MIN,
-            VERSION,
-            self._window,
-            self._capabilities,
-            self.peer,
-            self.is_ready,
-            next_ordered,
-            next_unordered,
-            tail=self._software,
-        )
+        numbers = next_ordered, next_unordered
+        return self.number, HELO.pack(*common, self.peer, self.is_ready, *numbers, tail=self._software)
+
+
+def _following(session: int) -> int:
+    """Return the number of the next session of this end.
+
+    A counter of starts does not reach it at the next start, however many sessions there were.
+    """
+    return (session + SESSION_STEP - 1) % (MODULUS - 1) + 1

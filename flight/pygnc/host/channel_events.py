@@ -53,7 +53,7 @@ class Received(NamedTuple):
 
 
 class Acknowledged(NamedTuple):
-    """The other end has received the sentence with this ticket, which `Channel.send` returned."""
+    """The other end has delivered the sentence with this ticket, which `Channel.send` returned."""
 
     ticket: int
     kind: SentenceType

@@ -3,15 +3,16 @@
 It performs no I/O and reads no clock; received bytes and the time are arguments.
 """
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import LineDown, Received
 from pygnc.host.parameters import Parameters
-from pygnc.host.sentence import SentenceParser
+from pygnc.host.sentence import Delivery, SentenceParser
 from pygnc.host.sentence_types import EVNT, INFO, LIVE_TYPES, PONG, STAT, NakCause, ReportKind, SentenceType
-from pygnc.host.transfer import DownloadSender, OutgoingSentence, Refusal, Storage, UploadReceiver
+from pygnc.host.transfer import PAGE_ENTRIES, DownloadSender, OutgoingSentence, Refusal, Storage, UploadReceiver
 
 ROOM_FOR_RESPONSES: Final = 48
 """Number of places in the send queue that download chunks leave free for responses to requests."""
@@ -46,6 +47,7 @@ class HostConnection:
         self._services = services
         self._downloads = DownloadSender(storage)
         self._parser = SentenceParser()
+        self._waiting: deque[Received] = deque()
         self._handlers: dict[str, Callable[[Received], list[OutgoingSentence] | None]] = {
             **dict.fromkeys(("UPOP", "UPCH", "UPCL"), UploadReceiver(storage).handle),
             **dict.fromkeys(("DNLS", "DNOP", "DNCL"), self._downloads.handle),
@@ -57,8 +59,14 @@ class HostConnection:
         }
 
     def take(self, data: bytes, now_s: float) -> None:
-        """Parse received bytes, execute the requests in them and queue the responses."""
+        """Parse received bytes, execute the requests in them and queue the responses.
+
+        While requests wait for room for their responses, further ones are not acknowledged, so the host sends them
+        again.
+        """
         for sentence in self._parser.feed(data).sentences:
+            if self._waiting and sentence.delivery is Delivery.ORDERED:
+                continue
             self.channel.receive(sentence, now_s)
             self._process_events(now_s)
 
@@ -79,7 +87,12 @@ class HostConnection:
             if isinstance(event, LineDown):
                 self._downloads.line_down()
             elif isinstance(event, Received) and event.kind.name in self._handlers:
-                self._execute(event, now_s)
+                if event.kind.delivery is Delivery.ORDERED:
+                    self._waiting.append(event)
+                else:
+                    self._execute(event, now_s)
+        while self._waiting and self.channel.room >= PAGE_ENTRIES:
+            self._execute(self._waiting.popleft(), now_s)
 
     def _execute(self, received: Received, now_s: float) -> None:
         try:
@@ -88,8 +101,6 @@ class HostConnection:
             self.channel.send_nak(received.number, received.kind.name, refusal.cause, str(refusal), now_s)
             return
         for kind, body in responses or ():
-            if self.channel.room <= 0:
-                return  # the host receives no response and repeats its request
             self.channel.send(kind, body, now_s)
 
     def _report(self, received: Received) -> list[OutgoingSentence]:

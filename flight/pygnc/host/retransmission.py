@@ -48,6 +48,10 @@ class Acknowledgement(NamedTuple):
     newest_unordered: int
     earlier_unordered: int
 
+    def is_delivered(self, number: int) -> bool:
+        """Return True if the ordered sentence with this number and all before it have arrived."""
+        return sequence_difference(number, self.next_ordered) < 0
+
     def covers_ordered(self, number: int) -> bool:
         """Return True if the ordered sentence with this number has arrived."""
         distance = sequence_difference(number, self.next_ordered)
@@ -165,7 +169,7 @@ class QueuedSentence:
         tries: Transmissions so far.
         order: Position of the newest transmission among the transmissions of both queues.
         sent_s: Time of the newest transmission, s.
-        due_s: Time of the next retry, s.
+        due_s: Time of the next retry, s; infinite if it waits or the other end holds it.
     """
 
     ticket: int
@@ -206,6 +210,10 @@ class SendQueue:
         """Oldest sequence number in flight, or the next number to assign if nothing is in flight."""
         return next(iter(self._in_flight), self._next)
 
+    def restart(self) -> None:
+        """Assign sequence numbers from 1 again, in a new session; the caller has removed the transmitted sentences."""
+        self._next = 1
+
     def add(self, item: QueuedSentence) -> None:
         """Append a sentence, which waits for its first transmission; the caller checks `room`."""
         self._waiting.append(item)
@@ -228,7 +236,7 @@ class SendQueue:
     def retry_sent_before(self, order: int, now_s: float) -> None:
         """Make all sentences sent before transmission `order` due now, because a later transmission has arrived."""
         for item in self._in_flight.values():
-            if item.order < order:
+            if item.order < order and item.due_s < inf:
                 item.due_s = now_s
 
     def remove(self, condition: Callable[[QueuedSentence], bool]) -> list[QueuedSentence]:
@@ -285,16 +293,23 @@ class Retransmitter:
         return self._tickets
 
     def acknowledge(self, acknowledgement: Acknowledgement, now_s: float) -> None:
-        """Remove the acknowledged sentences; make sentences due again that were sent before an acknowledged one."""
-        arrived = self._ordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_ordered(item.number))
-        arrived += self._unordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_unordered(item.number))
-        sent_once = [item for item in arrived if item.tries == 1]
+        """Remove the acknowledged sentences; make sentences due again that were sent before an arrived one.
+
+        An ordered sentence that the other end holds, because an earlier one is missing, is not delivered yet: it stays
+        without being sent again, and is lost if the session ends.
+        """
+        ordered = [item for item in self._ordered if item.due_s < inf and acknowledgement.covers_ordered(item.number)]
+        for item in ordered:
+            item.due_s = inf
+        arrived = self._unordered.remove(lambda item: item.tries > 0 and acknowledgement.covers_unordered(item.number))
+        sent_once = [item for item in ordered + arrived if item.tries == 1]
         if sent_once:
             newest = max(sent_once, key=lambda item: item.order)
             self._round_trip.update(now_s - newest.sent_s)
             self._ordered.retry_sent_before(newest.order, now_s)
             self._unordered.retry_sent_before(newest.order, now_s)
-        self._events += [Acknowledged(item.ticket, item.kind) for item in arrived]
+        delivered = self._ordered.remove(lambda item: item.tries > 0 and acknowledgement.is_delivered(item.number))
+        self._events += [Acknowledged(item.ticket, item.kind) for item in delivered + arrived]
 
     def expire(self, now_s: float) -> bool:
         """Give up unordered sentences past their lifetime; return True if an ordered one was sent `TRIES_MAX` times."""
@@ -324,12 +339,14 @@ class Retransmitter:
         return min((item.due_s for queue in (self._ordered, self._unordered) for item in queue), default=inf)
 
     def abandon(self, cause: LossCause) -> None:
-        """Remove all ordered and all transmitted unordered sentences and report them as lost; keep the others."""
+        """End the session: remove all ordered and all transmitted unordered sentences and report them as lost.
+
+        The others are kept for the next session, in which numbers begin at 1 and the round trip time is unknown.
+        """
         lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
         self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
-
-    def reset_round_trip(self) -> None:
-        """Discard the estimated round trip time, which was measured with the previous session of the other end."""
+        self._ordered.restart()
+        self._unordered.restart()
         self._round_trip = RoundTripEstimator()
 
     def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:

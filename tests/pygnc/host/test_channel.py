@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.host.channel import Channel
+from pygnc.host.channel import SESSION_STEP, Channel
 from pygnc.host.channel_events import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
 from pygnc.host.retransmission import UNORDERED_LIFETIME_S
-from pygnc.host.sentence import Delivery, Direction, Sentence
+from pygnc.host.sentence import Delivery, Direction, Sentence, SentenceParser
 from pygnc.host.sentence_types import (
     ACKN,
     EVNT,
@@ -195,9 +195,10 @@ def test_a_fragmented_line_is_abandoned_when_the_other_end_restarts() -> None:
     drain(host, 0.0)
     host.send(PSET, b"a" * 400, 0.0)
     assert host.next_output(0.0)
-    body = HELO.pack(1, 1, 4, 0, 0, 0, 1, 1)
+    body = HELO.pack(1, 1, 4, 0, HOST_SESSION + SESSION_STEP, 1, 1, 1)
     host.receive(Sentence(Direction.TO_HOST, "HELO", PI_SESSION + 1, Delivery.UNNUMBERED, 0, body), 0.1)
-    assert [line[:5] for line in drain(host, 0.1)] == [b">HELO"]
+    assert [o for o in host.pop_events() if isinstance(o, Lost)]
+    assert [line[:5] for line in drain(host, 0.1)] == [b">ACKN"]
 
 
 def test_a_packet_after_a_newer_one_is_late_and_a_repeated_one_is_dropped() -> None:
@@ -266,6 +267,31 @@ def test_a_restart_of_either_end_does_not_mix_sessions(restarted: str) -> None:
     assert received(pair.pi, PSET).count(b"new") == 1
 
 
+def test_an_old_hello_that_arrives_late_does_not_repeat_a_sentence() -> None:
+    pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
+    greet(pi)
+    packet = host_sentence("PSET", Delivery.ORDERED, 1, b"a = 1")
+    pi.receive(packet, 0.0)
+    for session in (HOST_SESSION - 1, HOST_SESSION):
+        body = HELO.pack(1, 1, 4, 0, PI_SESSION, 1, 1, 1)
+        pi.receive(host_sentence("HELO", Delivery.UNNUMBERED, 0, body)._replace(session=session), 0.1)
+    pi.receive(packet._replace(is_retry=True), 0.2)
+    assert len([o for o in pi.pop_events() if isinstance(o, Received)]) == 1
+
+
+def test_a_session_number_that_counts_starts_is_not_taken_for_that_of_an_earlier_session() -> None:
+    first, pi = Channel(Direction.TO_PI, 1, "host"), Channel(Direction.TO_HOST, PI_SESSION, "pi")
+    exchange(first, pi, 0.0)
+    first.send(PSET, b"a = 0", 0.0)
+    for second in range(30):  # nothing arrives, so the line counts as down
+        drain(first, float(second))
+    for start, host in ((1, first), (2, Channel(Direction.TO_PI, 2, "host"))):
+        exchange(host, pi, 100.0 * start)
+        host.send(PSET, b"a = %d" % start, 100.0 * start)
+        exchange(host, pi, 100.0 * start)
+    assert [o.body.tail for o in pi.pop_events() if isinstance(o, Received)] == [b"a = 1", b"a = 2"]
+
+
 def test_a_sentence_overtaken_by_an_acknowledged_one_is_resent_at_once() -> None:
     host = Channel(Direction.TO_PI, HOST_SESSION, "host")
     greet_host(host)
@@ -277,6 +303,19 @@ def test_a_sentence_overtaken_by_an_acknowledged_one_is_resent_at_once() -> None
     assert numbers(drain(host, 0.05)) == ["R0001"]
     assert numbers(drain(host, 0.06)) == []
     assert host.wakeup_s() > 0.06
+
+
+def test_a_sentence_that_the_other_end_holds_is_acknowledged_when_it_is_delivered() -> None:
+    host = Channel(Direction.TO_PI, HOST_SESSION, "host")
+    greet_host(host)
+    drain(host, 0.0)
+    first, second = (host.send(PSET, b"a = %d" % k, 0.0) for k in range(2))
+    drain(host, 0.0)
+    host.receive(pi_acknowledges(1, 0b1), 0.05)
+    assert [o for o in host.pop_events() if isinstance(o, Acknowledged)] == []
+    assert numbers(drain(host, 3.0)) == ["R0001"]
+    host.receive(pi_acknowledges(3, 0), 3.1)
+    assert [o.ticket for o in host.pop_events() if isinstance(o, Acknowledged)] == [first, second]
 
 
 def test_sentences_in_flight_do_not_exceed_the_window_of_the_other_end() -> None:
@@ -359,6 +398,16 @@ def greet_host(host: Channel, able: Capability = NOTHING) -> None:
 def pi_acknowledges(next_ordered: int, later: int) -> Sentence:
     body = ACKN.pack(next_ordered, later, 0, 0xFFFFFFFF)
     return Sentence(Direction.TO_HOST, "ACKN", PI_SESSION, Delivery.UNNUMBERED, 0, body)
+
+
+def exchange(host: Channel, pi: Channel, now_s: float) -> None:
+    """Pass all lines between both ends, until none is due."""
+    while lines := (drain(host, now_s), drain(pi, now_s)):
+        if lines == ([], []):
+            return
+        for end, received_lines in zip((pi, host), lines, strict=True):
+            for sentence in SentenceParser().feed(b"".join(received_lines)).sentences:
+                end.receive(sentence, now_s)
 
 
 def drain(end: Channel, now_s: float) -> list[bytes]:

@@ -7,8 +7,11 @@ from pygnc.host.channel import Channel
 from pygnc.host.channel_events import ChannelEvent, Received
 from pygnc.host.connection import HostConnection
 from pygnc.host.parameters import Parameters
+from pygnc.host.retransmission import WINDOW
 from pygnc.host.sentence import Direction, SentenceParser
 from pygnc.host.sentence_types import (
+    DNLE,
+    DNLS,
     DNOP,
     EVNT,
     INFO,
@@ -25,7 +28,7 @@ from pygnc.host.sentence_types import (
     NakCause,
     SentenceType,
 )
-from pygnc.host.transfer import Refusal
+from pygnc.host.transfer import PAGE_ENTRIES, Refusal
 from tests.fakes.memory_storage import MemoryStorage
 
 NAME = "pygnc_batch/sense.bin"
@@ -159,3 +162,27 @@ def test_noise_is_skipped() -> None:
     both.pi.take(b"\r\n", both.now_s)
     both.say(PING, 1)
     assert both.heard(PONG)
+
+
+def test_requests_wait_until_there_is_room_for_their_responses() -> None:
+    both = Both()
+    for number in range(PAGE_ENTRIES):
+        both.storage.files[f"pygnc_logs/run-{number:05d}/input-00000.pgj"] = b""
+    requests = 12
+    for _ in range(requests):
+        both.host.send(DNLS, DNLS.pack(0), both.now_s)
+    both.exchange(1000)
+    entries = [o for o in both.outcomes if isinstance(o, Received) and o.kind is DNLE]
+    assert len(entries) == requests * PAGE_ENTRIES
+
+
+def test_requests_that_are_released_together_wait_until_there_is_room_for_their_responses() -> None:
+    both = Both()
+    for number in range(PAGE_ENTRIES):
+        both.storage.files[f"pygnc_logs/run-{number:05d}/input-00000.pgj"] = b""
+    for _ in range(WINDOW):
+        both.host.send(DNLS, DNLS.pack(0), both.now_s)
+    both.host.next_output(both.now_s)  # the first request is lost, so the others wait for it
+    both.exchange(1000)
+    entries = [o for o in both.outcomes if isinstance(o, Received) and o.kind is DNLE]
+    assert len(entries) == WINDOW * PAGE_ENTRIES

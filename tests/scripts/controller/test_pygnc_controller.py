@@ -103,6 +103,7 @@ def test_the_tables_match_the_flight_software() -> None:
     assert codes(ACKN) == controller.ACKNOWLEDGEMENT
     assert (controller.VERSION, controller.CHUNK, controller.CHUNK_MIN) == (VERSION, CHUNK_BYTES, CHUNK_BYTES_MIN)
     assert (controller.PORTION, controller.NESTING) == (FRAGMENT_BYTES, Capability.NESTING)
+    assert controller.SESSION_STEP == sessions.SESSION_STEP
     assert controller.LIFE_MS == retransmission.UNORDERED_LIFETIME_S * 1000
     assert controller.SILENCE_MS == sessions.SILENCE_S * 1000
 
@@ -314,6 +315,34 @@ def test_a_pi_without_nesting_receives_whole_lines() -> None:
         portion = link.next_portion(0)
         assert portion is not None
         assert portion.endswith(b"\r\n") == is_whole
+
+
+def test_an_old_hello_that_arrives_late_does_not_repeat_a_sentence() -> None:
+    link = controller.Link(5)
+    packet = Sentence(Direction.TO_HOST, "EVNT", 7, Delivery.UNORDERED, 1, EVNT.pack(0, tail=b"reset"))
+    hello = Sentence(Direction.TO_HOST, "HELO", 7, Delivery.UNNUMBERED, 0, HELO.pack(1, 1, 16, 0, 5, 1, 1, 1))
+    lines = (hello, packet, hello._replace(session=6), hello, packet._replace(is_retry=True))
+    events = [event for line in lines for event in link.feed(encode(line), 0)]
+    assert [event[0] for event in events] == ["connected", "sentence"]
+
+
+def test_a_sentence_that_the_pi_holds_is_acknowledged_when_it_is_delivered() -> None:
+    link = controller.Link(5)
+
+    def tell(kind: SentenceType, body: bytes, now_ms: int) -> list[object]:
+        line = encode(Sentence(Direction.TO_HOST, kind.name, 7, Delivery.UNNUMBERED, 0, body))
+        return [event for event in link.feed(line, now_ms) if event[0] == "acknowledged"]
+
+    def sent(now_ms: int) -> list[str]:
+        lines = iter(lambda: link.next_portion(now_ms), None)
+        return [number for line in lines if (number := line.split(b",")[2].decode())[0] in "rR"]
+
+    tell(HELO, HELO.pack(1, 1, 16, 0, 5, 1, 1, 1), 0)
+    first, second = (link.send("UPCL", bytes([k, 0]), 0) for k in range(2))
+    assert sent(0) == ["r0001", "r0002"]
+    assert tell(ACKN, ACKN.pack(1, 0b1, 0, 0xFFFFFFFF), 50) == []
+    assert sent(3000) == ["R0001"]
+    assert tell(ACKN, ACKN.pack(3, 0, 0, 0xFFFFFFFF), 3100) == [("acknowledged", first), ("acknowledged", second)]
 
 
 def sensed(pi: PiEnd) -> list[bytes]:
