@@ -261,7 +261,7 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
     except OSError:  # without a guard process, main.py still restores the terminal at every orderly end
         os.close(ending)
         return partial(os.close, held)
-    if pid == 0:
+    if pid == 0:  # pragma: no cover: coverage does not measure the present frame of a forked process
         _wait_and_restore(ending, terminal)
     os.close(ending)
 
