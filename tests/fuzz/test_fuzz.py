@@ -8,6 +8,22 @@ import pytest
 from pygnc.formats import journal
 from tests.fuzz.targets import make_targets, seal_checkpoint, seal_records, seal_trial
 
+
+def make_old_elements() -> bytes:
+    values = ("0016-09-20T12:25:40.104", "15.", "0.0", "0.0", "1", "+1", "+1", "-1")
+    names = (
+        "EPOCH",
+        "MEAN_MOTION",
+        "ECCENTRICITY",
+        "INCLINATION",
+        "RA_OF_ASC_NODE",
+        "ARG_OF_PERICENTER",
+        "MEAN_ANOMALY",
+    )
+    lines = [f"{name} = {value}" for name, value in zip((*names, "BSTAR"), values, strict=True)]
+    return "\n".join(["CCSDS_OMM_VERS = 2.0", *lines]).encode()
+
+
 TARGETS = make_targets()
 NESTED = b"\x91" * 2000
 CORPUS = {
@@ -18,6 +34,7 @@ CORPUS = {
     "a message that is no text": ("journal", journal.encode(journal.Kind.MESSAGE, 1, b"\x93\xa8BatchEnd\x01\xa1\xff")),
     "a nested message": ("journal", journal.encode(journal.Kind.MESSAGE, 1, b"\x93\xa8BatchEnd\x01" + NESTED)),
     "a nested checkpoint": ("checkpoint", seal_checkpoint(bytes(4) + b"\x81\xa1a" + NESTED)),
+    "elements of the year 16": ("elements", make_old_elements()),
     "a signalling NaN": ("range", b"\xaaD\x12" + bytes(83) + struct.pack("<I", 0x7F800001) + bytes(10) + b"\r\n"),
 }
 

@@ -164,6 +164,8 @@ def test_alpha_5_numbers_and_old_years_are_read() -> None:
         ("INCLINATION", "NaN", "INCLINATION is 'NaN', not a number"),
         ("EPOCH", "yesterday", "EPOCH is 'yesterday', not a time"),
         ("EPOCH", "2021-13-21T12:25:40", "EPOCH: "),
+        ("EPOCH", "0016-09-20T12:25:40.104", "EPOCH is '0016-09-20T12:25:40.104', not a time"),
+        ("EPOCH", "9999-12-31T23:59:60", "EPOCH is '9999-12-31T23:59:60', not a time"),
         ("NORAD_CAT_ID", "no number", "NORAD_CAT_ID is 'no number'"),
     ],
 )
