@@ -17,6 +17,7 @@ from pygnc.bus.journal_files import list_segments, recover_folder
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
 from pygnc.formats import journal
+from pygnc_system.files import open_input
 
 HEADER = b"header"
 
@@ -141,6 +142,11 @@ def test_a_file_without_room_for_its_footer_is_not_reported_as_recovered(
     assert list_segments([disk])[0].is_open
 
 
+def test_closed_files_are_not_recovered(disk: Path, memory: Path) -> None:
+    JournalWriter(disk, memory, "input", HEADER).close()
+    assert recover_folder(disk) == []
+
+
 def test_returns_to_the_disk_if_the_folder_in_memory_is_gone(
     disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +190,8 @@ def test_the_journal_stays_in_memory_if_the_disk_guard_refuses(disk: Path, memor
     assert writer.fault == "the ceiling"
     assert list(disk.iterdir()) == []
     assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+    writer.close()
+    assert "earlier in the run" in str(JournalWriter(disk, memory, "input", HEADER).fault)
 
 
 def test_a_journal_in_memory_keeps_only_its_newest_segments(disk: Path, memory: Path) -> None:
@@ -519,12 +527,11 @@ def test_a_file_that_is_renamed_after_it_was_listed_is_read_under_its_new_name(
 ) -> None:
     writer = JournalWriter(disk, memory, "input", HEADER)
     writer.append([b"one"])
-    real = journal_reader.open_input
 
     def close_first(path: Path) -> int:
         if path.name.endswith(".part"):
             writer.close()
-        return real(path)
+        return open_input(path)
 
     monkeypatch.setattr(journal_reader, "open_input", close_first)
     assert journaled(disk, memory) == [b"one"]

@@ -83,3 +83,8 @@ def test_a_slot_with_a_right_check_sum_that_is_no_text_counts_as_damaged(tmp_pat
     loaded = load_settings(None, tmp_path)
     assert loaded.settings == Settings()
     assert "pygnc_settings_0.bin" in loaded.fault
+
+
+def test_a_folder_in_place_of_a_slot_counts_as_damaged(tmp_path: Path) -> None:
+    (tmp_path / NAMES[1]).mkdir()
+    assert "pygnc_settings_1.bin" in load_settings(None, tmp_path).fault
