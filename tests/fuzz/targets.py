@@ -453,7 +453,7 @@ def check_orientation(data: bytes) -> None:
         return
     values = table.at(1_400_000_000_000)
     assert finite(values)
-    assert max(map(abs, values[1:])) < 1e-4
+    assert max(map(abs, values[1:])) < 5e-6
     load_earth_orientation(path.parent)
 
 

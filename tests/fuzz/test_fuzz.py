@@ -35,6 +35,10 @@ CORPUS = {
     "a nested message": ("journal", journal.encode(journal.Kind.MESSAGE, 1, b"\x93\xa8BatchEnd\x01" + NESTED)),
     "a nested checkpoint": ("checkpoint", seal_checkpoint(bytes(4) + b"\x81\xa1a" + NESTED)),
     "elements of the year 16": ("elements", make_old_elements()),
+    "a pole at 405 arc seconds": (
+        "orientation",
+        b"# fuzz\nmjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_mas\n60000,0.1,405,0.3,0.1,-0.2",
+    ),
     "a signalling NaN": ("range", b"\xaaD\x12" + bytes(83) + struct.pack("<I", 0x7F800001) + bytes(10) + b"\r\n"),
 }
 

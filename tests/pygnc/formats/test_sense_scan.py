@@ -288,6 +288,15 @@ def test_records_of_one_sensor_packet_are_found_without_terminator() -> None:
     assert scan(b"\x01" + octets, layout).offsets.tolist() == [1 + k * layout.size for k in range(6)]
 
 
+def test_an_implausible_last_record_does_not_end_an_overlap_without_terminator() -> None:
+    records = sense_records(4, layout=BARE)
+    records["gps"]["position_ecef_m"][3] = np.nan
+    octets = records.tobytes()
+    size = BARE.size
+    damaged_octets = octets[: 2 * size - 5] + octets[2 * size :] + bytes(10)
+    assert scan(damaged_octets, BARE).offsets.tolist() == [0, 2 * size - 5]
+
+
 def test_a_repeated_record_with_a_clock_step_is_delivered() -> None:
     """Damage does not occur twice in the same way."""
     records = sense_records(5)[[0, 1, 1, 2]]
