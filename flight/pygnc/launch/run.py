@@ -284,8 +284,7 @@ def _wait_and_restore(ending: int, terminal: "Terminal") -> None:
             signal.signal(number, signal.SIG_IGN)
         # This also closes the inherited write end of the pipe, which would keep the read below waiting for ever.
         close_all_but(ending)
-        while os.read(ending, 1):
-            pass
+        os.read(ending, 1)
         terminal.restore_if_left()
     finally:
         os._exit(0)

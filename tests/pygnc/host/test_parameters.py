@@ -202,3 +202,8 @@ def test_a_change_after_the_last_generation_is_refused(tmp_path: Path) -> None:
     slots.content[0] = encode_slot(0xFFFFFFFF, "logs.reserve_bytes = 9\n")
     with pytest.raises(Refusal, match="nothing was changed"):
         ask(make(slots, tmp_path), PSET, f"{NOISE} = 0.7")
+
+
+def test_more_changes_than_a_slot_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 65535"):
+        encode_slot(1, "x" * 65_536)

@@ -104,6 +104,7 @@ def test_a_port_closes_when_its_output_fails_or_its_input_ends() -> None:
     assert port.read() == b""
     assert not port.is_open
     port.close()
+    assert port.read() == b"", "an error is like the end of the input"
 
 
 def test_a_serial_line_is_paced_by_the_bytes_in_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:

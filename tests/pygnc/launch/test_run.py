@@ -5,12 +5,16 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from pygnc.bus.control import RunState
 from pygnc.host.settings_slots import load_settings
 from pygnc.launch import run
+from pygnc.launch.arguments import Arguments
 from pygnc.supervisor.process import ExitCode
+from pygnc_system.version_trial import FAULT_VARIABLE
 from tests.pygnc.tasks.runs import run_in
 
 STUCK = """
@@ -56,6 +60,42 @@ class Log:
     def report(self, task: str, severity: str, name: str, text: str) -> None:
         assert task == "supervisor"
         self.events.append((f"{severity} {name}", text))
+
+    def close(self) -> None:
+        pass
+
+
+class EndedSupervisor:
+    """A supervisor whose run has ended at once."""
+
+    def __init__(self, *_: object, limits: dict[str, str], **__: object) -> None:
+        self.state = RunState("stopped", (), 0, limits=limits)
+        self.not_recorded = False
+
+    def run(self) -> ExitCode:
+        return ExitCode.OK
+
+
+def test_all_faults_of_a_start_are_reported_and_limit_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    monkeypatch.setenv(FAULT_VARIABLE, "new: 2 starts failed")
+    monkeypatch.setattr(run, "EventLog", lambda _: log)
+    monkeypatch.setattr(run, "Supervisor", EndedSupervisor)
+    monkeypatch.setattr(run, "SHARED", ())
+    monkeypatch.setattr(run, "share_heap_among_threads", lambda: None)
+    monkeypatch.setattr("gc.freeze", lambda: None)
+    (tmp_path / "pygnc_logs").touch()
+    (tmp_path / "pygnc_earth_orientation.csv").touch()
+    (runtime := tmp_path / "runtime").mkdir()
+    arguments = Arguments(1, 0, from_last_run=True)
+    loaded = load_settings(None, tmp_path)._replace(fault="settings are faulty")
+    inbox: Any = Inbox()
+    assert run._run(arguments, loaded, tmp_path, runtime, inbox, terminal=None) == ExitCode.LIMITED
+    names = ["warning no_last_run", "warning settings", "warning mounting", "warning version", "error not_recorded"]
+    assert [name for name, _ in log.events] == [*names, "warning earth_orientation"]
+    assert "pygnc_logs" in log.events[4][1]
 
 
 @pytest.mark.parametrize("fault", [None, OSError(errno.EROFS, "Read-only file system")])
