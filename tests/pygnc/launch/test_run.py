@@ -2,8 +2,13 @@
 
 import errno
 import os
+import pty
+import signal
 import subprocess
 import sys
+import termios
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +16,7 @@ import pytest
 
 from pygnc.bus.control import RunState
 from pygnc.host.settings_slots import load_settings
+from pygnc.host.terminal import Terminal
 from pygnc.launch import run
 from pygnc.launch.arguments import Arguments
 from pygnc.supervisor.process import ExitCode
@@ -128,6 +134,38 @@ def test_settings_on_trial_and_mirrored_sensors_are_reported(tmp_path: Path) -> 
     run._report_settings(loaded._replace(fault="a fault"), log)  # type: ignore[arg-type]
     assert [name for name, _ in log.events] == ["warning settings", "warning settings_trial", "warning mounting"]
     assert "1 start with these settings failed" in log.events[1][1]
+
+
+@pytest.fixture
+def slave() -> Iterator[int]:
+    """A pseudo-terminal."""
+    master, slave = pty.openpty()
+    yield slave
+    os.close(master)
+    os.close(slave)
+
+
+def test_the_guard_restores_the_terminal_after_the_end_of_main(slave: int) -> None:
+    found = termios.tcgetattr(slave)
+    pid = os.fork()
+    if pid == 0:
+        os.dup2(slave, 0)  # the guard closes all descriptors but the standard ones
+        run.guard_terminal(Terminal(0))
+        os.kill(os.getpid(), signal.SIGKILL)
+    os.waitpid(pid, 0)
+    until_s = time.monotonic() + 30.0
+    while termios.tcgetattr(slave) != found:
+        assert time.monotonic() < until_s
+        time.sleep(0.005)
+
+
+def test_a_guard_that_is_dismissed_leaves_the_terminal(slave: int) -> None:
+    found = termios.tcgetattr(slave)
+    terminal = Terminal(slave)
+    run.guard_terminal(terminal)()
+    assert termios.tcgetattr(slave) != found
+    terminal.restore()
+    assert termios.tcgetattr(slave) == found
 
 
 def test_without_a_process_for_the_guard_the_terminal_is_prepared_all_the_same(
