@@ -2,7 +2,8 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults explore docs lint format lock release release-files audit clean python
+.PHONY: help run emulate test test-slow test-all faults explore fuzz coverage docs lint format lock release release-files \
+	audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -14,6 +15,7 @@ unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
 INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
 RELEASE := .venv/release/bin/python -m
+PROOF := .venv/proof/bin/python
 ARCHITECTURES = $(if $(DEBIAN),--debian $(DEBIAN))
 UV := uv
 LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
@@ -51,6 +53,18 @@ faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" c
 explore: .venv/development.stamp ## explore all orders of faults on the line to the host, and of tasks, within bounds
 	$(BIN)/python -m tests.exploration.campaign $(ARGS)
 
+fuzz: .venv/proof/stamp ## fuzz the parsers of the flight; ARGS="--runs 10000000 --seed 7 status" does more
+	$(PROOF) -m tests.fuzz $(ARGS)
+
+FLIGHT_TESTS := $(addprefix tests/,fuzz pygnc pygnc_system pygnc_devices pygnc_cli e2e)
+
+# The measurement slows flights down; a test that fails for it does not prevent the report.
+coverage: .venv/proof/stamp ## measure which branches of the flight software the tests cover; ARGS=PATHS selects tests
+	rm -rf build/coverage
+	-OPENBLAS_NUM_THREADS=1 $(PROOF) -m coverage run -m pytest -m "not slow" $(or $(ARGS),$(FLIGHT_TESTS))
+	$(PROOF) -m coverage combine --quiet
+	$(PROOF) -m scripts.report_coverage
+
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
 	$(BIN)/python -m scripts.documentation.build --out build/docs
 
@@ -74,6 +88,7 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) pyproject.toml --output-file requirements/development.txt --all-extras --group build --group dev \
 		--constraint requirements/ground.txt
 	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
+	$(LOCK) --output-file requirements/proof.txt --group proof --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
 # CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks, and DEBIAN=amd64 builds the
@@ -126,4 +141,14 @@ python: ## print the Python that .venv uses
 	$(BIN)/python -m venv --clear .venv/release
 	$(BIN)/python -m pip --python .venv/release --disable-pip-version-check install --quiet --require-hashes \
 		--only-binary :all: --requirement $<
+	@touch $@
+
+# It uses the libraries of .venv too. coverage measures processes by a file in its own environment.
+.venv/proof/stamp: requirements/proof.txt .venv/development.stamp
+	@echo "Installing the tools for fuzzing and coverage into .venv/proof."
+	$(BIN)/python -m venv --clear .venv/proof
+	$(BIN)/python -m pip --python .venv/proof --disable-pip-version-check install --quiet --require-hashes \
+		--only-binary :all: --requirement $<
+	$(BIN)/python -c 'from sysconfig import get_path; print("import site; site.addsitedir(%r)" % get_path("purelib"))' \
+		>"$$($(PROOF) -c 'from sysconfig import get_path; print(get_path("purelib"))')/development.pth"
 	@touch $@

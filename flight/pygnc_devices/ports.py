@@ -6,6 +6,7 @@ A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:p
 
 import contextlib
 import errno
+import os
 import selectors
 import socket
 import struct
@@ -18,6 +19,7 @@ from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, 
 from pygnc_devices.port import Port
 from pygnc_devices.serial_port import SerialPort, find_usb_port
 from pygnc_devices.spi_port import SpiPort
+from pygnc_system.files import open_input
 
 _PIECE_BYTES: Final = 4096
 _PACED_READS_PER_S: Final = 50
@@ -61,7 +63,7 @@ class RecordedPort(Port):
         if query or self._bytes_per_s < 0:
             raise PortError(f"{url}: the only option of a recording is bytes_per_s, which must not be negative")
         try:
-            self._octets = path.read_bytes()
+            self._file = os.fdopen(open_input(path), "rb")
         except OSError as error:
             raise PortError(f"{path}: {error.strerror}") from None
         super().__init__(url)
@@ -70,8 +72,6 @@ class RecordedPort(Port):
 
     def read(self, timeout_s: float) -> bytes:
         """Return the next bytes of the file."""
-        if self._at >= len(self._octets):
-            raise EndOfRecordingError(f"{self.url}: end of the recording")
         size = _PIECE_BYTES
         if self._bytes_per_s:
             due = int((time.monotonic() - self._t_start) * self._bytes_per_s)
@@ -79,13 +79,23 @@ class RecordedPort(Port):
             if size <= 0:
                 self._wait(min(timeout_s, 1 / _PACED_READS_PER_S))
                 return b""
-        piece = self._octets[self._at : self._at + size]
+        try:
+            piece = self._file.read(size)
+        except OSError as error:
+            raise PortGoneError(f"{self.url}: {error.strerror}") from None
+        if not piece:
+            raise EndOfRecordingError(f"{self.url}: end of the recording")
         self._at += len(piece)
         return piece
 
     def write(self, octets: bytes) -> None:
         """Raise PortGoneError."""
         raise PortGoneError(f"{self.url} is a recording, which accepts no commands ({len(octets)} bytes not sent)")
+
+    def close(self) -> None:
+        """Close the file."""
+        super().close()
+        self._file.close()
 
 
 class UdpPort(Port):

@@ -199,6 +199,17 @@ def test_a_recording_ends(tmp_path: Path) -> None:
     port.close()
 
 
+def test_a_recording_is_read_in_pieces_and_only_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "x.raw").touch()
+    os.truncate(tmp_path / "x.raw", 1 << 40)
+    port = open_port(f"file://{tmp_path}/x.raw", 9600)
+    assert 0 < len(port.read(1.0)) <= 65_536
+    port.close()
+    os.mkfifo(tmp_path / "fifo.raw")
+    with pytest.raises(PortError, match="not a regular file"):
+        open_port(f"file://{tmp_path}/fifo.raw", 9600)
+
+
 def test_plays_a_recording_at_a_limited_rate(tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(bytes(200))
     port = open_port(f"file://{tmp_path}/x.raw?bytes_per_s=1000", 9600)

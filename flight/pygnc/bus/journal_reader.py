@@ -57,13 +57,14 @@ class JournalReader:
         # The files are listed before reading, because a segment is complete only if its successor exists before its end
         # is reached.
         successor = self._successor()
-        if self._descriptor >= 0:
+        if self._segment is not None and self._descriptor >= 0:
             data = self._read_at_offset()
             is_complete = len(data) < CHUNK_BYTES and successor is not None
             scan = journal.scan(data, base_offset=self._offset, final=is_complete, limit=limit)
             if scan.consumed:
                 self._offset += scan.consumed
-                return self._wanted(scan)
+                self.damage += [(self._segment.path, damage) for damage in scan.damage]
+                return self._wanted(scan.records)
         if successor is None:
             return None
         try:
@@ -87,11 +88,9 @@ class JournalReader:
                 raise
             return b""
 
-    def _wanted(self, scan: journal.JournalScan) -> list[journal.Record]:
-        if self._segment is not None:
-            self.damage += [(self._segment.path, damage) for damage in scan.damage]
+    def _wanted(self, records: list[journal.Record]) -> list[journal.Record]:
         wanted = []
-        for record in scan.records:
+        for record in records:
             if record.kind is journal.Kind.HEADER:
                 self.header = record.payload
             elif record.kind is journal.Kind.MESSAGE and record.seq > self._after_seq:

@@ -32,6 +32,8 @@ MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
 _FIRST_MJD: Final = 41_317.0
 """Modified Julian Date of 1972-01-01, the first day of UTC with leap seconds."""
 _LAST_MJD: Final = 100_000.0
+_LARGEST: Final = (1.0, 1.0, 1.0, 10.0, 10.0)
+"""Largest values of a row: UT1-UTC in s, kept below 0.9 s by leap seconds; pole in arc seconds; dX, dY in mas."""
 _ARCSEC_RAD: Final = math.pi / 648_000.0
 _UNITS: Final = np.array((1.0, _ARCSEC_RAD, _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD, 1e-3 * _ARCSEC_RAD))
 
@@ -87,6 +89,9 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
         row = _numbers(line.split(","))
         if len(row) != 6 or not _FIRST_MJD <= row[0] <= _LAST_MJD:
             raise DataFileError(path, "expected a day and five numbers", generator, number)
+        for value, largest in zip(row[1:], _LARGEST, strict=True):
+            if abs(value) > largest:
+                raise DataFileError(path, f"{value:g} is beyond {largest:g}, which does not occur", generator, number)
         rows.append(row)
     numbers = np.array(rows)
     try:

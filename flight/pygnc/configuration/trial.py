@@ -61,7 +61,7 @@ def read_record(home: Path) -> tuple[Record, str]:
         return msgspec.json.decode(content, type=Record), ""
     except FileNotFoundError:
         return Record(), ""
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         return Record(), f"{RECORD_FILE}: {error}; the default settings count as those of the last good run"
 
 

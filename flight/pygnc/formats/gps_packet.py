@@ -121,9 +121,10 @@ def decode_gps_packets(packets: NDArray[np.void], earliest_week: int = 0) -> Gps
         name: np.empty(packets[name].shape, np.float64 if packets[name].dtype.kind == "f" else np.int64)
         for name in names
     }
-    for block in cache_blocks(len(packets)):
-        for name in names:
-            native[name][block] = packets[name][block]
+    with np.errstate(invalid="ignore"):  # the conversion of a signalling NaN
+        for block in cache_blocks(len(packets)):
+            for name in names:
+                native[name][block] = packets[name][block]
     week = native["gps_week"]
     too_early = (week > 0) & (week < earliest_week)
     week[too_early] += -((week[too_early] - earliest_week) // WEEKS_PER_ROLLOVER) * WEEKS_PER_ROLLOVER

@@ -220,10 +220,11 @@ def _number(entry: Entry, keyword: str, name: str) -> float:
 def _epoch_gps_ms(entry: Entry) -> int:
     """Return a UTC epoch, with day of month or day of year, as GPS time rounded to ms."""
     text = entry.text.removesuffix("Z")
-    if (by_day := _DAY_OF_YEAR.fullmatch(text)) and 1 <= int(by_day[2]) <= 366 and 1957 <= int(by_day[1]) <= 2100:
+    in_space_age = "1957" <= text[:4] <= "2100"
+    if in_space_age and (by_day := _DAY_OF_YEAR.fullmatch(text)) and 1 <= int(by_day[2]) <= 366:
         text = f"{date(int(by_day[1]), 1, 1) + timedelta(int(by_day[2]) - 1)}T{by_day[3]}"
     split = _SECOND_FRACTION.fullmatch(text)
-    if split is None:
+    if split is None or not in_space_age:
         raise ElementsError(
             entry.line, f"EPOCH is {entry.text[:_TEXT_MAX]!r}, not a time such as 2026-11-21T12:00:00.000"
         )

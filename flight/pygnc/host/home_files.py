@@ -15,6 +15,8 @@ from pygnc.host.transfer import ListedFile, OpenedFile, Upload, is_readable
 from pygnc_system.files import NO_LINK, durable_rename, free_bytes, open_input, read_at, remove, sync_folder, write_all
 
 _READ_BYTES: Final = 65_536
+_SIZE_MAX: Final = 0xFFFF_FFFF
+"""Largest file for which the interface has sizes and offsets; a larger one, if only a sparse file, is not listed."""
 _CREATE: Final = os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 """Flags of opening a partial upload; a FIFO or a link in its place is refused."""
 _PART: Final = ".{name}.{size}-{crc:08x}.part"
@@ -105,7 +107,7 @@ class HomeFiles:
                 status = (self._home / name).stat()
             except OSError:
                 continue  # an old journal may have been removed meanwhile to limit the disk use
-            if is_readable(name):
+            if is_readable(name) and status.st_size <= _SIZE_MAX:
                 listed.append((first or status.st_mtime_ns, ListedFile(name, status.st_size)))
         listed.sort(key=lambda item: (-item[0], item[1].name))
         return [entry for _, entry in listed]
@@ -115,6 +117,8 @@ class HomeFiles:
         descriptor = open_input(self._home / name, NO_LINK)
         try:
             size = os.fstat(descriptor).st_size
+            if size > _SIZE_MAX:
+                raise OSError(errno.EFBIG, f"{name} is larger than {_SIZE_MAX} bytes")  # noqa: TRY301 - closed below
             crc = _crc(descriptor, size)
         except OSError:
             os.close(descriptor)

@@ -72,7 +72,10 @@ def _decode(slot: int, content: bytes) -> StoredSettings | None:
         return None
     if zlib.crc32(body) != _CRC.unpack_from(content, len(body))[0]:
         return None
-    return StoredSettings(generation, slot, body[_HEAD.size :].decode())
+    try:
+        return StoredSettings(generation, slot, body[_HEAD.size :].decode())
+    except UnicodeDecodeError:
+        return None
 
 
 class Parameters:
@@ -97,9 +100,9 @@ class Parameters:
         self._write = write
         stored = decode_slots(slots)
         self._generation, self._slot = stored.generation, stored.slot
-        lines = (line.split(" = ", 1) for line in stored.text.splitlines())
+        lines = (line.partition("=") for line in stored.text.splitlines())
         # Unknown names are dropped, because another software version may have stored settings that do not exist here.
-        self._changes = {name: literal for name, literal in lines if name in self._values}
+        self._changes = {name.strip(): value.strip() for name, _, value in lines if name.strip() in self._values}
 
     def handle(self, received: Received) -> list[OutgoingSentence]:
         """Process a PGET, PSET or PLST and return the PVAL sentences that respond to it.
@@ -140,7 +143,7 @@ class Parameters:
                 raise ValueError("the value has a line break; write it in one line")  # noqa: TRY301 - the handler below serves all invalid values
             self._check(text)
             content = encode_slot(self._generation + 1, text)
-        except ValueError as error:
+        except (ValueError, struct.error) as error:  # struct.error: the last generation is reached
             raise Refusal(NakCause.VALUE, f": {error}; nothing was changed") from None
         other_slot = 1 - self._slot
         try:

@@ -25,20 +25,24 @@ def decode_input(payload: bytes, hall_word: HallWord | None = None) -> InputMess
         msgspec.DecodeError: The bytes are not an input message.
     """
     try:
-        message: InputMessage = _decode(payload)
-    except msgspec.ValidationError:
-        values = msgspec.msgpack.decode(payload)
         try:
-            if isinstance(values, list) and values[:1] == ["GpsFix"]:
-                return _former_fix(values)
-            if isinstance(values, list) and values[:1] == ["SensorSample"]:
-                return _former_sample(values, hall_word or "resistance")
-        except ValueError as error:
-            raise msgspec.ValidationError(f"not the message of any version: {error}") from error
-        raise
-    if hall_word is not None and isinstance(message, SensorSample) and message.kind == SENSE_SENSORS:
+            message: InputMessage = _decode(payload)
+        except msgspec.ValidationError:
+            return _decode_former(payload, hall_word or "resistance")
+        if hall_word is None or not isinstance(message, SensorSample) or message.kind != SENSE_SENSORS:
+            return message
         return sample_message(message.raw, (message.seq, message.source, message.offset), hall_word, message.t_mono_ns)
-    return message
+    except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and packets of another length
+        raise msgspec.DecodeError(f"not the message of any version: {error}") from error
+
+
+def _decode_former(payload: bytes, hall_word: HallWord) -> InputMessage:
+    values = msgspec.msgpack.decode(payload)
+    if isinstance(values, list) and values[:1] == ["GpsFix"]:
+        return _former_fix(values)
+    if isinstance(values, list) and values[:1] == ["SensorSample"]:
+        return _former_sample(values, hall_word)
+    raise ValueError("it has another form than an input message")
 
 
 def _former_fix(values: list[object]) -> GnssFix:

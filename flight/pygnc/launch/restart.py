@@ -40,7 +40,7 @@ def continued(
     file = Path(folder) / _FILE
     try:
         start = msgspec.json.decode(read_input(file, _BYTES_MAX), type=_Start)
-    except (OSError, msgspec.DecodeError):  # no valid record, so this is the first start
+    except (OSError, ValueError, RecursionError):  # no valid record, so this is the first start
         start = _Start(arguments.timeout_min, arguments.t_spacecraft_s, now_ns)
         try:
             durable_write(file, msgspec.json.encode(start))

@@ -266,7 +266,7 @@ def guard_terminal(terminal: "Terminal") -> Callable[[], None]:
     except OSError:  # without a guard process, main.py still restores the terminal at every orderly end
         os.close(ending)
         return partial(os.close, held)
-    if pid == 0:
+    if pid == 0:  # pragma: no cover: coverage does not measure the present frame of a forked process
         _wait_and_restore(ending, terminal)
     os.close(ending)
 
@@ -289,8 +289,7 @@ def _wait_and_restore(ending: int, terminal: "Terminal") -> None:
             signal.signal(number, signal.SIG_IGN)
         # This also closes the inherited write end of the pipe, which would keep the read below waiting for ever.
         close_all_but(ending)
-        while os.read(ending, 1):
-            pass
+        os.read(ending, 1)
         terminal.restore_if_left()
     finally:
         os._exit(0)

@@ -60,7 +60,7 @@ class CheckpointFile:
                 return self._decode(read_input(path, _BYTES_MAX))
             except FileNotFoundError:
                 continue
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, RecursionError) as error:
                 text = f"{path.name}: {error}; an older checkpoint or the whole journal is used"
                 self._notify("warning", "checkpoint", text)
         return None

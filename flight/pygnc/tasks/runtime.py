@@ -124,7 +124,7 @@ class Task(ABC):
         def decode(payload: bytes) -> Message | None:
             try:
                 message: Message = decoder.decode(payload)
-            except msgspec.DecodeError as error:
+            except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and nested arrays
                 if name not in self._undecodable:
                     self._undecodable.add(name)
                     text = f"stream {name}: messages that cannot be decoded are dropped: {error}"

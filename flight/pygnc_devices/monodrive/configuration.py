@@ -4,6 +4,7 @@ Keys of other sensors are ignored.
 """
 
 import json
+import os
 import socket
 import struct
 from pathlib import Path
@@ -13,8 +14,11 @@ import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.monodrive.packets import Layout
+from pygnc_system.files import open_input
 
 IMU_TYPE: Final = "IMU"
+_FILE_BYTES_MAX: Final = 1 << 22
+"""Maximum size of a file of configurations; those of a vehicle with twenty sensors have some 100 kB."""
 
 
 class Location(msgspec.Struct, frozen=True):
@@ -88,10 +92,14 @@ def read_vehicle(path: Path) -> list[SensorConfiguration]:
         DeviceError: the file cannot be read, or the configuration of an IMU is invalid.
     """
     try:
-        content: Any = msgspec.json.decode(path.read_bytes())
+        with os.fdopen(open_input(path), "rb") as file:
+            text = file.read(_FILE_BYTES_MAX + 1)
+        if len(text) > _FILE_BYTES_MAX:
+            raise DeviceError(f"{path}: the file is larger than {_FILE_BYTES_MAX} bytes")
+        content: Any = msgspec.json.decode(text)
     except OSError as error:
         raise DeviceError(f"{path}: {error.strerror}") from None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise DeviceError(f"{path}: the file is not JSON: {error}") from None
     if isinstance(content, dict):
         content = content.get("sensors", [content])

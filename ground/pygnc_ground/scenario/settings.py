@@ -331,6 +331,8 @@ def read_tables(path: Path) -> Tables:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ValueError(f"{path}: not a TOML file in UTF-8 ({error}); correct its syntax") from error
+    except RecursionError:
+        raise ValueError(f"{path}: arrays or tables are nested too deeply; correct its syntax") from None
 
 
 def merge_tables(tables: Tables, by: Tables) -> Tables:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pygnc.bus import disk_guard
-from pygnc.bus.disk_guard import DELIVERED, OldRuns, refusal_to_grow
+from pygnc.bus.disk_guard import DELIVERED, OldRuns, refusal_to_grow, remove_oldest_run
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_writer import JournalWriter
 
@@ -149,3 +149,9 @@ def test_closes_journals_of_old_runs_that_were_left_open(tmp_path: Path) -> None
 def test_a_disk_without_logs_has_no_old_runs(tmp_path: Path) -> None:
     keep(old_runs(tmp_path / "missing", 1))
     assert refusal_to_grow(tmp_path / "missing" / "run-00001", CEILING, 0, 1) is not None
+
+
+def test_without_older_runs_none_is_removed(logs: Path) -> None:
+    while remove_oldest_run(logs / "run-00004"):
+        pass
+    assert not remove_oldest_run(logs / "run-00004")

@@ -4,18 +4,20 @@ import errno
 import os
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pygnc.bus import journal_files, journal_writer
+from pygnc.bus import journal_files, journal_reader, journal_writer
 from pygnc.bus.journal_files import list_segments, recover_folder
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
 from pygnc.formats import journal
+from pygnc_system.files import open_input
 
 HEADER = b"header"
 
@@ -140,6 +142,11 @@ def test_a_file_without_room_for_its_footer_is_not_reported_as_recovered(
     assert list_segments([disk])[0].is_open
 
 
+def test_closed_files_are_not_recovered(disk: Path, memory: Path) -> None:
+    JournalWriter(disk, memory, "input", HEADER).close()
+    assert recover_folder(disk) == []
+
+
 def test_returns_to_the_disk_if_the_folder_in_memory_is_gone(
     disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +190,8 @@ def test_the_journal_stays_in_memory_if_the_disk_guard_refuses(disk: Path, memor
     assert writer.fault == "the ceiling"
     assert list(disk.iterdir()) == []
     assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
+    writer.close()
+    assert "earlier in the run" in str(JournalWriter(disk, memory, "input", HEADER).fault)
 
 
 def test_a_journal_in_memory_keeps_only_its_newest_segments(disk: Path, memory: Path) -> None:
@@ -364,3 +373,165 @@ def test_syncs_without_a_thread(disk: Path, memory: Path, monkeypatch: pytest.Mo
     writer.finish_sync()
     assert len(synced) == 1
     writer.close()
+
+
+def failing(*numbers: int | None) -> Callable[..., None]:
+    """A function that fails with these errors, one a call; the last one counts for all further calls."""
+    left = [*numbers]
+
+    def call(*_: object, **__: object) -> None:
+        number = left.pop(0) if len(left) > 1 else left[0]
+        if number is not None:
+            raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@pytest.fixture
+def on_failing_disk(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, int], JournalWriter]:
+    """A function that makes a writer with a record, whose disk then fails in a function of `os`; memory does not."""
+
+    def make(function: str, number: int) -> JournalWriter:
+        writer = JournalWriter(disk, memory, "input", HEADER)
+        writer.append([b"one"])
+        real = getattr(os, function)
+
+        def fail(descriptor: int, *rest: Any) -> Any:  # noqa: ANN401 - the arguments of any function of `os`
+            if disk.as_posix() in str(Path(f"/proc/self/fd/{descriptor}").readlink()):
+                raise OSError(number, os.strerror(number))
+            return real(descriptor, *rest)
+
+        monkeypatch.setattr(os, function, fail)
+        return writer
+
+    return make
+
+
+def journaled(disk: Path, memory: Path) -> list[bytes]:
+    return payloads_of(JournalReader([disk, memory], "input"))
+
+
+def test_a_sync_that_fails_before_the_next_one_moves_the_journal_to_memory(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, on_failing_disk: Callable[[str, int], JournalWriter]
+) -> None:
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer = on_failing_disk("fdatasync", errno.EIO)
+    writer.sync_if_due()
+    while writer.fault is None:
+        writer.sync_if_due()
+    writer.append([b"two"])
+    assert journaled(disk, memory) == [b"one", b"two"]
+
+
+def test_a_full_segment_that_cannot_be_closed_is_continued_in_memory(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, on_failing_disk: Callable[[str, int], JournalWriter]
+) -> None:
+    monkeypatch.setattr(journal_writer, "SEGMENT_BYTES", 10)
+    writer = on_failing_disk("fsync", errno.EIO)
+    writer.append([b"two"])
+    assert writer.fault == f"{disk}: Input/output error"
+    assert journaled(disk, memory) == [b"one", b"two"]
+
+
+def test_an_error_at_the_end_is_the_fault_of_the_journal(
+    disk: Path, on_failing_disk: Callable[[str, int], JournalWriter]
+) -> None:
+    writer = on_failing_disk("fsync", errno.EIO)
+    writer.close()
+    assert writer.fault == f"{disk}: Input/output error"
+
+
+def test_a_journal_that_was_left_open_on_a_failing_disk_is_continued_in_memory(
+    disk: Path, memory: Path, on_failing_disk: Callable[[str, int], JournalWriter]
+) -> None:
+    on_failing_disk("ftruncate", errno.EROFS)
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    assert (writer.fault, writer.last_seq) == (f"{disk}: Read-only file system", 1)
+    writer.append([b"two"])
+    assert journaled(disk, memory) == [b"one", b"two"]
+
+
+def test_a_disk_without_room_for_the_header_keeps_no_file(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_files, "write_all", failing(errno.ENOSPC, None))
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    assert list(disk.iterdir()) == []
+    monkeypatch.setattr(journal_files, "write_all", failing(errno.ENOSPC))
+    with pytest.raises(OSError, match="No space"):
+        writer.append([b"one"])
+    monkeypatch.undo()
+    writer.append([b"one"])
+    assert writer.last_seq == 1
+
+
+def test_a_removed_file_is_replaced(disk: Path, memory: Path) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+    writer.restore_file()
+    assert len(list_segments([disk])) == 1
+    list_segments([disk])[0].path.unlink()
+    writer.restore_file()
+    writer.append([b"two"])
+    assert journaled(disk, memory) == [b"two"]
+
+
+def test_a_disk_that_is_full_again_leaves_the_journal_in_memory(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_writer, "RETURN_INTERVAL_S", 0.0)
+    refusals: list[str | None] = ["no room", None]
+    writer = JournalWriter(disk, memory, "input", HEADER, lambda _: refusals.pop(0))
+    writer.append([b"one"])
+    monkeypatch.setattr(journal_writer, "durable_write", failing(errno.ENOSPC))
+    writer.sync_if_due()
+    assert writer.fault == "no room"
+    assert list(disk.iterdir()) == []
+    assert journaled(disk, memory) == [b"one"]
+
+
+def test_a_folder_that_cannot_be_read_counts_as_empty_only_after_an_io_error(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    JournalWriter(disk, memory, "input", HEADER)
+    monkeypatch.setattr(journal_files, "retry_read", failing(errno.EIO, errno.EACCES))
+    assert list_segments([disk]) == []
+    with pytest.raises(PermissionError):
+        list_segments([disk])
+
+
+@pytest.mark.parametrize("function", ["open_input", "read_at"])
+def test_a_reader_continues_in_memory_after_an_io_error_of_the_disk(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+    writer._leave_disk(OSError(errno.EIO, ""))
+    writer.append([b"two"])
+    real = getattr(journal_reader, function)
+    fail = failing(errno.EIO, None)
+
+    def once(*arguments: Any) -> Any:  # noqa: ANN401 - the arguments of both functions
+        fail()
+        return real(*arguments)
+
+    monkeypatch.setattr(journal_reader, function, once)
+    assert journaled(disk, memory) == [b"two"]
+    monkeypatch.setattr(journal_reader, function, failing(errno.EACCES))
+    with pytest.raises(PermissionError):
+        journaled(disk, memory)
+
+
+def test_a_file_that_is_renamed_after_it_was_listed_is_read_under_its_new_name(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    writer.append([b"one"])
+
+    def close_first(path: Path) -> int:
+        if path.name.endswith(".part"):
+            writer.close()
+        return open_input(path)
+
+    monkeypatch.setattr(journal_reader, "open_input", close_first)
+    assert journaled(disk, memory) == [b"one"]

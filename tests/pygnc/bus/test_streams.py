@@ -15,6 +15,7 @@ import pytest
 import zmq
 
 from pygnc.bus import streams
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import BatchEnd, InputMessage, Message
 from pygnc.bus.streams import StreamReader, StreamWriter, socket_file
@@ -231,6 +232,35 @@ def test_reads_unannounced_messages_after_the_look_interval(
             seen += reader.receive(100)
             reader.socket.poll(20)
         assert len(seen) == 3
+
+
+def test_a_removed_socket_and_journal_are_made_again(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streams, "LOOK_INTERVAL_S", 0.0)
+    with closing(make_writer(context, tmp_path)) as writer:
+        writer.answer_subscriptions()
+        for path in tmp_path.iterdir():
+            path.unlink()
+        writer.answer_subscriptions()
+        with closing(make_reader(context, tmp_path)) as reader:
+            assert reader.receive(100) == []
+            assert writer.socket.poll(5000)
+            writer.write(messages(1, 3))
+            assert heard(reader, 3) == [1, 2, 3]
+
+
+def test_announced_messages_that_are_no_longer_in_the_journal_count_as_lost(context: Context, tmp_path: Path) -> None:
+    with closing(make_writer(context, tmp_path)) as writer:
+        writer.write(messages(1, 3))
+        list_segments([tmp_path], "input")[0].path.unlink()
+        with closing(make_reader(context, tmp_path)) as reader:
+            assert writer.socket.poll(5000)
+            writer.answer_subscriptions()
+            while reader.last_seq < 3:
+                assert reader.has_backlog or reader.socket.poll(5000)
+                assert reader.receive(100) == []
+            assert reader.lost == 3
 
 
 def write_one_by_one(writer: StreamWriter, count: int) -> None:

@@ -1,5 +1,6 @@
 """New settings replace those that flew to a good end only after a good end of their own."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -176,6 +177,14 @@ def test_a_flipped_bit_in_the_record_is_noticed_and_the_next_good_end_mends_it(h
         assert RECORD_FILE in fault
     assert RECORD_FILE in fly(home).fault
     assert load_settings(None, home).fault == ""
+
+
+def test_a_nested_record_with_a_right_check_sum_counts_as_damaged(home: Path) -> None:
+    nested = b'{"flown": {"file": {"a": %s}}}' % (b"[" * 10_000 + b"]" * 10_000)
+    (home / RECORD_FILE).write_bytes(b"%08x\n" % zlib.crc32(nested) + nested)
+    record, fault = read_record(home)
+    assert record == Record()
+    assert RECORD_FILE in fault
 
 
 def test_a_full_disk_does_not_prevent_a_start(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -93,6 +93,11 @@ def test_reads_a_message_in_every_notation(write: Callable[[dict[str, str]], byt
             assert getattr(found, field) == getattr(ISS, field), field
 
 
+def test_reads_one_object_in_json_with_other_keywords_and_escaped_ones() -> None:
+    content = json.dumps(FIELDS | {"CLASSIFICATION_TYPE": "U", "TLE": ["1", "2"]}).replace("EPOCH", "\\u0045POCH")
+    assert parse_elements(content.encode()).elements.epoch_gps_ms == ISS.epoch_gps_ms
+
+
 def test_reads_units_and_days_of_the_year() -> None:
     fields = FIELDS | {"EPOCH": "2021-264T12:25:40.104192Z", "INCLINATION": "51.6442 [deg]"}
     assert parse_elements(as_kvn(fields)).elements.epoch_gps_ms == ISS.epoch_gps_ms
@@ -129,6 +134,9 @@ def with_checksums(*lines: str) -> bytes:
         (LINE1.replace("21264.5", "21367.5"), LINE2, "line 1: the epoch is '21367.51782528'"),
         (LINE1.replace(" 0  999", " 4  999"), LINE2, "line 1: ephemeris type '4' is not SGP4"),
         (LINE1.replace(" 58680-4", " 58x80-4"), LINE2, "line 1: B* is ' 58x80-4'"),
+        (LINE1, LINE2.replace("0001458", "000145 "), "line 2: eccentricity is '000145 ', not seven digits"),
+        (LINE1.replace("U 98067A", "U-98067A"), LINE2, "line 1: column 9 is not blank"),
+        (LINE1.replace("25544", "I0001"), LINE2.replace("25544", "I0001"), "line 1: catalogue number 'I0001' is not"),
     ],
 )
 def test_impossible_values_of_a_tle_are_refused(one: str, two: str, expected: str) -> None:
@@ -139,6 +147,7 @@ def test_alpha_5_numbers_and_old_years_are_read() -> None:
     lines = (LINE1.replace("25544", "A0001").replace("98067A", "57001B"), LINE2.replace("25544", "A0001"))
     found = parse_elements(with_checksums(*lines)).elements
     assert (found.catalogue_number, found.designator) == (100_001, "1957-001B")
+    assert parse_elements(with_checksums(LINE1.replace("98067A", "98 67A"), LINE2)).elements.designator == "98 67A"
     assert found.is_object("100001")
     assert found.is_object("1957-001b")
     assert not found.is_object("25544")
@@ -155,6 +164,8 @@ def test_alpha_5_numbers_and_old_years_are_read() -> None:
         ("INCLINATION", "NaN", "INCLINATION is 'NaN', not a number"),
         ("EPOCH", "yesterday", "EPOCH is 'yesterday', not a time"),
         ("EPOCH", "2021-13-21T12:25:40", "EPOCH: "),
+        ("EPOCH", "0016-09-20T12:25:40.104", "EPOCH is '0016-09-20T12:25:40.104', not a time"),
+        ("EPOCH", "9999-12-31T23:59:60", "EPOCH is '9999-12-31T23:59:60', not a time"),
         ("NORAD_CAT_ID", "no number", "NORAD_CAT_ID is 'no number'"),
     ],
 )
@@ -191,6 +202,8 @@ def test_xml_may_not_declare_entities_or_a_document_type() -> None:
         (b"x" * (ELEMENTS_SIZE_MAX + 1), "more than 65536 bytes"),
         (b"\xff\xfe", "not UTF-8"),
         (b"a\0b", "not text"),
+        (b"CCSDS_OMM_VERS = 2.0\nEPOCH", "line 2: 'EPOCH' is not KEYWORD = value"),
+        (as_kvn(FIELDS) + b"\nEPOCH = 2021-09-21T12:25:40", "EPOCH appears twice"),
     ],
 )
 def test_other_content_is_refused(content: bytes, expected: str) -> None:

@@ -145,3 +145,9 @@ def test_a_week_before_the_earliest_is_a_rollover(week: int, expected: int) -> N
     assert decode_gps_packets(packets).gps_week.tolist() == [week]
     assert received_gps_week(SENSE_GPS, packets.tobytes()) == week
     assert received_gps_week(RANGE_GPS, range_packet_from_sense(packets.tobytes())) == week
+
+
+def test_a_signalling_nan_is_decoded_without_a_warning() -> None:
+    packets = np.frombuffer(packed_sense_packet(), SENSE_GPS_PACKET).copy()
+    packets["solution_age_s"] = np.frombuffer(b"\x01\x00\x80\x7f", "<f4")
+    assert np.isnan(decode_gps_packets(packets).solution_age_s).all()

@@ -51,3 +51,9 @@ def test_elements_out_of_range_are_refused() -> None:
     wrong = MeanElements(1_400_000_000_123, 15.2, 0.001, 200.0, 10.0, 20.0, 30.0, 0.0)
     with pytest.raises(omm_record.OmmRecordError, match="inclination_deg is 200, outside 0 to 180"):
         omm_record.decode(omm_record.encode(wrong, VALUES))
+
+
+def test_an_epoch_before_all_gps_weeks_is_refused() -> None:
+    wrong = MeanElements(5, 15.2, 0.001, 97.0, 10.0, 20.0, 30.0, 0.0)
+    with pytest.raises(omm_record.OmmRecordError, match="the epoch is not a GPS time"):
+        omm_record.decode(omm_record.encode(wrong, VALUES))

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from pygnc.formats import sense_scan
 from pygnc.formats.damage import DUPLICATE_REACH, Anomaly, AnomalyReason, Damage, DamageReason
 from pygnc.formats.gps_packet import decode_gps_packets
 from pygnc.formats.sense import SenseLayout, decode_sensors
@@ -268,6 +269,40 @@ def test_records_of_an_undamaged_file_are_a_view_of_it() -> None:
     records = scan(octets).records
     assert np.shares_memory(records, np.frombuffer(octets, np.uint8))
     assert not records.flags.writeable
+
+
+def test_a_large_file_is_scanned_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    octets = sense_records(10).tobytes()
+    octets = octets[:700] + octets[800:]
+    whole = scan(octets, base_offset=9)
+    monkeypatch.setattr(sense_scan, "PIECE_BYTES", 600)
+    divided = scan(octets, base_offset=9)
+    assert divided.offsets.tolist() == whole.offsets.tolist()
+    assert divided.records.tobytes() == whole.records.tobytes()
+    assert (divided.damage, divided.anomalies) == (whole.damage, whole.anomalies)
+
+
+def test_records_of_one_sensor_packet_are_found_without_terminator() -> None:
+    layout = SenseLayout(1, terminated=False)
+    octets = sense_records(6, layout=layout).tobytes()
+    assert scan(b"\x01" + octets, layout).offsets.tolist() == [1 + k * layout.size for k in range(6)]
+
+
+def test_an_implausible_last_record_does_not_end_an_overlap_without_terminator() -> None:
+    records = sense_records(4, layout=BARE)
+    records["gps"]["position_ecef_m"][3] = np.nan
+    octets = records.tobytes()
+    size = BARE.size
+    damaged_octets = octets[: 2 * size - 5] + octets[2 * size :] + bytes(10)
+    assert scan(damaged_octets, BARE).offsets.tolist() == [0, 2 * size - 5]
+
+
+def test_a_repeated_record_with_a_clock_step_is_delivered() -> None:
+    """Damage does not occur twice in the same way."""
+    records = sense_records(5)[[0, 1, 1, 2]]
+    records["sensors"]["t_spacecraft_s"][1:3, 4] += 5000
+    records["gps"]["t_spacecraft_s"][1:3] += 5000
+    assert len(scan(records.tobytes()).records) == 4
 
 
 @given(st.data())

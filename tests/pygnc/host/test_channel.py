@@ -383,6 +383,19 @@ def test_events_and_status_reach_the_host_during_a_download() -> None:
     assert received(pair.host, STAT) == [bytes(636)]
 
 
+def test_unknown_sentences_without_number_and_impossible_bodies_are_ignored() -> None:
+    pi = Channel(Direction.TO_HOST, PI_SESSION, "pygnc")
+    pi.receive(host_sentence("HELO", Delivery.UNNUMBERED, 0, b"short"), 0.0)
+    assert not pi.is_ready
+    greet(pi)
+    drain(pi, 0.0)
+    pi.receive(host_sentence("XXXX", Delivery.UNNUMBERED, 0, b""), 0.0)
+    pi.receive(host_sentence("ACKN", Delivery.UNNUMBERED, 0, b"short"), 0.0)
+    pi.receive(host_sentence("NAKN", Delivery.ORDERED, 1, b""), 0.0)
+    assert numbers(drain(pi, 0.0)) == []
+    assert [event for event in pi.pop_events() if isinstance(event, Received)] == []
+
+
 def greet(pi: Channel) -> None:
     body = HELO.pack(1, 1, 4, 0, PI_SESSION, 0, 1, 1)
     pi.receive(host_sentence("HELO", Delivery.UNNUMBERED, 0, body), 0.0)

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from pygnc.host.channel import Channel
 from pygnc.host.channel_events import ChannelEvent, Received
 from pygnc.host.connection import HostConnection
@@ -13,6 +15,7 @@ from pygnc.host.sentence_types import (
     DNLE,
     DNLS,
     DNOP,
+    DNST,
     EVNT,
     INFO,
     NAKN,
@@ -28,7 +31,7 @@ from pygnc.host.sentence_types import (
     NakCause,
     SentenceType,
 )
-from pygnc.host.transfer import PAGE_ENTRIES, Refusal
+from pygnc.host.transfer import PAGE_ENTRIES, OpenedFile, Refusal
 from tests.fakes.memory_storage import MemoryStorage
 
 NAME = "pygnc_batch/sense.bin"
@@ -186,3 +189,40 @@ def test_requests_that_are_released_together_wait_until_there_is_room_for_their_
     both.exchange(1000)
     entries = [o for o in both.outcomes if isinstance(o, Received) and o.kind is DNLE]
     assert len(entries) == WINDOW * PAGE_ENTRIES
+
+
+def test_a_file_that_becomes_unreadable_ends_its_download_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Both()
+
+    def fail(*_: object) -> bytes:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(both.storage, "open", lambda _: OpenedFile(9, 0, fail, lambda: None))
+    both.say(DNOP, 1, 0, tail=NAME.encode())
+    both.say(PING, 1)
+    assert both.heard(DNST) == [({"transfer": 1, "offset": 0, "size": 9, "crc": 0}, b"")]
+    assert both.heard(PONG) == [({"key": 1}, b"")]
+
+
+def test_a_lost_line_closes_the_download() -> None:
+    both = Both()
+    both.host.send(DNOP, DNOP.pack(1, 0, tail=NAME.encode()), both.now_s)
+    line = both.host.next_output(both.now_s)
+    assert line is not None
+    both.pi.take(line, both.now_s)
+    for _ in range(5000):
+        both.now_s += 0.1
+        both.pi.next_output(both.now_s)
+    assert both.pi._downloads.next_chunk() is None
+
+
+def test_without_room_neither_response_nor_rejection_is_sent() -> None:
+    both = Both()
+    while both.pi.channel.room > 0:
+        both.pi.channel.send(DNST, DNST.pack(0, 0, 0, 0), both.now_s)
+    for kind, name in ((PGET, b"logs.ceiling_bytes"), (PGET, b"unknown")):
+        both.host.send(kind, kind.pack(tail=name), both.now_s)
+        line = both.host.next_output(both.now_s)
+        assert line is not None
+        both.pi.take(line, both.now_s)
+    assert both.pi.channel.room == 0

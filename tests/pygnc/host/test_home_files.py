@@ -179,3 +179,15 @@ def test_the_listing_has_status_and_info_first_then_the_newest(tmp_path: Path) -
         ("pygnc_batch/sense.bin", 1),
         ("pygnc_logs/run-00001/input-00000.pgj", 2),
     ]
+
+
+def test_a_file_too_large_for_a_download_is_refused_unread_and_not_listed(tmp_path: Path) -> None:
+    """The interface has 32 bits for sizes and offsets; a sparse file has more within a kilobyte."""
+    (tmp_path / "pygnc_batch").mkdir()
+    (tmp_path / "pygnc_batch" / "range.bin").write_bytes(b"ranges")
+    (tmp_path / "pygnc_batch" / "sense.bin").touch()
+    os.truncate(tmp_path / "pygnc_batch" / "sense.bin", 1 << 40)
+    files = HomeFiles(tmp_path, 0)
+    assert files.listing() == [("pygnc_batch/range.bin", 6)]
+    with pytest.raises(OSError, match="larger than 4294967295 bytes"):
+        files.open("pygnc_batch/sense.bin")

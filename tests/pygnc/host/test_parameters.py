@@ -189,3 +189,21 @@ def test_changes_override_the_settings_file() -> None:
         "logs": {"reserve_bytes": 1},
     }
     assert table["orbit"] == {"start": {"fixes": 4}, "arc": {"duration_s": 1.0}}
+
+
+def test_stored_changes_in_another_spelling_do_not_prevent_a_start(tmp_path: Path) -> None:
+    slots = MemorySlots()
+    slots.content[0] = encode_slot(1, f"{NOISE}=0.7\n# logs\nlogs.reserve_bytes = 9")
+    assert ask(make(slots, tmp_path), PGET, "logs.reserve_bytes")[0][0] == "logs.reserve_bytes = 9"
+
+
+def test_a_change_after_the_last_generation_is_refused(tmp_path: Path) -> None:
+    slots = MemorySlots()
+    slots.content[0] = encode_slot(0xFFFFFFFF, "logs.reserve_bytes = 9\n")
+    with pytest.raises(Refusal, match="nothing was changed"):
+        ask(make(slots, tmp_path), PSET, f"{NOISE} = 0.7")
+
+
+def test_more_changes_than_a_slot_holds_are_refused() -> None:
+    with pytest.raises(ValueError, match="at most 65535"):
+        encode_slot(1, "x" * 65_536)

@@ -2,13 +2,14 @@
 
 import os
 import pty
+import struct
 import time
 from collections.abc import Iterator
 from math import inf
 
 import pytest
 
-from pygnc.host.port import LEFT_S, Port
+from pygnc.host.port import BLOCKED_S, LEFT_S, Port
 from pygnc.host.terminal import Terminal
 
 LINE = b"<PONG,0001,i0001,AAAAAA==*00000000\r\n"
@@ -82,6 +83,41 @@ def test_a_serial_port_is_opened_at_its_speed(ends: tuple[int, int]) -> None:
     os.write(master, LINE)
     assert port.read() == LINE
     os.close(master)
+
+
+def test_a_port_that_refuses_the_speed_raises_os_error(ends: tuple[int, int]) -> None:
+    with pytest.raises(OSError, match="baudrate"):
+        Port.open_serial(os.ttyname(ends[1]), -1)
+    os.close(ends[0])
+
+
+def test_a_port_closes_when_its_output_fails_or_its_input_ends() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    port = Port(writing)
+    port.write(LINE)
+    assert not port.is_open
+    port.close()
+    reading, writing = os.pipe()
+    os.close(writing)
+    port = Port(reading)
+    assert port.read() == b""
+    assert not port.is_open
+    port.close()
+    assert port.read() == b"", "an error is like the end of the input"
+
+
+def test_a_serial_line_is_paced_by_the_bytes_in_its_driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()  # not a pseudo-terminal; it has no speed and does not report its bytes
+    port = Port(writing)
+    assert port.ready_in_s() == 0.0
+    monkeypatch.setattr("fcntl.ioctl", lambda *_: struct.pack("i", 11_520))
+    assert port.ready_in_s() == pytest.approx(1.0 - LEFT_S)
+    os.set_blocking(writing, False)
+    port.write(bytes(1_000_000))
+    assert port.ready_in_s() == BLOCKED_S
+    port.close()
+    os.close(reading)
 
 
 def test_a_missing_port_raises_os_error(ends: tuple[int, int]) -> None:

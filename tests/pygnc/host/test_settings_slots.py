@@ -1,5 +1,7 @@
 """Settings of a run: the file's, and those changed over the line on top of them."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -73,3 +75,16 @@ def test_validates_a_change_against_the_present_file(tmp_path: Path) -> None:
         changed_settings(None, tmp_path, "host.baud = 12")
     (tmp_path / "pygnc.toml").write_text("[logs]\nno_such = 5\n")
     assert changed_settings(None, tmp_path, "logs.ceiling_bytes = 5").logs.ceiling_bytes == 5
+
+
+def test_a_slot_with_a_right_check_sum_that_is_no_text_counts_as_damaged(tmp_path: Path) -> None:
+    body = struct.pack("<4sIH", b"PGPS", 1, 2) + b"\xff\xfe"
+    write_slot(tmp_path, 0, body + struct.pack("<I", zlib.crc32(body)))
+    loaded = load_settings(None, tmp_path)
+    assert loaded.settings == Settings()
+    assert "pygnc_settings_0.bin" in loaded.fault
+
+
+def test_a_folder_in_place_of_a_slot_counts_as_damaged(tmp_path: Path) -> None:
+    (tmp_path / NAMES[1]).mkdir()
+    assert "pygnc_settings_1.bin" in load_settings(None, tmp_path).fault

@@ -100,3 +100,25 @@ def test_a_closed_terminal_raises_nothing() -> None:
     terminal.restore()
     os.close(slave)
     Terminal(slave).prepare()
+
+
+def test_only_unchanged_settings_are_restored_after_the_end_of_main(ends: tuple[int, int]) -> None:
+    _, slave = ends
+    found = termios.tcgetattr(slave)
+    terminal = Terminal(slave)
+    terminal.prepare()
+    terminal.restore_if_left()
+    assert termios.tcgetattr(slave) == found
+    terminal.prepare()
+    termios.tcsetattr(slave, termios.TCSANOW, found)
+    terminal.restore_if_left()
+    assert termios.tcgetattr(slave) == found
+
+
+def test_a_terminal_of_other_processes_is_not_restored(ends: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = Terminal(ends[1])
+    terminal.prepare()
+    prepared = termios.tcgetattr(ends[1])
+    monkeypatch.setattr(os, "tcgetpgrp", lambda _: -1)
+    terminal.restore()
+    assert termios.tcgetattr(ends[1]) == prepared

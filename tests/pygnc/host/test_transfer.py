@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from pygnc.host.channel_events import Received
 from pygnc.host.sentence_types import (
     CHUNK_BYTES,
+    DNCL,
     DNLS,
     DNOP,
     NAME_MAX,
@@ -201,6 +202,23 @@ def test_a_download_of_a_missing_file_is_rejected() -> None:
 
 def test_a_chunk_fills_whole_groups_of_base64() -> None:
     assert (6 + CHUNK_BYTES) % 3 == 0
+
+
+def test_an_upload_is_not_complete_before_its_last_chunk() -> None:
+    pi = UploadReceiver(MemoryStorage())
+    pi.handle(received(UPOP, UPOP.pack(1, 3, 0, tail=b"sense.bin")))
+    ((kind, body),) = pi.handle(received(UPCL, UPCL.pack(1)))
+    assert UPST.unpack(body).fields == {"transfer": 1, "state": UploadState.CONTINUE, "offset": 0}
+    assert kind is UPST
+
+
+def test_only_the_open_download_can_be_closed_and_only_permitted_names_opened() -> None:
+    pi = DownloadSender(MemoryStorage({"pygnc_status.bin": b"abc"}))
+    pi.handle(received(DNOP, DNOP.pack(2, 0, tail=b"pygnc_status.bin")))
+    assert pi.handle(received(DNCL, DNCL.pack(1))) == []
+    assert pi.next_chunk() is not None
+    with pytest.raises(Refusal, match="may not be read"):
+        pi.handle(received(DNOP, DNOP.pack(3, 0, tail=b"pygnc.toml")))
 
 
 def received(kind: SentenceType, body: bytes) -> Received:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import pygnc
-from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse
+from pygnc.launch import arguments
+from pygnc.launch.arguments import SECONDS_MAX, Arguments, UsageError, parse, version_text
 from pygnc.launch.options import OPTIONS
 
 
@@ -68,3 +69,10 @@ def test_the_version_needs_neither_home_nor_libraries() -> None:
     main = Path(pygnc.__file__).parents[1] / "main.py"
     printed = subprocess.run([sys.executable, "-S", main, "--version"], env={}, capture_output=True, check=True)
     assert printed.stdout.decode().split()[:2] == ["PyGNC", pygnc.__version__]
+
+
+def test_a_package_states_its_date_and_commit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pygnc, "__file__", str(tmp_path / "pygnc" / "__init__.py"))
+    assert version_text() == f"PyGNC {pygnc.__version__}"
+    (tmp_path / arguments._PACKAGE_INFO).write_text("2026-11-25 abc123 9.9\n")
+    assert version_text() == "PyGNC 9.9 2026-11-25 abc123"

@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from pygnc.launch.workspace import (
     make_runtime_folder,
     next_run,
     recover_previous_run,
+    recover_run,
+    runtime_folder,
 )
 
 
@@ -98,3 +101,20 @@ def test_the_runtime_folder_is_in_the_home_if_no_temporary_folder_is_writable(
     folder = make_runtime_folder(tmp_path)
     assert folder.parent == tmp_path
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_disk_that_refuses_prevents_neither_start_nor_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> list[Path]:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(workspace, "recover_folder", refuse)
+    assert recover_run(tmp_path) == []
+
+
+def test_what_is_no_folder_of_this_user_is_left_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "memory").mkdir()
+    monkeypatch.setattr(workspace, "_MEMORY", tmp_path / "memory")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    runtime_folder(tmp_path).write_text("of another program")
+    assert make_runtime_folder(tmp_path).parent == tmp_path
+    assert runtime_folder(tmp_path).read_text() == "of another program"

@@ -59,7 +59,9 @@ def test_messages_of_another_version_are_skipped(tmp_path: Path) -> None:
     home = flown(tmp_path / "cut", 9, in_order=False)
     (segment,) = list_segments([home / "pygnc_logs" / "run-00001"], "input")
     foreign = [["LaserRange", 1, 2.5], {"kind": "map"}, ["SensorSample", 1, "live", 7], ["GpsFix", 1, "live"], 7]
-    records = journal.encode_messages(1, [msgspec.msgpack.encode(message) for message in foreign])
+    payloads = [msgspec.msgpack.encode(message) for message in foreign]
+    payloads += [b"\x93\xaaBatchBegin\x01" + b"\x91" * 10_000, b"\x93\xa8BatchEnd\x01\xa1\xff"]
+    records = journal.encode_messages(1, payloads)
     segment.path.write_bytes(segment.path.read_bytes() + b"".join(records) + b"\xc1")
     assert add_open_record(home) == 1
 

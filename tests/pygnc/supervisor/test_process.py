@@ -14,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from pygnc.supervisor.process import Child, ExitCode, SignalInbox, TaskSpec
+from pygnc.bus import control
+from pygnc.supervisor.process import Child, ExitCode, SignalInbox, TaskSpec, _run_forked, memory_kills
+from tests.pygnc.supervisor.harness import spec
 
 PROGRAM = """
 import os, signal, sys, time
@@ -127,3 +129,21 @@ def test_a_start_without_a_descriptor_leaves_no_process(monkeypatch: pytest.Monk
     assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208
     with pytest.raises(ChildProcessError):
         os.waitpid(started[0], os.WNOHANG)
+
+
+@pytest.mark.parametrize("is_orphan", [True, False])
+def test_a_task_whose_parent_has_ended_does_not_run(*, is_orphan: bool) -> None:
+    ours, theirs = control.make_pair()
+    parent = os.getpid()
+    pid = os.fork()
+    if pid == 0:
+        _run_forked(spec("orphan", 0), lambda *_: 7, theirs, parent + is_orphan)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == (1 if is_orphan else 7)
+    ours.close()
+    theirs.close()
+
+
+@pytest.mark.parametrize(("text", "count"), [("nr_free_pages 3\noom_kill 2\n", 2), ("nr_free_pages 3\n", 0)])
+def test_counts_the_kills_of_the_kernel(monkeypatch: pytest.MonkeyPatch, text: str, count: int) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda _: text)
+    assert memory_kills() == count

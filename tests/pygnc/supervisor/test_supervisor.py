@@ -5,6 +5,7 @@ import pytest
 
 from pygnc.bus import control
 from pygnc.common.constants import HARD_EXIT_AT_S
+from pygnc.supervisor.process import NOT_STARTED
 from pygnc.supervisor.supervisor import (
     PARTIAL,
     PAUSES_S,
@@ -221,3 +222,12 @@ def test_a_needed_task_that_is_not_in_the_table_is_reported_once(harness: Harnes
         harness.supervisor.step()
     assert "stargazer" not in harness.started
     assert harness.names("source") == ["unknown_task"]
+
+
+def test_a_task_without_threads_is_started_again_after_a_pause(harness: Harness) -> None:
+    harness.bring_up()
+    harness.end("writer", NOT_STARTED)
+    assert "writer" not in harness.children or harness.started.count("writer") == 1
+    harness.advance(START_INTERVAL_S + PING_INTERVAL_S)
+    assert harness.started.count("writer") == 2
+    assert "crashed" not in harness.names("writer")

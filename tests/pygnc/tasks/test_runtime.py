@@ -49,11 +49,14 @@ def test_messages_of_a_stream_that_cannot_be_decoded_are_dropped_counted_and_rep
     with zmq.Context() as context:
         task = WritesOnce(run_in(tmp_path), context, notify)
         journal = task.open_stream("quiet").journal
-        first, last = (encode(BatchEnd(seq=seq, cause="")) for seq in (1, 4))
-        journal.append([first, b"\xc1", encode(["BatchEnd", "of a later form"]), last])
+        first, last = (encode(BatchEnd(seq=seq, cause="")) for seq in (1, 6))
+        not_text = encode(["BatchEnd", 2, "??"]).replace(b"??", b"\xff\xfe")
+        nested = b"\x91" * 10_000
+        later_form = encode(["BatchEnd", "of a later form"])
+        journal.append([first, b"\xc1", not_text, encode(["BatchEnd", 2, ""])[:-1] + nested, later_form, last])
         reader = task.open_reader("quiet", BatchEnd)
-        assert [message.seq for message in reader.receive(10)] == [1, 4]
-        assert (reader.lost, reader.last_seq) == (2, 4)
+        assert [message.seq for message in reader.receive(10)] == [1, 6]
+        assert (reader.lost, reader.last_seq) == (4, 6)
         reader.close()
         task.close()
     assert [(severity, name) for severity, name, _ in events] == [("warning", control.DROPPED)]

@@ -1,6 +1,7 @@
 import itertools
 import json
 import logging
+import os
 import socket
 import struct
 import threading
@@ -12,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError, RefusedError
-from pygnc_devices.monodrive.configuration import STREAM_DATA, read_configuration, stream_data
+from pygnc_devices.monodrive.configuration import STREAM_DATA, read_configuration, read_vehicle, stream_data
 from pygnc_devices.monodrive.driver import MonoDrive
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
 from pygnc_instruments.simulators.endpoints import TcpEndpoint, UdpEndpoint
@@ -259,3 +260,14 @@ def test_raises_when_another_program_answers() -> None:
     thread.join(5)
     with pytest.raises(NoAnswerError, match="refused"):
         stream_data(read_configuration(config(8083)), "127.0.0.1", control_port=port)
+
+
+def test_a_file_of_configurations_is_bounded_and_no_fifo(tmp_path: Path) -> None:
+    huge, fifo, nested = tmp_path / "huge.json", tmp_path / "fifo.json", tmp_path / "nested.json"
+    huge.touch()
+    os.truncate(huge, 1 << 40)
+    os.mkfifo(fifo)
+    nested.write_bytes(b"[" * 10_000)
+    for path, fault in ((huge, "larger than"), (fifo, "not a regular file"), (nested, "not JSON")):
+        with pytest.raises(DeviceError, match=fault):
+            read_vehicle(path)

@@ -73,6 +73,7 @@ def test_a_dump_names_every_default(tmp_path: Path) -> None:
             r"same id",
         ),
         ("this is no TOML", r"scenario\.toml"),
+        (f"x = {'[' * 10_000}", r"scenario\.toml.*nested"),
     ],
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, complaint: str) -> None:
