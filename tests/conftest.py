@@ -1,6 +1,7 @@
 """Settings for all tests."""
 
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -13,8 +14,23 @@ settings.register_profile("any speed", deadline=None, suppress_health_check=[Hea
 settings.load_profile("any speed")
 
 
-@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Let each worker begin with other files, so that it reads what another one has compiled in the meantime."""
+    worker = getattr(config, "workerinput", None)
+    if worker is not None and config.args_source is pytest.Config.ArgsSource.TESTPATHS:
+        files = sorted(map(str, Path(__file__).parent.rglob("test_*.py")))
+        begin = len(files) * int(worker["workerid"].removeprefix("gw")) // worker["workercount"]
+        config.args = files[begin:] + files[:begin]
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sort the tests by file: all workers must have the same order."""
+    items.sort(key=lambda item: item.path)
+
+
+@pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")
+def pytest_collection_keep_groups(items: list[pytest.Item]) -> None:
     """Let pytest-xdist 3.8 keep the tests of a group on one worker.
 
     It appends the group to the attribute `_nodeid`, which pytest 9.2 does not read: pytest-xdist's issue 1386.

@@ -117,6 +117,12 @@ def test_inspect_works_without_the_scenario_library() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
+def test_subcommands_start_without_libraries_that_take_half_a_second() -> None:
+    program = "import sys, pygnc_ground.commands.replay, pygnc_ground.commands.scenario; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert not {"scipy.signal", "scipy.stats", "filterpy"} & set(done.stdout.split())
+
+
 class Packages:
     """Folder of packages of other authors, and `pygnc` with them."""
 

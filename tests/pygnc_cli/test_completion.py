@@ -5,7 +5,10 @@ import re
 import shutil
 import subprocess
 import sys
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 from typer.testing import CliRunner
@@ -13,6 +16,7 @@ from typer.testing import CliRunner
 from pygnc.launch.arguments import USAGE, parse
 from pygnc.launch.options import OPTIONS
 from pygnc.launch.service import _parser
+from pygnc_cli.app import main
 from pygnc_cli.subcommands import BUILT_IN
 from tests.fakes.terminal import Terminal
 from tests.other_packages import OtherPackage
@@ -68,13 +72,17 @@ def test_the_tab_key_completes_subcommands_and_options(shell: str, tmp_path: Pat
             terminal.type("\x15\n")  # clear the line
 
 
-def completions(words: list[str], home: Path, *folders: Path) -> list[str]:
-    """Return what fish would show for the last word."""
-    request = {"_PYGNC_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
-    line = {"_TYPER_COMPLETE_ARGS": " ".join(["pygnc", *words])}
+def request(words: list[str]) -> dict[str, str]:
+    """Return the variables with which fish asks for the completions of the last word."""
+    action = {"_PYGNC_COMPLETE": "complete_fish", "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    return action | {"_TYPER_COMPLETE_ARGS": " ".join(["pygnc", *words])}
+
+
+def completions_with(folder: Path, words: list[str]) -> list[str]:
+    """Return what fish would show for the last word with the packages of a folder."""
     done = subprocess.run(
         [sys.executable, "-c", "import sys; from pygnc_cli.app import main; sys.exit(main())"],
-        env=variables(home, *folders) | request | line,
+        env=variables(folder, folder) | request(words),
         capture_output=True,
         text=True,
         check=False,
@@ -83,10 +91,23 @@ def completions(words: list[str], home: Path, *folders: Path) -> list[str]:
     return [one.partition("\t")[0] for one in done.stdout.splitlines() if one]
 
 
+def completions(words: list[str]) -> list[str]:
+    """Return what fish would show for the last word; in this process, which has imported most subcommands."""
+    with (
+        patch.dict(os.environ, request(words)),
+        redirect_stdout(StringIO()) as printed,
+        redirect_stderr(StringIO()) as errors,
+        pytest.raises(SystemExit) as ended,
+    ):
+        main([])
+    assert (ended.value.code, errors.getvalue()) == (0, "")
+    return [one.partition("\t")[0] for one in printed.getvalue().splitlines() if one]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", [[name] for name in BUILT_IN] + SUBCOMMANDS, ids=" ".join)
-def test_every_subcommand_completes_its_own_options(words: list[str], tmp_path: Path) -> None:
-    found = set(completions([*words, "--"], tmp_path))
+def test_every_subcommand_completes_its_own_options(words: list[str]) -> None:
+    found = set(completions([*words, "--"]))
     assert not {"--install-completion", "--show-completion"} & found
     if words == ["fly"]:
         assert found == {option.partition(" ")[0] for option in OPTIONS}
@@ -94,7 +115,7 @@ def test_every_subcommand_completes_its_own_options(words: list[str], tmp_path: 
         assert "--help" in found
     if words in SUBCOMMANDS:
         listed = CliRunner().invoke(app, [*words, "--help"], terminal_width=200).output
-        assert all(f" {name} " in listed for name in completions([*words, ""], tmp_path))
+        assert all(f" {name} " in listed for name in completions([*words, ""]))
 
 
 def test_the_options_of_fly_are_those_of_its_parsers() -> None:
@@ -112,6 +133,6 @@ def test_another_package_may_describe_its_options(tmp_path: Path) -> None:
     modules = {"plain": "OPTIONS = {'--speed NUMBER': 'Speed.', '--quiet': 'Print nothing.'}\ndef run(*_, **__): ..."}
     groups = {"pygnc.commands": {"plain": "plain:run"}, "pygnc.options": {"plain": "plain:OPTIONS"}}
     OtherPackage(groups, modules).install(tmp_path)
-    assert completions(["plain", "--"], tmp_path, tmp_path) == ["--speed", "--quiet"]
+    assert completions_with(tmp_path, ["plain", "--"]) == ["--speed", "--quiet"]
     OtherPackage({"pygnc.commands": {"broken": "broken:run"}}, {"broken": "1 / 0"}, "z").install(tmp_path)
-    assert completions(["broken", "--"], tmp_path, tmp_path) == []
+    assert completions_with(tmp_path, ["broken", "--"]) == []

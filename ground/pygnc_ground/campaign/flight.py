@@ -24,7 +24,7 @@ from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import inputs_of
-from pygnc_ground.replay.run import FILTERS, FilterName
+from pygnc_ground.replay.run import FilterName
 from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
@@ -202,7 +202,7 @@ def fly(
     pipeline = make_pipeline(
         settings or FlightSettings(),
         ORIENTATION,
-        orbit_filter=FILTERS[filter_name][1],
+        orbit_filter=filter_name.orbit_filter,
         attitude=attitude,
         formation=formation,
     )

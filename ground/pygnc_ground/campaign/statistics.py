@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
-from scipy.stats import spearmanr
 
 from pygnc_ground.campaign.definition import Campaign
 from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, FAILED, parameter_columns
@@ -161,6 +160,8 @@ _FEWEST: Final = 5
 
 def sensitivities(campaign: Campaign, runs: pl.DataFrame) -> list[Sensitivity]:
     """Return the dependence of each estimator's error on each varied number, the strongest first."""
+    from scipy.stats import spearmanr  # noqa: PLC0415 - takes half a second, which only reports need
+
     done = runs.filter(pl.col("status") == DONE)
     found = []
     for name, dtype in parameter_columns(campaign).items():

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import gammaincinv
 
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
-_PROBABILITY: Final = 0.95
-"""Probability of the bands."""
+_QUANTILES: Final = ((1.0 - 0.95) / 2.0, (1.0 + 0.95) / 2.0)
+"""Probabilities below the ends of the bands."""
 
 
 class Band(NamedTuple):
@@ -29,8 +29,14 @@ class Band(NamedTuple):
 
 def band(dof: int, count: int) -> Band:
     """Return the two-sided 95 % band of the mean of `count` chi-square values with `dof` degrees of freedom each."""
-    low, high = chi2.interval(_PROBABILITY, dof * count)
+    low, high = _chi_square_interval(dof * count)
     return Band(float(low) / count, float(high) / count)
+
+
+def _chi_square_interval(dof: IntArray | int) -> tuple[FloatArray, FloatArray]:
+    """Return the ends of the 95 % bands of chi-square values; importing scipy.stats takes half a second."""
+    low, high = (2.0 * gammaincinv(dof / 2.0, probability) for probability in _QUANTILES)
+    return low, high
 
 
 def fraction_inside(values: FloatArray, low: FloatArray | float, high: FloatArray | float) -> float:
@@ -68,7 +74,7 @@ def nis_consistency(nis: FloatArray, dof: IntArray) -> NisConsistency:
         count=len(nis),
         mean_per_dof=float(nis.sum()) / total,
         band_per_dof=Band(limits.low / total, limits.high / total),
-        fraction_inside=fraction_inside(nis, *chi2.interval(_PROBABILITY, dof)),
+        fraction_inside=fraction_inside(nis, *_chi_square_interval(dof)),
     )
 
 

@@ -17,7 +17,6 @@ from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
-from pygnc_ground.orbit.reference_filters import UkfOrbitFilter
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
@@ -35,10 +34,19 @@ class FilterName(StrEnum):
     EKF = "ekf"
     UKF = "ukf"
 
+    @property
+    def orbit_filter(self) -> type[OrbitFilter]:
+        """Class of the filter."""
+        if self is FilterName.EKF:
+            return OrbitFilter
+        from pygnc_ground.orbit.reference_filters import UkfOrbitFilter  # noqa: PLC0415 - filterpy takes half a second
 
-FILTERS: Final[dict[FilterName, tuple[str, type[OrbitFilter]]]] = {
-    FilterName.EKF: ("square-root EKF of the flight software", OrbitFilter),
-    FilterName.UKF: ("unscented Kalman filter of filterpy with the models of the flight software", UkfOrbitFilter),
+        return UkfOrbitFilter
+
+
+_DESCRIPTIONS: Final = {
+    FilterName.EKF: "square-root EKF of the flight software",
+    FilterName.UKF: "unscented Kalman filter of filterpy with the models of the flight software",
 }
 
 
@@ -75,8 +83,8 @@ class ReplayContext(NamedTuple):
             )
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
         orientation = self.orientation
-        description, kind = FILTERS[filter_name]
-        collected = collect(inputs.messages, make_pipeline(settings, orientation, orbit_filter=kind), advance)
+        pipeline = make_pipeline(settings, orientation, orbit_filter=filter_name.orbit_filter)
+        collected = collect(inputs.messages, pipeline, advance)
         frames = EarthFrames(orientation)
         timed = collected.timed
         notes: list[str] = []
@@ -94,7 +102,7 @@ class ReplayContext(NamedTuple):
                 notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
         result = ReplayResult(
             settings=settings,
-            filter_name=description,
+            filter_name=_DESCRIPTIONS[filter_name],
             sources=tuple(collected.sources),
             counts=collected.counts,
             fixes=fix_records(timed),

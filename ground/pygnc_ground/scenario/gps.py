@@ -6,7 +6,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.signal import lfilter
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
@@ -15,7 +14,7 @@ from pygnc.formats.gps_packet import GpsFixes
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.sensor_settings import Gps, Vector3
-from pygnc_ground.scenario.settings import Settings, noise_generator
+from pygnc_ground.scenario.settings import Settings, gauss_markov_process, noise_generator
 from pygnc_ground.scenario.trajectory import SatellitePath
 
 
@@ -77,10 +76,7 @@ class FixErrors(NamedTuple):
     def _process(self, rng: np.random.Generator, t_s: npt.NDArray[np.int64]) -> FloatArray:
         """Return a stationary process of unit variance that is drawn at every second, shape (n, 3)."""
         kept = math.exp(-1.0 / self.coloured_time_s)
-        steps = rng.standard_normal((int(t_s.max(initial=0)) + 1, 3))
-        steps[1:] *= math.sqrt(1.0 - kept**2)
-        process: FloatArray = lfilter([1.0], [1.0, -kept], steps, axis=0)
-        return process[t_s]
+        return gauss_markov_process(rng, kept, int(t_s.max(initial=0)) + 1)[t_s]
 
 
 def position_errors(receiver: Gps) -> FixErrors:

@@ -8,11 +8,10 @@ import math
 from typing import Final
 
 import numpy as np
-from scipy.signal import lfilter
 
 from pygnc_ground.scenario.environment import Conditions, FloatArray
 from pygnc_ground.scenario.sensor_settings import Storm
-from pygnc_ground.scenario.settings import noise_generator
+from pygnc_ground.scenario.settings import gauss_markov_process, noise_generator
 
 _OVAL_DEG: Final = 68.0
 _OVAL_WIDTH_DEG: Final = 5.0
@@ -28,11 +27,8 @@ def storm_field_gcrf_ut(storm: Storm, conditions: Conditions, seed: int) -> Floa
         return np.zeros_like(conditions.field_gcrf_ut)
     t_s, step_s = conditions.t_s, storm.time_s / _STEPS_PER_TIME
     kept = math.exp(-step_s / storm.time_s)
-    steps = noise_generator(seed, "storm").standard_normal((int(t_s.max(initial=0.0) / step_s) + 2, 3))
-    # The first value has the variance of all others.
-    steps[1:] *= math.sqrt(1.0 - kept**2)
-    process = lfilter([1.0], [1.0, -kept], steps, axis=0)
-    of_time = np.stack([np.interp(t_s, step_s * np.arange(len(steps)), axis) for axis in process.T], axis=1)
+    process = gauss_markov_process(noise_generator(seed, "storm"), kept, int(t_s.max(initial=0.0) / step_s) + 2)
+    of_time = np.stack([np.interp(t_s, step_s * np.arange(len(process)), axis) for axis in process.T], axis=1)
     off_oval = (np.abs(_magnetic_latitude_deg(conditions)) - _OVAL_DEG) / _OVAL_WIDTH_DEG
     strength = storm.field_ut * (_ELSEWHERE + (1.0 - _ELSEWHERE) * np.exp(-0.5 * off_oval**2))
     return np.asarray(strength[:, np.newaxis] * of_time)

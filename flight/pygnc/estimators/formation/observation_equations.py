@@ -16,6 +16,7 @@ its fixes is quadratic in the parameters, so they can become part of the prior (
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -239,11 +240,28 @@ class Equations:
 
     def fit(self, parameters: Array) -> Fit:
         """Return cost and normal equations of parameters (k, p), computed in chunks to limit memory."""
-        # Motion and derivatives take three megabytes for 6000 parameter vectors times nodes.
         chunk = max(1, 6_000 // len(self.dynamics.reference.nodes.state))
-        chunks = [parameters[first : first + chunk] for first in range(0, len(parameters), chunk)]
-        parts = [self._fit_motion(some, self.motion(some)) for some in chunks]
+        parts = [
+            part for first in range(0, len(parameters), chunk) for part in self._fits(parameters[first : first + chunk])
+        ]
         return Fit(*(np.concatenate(part) for part in zip(*parts, strict=True)))
+
+    def _fits(self, parameters: Array) -> Iterator[Fit]:
+        """Yield the fits of parts of the parameters, whose motion is iterated together.
+
+        The derivatives need most memory: a megabyte and a half for 3000 parameter vectors times nodes.
+        """
+        motion = self.motion(parameters, partials=False)
+        if motion is None:
+            yield self._fit_motion(parameters, None)
+            return
+        size = 3_000 // len(self.dynamics.reference.nodes.state)
+        # A single vector would be multiplied by another function, with other rounding errors.
+        begins = range(0, max(1, len(parameters) - 1), max(2, size))
+        for begin, end in pairwise([*begins, len(parameters)]):
+            rows = slice(begin * len(self.nonlinear), end * len(self.nonlinear))
+            some = Motion(motion.constants[:, rows], motion.rates[:, rows], None)
+            yield self._fit_motion(parameters[begin:end], self.dynamics.with_partials(some))
 
     def _fit_motion(self, parameters: Array, motion: Motion | None) -> Fit:
         deviation = self.prior.mean - parameters

@@ -130,7 +130,7 @@ class RelativeDynamics:
             if (change <= _TOLERANCE).all():
                 break
         motion = Motion(constants, rates, None)
-        return self._with_partials(motion) if partials else motion
+        return self.with_partials(motion) if partials else motion
 
     def _rates(self, constants: Array) -> Array:
         """Return dy/dt for `constants` (n, k, 7), in the same shape."""
@@ -139,7 +139,7 @@ class RelativeDynamics:
         rates: Array = (nonlinear - deviation @ self._gradient[:, 0]) @ self._velocity_map
         return rates
 
-    def _with_partials(self, motion: Motion) -> Motion:
+    def with_partials(self, motion: Motion) -> Motion:
         """Return `motion` with `d_constants_d_epoch`, integrated by the trapezoidal rule (Heun's method).
 
         The derivatives differ as little from the unit matrix as the motion from linear motion, so this accuracy is
