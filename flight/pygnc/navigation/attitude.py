@@ -41,6 +41,7 @@ from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
 from pygnc.navigation.mag_calibration import MagCalibration, TotalBias
 from pygnc.navigation.own_sensors import OwnSensors, device_values
 from pygnc.navigation.sample_clock import SampleClock
+from pygnc.navigation.warmth import Warmth
 from pygnc.navigation.wiring_check import WiringCheck
 
 NO_TIME: Final = "no_time"
@@ -91,6 +92,7 @@ class _Memory(msgspec.Struct):
     own: OwnSensors = msgspec.field(default_factory=OwnSensors)
     calibration: MagCalibration = msgspec.field(default_factory=MagCalibration)
     wiring: WiringCheck = msgspec.field(default_factory=WiringCheck)
+    warmth: Warmth = msgspec.field(default_factory=Warmth)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
     time_error_s: int = 0
@@ -229,6 +231,8 @@ class AttitudeTracker:
         orbit, calibration = self._memory.orbit, self._memory.calibration
         environment = self._model.at(gps_ms, orbit)
         measured = self._measured(sample, gps_ms)
+        if environment is not None:
+            environment = self._memory.warmth.process(measured, environment, self._light)
         update = self._filter.process(measured, environment)
         judged_anew = self._check_wiring(measured, environment, update)
         if self._memory.wiring.axes.is_contradicted and update.mode is Mode.FINE:

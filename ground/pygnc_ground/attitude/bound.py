@@ -26,9 +26,9 @@ from pygnc.estimators.attitude.state import (
     FIELD_ROWS,
     GYRO_BIAS,
     GYRO_SCALE,
-    GYRO_THERMAL,
     MAG_BIAS,
     REFLECTIVITY,
+    THERMAL,
     AttitudeState,
 )
 from pygnc_ground.attitude.smoother import Filtered, smooth
@@ -37,8 +37,8 @@ from pygnc_ground.truth.attitude_truth import TrueAttitude
 
 _UNKNOWN_RAD: Final = 1.0
 """Sigma of the attitude about each axis before the first sample."""
-_KNOWN_RAD_S: Final = 1e-9
-"""Sigma of the change of the gyro bias by warmth, which the bound takes as known."""
+_KNOWN: Final = 1e-9
+"""Sigma of the changes of the biases by warmth (rad/s, uT), which the bound takes as known."""
 
 
 class BoundSample(NamedTuple):
@@ -105,9 +105,9 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
 def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
-    sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
+    sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
     sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
     sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
     sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut
-    sigma[FIELD_ROWS], sigma[GYRO_THERMAL] = NOT_ESTIMATED_SIGMA, _KNOWN_RAD_S
+    sigma[FIELD_ROWS], sigma[THERMAL] = NOT_ESTIMATED_SIGMA, _KNOWN
     return sigma

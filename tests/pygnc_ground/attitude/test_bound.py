@@ -22,7 +22,7 @@ FLIGHT = fly(3, 30.0)
 def with_known_models(flight: Truth) -> list[AttitudeUpdate]:
     """Return the updates of a filter that knows that its sensor models have no errors."""
     attitude, small = AttitudeFilter(SETTINGS), ErrorSize.SMALL
-    errors = ModelErrors(small, small, small, NO_TIME_TAG_ERRORS, NO_WALKS)
+    errors = ModelErrors(small, small, small, small, NO_TIME_TAG_ERRORS, NO_WALKS)
     attitude.memory.errors = errors
     attitude.memory.search = Search(SETTINGS, SensorPrior.initial(SETTINGS, errors), errors)
     return [attitude.process(*pair) for pair in zip(flight.samples, flight.environments, strict=True)]

@@ -12,9 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.state import GYRO_BIAS, GYRO_THERMAL, MAG_BIAS, AttitudeState
-
-_BIASES: Final = slice(GYRO_BIAS.start, MAG_BIAS.stop)
+from pygnc.estimators.attitude.state import BIASES, THERMAL, AttitudeState
 
 SAMPLES: Final = 24
 """Number of samples after which the walks are judged: so few that a fast bias does not mislead the attitude first."""
@@ -26,9 +24,9 @@ _WIDENED_MAX: Final = 10.0
 """Largest factor by which a walk becomes wider at once."""
 _NARROWED: Final = 0.97
 """Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
-_MAGNETOMETER_FIRST: Final = 30.0
+_MAGNETOMETER_FIRST: Final = 10.0
 """Factor on the walk of the magnetometer bias until readings show less: with the default settings, a bias that moves by
-1.5 uT in an hour, as electronics that warm up and payloads that are switched do.
+0.5 uT in an hour, as payloads that are switched do.
 """
 _FACTOR_MAX: Final = 100.0
 """Largest factor on a walk of the settings: with the default settings, a gyro bias that moves by 0.1 degrees per second
@@ -41,10 +39,10 @@ class Moment(NamedTuple):
 
     Attributes:
         gps_ms: GPS ms.
-        warmth: Warmth to which the gyro bias belongs.
+        warmth: Warmth to which the biases belong.
         bias: Biases of gyro and magnetometer, rad/s and uT, shape (6,).
         variance: Their variances, shape (6,).
-        thermal: Change of the biases by warmth, zero for the magnetometer, shape (6,).
+        thermal: Changes of the biases by warmth, shape (6,).
         cross: Covariance of each bias with its change by warmth, shape (6,).
         thermal_variance: Variances of these changes, shape (6,).
     """
@@ -60,12 +58,10 @@ class Moment(NamedTuple):
     @classmethod
     def of(cls, state: AttitudeState, warmth: float) -> "Moment":
         """Return the biases of a state."""
-        root, thermal = state.sqrt_covariance[_BIASES], np.zeros((6, len(state.sqrt_covariance)))
-        thermal[:3] = state.sqrt_covariance[GYRO_THERMAL]
+        root, thermal = state.sqrt_covariance[BIASES], state.sqrt_covariance[THERMAL]
         parts = (np.einsum("ij,ij->i", *pair) for pair in ((root, root), (root, thermal), (thermal, thermal)))
         variance, cross, thermal_variance = parts
-        change = np.concatenate((state.gyro_thermal_rad_s, np.zeros(3)))
-        return cls(state.gps_ms, warmth, state.slow[:6], variance, change, cross, thermal_variance)
+        return cls(state.gps_ms, warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance)
 
     def at(self, warmth: float) -> tuple[Array, Array]:
         """Return the biases that this estimate predicts for another warmth, and their variances, each (6,)."""

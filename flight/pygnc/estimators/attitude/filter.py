@@ -12,7 +12,6 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import SAMPLES as WALK_SAMPLES
 from pygnc.estimators.attitude.measurement_model import Innovation, Verdict
@@ -24,7 +23,7 @@ from pygnc.estimators.attitude.mekf import (
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import ErrorPrior, ErrorSize, ModelErrors
+from pygnc.estimators.attitude.model_errors import ErrorPrior, ErrorSize, ModelErrors, chi_square_limit
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
@@ -33,6 +32,7 @@ from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerError
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
+    BIASES,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
@@ -54,12 +54,16 @@ _UNUSED_MAX: Final = 3
 """Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
 _CHECK_SAMPLES: Final = 24
 """Number of samples before a search beside a track begins; without a result, it ends after a full window."""
+_SELECTION_SAMPLES: Final = 4
+"""Number of samples after which undecided errors are judged, because this takes half as long as an update."""
 _DISAGREE: Final = 25.0
-"""Chi-square (3 degrees of freedom) of the difference to the track, above which such a search disagrees with it."""
-_DISAGREE_RAD: Final = math.radians(5.0)
-"""Smallest difference with which it disagrees; both linearise, so small differences may be many standard deviations."""
+"""Chi-square (3 degrees of freedom) of the difference between the magnetometer bias of a track and that of the
+calibration without attitude, above which the track ends.
+"""
 _TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
+_TENTATIVE_TURN_RAD: Final = math.radians(40.0)
+"""Rotation during a search below which its attitude is not reported either: wrong biases may then explain readings."""
 _STUCK_SHARE: Final = 0.3
 """Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
@@ -211,7 +215,7 @@ class AttitudeFilter:
         if track is None:
             search = self.memory.search
             search.prior = search.prior.calibrated(calibrated, self.settings, search.errors)
-        elif track.standing is not Standing.MEASURED and calibrated.disagreement(track.state) > _DISAGREE:
+        elif track.standing is not Standing.MEASURED and calibrated.disagreement(track.state, track.warmth) > _DISAGREE:
             self._abandon_wrong_track()
 
     # --- Track -----------------------------------------------------------------------------------------------------
@@ -236,9 +240,10 @@ class AttitudeFilter:
         implausible = [prior.name for prior in self._priors_of(before) if prior.is_contradicted(state)]
         memory.errors = before.detected(misfits, update.track.samples, implausible)
         memory.inflation = None if memory.errors is before else memory.errors.variance_inflation(before, settings)
-        memory.errors, selected = memory.errors.selected(state, settings)
-        if selected is not state:
-            update = replace(update, track=update.track._replace(state=selected))
+        if update.track.samples % _SELECTION_SAMPLES == 0:
+            memory.errors, selected = memory.errors.selected(state, settings)
+            if selected is not state:
+                update = replace(update, track=update.track._replace(state=selected))
         memory.track = update.track if memory.inflation is None else update.track.without_misfits()
         # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
         self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
@@ -257,7 +262,7 @@ class AttitudeFilter:
 
     def _priors_of(self, errors: ModelErrors) -> list[ErrorPrior]:
         """Return `errors.priors`, which are kept because the sizes of the errors rarely change."""
-        sizes = errors.magnetometer, errors.sun_sensors, errors.gyro
+        sizes = errors.magnetometer, errors.sun_sensors, errors.gyro, errors.magnetometer_thermal
         if sizes not in self._priors:
             self._priors[sizes] = errors.priors(self.settings)
         return self._priors[sizes]
@@ -316,10 +321,7 @@ class AttitudeFilter:
         if found is None:
             return
         memory.check = None
-        rotation = quaternion.error_vector(found.quaternion, track.state.quaternion)
-        root = np.concatenate([one.sqrt_covariance[ATTITUDE] for one in (found, track.state)], axis=1)
-        is_far = rotation.dot(rotation) > _DISAGREE_RAD**2
-        if is_far and chi_square(rotation, root.dot(root.T)) > _DISAGREE:
+        if _disagree(found, track.state):
             self._abandon_wrong_track()
         else:
             memory.track = track._replace(standing=Standing.CONFIRMED)
@@ -397,7 +399,8 @@ class AttitudeFilter:
         if first is None:
             return self._result(sample, environment, None, None)
         # In the dark, only field and gyro tell attitudes apart, and no second search confirms one.
-        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction
+        is_slow = memory.search.turned_rad(first) < _TENTATIVE_TURN_RAD
+        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction or is_slow
         standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
         track = Track(first, sample.gyro_imu_rad_s, standing=standing, warmth=environment.warmth)
         memory.track = self._widened(track, memory.health.gyro.stuck)
@@ -471,6 +474,13 @@ class AttitudeFilter:
             step=None if update is None else update.step,
             time_sigma_s=memory.errors.time_tags.common_sigma_s(sample.time_sigma_s),
         )
+
+
+def _disagree(one: AttitudeState, other: AttitudeState) -> bool:
+    """Return True if two independent estimates differ in attitude or biases by more than their errors explain."""
+    rows = slice(ATTITUDE.start, BIASES.stop)
+    root = np.concatenate([state.sqrt_covariance[rows] for state in (one, other)], axis=1)
+    return chi_square(other.error_to(one)[rows], root.dot(root.T)) > chi_square_limit(len(root))
 
 
 def _finite(sample: AttitudeSample) -> bool:

@@ -28,6 +28,7 @@ from pygnc.estimators.attitude.state import (
     GYRO_THERMAL,
     MAG_BIAS,
     MAG_MATRIX,
+    MAG_THERMAL,
     PANEL_FIELD,
     AttitudeState,
     error_size,
@@ -37,6 +38,7 @@ from pygnc.estimators.attitude.state import (
 _MAGNETOMETER: Final = "magnetometer"
 _SUN_SENSORS: Final = "sun_sensors"
 _GYRO: Final = "gyro"
+_MAGNETOMETER_THERMAL: Final = "magnetometer_thermal"
 NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
@@ -53,7 +55,9 @@ _SMALL_PANEL_SIGMA_UT: Final = 0.05
 """Standard deviation of the field of the solar panels per axis then."""
 _SMALL_THERMAL_RAD_S: Final = math.radians(0.01)
 """Standard deviation of the change of the gyro bias by warmth per axis if it is small."""
-_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36}
+_SMALL_THERMAL_UT: Final = 0.1
+"""Standard deviation of the change of the magnetometer bias by warmth per axis if it is small."""
+_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36, _MAGNETOMETER_THERMAL: 36}
 """Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
 errors of the sun sensors enlarge the innovations of the magnetometer.
 """
@@ -193,6 +197,7 @@ class ModelErrors(NamedTuple):
         magnetometer: Size of scale, misalignment and panel field of the magnetometer.
         sun_sensors: Size of the sun sensors' gain errors and deviation from the cosine law.
         gyro: Size of the change of the gyro bias by warmth.
+        magnetometer_thermal: Size of the change of the magnetometer bias by warmth.
         time_tags: Errors of the sample times.
         bias_walks: Random walks of the biases.
     """
@@ -200,12 +205,15 @@ class ModelErrors(NamedTuple):
     magnetometer: ErrorSize = ErrorSize.UNDECIDED
     sun_sensors: ErrorSize = ErrorSize.UNDECIDED
     gyro: ErrorSize = ErrorSize.UNDECIDED
+    magnetometer_thermal: ErrorSize = ErrorSize.UNDECIDED
     time_tags: TimeTagErrors = TimeTagErrors()
     bias_walks: BiasWalks = FIRST_WALKS
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
         if name == _GYRO:
             return self._replace(gyro=size)
+        if name == _MAGNETOMETER_THERMAL:
+            return self._replace(magnetometer_thermal=size)
         return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
 
     def detected(self, misfits: Mapping[str, float], samples: int, implausible: Sequence[str]) -> "ModelErrors":
@@ -266,8 +274,9 @@ class ModelErrors(NamedTuple):
             sigma[MAG_MATRIX], sigma[PANEL_FIELD] = _SMALL_MATRIX_SIGMA, _SMALL_PANEL_SIGMA_UT
         are_small = self.sun_sensors is ErrorSize.SMALL
         sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
-        is_steady = self.gyro is ErrorSize.SMALL
-        sigma[GYRO_THERMAL] = _SMALL_THERMAL_RAD_S if is_steady else settings.gyro.thermal_sigma_rad_s
+        gyro_is_steady, field_is_steady = (size is ErrorSize.SMALL for size in (self.gyro, self.magnetometer_thermal))
+        sigma[GYRO_THERMAL] = _SMALL_THERMAL_RAD_S if gyro_is_steady else settings.gyro.thermal_sigma_rad_s
+        sigma[MAG_THERMAL] = _SMALL_THERMAL_UT if field_is_steady else magnetometer.thermal_sigma_ut
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
@@ -276,7 +285,7 @@ class ModelErrors(NamedTuple):
         sigma = self.sigma(settings)
         rows = {name: _rows(name, len(sigma)) for name in _SAMPLES_MIN}
         return [
-            ErrorPrior(name, each - 3, 1.0 / sigma[each], _chi_square_limit(len(each))) for name, each in rows.items()
+            ErrorPrior(name, each - 3, 1.0 / sigma[each], chi_square_limit(len(each))) for name, each in rows.items()
         ]
 
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
@@ -295,7 +304,7 @@ class ModelErrors(NamedTuple):
 
 
 _LARGE: Final = ErrorSize.LARGE
-_THERMAL_ROWS: Final = np.arange(GYRO_THERMAL.start, GYRO_THERMAL.stop)
+_THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {_GYRO: np.r_[GYRO_THERMAL], _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL]}
 
 
 def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
@@ -310,7 +319,7 @@ def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
     return 0.5 * (whole_s2 * along2 / (1.0 + whole_s2 * plain) - math.log1p(whole_s2 * plain))
 
 
-def _chi_square_limit(freedoms: int) -> float:
+def chi_square_limit(freedoms: int) -> float:
     """Return the chi-square of `_IMPLAUSIBLE_SIGMA` (Wilson & Hilferty, Proc. Nat. Acad. Sci. 17, 1931)."""
     spread = 2.0 / (9.0 * freedoms)
     return freedoms * (1.0 - spread + _IMPLAUSIBLE_SIGMA * math.sqrt(spread)) ** 3
@@ -318,6 +327,6 @@ def _chi_square_limit(freedoms: int) -> float:
 
 def _rows(name: str, size: int) -> npt.NDArray[np.intp]:
     """Return the indices of the model errors of a sensor in an error state of `size` elements."""
-    if name == _GYRO:
-        return _THERMAL_ROWS
+    if name in _THERMAL_ROWS:
+        return _THERMAL_ROWS[name]
     return FIELD_ROWS if name == _MAGNETOMETER else light_rows(size)

@@ -29,12 +29,14 @@ class LightVector(NamedTuple):
 
     Attributes:
         body: Measured vector in body axes, shape (3,).
+        pairs: Measured components along the normals of three faces, shape (3,).
         gcrf: Modelled vector in GCRF, shape (3,).
         earth: Length of the part that the Earth reflects.
         filled_sigma: Error per axis of components that follow from the length.
     """
 
     body: Array
+    pairs: Array
     gcrf: Array
     earth: float
     filled_sigma: float
@@ -56,9 +58,12 @@ class NetLight:
     def vector(self, lux: Array, environment: AttitudeEnvironment) -> LightVector | None:
         """Return the light vector from illuminances in lux, shape (faces,), in full sunlight.
 
-        Returns None if the length is not that of the model, as with a dead sensor, if opposite faces both see the Sun,
-        as with a sensor that is turned around, or if three components are at full scale.
+        Returns None without three perpendicular pairs of opposite faces, if the length is not that of the model, as
+        with a dead sensor, if opposite faces both see the Sun, as with a sensor that is turned around, or if three
+        components are at full scale.
         """
+        if not self.is_measured:
+            return None
         sources = light_sources(environment, self._settings)
         earth = self._settings.sun_sensors.reflectivity * sources.earth.shares.dot(sources.earth.directions)
         earth_share = math.sqrt(earth.dot(earth))
@@ -82,7 +87,7 @@ class NetLight:
         elif abs(math.sqrt(pairs.dot(pairs)) - math.sqrt(square)) > _LENGTH_ERROR:
             return None
         body = self._body_from_pairs.dot(pairs)
-        return LightVector(body, gcrf, earth_share, _FILLED_SIGMA[filled])
+        return LightVector(body, pairs, gcrf, earth_share, _FILLED_SIGMA[filled])
 
 
 def _opposite_faces(mounting: MountingSettings) -> tuple[list[int], list[int]]:

@@ -17,12 +17,14 @@ from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
+    BIASES,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
     GYRO_THERMAL,
     MAG_BIAS,
     REFLECTIVITY,
+    THERMAL,
     AttitudeState,
     Flags,
     error_size,
@@ -35,7 +37,9 @@ _GAP_ERROR: Final = 0.1
 """Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of the rotation."""
 
 _WARMTH_ERROR: Final = 0.2
-"""Standard deviation of the part of a thermal change of the gyro bias that does not follow `warmth`, as a fraction."""
+"""Standard deviation of the relative error of the rate at which warmth moves a bias."""
+_WARMTH_ERROR_TIME_S: Final = 1500.0
+"""Time for which such an error lasts: the time constant of the warmth."""
 _UNKNOWN_WEIGHT: Final = 0.25
 """Weight of the variance of the estimated change in its mean square for this error. With 1, nominal flights at 0.2
 deg/s lose 6 % while the change is not known yet, and realistic ones gain nothing.
@@ -121,7 +125,7 @@ class AttitudeDynamics:
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
         bias = state.gyro_bias_rad_s
-        bias_after = bias + warming * state.gyro_thermal_rad_s
+        bias_after = bias + warming * state.thermal[:3]
         rates_imu = np.array((before_imu_rad_s - bias, after_imu_rad_s - bias_after)) * gain
         first, last = rates_imu.dot(self._body_from_gyro.T)
         rotation = (0.5 * step_s) * (first + last) + (step_s * step_s / 12.0) * cross(first, last)
@@ -137,9 +141,10 @@ class AttitudeDynamics:
         if np.count_nonzero(stuck):
             noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
         if warming:
-            root = state.sqrt_covariance[GYRO_THERMAL]
-            size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.gyro_thermal_rad_s**2
-            noise[GYRO_BIAS] = np.sqrt(noise[GYRO_BIAS] ** 2 + _WARMTH_ERROR**2 * abs(warming) * size2)
+            root = state.sqrt_covariance[THERMAL]
+            size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.thermal**2
+            lasting = _WARMTH_ERROR_TIME_S / step_s * (_WARMTH_ERROR * warming) ** 2
+            noise[BIASES] = np.sqrt(noise[BIASES] ** 2 + lasting * size2)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
         if inflation is not None:
             noise = np.hypot(noise, inflation)
@@ -148,15 +153,15 @@ class AttitudeDynamics:
         transition[ATTITUDE, GYRO_BIAS] = d_rate
         transition[ATTITUDE, GYRO_SCALE] = d_rate * (0.5 * (rates_imu[0] + rates_imu[1]))
         slow_after = self._centre + decay * (state.slow - self._centre)
-        slow_after[GYRO_BIAS.start - 3 : GYRO_BIAS.stop - 3] += warming * state.gyro_thermal_rad_s
-        transition[GYRO_BIAS, GYRO_THERMAL] = warming * np.eye(3)
+        slow_after[:6] += warming * state.thermal
+        transition[BIASES, THERMAL] = warming * np.eye(6)
         # The attitude turns with the mean bias of the step.
         transition[ATTITUDE, GYRO_THERMAL] = 0.5 * warming * d_rate
         noisy, size = self._noisy if inflation is None else noise.nonzero()[0], len(noise)
         root = np.zeros((size, size + len(noisy)))
-        # Only attitude and gyro bias depend on other elements, so the full product is needed for their rows alone.
+        # Only attitude and biases depend on other elements, so the full product is needed for their rows alone.
         np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])
-        coupled = slice(ATTITUDE.start, GYRO_BIAS.stop)
+        coupled = slice(ATTITUDE.start, BIASES.stop)
         root[coupled, :size] = transition[coupled].dot(state.sqrt_covariance)
         root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last, rotation)

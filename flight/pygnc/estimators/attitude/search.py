@@ -257,6 +257,12 @@ class Search(msgspec.Struct, eq=False):
             self._end_attempt()
         return state
 
+    def turned_rad(self, found: AttitudeState) -> float:
+        """Return the angle by which the body has turned in the window, by the mean rate and the biases found."""
+        rate = np.mean([one.sample.gyro_imu_rad_s for one in self.samples], axis=0) - found.gyro_bias_rad_s
+        span_s = 1e-3 * (self.samples[-1].sample.gps_ms - self.samples[0].sample.gps_ms)
+        return span_s * math.sqrt(rate.dot(rate))
+
     def reset(self) -> None:
         """Restart the attempt with an empty window; the prior and the kind of attempt remain."""
         self.samples, self.hypotheses, self.confirmations, self.attempt_samples = [], None, 0, 0
@@ -314,7 +320,7 @@ class Search(msgspec.Struct, eq=False):
         body_from_gyro = self.settings.mounting.gyro.T
         before = self.samples[-1].sample
         biases = hypotheses.biases.copy()
-        biases[:, :3] += self.prior.thermal_rad_s * (newest.environment.warmth - self.samples[-1].environment.warmth)
+        biases += self.prior.thermal * (newest.environment.warmth - self.samples[-1].environment.warmth)
         step_s = (newest.sample.gps_ms - before.gps_ms) * 1e-3
         first, last = (
             (gyro - bias[:, :3]).dot(body_from_gyro.T)

@@ -13,19 +13,21 @@ from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MA
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
+    BIASES,
     FIELD_ROWS,
-    GYRO_BIAS,
-    GYRO_THERMAL,
     MAG_BIAS,
+    MAG_THERMAL,
     PANEL_FIELD,
+    THERMAL,
     AttitudeState,
 )
 from pygnc.estimators.kalman import chi_square
 
-PRIOR_ROWS: Final = np.r_[GYRO_BIAS, MAG_BIAS, FIELD_ROWS, GYRO_THERMAL]
+PRIOR_ROWS: Final = np.r_[BIASES, FIELD_ROWS, THERMAL]
 """Indices of the elements of the prior in the error state."""
-_MAGNETOMETER: Final = slice(3, 18)
-_THERMAL: Final = slice(18, 21)
+_MAGNETOMETER: Final = np.r_[3:18, 21:24]
+_GYRO: Final = np.r_[0:3, 18:21]
+_THERMAL: Final = slice(18, 24)
 _FIELD_KNOWN_SIGMA_UT: Final = 5.0
 """Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
 _KEPT_VARIANCE_FACTOR: Final = 4.0
@@ -38,9 +40,9 @@ class SensorPrior(NamedTuple):
     """Prior distribution of the errors of gyro and magnetometer, in sensor axes.
 
     Attributes:
-        mean: Gyro bias in lasting darkness (rad/s), magnetometer bias (uT), scale and misalignment row by row, field of
-            the solar panels (uT), and change of the gyro bias by warmth (rad/s), shape (21,).
-        covariance: Covariance of these elements, shape (21, 21).
+        mean: Gyro bias (rad/s) and magnetometer bias (uT) in lasting darkness, scale and misalignment row by row, field
+            of the solar panels (uT), and changes of both biases by warmth, shape (24,).
+        covariance: Covariance of these elements, shape (24, 24).
     """
 
     mean: Array
@@ -50,7 +52,7 @@ class SensorPrior(NamedTuple):
     def initial(cls, settings: AttitudeSettings, errors: ModelErrors) -> "SensorPrior":
         """Return the prior by the settings, for the first search and after a track whose biases were wrong."""
         sigma = errors.sigma(settings)
-        sigma[GYRO_BIAS], sigma[MAG_BIAS] = settings.gyro.bias_sigma_rad_s, settings.magnetometer.bias_sigma_ut
+        sigma[BIASES] = np.repeat((settings.gyro.bias_sigma_rad_s, settings.magnetometer.bias_sigma_ut), 3)
         return cls(np.zeros(len(PRIOR_ROWS)), np.diag(sigma[PRIOR_ROWS] ** 2))
 
     @classmethod
@@ -60,24 +62,24 @@ class SensorPrior(NamedTuple):
         """Return the prior after a track lost its attitude: its errors, with doubled sigmas, fused with `initial`."""
         unknown = cls.initial(settings, errors)
         root = state.sqrt_covariance[PRIOR_ROWS]
-        floor = np.diag(np.r_[np.full(6, _KEPT_SHARE_MIN**2), np.zeros(15)] * unknown.covariance.diagonal())
+        floor = np.diag(np.r_[np.full(6, _KEPT_SHARE_MIN**2), np.zeros(18)] * unknown.covariance.diagonal())
         found = cls(state.slow[PRIOR_ROWS - 3], _KEPT_VARIANCE_FACTOR * root.dot(root.T) + floor).warmed(-warmth)
         return unknown.updated(found.mean, np.eye(len(PRIOR_ROWS)), found.covariance)
 
     @property
     def sigma(self) -> Array:
-        """Standard deviations, shape (21,)."""
+        """Standard deviations, shape (24,)."""
         return np.sqrt(self.covariance.diagonal())
 
     @property
-    def thermal_rad_s(self) -> Array:
-        """Change of the gyro bias by warmth, rad/s, shape (3,)."""
+    def thermal(self) -> Array:
+        """Changes of gyro bias (rad/s) and magnetometer bias (uT) by warmth, shape (6,)."""
         return self.mean[_THERMAL]
 
     def warmed(self, warmth: float) -> "SensorPrior":
-        """Return the prior with the gyro bias after a change of the warmth."""
+        """Return the prior with the biases after a change of the warmth."""
         transition = np.eye(len(self.mean))
-        transition[:3, _THERMAL] = warmth * np.eye(3)
+        transition[:6, _THERMAL] = warmth * np.eye(6)
         return SensorPrior(transition.dot(self.mean), transition.dot(self.covariance).dot(transition.T))
 
     @property
@@ -86,7 +88,7 @@ class SensorPrior(NamedTuple):
         return bool(self.sigma[3:6].max() < _FIELD_KNOWN_SIGMA_UT)
 
     def updated(self, measured: Array, partials: Array, covariance: Array) -> "SensorPrior":
-        """Return the prior after m measurements, (m,), with partials (m, 21) and covariance (m, m)."""
+        """Return the prior after m measurements, (m,), with partials (m, 24) and covariance (m, m)."""
         cross = self.covariance.dot(partials.T)
         gain = np.linalg.solve(partials.dot(cross) + covariance, cross.T).T
         left = np.eye(len(self.mean)) - gain.dot(partials)
@@ -101,10 +103,9 @@ class SensorPrior(NamedTuple):
             return self
         better = calibration.applied(SensorPrior.initial(settings, errors))
         mean, covariance = self.mean.copy(), np.zeros_like(self.covariance)
-        gyro = np.r_[0:3, _THERMAL]
-        covariance[np.ix_(gyro, gyro)] = self.covariance[np.ix_(gyro, gyro)]
         mean[_MAGNETOMETER] = better.mean[_MAGNETOMETER]
-        covariance[_MAGNETOMETER, _MAGNETOMETER] = better.covariance[_MAGNETOMETER, _MAGNETOMETER]
+        for rows, source in ((_GYRO, self), (_MAGNETOMETER, better)):
+            covariance[np.ix_(rows, rows)] = source.covariance[np.ix_(rows, rows)]
         return SensorPrior(mean, covariance)
 
 
@@ -125,16 +126,24 @@ class MagnetometerErrors(NamedTuple):
         """Standard deviations of the bias, uT, shape (3,)."""
         return np.sqrt(self.covariance.diagonal()[BIAS])
 
-    def disagreement(self, state: AttitudeState) -> float:
+    def disagreement(self, state: AttitudeState, warmth: float) -> float:
         """Return the chi-square of the difference between the bias and that of a track, with 3 degrees of freedom."""
         difference = self.mean[BIAS] - state.mag_bias_ut - PANEL_SHARE * state.panel_field_ut
         root = state.sqrt_covariance[MAG_BIAS] + PANEL_SHARE * state.sqrt_covariance[PANEL_FIELD]
+        # The calibration finds the bias at a mean warmth.
+        warming = PANEL_SHARE - warmth
+        difference -= warming * state.thermal[3:]
+        root += warming * state.sqrt_covariance[MAG_THERMAL]
         return chi_square(difference, self.covariance[BIAS, BIAS] + root.dot(root.T))
 
     def applied(self, prior: SensorPrior) -> SensorPrior:
-        """Return the prior after this calibration. A rotation of the sensor and the panels' field remain uncertain."""
+        """Return the prior after this calibration.
+
+        A rotation of the sensor, the field of the panels and the change by warmth remain uncertain.
+        """
         partials = np.zeros((9, len(prior.mean)))
-        partials[BIAS, 3:6], partials[BIAS, 15:18] = np.eye(3), PANEL_SHARE * np.eye(3)
+        partials[BIAS, 3:6] = np.eye(3)
+        partials[BIAS, 15:18] = partials[BIAS, 21:24] = PANEL_SHARE * np.eye(3)
         for row, (i, j) in enumerate(zip(ROWS, COLUMNS, strict=True), MATRIX.start):
             partials[row, 6 + 3 * i + j] += 0.5
             partials[row, 6 + 3 * j + i] += 0.5

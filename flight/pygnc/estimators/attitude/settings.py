@@ -138,7 +138,11 @@ class MagnetometerSettings:
     bias_sigma_ut: Annotated[float, Meta(ge=0.01, le=1e3)] = 25.0
     """Uncertainty of the remaining bias after correction by bias_ut, before the first sample."""
     bias_walk_ut: Annotated[float, Meta(ge=1e-8, le=1.0)] = 0.05 * _PER_ROOT_HOUR
-    """Random walk of the bias per root second; 30 times as wide until the readings show less."""
+    """Random walk of the bias per root second; ten times as wide until the readings show less."""
+    thermal_sigma_ut: Annotated[float, Meta(ge=1e-6, le=100.0)] = 3.0
+    """Change of the bias from lasting darkness to lasting sunlight, per axis, 1 sigma; estimated until the readings
+    confirm that it is small.
+    """
     matrix_sigma: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.05
     """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
     that these errors are small, and with twice this after they have contradicted it.

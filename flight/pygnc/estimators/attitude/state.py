@@ -4,9 +4,10 @@ The attitude error is a rotation vector in body axes: true = estimate exponentia
 elements, in this order: attitude error (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor
 axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, the Earth's reflectivity, the error of
 the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of
-the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, the change of
-the gyro bias by warmth (rad/s, sensor axes), and gain errors of further sun sensors. In the shapes of arrays, `size` is
-the number of these elements and `faces` that of the sun sensors; with fewer than six sun sensors, `faces` is 6.
+the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, the changes
+of gyro bias (rad/s) and magnetometer bias (uT) by warmth (sensor axes), and gain errors of further sun sensors. In the
+shapes of arrays, `size` is the number of these elements and `faces` that of the sun sensors; with fewer than six sun
+sensors, `faces` is 6.
 """
 
 import math
@@ -22,11 +23,12 @@ from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-SIZE: Final = 38
+SIZE: Final = 41
 """Number of elements of the error state with up to six sun sensors."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
 MAG_BIAS: Final = slice(6, 9)
+BIASES: Final = slice(3, 9)
 GYRO_SCALE: Final = slice(9, 12)
 FACE_GAINS: Final = slice(12, 18)
 REFLECTIVITY: Final = 18
@@ -35,6 +37,9 @@ MAG_MATRIX: Final = slice(22, 31)
 PANEL_FIELD: Final = slice(31, 34)
 COSINE_ERROR: Final = 34
 GYRO_THERMAL: Final = slice(35, 38)
+MAG_THERMAL: Final = slice(38, 41)
+THERMAL: Final = slice(35, 41)
+"""Changes of both biases by warmth, in the order of `BIASES`."""
 FIELD_ROWS: Final = np.r_[MAG_MATRIX, PANEL_FIELD]
 """Indices of all errors of the magnetometer but its bias."""
 
@@ -85,7 +90,7 @@ class AttitudeState:
     @property
     def face_gain_errors(self) -> Array:
         """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
-        further = self.slow[35:]
+        further = self.slow[38:]
         return np.concatenate((self.slow[9:15], further)) if len(further) else self.slow[9:15]
 
     @property
@@ -114,9 +119,9 @@ class AttitudeState:
         return float(self.slow[31])
 
     @property
-    def gyro_thermal_rad_s(self) -> Array:
-        """Gyro bias at the equilibrium in sunlight minus that in darkness, sensor axes, rad/s, shape (3,)."""
-        return self.slow[32:35]
+    def thermal(self) -> Array:
+        """Biases of gyro (rad/s) and magnetometer (uT) in lasting sunlight minus those in darkness, shape (6,)."""
+        return self.slow[32:38]
 
     @property
     def covariance(self) -> Array:

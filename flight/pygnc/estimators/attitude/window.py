@@ -20,7 +20,7 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, GYRO_THERMAL, REFLECTIVITY, light_rows
+from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, light_rows
 from pygnc.estimators.attitude.sun_sensors import LightSources
 
 
@@ -110,11 +110,13 @@ _MATRIX: Final = slice(13, 22)
 """Columns of scale and misalignment of the magnetometer, row by row."""
 _PANEL_FIELD: Final = slice(22, 25)
 """Columns of the field of the solar panels, uT, sensor axes."""
-_THERMAL: Final = slice(25, 28)
+_GYRO_THERMAL: Final = slice(25, 28)
 """Columns of the change of the gyro bias by warmth, rad/s, sensor axes."""
-_DRIFT: Final = 28
+_MAG_THERMAL: Final = slice(28, 31)
+"""Columns of the change of the magnetometer bias by warmth, uT, sensor axes."""
+_DRIFT: Final = 31
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
-_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, GYRO_THERMAL]
+_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, THERMAL]
 """Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
 _LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
 """Position of gain errors and cosine error among the estimated elements."""
@@ -202,7 +204,8 @@ class Window:
         # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
         warmth = np.array([entry.environment.warmth for entry in window_samples])
-        self._gyro_change = np.outer(warmth - warmth[-1], prior.thermal_rad_s)
+        self._colder = warmth - warmth[-1]
+        self._gyro_change, self._mag_change_ut = np.hsplit(np.outer(self._colder, prior.thermal), 2)
         warming = np.bincount(self._stretch, self._step_s * (0.5 * (warmth[1:] + warmth[:-1]) - warmth[-1]))
         self._warming = warming / np.bincount(self._stretch, self._step_s)
         tag2 = np.broadcast_to(tag_sigma_s, len(samples)) ** 2
@@ -212,8 +215,8 @@ class Window:
         drift_sigma = np.sqrt(walk2) / np.bincount(self._stretch, self._step_s)
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
-            # The prior contains the errors of the magnetometer and the change of the gyro bias.
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 15, np.repeat(drift_sigma, 3)),
+            # The prior contains the errors of the magnetometer and the changes of the biases.
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 18, np.repeat(drift_sigma, 3)),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
@@ -313,7 +316,7 @@ class Window:
         return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
 
     def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
-        """Return the prior of the sensors as measurements with unit variance, (k, 21)."""
+        """Return the prior of the sensors as measurements with unit variance, (k, 24)."""
         count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
         d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
         partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
@@ -361,7 +364,7 @@ class Window:
         d_error[..., :3] = propagated[..., 3:6]
         # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
-        d_error[..., _THERMAL] = np.einsum(
+        d_error[..., _GYRO_THERMAL] = np.einsum(
             "kncsj,s->kncj", propagated[..., 6:].reshape(count, length, 3, -1, 3), self._warming
         )
         d_error[..., _DRIFT:] = propagated[..., 6:]
@@ -371,7 +374,7 @@ class Window:
         """Return the linearised measurements of the magnetometer, (k, n, 3)."""
         field = np.einsum("knij,nj->kni", attitude, self._field)
         steady = hypotheses.biases[:, None, 3:] + self._sunlit[:, None] * self._panel_field_ut
-        residual = self._mag - field @ self._distorted.T - steady
+        residual = self._mag - self._mag_change_ut - field @ self._distorted.T - steady
         partials = self._distorted @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
         partials[..., _FIELD_ERROR] = self._distorted @ attitude
@@ -379,6 +382,7 @@ class Window:
         for axis in range(3):
             partials[..., axis, _MATRIX.start + 3 * axis : _MATRIX.start + 3 * axis + 3] = ideal
         partials[..., _PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
+        partials[..., _MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array, light_errors: Array) -> LinearisedMeasurements:

@@ -46,7 +46,7 @@ def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
 
 def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
-    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(19)))
+    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(22)))
     field, light = [], []
     for sample, around in zip(truth.samples, truth.environments, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))

@@ -20,10 +20,10 @@ TRUTH = fly(3, 2.0)
 def begun() -> Track:
     """A track near the truth, its errors not independent of each other."""
     sigma = np.repeat(
-        (0.02, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3, 0.05, 1.0, 0.1, 0.01), (3, 3, 3, 3, 6, 1, 3, 9, 3, 1, 3)
+        (0.02, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3, 0.05, 1.0, 0.1, 0.01, 1.0), (3, 3, 3, 3, 6, 1, 3, 9, 3, 1, 3, 3)
     )
     mixed = np.tril(np.random.default_rng(1).normal(size=(SIZE, SIZE)), -1) / SIZE + np.eye(SIZE)
-    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(19)))
+    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(22)))
     q = quaternion.multiply(TRUTH.quaternion[0], quaternion.exponential(np.array([0.01, -0.02, 0.01])))
     return Track(
         AttitudeState(TRUTH.samples[0].gps_ms, q, slow, sigma[:, None] * mixed), TRUTH.samples[0].gyro_imu_rad_s

@@ -11,10 +11,10 @@ from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ErrorSi
 from pygnc.estimators.attitude.state import (
     COSINE_ERROR,
     FACE_GAINS,
-    GYRO_THERMAL,
     MAG_MATRIX,
     PANEL_FIELD,
     SIZE,
+    THERMAL,
     AttitudeState,
 )
 from pygnc.estimators.checkpoint import decode, encode
@@ -249,28 +249,36 @@ def warmth_of(truth: Truth) -> Array:
     return np.array(values)
 
 
-def with_warmth(truth: Truth, size_rad_s: Array) -> Truth:
-    """Return the flight with environments of `warmth_of`, and with a gyro bias that follows it."""
+def with_warmth(truth: Truth, size_rad_s: Array, size_ut: Array) -> Truth:
+    """Return the flight with environments of `warmth_of`, and with biases that follow it."""
     warmth = warmth_of(truth)
     environments = [replace(each, warmth=warm) for each, warm in zip(truth.environments, warmth.tolist(), strict=True)]
     samples = [
-        replace(sample, gyro_imu_rad_s=sample.gyro_imu_rad_s + size_rad_s * (warm - warmth[0]))
+        replace(
+            sample,
+            gyro_imu_rad_s=sample.gyro_imu_rad_s + size_rad_s * (warm - warmth[0]),
+            mag_imu_ut=sample.mag_imu_ut + size_ut * (warm - warmth[0]),
+        )
         for sample, warm in zip(truth.samples, warmth.tolist(), strict=True)
     ]
     return replace(truth, environments=environments, samples=samples)
 
 
-@pytest.mark.parametrize("size_deg_s", [0.0, 0.4])
-def test_the_change_of_the_gyro_bias_by_warmth_is_estimated(size_deg_s: float) -> None:
+@pytest.mark.parametrize(("size_deg_s", "length_ut"), [(0.0, 0.0), (0.4, 0.0), (0.0, 4.0)])
+def test_the_changes_of_the_biases_by_warmth_are_estimated(size_deg_s: float, length_ut: float) -> None:
     """The flight begins in sunlight and passes the shadow."""
-    size_rad_s = np.radians(size_deg_s) * np.array([1.0, -0.7, 0.5])
-    truth = with_warmth(fly(5, 110.0), size_rad_s)
+    direction = np.array([1.0, -0.7, 0.5])
+    size = np.concatenate((np.radians(size_deg_s) * direction, length_ut * direction))
+    truth = with_warmth(fly(5, 110.0), size[:3], size[3:])
     attitude, updates = run(truth)
     assert attitude.state is not None
-    assert (attitude.memory.errors.gyro is ErrorSize.SMALL) == (size_deg_s == 0.0)
-    sigma = attitude.state.sigma[GYRO_THERMAL]
-    assert (np.abs(attitude.state.gyro_thermal_rad_s - size_rad_s) < 4.0 * sigma).all()
-    assert sigma.max() < np.radians(0.1)
+    errors = attitude.memory.errors
+    assert (errors.gyro is ErrorSize.SMALL) == (size_deg_s == 0.0)
+    assert (errors.magnetometer_thermal is ErrorSize.SMALL) == (length_ut == 0.0)
+    sigma = attitude.state.sigma[THERMAL]
+    assert (np.abs(attitude.state.thermal - size) < 4.0 * sigma).all()
+    assert sigma[:3].max() < np.radians(0.1)
+    assert sigma[3:].max() < 1.5
     known = [update for update in updates[SETTLED:] if update.state is not None]
     assert len(known) == len(updates) - SETTLED
     sigmas = [update.state.attitude_sigma_rad for update in known if update.state is not None]

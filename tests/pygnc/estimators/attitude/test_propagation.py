@@ -6,7 +6,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, FIELD_ERROR, GYRO_BIAS, SIZE, AttitudeState
+from pygnc.estimators.attitude.state import ATTITUDE, BIASES, FIELD_ERROR, SIZE, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
 
 MOTION = AttitudeDynamics(AttitudeSettings())
@@ -22,6 +22,7 @@ STEPS = np.concatenate(
         np.full(3, 1e-4),
         [1e-5],
         np.full(3, 1e-7),
+        np.full(3, 1e-4),
     )
 )
 
@@ -33,6 +34,7 @@ def some_state(seed: int = 1) -> AttitudeState:
     slow = np.concatenate(
         (slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1], 0.01 * rng.normal(size=3))
     )
+    slow = np.concatenate((slow, rng.normal(size=3)))
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
 
 
@@ -101,12 +103,11 @@ def test_the_root_carries_transition_and_noise() -> None:
     assert step.noise_sigma[ATTITUDE] == pytest.approx(np.radians(0.125))
 
 
-def test_the_gyro_bias_follows_the_warmth() -> None:
+def test_the_biases_follow_the_warmth() -> None:
     state, still = some_state(), np.zeros(3)
     rested, warmed = (MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=each) for each in (0.0, 0.1))
-    moved = warmed.state.gyro_bias_rad_s - rested.state.gyro_bias_rad_s
-    np.testing.assert_allclose(moved, 0.1 * state.gyro_thermal_rad_s)
-    assert (warmed.noise_sigma[GYRO_BIAS] > rested.noise_sigma[GYRO_BIAS]).all()
+    np.testing.assert_allclose(warmed.state.slow[:6] - rested.state.slow[:6], 0.1 * state.thermal)
+    assert (warmed.noise_sigma[BIASES] > rested.noise_sigma[BIASES]).all()
 
 
 def test_slow_processes_keep_their_size() -> None:

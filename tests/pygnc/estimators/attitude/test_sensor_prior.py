@@ -21,9 +21,9 @@ def calibration(bias_ut: Array, bias_sigma_ut: Array) -> MagnetometerErrors:
 
 def test_a_measurement_updates_a_prior_as_information_adds_up() -> None:
     random = np.random.default_rng(3)
-    root = random.normal(size=(21, 21))
-    prior = SensorPrior(random.normal(size=21), root @ root.T)
-    partials, noise = random.normal(size=(4, 21)), np.diag([0.1, 1.0, 10.0, 2.0])
+    root = random.normal(size=(24, 24))
+    prior = SensorPrior(random.normal(size=24), root @ root.T)
+    partials, noise = random.normal(size=(4, 24)), np.diag([0.1, 1.0, 10.0, 2.0])
     measured = random.normal(size=4)
     updated = prior.updated(measured, partials, noise)
     information = np.linalg.inv(prior.covariance) + partials.T @ np.linalg.inv(noise) @ partials
@@ -37,7 +37,7 @@ def test_a_calibration_that_is_more_certain_is_used_and_the_gyro_is_unchanged() 
     better = known.calibrated(calibration(np.full(3, 7.0), np.full(3, 0.6)), SETTINGS, ERRORS)
     np.testing.assert_array_equal(better.mean[:3], known.mean[:3])
     np.testing.assert_array_equal(better.covariance[:3, :3], known.covariance[:3, :3])
-    assert better.mean[3:6] == pytest.approx([7.0] * 3, abs=0.02)
+    assert better.warmed(0.5).mean[3:6] == pytest.approx([7.0] * 3, abs=0.02)
     assert better.mean[6:15].reshape(3, 3) == pytest.approx(
         np.array(((0.05, 0.01, 0.0), (0.01, -0.03, -0.02), (0.0, -0.02, 0.04))), abs=1e-3
     )
@@ -53,13 +53,15 @@ def replace_gyro(prior: SensorPrior) -> SensorPrior:
     return SensorPrior(np.concatenate((np.arange(3.0), prior.mean[3:])), covariance)
 
 
-def test_a_calibration_knows_neither_a_rotation_of_the_sensor_nor_the_field_of_the_panels() -> None:
+def test_a_calibration_knows_neither_a_rotation_of_the_sensor_nor_panels_nor_warmth() -> None:
     sigma = INITIAL.calibrated(calibration(np.zeros(3), np.full(3, 0.1)), SETTINGS, ERRORS).sigma
     assert sigma[6:15].reshape(3, 3).diagonal().max() < 0.003
     # The rotation is half of the square of two off-diagonal elements.
     assert sigma[7] == pytest.approx(INITIAL.sigma[7] / np.sqrt(2.0), rel=0.01)
     assert sigma[15:18] == pytest.approx(INITIAL.sigma[15:18], rel=0.01)
-    assert sigma[3:6] == pytest.approx(np.hypot(0.1, 0.5 * INITIAL.sigma[15:18]), rel=0.01)
+    assert sigma[21:] == pytest.approx(INITIAL.sigma[21:], rel=0.01)
+    unknown_ut = np.hypot(INITIAL.sigma[15:18], INITIAL.sigma[21:])
+    assert sigma[3:6] == pytest.approx(np.hypot(0.1, 0.5 * unknown_ut), rel=0.01)
 
 
 def test_what_a_track_knew_is_kept_with_its_correlations() -> None:
@@ -71,7 +73,7 @@ def test_what_a_track_knew_is_kept_with_its_correlations() -> None:
     slow = np.zeros(SIZE - 3)
     slow[bias - 3], slow[scale - 3] = 20.0, 0.04
     kept = SensorPrior.kept(AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), slow, root), 0.0, SETTINGS, ERRORS)
-    along = np.zeros(21)
+    along = np.zeros(24)
     along[3], along[6] = 1.0, 50.0
     # The sum of bias and 50 uT of scale was known to 0.4 uT; its doubled sigma is far below that of either part.
     assert along @ kept.mean == pytest.approx(22.0, abs=0.5)

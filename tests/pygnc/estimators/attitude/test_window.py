@@ -17,7 +17,7 @@ from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
 SAMPLES = 30
-PRIOR = SensorPrior(np.zeros(21), np.diag(np.repeat((np.radians(2.0), 25.0, *[1e-7] * 5), 3) ** 2))
+PRIOR = SensorPrior(np.zeros(24), np.diag(np.repeat((np.radians(2.0), 25.0, *[1e-7] * 6), 3) ** 2))
 """Unknown biases, and a magnetometer without other errors."""
 KNOWN_MODELS = np.full(SIZE, 1e-7)
 """Standard deviations with which the sensor models have no errors."""
@@ -33,7 +33,7 @@ def converged(window: Window, guess: Hypotheses) -> Hypotheses:
 
 
 def fitted(seed: int, rate_deg_s: float) -> tuple[Array, Array, float]:
-    """Errors (9,) of the fit that lies next to the truth, its covariance (38, 38), and its cost per measurement."""
+    """Errors (9,) of the fit that lies next to the truth, its covariance (41, 41), and its cost per measurement."""
     truth = fly(seed, 2.5, rate_deg_s=rate_deg_s)
     pairs = zip(truth.samples[:SAMPLES], truth.environments[:SAMPLES], strict=True)
     window = Window(
