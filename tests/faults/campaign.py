@@ -33,7 +33,7 @@ from tests.faults.disk_faults import Eio, Erofs, FullDisk, Inodes, PowerCut
 from tests.faults.fault import Fault, Flown
 from tests.faults.lost_writes import can_trace
 from tests.faults.operations import Share, ShortFlights, Sweeps
-from tests.faults.power_cuts import cut_run, cut_updates, cut_uploads
+from tests.faults.power_cuts import cut_run, cut_uploads
 from tests.faults.process_faults import (
     Descriptors,
     Freeze,
@@ -46,6 +46,7 @@ from tests.faults.process_faults import (
     TaskMemory,
 )
 from tests.faults.produced import damaged_hour
+from tests.faults.updates import cut_updates, fail_updates
 
 KINDS: Final[tuple[type[Fault], ...]] = (
     Kill,
@@ -71,6 +72,7 @@ PARTS: Final[Mapping[str, Sweeps]] = {
     "run_cuts": cut_run,
     "upload_cuts": cut_uploads,
     "update_cuts": cut_updates,
+    "update_errors": fail_updates,
 }
 POWER_OFF_S: Final = 10.0
 """Time from Ctrl-C until the power goes."""

@@ -1,14 +1,13 @@
-"""Power cut after each step of a run, of uploads and of an update, with every image of the disk that may remain.
+"""Power cut after each step of a run or of uploads, with every image of the disk that may remain.
 
-`strace` records the steps. main.py starts again from each image of a run, the settings are loaded from each image of
-uploads, and an update is repeated from each image of an update.
+`strace` records the steps. main.py starts again from each image of a run, and the settings are loaded from each
+image of uploads.
 """
 
 import os
 import shutil
 import subprocess
 import sys
-import zipfile
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,19 +16,13 @@ from typing import Final
 from pygnc.common.constants import LAST_BATCH
 from pygnc.formats import journal
 from pygnc.host.settings_slots import load_settings
-from pygnc_controller.update.command import INSTALLER
-from pygnc_system.version_trial import find_damage
 from tests.e2e.conftest import ROOT
 from tests.e2e.conftest import minute_after as time_of_start
 from tests.faults.lost_writes import TRACER, Cut, Disk, cuts_of, read_steps
 from tests.faults.operations import ForkedFlight, Share, ShortFlights, Sweep, Tried
-from tests.pygnc_controller.update.conftest import PYTHON, Package, in_use, install
 
 SETTINGS: Final = "[formation]\nown_id = {}\n"
 RANGES: Final = "range/partner_75/rng00007.bin"
-BY_HAND: Final = "of a folder unpacked by hand"
-BACK: Final = "back to the previous version"
-ROLL_BACK: Final = "--roll-back"
 UPLOADING: Final = """\
 import sys, zlib
 from pathlib import Path
@@ -141,80 +134,3 @@ def _load(home: Path, cut: Cut) -> Tried:
     if len(acknowledged) > 1 and (not (home / RANGES).exists() or (home / RANGES).read_bytes() != bytes(5000)):
         reasons.append(f"{RANGES} was acknowledged and is not complete")
     return Tried(cut.what, reasons)
-
-
-class _Update:
-    """Update of a home from one version to the next, or back to the previous one."""
-
-    def __init__(self, folder: Path, case: str) -> None:
-        self.folder = folder / f"update {case}"
-        self.home = self.folder / "home"
-        self.home.mkdir(parents=True)
-        self._packages = [Package(self.folder, name) for name in ("older", "old", "new")]
-        older, old, new = self._packages
-        if case == BY_HAND:
-            with zipfile.ZipFile(old.path) as archive:
-                archive.extractall(self.home / "pygnc")
-            (self.home / "pygnc" / ".venv").symlink_to(sys.prefix)
-        for package in {"of the second version": [older, old], "back to the previous version": [old, new]}.get(
-            case, []
-        ):
-            self._install(package)
-        self.words = [ROLL_BACK]
-        if not case.startswith("back"):
-            self.words = self._words(new)
-
-    def _words(self, package: Package) -> list[str]:
-        return [str(shutil.copy(package.path, self.home)), package.sha256, "--python", PYTHON]
-
-    def _install(self, package: Package) -> None:
-        done = install(self.home, *self._words(package))
-        if done.returncode:
-            raise RuntimeError(f"{done.stdout}{done.stderr}")
-        for trial in (self.home / "pygnc_versions").glob("*/trial"):
-            trial.unlink()  # it has flown
-
-    def repeat(self, cut: Cut) -> Tried:
-        """Check the version in use after a power cut, repeat the update, and check again."""
-        shutil.rmtree(self.home)
-        cut.image.write(self.home)
-        reasons = self._judge()
-        if self.words != [ROLL_BACK]:
-            shutil.copy(self._packages[-1].path, self.home)
-        done = install(self.home, *self.words)
-        if done.returncode:
-            reasons.append(f"the repeated update failed: {done.stdout}{done.stderr}")
-        elif self.words != [ROLL_BACK] and in_use(self.home) != "new":
-            reasons.append(f"the repeated update led to {in_use(self.home)}")
-        reasons += self._judge()
-        left = [path.name for path in (*self.home.glob(".pygnc*"), *(self.home / "pygnc_versions").glob(".*"))]
-        return Tried(cut.what, reasons + [f"{name} is left" for name in left])
-
-    def _judge(self) -> list[str]:
-        """Return why no complete version would run."""
-        version = (self.home / "pygnc").resolve()
-        damage = find_damage(version)
-        if damage:
-            version = (self.home / "pygnc_versions" / "previous").resolve()
-            damage = find_damage(version)
-        if damage or not any(_contains(version, package) for package in self._packages):
-            return [f"{version} is not complete {damage}"]
-        return []
-
-
-def _contains(version: Path, package: Package) -> bool:
-    with zipfile.ZipFile(package.path) as archive:
-        files = {version / name: archive.read(name) for name in archive.namelist()}
-    return all(path.is_file() and path.read_bytes() == content for path, content in files.items())
-
-
-def cut_updates(flights: ShortFlights, share: Share) -> Iterator[Sweep]:
-    """Yield the sweeps over the images of updates."""
-    for case in ("to a third version", BY_HAND, BACK):
-        update = _Update(flights.folder, case)
-        command = [PYTHON, "-", *update.words]
-        cuts, done = record(update.home, command, update.folder / "trace", INSTALLER.read_text())
-        if done.returncode:
-            raise RuntimeError(f"the recorded update failed: {done.stdout}{done.stderr}")
-        name = f"power cut of an update {case}"
-        yield Sweep(name, len(cuts), map(update.repeat, share.of(name, cuts)))
