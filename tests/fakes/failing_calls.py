@@ -36,11 +36,11 @@ MAIN: Final = "main"
 
 
 class Failure(NamedTuple):
-    """Failure of one call.
+    """Failure of the first call of a process, from a number on, that may fail; the order varies a little.
 
     Attributes:
         process: Name of the process.
-        number: Number of the call in the process, from 1; 0 if none fails.
+        number: Number in the process, from 1, of the first call that may fail; 0 if none does.
         names: Names of the calls that may fail.
         folder: Folder of the files of calls that may fail.
         error: Error number; 0 for a write of half the data.
@@ -147,10 +147,10 @@ class FailingCalls:
             with open("/proc/self/comm", encoding="utf-8") as file:  # noqa: PTH123 - Path would count as a call
                 self._process = file.read().strip().removeprefix("pygnc-")
         self._count += 1
-        begins = not self._shared[0] and (self._process, self._count) == (failure.process, failure.number)
-        fails = begins or (
-            failure.is_lasting and self._shared[0] and name in failure.names and path.startswith(failure.folder)
-        )
+        may_fail = name in failure.names and path.startswith(failure.folder)
+        is_due = failure.number and self._process == failure.process and self._count >= failure.number
+        begins = may_fail and is_due and not self._shared[0]
+        fails = begins or (may_fail and failure.is_lasting and self._shared[0])
         if begins:
             self._shared[0] = 1
         if begins or not failure.number:
