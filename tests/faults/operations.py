@@ -90,6 +90,7 @@ class Kind(NamedTuple):
 KINDS: Final = {
     "EIO once": Kind(READS | CHANGES),
     "EIO from then on": Kind(READS | CHANGES, is_lasting=True),
+    "ENOMEM once": Kind(READS | CHANGES, errno.ENOMEM),
     "ENOSPC once": Kind(ALLOCATIONS, errno.ENOSPC),
     "ENOSPC from then on": Kind(ALLOCATIONS, errno.ENOSPC, is_lasting=True),
     "EROFS from then on": Kind(CHANGES, errno.EROFS, is_lasting=True),
