@@ -11,7 +11,7 @@ from tests.faults.lost_writes import can_trace
 from tests.faults.operations import Share, Sweep, Tried
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 def test_errors_and_power_cuts_chosen_by_a_seed_are_survived() -> None:
     parts = ["errors"] + ["run_cuts"] * can_trace()
     words = [word for part in parts for word in ("--every", part)]
