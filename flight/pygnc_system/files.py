@@ -32,6 +32,8 @@ _NOT_A_FILE: Final = frozenset({errno.ENXIO, errno.ELOOP, errno.EISDIR})
 """Errors of opening a FIFO, a symbolic link or a folder for writing with these flags."""
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
 """Errors of writing to a disk that has no block or inode left."""
+_TRANSIENT: Final = frozenset({errno.EIO, errno.ENOMEM})
+"""Errors of reading after which the next attempt may succeed: of an old card, and of a system whose memory is short."""
 READ_ATTEMPTS: Final = 20
 """Attempts at a read until its I/O error is final. If three of ten attempts fail, one of 3e10 reads fails."""
 _READ_PAUSE_S: Final = 0.004
@@ -120,13 +122,13 @@ class _Retries:
         self._at_s = 0.0
 
     def call(self, read: Callable[[], T]) -> T:
-        """Return the result of `read`, which is called again after an I/O error."""
+        """Return the result of `read`, which is called again after an error that may be transient."""
         for _ in range(1, READ_ATTEMPTS):
             began_s = time.monotonic()
             try:
                 return read()
             except OSError as error:
-                if error.errno != errno.EIO or not self._may_repeat(began_s):
+                if error.errno not in _TRANSIENT or not self._may_repeat(began_s):
                     raise
             time.sleep(_READ_PAUSE_S)
         return read()
@@ -150,7 +152,7 @@ _retries: Final = _Retries()
 
 
 def retry_read(read: Callable[[], T]) -> T:
-    """Return the result of `read`, which reads from a disk, and is called up to `READ_ATTEMPTS` times after EIO.
+    """Return the result of `read`, which reads from a disk, called up to `READ_ATTEMPTS` times after EIO or ENOMEM.
 
     Raises:
         OSError: The last attempt has failed, or failed reads have taken a second since the disk last delivered data.

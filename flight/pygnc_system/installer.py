@@ -580,7 +580,11 @@ def sync(path: Path) -> None:
 
 
 if __name__ == "__main__":
-    VERSIONS.mkdir(exist_ok=True)
-    lock = os.open(VERSIONS, os.O_RDONLY)
-    fcntl.flock(lock, fcntl.LOCK_EX)  # an installation may continue on the Pi after the connection is lost
+    try:
+        VERSIONS.mkdir(exist_ok=True)
+        lock = os.open(VERSIONS, os.O_RDONLY)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # an installation may continue on the Pi after the connection is lost
+    except OSError as error:
+        report(f"not updated: {error}")
+        sys.exit(WRONG)
     sys.exit(main(sys.argv[1:]))

@@ -1,9 +1,11 @@
 """Fault campaign: runs of main.py with one fault each, judged by their reports, losses and estimates.
 
 Usage: python -m tests.faults.campaign [--kind KIND] [--seed N] [--minutes N]
+       python -m tests.faults.campaign --every PART [--tries N] [--seed N]
 
 Prints a row for each run and a summary; a row is repeated by its kind and its seed. Exits with code 1 if a run did not
-survive, lost something without a report, or has counters that do not add up.
+survive, lost something without a report, or has counters that do not add up. With --every, it tries an error at every
+operation, or a power cut after every step, and prints the runs that did not survive and a summary.
 """
 
 import argparse
@@ -29,6 +31,9 @@ from tests.faults.accounting import Recorded, balance
 from tests.faults.clock_faults import SpacecraftClock, WallClock
 from tests.faults.disk_faults import Eio, Erofs, FullDisk, Inodes, PowerCut
 from tests.faults.fault import Fault, Flown
+from tests.faults.lost_writes import can_trace
+from tests.faults.operations import Share, ShortFlights, Sweeps
+from tests.faults.power_cuts import cut_run, cut_uploads
 from tests.faults.process_faults import (
     Descriptors,
     Freeze,
@@ -41,6 +46,7 @@ from tests.faults.process_faults import (
     TaskMemory,
 )
 from tests.faults.produced import damaged_hour
+from tests.faults.updates import cut_updates, fail_updates
 
 KINDS: Final[tuple[type[Fault], ...]] = (
     Kill,
@@ -60,6 +66,14 @@ KINDS: Final[tuple[type[Fault], ...]] = (
     WallClock,
     SpacecraftClock,
 )
+PARTS: Final[Mapping[str, Sweeps]] = {
+    "errors": ShortFlights.errors,
+    "mappings": ShortFlights.mappings,
+    "run_cuts": cut_run,
+    "upload_cuts": cut_uploads,
+    "update_cuts": cut_updates,
+    "update_errors": fail_updates,
+}
 POWER_OFF_S: Final = 10.0
 """Time from Ctrl-C until the power goes."""
 REASON_MAX: Final = 300
@@ -100,7 +114,15 @@ def main() -> int:
         metavar="N",
         help="Continue with further seeds for N minutes (default: one).",
     )
+    parser.add_argument(
+        "--every", choices=list(PARTS), action="append", help="Try every case of this part; repeatable."
+    )
+    parser.add_argument("--tries", type=int, metavar="N", help="With --every, try N cases of each part (default: all).")
     options = parser.parse_args()
+    if options.every:
+        if set(options.every) - {"errors"} and not can_trace():
+            parser.error("only the part errors works without strace and the right to trace")
+        return sweep([PARTS[name] for name in options.every], Share(options.tries, options.seed))
     chosen = [kinds[name] for name in options.kind or kinds]
     trials: list[Trial] = []
 
@@ -113,6 +135,30 @@ def main() -> int:
     sys.stdout.write("\n")
     print_table(("fault", "runs", "survived", "largest loss", "longest stop, s"), summary(trials))
     return int(any(trial.verdict.startswith("NO") for trial in trials))
+
+
+def sweep(parts: Iterable[Sweeps], share: Share) -> int:
+    """Try the cases of some parts; return the exit code."""
+    failed = 0
+
+    def rows() -> Iterator[tuple[str, ...]]:
+        nonlocal failed
+        for part in parts:
+            began_s = time.monotonic()
+            for name, cases, runs in part(flights, share):
+                tried = list(runs)
+                wrong = [run for run in tried if run.reasons]
+                for run in wrong:
+                    sys.stderr.write(f"{name}: {run.what}: {'; '.join(run.reasons)}\n")
+                failed += len(wrong)
+                now_s = time.monotonic()
+                yield name, str(cases), str(len(tried)), str(len(tried) - len(wrong)), f"{now_s - began_s:.0f}"
+                began_s = now_s
+
+    with tempfile.TemporaryDirectory(prefix="pygnc-faults-") as folder:
+        flights = ShortFlights(Path(folder))
+        print_table(("fault", "cases", "tried", "survived", "time, s"), rows())
+    return int(failed > 0)
 
 
 def campaign(kinds: Iterable[type[Fault]], first_seed: int, duration_s: float) -> Iterator[Trial]:

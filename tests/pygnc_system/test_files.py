@@ -126,12 +126,14 @@ class Card:
 
     Attributes:
         failures: Number of reads that fail from now on.
+        number: Number of their error.
         attempts: Number of reads so far.
         bad_from: Offset from which all reads of all files fail.
     """
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.failures = 0
+        self.number = errno.EIO
         self.attempts = 0
         self.bad_from = 1 << 40
         self._pread = os.pread
@@ -142,7 +144,7 @@ class Card:
         self.attempts += 1
         self.failures -= 1
         if self.failures >= 0 or offset >= self.bad_from:
-            raise OSError(errno.EIO, "Input/output error")
+            raise OSError(self.number, os.strerror(self.number))
         return self._pread(descriptor, min(size, self.bad_from - offset), offset)
 
 
@@ -165,6 +167,11 @@ def test_a_read_is_repeated_after_an_error(path: Path, card: Card) -> None:
     card.failures = files.READ_ATTEMPTS
     with pytest.raises(OSError, match="Input/output error"):
         files.read_input(path, 100)
+
+
+def test_a_read_for_which_memory_was_short_is_repeated(path: Path, card: Card) -> None:
+    card.failures, card.number = 3, errno.ENOMEM
+    assert files.read_input(path, 100) == b"content"
 
 
 def test_bytes_before_unreadable_ones_are_returned(path: Path, card: Card) -> None:

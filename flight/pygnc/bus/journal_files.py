@@ -3,6 +3,7 @@
 A segment is named `<journal>-<index>.pgj`, with `.part` appended until it is closed.
 """
 
+import _thread
 import contextlib
 import errno
 import os
@@ -10,14 +11,14 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Thread
+from threading import Event, Lock
 from typing import Final, Self
 
 import msgspec
 
 from pygnc.formats import journal
 from pygnc.formats.journal import Record
-from pygnc_system.files import durable_rename, read_input, retry_read, write_all
+from pygnc_system.files import durable_rename, read_input, retry_read, sync_folder, write_all
 
 PART: Final = ".part"
 _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>[0-9]{5})\.pgj(\.part)?")
@@ -76,32 +77,52 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-class _DiskSync(Thread):
-    """One `fdatasync` in the background; the descriptor must stay open until `finish` returns.
+class _DiskSync:
+    """One sync of `folders` and of a file in the background; the descriptor must stay open until `finish` returns.
 
     An SD card may take half a second to sync, but the estimate of a live packet is due within 50 ms.
+
+    If memory is short, Python may start a thread that ends before it does anything, and `Thread.start` would wait for
+    ever. `begin` may therefore be called again, and `finish` syncs what no thread has begun to sync.
     """
 
-    def __init__(self, descriptor: int) -> None:
-        super().__init__(name="disk-sync", daemon=True)
+    def __init__(self, descriptor: int, folders: Sequence[Path]) -> None:
         self._descriptor = descriptor
+        self._folders = folders
+        self._begun = Lock()
+        self._ended = Event()
         self._error: OSError | None = None
-        try:
-            self.start()
-        except RuntimeError:  # the system has no thread left, so this thread syncs
-            self.run()
+        self.begin()
 
-    def run(self) -> None:
+    @property
+    def has_ended(self) -> bool:
+        return self._ended.is_set()
+
+    def begin(self) -> None:
+        if self._begun.locked():
+            return
         try:
+            _thread.start_new_thread(self._run, ())
+        except RuntimeError:  # the system has no thread left, so this thread syncs
+            self._run()
+
+    def finish(self) -> None:
+        self._run()
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        if not self._begun.acquire(blocking=False):
+            return
+        try:
+            for folder in self._folders:
+                sync_folder(folder)
             os.fdatasync(self._descriptor)
         except OSError as error:
             self._error = error
-
-    def finish(self) -> None:
-        if self.ident is not None:
-            self.join()
-        if self._error is not None:
-            raise self._error
+        finally:
+            self._ended.set()
 
 
 class SegmentWriter:
@@ -116,6 +137,8 @@ class SegmentWriter:
         self._descriptor = descriptor
         self._dirty = False
         self._sync: _DiskSync | None = None
+        # POSIX does not promise that the sync of a new file, or of a file in a new folder, keeps the names.
+        self._unsynced_folders: Sequence[Path] = path.parents[:2]
 
     @classmethod
     def create(cls, path: Path, header: bytes, last_seq: int) -> Self:
@@ -153,12 +176,14 @@ class SegmentWriter:
 
     def begin_sync(self) -> None:
         """Start to sync appended records in the background, unless a sync is running."""
-        if self._sync is not None and self._sync.is_alive():
+        if self._sync is not None and not self._sync.has_ended:
+            self._sync.begin()
             return
         self.finish_sync()
         if self._dirty:
             self._dirty = False
-            self._sync = _DiskSync(self._descriptor)
+            self._sync = _DiskSync(self._descriptor, self._unsynced_folders)
+            self._unsynced_folders = ()
 
     def finish_sync(self) -> None:
         """Wait for a running sync and raise its error, if any."""
@@ -175,6 +200,8 @@ class SegmentWriter:
                 self.append(footer)
             except OSError:
                 return
+            for folder in self._unsynced_folders:
+                sync_folder(folder)
             os.fsync(self._descriptor)
         finally:
             os.close(self._descriptor)

@@ -91,6 +91,8 @@ class HomeFiles:
             checksum_path(target).unlink(missing_ok=True)
             sync_folder(self._home)
         durable_rename(part, target)
+        for folder in Path(upload.name).parents[1:]:  # `prepare` may have made the folders below these
+            sync_folder(self._home / folder)
         if upload.name == SETTINGS_FILE:
             with contextlib.suppress(OSError):  # the settings are in place and can be used without a checksum
                 write_checksum(target)

@@ -1,6 +1,7 @@
 """Folders of a run: lock on the home, run folder on the disk, private folder in memory."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -27,13 +28,19 @@ class AlreadyRunningError(RuntimeError):
 def lock_home(home: Path) -> int:
     """Lock a home folder until the returned descriptor is closed.
 
-    The folder itself is locked, so this works on a read-only disk.
+    The folder itself is locked, so this works on a read-only disk. A dead card cannot be locked, but the run can fly:
+    the descriptor returned is then that of another file.
 
     Raises:
         AlreadyRunningError: Another process holds the lock.
         OSError: The folder does not exist.
     """
-    descriptor = retry_read(lambda: os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    try:
+        descriptor = retry_read(lambda: os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -107,8 +114,8 @@ def make_runtime_folder(home: Path) -> Path:
     Raises:
         OSError: No folder is writable.
     """
-    folder = runtime_folder(home)
     try:
+        folder = runtime_folder(home)
         with contextlib.suppress(FileNotFoundError):
             status = folder.lstat()
             if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid():

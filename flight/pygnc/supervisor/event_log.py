@@ -36,8 +36,7 @@ class EventLog:
         """Record an event; count it as lost if neither disk nor memory has room for it."""
         if severity != "info":
             first_line = text.partition("\n")[0]
-            with contextlib.suppress(OSError):  # the terminal may be gone; the event is journaled anyway
-                print(f"pygnc: {task}: {first_line}", file=sys.stderr, flush=True)  # noqa: T201 - for the terminal
+            _print(f"{task}: {first_line}")
         if self._lost and self._use(partial(_append, SUPERVISOR, "error", "events_lost", f"{self._lost} not recorded")):
             self._lost = 0
         if not self._use(partial(_append, task, severity, name, text)):
@@ -52,8 +51,11 @@ class EventLog:
         self._use(JournalWriter.finish_sync)
 
     def close(self) -> None:
-        """Sync and close the journal."""
+        """Sync and close the journal; print an error, which no status reports any more."""
+        fault = self.fault
         self._use(JournalWriter.close)
+        if self.fault != fault:
+            _print(f"{self.fault}; not all events are recorded")
 
     def _use(self, action: Callable[[JournalWriter], None]) -> bool:
         """Apply `action` to the journal; after an OSError, open the journal again at the next use."""
@@ -69,6 +71,11 @@ class EventLog:
             return False
         self.fault = self._loss or self._journal.fault
         return True
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal may be gone
+        print(f"pygnc: {text}", file=sys.stderr, flush=True)  # noqa: T201 - for the terminal
 
 
 def _append(task: str, severity: str, name: str, text: str, journal: JournalWriter) -> None:

@@ -335,8 +335,8 @@ class Supervisor:
 
     def _restart_due(self, now: float) -> None:
         for name in [name for name, at_s in self._restart_at_s.items() if now >= at_s]:
-            del self._restart_at_s[name]
-            self._start_task(name)
+            if self._restart_at_s.pop(name, None) is not None:  # a critical task that was given up has begun a stop
+                self._start_task(name)
 
     def _start_needed(self) -> None:
         """Start the tasks on demand that the source reports as needed; before that, their absence saves memory."""

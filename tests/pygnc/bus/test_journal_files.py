@@ -239,6 +239,24 @@ def test_the_last_record_is_synced_even_if_none_follows(
         assert len(synced) == 1, "nothing new was written"
 
 
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_the_names_of_a_new_file_and_of_its_folder_are_synced(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, *, is_closed: bool
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    writer = JournalWriter(disk, memory, "input", HEADER)
+    if is_closed:
+        writer.close()
+    for payload in (b"one", b"two") if not is_closed else ():
+        writer.append([payload])
+        writer.sync_if_due()
+        writer.finish_sync()
+    assert {path for path in synced if path.is_dir()} == {disk.parent, disk}
+    assert len(synced) == (4 if is_closed else 2), "only new names are synced"
+
+
 @pytest.fixture
 def slow_disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
     """Syncs that last until this is set."""
@@ -359,12 +377,20 @@ def test_a_dying_disk_is_not_used_again(disk: Path, memory: Path, monkeypatch: p
     assert payloads_of(JournalReader([disk, memory], "input")) == [b"one"]
 
 
-def test_syncs_without_a_thread(disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(_: object) -> None:
-        raise RuntimeError("can't start new thread")
+def refuse_thread(*_: object) -> None:
+    raise RuntimeError("can't start new thread")
 
+
+def start_nothing(*_: object) -> None:
+    """Do as Python does if there is no memory for the first frame of a new thread."""
+
+
+@pytest.mark.parametrize("start", [refuse_thread, start_nothing])
+def test_syncs_without_a_thread(
+    disk: Path, memory: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[..., None]
+) -> None:
     synced: list[int] = []
-    monkeypatch.setattr("threading.Thread.start", refuse)
+    monkeypatch.setattr("_thread.start_new_thread", start)
     monkeypatch.setattr(os, "fdatasync", synced.append)
     monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
     writer = JournalWriter(disk, memory, "input", HEADER)

@@ -34,6 +34,15 @@ def test_a_complete_upload_replaces_the_file(tmp_path: Path) -> None:
     assert not files.is_complete(UPLOAD._replace(crc=1))
 
 
+def test_new_folders_are_synced_before_an_upload_is_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(Path(f"/proc/self/fd/{descriptor}").readlink()))
+    assert put(HomeFiles(tmp_path, 0), UPLOAD, CONTENT)
+    assert {tmp_path, tmp_path / "range", tmp_path / "range" / "partner_75"} <= set(synced)
+
+
 def test_a_partial_upload_is_resumed_only_by_the_same_upload(tmp_path: Path) -> None:
     HomeFiles(tmp_path, 0).prepare(UPLOAD)
     HomeFiles(tmp_path, 0).append(UPLOAD, CONTENT[:777])

@@ -37,6 +37,26 @@ def test_the_lock_is_released_with_its_process(tmp_path: Path) -> None:
     os.close(lock_home(tmp_path))
 
 
+def test_a_run_on_a_card_that_is_dead_before_it_starts_has_a_lock_and_a_private_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    actual_open, actual_stat = os.open, os.stat
+
+    def alive(place: Path) -> Path:
+        if Path(place).is_relative_to(tmp_path):
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(place))
+        return place
+
+    monkeypatch.setattr(os, "open", lambda path, *words: actual_open(alive(path), *words))
+    monkeypatch.setattr(os, "stat", lambda path, **words: actual_stat(alive(path), **words))
+    os.close(lock_home(tmp_path))
+    folder = make_runtime_folder(tmp_path)
+    try:
+        assert not folder.is_relative_to(tmp_path)
+    finally:
+        folder.rmdir()
+
+
 def test_numbers_runs_from_the_newest_one(tmp_path: Path) -> None:
     (tmp_path / "pygnc_logs" / "run-00041").mkdir(parents=True)
     (tmp_path / "pygnc_logs" / "OrbitEstimateMessage").mkdir()

@@ -49,6 +49,20 @@ def test_lost_events_are_counted_and_do_not_end_the_run(tmp_path: Path, monkeypa
     ]
 
 
+def test_an_error_after_the_last_status_is_printed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run = run_in(tmp_path)
+    log = EventLog(partial(run.open_journal, "events"))
+    log.report("orbit", "info", "first", "")
+    monkeypatch.setattr(os, "fsync", refuse)
+    log.close()
+    assert capsys.readouterr().err == f"pygnc: {run.folder}: Input/output error; not all events are recorded\n"
+
+
 def test_a_slow_disk_does_not_hold_up_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = threading.Event()
     monkeypatch.setattr(os, "fdatasync", lambda _: released.wait(30.0))

@@ -190,6 +190,15 @@ def test_a_task_that_cannot_be_started_for_a_minute_is_given_up(armed: list[floa
     close_all(harness)
 
 
+def test_a_critical_task_that_is_given_up_ends_the_start_of_all_others(armed: list[float]) -> None:
+    del armed
+    harness = Harness(cannot_start=tuple(task.name for task in SPECS))
+    harness.advance(START_PATIENCE_S + 2 * START_INTERVAL_S)
+    assert harness.events.stop_cause == "critical task source failed"
+    assert harness.supervisor.is_over
+    close_all(harness)
+
+
 # --- Data of a task that must not end the run ---------------------------------------------------------------------
 
 

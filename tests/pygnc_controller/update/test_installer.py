@@ -111,3 +111,11 @@ def test_only_two_versions_are_kept(tmp_path: Path, home: Path) -> None:
         (home / "pygnc" / "trial").unlink()  # the version has flown
     left = sorted(path.name.split("_")[1] for path in (home / "pygnc_versions").glob("2026*"))
     assert left == ["three", "two"]
+
+
+def test_a_home_that_cannot_be_written_is_reported_in_one_line(tmp_path: Path, home: Path) -> None:
+    package = Package(tmp_path, "new")
+    (home / "pygnc_versions").touch()
+    done = install(home, str(package.path), package.sha256, "--python", PYTHON)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("not updated: [Errno 17] File exists")

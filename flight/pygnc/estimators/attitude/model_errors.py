@@ -304,7 +304,10 @@ class ModelErrors(NamedTuple):
 
 
 _LARGE: Final = ErrorSize.LARGE
-_THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {_GYRO: np.r_[GYRO_THERMAL], _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL]}
+_THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {
+    _GYRO: np.r_[GYRO_THERMAL],
+    _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL],
+}
 
 
 def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
