@@ -93,7 +93,7 @@ class _Memory(msgspec.Struct):
     wiring: WiringCheck = msgspec.field(default_factory=WiringCheck)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
-    time_error_s: int = 0
+    time_error_s: float = 0.0
     held: list[SensorSample] = []
     started: bool = False
     last_fix_seq: int = 0
