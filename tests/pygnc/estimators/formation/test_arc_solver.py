@@ -20,12 +20,14 @@ from tests.pygnc.estimators.formation.worlds import (
     MESH_ANCHOR,
     STAR_ANCHOR,
     bound_m,
+    displaced_by_clock,
     elements_nees,
     errors,
     given,
     right,
     total,
     world,
+    worst_sigmas,
 )
 
 pytestmark = pytest.mark.slow
@@ -198,6 +200,19 @@ def test_a_density_variation_acts_on_all_satellites_in_proportion_to_their_drag(
     moved_m = np.linalg.norm(after - before, axis=1)
     assert moved_m[0] > 0.01
     assert moved_m[1:] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_the_stated_error_of_a_partners_clock_is_in_its_covariance(has_ranges: bool) -> None:  # noqa: FBT001 - a parameter
+    """In a train, an unknown range bias explains nearly what a clock that is off by 10 ms displaces."""
+    true = world(5, "train", satellites=3)
+    measured = given(true, MESH_ALL)
+    late = [displaced_by_clock(entry, true) if entry.satellite == 75 else entry for entry in measured.fixes]
+    ranges = [seen for seen in measured.ranges if has_ranges or 75 not in seen.pair]
+    solution = measured._replace(fixes=late, ranges=ranges).solved()
+    assert not solution.partners[75].ambiguous
+    assert worst_sigmas(solution, true, 75) < 3.0
+    assert errors(solution, true, 76).sigma_m < 5.0
 
 
 def test_returns_none_without_observations() -> None:
