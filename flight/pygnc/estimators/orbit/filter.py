@@ -412,8 +412,8 @@ class OrbitFilter:
         """Re-initialise once enough successive rejected fixes agree; return the result of the last one.
 
         These are `restart_fixes` if a manoeuvre or a long gap explains the new orbit. Otherwise either orbit is wrong,
-        and the new one needs as many fixes as the old one, at most twice those of an initialisation. If a step of the
-        times explains it, and the old orbit has more fixes than that, it stays, and the result has the step as
+        and the new one needs as many fixes as the old one, at most twice those of an initialisation. An old orbit with
+        more fixes than that stays if a step of the times explains the new one; the result has the step as
         `time_error_s`.
         """
         limits, positions = self.settings.start, self.memory.positions
@@ -425,16 +425,19 @@ class OrbitFilter:
         initial = self._initialiser.find(used)
         if initial is None or initial.agreeing < limits.restart_fixes:
             return rejected
-        if not self._is_reachable(initial, rejected):
+        is_reachable = self._is_reachable(initial, rejected)
+        step_s = self._time_step_s(initial, rejected) if positions > 2 * limits.fixes else 0.0
+        if step_s:
+            # More fixes make the step more accurate, unless the next one could end the old orbit.
+            is_due = is_reachable or len(used) == limits.fixes
+            return replace(rejected, time_error_s=step_s) if is_due else rejected
+        if not is_reachable:
             if len(buffered) < min(positions, 2 * limits.fixes):
                 return rejected
             used = buffered
             initial = self._initialiser.find(used)
             if initial is None or 3 * initial.agreeing < 2 * len(used):
                 return rejected
-        step_s = self._time_step_s(initial, rejected) if positions > 2 * limits.fixes else 0.0
-        if step_s:
-            return replace(rejected, time_error_s=step_s)
         self.memory.buffered = used
         updates = self._begin(initial)
         update = next(update for update in updates if update.fix is rejected.fix)
