@@ -170,11 +170,11 @@ class GnssFix(Packet, frozen=True):
         """GPS time at the whole second `t_spacecraft_s`, ms; None if the receiver does not know the time."""
         return None if self.gps_ms is None else self.gps_ms - self.t_spacecraft_ms
 
-    def with_time(self, error_s: int) -> "GnssFix":
-        """Return the fix with its time corrected by an error in whole seconds, stated minus true."""
+    def with_time(self, error_s: float) -> "GnssFix":
+        """Return the fix with its time corrected by an error in s, stated minus true."""
         if self.gps_ms is None or not error_s:
             return self
-        return msgspec.structs.replace(self, gps_ms=self.gps_ms - 1000 * error_s)
+        return msgspec.structs.replace(self, gps_ms=self.gps_ms - round(1000 * error_s))
 
     @property
     def is_own(self) -> bool:
@@ -295,8 +295,8 @@ class OrbitEstimate(Estimate, frozen=True):
         manoeuvre_gps_ms: Time of the first fix after the change, in the same unit as `gps_ms`.
         delta_v_rtn_mps: Velocity at this fix minus that without the change, along radial, transverse and normal.
         delta_v_sigma_rtn_mps: Standard deviations of `delta_v_rtn_mps`.
-        time_error_s: Whole seconds by which the stated time of the newest fix is wrong, if those of the first fixes are
-            right; `gps_ms` is without this error.
+        time_error_s: Error of the stated time of the newest fix, if those of the first fixes are right; `gps_ms` is
+            without this error.
     """
 
     gps_ms: int
@@ -320,7 +320,7 @@ class OrbitEstimate(Estimate, frozen=True):
     manoeuvre_gps_ms: int = 0
     delta_v_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     delta_v_sigma_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
-    time_error_s: int = 0
+    time_error_s: float = 0.0
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):

@@ -95,7 +95,7 @@ class _Memory(msgspec.Struct):
     warmth: Warmth = msgspec.field(default_factory=Warmth)
     clock: SampleClock = msgspec.field(default_factory=SampleClock)
     orbit: PropagatedOrbit | None = None
-    time_error_s: int = 0
+    time_error_s: float = 0.0
     held: list[SensorSample] = []
     started: bool = False
     last_fix_seq: int = 0

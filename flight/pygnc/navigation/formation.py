@@ -14,6 +14,7 @@ interrupted solution continues after its last complete stage.
 
 import math
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from statistics import median_high
 from typing import Final, Literal, NamedTuple, TypeAlias
@@ -98,6 +99,8 @@ class _Memory(msgspec.Struct):
         filter: State of the filter that continues the newest solution.
         paths: Starts of the reference orbits of the newest solution, by radio id.
         day: Start of the orbit of the newest prediction of closest approaches.
+        time_errors: Errors of the times of our fixes in s, as found by the orbit filter, each after the stated time of
+            the first fix that has it, GPS milliseconds.
         found: Orbits of the newest solution with which the next one begins.
     """
 
@@ -118,6 +121,7 @@ class _Memory(msgspec.Struct):
     paths: dict[int, PathStart] = {}
     day: PathStart | None = None
     found: FoundOrbits | None = None
+    time_errors: list[tuple[int, float]] = []
 
 
 class FormationTracker:
@@ -188,6 +192,7 @@ class FormationTracker:
     def take_orbit(self, message: OrbitMessage) -> None:
         """Process the next message of the orbit stream; call it only while `awaits_orbit`."""
         if isinstance(message, OrbitEstimate):
+            self._note_time_error(message)
             # Mean elements are too inaccurate for the formation.
             self._memory.orbit = self._memory.orbit if message.from_elements else message
             if message.input_seq != message.last_input_seq:
@@ -320,7 +325,7 @@ class FormationTracker:
         known, stages, settings = self._memory.orbit, self._memory.stages, self._settings
         is_preliminary = self._memory.posed == "last hour"
         begin_ms = (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS if is_preliminary else -math.inf
-        fixes = [fix for fix in self._arc.fixes if fix.gps_ms > begin_ms]
+        fixes = [self._at_right_time(fix) for fix in self._arc.fixes if fix.gps_ms > begin_ms]
         ranges = [seen for seen in self._arc.ranges if seen.gps_ms > begin_ms]
 
         # The result of the whole arc must not depend on the preliminary one, so that has reference orbits of its own.
@@ -351,6 +356,20 @@ class FormationTracker:
             return result._replace(solution=solution, formation=formation, approaches=nearest, day=day)
 
         self.problem = problem
+
+    def _note_time_error(self, estimate: OrbitEstimate) -> None:
+        errors = self._memory.time_errors
+        if estimate.accepted and estimate.time_error_s != (errors[-1][1] if errors else 0.0):
+            stated_ms = estimate.gps_ms + round(1e3 * estimate.time_error_s)
+            self._memory.time_errors = [*errors, (stated_ms, estimate.time_error_s)]
+
+    def _at_right_time(self, entry: SatelliteFix) -> SatelliteFix:
+        """Return a fix with its time corrected if it is ours and the orbit filter found an error of its time."""
+        fix, errors = entry.fix, self._memory.time_errors
+        error_s = next((error_s for since_ms, error_s in reversed(errors) if since_ms <= fix.gps_ms), 0.0)
+        if not error_s or entry.satellite != self._settings.formation.own_id:
+            return entry
+        return SatelliteFix(entry.satellite, replace(fix, gps_ms=fix.gps_ms - round(1e3 * error_s)))
 
     def _filter(self, memory: FilterMemory) -> FormationFilter:
         return FormationFilter(memory, self._settings.formation, self._settings.orbit, self._frames)

@@ -111,7 +111,7 @@ class FixOutcome(NamedTuple):
 
     Attributes:
         seq: Input number of the packet.
-        gps_ms: Time of the packet, without a known error of whole seconds; None if it carries none.
+        gps_ms: Time of the packet, without a known error; None if it carries none.
         state: Orbit at that time, also of a rejected packet; None if unknown.
         cause: Reason why the packet was rejected, or empty.
         update: Result of the filter; None if the packet was rejected before the filter.
@@ -137,7 +137,7 @@ class _Memory(msgspec.Struct):
         default_factory=lambda: {"fixes_received": 0, "fixes_accepted": 0, "fixes_waiting": 0}
     )
     last_input_seq: int = 0
-    time_error_s: int = 0
+    time_error_s: float = 0.0
     distrusts_velocities: bool = False
     fix_gps_ms: int = 0
     nis_sum: float = 0.0
@@ -385,14 +385,14 @@ class OrbitTracker:
         return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
 
     def _report_times(self, update: OrbitUpdate) -> None:
-        """Report a change of the whole seconds by which the times of the fixes are wrong."""
+        """Report a change of the error of the times of the fixes."""
         error_s = update.time_error_s
         if error_s == self._memory.time_error_s:
             return
         self._memory.time_error_s = error_s
-        fixes = f"the fixes from GPS {update.fix.gps_ms + 1000 * error_s} ms on"
+        fixes = f"the fixes from GPS {update.fix.gps_ms + round(1000 * error_s)} ms on"
         if error_s:
-            text = f"{fixes} agree with the orbit if their times are wrong by {error_s:+d} s, and are used with this"
+            text = f"{fixes} agree with the orbit if their times are wrong by {error_s:+g} s, and are used with this"
             text += " correction; if all earlier ones were wrong, begin without the checkpoint"
         else:
             text = f"{fixes} agree with the orbit without a correction of their times"

@@ -113,9 +113,9 @@ def time_tag_errors_s(receiver: Gps, t_s: npt.NDArray[np.int64]) -> FloatArray:
     return np.asarray(1e-3 * (receiver.time_tag_error_ms + drifted_ms))
 
 
-def time_steps_s(receiver: Gps, t_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """Return the sum of the steps of the stated time until `t_s` seconds after the start, in s, shape (n,)."""
-    steps = [step * (t_s >= at_s) for at_s, step in receiver.time_steps_s]
+def time_steps_ms(receiver: Gps, t_s: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return the sum of the steps of the stated time until `t_s` seconds after the start, in ms, shape (n,)."""
+    steps = [round(1e3 * step_s) * (t_s >= at_s) for at_s, step_s in receiver.time_steps_s]
     return np.sum(steps, axis=0, dtype=np.int64) if steps else np.zeros(len(t_s), np.int64)
 
 
@@ -241,8 +241,8 @@ def make_fixes(
     velocity_mps = earlier[:, 3:] + of_velocity.draw(t_s, seed, log, common)
     velocity_mps += bias_itrf(earlier, receiver.velocity_bias_rtn_mps) + slow_velocity_errors(receiver, t_s, seed)
 
-    stated_s = t_s + time_steps_s(receiver, t_s)
-    week, tow_ms = np.divmod(settings.start_gps_ms + 1000 * stated_s, MS_PER_WEEK)
+    stated_ms = settings.start_gps_ms + 1000 * t_s + time_steps_ms(receiver, t_s)
+    week, tow_ms = np.divmod(stated_ms, MS_PER_WEEK)
     has_time = reception != Reception.NOTHING
     tracked, unused = noise_generator(seed, f"{log}.satellites").integers((8, 0), (12, 2), (count, 2), endpoint=True).T
     # With a fix 8 to 12 satellites are tracked, of which at most 2 are not used; without a fix at most 2 are tracked.

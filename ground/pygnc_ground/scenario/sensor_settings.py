@@ -103,9 +103,9 @@ class Gps(Section, frozen=True):
     """Rate error of a receiver clock that is not steered. The time error grows with it, and jumps back whenever it has
     changed by 1 ms; 0.5 ppm is 1 ms in 33 minutes.
     """
-    time_steps_s: tuple[tuple[NonNegative, int], ...] = ()
-    """Steps of the stated GPS time as (seconds after the start, step in whole seconds); they add up. A step of -18 s
-    states UTC instead of GPS time (18 leap seconds since 2017), 1 s is a leap second that is counted wrongly.
+    time_steps_s: tuple[tuple[NonNegative, float], ...] = ()
+    """Steps of the stated GPS time as (seconds after the start, step in s, to a millisecond); they add up. A step of
+    -18 s states UTC instead of GPS time (18 leap seconds since 2017), 1 s is a leap second that is counted wrongly.
     """
     reported_errors: Literal["total", "white"] = "total"
     """Errors that the reported standard deviation covers: the root sum of squares of white and coloured noise, or the

@@ -1,5 +1,6 @@
 """A small formation as files of one home: three satellites, fifty minutes, what the partners measured too."""
 
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from tempfile import mkdtemp
@@ -62,10 +63,14 @@ def inputs() -> tuple[InputMessage, ...]:
 @cache
 def answers() -> dict[int, list[OrbitMessage]]:
     """What the orbit task answers, by the input's number."""
+    return answers_to(inputs())
+
+
+def answers_to(messages: Iterable[InputMessage]) -> dict[int, list[OrbitMessage]]:
     tracker = OrbitTracker(SETTINGS.orbit, orientation())
     given = 0
     found: dict[int, list[OrbitMessage]] = {}
-    for message in inputs():
+    for message in messages:
         found[message.seq] = orbit_response(tracker, message, given + 1).messages
         given += len(found[message.seq])
     return found

@@ -103,6 +103,26 @@ def test_partners_are_near_the_truth_at_every_range(said: list[FormationMessage]
     assert np.sqrt(np.mean(np.square(errors_m))) < 3.0 * np.sqrt(np.mean(np.square(sigmas_m))) < 15.0
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("error_ms", [1_000, 300])
+def test_own_fixes_are_used_at_the_times_that_the_orbit_filter_found(error_ms: int) -> None:
+    own = [message for message in batch.inputs() if isinstance(message, GnssFix) and message.is_own]
+    since_ms = own[len(own) // 3].gps_ms or 0
+
+    def wrong(message: InputMessage) -> InputMessage:
+        if not isinstance(message, GnssFix) or not message.is_own or (message.gps_ms or 0) < since_ms:
+            return message
+        return msgspec.structs.replace(message, gps_ms=(message.gps_ms or 0) + error_ms)
+
+    messages = [wrong(message) for message in batch.inputs()]
+    said = fly(fresh(), messages, batch.answers_to(messages))
+    for partner in batch.PARTNERS:
+        last = [one for one in estimates(said, partner) if one.gps_ms in batch.truth(partner)][-1]
+        assert last.position_gcrf_m is not None
+        error_m = np.linalg.norm(np.array(last.position_gcrf_m) - batch.true_place_m(last.gps_ms, partner))
+        assert error_m < 4.0 * sigma_m(last) < 40.0
+
+
 def test_messages_are_numbered_from_one_and_in_order_of_time(said: list[FormationMessage]) -> None:
     assert [one.seq for one in said] == list(range(1, len(said) + 1))
     times = [one.gps_ms for one in said if isinstance(one, FormationEstimate)]

@@ -274,6 +274,20 @@ def test_whole_seconds_by_which_times_become_wrong_and_right_again_are_corrected
     assert "without a correction" in end[2]
 
 
+def test_a_step_of_the_time_by_a_part_of_a_second_is_reported(inputs: list[Message]) -> None:
+    def wrong(message: Message) -> Message:
+        if not isinstance(message, GnssFix) or message.gps_ms is None:
+            return message
+        return msgspec.structs.replace(message, gps_ms=message.gps_ms + 300)
+
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, [*inputs[:20], *map(wrong, inputs[20:])])
+    assert estimates[-1].time_error_s == pytest.approx(0.3, abs=0.003)
+    (notice,) = tracker.take_notices()
+    assert notice[:2] == ("warning", "fix_times")
+    assert f"wrong by {estimates[-1].time_error_s:+g} s" in notice[2]
+
+
 def test_a_single_time_that_is_wrong_by_seconds_costs_no_fix(inputs: list[Message]) -> None:
     damaged = list(inputs)
     fix = damaged[30]

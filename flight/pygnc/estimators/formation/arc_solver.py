@@ -78,6 +78,8 @@ from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 _NEAR_M: Final = 100.0
 """Maximum deviation from a reference on each axis at the epoch, in m, for which motion relative to it is linear."""
 _FIRST_ITERATIONS: Final = 12
+_MODE_SIGMAS: Final = (0.3, 0.3, 0.15, 0.15, 0.2, 0.1)
+"""Standard deviations of the density in the drag modes, in the order of `DRAG_MODES`, relative to the density."""
 
 
 class FormationSolver:
@@ -330,12 +332,12 @@ def _refined(
         modes of zero, (k, p); and what contradicts the best solution, by the index of the partner.
     """
     count = len(equations.satellites)
-    added = np.zeros((len(parameters), DRAG_MODES * (count - 1)))
+    added = np.zeros((len(parameters), DRAG_MODES * count))
     intermediate = parameters = np.concatenate((parameters, added), axis=1)
     rejecting = SEARCH_LOSS._replace(limit=settings.range_gate_sigma, hard=True)
     for loss in (SEARCH_LOSS, rejecting, rejecting):  # noise and solution depend on each other
-        sigma = _mode_sigma(equations, parameters[0], settings.differential_share)
-        equations = replace(equations.with_drag_modes(sigma), loss=loss)
+        covariance = _mode_covariance(equations, parameters[0], settings.differential_share)
+        equations = replace(equations.with_drag_modes(covariance, _MODE_SIGMAS), loss=loss)
         refined = stages.next(partial(_refined_once, equations, settings, parameters))
         equations, parameters = replace(equations, noise=refined.noise), refined.parameters
     folded = equations.folded(parameters[0])
@@ -352,19 +354,15 @@ def _refined_once(equations: Equations, settings: FormationSettings, parameters:
     return StageResult(kept, robust_noise(equations, result.parameters[:1], settings), equations.errors, {})
 
 
-def _mode_sigma(equations: Equations, parameters: Array, share: float) -> Array:
-    """Return prior standard deviations of the drag modes of all partners, (s - 1, `DRAG_MODES`).
+def _mode_covariance(equations: Equations, parameters: Array, share: float) -> Array:
+    """Return the prior covariance of a drag mode of all satellites for a density variation of 1, (s, s).
 
-    A density error acts on relative motion by the difference of two drags. `share` is a fraction of the drag that adds
-    in quadrature, so that equal satellites have such an error too.
+    The density acts on each in proportion to its drag; the fraction `share` of it differs between satellites.
     """
     drags = [log_drag(track, parameters, number) for number, track in enumerate(equations.tracks)]
-    factors = [
-        math.hypot(share, math.expm1(drag - drags[0])) * math.exp(drags[0] - track.reference.log_drag)
-        for drag, track in zip(drags[1:], equations.tracks[1:], strict=True)
-    ]
-    # Sigmas of the modes, in the order of `DRAG_MODES`, relative to the difference of two satellites' drags.
-    return np.outer(factors, (0.3, 0.3, 0.15, 0.15, 0.2, 0.1))
+    factors = np.exp(np.subtract(drags, [track.reference.log_drag for track in equations.tracks]))
+    covariance: Array = np.outer(factors, factors) * (1.0 + share**2 * np.eye(len(factors)))
+    return covariance
 
 
 def _solution(

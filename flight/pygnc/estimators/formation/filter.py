@@ -12,7 +12,7 @@ the future.
 
 import math
 from enum import StrEnum, unique
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
@@ -35,9 +35,12 @@ from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
 from pygnc.estimators.kalman import Observation
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
-from pygnc.estimators.orbit.measurement import Gate, linearise_fix
+from pygnc.estimators.orbit.measurement import Gate, effect_of_clock, linearise_fix, with_clock_error
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG
+
+_FIXES_MAX: Final = 10_000
+"""Number of fixes to which an error of a receiver's clock is common: more than come before the next solution."""
 
 
 @unique
@@ -222,7 +225,12 @@ class FormationFilter:
         self._propagate(observation.gps_ms)
         banks = [bank for bank in self.memory.banks if observation.satellite in bank.satellites]
         own = banks[0].predicted[0].orbit(banks[0].satellites.index(observation.satellite), observation.gps_ms)
-        linearised = linearise_fix(observation.fix, own.x, self._frames, self._orbit.measurement)
+        position, velocity = linearise_fix(observation.fix, own.x, self._frames, self._orbit.measurement)
+        clock = effect_of_clock(observation.fix, own.x, self._frames, self._orbit.measurement)
+        linearised = (
+            with_clock_error(position, clock[:3], _FIXES_MAX),
+            velocity and with_clock_error(velocity, clock[3:], _FIXES_MAX),
+        )
         results = [self._updated_with_fix(bank, observation, linearised, own.x[:DRAG]) for bank in banks]
         verdict = self._commit(
             observation, {bank: hypotheses for bank, (hypotheses, _) in zip(banks, results, strict=True)}

@@ -19,7 +19,7 @@ REJECTED_MAX: Final = 8
 """Limit of the cumulative sum, which eight successive rejections reach. 20 % independent outliers reach it with a
 probability of 7e-6 per observation (ruin of a gambler): once in 34 arcs of 12 hours with six pairs."""
 _MODE_MAX: Final = 5.0
-"""Limit of a drag mode in prior standard deviations."""
+"""Limit of the deviation of a drag mode from its prior, given the other modes, in standard deviations."""
 
 
 def rejection_sum(previous: int, rejected: bool) -> int:  # noqa: FBT001 - the signature that `accumulate` needs
@@ -36,7 +36,8 @@ def contradictions(equations: Equations, parameters: Array) -> dict[int, str]:
     """
     found: dict[int, str] = {}
     best, ids = parameters[None], equations.satellites
-    ratios = np.abs(parameters) * np.sqrt(np.diagonal(equations.prior.information))
+    information = equations.prior.information
+    ratios = np.abs(information @ (parameters - equations.prior.mean)) / np.sqrt(np.diagonal(information))
     for satellite in range(1, len(ids)):
         ratio = ratios[equations.mode_indices(satellite)].max(initial=0.0)
         if ratio > _MODE_MAX:

@@ -1,7 +1,7 @@
 """Observation equations of an arc: residuals, cost, normal equations and prior.
 
 The parameter vector (p,) holds seven numbers per satellite (position, velocity and log drag factor at the epoch, as
-deviations from our reference), one range bias per pair and, in the last fits, the drag modes of each partner. With
+deviations from our reference), one range bias per pair and, in the last fits, the drag modes of each satellite. With
 v = observed - predicted, the cost is
 
     J(x) = (m - x)' P (m - x) + sum over fixes of rho(|v|^2 / s^2) + sum over ranges of rho(v^2 / s^2),
@@ -113,7 +113,7 @@ class Equations:
         dynamics: Motion of deviations from our reference.
         noise: Noise of the observations.
         loss: Loss function.
-        modes: Number of drag modes of each partner among the parameters.
+        modes: Number of drag modes of each satellite among the parameters.
         errors: Error model of the fixes of satellites that move linearly; used when they become part of the prior.
     """
 
@@ -187,9 +187,9 @@ class Equations:
         return np.concatenate((*states, biases, *(self.mode_indices(satellite) for satellite in satellites)))
 
     def mode_indices(self, satellite: int) -> npt.NDArray[np.int64]:
-        """Return the indices of a partner's drag modes; none for our own satellite."""
-        first = STATE_SIZE * len(self.satellites) + len(self.pairs) + self.modes * (satellite - 1)
-        return first + np.arange(self.modes if satellite else 0)
+        """Return the indices of a satellite's drag modes."""
+        first = STATE_SIZE * len(self.satellites) + len(self.pairs) + self.modes * satellite
+        return first + np.arange(self.modes)
 
     def _satellite_indices(self, satellite: int) -> npt.NDArray[np.int64]:
         """Return the indices of a satellite's state and drag modes, which are the columns of its design matrices."""
@@ -224,7 +224,7 @@ class Equations:
         if motion is not None and not self.tracks[satellite].is_linear:
             constants = motion.at(self._rows(satellite), node_time)
         result: Array = constants @ design[..., :STATE_SIZE].swapaxes(1, 2)
-        if self.modes and satellite:
+        if self.modes:
             result += parameters[:, self.mode_indices(satellite)] @ design[..., STATE_SIZE:].swapaxes(1, 2)
         return result
 
@@ -352,12 +352,19 @@ class Equations:
                 used[at, :, place] = is_used[rows]
             yield FixRows(NODE_S * block, values, used)
 
-    def with_drag_modes(self, sigma: Array) -> "Equations":
-        """Return equations with the partners' drag modes as last parameters; `sigma` (s - 1, modes) is their prior."""
-        size, prior = self.parameter_count - self.modes * (len(self.satellites) - 1), self.prior
-        mean, information = np.zeros(size + sigma.size), np.diag(np.append(np.zeros(size), sigma.reshape(-1) ** -2.0))
+    def with_drag_modes(self, covariance: Array, sigma: Sequence[float]) -> "Equations":
+        """Return equations with the drag modes of all satellites as last parameters.
+
+        Args:
+            covariance: Prior covariance of one mode of all satellites for a density variation of 1, (s, s).
+            sigma: Standard deviations of the density variation in the modes.
+        """
+        size, prior = self.parameter_count - self.modes * len(self.satellites), self.prior
+        of_modes = np.kron(scaled_inverse(covariance), np.diag(np.array(sigma) ** -2.0))
+        mean, information = np.zeros(size + len(of_modes)), np.zeros((size + len(of_modes),) * 2)
         mean[:size], information[:size, :size] = prior.mean[:size], prior.information[:size, :size]
-        return replace(self, prior=Prior(mean, information, prior.cost), modes=sigma.shape[1])
+        information[size:, size:] = of_modes
+        return replace(self, prior=Prior(mean, information, prior.cost), modes=len(sigma))
 
     def fix_residuals(self, satellite: int, parameters: Array, motion: Motion | None) -> tuple[Array, Array]:
         """Return residuals and derivatives of a satellite's fixes for parameters (k, p).
@@ -397,7 +404,7 @@ class Equations:
         self, satellite: int, design: Array, node_time: Array, count: int, motion: Motion | None
     ) -> Array:
         """Return derivatives with respect to state and modes, (n, k, r, j), from designs (n, r, j); k is `count`."""
-        used = design[:, None, :, : STATE_SIZE + self.modes if satellite else STATE_SIZE]
+        used = design[:, None, :, : STATE_SIZE + self.modes]
         repeated = np.broadcast_to(used, (len(used), count, *used.shape[2:]))
         return self._partials(satellite, repeated, node_time, motion)
 
@@ -434,7 +441,7 @@ class Equations:
         line_of_sight = relative_position_m / np.maximum(distance_m, COINCIDENT_M)[..., None]
         partials, columns = [], []
         for end, design, sign in zip(rows.pair, rows.designs, (-1.0, 1.0), strict=True):
-            used = design[..., : STATE_SIZE + self.modes if end else STATE_SIZE]
+            used = design[..., : STATE_SIZE + self.modes]
             partials.append(self._partials(end, (sign * line_of_sight) @ used, rows.node_time, motion))
             columns.append(self._satellite_indices(end))
         partials.append(np.ones((*distance_m.shape, 1)))

@@ -16,7 +16,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.kalman import scaled_inverse
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, effect_of_clock, linearise_fix, with_clock_error
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, UNKNOWN_SIGMA, OrbitState
 
@@ -215,7 +215,10 @@ class Prior(NamedTuple):
 def fix_equations(
     fixes: Sequence[Fix], track: Track, frames: EarthFrames, receiver: MeasurementSettings
 ) -> FixEquations:
-    """Return fixes of a satellite, linearised at its reference; the neglected terms are micrometres per second."""
+    """Return fixes of a satellite, linearised at its reference; the neglected terms are micrometres per second.
+
+    All of them have the error of the receiver's clock in common.
+    """
     times = np.array([float(fix.gps_ms) for fix in fixes])
     points = track.reference.at(times)
     design, residual = np.zeros((len(fixes), 6, 6)), np.zeros((len(fixes), 6))
@@ -223,10 +226,12 @@ def fix_equations(
     x = np.zeros(SIZE)
     for row, fix in enumerate(fixes):
         x[:6] = points.state[row]
-        for part, observation in enumerate(linearise_fix(fix, x, frames, receiver)):
-            available[row, part] = observation is not None
-            if observation is not None:
+        clock = effect_of_clock(fix, x, frames, receiver)
+        for part, linearised in enumerate(linearise_fix(fix, x, frames, receiver)):
+            available[row, part] = linearised is not None
+            if linearised is not None:
                 rows = slice(3 * part, 3 * part + 3)
+                observation = with_clock_error(linearised, clock[rows], 2 * len(fixes))
                 design[row, rows] = observation.partials[:, :6] / observation.sigma[:, None]
                 residual[row, rows] = observation.residual / observation.sigma
     by_state = design @ points.d_state_d_epoch

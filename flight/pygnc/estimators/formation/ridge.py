@@ -31,10 +31,9 @@ from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
 """Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
-_NEIGHBOUR_SHARE: Final = 0.3
-"""Largest distance of minima on the same ridge, relative to the size of the relative orbit."""
-_NEIGHBOUR_SIGMAS: Final = 1.5
-"""Largest distance of such minima, relative to the sum of their standard deviations along their ridges."""
+_NEIGHBOUR_SIGMAS: Final = 8.0
+"""Largest distance of minima on the same ridge, in standard deviations along the line that joins them. If the cost is
+of fourth order along it, it rises by 8^2 / 16 = 4 in between, where the density is still a seventh."""
 
 
 class RidgePoints(NamedTuple):
@@ -177,7 +176,7 @@ class CostFunction:
             axis=1,
         )
 
-    def _d_elements_d_parameters(self, parameters: Array) -> Array:
+    def d_elements_d_parameters(self, parameters: Array) -> Array:
         """Return the derivatives of `_elements` with respect to the parameters, (k, 6 partners, p)."""
         result = np.zeros((len(parameters), 6 * len(self._partners), self._equations.parameter_count))
         for number, columns in enumerate(self._partners):
@@ -211,7 +210,7 @@ class CostFunction:
 
         The signs of the directions agree with the coordinates `previous` (k, p) of the last step, if given.
         """
-        fit, d_elements = self._fit_within(within, parameters), self._d_elements_d_parameters(parameters)
+        fit, d_elements = self._fit_within(within, parameters), self.d_elements_d_parameters(parameters)
         covariance = scaled_inverse(fit.information)
         variances, directions = np.linalg.eigh(d_elements @ covariance @ d_elements.swapaxes(1, 2))
         coordinate = (directions[:, None, :, -1] @ d_elements)[:, 0]
@@ -287,20 +286,21 @@ def _covariance_corrections(
 def _with_neighbours(cost_function: CostFunction, minima: RidgePoints, moments: Array) -> Array:
     """Return second moments (k, q, q) about each minimum that include those of other minima nearby.
 
-    If a ridge is curved in several directions, it has several minima, whose ridges do not reach each other. Each counts
-    with its probability, the volume of its moments times exp(-J / 2). Mirror images are far from each other.
+    If a ridge is curved in several directions, it has several minima, whose ridges do not reach each other. These may
+    be mirror images: a satellite that hardly leaves our orbital plane has a minimum on either side of it. Each counts
+    with its probability, the volume of its moments times exp(-J / 2).
     """
-    elements, size_m = cost_function.elements(minima.parameters), cost_function.size_m(minima.parameters)
     unit = np.sqrt(np.diagonal(moments[0]))
     log_weight = 0.5 * (np.linalg.slogdet(moments / unit / unit[:, None])[1] - minima.cost)
     origin, rows = cost_function.origin(minima.parameters), np.arange(len(moments))
-    # The ridge coordinate is the least-known combination of the mirror elements. Rounding may make variances negative.
-    sigma_m = np.sqrt(np.maximum(np.einsum("ki,kij,kj->k", minima.coordinate, moments, minima.coordinate), 0.0))
+    d_elements = cost_function.d_elements_d_parameters(minima.parameters)
+    covariance = d_elements @ moments @ d_elements.swapaxes(1, 2)
     result = moments.copy()
     for row in range(len(moments)):
-        distance_m = np.abs(elements - elements[row]).max(axis=1)
-        limit_m = np.minimum(_NEIGHBOUR_SHARE * size_m[row], _NEIGHBOUR_SIGMAS * (sigma_m + sigma_m[row]))
-        near = np.flatnonzero((distance_m < limit_m) & (rows != row))
+        change = origin.elements - origin.elements[row]
+        square_m2 = (change**2).sum(axis=1)
+        along = np.einsum("ki,ij,kj->k", change, covariance[row], change)
+        near = np.flatnonzero((square_m2**2 < _NEIGHBOUR_SIGMAS**2 * along) & (rows != row))
         # A much more probable minimum is the better hypothesis and must not dominate this one.
         weight = np.exp(np.minimum(log_weight[near] - log_weight[row], 3.0))
         difference = cost_function.differences(minima.parameters[near], origin.select(np.full(len(near), row)))

@@ -35,7 +35,7 @@ from pygnc.estimators.orbit.measurement import Fix, RejectCause, effect_of_clock
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
-from pygnc.estimators.orbit.time_errors import time_error_s
+from pygnc.estimators.orbit.time_errors import time_error_s, time_step_s
 from pygnc.estimators.orbit.update import OrbitUpdate
 
 _REACHED_SIGMAS: Final = 3.0
@@ -53,7 +53,8 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         candidates: Assumed changes of the motion that the next fixes confirm or refute.
         in_thrust: True between the confirmed begin and end of a thrust.
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
-        time_error_s: Error of the times of the fixes in whole seconds, relative to those of the first ones.
+        time_error_s: Error of the times of the fixes, relative to those of the first ones.
+        time_sigma_s: Standard deviation of that error, which is 0 for whole seconds.
         doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead.
         positions: Number of positions accepted since the initialisation.
         position_gps_ms: Time of the last of them, GPS ms.
@@ -67,7 +68,8 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
     candidates: list[Candidate] = []
     in_thrust: bool = False
     recent: list[Moment] = []
-    time_error_s: int = 0
+    time_error_s: float = 0.0
+    time_sigma_s: float = 0.0
     doubtful: list[Manoeuvre] = []
     positions: int = 0
     position_gps_ms: int = 0
@@ -279,23 +281,30 @@ class OrbitFilter:
         return state, hypotheses.centred(x, state.x), nis
 
     def _process_in_flight(self, state: OrbitState, stated: Fix) -> OrbitUpdate:
-        """Process a fix at its stated time minus the known error or, if it fits there, minus another whole second."""
+        """Process a fix at its stated time minus the known error or, if it fits there, minus another one."""
         memory = self.memory
         error_s = memory.time_error_s
         update = self._process_at(state, stated, error_s)
         if update.time_error_s:
             error_s += update.time_error_s
             update = self._process_at(state, stated, error_s)
+        if update.position_cause not in {None, RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
+            update = self._try_restart(update)
+            if not update.time_error_s:
+                return replace(update, time_error_s=error_s) if error_s else update
+            error_s = round(error_s + update.time_error_s, 3)
+            update = self._process_at(state, stated, error_s)
         if update.position_accepted:
             memory.time_error_s, memory.buffered = error_s, []
             memory.positions, memory.position_gps_ms = memory.positions + 1, update.fix.gps_ms
-        elif update.position_cause not in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
-            update = self._try_restart(update)
         return replace(update, time_error_s=error_s) if error_s or update.time_error_s else update
 
-    def _process_at(self, state: OrbitState, stated: Fix, error_s: int) -> OrbitUpdate:
+    def _process_at(self, state: OrbitState, stated: Fix, error_s: float) -> OrbitUpdate:
         """Update with a fix whose stated time is wrong by `error_s`; a further error leaves the filter unchanged."""
-        fix = replace(stated, gps_ms=stated.gps_ms - 1000 * error_s) if error_s else stated
+        fix = stated
+        if error_s:
+            sigma_s = math.hypot(stated.time_sigma_s, self.memory.time_sigma_s)
+            fix = replace(stated, gps_ms=stated.gps_ms - round(1000 * error_s), time_sigma_s=sigma_s)
         if fix.gps_ms <= state.gps_ms:
             return OrbitUpdate.rejected(fix, RejectCause.NOT_LATER)
         if fix.gps_ms - state.gps_ms > self.settings.start.gap_max_s * 1e3:
@@ -403,7 +412,9 @@ class OrbitFilter:
         """Re-initialise once enough successive rejected fixes agree; return the result of the last one.
 
         These are `restart_fixes` if a manoeuvre or a long gap explains the new orbit. Otherwise either orbit is wrong,
-        and the new one needs as many fixes as the old one, at most twice those of an initialisation.
+        and the new one needs as many fixes as the old one, at most twice those of an initialisation. An old orbit with
+        more fixes than that stays if a step of the times explains the new one; the result has the step as
+        `time_error_s`.
         """
         limits, positions = self.settings.start, self.memory.positions
         buffered = [*self.memory.buffered, rejected.fix][-2 * limits.fixes :]
@@ -414,7 +425,13 @@ class OrbitFilter:
         initial = self._initialiser.find(used)
         if initial is None or initial.agreeing < limits.restart_fixes:
             return rejected
-        if not self._is_reachable(initial, rejected):
+        is_reachable = self._is_reachable(initial, rejected)
+        step_s = self._time_step_s(initial, rejected) if positions > 2 * limits.fixes else 0.0
+        if step_s:
+            # More fixes make the step more accurate, unless the next one could end the old orbit.
+            is_due = is_reachable or len(used) == limits.fixes
+            return replace(rejected, time_error_s=step_s) if is_due else rejected
+        if not is_reachable:
             if len(buffered) < min(positions, 2 * limits.fixes):
                 return rejected
             used = buffered
@@ -432,17 +449,44 @@ class OrbitFilter:
         A change of the velocity displaces the satellite by no more than its product with the time since. An equal
         error of successive positions displaces it at once, without a change of the velocity.
         """
-        gps_ms, old = rejected.fix.gps_ms, rejected.state
-        elapsed_s = (gps_ms - self.memory.position_gps_ms) * 1e-3
+        old, elapsed_s = rejected.state, (rejected.fix.gps_ms - self.memory.position_gps_ms) * 1e-3
         if old is None or elapsed_s > self.settings.manoeuvre.gap_max_s:
             return True
-        new, _ = self._dynamics.propagate_vector(initial.fixes[0].fix.gps_ms, initial.x, gps_ms)
+        new, sigma_m = self._moved_to(initial, rejected.fix)
         displaced_m, changed_mps = ((new - old.x)[part] for part in (POSITION, VELOCITY))
-        position, _ = linearise_fix(rejected.fix, new, self.frames, self.settings.measurement)
-        noise_m = max(initial.position_spread, 1.0) * math.hypot(*position.sigma)
-        tolerance_m = _REACHED_SIGMAS * math.hypot(noise_m, math.sqrt(np.trace(old.covariance[POSITION, POSITION])))
+        tolerance_m = _REACHED_SIGMAS * math.hypot(sigma_m, math.sqrt(np.trace(old.covariance[POSITION, POSITION])))
         reach_m = elapsed_s * math.hypot(*changed_mps)
         return math.hypot(*(displaced_m - 0.5 * elapsed_s * changed_mps)) <= reach_m + tolerance_m
+
+    def _time_step_s(self, initial: InitialOrbit, rejected: OrbitUpdate) -> float:
+        """Return the step of the times that explains a new orbit, 0 if none, and remember its standard deviation."""
+        old, fix = rejected.state, rejected.fix
+        if old is None or (fix.gps_ms - self.memory.position_gps_ms) * 1e-3 > self.settings.manoeuvre.gap_max_s:
+            return 0.0
+        # Amid its fixes, the new orbit is known best.
+        amid = initial.fixes[len(initial.fixes) // 2].fix
+        new, sigma_m = self._moved_to(initial, amid)
+        x, _ = self._dynamics.propagate_vector(fix.gps_ms, old.x, amid.gps_ms)
+        sigma_mps = 2.0 * sigma_m / (1e-3 * max(fix.gps_ms - initial.fixes[0].fix.gps_ms, 1))
+        if fix.velocity_sigma_mps is not None:
+            sigma_mps = initial.velocity_spread * math.hypot(*fix.velocity_sigma_mps)
+        tolerance_m, tolerance_mps = (
+            _REACHED_SIGMAS * math.hypot(sigma, math.sqrt(np.trace(old.covariance[part, part])))
+            for sigma, part in ((sigma_m, POSITION), (sigma_mps, VELOCITY))
+        )
+        step_s = time_step_s(amid.gps_ms, x, new, (tolerance_m, tolerance_mps), self.frames)
+        if step_s:
+            # The time is rounded to a millisecond, with an error of 0.3 ms.
+            self.memory.time_sigma_s = math.hypot(
+                sigma_m / math.sqrt(initial.agreeing) / math.hypot(*new[VELOCITY]), 3e-4
+            )
+        return step_s
+
+    def _moved_to(self, initial: InitialOrbit, fix: Fix) -> tuple[Array, float]:
+        """Return the state vector (10,) of a new orbit at a fix, and the noise of its positions in m."""
+        new, _ = self._dynamics.propagate_vector(initial.fixes[0].fix.gps_ms, initial.x, fix.gps_ms)
+        position, _ = linearise_fix(fix, new, self.frames, self.settings.measurement)
+        return new, max(initial.position_spread, 1.0) * math.hypot(*position.sigma)
 
     def _linearise(self, x: Array, fix: Fix) -> Observations:
         settings = self.settings.measurement

@@ -219,6 +219,26 @@ def effect_of_clock(fix: Fix, x: Array, frames: EarthFrames, settings: Measureme
     return rates * -min(sigma_s, _TIME_SIGMA_MAX_S)
 
 
+def with_clock_error(observation: Observation, effect: Array, count: int) -> Observation:
+    """Return an observation to whose noise an error of the clock is added that it has in common with others.
+
+    The standard deviation of the mean of all of them contains the error. Their differences contain it as well, so the
+    result is rather too uncertain.
+
+    Args:
+        observation: Position or velocity of a fix.
+        effect: Change by one standard deviation of the clock, m or m/s, shape (3,).
+        count: Number of observations with the error in common.
+    """
+    scaled = effect / observation.sigma
+    square = float(scaled.dot(scaled))
+    if square == 0.0:
+        return observation
+    share = (1.0 - 1.0 / math.sqrt(1.0 + count * square)) / square
+    whitening = np.eye(3) - share * np.outer(effect, scaled / observation.sigma)
+    return Observation(whitening.dot(observation.residual), whitening.dot(observation.partials), observation.sigma)
+
+
 def rates_along_track(states_gcrf: Array) -> Array:
     """Return how states in GCRF (m, m/s) change per second of an error of their time, shapes (..., 6) -> (..., 6).
 

@@ -1,4 +1,8 @@
-"""Recognition of fixes whose times are wrong by whole seconds, such as leap seconds, from the predicted orbit."""
+"""Recognition of wrong times of fixes from the predicted orbit: whole seconds, such as leap seconds, and other steps.
+
+A single fix shows whole seconds (`time_error_s`). A step by another time needs an orbit of several fixes, because an
+outlier may lie anywhere on the track (`time_step_s`).
+"""
 
 import math
 from typing import Final
@@ -30,23 +34,45 @@ def time_error_s(fix: Fix, x: Array, position: Innovation, frames: EarthFrames) 
         frames: Earth orientation.
     """
     tolerance_m = _SIGMAS * math.hypot(*position.sigma)
-    velocity_mps = _ecef_after(0.0, fix, x, frames)[3:]
+    velocity_mps = _ecef_after(0.0, fix.gps_ms, x, frames)[3:]
     square = float(velocity_mps.dot(velocity_mps))
     ahead_s = round(float(velocity_mps.dot(position.residual)) / square)
     if not 0 < abs(ahead_s) <= ERROR_MAX_S or tolerance_m > 0.5 * math.sqrt(square):
         return 0
-    if math.dist(fix.position_ecef_m, _ecef_after(ahead_s, fix, x, frames)[:3]) > tolerance_m:
+    if math.dist(fix.position_ecef_m, _ecef_after(ahead_s, fix.gps_ms, x, frames)[:3]) > tolerance_m:
         return 0
     if fix.velocity_ecef_mps is not None and fix.velocity_sigma_mps is not None:
         tolerance_mps = _SIGMAS * math.hypot(*fix.velocity_sigma_mps) + _VELOCITY_MARGIN_MPS
-        expected_mps = _ecef_after(ahead_s - fix.velocity_latency_s, fix, x, frames)[3:]
+        expected_mps = _ecef_after(ahead_s - fix.velocity_latency_s, fix.gps_ms, x, frames)[3:]
         if math.dist(fix.velocity_ecef_mps, expected_mps) > tolerance_mps:
             return 0
     return -ahead_s
 
 
-def _ecef_after(offset_s: float, fix: Fix, x: Array, frames: EarthFrames) -> Array:
-    """Return position and velocity of the orbit in ITRF, shape (6,), `offset_s` after the fix's stated time."""
+def time_step_s(gps_ms: int, x: Array, new: Array, tolerance: tuple[float, float], frames: EarthFrames) -> float:
+    """Return the step of the times of fixes, stated minus true, that explains their orbit, to a millisecond; 0 if none.
+
+    Args:
+        gps_ms: Stated time in GPS milliseconds.
+        x: Predicted state vector at this time, shape (10,).
+        new: State vector at this time by the fixes after the step, shape (10,).
+        tolerance: Largest difference of positions in m and of velocities in m/s.
+        frames: Earth orientation.
+    """
+    target, ahead_s = frames.ecef_state_from_gcrf(gps_ms).dot(new[:6]), 0.0
+    for _ in range(3):  # Newton's method, from a step of zero
+        there = _ecef_after(ahead_s, gps_ms, x, frames)
+        ahead_s += float(there[3:].dot(target[:3] - there[:3]) / there[3:].dot(there[3:]))
+        if abs(ahead_s) > ERROR_MAX_S:
+            return 0.0
+    there = _ecef_after(ahead_s, gps_ms, x, frames)
+    is_moved = abs(ahead_s) * math.hypot(*there[3:]) > tolerance[0]
+    agrees = math.dist(target[:3], there[:3]) <= tolerance[0] and math.dist(target[3:], there[3:]) <= tolerance[1]
+    return -round(ahead_s, 3) if is_moved and agrees else 0.0
+
+
+def _ecef_after(offset_s: float, gps_ms: int, x: Array, frames: EarthFrames) -> Array:
+    """Return position and velocity of the orbit in ITRF, shape (6,), `offset_s` after `gps_ms`."""
     moved = np.array(propagate(tuple(x[:6].tolist()), offset_s))
-    state: Array = frames.ecef_state_from_gcrf(fix.gps_ms + round(1e3 * offset_s)).dot(moved)
+    state: Array = frames.ecef_state_from_gcrf(gps_ms + round(1e3 * offset_s)).dot(moved)
     return state

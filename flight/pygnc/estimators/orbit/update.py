@@ -30,7 +30,7 @@ class OrbitUpdate:
             shape (k,); None in the initialisation.
         hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
         manoeuvre: Manoeuvre that this fix confirms. The state may have followed an earlier fix already.
-        time_error_s: Error of the stated time in whole seconds, stated minus true; the time of `fix` is without it.
+        time_error_s: Error of the stated time, stated minus true; the time of `fix` is without it.
     """
 
     fix: Fix
@@ -45,7 +45,7 @@ class OrbitUpdate:
     empirical_factor: Array | None = None
     hypotheses: Hypotheses | None = None
     manoeuvre: Manoeuvre | None = None
-    time_error_s: int = 0
+    time_error_s: float = 0.0
 
     @classmethod
     def rejected(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":

@@ -1,14 +1,18 @@
 """Arcs of simulated formations: accuracy against the bound, ambiguity, and missing observations."""
 
+import math
 from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
+from pygnc.estimators.formation.arc_solver import _mode_covariance
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
+from pygnc.estimators.formation.reference import log_drag, state_indices
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.orbit.state import DRAG
 from pygnc_ground.scenario.settings import Shape
 from tests.pygnc.estimators.formation.simulated import Instruments
 from tests.pygnc.estimators.formation.worlds import (
@@ -16,12 +20,14 @@ from tests.pygnc.estimators.formation.worlds import (
     MESH_ANCHOR,
     STAR_ANCHOR,
     bound_m,
+    displaced_by_clock,
     elements_nees,
     errors,
     given,
     right,
     total,
     world,
+    worst_sigmas,
 )
 
 pytestmark = pytest.mark.slow
@@ -175,6 +181,38 @@ def test_order_and_duplicates_change_no_bit() -> None:
     measured = given(world(5), MESH_ALL)
     again = measured._replace(fixes=[*measured.fixes[::-1], *measured.fixes], ranges=measured.ranges[::-1]).solved()
     assert np.array_equal(again.hypotheses[0].parameters, mesh().hypotheses[0].parameters)
+
+
+def test_a_density_variation_acts_on_all_satellites_in_proportion_to_their_drag() -> None:
+    equations, parameters = mesh().equations, mesh().hypotheses[0].parameters.copy()
+    parameters[state_indices(1)[DRAG]] += 2.0  # drag three times that of its reference
+    ours, other = (math.exp(log_drag(equations.tracks[each], parameters, each)) for each in (0, 1))
+    assert other / ours == pytest.approx(3.0, rel=0.2)
+    covariance = _mode_covariance(equations, parameters, 0.1)
+    assert covariance[0, 1] == pytest.approx(math.sqrt(covariance[0, 0] * covariance[1, 1]) / 1.01)
+    scale = [math.exp(-track.reference.log_drag) for track in equations.tracks[:2]]
+    assert np.sqrt(np.diagonal(covariance)[:2]) == pytest.approx(np.multiply((ours, other), scale) * math.hypot(1, 0.1))
+    # Our satellite has the modes, too: without them, the orbits of all would bend towards its fixes.
+    shift = np.zeros(equations.parameter_count)
+    shift[equations.mode_indices(0)] = 0.1
+    times = np.array([equations.dynamics.reference.span_ms[1]], dtype=np.float64)
+    before, after = (equations.states_at(times, each, None)[0][:, 0, :3] for each in (parameters, parameters + shift))
+    moved_m = np.linalg.norm(after - before, axis=1)
+    assert moved_m[0] > 0.01
+    assert moved_m[1:] == pytest.approx(0.0)
+
+
+@pytest.mark.parametrize("has_ranges", [True, False])
+def test_the_stated_error_of_a_partners_clock_is_in_its_covariance(has_ranges: bool) -> None:  # noqa: FBT001 - a parameter
+    """In a train, an unknown range bias explains nearly what a clock that is off by 10 ms displaces."""
+    true = world(5, "train", satellites=3)
+    measured = given(true, MESH_ALL)
+    late = [displaced_by_clock(entry, true) if entry.satellite == 75 else entry for entry in measured.fixes]
+    ranges = [seen for seen in measured.ranges if has_ranges or 75 not in seen.pair]
+    solution = measured._replace(fixes=late, ranges=ranges).solved()
+    assert not solution.partners[75].ambiguous
+    assert worst_sigmas(solution, true, 75) < 3.0
+    assert errors(solution, true, 76).sigma_m < 5.0
 
 
 def test_returns_none_without_observations() -> None:

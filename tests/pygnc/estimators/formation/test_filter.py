@@ -21,6 +21,7 @@ from tests.pygnc.estimators.formation.joint_world import (
     truth_gcrf,
     world,
 )
+from tests.pygnc.estimators.formation.worlds import displaced_by_clock
 
 DRAWS = 20
 PARTNER = 75
@@ -73,6 +74,17 @@ def test_errors_and_innovations_are_consistent_over_many_draws() -> None:
     assert len(innovations) == 30 * DRAWS
     assert 4.57 < np.mean(squares) < 7.61
     assert 0.89 < np.mean(innovations) < 1.12
+
+
+@pytest.mark.slow
+def test_the_clock_error_of_later_fixes_does_not_move_a_partner_along_its_track() -> None:
+    filtering = solved().filter()
+    for _, fixes in solved().until(30):
+        for seen in fixes:
+            late = displaced_by_clock(seen, world()) if seen.satellite == PARTNER else seen
+            assert filtering.process_fix(late).moved
+    sigma_m = np.sqrt(np.trace(filtering.relative(PARTNER).covariance_gcrf[:3, :3]))
+    assert error_m(filtering, PARTNER) < 3.0 * sigma_m < 30.0
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_a_solution_that_rejects_the_last_ranges_of_a_pair_is_not_solved() -> No
 def test_an_improbable_drag_contradicts_an_orbit() -> None:
     solution = solved().solution
     parameters = solution.hypotheses[0].parameters.copy()
-    without_ranges = replace(solution.equations.with_drag_modes(np.ones((1, DRAG_MODES))), ranges=())
+    without_ranges = replace(solution.equations.with_drag_modes(np.eye(2), (1.0,) * DRAG_MODES), ranges=())
     assert contradictions(without_ranges, parameters) == {}
     parameters[without_ranges.mode_indices(1)[4]] = 10.0
     assert contradictions(without_ranges, parameters) == {1: "its drag would have to vary by 10 standard deviations"}

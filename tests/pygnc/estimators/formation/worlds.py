@@ -1,7 +1,7 @@
 """Simulated formations, their measurements, and the errors of solutions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import NamedTuple
 
@@ -13,6 +13,7 @@ from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.orbit.measurement import rates_along_track
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.campaign.flight import ORIENTATION
@@ -60,6 +61,20 @@ def given(true: FormationWorld, instruments: Instruments, draw: int = 0) -> Give
     records = true.records(instruments, draw)
     own = last_orbit([entry.fix for entry in records.fixes if entry.satellite == 74], ORBIT)
     return Given(own, records.fixes, records.ranges)
+
+
+def displaced_by_clock(entry: SatelliteFix, true: FormationWorld, error_s: float = 0.01) -> SatelliteFix:
+    """Return a fix whose receiver's clock is fast by `error_s` and states that as its standard deviation."""
+    state, fix = true.states_gcrf(np.array([entry.gps_ms]))[true.ids.index(entry.satellite), 0], entry.fix
+    shift = FRAMES.ecef_state_from_gcrf(entry.gps_ms) @ rates_along_track(state) * -error_s
+    assert fix.velocity_ecef_mps is not None
+    moved = replace(
+        fix,
+        position_ecef_m=fix.position_ecef_m + shift[:3],
+        velocity_ecef_mps=fix.velocity_ecef_mps + shift[3:],
+        time_sigma_s=error_s,
+    )
+    return SatelliteFix(entry.satellite, moved)
 
 
 @dataclass(frozen=True, eq=False)

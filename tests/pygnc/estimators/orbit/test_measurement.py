@@ -6,7 +6,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.kalman import Observation, chi_square
-from pygnc.estimators.orbit.measurement import Fix, Gate, effect_of_clock, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Gate, effect_of_clock, linearise_fix, with_clock_error
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 from tests.pygnc.environment.authority import ecef_state
@@ -58,6 +58,17 @@ def test_a_clock_that_is_fast_states_a_later_time() -> None:
     assert not effect_of_clock(fix(), STATE, FRAMES, SETTINGS).any()
     operator = replace(SETTINGS, time_sigma_s=2.0 * sigma_s)
     np.testing.assert_allclose(effect_of_clock(fix(), STATE, FRAMES, operator), 2.0 * seen)
+
+
+def test_the_mean_of_fixes_has_the_standard_deviation_of_the_clock() -> None:
+    position, _ = compared(fix())
+    effect = effect_of_clock(replace(fix(), time_sigma_s=0.01), STATE, FRAMES, SETTINGS)[:3]
+    assert with_clock_error(position, np.zeros(3), 100) is position
+    partials = with_clock_error(position, effect, 100).partials[:, :3] / position.sigma[:, None]
+    covariance = np.linalg.inv(100.0 * partials.T @ partials)
+    rotation = position.partials[:, :3]
+    expected = np.diag(position.sigma**2) / 100.0 + np.outer(effect, effect)
+    np.testing.assert_allclose(rotation @ covariance @ rotation.T, expected, rtol=1e-6, atol=1e-9)
 
 
 def test_neglecting_the_latency_leaves_a_residual() -> None:

@@ -414,6 +414,32 @@ def test_fixes_whose_times_are_wrong_by_whole_seconds_are_corrected(
     assert last_error_m(updates) < 10.0
 
 
+@pytest.mark.parametrize("error_ms", [-300, 10, 50, 450])
+@pytest.mark.parametrize("with_velocity", [True, False])
+def test_a_step_of_the_time_by_a_part_of_a_second_is_corrected(
+    error_ms: int,
+    with_velocity: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    fixes = [fix if with_velocity else position_only(fix) for fix in make_fixes(TRUTH)[:HOUR]]
+    wrong = [replace(fix, gps_ms=fix.gps_ms + error_ms) for fix in fixes[72:]]
+    _, updates = run([*fixes[:72], *wrong])
+    assert not any(update.restarted_from_ms for update in updates)
+    assert set(causes(updates).values()) == {RejectCause.GATE}
+    assert len(causes(updates)) < 10
+    (step_s,) = {update.time_error_s for update in updates[81:]}
+    assert step_s == pytest.approx(1e-3 * error_ms, abs=3e-3)
+    state = updates[-1].state
+    assert state is not None
+    true_m = along(TRUTH.gcrf[HOUR - 1], error_ms * 1e-3 - step_s)
+    error_m, sigma_m = np.linalg.norm(state.x[:3] - true_m), np.sqrt(np.trace(state.covariance[:3, :3]))
+    assert error_m < 2.5 * sigma_m < 40.0
+
+
+def along(state: Array, ahead_s: float) -> Array:
+    """Return the position `ahead_s` after a state (6,)."""
+    return state[:3] + ahead_s * state[3:]
+
+
 @pytest.mark.parametrize("error_s", [-18, 18])
 def test_a_step_of_the_time_between_frequent_fixes_costs_only_those_before_the_last_one(error_s: int) -> None:
     """Fixes every 5 s: those whose stated time is not after the state are refused until the state is old enough."""
