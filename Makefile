@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults docs lint format lock release release-files audit clean python
+.PHONY: help run emulate test test-slow test-all faults radiation docs lint format lock release release-files audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -47,6 +47,9 @@ test-all: .venv/development.stamp ## run all tests
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)
+
+radiation: .venv/development.stamp ## flip bits in memory, state and files; ARGS="--trials 2000" for more of each kind
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.radiation $(ARGS)
 
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
 	$(BIN)/python -m scripts.documentation.build --out build/docs
