@@ -59,7 +59,7 @@ def _parts(
             yield name, getattr(value, name), partial(msgspec.structs.force_setattr, value, name)
     elif isinstance(value, functools._lru_cache_wrapper):
         # The arrays of a cache can be changed in place only.
-        kept = [part for part in gc.get_referents(value) if isinstance(part, dict)]
+        kept = [part for part in gc.get_referents(value) if isinstance(part, dict) and "__wrapped__" not in part]
         yield from ((k, part, _ignore) for k, part in enumerate(kept))
     elif type(value).__module__.startswith("pygnc"):
         slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]

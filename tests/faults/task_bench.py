@@ -193,7 +193,7 @@ class TaskBench:
         signal.alarm(int(3 * LIMIT_S))  # a wait that never ends
         ours, theirs = control.make_pair()
         child = _Child(self, flip, notes, ours, takes_snapshots=takes_snapshots)
-        run_module.time = SimpleNamespace(monotonic_ns=lambda: 0, monotonic=time.monotonic)  # type: ignore[assignment]
+        run_module.time = SimpleNamespace(monotonic_ns=lambda: 0, monotonic=time.monotonic)  # type: ignore[attr-defined,assignment]
         recovery.INTERVAL_S = 0.05  # type: ignore[misc]
         zmq.Poller = partial(_Poller, child)  # type: ignore[assignment,misc]
         runtime.TaskLoop = child.make_loop  # type: ignore[assignment,misc]
@@ -246,8 +246,16 @@ class _Child:
         self._loop: TaskLoop | None = None
 
     def make_loop(self, *arguments: Any) -> TaskLoop:  # noqa: ANN401
-        self._loop = TaskLoop(*arguments)
-        return self._loop
+        self._loop = loop = TaskLoop(*arguments)
+        receive = loop._receive_control
+
+        def receive_all() -> None:
+            for reader in self._task._readers.values():
+                reader.has_backlog = True
+            receive()
+
+        loop._receive_control = receive_all  # type: ignore[method-assign]
+        return loop
 
     @property
     def _task(self) -> Any:  # noqa: ANN401
@@ -295,8 +303,6 @@ class _Child:
             payloads = [payload for seq, payload in due if seq <= self._fed_seq]
             if payloads:
                 journal.append(payloads)
-        for reader in self._task._readers.values():
-            reader.has_backlog = True
 
     def _apply(self, flip: Flip) -> None:
         if flip.where == "field":

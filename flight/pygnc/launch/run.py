@@ -51,6 +51,7 @@ from pygnc.supervisor.process import (
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads
+from pygnc.tasks.seal import CACHES
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -164,6 +165,7 @@ def _run(
     share_heap_among_threads()
     for module in SHARED if not inbox.has_received else ():
         importlib.import_module(module)
+    CACHES.search()
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
     gc.enable()

@@ -31,6 +31,7 @@ from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import (
     NOT_STARTED,
+    STATE_CHANGED,
     Child,
     ExitCode,
     RunChild,
@@ -304,7 +305,7 @@ class Supervisor:
         if code == NOT_STARTED:
             self._retry_start(name, "no thread is left", now)
             return
-        how = _exit_text(code)
+        how = "a change of its memory" if code == STATE_CHANGED else _exit_text(code)
         if code == ExitCode.OUT_OF_MEMORY or self._was_killed_for_memory(child, code):
             how = "lack of memory"
             self._specs[name] = replace(child.spec, memory_kills=child.spec.memory_kills + 1)

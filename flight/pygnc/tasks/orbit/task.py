@@ -13,6 +13,7 @@ from pygnc.bus.messages import Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.configuration.run import Notify, Run
+from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
@@ -30,6 +31,8 @@ _EXPIRED: Final = {
 
 class OrbitTask(EstimatorTask):
     """Process that reads the input stream and writes the orbit stream."""
+
+    known_answers = (gravity_by_all_coefficients,)
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "orbit")
