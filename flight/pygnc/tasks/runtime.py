@@ -217,7 +217,7 @@ class TaskLoop:
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
-        self._seal = Seal(self._task, self._task.known_answers)
+        self._seal = Seal(self._task, run, self._task.known_answers)
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""

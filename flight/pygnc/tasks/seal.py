@@ -153,11 +153,16 @@ class Seal:
 
     Args:
         state: Object from which the state is reachable.
+        constant: Object whose state is the same at each wait, even if it changes while the task works.
         known_answers: Functions that always return the same numbers unless a table that they use has changed.
     """
 
-    def __init__(self, state: object, known_answers: Sequence[Callable[[], Array]] = ()) -> None:
+    def __init__(
+        self, state: object, constant: object = None, known_answers: Sequence[Callable[[], Array]] = ()
+    ) -> None:
         self._state = state
+        self._constant = constant
+        self._constant_crc = checksum(constant)[0]
         self._known_answers = known_answers
         self._crc: int | None = None
         self._tables: dict[int, tuple[str, int]] = {}
@@ -168,8 +173,10 @@ class Seal:
         """Seal the state before a wait; verify the tables if that is due.
 
         Raises:
-            StateChangedError: A table has changed.
+            StateChangedError: A table or a constant has changed.
         """
+        if checksum(self._constant)[0] != self._constant_crc:
+            raise StateChangedError("a constant of the run has changed")
         self._crc, tables = checksum((self._state, CACHES.found))
         now_s = time.monotonic()
         if now_s >= self._tables_due_s:

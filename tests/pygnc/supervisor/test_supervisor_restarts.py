@@ -4,6 +4,7 @@ import signal
 
 import pytest
 
+from pygnc.bus import control
 from pygnc.supervisor import supervisor as module
 from pygnc.supervisor.process import (
     STATE_CHANGED,
@@ -91,6 +92,14 @@ def test_a_task_whose_memory_has_changed_is_restarted(harness: Harness) -> None:
     harness.advance(max(PAUSES_S))
     assert harness.started.count("estimator") == 2
     assert harness.names("estimator") == ["restart"]
+
+
+def test_wrong_estimates_limit_the_results(harness: Harness) -> None:
+    harness.bring_up()
+    harness.children["estimator"].send(control.Notice("error", control.ESTIMATES_WRONG, "estimates 3 to 4 were wrong"))
+    harness.supervisor.step()
+    assert harness.names("estimator") == [control.ESTIMATES_WRONG]
+    assert harness.supervisor.state.limits == {"WRONG": "estimator: estimates 3 to 4 were wrong"}
 
 
 def test_two_tasks_killed_for_memory_at_once_are_both_recognised(

@@ -113,7 +113,7 @@ def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
-    guard = Seal([], [gravity.gravity_by_all_coefficients])
+    guard = Seal([], None, [gravity.gravity_by_all_coefficients])
     guard.close()
     monkeypatch.setattr(gravity, "EARTH_RADIUS_M", 1.000001 * gravity.EARTH_RADIUS_M)
     with pytest.raises(StateChangedError, match="gravity"):
