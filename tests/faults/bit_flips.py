@@ -60,7 +60,7 @@ def _parts(
     elif isinstance(value, functools._lru_cache_wrapper):
         # The arrays of a cache can be changed in place only.
         kept = [part for part in gc.get_referents(value) if isinstance(part, dict) and "__wrapped__" not in part]
-        yield from ((k, part, _ignore) for k, part in enumerate(kept))
+        yield from ((k, part, ignore) for k, part in enumerate(kept))
     elif type(value).__module__.startswith("pygnc"):
         slots = [name for kind in type(value).__mro__ for name in getattr(kind, "__slots__", ())]
         for name in [*getattr(value, "__dict__", ()), *slots]:
@@ -74,7 +74,8 @@ def _replace_in_tuple(value: tuple[object, ...], k: int, replace: Callable[[obje
     replace(make(parts))
 
 
-def _ignore(_: object) -> None: ...
+def ignore(_: object) -> None:
+    """Replace nothing, because the root has no place of its own."""
 
 
 def constants(modules: dict[str, ModuleType]) -> Iterator[Field]:
@@ -87,15 +88,15 @@ def constants(modules: dict[str, ModuleType]) -> Iterator[Field]:
                     yield from fields(value, f"{module_name}.{name}", partial(setattr, module, name), seen)
 
 
-def flip_field(field: Field, dice: random.Random) -> str:
-    """Flip a bit of a field; return a description."""
+def flip_field(field: Field, dice: random.Random, bit_of_array: int | None = None) -> str:
+    """Flip a bit of a field, of an array a random bit or bit `bit_of_array` of an element; return a description."""
     value, changed = field.value, field.value
     if isinstance(value, np.ndarray):
         k = dice.randrange(value.size)
         address = value.ctypes.data + sum(
             i * step for i, step in zip(np.unravel_index(k, value.shape), value.strides, strict=True)
         )
-        bit = dice.randrange(8 * value.itemsize)
+        bit = dice.randrange(8 * value.itemsize) if bit_of_array is None else bit_of_array
         ctypes.c_uint8.from_address(int(address) + bit // 8).value ^= 1 << bit % 8
         return f"{field.path}[{k}] bit {bit}"
     if isinstance(value, bool):

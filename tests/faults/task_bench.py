@@ -41,7 +41,7 @@ from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks import checkpoints, runtime, second_look
 from pygnc.tasks.runtime import TaskLoop, run_task
 from pygnc.tasks.table import TASKS
-from tests.faults.bit_flips import Field, constants, fields, flip_field, flip_in_file
+from tests.faults.bit_flips import Field, constants, fields, flip_field, flip_in_file, ignore
 
 GROUP: Final = 24
 """Number of inputs that arrive at once."""
@@ -63,7 +63,7 @@ VOLATILE: Final = frozenset({"generation", "uptime_s", "events"})
 
 
 class Flip(NamedTuple):
-    """Flip of a bit when input `seq` has been delivered.
+    """Flip of a bit when input `seq` has been delivered; of bit `bit` of the field with a path that ends with `name`.
 
     `where` is field, constant, step (a field, within a step), checkpoint, input or output (files, then a restart).
     """
@@ -71,6 +71,8 @@ class Flip(NamedTuple):
     where: str
     seq: int
     dice: random.Random
+    name: str = ""
+    bit: int | None = None
 
 
 class Flown(NamedTuple):
@@ -103,6 +105,10 @@ class Recording:
                 for message, payload in zip(messages, payloads, strict=True)
             ]
         return recording
+
+    def until(self, last_seq: int) -> "Recording":
+        """Return the part up to an input."""
+        return Recording({name: [x for x in of_stream if x[0] <= last_seq] for name, of_stream in self.streams.items()})
 
     @property
     def last_seq(self) -> int:
@@ -319,7 +325,7 @@ class _Child:
 
     def _apply(self, flip: Flip) -> None:
         if flip.where == "field":
-            self.note("flip " + flip_field(_choose(self.state_fields(), flip.dice), flip.dice))
+            self._flip_field(flip)
         elif flip.where == "constant":
             self.note("flip " + flip_field(_choose(constants(sys.modules), flip.dice), flip.dice))
         else:
@@ -330,9 +336,9 @@ class _Child:
                 self.note("flip " + flip_in_file(flip.dice.choice(files), flip.dice))
             os._exit(REQUESTED)  # the restarted task uses the file
 
-    def state_fields(self) -> Iterator[Field]:
-        """Yield the fields of the task's state, inputs of the harness excluded."""
-        return fields(self._task, "task", lambda _: None, set())
+    def _flip_field(self, flip: Flip) -> None:
+        found = [field for field in fields(self._task, "task", ignore, set()) if field.path.endswith(flip.name)]
+        self.note("flip " + flip_field(_choose(iter(found), flip.dice), flip.dice, flip.bit))
 
     def patch_step(self, kind: type[Any], name: str) -> None:
         """Flip a field when the method that processes a message is called for the first one after `seq`."""
@@ -342,7 +348,7 @@ class _Child:
             seq = getattr(message, "seq", 0) if name != "take" else getattr(message, "last_input_seq", 0)
             if self._flip is not None and seq >= self._flip.seq:
                 flip, self._flip = self._flip, None
-                self.note("flip " + flip_field(_choose(self.state_fields(), flip.dice), flip.dice))
+                self._flip_field(flip)
             return original(tracker, message)
 
         setattr(kind, name, flipping)

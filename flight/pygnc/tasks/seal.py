@@ -29,10 +29,11 @@ from pygnc.common.arrays import Array
 from pygnc.configuration.run import Run
 
 TABLES_INTERVAL_S: Final = 10.0
-_TABLES: Final = frozenset({"EarthOrientationTable", "MainField"})
-"""Names of the types of tables, which never change."""
-_ASYNCHRONOUS: Final = frozenset({"Seal", "SignalInbox"})
-"""Names of the types of objects that change while the task waits."""
+_TABLES: Final = frozenset({"MainField"})
+"""Names of the types of tables that a task has for itself, which never change."""
+_LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable"})
+"""Names of the types of objects that change while the task waits, or whose pages are shared (see `second_look`)."""
+_PACKAGE: Final = "pygnc."
 _CACHE: Final = functools._lru_cache_wrapper  # noqa: SLF001 - the only name of this type
 
 _Content: TypeAlias = Callable[[Any], object]
@@ -70,7 +71,9 @@ class _Pickler(pickle.Pickler):
         if value is object:
             return NotImplemented
         kind = type(value)
-        if kind.__name__ in _TABLES and value is not self._root:
+        if value is self._root and kind.__module__.startswith(_PACKAGE):
+            return object, (), _attributes(kind)(value)
+        if kind.__name__ in _TABLES:
             self.tables.append(value)
             return object, ()
         content = _contents.get(kind)
@@ -90,15 +93,17 @@ def _cached(cache: object) -> list[object]:
 
 def _content(kind: Any) -> _Content:  # noqa: ANN401 - any type
     """Return the function for objects of a type; sockets, threads, functions and the like contain nothing."""
-    if issubclass(kind, Enum | Thread) or kind.__name__ in _ASYNCHRONOUS:
+    if issubclass(kind, Enum | Thread) or kind.__name__ in _LEFT_OUT:
         return lambda _: None
     if kind is Run:  # it refers to settings and tables that only some tasks use; the others would copy their pages
         return operator.attrgetter(*(name for name in Run.__slots__ if name not in {"settings", "earth_orientation"}))
     for base, content in _BY_BASE.items():
         if issubclass(kind, base):
             return content
-    if not kind.__module__.startswith("pygnc."):
-        return lambda _: None
+    return _attributes(kind) if kind.__module__.startswith(_PACKAGE) else lambda _: None
+
+
+def _attributes(kind: Any) -> _Content:  # noqa: ANN401 - any type
     names = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
     names += getattr(kind, "__struct_fields__", ())
     return lambda value: [getattr(value, "__dict__", None), *(getattr(value, name, None) for name in names)]
@@ -140,7 +145,7 @@ class ModuleCaches:
 
     def search(self) -> None:
         """Search the modules that were loaded since the last call."""
-        new = [name for name in sys.modules if name.startswith("pygnc.") and name not in self._searched]
+        new = [name for name in sys.modules if name.startswith(_PACKAGE) and name not in self._searched]
         self._searched.update(new)
         self.found += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
 

@@ -24,11 +24,14 @@ from pygnc.bus.messages import Message
 from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
+from pygnc.tasks.seal import StateChangedError, checksum
 from pygnc_system.files import read_input
 
 INTERVAL_S: Final = 60.0
 IDLE_S: Final = 1.0
 _DIFFERENT: Final = 3
+_OTHER_TABLE: Final = 4
+"""Exit codes of the process that repeats inputs."""
 _NICE: Final = 19
 _BYTES_MAX: Final = 1 << 26
 _PR_SET_PDEATHSIG: Final = 1
@@ -68,7 +71,11 @@ class SecondLook:
         self._due_s = max(self._due_s, time.monotonic() + IDLE_S)
 
     def advance(self, last_input_seq: int, present: Callable[[], Checkpoint]) -> Checkpoint | None:
-        """Begin or finish a repetition if it is due; return the state with which the task must continue, or None."""
+        """Begin or finish a repetition if it is due; return the state with which the task must continue, or None.
+
+        Raises:
+            StateChangedError: A table has changed. The successor of the process begins with the verified state.
+        """
         now_s = time.monotonic()
         if self._pid:
             code = self._reap()
@@ -105,6 +112,8 @@ class SecondLook:
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def _judge(self, code: int) -> Checkpoint | None:
+        if code == _OTHER_TABLE:
+            raise StateChangedError("the table of Earth orientation has changed")
         if code == _DIFFERENT:
             content = read_input(self._result, _BYTES_MAX)
             if content != self._first:
@@ -129,6 +138,9 @@ class SecondLook:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             os.nice(_NICE)
             Path("/proc/self/oom_score_adj").write_text("1000")
+            if self._run.earth_orientation_crc not in {None, checksum(self._run.earth_orientation)[0]}:
+                code = _OTHER_TABLE
+                return
             found = self._compare()
             code = 0
             if found.wrong or found.checkpoint != self._until:

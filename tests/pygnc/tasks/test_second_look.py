@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,11 @@ def test_a_repetition_that_lacks_an_input_changes_nothing(run: Run, task: OrbitT
     work_until(task, lambda: not task._second_look._pid)
     assert verified(run) is None
     assert events == []
+
+
+def test_a_changed_table_ends_the_process(run: Run) -> None:
+    with zmq.Context() as context:
+        task = OrbitTask(replace(run, earth_orientation_crc=1), context, lambda *_: None)
+        with pytest.raises(StateChangedError, match="Earth orientation"):
+            work_until(task, lambda: False)
+        task.close()
