@@ -26,19 +26,29 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
 
-from pygnc.configuration.load import load
-from pygnc.configuration.settings import Settings
+from pygnc.configuration.data_files import (
+    EARTH_ORIENTATION_TABLE,
+    EARTH_ORIENTATION_UPLOAD,
+    MAIN_FIELD_TABLE,
+    DataFileError,
+    load_earth_orientation,
+    read_main_field,
+)
+from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, write_checksum
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Phase
+from pygnc.tasks.seal import checksum
+from pygnc_system.files import data_file
 from scripts.bench.table import print_table
 from tests.e2e.conftest import SENSE, Flight, minute_after
 from tests.e2e.linked_flight import RECORDS, LinkedFlight, stream, time_of
-from tests.faults.bit_flips import flip_in_memory, writable_pages
+from tests.faults.bit_flips import flip_in_file, flip_in_memory, writable_pages
 from tests.faults.campaign import UNRELATED
 from tests.faults.fault import LONGEST_S, MOMENT_MAX_S
 from tests.faults.produced import SENSORS, damaged_hour
@@ -54,7 +64,7 @@ FLIPS: Final = 40
 LIVE_RECORDS: Final = 3
 SETTLE_S: Final = 15.0
 POWER_OFF_S: Final = 15.0
-ARC_S: Final = 900.0
+SETTINGS: Final = "[formation]\narc_max_s = 900.0\n"
 """Maximum arc of the formation, s: long enough for a solution, which then takes a second."""
 
 
@@ -97,29 +107,35 @@ class Campaign:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        home = folder / "reference"
-        home.mkdir()
-        damaged_hour().write(home)
-        (home / "pygnc.toml").write_text(f"[formation]\narc_max_s = {ARC_S}\n")
         self._now_s = minute_after(SENSE)
-        self.flight = Flight(home)
-        if self.flight.run("10", str(self._now_s), "--exit-when-done"):
-            raise RuntimeError(f"the undisturbed run failed: {self.flight.stderr}")
-        self._recording = Recording.of(self.flight.newest_run())
-        self._settings: Settings = load(None, home)
         self._linked: Flown | None = None
         self._benches: dict[str, TaskBench] = {}
+
+    @cached_property
+    def _recording(self) -> Recording:
+        home = self._folder / "reference"
+        home.mkdir()
+        damaged_hour().write(home)
+        (home / SETTINGS_FILE).write_text(SETTINGS)
+        flight = Flight(home)
+        if flight.run("10", str(self._now_s), "--exit-when-done"):
+            raise RuntimeError(f"the undisturbed run failed: {flight.stderr}")
+        return Recording.of(flight.newest_run())
 
     def bench(self, task: str) -> TaskBench:
         """Return the harness of a task; its first use runs the task once without a flip."""
         if task not in self._benches:
+            recording = self._recording
             folder = self._folder / task
             folder.mkdir()
-            self._benches[task] = TaskBench(task, self._recording, folder, self._settings, self._now_s)
+            settings = load(None, self._folder / "reference")
+            self._benches[task] = TaskBench(task, recording, folder, settings, self._now_s)
         return self._benches[task]
 
     def fly(self, kind: str, seed: int) -> Trial:
         """Return the trial of a kind with a seed."""
+        if kind == "table":
+            return self.fly_table(seed)
         if kind == "memory":
             return self.fly_memory(seed)
         dice = random.Random(f"{kind} {seed}")  # noqa: S311 - repeatable faults
@@ -134,6 +150,27 @@ class Campaign:
             else dice.randint(50, last_seq)
         )
         return judge((kind, f"{task} {where}", seed), bench.fly(Flip(where, seq, dice)), bench.reference)
+
+    def fly_table(self, seed: int) -> Trial:
+        """Return the trial of a table or a settings file in which a bit has flipped between two runs."""
+        dice = random.Random(f"table {seed}")  # noqa: S311 - repeatable faults
+        name = (EARTH_ORIENTATION_UPLOAD, MAIN_FIELD_TABLE, SETTINGS_FILE)[seed % 3]
+        home = self._folder / "tables"
+        home.mkdir(exist_ok=True)
+        place = home / Path(name).name
+        if name == SETTINGS_FILE:
+            place.write_text(SETTINGS)
+            write_checksum(place)
+        else:
+            place.write_bytes(data_file(EARTH_ORIENTATION_TABLE if name != MAIN_FIELD_TABLE else name).read_bytes())
+        expected, _ = _loaded(home, name)
+        flipped = flip_in_file(place, dice)
+        try:
+            found, fault = _loaded(home, name)
+        except (DataFileError, ConfigurationError) as error:
+            found, fault = None, str(error)
+        outcome = "flagged" if fault else "no effect" if found == expected else "WRONG"
+        return Trial("table", name, seed, 1, outcome, 0, flipped, fault[:NOTE_MAX])
 
     def fly_memory(self, seed: int) -> Trial:
         """Return the trial of a whole run with `FLIPS` flipped bits in the memory of its processes."""
@@ -171,6 +208,16 @@ class Campaign:
             finally:
                 flight.host.close()
             return _outcome(flight, code, flipped, ending)
+
+
+def _loaded(home: Path, name: str) -> tuple[int, str]:
+    """Return the checksum of a table or of the settings in a home, and the fault that is reported."""
+    if name == SETTINGS_FILE:
+        return checksum(load(None, home))[0], ""
+    if name == MAIN_FIELD_TABLE:
+        return checksum(read_main_field(home / Path(name).name))[0], ""
+    table, fault = load_earth_orientation(home)
+    return checksum(table)[0], fault
 
 
 def _settle(flight: LinkedFlight) -> None:
@@ -211,7 +258,7 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
     return Flown(dict(enumerate(messages)), last, {}, events, flipped)
 
 
-KINDS: Final = ("field", "step", "constant", "file", "memory")
+KINDS: Final = ("field", "step", "constant", "file", "table", "memory")
 
 
 def main() -> int:
