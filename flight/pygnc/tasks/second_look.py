@@ -12,6 +12,7 @@ import gc
 import os
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeAlias
@@ -23,6 +24,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
+from pygnc.formats.journal import Record
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
 from pygnc.tasks.seal import StateChangedError, checksum
 from pygnc_system.files import read_input
@@ -151,7 +153,7 @@ class SecondLook:
 
     def _compare(self) -> _Difference:
         journal = JournalReader(self._run.journal_folders, self._name, self._verified.last_output_seq)
-        published: list[bytes] = []
+        published: deque[Record] = deque()
         wrong: list[int] = []
         seq = self._verified.last_output_seq
 
@@ -159,8 +161,9 @@ class SecondLook:
             nonlocal seq
             seq += 1
             if not published:
-                published.extend(record.payload for record in journal.read(MESSAGES_PER_STEP))
-            if published and published.pop(0) != encode(message):
+                published.extend(journal.read(MESSAGES_PER_STEP))
+            # A record that is damaged on the disk is missing here.
+            if published and published[0].seq == seq and published.popleft().payload != encode(message):
                 wrong.append(seq)
 
         checkpoint = self._repeat(self._verified, self._until, take)

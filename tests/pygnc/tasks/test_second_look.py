@@ -116,3 +116,14 @@ def test_a_changed_table_ends_the_process(run: Run) -> None:
         with pytest.raises(StateChangedError, match="Earth orientation"):
             work_until(task, lambda: False)
         task.close()
+
+
+def test_an_estimate_that_is_damaged_on_the_disk_was_not_wrong(run: Run, task: OrbitTask, events: list[str]) -> None:
+    while task.work() and task.input.last_seq < 5:
+        pass
+    (file,) = run.folder.glob("orbit-*")
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+    work_until(task, lambda: verified(run) is not None)
+    assert events == []
