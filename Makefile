@@ -2,8 +2,8 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults explore fuzz coverage docs lint format lock release release-files \
-	audit clean python
+.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz coverage docs lint format lock release \
+	release-files audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -64,6 +64,9 @@ coverage: .venv/proof/stamp ## measure which branches of the flight software the
 	-OPENBLAS_NUM_THREADS=1 $(PROOF) -m coverage run -m pytest -m "not slow" $(or $(ARGS),$(FLIGHT_TESTS))
 	$(PROOF) -m coverage combine --quiet
 	$(PROOF) -m scripts.report_coverage
+
+radiation: .venv/development.stamp ## flip bits in memory, state and files; ARGS="--trials 2000" for more of each kind
+	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.radiation $(ARGS)
 
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
 	$(BIN)/python -m scripts.documentation.build --out build/docs

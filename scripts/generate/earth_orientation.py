@@ -12,6 +12,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pygnc.configuration.data_files import with_checksum
+
 OUTPUT: Final = Path(__file__).resolve().parents[2] / "data" / "earth_orientation" / "earth_orientation.csv"
 FIRST_MJD: Final = 57_204
 """2015-07-01."""
@@ -25,7 +27,7 @@ def main(words: list[str]) -> int:
         print(__doc__, file=sys.stderr)
         return 2
     rows = [row for line in Path(words[0]).read_text(encoding="ascii").splitlines() if (row := converted(line))]
-    OUTPUT.write_text(f"# IERS finals2000A {words[1]}\n{COLUMNS}\n" + "".join(rows), encoding="ascii")
+    OUTPUT.write_text(with_checksum(f"# IERS finals2000A {words[1]}\n{COLUMNS}\n" + "".join(rows)), encoding="ascii")
     print(f"{OUTPUT}: {len(rows)} rows")
     return 0
 

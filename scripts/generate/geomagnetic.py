@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
+from pygnc.configuration.data_files import with_checksum
+
 OUTPUT: Final = Path(__file__).resolve().parents[2] / "data" / "geomagnetic" / "igrf14.csv"
 FIRST_YEAR: Final = 1980
 
@@ -26,7 +28,8 @@ def main(words: list[str]) -> int:
     table = [["degree", "order", *(years[index].removesuffix(".0") for index in kept)]]
     table += [[degree, order, *(values[index] for index in kept)] for degree, order, *values in rows]
     text = "".join(f"{','.join(row)}\n" for row in table)
-    OUTPUT.write_text(f"# {model}, IAGA Working Group V-MOD, coefficients in nT\n{text}", encoding="ascii")
+    content = with_checksum(f"# {model}, IAGA Working Group V-MOD, coefficients in nT\n{text}")
+    OUTPUT.write_text(content, encoding="ascii")
     print(f"{OUTPUT}: {len(table) - 1} coefficients, {len(kept)} epochs")
     return 0
 

@@ -54,7 +54,7 @@ from pygnc.host.transfer import Refusal
 from pygnc.inputs.host_packets import fix_messages, range_messages, sample_messages
 from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.orbit import fix_from, screen
-from pygnc.tasks.recovery import Checkpoint, CheckpointFile
+from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
 from tests.fakes.memory_storage import MemoryStorage
 from tests.fuzz import mutations
 from tests.fuzz.mutations import Mutate, fields_of, sealed_at_end, struct_fields

@@ -16,6 +16,9 @@ PACKET_MAX: Final = 65_536
 DROPPED: Final = "message_dropped"
 """Name of the event that reports a message that cannot be decoded."""
 
+ESTIMATES_WRONG: Final = "estimates_wrong"
+"""Name of the event that reports wrong estimates that were published."""
+
 
 class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):
     """Base class of the messages between the supervisor and a task."""

@@ -7,9 +7,12 @@ Both tables are text. The first line is "# " and the source, the second names th
 - Main field, IGRF (`igrf14.csv`): the columns are degree, order and the years of the epochs (1 January, UTC). Each
   other line is a Schmidt semi-normalised coefficient in nT at these epochs: g, or h for a negative order. The lines are
   sorted by degree from 1, within a degree by order 0, 1, -1, 2, -2, ...
+
+The last line is "# crc32 " and the CRC-32 of the lines before it, as eight hexadecimal digits. It may be missing.
 """
 
 import math
+import zlib
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +31,9 @@ COLUMNS: Final = "mjd_utc,ut1_minus_utc_s,x_pole_arcsec,y_pole_arcsec,dx_mas,dy_
 TABLE_BYTES_MAX: Final = 1 << 22
 """Maximum size of a table; all days since 1972 need 1.2 MB."""
 MAIN_FIELD_TABLE: Final = "geomagnetic/igrf14.csv"
+
+_CHECKSUM: Final = b"# crc32 "
+"""Begin of the last line of a table, before the CRC-32 of all other lines; tables without this line are accepted."""
 
 _FIRST_MJD: Final = 41_317.0
 """Modified Julian Date of 1972-01-01, the first day of UTC with leap seconds."""
@@ -81,7 +87,7 @@ def read_earth_orientation(path: Path) -> EarthOrientationTable:
         OSError: The file cannot be read.
     """
     generator = "earth_orientation.py"
-    lines = _lines(path)
+    lines = _lines(path, generator)
     if len(lines) < 3 or lines[1] != COLUMNS:
         raise DataFileError(path, "not a table of Earth orientation", generator)
     rows = []
@@ -108,7 +114,7 @@ def read_main_field(path: Path) -> MainField:
         OSError: The file cannot be read.
     """
     generator = "geomagnetic.py"
-    lines = _lines(path)
+    lines = _lines(path, generator)
     if len(lines) < 2 or not lines[1].startswith("degree,order,"):
         raise DataFileError(path, "not a table of magnetic field coefficients", generator)
     try:
@@ -131,9 +137,22 @@ def read_main_field(path: Path) -> MainField:
         raise DataFileError(path, str(error), generator) from error
 
 
-def _lines(path: Path) -> list[str]:
-    """Return the lines of a file; none if the first line does not name a source."""
-    lines = read_input(path, TABLE_BYTES_MAX).decode("ascii", "replace").splitlines()
+def with_checksum(text: str) -> str:
+    """Return the text of a table with a last line that contains the CRC-32 of the lines before."""
+    return f"{text}{_CHECKSUM.decode()}{zlib.crc32(text.encode()):08x}\n"
+
+
+def _lines(path: Path, generator: str) -> list[str]:
+    """Return the lines of a file; none if the first line does not name a source.
+
+    Raises:
+        DataFileError: The content does not match the checksum in its last line, if it has one.
+    """
+    content = read_input(path, TABLE_BYTES_MAX)
+    body, mark, digits = content.rpartition(_CHECKSUM)
+    if mark and digits.strip() != b"%08x" % zlib.crc32(body):
+        raise DataFileError(path, "damaged, as its checksum shows", generator)
+    lines = (body if mark else content).decode("ascii", "replace").splitlines()
     return lines if lines and lines[0].startswith("# ") else []
 
 

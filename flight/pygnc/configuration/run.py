@@ -29,6 +29,7 @@ class Run:
         settings: The configuration.
         header: Payload of every journal's HEADER record.
         earth_orientation: Table of Earth orientation parameters.
+        earth_orientation_crc: CRC-32 of that table (`pygnc.tasks.seal.checksum`); None if it is not verified.
         start: Spacecraft time given to main.py, with the monotonic clock at that moment.
         has_terminal: True if the host communicates over the terminal that started main.py.
         config: Settings file given by --config.
@@ -48,6 +49,7 @@ class Run:
     config: Path | None = None
     from_last_run: bool = False
     memory_kills: int = 0
+    earth_orientation_crc: int | None = None
 
     @property
     def has_host(self) -> bool:

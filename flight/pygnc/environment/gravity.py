@@ -39,6 +39,11 @@ def gravity_and_gradient(position_ecef_m: Array, degree: int) -> tuple[Array, Ar
     return satkit.gravity_and_partials(position_ecef_m, model=_EGM2008, degree=degree)
 
 
+def gravity_by_all_coefficients() -> Array:
+    """Return the gravity at a fixed place, m/s^2, ITRF, shape (3,); it shows a change of any coefficient."""
+    return gravity(np.array((0.48, -0.6, 0.64)) * EARTH_RADIUS_M, DEGREE_MAX)
+
+
 _LOVE_NUMBER: Final = 0.3
 """Love number k2 of the degree-two tide. The IERS Conventions (2010), table 6.3, list 0.2983 to 0.3019 for its orders.
 """

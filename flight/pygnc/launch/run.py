@@ -52,6 +52,7 @@ from pygnc.supervisor.process import (
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads
+from pygnc.tasks.seal import CACHES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -141,6 +142,7 @@ def _run(
         settings=settings,
         header=_journal_header(arguments, settings, number, orientation),
         earth_orientation=orientation,
+        earth_orientation_crc=checksum(orientation)[0],
         start=SpacecraftReading(arguments.t_spacecraft_s, time.monotonic_ns()),
         has_terminal=terminal is not None,
         config=arguments.config,
@@ -167,6 +169,7 @@ def _run(
     share_heap_among_threads()
     for module in SHARED if not inbox.has_received else ():
         importlib.import_module(module)
+    CACHES.search()
     # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
     gc.freeze()
     gc.enable()

@@ -92,6 +92,7 @@ class _Memory(msgspec.Struct):
         reported_gps_ms: GPS milliseconds of the newest final estimate of each partner.
         due_gps_ms: GPS milliseconds; the arc is solved again with the first observation at or after this time.
         has_begun: True once a first problem was posed.
+        arc_begin_gps_ms: GPS milliseconds before which observations were removed from the arc.
         ranges_used: Number of ranges used in the newest solution.
         ranges_rejected: Number of ranges rejected in the newest solution.
         posed: Observations of the present problem: of the last hour or of the whole arc; empty without a problem.
@@ -113,6 +114,7 @@ class _Memory(msgspec.Struct):
     reported_gps_ms: dict[int, int] = {}
     due_gps_ms: int = 0
     has_begun: bool = False
+    arc_begin_gps_ms: int = 0
     ranges_used: int = 0
     ranges_rejected: int = 0
     posed: Literal["", "last hour", "arc"] = ""
@@ -157,8 +159,8 @@ class FormationTracker:
         """Collect the arc from all inputs before the checkpoint, and pose an interrupted problem again."""
         for message in inputs:
             self._arc.process(message)
+        self._arc.remove_before(self._memory.arc_begin_gps_ms)
         if self._memory.posed:
-            self._arc.remove_old()
             self._make_problem()
 
     @property
@@ -293,7 +295,7 @@ class FormationTracker:
 
     def _pose_last_hour_if_long(self) -> None:
         """Pose the last hour of a long arc without awaiting the orbit, if it has enough of our own fixes."""
-        self._arc.remove_old()
+        self._memory.arc_begin_gps_ms = self._arc.remove_old()
         if self._span_ms() > LONG_ARC_MS and not self._memory.has_begun:
             own_id, begin_ms = self._settings.formation.own_id, (self._arc.newest_gps_ms or 0) - LAST_HOUR_MS
             own = [fix for fix in self._arc.fixes if fix.satellite == own_id and fix.gps_ms > begin_ms]
@@ -308,7 +310,7 @@ class FormationTracker:
         newest_ms = self._arc.newest_gps_ms
         if newest_ms is None or not self._is_due or self.problem is not None or self.awaits_orbit:
             return
-        self._arc.remove_old()
+        self._memory.arc_begin_gps_ms = self._arc.remove_old()
         span_ms = self._span_ms()
         if not self._memory.has_begun and span_ms > LONG_ARC_MS:
             self._pose("last hour")

@@ -163,9 +163,14 @@ class FormationArc:
         self.ranges[observation] = None
         return True
 
-    def remove_old(self) -> None:
-        """Remove observations older than the newest one by more than the arc."""
+    def remove_old(self) -> int:
+        """Remove observations older than the newest one by more than the arc; return the begin of the arc, GPS ms."""
         begin_ms = (self.newest_gps_ms or 0) - self._arc_max_ms
+        self.remove_before(begin_ms)
+        return begin_ms
+
+    def remove_before(self, begin_ms: int) -> None:
+        """Remove observations before `begin_ms`, GPS ms."""
         self._fixes = {key: entry for key, entry in self._fixes.items() if entry.gps_ms >= begin_ms}
         count = len(self.ranges)
         self.ranges = {measured: None for measured in self.ranges if measured.gps_ms >= begin_ms}

@@ -100,9 +100,7 @@ class StatusFiles:
         self._generation = int(last.get("generation", 0)) + 1
         if last.get("phase") == run_values(state)[0]["phase"]:
             return
-        newest = NewestEstimates()
-        for name, kind in STREAMS.items():
-            self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
+        newest, _ = self.journaled()
         values = newest.values(self._run.spacecraft_time_s())
         last_ms = gps_ms_from_week(int(last.get("orbit_gps_week", 0)), int(last.get("orbit_gps_tow_ms", 0)))
         if newest.orbit is not None and last_ms is not None and last_ms > newest.orbit.gps_ms:
@@ -115,6 +113,15 @@ class StatusFiles:
             lines = self._contents(fields, state.limits)[INFO_FILE].decode("ascii").splitlines()
             fault = f"{error.filename or self._run.home}: {error.strerror}"
             self._notify("error", "status_not_written", f"{fault}; it is: {'; '.join(lines)}")
+
+    def journaled(self) -> tuple[NewestEstimates, dict[str, int]]:
+        """Return the newest estimates in the journals' last two segments, and by stream the last message's number."""
+        newest = NewestEstimates()
+        last = {
+            name: self._take_journal(newest, name, msgspec.msgpack.Decoder(kind).decode)
+            for name, kind in STREAMS.items()
+        }
+        return newest, last
 
     def final_causes(self, limits: Mapping[str, str]) -> list[str]:
         """Return the code words of causes that limit the results of an ended run; empty without a readable record."""
@@ -140,14 +147,21 @@ class StatusFiles:
                 self._notify("warning", "status_value", f"the status record lacks {name}: {reason}")
         return fields
 
-    def _take_journal(self, newest: NewestEstimates, name: str, decode: Callable[[bytes], Message]) -> None:
-        """Read the newest estimates of a stream from its journal, without what cannot be read or decoded."""
+    def _take_journal(self, newest: NewestEstimates, name: str, decode: Callable[[bytes], Message]) -> int:
+        """Read the newest estimates of a stream from its journal, without what cannot be read or decoded.
+
+        Returns:
+            The number of the last message, 0 without one.
+        """
+        last_seq = 0
         with contextlib.suppress(OSError):  # events and the exit code already report a failing disk
             for segment in list_segments(self._run.journal_folders, name)[-2:]:
                 for record in segment.read():
                     if record.kind is journal.Kind.MESSAGE:
+                        last_seq = record.seq
                         with contextlib.suppress(msgspec.DecodeError):
                             newest.take(decode(record.payload))
+        return last_seq
 
     @staticmethod
     def _contents(fields: dict[str, Value], limits: Mapping[str, str]) -> dict[str, bytes]:

@@ -53,28 +53,38 @@ class NewestEstimates:
 
     def __init__(self) -> None:
         self.orbit: OrbitEstimate | None = None
-        self._attitude: AttitudeEstimate | None = None
-        self._partners: dict[int, FormationEstimate] = {}
-        self._approaches: dict[int, ClosestApproach] = {}
+        self.attitude: AttitudeEstimate | None = None
+        self.partners: dict[int, FormationEstimate] = {}
+        self.approaches: dict[int, ClosestApproach] = {}
 
     def take(self, message: Message | None) -> None:
         """Store a message as the newest; of closest approaches at one input, keep that with the least chi-square."""
         if isinstance(message, OrbitEstimate):
             self.orbit = message
         elif isinstance(message, AttitudeEstimate):
-            self._attitude = message
+            self.attitude = message
         elif isinstance(message, FormationEstimate):
-            self._partners[message.partner_id] = message
+            self.partners[message.partner_id] = message
         elif isinstance(message, ClosestApproach):
-            known = self._approaches.get(message.partner_id)
+            known = self.approaches.get(message.partner_id)
             if known is None or message.last_input_seq > known.last_input_seq or message.chi2 < known.chi2:
-                self._approaches[message.partner_id] = message
+                self.approaches[message.partner_id] = message
+
+    def agrees_with(self, journaled: "NewestEstimates") -> bool:
+        """Return True if the estimates that another object has are the same; predictions of the orbit are newer."""
+        is_predicted = self.orbit is not None and not self.orbit.seq
+        return (
+            (is_predicted or self.orbit == journaled.orbit)
+            and self.attitude == journaled.attitude
+            and all(self.partners.get(key) == one for key, one in journaled.partners.items())
+            and all(self.approaches.get(key) == one for key, one in journaled.approaches.items())
+        )
 
     def values(self, t_spacecraft_s: int) -> Values:
         """Return the values of all estimates, with at most `PARTNERS` partners, the lowest ids first."""
-        values = orbit_values(self.orbit, t_spacecraft_s) | _attitude_values(self._attitude)
-        for k, partner_id in enumerate(sorted(self._partners)[:PARTNERS]):
-            partner = _partner_values(self._partners[partner_id], self._approaches.get(partner_id))
+        values = orbit_values(self.orbit, t_spacecraft_s) | _attitude_values(self.attitude)
+        for k, partner_id in enumerate(sorted(self.partners)[:PARTNERS]):
+            partner = _partner_values(self.partners[partner_id], self.approaches.get(partner_id))
             values |= {f"partner{k}_{name}": value for name, value in partner.items()}
         return values
 

@@ -22,6 +22,8 @@ _HIGHEST_DESCRIPTOR: Final = 4096
 
 NOT_STARTED: Final = os.EX_TEMPFAIL
 """Exit code of a task that could not start, because the system has no thread for it."""
+STATE_CHANGED: Final = os.EX_SOFTWARE
+"""Exit code of a task whose memory has changed while it waited."""
 START_LIMIT_S: Final = 10.0
 """Silence limit until a task's first response, s: a starting task reads modules from a card that may be slow."""
 BUSY_LIMIT_S: Final = 30.0

@@ -31,6 +31,7 @@ from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import (
     NOT_STARTED,
+    STATE_CHANGED,
     Child,
     ExitCode,
     RunChild,
@@ -48,7 +49,9 @@ WINDOW_S: Final = 60.0
 PAUSES_S: Final = (0.2, 1.0, 5.0)
 SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
-"""Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed."""
+WRONG: Final = "WRONG"
+"""Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed, WRONG
+for estimates that a repetition has shown to be wrong."""
 SLOW_START_S: Final = 8.0
 """Duration of the start of all tasks above which the computer counts as slow, s; a fast one needs 0.25 s."""
 START_INTERVAL_S: Final = 1.0
@@ -283,6 +286,8 @@ class Supervisor:
             elif isinstance(message, control.StopRequest):
                 self._begin_stop(message.cause, ExitCode.OK, now)
             elif message.name != control.DROPPED:
+                if message.name == control.ESTIMATES_WRONG:
+                    self._limits[WRONG] = f"{child.spec.name}: {message.text}"
                 self._report(child.spec.name, message.severity, message.name, message.text)
             else:
                 self._report_once(child.spec.name, message.name, message.text)
@@ -304,7 +309,7 @@ class Supervisor:
         if code == NOT_STARTED:
             self._retry_start(name, "no thread is left", now)
             return
-        how = _exit_text(code)
+        how = "a change of its memory" if code == STATE_CHANGED else _exit_text(code)
         if code == ExitCode.OUT_OF_MEMORY or self._was_killed_for_memory(child, code):
             how = "lack of memory"
             self._specs[name] = replace(child.spec, memory_kills=child.spec.memory_kills + 1)

@@ -5,90 +5,19 @@ restarted task loads it, processes the inputs after it again, and so computes so
 `ResumableWriter` drops the messages that are in the journal already. `EstimatorTask` combines both.
 """
 
-import time
-import zlib
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Final
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
 from pygnc.bus import control
+from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import InputMessage, Message, OrbitMessage
-from pygnc.bus.streams import StreamReader, StreamWriter
+from pygnc.bus.streams import MESSAGES_PER_STEP, StreamReader, StreamWriter
 from pygnc.configuration.run import Notify, Run
+from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
 from pygnc.tasks.runtime import Context, Task
-from pygnc_system.files import durable_write, read_input
-
-INTERVAL_S: Final = 1.0
-_CRC_BYTES: Final = 4
-_BYTES_MAX: Final = 1 << 26
-"""Maximum size of a checkpoint; the formation's are the largest, with less than a megabyte."""
-
-
-class Checkpoint(msgspec.Struct, frozen=True):
-    """State from which a task continues: numbers of the last messages read and written, and the encoded tracker.
-
-    `tracker` is None before the first checkpoint. A checkpoint of the formation task is valid only for its number of
-    `memory_kills`, because each lack of memory shortens the arcs.
-    """
-
-    last_input_seq: int = 0
-    last_orbit_seq: int = 0
-    last_output_seq: int = 0
-    tracker: bytes | None = None
-    memory_kills: int = 0
-
-
-class CheckpointFile:
-    """Checkpoint of one task in the run's private folder, with its predecessor; valid for this run only.
-
-    A file is the CRC-32 of the checkpoint (4 bytes, little-endian) and the checkpoint.
-    """
-
-    def __init__(self, path: Path, notify: Notify) -> None:
-        self._path = path
-        self._previous = path.with_name(path.name + ".previous")
-        self._notify = notify
-        self._due_s = time.monotonic() + INTERVAL_S
-        self._is_writable = True
-
-    def load(self) -> Checkpoint | None:
-        """Return the newest undamaged checkpoint, or None if there is none."""
-        for path in (self._path, self._previous):
-            try:
-                return self._decode(read_input(path, _BYTES_MAX))
-            except FileNotFoundError:
-                continue
-            except (OSError, ValueError, RecursionError) as error:
-                text = f"{path.name}: {error}; an older checkpoint or the whole journal is used"
-                self._notify("warning", "checkpoint", text)
-        return None
-
-    @property
-    def is_due(self) -> bool:
-        """True if the newest checkpoint is older than `INTERVAL_S`."""
-        return time.monotonic() >= self._due_s
-
-    def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint and keep the previous one; report once if writing fails."""
-        self._due_s = time.monotonic() + INTERVAL_S
-        content = msgspec.msgpack.encode(checkpoint)
-        try:
-            self._path.parent.mkdir(mode=0o700, exist_ok=True)  # the system may remove the folder at a logout
-            if self._path.exists():
-                self._path.replace(self._previous)
-            durable_write(self._path, zlib.crc32(content).to_bytes(_CRC_BYTES, "little") + content)
-        except OSError as error:
-            if self._is_writable:
-                self._notify("warning", "checkpoint", f"{error}; a restart begins with an older checkpoint")
-            self._is_writable = False
-
-    def _decode(self, content: bytes) -> Checkpoint:
-        crc, content = content[:_CRC_BYTES], content[_CRC_BYTES:]
-        if int.from_bytes(crc, "little") != zlib.crc32(content) or not content:
-            raise ValueError(f"damaged, {len(crc) + len(content)} bytes")
-        return msgspec.msgpack.decode(content, type=Checkpoint)
+from pygnc.tasks.seal import StateChangedError
+from pygnc.tasks.second_look import SecondLook
 
 
 class ResumableWriter:
@@ -133,6 +62,7 @@ class EstimatorTask(Task):
         self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
         self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self.orbit_failed = False
+        self._second_look = SecondLook(run, name, self.repeat, notify)
 
     def open_orbits(self) -> StreamReader:
         """Open the orbit stream for reading after the checkpoint."""
@@ -141,6 +71,53 @@ class EstimatorTask(Task):
     def on_run_state(self, state: control.RunState) -> None:
         """Set `orbit_failed` if the orbit task has failed after all restarts, so that no more orbits will arrive."""
         self.orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
+
+    def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
+        """Process the inputs between two checkpoints again; see `pygnc.tasks.second_look.Repeat`."""
+        del until, take
+        return start
+
+    def journaled(self, name: str, kind: object, after_seq: int, last_seq: int) -> Iterator[Message]:
+        """Yield the messages of a journal from the one after `after_seq` to `last_seq`.
+
+        Raises:
+            LookupError: A message is not in the journal.
+        """
+        decode: Callable[[bytes], Message] = msgspec.msgpack.Decoder(kind).decode
+        journal = JournalReader(self.run.journal_folders, name, after_seq)
+        while after_seq < last_seq:
+            records = journal.read(min(MESSAGES_PER_STEP, last_seq - after_seq))
+            for record in records:
+                if record.seq == after_seq + 1:
+                    after_seq += 1
+                    yield decode(record.payload)
+            if not records or records[-1].seq != after_seq:
+                raise LookupError(f"journal {name} lacks message {after_seq + 1}")
+
+    def note_work(self) -> None:
+        """Postpone the second look, because the task is not idle."""
+        self._second_look.note_work()
+
+    def look_again(self, tracker: Callable[[], bytes], last_input_seq: int, last_orbit_seq: int = 0) -> None:
+        """Verify the state of an idle task by a repetition of the inputs before it.
+
+        Raises:
+            StateChangedError: The state is wrong; the task must be restarted, from a checkpoint with the right state.
+        """
+        memory_kills = self.saved.memory_kills
+        right = self._second_look.advance(
+            last_input_seq,
+            lambda: Checkpoint(last_input_seq, last_orbit_seq, self.output.last_seq, tracker(), memory_kills),
+        )
+        if right is not None:
+            self._checkpoint.save(right)
+            text = f"the repetition of the inputs up to {right.last_input_seq} resulted in another state"
+            raise StateChangedError(text)
+
+    def close(self) -> None:
+        """End a repetition in progress, and close streams and readers."""
+        self._second_look.close()
+        super().close()
 
     def is_checkpoint_due(self, last_input_seq: int) -> bool:
         """Return True if the newest checkpoint is older than `INTERVAL_S` and inputs have been processed since."""

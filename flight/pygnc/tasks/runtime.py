@@ -5,7 +5,9 @@ Every process of a run, except the supervisor, is one `Task` in one `TaskLoop`:
 1. The supervisor forks a process and calls `run_task`. The loop imports the task's module, makes the task and reports
    to the supervisor that it is up.
 2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `WAIT_S`. It responds
-   to the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True.
+   to the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True. A bit that
+   flips during a wait is noticed after it (`pygnc.tasks.seal`); the process then ends, and its successor continues
+   from the checkpoint.
 3. The loop ends when the supervisor sends Stop (as soon as the task has no work left, within the time that Stop
    allows) or on SIGTERM. It then calls `Task.close` and reports the final counters.
 4. An exception becomes an event with its traceback and exit code 1. The supervisor starts a new process, which
@@ -34,9 +36,11 @@ from pygnc.bus import control
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
+from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
-from pygnc.supervisor.process import NOT_STARTED, ExitCode, SignalInbox, TaskSpec
+from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
+from pygnc.tasks.seal import Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 DRAIN_S: Final = 0.2
@@ -62,7 +66,10 @@ class Task(ABC):
         context: The process's ZeroMQ context.
         notify: Function that reports an event.
         stop_request: Reason to stop the whole run, or empty.
+        known_answers: Functions whose results show whether a table in a library has changed (`pygnc.tasks.seal`).
     """
+
+    known_answers: Sequence[Callable[[], Array]] = ()
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         self.run = run
@@ -171,6 +178,9 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         return NOT_STARTED
     try:
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
+    except StateChangedError as error:
+        control.send(channel, control.Notice("warning", "state_changed", str(error)))
+        return STATE_CHANGED
     except Exception as error:  # noqa: BLE001 - any error must reach the events journal before the restart
         trace = "".join(traceback.format_exception(error))[-TRACEBACK_MAX:]
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
@@ -207,6 +217,7 @@ class TaskLoop:
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
+        self._seal = Seal(self._task, run, self._task.known_answers)
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""
@@ -219,7 +230,11 @@ class TaskLoop:
         while not self._must_end(more=more):
             watched = self._watch(poller, watched)
             wait_s = min(WAIT_S, self._task.wait_s(), max(0.0, self._exit_at_s - time.monotonic()))
+            if not more:
+                self._seal.close()
             poller.poll(0 if more else int(wait_s * 1e3))
+            if not more:
+                self._seal.verify()
             self._receive_control()
             more = self._task.work()
             self._task.serve_streams()

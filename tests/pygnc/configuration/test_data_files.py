@@ -1,4 +1,5 @@
 import contextlib
+import random
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from pygnc.configuration.data_files import (
     load_earth_orientation,
     read_earth_orientation,
     read_main_field,
+    with_checksum,
 )
 from pygnc.environment.geomagnetic import COEFFICIENTS, MainField
 from pygnc_system.files import data_file
@@ -155,3 +157,20 @@ def test_no_damage_leads_to_another_error(at: int, junk: bytes, lost: int, tmp_p
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="nowhere"):
         read_main_field(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_of_flipped_bits_none_changes_a_table_silently(seed: int, tmp_path: Path) -> None:
+    dice, file = random.Random(seed), tmp_path / EARTH_ORIENTATION_UPLOAD  # noqa: S311 - repeatable
+    content = bytearray(with_checksum(ORIENTATION_HEAD + DAY + DAY.replace("61000", "61005")), "ascii")
+    bit = dice.randrange(8 * len(content))
+    content[bit // 8] ^= 1 << bit % 8
+    file.write_bytes(content)
+    with pytest.raises(DataFileError):
+        read_earth_orientation(file)
+
+
+def test_a_table_without_a_checksum_is_read(tmp_path: Path) -> None:
+    file = tmp_path / EARTH_ORIENTATION_UPLOAD
+    file.write_text(ORIENTATION_HEAD + DAY + DAY.replace("61000", "61005"))
+    assert read_earth_orientation(file).identification == "IERS test"

@@ -98,7 +98,7 @@ def test_all_faults_of_a_start_are_reported_and_limit_the_results(
     arguments = Arguments(1, 0, from_last_run=True)
     loaded = load_settings(None, tmp_path)._replace(fault="settings are faulty")
     inbox: Any = Inbox()
-    assert run._run(arguments, loaded, tmp_path, runtime, inbox, terminal=None) == ExitCode.LIMITED
+    assert run._run(arguments, loaded, tmp_path, runtime, inbox, terminal=None, moved=[]) == ExitCode.LIMITED
     names = ["warning no_last_run", "warning settings", "warning mounting", "warning version", "error not_recorded"]
     assert [name for name, _ in log.events] == [*names, "warning earth_orientation"]
     assert "pygnc_logs" in log.events[4][1]
@@ -131,7 +131,7 @@ def test_settings_on_trial_and_mirrored_sensors_are_reported(tmp_path: Path) -> 
     load_settings(None, tmp_path).trial.begin()
     log = Log()
     loaded = load_settings(None, tmp_path)
-    run._report_settings(loaded._replace(fault="a fault"), log)  # type: ignore[arg-type]
+    run._report_home([], loaded._replace(fault="a fault"), log)  # type: ignore[arg-type]
     assert [name for name, _ in log.events] == ["warning settings", "warning settings_trial", "warning mounting"]
     assert "1 start with these settings failed" in log.events[1][1]
 

@@ -340,6 +340,19 @@ def test_restarts_change_no_bit_of_solution_and_filter(
     assert found == [said, later]
 
 
+def test_a_restart_after_a_solution_counts_the_old_ranges_again() -> None:
+    settings = replace(batch.SETTINGS, formation=replace(batch.SETTINGS.formation, arc_max_s=600.0))
+    tracker = FormationTracker(settings, batch.orientation())
+    for message in batch.inputs():
+        tracker.process(message)
+    tracker.give_up_orbit()
+    tracker.problem, tracker._memory.posed = None, ""  # as after the solution
+    assert tracker.counts["ranges_old"] > 0
+    again = FormationTracker(settings, batch.orientation(), tracker.checkpoint())
+    again.restore(batch.inputs())
+    assert again.counts == tracker.counts
+
+
 def _sums_up(tracker: FormationTracker) -> bool:
     counts = tracker.counts
     return counts["ranges_received"] == sum(

@@ -4,8 +4,10 @@ import signal
 
 import pytest
 
+from pygnc.bus import control
 from pygnc.supervisor import supervisor as module
 from pygnc.supervisor.process import (
+    STATE_CHANGED,
     ExitCode,
     memory_kills,
 )
@@ -82,6 +84,22 @@ def test_a_task_given_up_for_lack_of_memory_gives_the_exit_code(
     assert harness.supervisor.exit_code is ExitCode.OUT_OF_MEMORY
     assert harness.supervisor.state.phase == phase
     assert harness.supervisor.state.limits["MEMORY"] == f"{name} ran out of memory"
+
+
+def test_a_task_whose_memory_has_changed_is_restarted(harness: Harness) -> None:
+    harness.bring_up()
+    harness.end("estimator", STATE_CHANGED)
+    harness.advance(max(PAUSES_S))
+    assert harness.started.count("estimator") == 2
+    assert harness.names("estimator") == ["restart"]
+
+
+def test_wrong_estimates_limit_the_results(harness: Harness) -> None:
+    harness.bring_up()
+    harness.children["estimator"].send(control.Notice("error", control.ESTIMATES_WRONG, "estimates 3 to 4 were wrong"))
+    harness.supervisor.step()
+    assert harness.names("estimator") == [control.ESTIMATES_WRONG]
+    assert harness.supervisor.state.limits == {"WRONG": "estimator: estimates 3 to 4 were wrong"}
 
 
 def test_two_tasks_killed_for_memory_at_once_are_both_recognised(

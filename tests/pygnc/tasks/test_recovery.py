@@ -6,7 +6,8 @@ import pytest
 
 from pygnc.bus.messages import Message, TimeMark
 from pygnc.bus.streams import StreamWriter
-from pygnc.tasks.recovery import INTERVAL_S, Checkpoint, CheckpointFile, ResumableWriter
+from pygnc.tasks.checkpoints import INTERVAL_S, Checkpoint, CheckpointFile
+from pygnc.tasks.recovery import ResumableWriter
 
 
 class Stream:
@@ -96,7 +97,7 @@ def test_a_checkpoint_that_cannot_be_written_is_reported_once(tmp_path: Path) ->
 
 def test_a_checkpoint_is_due_after_the_interval(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     now_s = 100.0
-    monkeypatch.setattr("pygnc.tasks.recovery.time.monotonic", lambda: now_s)
+    monkeypatch.setattr("pygnc.tasks.checkpoints.time.monotonic", lambda: now_s)
     file = CheckpointFile(tmp_path / "some.checkpoint", Events())
     assert not file.is_due
     now_s += INTERVAL_S

@@ -8,11 +8,14 @@ continues without waiting and marks each estimate (`orbit_late`).
 import math
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
+from msgspec.structs import replace
+
 from pygnc.bus import control
-from pygnc.bus.messages import AttitudeEstimate, Message
+from pygnc.bus.messages import AttitudeEstimate, InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import StreamReader
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, DataFileError, read_main_field
 from pygnc.configuration.run import Notify, Run
@@ -20,6 +23,7 @@ from pygnc.environment.geomagnetic import MainField
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage
+from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
 from pygnc.tasks.runtime import Context, PollSource
 from pygnc_system.files import data_file
@@ -35,11 +39,8 @@ class AttitudeTask(EstimatorTask):
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "attitude")
-        saved = self.saved
-        model = EnvironmentModel(run.earth_orientation, self._load_main_field())
-        tracker = AttitudeTracker(run.settings.attitude, model, saved.tracker)
-        self._stage = AttitudeStage(tracker, saved.last_input_seq, saved.last_orbit_seq)
-        self._stage.last_output_seq = saved.last_output_seq
+        self._main_field = self._load_main_field()
+        self._stage = self._make_stage(self.saved)
         self._orbit = self.open_orbits()
         self._records: Iterator[AttitudeRecord] | None = None
         self._estimates: list[AttitudeEstimate] = []
@@ -63,12 +64,46 @@ class AttitudeTask(EstimatorTask):
             self.save(stage.tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
         # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
         stage.orbits += self._orbit.receive()
-        return more or self._orbit.is_behind
+        more = more or self._orbit.is_behind
+        if more:
+            self.note_work()
+        elif self._records is None and not (self._orbit_late_reported or self.input.lost or self._orbit.lost):
+            self.look_again(stage.tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq)
+        return more
+
+    def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
+        """Process the inputs between two checkpoints again; see `pygnc.tasks.second_look.Repeat`."""
+        stage = self._make_stage(start)
+        inputs = self.journaled("input", InputMessage, start.last_input_seq, until.last_input_seq)
+        orbits = self.journaled("orbit", OrbitMessage, start.last_orbit_seq, until.last_orbit_seq)
+        while True:
+            waiting, messages = (stage.orbits, orbits) if stage.tracker.awaits_orbit else (stage.inputs, inputs)
+            waiting.extend(islice(messages, 1))
+            records = stage.step()
+            if records is None:
+                break
+            for record in records:
+                take(record.estimate)
+        return replace(
+            until,
+            last_input_seq=stage.last_input_seq,
+            last_orbit_seq=stage.last_orbit_seq,
+            last_output_seq=stage.last_output_seq,
+            tracker=stage.tracker.checkpoint(),
+        )
 
     def progress(self) -> control.Progress:
         """Return the number of the last input and the sample counters: received = used + unused + held."""
         stage = self._stage
         return control.Progress(stage.last_input_seq, counts=stage.tracker.counts | self.stream_counts())
+
+    def _make_stage(self, saved: Checkpoint) -> AttitudeStage:
+        """Return a stage that continues from a checkpoint."""
+        model = EnvironmentModel(self.run.earth_orientation, self._main_field)
+        tracker = AttitudeTracker(self.run.settings.attitude, model, saved.tracker)
+        stage = AttitudeStage(tracker, saved.last_input_seq, saved.last_orbit_seq)
+        stage.last_output_seq = saved.last_output_seq
+        return stage
 
     def _process_next(self) -> bool:
         """Process a sample, orbit or input; return False if the next message has not arrived."""

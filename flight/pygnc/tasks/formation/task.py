@@ -20,6 +20,7 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import FormationMessage, Message, concerns_partner
 from pygnc.bus.streams import MESSAGES_PER_STEP
 from pygnc.configuration.run import Notify, Run
+from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.recovery import EstimatorTask
@@ -55,6 +56,8 @@ def _begin_to_solve(problem: "Problem") -> "Future[FormationResult]":
 
 class FormationTask(EstimatorTask):
     """Process that reads the input and orbit streams and writes the formation stream."""
+
+    known_answers = (gravity_by_all_coefficients,)
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "formation", run.memory_kills)
@@ -153,14 +156,16 @@ class FormationTask(EstimatorTask):
         return stage
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
-        """Yield the inputs before number `before_seq` from the journal."""
+        """Yield the inputs before number `before_seq` from the journal; damaged ones count as lost."""
         journal = JournalReader(self.run.journal_folders, "input")
-        while records := journal.read(MESSAGES_PER_STEP):
+        next_seq = 1
+        while next_seq < before_seq and (records := journal.read(min(MESSAGES_PER_STEP, before_seq - next_seq))):
             for record in records:
-                if record.seq >= before_seq:
-                    journal.close()
-                    return
-                yield decode_input(record.payload)
+                self.input.lost += min(record.seq, before_seq) - next_seq
+                next_seq = record.seq + 1
+                if record.seq < before_seq:
+                    yield decode_input(record.payload)
+        self.input.lost += max(0, before_seq - next_seq)
         journal.close()
 
     def _orbit_is_late(self, stage: FormationStage) -> bool:

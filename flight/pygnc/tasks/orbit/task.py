@@ -6,17 +6,22 @@ estimates bit for bit.
 
 import math
 import time
+from collections.abc import Callable
 from typing import Final
 
+from msgspec.structs import replace
+
 from pygnc.bus import control
-from pygnc.bus.messages import Message, OrbitEstimate
+from pygnc.bus.messages import InputMessage, Message, OrbitEstimate
 from pygnc.common.clock import LEAP_SECONDS_VALID_UNTIL_GPS_MS, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.configuration.run import Notify, Run
+from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
+from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
 from pygnc.tasks.runtime import Context
 
@@ -30,6 +35,8 @@ _EXPIRED: Final = {
 
 class OrbitTask(EstimatorTask):
     """Process that reads the input stream and writes the orbit stream."""
+
+    known_answers = (gravity_by_all_coefficients,)
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "orbit")
@@ -50,12 +57,25 @@ class OrbitTask(EstimatorTask):
         if self.is_checkpoint_due(self.input.last_seq):
             self.save(self._tracker.checkpoint(), self.input.last_seq)
         if self.input.has_backlog or messages:
+            self.note_work()
             return True
         now = time.monotonic()
         if now >= self._next_prediction_s and self._predict(now):
             return True
         self._omm_file.advance(now)
+        if not self.input.lost:
+            self.look_again(self._tracker.checkpoint, self.input.last_seq)
         return False
+
+    def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
+        """Process the inputs between two checkpoints again; see `pygnc.tasks.second_look.Repeat`."""
+        tracker = OrbitTracker(self.run.settings.orbit, self.run.earth_orientation, start.tracker)
+        last_seq = start.last_output_seq
+        for message in self.journaled("input", InputMessage, start.last_input_seq, until.last_input_seq):
+            for response in orbit_response(tracker, message, last_seq + 1).messages:
+                last_seq += 1
+                take(response)
+        return replace(until, last_output_seq=last_seq, tracker=tracker.checkpoint())
 
     def progress(self) -> control.Progress:
         """Return the number of the last input and the fix counters: received = accepted + waiting + rejected."""

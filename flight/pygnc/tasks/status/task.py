@@ -13,8 +13,11 @@ from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks.runtime import Context, Task
+from pygnc.tasks.seal import StateChangedError
 
 INTERVAL_S: Final = 1.0
+IDLE_S: Final = 1.0
+CHECK_INTERVAL_S: Final = 60.0
 
 
 class StatusTask(Task):
@@ -29,6 +32,9 @@ class StatusTask(Task):
         # The first record waits until the tasks are up, but at most `INTERVAL_S`.
         self._phase_written = self._state.phase
         self._next_write_s = time.monotonic() + INTERVAL_S
+        self._next_check_s = 0.0
+        self._checked: dict[str, int] = {}
+        self._apart: dict[str, int] = {}
         self._files = StatusFiles(run, notify)
         self._files.reserve()
 
@@ -39,7 +45,26 @@ class StatusTask(Task):
         if now >= self._next_write_s or self._state.phase != self._phase_written:
             self._next_write_s = now + INTERVAL_S
             self._write()
+        if more:
+            self._next_check_s = max(self._next_check_s, now + IDLE_S)
+        elif now >= self._next_check_s:
+            self._next_check_s = now + CHECK_INTERVAL_S
+            self._check()
         return more
+
+    def _check(self) -> None:
+        """Compare the newest estimates with the journals if messages have been read since the last comparison.
+
+        A reader whose position is wrong reads no more: its position is the same, and not the end of the journal, twice.
+        """
+        read = {name: reader.last_seq for name, reader in self._estimates.items()}
+        if read == self._checked:
+            return
+        newest, last = self._files.journaled()
+        apart = {name: seq for name, seq in read.items() if last[name] not in {0, seq}}
+        if apart.items() & self._apart.items() or (read == last and not self._newest.agrees_with(newest)):
+            raise StateChangedError("the newest estimates are not those of the journals")
+        self._apart, self._checked = apart, {} if apart else read
 
     def _take(self) -> bool:
         """Read new estimates; return True if more are waiting."""

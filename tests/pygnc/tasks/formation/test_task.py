@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import zmq
 
-from pygnc.bus.streams import StreamWriter
+from pygnc.bus.messages import BatchEnd
+from pygnc.bus.streams import StreamWriter, encode
 from pygnc.tasks.formation import task as module
 from pygnc.tasks.formation.task import ORBIT_PATIENCE_S, FormationTask
 from tests.pygnc.navigation import formation_batch as batch
@@ -36,5 +37,23 @@ def test_a_slow_orbit_task_is_awaited_and_a_silent_one_is_not(tmp_path: Path, mo
         task.work()
         assert notices == ["orbit_late"]
         task.close()
+    finally:
+        context.destroy(linger=0)
+
+
+def test_a_damaged_input_before_the_checkpoint_counts_as_lost(tmp_path: Path) -> None:
+    run, context = run_in(tmp_path), zmq.Context()
+    try:
+        journal = run.open_journal("input")
+        journal.append([encode(BatchEnd(seq=seq, cause="")) for seq in range(1, 9)])
+        (file,) = run.folder.iterdir()
+        content = bytearray(file.read_bytes())
+        content[-10] ^= 1  # in the last record
+        file.write_bytes(content)
+        task = FormationTask(run, context, lambda *_: None)
+        assert (len([*task._inputs_before(8)]), task.input.lost) == (7, 0)
+        assert (len([*task._inputs_before(9)]), task.input.lost) == (7, 1)
+        task.close()
+        journal.close()
     finally:
         context.destroy(linger=0)

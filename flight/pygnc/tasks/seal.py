@@ -1,0 +1,205 @@
+"""Seal of a task: checksums that show a bit flipped by radiation while the task waited.
+
+A task changes its state only while it works. `Seal.close` computes the CRC-32 of everything that is reachable from the
+task, and `Seal.verify` compares it after the wait. The settings and tables, which never change, are more than the rest
+and are verified every `TABLES_INTERVAL_S`.
+
+Constants and code of modules are not verified: their pages are shared by all processes, and to read a Python object is
+to write its reference count, so each process would need megabytes for its own copy.
+"""
+
+import functools
+import gc
+import operator
+import pickle
+import sys
+import time
+import zlib
+from collections import deque
+from collections.abc import Callable, Sequence
+from enum import Enum
+from pathlib import PurePath
+from threading import Thread
+from types import MethodType
+from typing import Any, Final, TypeAlias
+
+import numpy as np
+
+from pygnc.common.arrays import Array
+from pygnc.configuration.run import Run
+
+TABLES_INTERVAL_S: Final = 10.0
+_TABLES: Final = frozenset({"MainField"})
+"""Names of the types of tables that a task has for itself, which never change."""
+_LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable"})
+"""Names of the types of objects that change while the task waits, or whose pages are shared (see `second_look`)."""
+_PACKAGE: Final = "pygnc."
+_CACHE: Final = functools._lru_cache_wrapper  # noqa: SLF001 - the only name of this type
+
+_Content: TypeAlias = Callable[[Any], object]
+"""Function that returns what an object contains."""
+
+
+class StateChangedError(Exception):
+    """Error raised when the memory of a task has changed although no instruction has changed it."""
+
+
+class _Checksum:
+    """File that keeps the CRC-32 of what is written to it."""
+
+    def __init__(self) -> None:
+        self.crc = 0
+
+    def write(self, data: bytes) -> int:
+        self.crc = zlib.crc32(data, self.crc)
+        return len(data)
+
+
+class _Pickler(pickle.Pickler):
+    """Pickler of what an object contains; its output is only compared. It leaves out what `_content` cannot return.
+
+    Attributes:
+        tables: The tables that it has left out.
+    """
+
+    def __init__(self, file: _Checksum, root: object) -> None:
+        super().__init__(file, 5)
+        self._root = root
+        self.tables: list[object] = []
+
+    def reducer_override(self, value: Any) -> Any:  # noqa: ANN401 - the hook's signature
+        if value is object:
+            return NotImplemented
+        kind = type(value)
+        if value is self._root and kind.__module__.startswith(_PACKAGE):
+            return object, (), _attributes(kind)(value)
+        if kind.__name__ in _TABLES:
+            self.tables.append(value)
+            return object, ()
+        content = _contents.get(kind)
+        if content is None:
+            content = _contents[kind] = _content(kind)
+        return object, (), content(value)
+
+
+def _cached(cache: object) -> list[object]:
+    """Return the keys and values in a cache of `functools`."""
+    return [
+        part
+        for part in gc.get_referents(cache)
+        if not callable(part) and type(part) is not object and not (type(part) is dict and "__wrapped__" in part)
+    ]
+
+
+def _content(kind: Any) -> _Content:  # noqa: ANN401 - any type
+    """Return the function for objects of a type; sockets, threads, functions and the like contain nothing."""
+    if issubclass(kind, Enum | Thread) or kind.__name__ in _LEFT_OUT:
+        return lambda _: None
+    if kind is Run:  # it refers to settings and tables that only some tasks use; the others would copy their pages
+        return operator.attrgetter(*(name for name in Run.__slots__ if name not in {"settings", "earth_orientation"}))
+    for base, content in _BY_BASE.items():
+        if issubclass(kind, base):
+            return content
+    return _attributes(kind) if kind.__module__.startswith(_PACKAGE) else lambda _: None
+
+
+def _attributes(kind: Any) -> _Content:  # noqa: ANN401 - any type
+    names = [name for base in kind.__mro__ for name in getattr(base, "__slots__", ())]
+    names += getattr(kind, "__struct_fields__", ())
+    return lambda value: [getattr(value, "__dict__", None), *(getattr(value, name, None) for name in names)]
+
+
+_BY_BASE: Final[dict[type, _Content]] = {
+    np.ndarray: lambda value: (value.dtype.str, value.shape, value.tobytes()),
+    np.generic: lambda value: value.tobytes(),
+    MethodType: lambda value: [value.__self__],
+    functools.partial: lambda value: [value.args, value.keywords],
+    PurePath: str,
+    _CACHE: _cached,
+    deque: list,
+    tuple: list,
+    dict: dict,
+    int: int,
+    str: str,
+}
+_contents: Final[dict[type, _Content]] = {}
+
+
+def checksum(value: object) -> tuple[int, list[object]]:
+    """Return the CRC-32 of all that is reachable from `value`, and the tables that it leaves out."""
+    file = _Checksum()
+    pickler = _Pickler(file, value)
+    pickler.dump(value)
+    return file.crc, pickler.tables
+
+
+class ModuleCaches:
+    """Caches of functions of the project, which hold results that later results depend on.
+
+    Modules are searched before the tasks are forked: each process would copy the pages of what it looks at.
+    """
+
+    def __init__(self) -> None:
+        self._searched: set[str] = set()
+        self.found: list[object] = []
+
+    def search(self) -> None:
+        """Search the modules that were loaded since the last call."""
+        new = [name for name in sys.modules if name.startswith(_PACKAGE) and name not in self._searched]
+        self._searched.update(new)
+        self.found += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
+
+
+CACHES: Final = ModuleCaches()
+
+
+class Seal:
+    """Seal of a state with the caches of all modules.
+
+    Args:
+        state: Object from which the state is reachable.
+        constant: Object whose state is the same at each wait, even if it changes while the task works.
+        known_answers: Functions that always return the same numbers unless a table that they use has changed.
+    """
+
+    def __init__(
+        self, state: object, constant: object = None, known_answers: Sequence[Callable[[], Array]] = ()
+    ) -> None:
+        self._state = state
+        self._constant = constant
+        self._constant_crc = checksum(constant)[0]
+        self._known_answers = known_answers
+        self._crc: int | None = None
+        self._tables: dict[int, tuple[str, int]] = {}
+        self._tables_due_s = 0.0
+        CACHES.search()
+
+    def close(self) -> None:
+        """Seal the state before a wait; verify the tables if that is due.
+
+        Raises:
+            StateChangedError: A table or a constant has changed.
+        """
+        if checksum(self._constant)[0] != self._constant_crc:
+            raise StateChangedError("a constant of the run has changed")
+        self._crc, tables = checksum((self._state, CACHES.found))
+        now_s = time.monotonic()
+        if now_s >= self._tables_due_s:
+            self._tables_due_s = now_s + TABLES_INTERVAL_S
+            for table in tables:
+                self._verify_table(table, type(table).__name__, checksum(table)[0])
+            for answer in self._known_answers:
+                self._verify_table(answer, answer.__name__, zlib.crc32(answer().tobytes()))
+
+    def verify(self) -> None:
+        """Verify the state after a wait.
+
+        Raises:
+            StateChangedError: The state has changed since `close`.
+        """
+        if checksum((self._state, CACHES.found))[0] != self._crc:
+            raise StateChangedError("the state of the task changed while the task waited")
+
+    def _verify_table(self, table: object, name: str, crc: int) -> None:
+        if self._tables.setdefault(id(table), (name, crc)) != (name, crc):
+            raise StateChangedError(f"the table {name} has changed")

@@ -1,0 +1,167 @@
+"""Seals of tasks: a change of any bit is noticed, and what may change during a wait is not part of them."""
+
+import random
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache, partial
+from pathlib import Path
+from threading import Event, Thread
+
+import msgspec
+import numpy as np
+import pytest
+import zmq
+
+from pygnc.bus import control
+from pygnc.environment import gravity
+from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.navigation.attitude import AttitudeTracker
+from pygnc.navigation.environment import EnvironmentModel
+from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
+from pygnc.tasks import runtime, seal
+from pygnc.tasks.runtime import Task, run_task
+from pygnc.tasks.seal import Seal, StateChangedError
+from tests.faults.bit_flips import fields, flip_field
+from tests.pygnc.tasks.runs import run_in
+
+
+class Memory(msgspec.Struct):
+    mean_m: float
+    counts: dict[str, int]
+
+
+@dataclass
+class State:
+    memory: Memory
+    covariance: np.ndarray
+    waiting: deque[tuple[int, str]]
+
+
+def state() -> State:
+    return State(Memory(1.5, {"used": 3}), np.eye(3), deque([(1, "fix")]))
+
+
+State.__module__ = Memory.__module__ = "pygnc.test"  # a seal covers objects of the project
+
+
+def ignore(_: object) -> None: ...
+
+
+def test_any_flipped_bit_is_noticed() -> None:
+    for seed in range(60):
+        sealed, dice = state(), random.Random(seed)  # noqa: S311 - repeatable
+        guard = Seal(sealed)
+        guard.close()
+        guard.verify()
+        flip_field(dice.choice([*fields(sealed, "state", ignore, set())]), dice)
+        with pytest.raises(StateChangedError):
+            guard.verify()
+
+
+def test_a_tracker_can_be_sealed_and_each_of_its_fields_is_noticed(tmp_path: Path) -> None:
+    model = EnvironmentModel(run_in(tmp_path).earth_orientation, None)
+    tracker, dice = AttitudeTracker(AttitudeSettings(), model), random.Random(1)  # noqa: S311 - repeatable
+    own = [
+        field
+        for field in fields(tracker, "tracker", ignore, set())
+        if "._model" not in field.path and not isinstance(field.value, str)
+    ]
+    for field in dice.sample(own, 40):
+        guard = Seal(tracker)
+        guard.close()
+        guard.verify()
+        flip_field(field, dice)
+        with pytest.raises(StateChangedError):
+            guard.verify()
+
+
+def test_a_cached_result_is_part_of_the_seal() -> None:
+    doubled: Callable[[float], np.ndarray] = lru_cache(maxsize=4)(lambda x: np.full(2, x))
+    kept = doubled(1.0)
+    guard = Seal([doubled])
+    guard.close()
+    kept[1] = 1.5
+    with pytest.raises(StateChangedError):
+        guard.verify()
+
+
+def test_threads_and_functions_with_a_state_of_their_own_are_not_part_of_the_seal() -> None:
+    flag, guard = Event(), Seal([thread := Thread(), partial(print, 1), lambda: flag])
+    guard.close()
+    flag.set()
+    thread.name = "other"
+    guard.verify()
+
+
+def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    @dataclass
+    class MainField:
+        coefficients: np.ndarray
+
+    monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
+    table = MainField(np.ones(5))
+    MainField.__module__ = "pygnc.test"
+    guard = Seal([table])
+    guard.close()
+    guard.close()
+    table.coefficients[3] = np.nextafter(1.0, 2.0)
+    guard.verify()
+    with pytest.raises(StateChangedError, match="MainField"):
+        guard.close()
+
+
+def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
+    guard = Seal([], None, [gravity.gravity_by_all_coefficients])
+    guard.close()
+    monkeypatch.setattr(gravity, "EARTH_RADIUS_M", 1.000001 * gravity.EARTH_RADIUS_M)
+    with pytest.raises(StateChangedError, match="gravity"):
+        guard.close()
+
+
+class Waits(Task):
+    """Task whose state changes while its loop waits."""
+
+    changes = 0
+
+    def work(self) -> bool:
+        return False
+
+    def wait_s(self) -> float:
+        return 0.0
+
+    def progress(self) -> control.Progress:
+        return control.Progress()
+
+
+Waits.__module__ = "pygnc.test"
+
+
+def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Poller(zmq.Poller):
+        def poll(self, timeout: int | None = None) -> list[tuple[object, int]]:
+            task = loops[0]._task
+            assert isinstance(task, Waits)
+            task.changes += 1
+            return super().poll(timeout)
+
+    loops: list[runtime.TaskLoop] = []
+    ours, theirs = control.make_pair()
+    spec = TaskSpec("status", "", "StatusTask", (), (), 1)
+    monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Waits)
+    monkeypatch.setattr(zmq, "Poller", Poller)
+    begin = runtime.TaskLoop.run
+
+    def run(loop: runtime.TaskLoop) -> None:
+        loops.append(loop)
+        begin(loop)
+
+    monkeypatch.setattr(runtime.TaskLoop, "run", run)
+    with ours, theirs:
+        assert run_task(spec, run_in(tmp_path), theirs) == STATE_CHANGED
+        notices = [m for _ in range(3) if isinstance(m := control.receive_from_task(ours), control.Notice)]
+    loops[0]._context.destroy(linger=0)
+    assert [notice.name for notice in notices] == ["state_changed"]
