@@ -92,7 +92,9 @@ def test_our_own_ranges_alone_leave_the_partners_ambiguous(demo: Flight, demo_ti
     (demo.home / "pygnc.toml").unlink()
     assert demo.run("10", str(demo_time_s), "--exit-when-done") == 0
     assert {one.partner_id for one in places(demo)} == {75, 76}
-    assert all(one.ambiguous for one in places(demo))
+    assert {one.partner_id for one in places(demo) if one.ambiguous} == {75}
+    # On either side of our plane there is an orbit of partner 76, and hardly a barrier between them.
+    assert all(one.ambiguous or one.cause.startswith("standard deviation") for one in places(demo))
     assert "?" in (demo.home / "pygnc_info.txt").read_text()
 
 

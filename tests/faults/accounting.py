@@ -77,7 +77,7 @@ def balance(status: Mapping[str, Value], produced: Produced, live_records: int, 
     missing_bytes = produced.size - produced.damaged + live_records * SENSE_RECORD_BYTES - recorded.bytes
     if missing_records or missing_bytes:
         lost["records not on the disk"] = (missing_bytes, missing_records)
-        if not counts["not_recorded"]:
+        if not counts["not_recorded"] and counts["task_batch_writer_state"] != TaskState.FAILED:
             faults.append(f"{missing_bytes} bytes and {missing_records} records are not on the disk and not reported")
     if counts["lost_messages"]:
         lost["records not delivered to a task"] = (0, counts["lost_messages"])

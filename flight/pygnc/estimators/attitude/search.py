@@ -29,6 +29,7 @@ from pygnc.estimators.attitude.state import (
     Flags,
 )
 from pygnc.estimators.attitude.window import LIGHT_ERROR_MIN, Fit, Hypotheses, Window, WindowSample
+from pygnc.estimators.kalman import covariance_root
 
 _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
@@ -394,7 +395,7 @@ class Search(msgspec.Struct, eq=False):
         slow[PRIOR_ROWS - 3] = self.prior.mean
         slow[:6] = best.biases[0]
         slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
-        root = np.asarray(np.linalg.cholesky(scatter * covariance), np.float64)
+        root = covariance_root(scatter * covariance)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:

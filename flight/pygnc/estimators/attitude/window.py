@@ -22,6 +22,7 @@ from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, light_rows
 from pygnc.estimators.attitude.sun_sensors import LightSources
+from pygnc.estimators.kalman import scaled_inverse
 
 
 class Hypotheses(NamedTuple):
@@ -295,7 +296,7 @@ class Window:
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
         gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
-        covariance = np.linalg.inv(information)
+        covariance = scaled_inverse(information)
         return covariance.dot(gradient), covariance
 
     def face_costs(self, hypotheses: Hypotheses) -> Array:

@@ -31,9 +31,9 @@ from pygnc.estimators.kalman import covariance_root, scaled_inverse
 
 _CURVATURE_MIN: Final = 0.03
 """Minimum of `CostFunction.curvature` for which a ridge is followed; less hardly changes the covariance."""
-_NEIGHBOUR_SIGMAS: Final = 8.0
+_NEIGHBOUR_SIGMAS: Final = 6.0
 """Largest distance of minima on the same ridge, in standard deviations along the line that joins them. If the cost is
-of fourth order along it, it rises by 8^2 / 16 = 4 in between, where the density is still a seventh."""
+of fourth order along it, it rises by 6^2 / 16 = 2.25 in between, where the density is still a third."""
 
 
 class RidgePoints(NamedTuple):

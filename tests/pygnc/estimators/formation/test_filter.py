@@ -126,7 +126,7 @@ def test_ambiguity_remains_without_observations() -> None:
     filtering = batch_case.filter()
     count = hypothesis_count(filtering, PARTNER)
     process_all(filtering, batch_case.until(10))
-    assert hypothesis_count(filtering, PARTNER) == count > 1
+    assert 1 < hypothesis_count(filtering, PARTNER) <= count
     assert filtering.partners[PARTNER].ambiguous
 
 

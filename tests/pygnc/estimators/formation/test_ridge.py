@@ -113,7 +113,7 @@ class Wells(Banana):
         return Fit(parameters, (residual**2).sum(axis=1), information, gradient)
 
 
-@pytest.mark.parametrize("barrier", [1.0, 3.0, 30.0])
+@pytest.mark.parametrize("barrier", [1.0, 2.0, 30.0])
 def test_moments_include_a_mirror_image_with_a_low_barrier(barrier: float) -> None:
     """A satellite that hardly leaves our orbital plane may be on either side of it, or within it."""
     middle_m = 200.0
@@ -122,7 +122,7 @@ def test_moments_include_a_mirror_image_with_a_low_barrier(barrier: float) -> No
     found = _with_neighbours(cost_function, minima, minima.covariance)[0, 0, 0]
     x = np.linspace(-5.0, 5.0, 10_001) * middle_m
     density = np.exp(-0.5 * barrier * (1.0 - (x / middle_m) ** 2) ** 2)
-    if barrier > 4.0:
+    if barrier > 2.25:
         density[x < 0.0] = 0.0
     assert found == pytest.approx(float(density.dot((x - middle_m) ** 2) / density.sum()), rel=0.3)
 
@@ -131,7 +131,7 @@ def test_moments_include_a_mirror_image_with_a_low_barrier(barrier: float) -> No
 def test_moments_include_other_minima_nearby(excess: float) -> None:
     cost_function, covariance = Banana(0.0), np.diag(SIGMA_M**2)
     minima = cost_function.points_at(np.zeros((2, 2)))
-    apart_m = 7.0 * SIGMA_M[1]
+    apart_m = 5.0 * SIGMA_M[1]
     minima = minima._replace(parameters=np.array(((0.0, 0.0), (0.0, apart_m))), cost=np.array((0.0, excess)))
     found = _with_neighbours(cost_function, minima, np.tile(covariance, (2, 1, 1)))
     share = np.exp(-0.5 * excess) / (1.0 + np.exp(-0.5 * excess))
