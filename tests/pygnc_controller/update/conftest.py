@@ -28,7 +28,8 @@ BROKEN = "import sys\nsys.exit('no such thing')\n"
 BROKEN_IN_PLACE = GOOD + "sys.exit('not here' if Path(sys.argv[0]).parent.name == 'pygnc' else 0)\n"
 
 
-PYTHON = shutil.which("python3") or sys.executable
+PYTHON = str(Path(sys.base_prefix) / "bin" / "python3")
+"""Python without the libraries of the tests, not a script that calls it."""
 """A main.py without libraries, which starts at once."""
 
 
