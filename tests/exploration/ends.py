@@ -248,7 +248,7 @@ class Services:
     def take_packet(self, received: Received) -> None: ...
 
     def report(self, kind: SentenceType) -> bytes:
-        raise NotImplementedError(kind.name)
+        raise AssertionError(f"{kind.name} is never requested")
 
     def stop(self) -> None: ...
 

@@ -51,7 +51,7 @@ def can_trace() -> bool:
 
 
 class Node:
-    """What has an inode: a file, a folder, or a link to `target`."""
+    """A file, a folder, or a link to `target`, as an inode of the disk."""
 
     def __init__(self, kind: str, target: str = "") -> None:
         self.kind = kind

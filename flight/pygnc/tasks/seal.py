@@ -18,6 +18,7 @@ import zlib
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import Enum
+from itertools import islice
 from pathlib import PurePath
 from threading import Thread
 from types import MethodType
@@ -136,17 +137,19 @@ def checksum(value: object) -> tuple[int, list[object]]:
 class ModuleCaches:
     """Caches of functions of the project, which hold results that later results depend on.
 
-    Modules are searched before the tasks are forked: each process would copy the pages of what it looks at.
+    Modules are searched before the tasks are forked: each process would copy the pages of what it looks at. Afterwards,
+    it looks only at the newest modules, because even to read a name is to write its reference count.
     """
 
     def __init__(self) -> None:
-        self._searched: set[str] = set()
+        self._searched = 0
         self.found: list[object] = []
 
     def search(self) -> None:
         """Search the modules that were loaded since the last call."""
-        new = [name for name in sys.modules if name.startswith(_PACKAGE) and name not in self._searched]
-        self._searched.update(new)
+        newest = islice(reversed(sys.modules), max(len(sys.modules) - self._searched, 0))
+        new = [name for name in newest if name.startswith(_PACKAGE)]
+        self._searched = len(sys.modules)
         self.found += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
 
 

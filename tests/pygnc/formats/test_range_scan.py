@@ -245,7 +245,7 @@ def test_empty_input() -> None:
 
 
 def test_a_range_between_damage_and_many_fixes_is_delivered() -> None:
-    """Its neighbour in time is too far away to be looked for."""
+    """The neighbour in time of the packet is too far away to be looked for."""
     packets = range_packets(6, most_ranges=1)
     octets = b"noise" * 20 + packets[1] + b"".join(packets[::2])
     assert scan(octets).kinds.tolist() == [PacketKind.RANGE, *6 * [PacketKind.GPS]]

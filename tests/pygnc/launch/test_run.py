@@ -48,7 +48,7 @@ def test_a_home_without_room_for_a_private_folder_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def refuse(_: Path) -> Path:
-        raise OSError(errno.ENOSPC, "No space left on device", "/tmp/pygnc-x")  # noqa: S108 - no file is made
+        raise OSError(errno.ENOSPC, "No space left on device", str(tmp_path / "pygnc-x"))
 
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setattr(run, "SignalInbox", Inbox)
