@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from pygnc_ground.calibration.calibrate import calibrate_magnetometer as calibrate_magnetometer
     from pygnc_ground.formation.bound import FormationBound as FormationBound
     from pygnc_ground.formation.bound import bound_formation as bound_formation
+    from pygnc_ground.gate.compare import compare_tables as compare_tables
+    from pygnc_ground.inspection.journal import journal_tables as journal_tables
     from pygnc_ground.orbit.bound import OrbitBounds as OrbitBounds
     from pygnc_ground.orbit.bound import bound_recording as bound_recording
     from pygnc_ground.orbit.bound import bound_scenario as bound_scenario
@@ -35,7 +37,9 @@ _MODULES: Final = {
     "bound_recording": "orbit.bound",
     "bound_scenario": "orbit.bound",
     "calibrate_magnetometer": "calibration.calibrate",
+    "compare_tables": "gate.compare",
     "flight_settings": "replay.files",
+    "journal_tables": "inspection.journal",
     "load_attitude_truth": "truth.load",
     "load_truth": "truth.load",
     "make_scenario": "scenario.make",
