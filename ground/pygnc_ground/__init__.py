@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from pygnc_ground.calibration.calibrate import Calibrated as Calibrated
     from pygnc_ground.calibration.calibrate import calibrate_magnetometer as calibrate_magnetometer
+    from pygnc_ground.campaign.compute import campaign_tables as campaign_tables
+    from pygnc_ground.campaign.compute import run_campaign as run_campaign
     from pygnc_ground.formation.bound import FormationBound as FormationBound
     from pygnc_ground.formation.bound import bound_formation as bound_formation
     from pygnc_ground.gate.compare import compare_tables as compare_tables
@@ -37,6 +39,7 @@ _MODULES: Final = {
     "bound_recording": "orbit.bound",
     "bound_scenario": "orbit.bound",
     "calibrate_magnetometer": "calibration.calibrate",
+    "campaign_tables": "campaign.compute",
     "compare_tables": "gate.compare",
     "flight_settings": "replay.files",
     "journal_tables": "inspection.journal",
@@ -44,6 +47,7 @@ _MODULES: Final = {
     "load_truth": "truth.load",
     "make_scenario": "scenario.make",
     "replay_files": "report.replay",
+    "run_campaign": "campaign.compute",
     "scenario_presets": "scenario.presets",
     "scenario_settings": "scenario.presets",
 }

@@ -117,3 +117,21 @@ def test_a_calibration_is_that_of_the_command(tmp_path: Path) -> None:
     known = pg.flight_settings(paths[0]).attitude.magnetometer
     np.testing.assert_allclose(known.bias_ut, result.calibration.bias_ut, atol=1e-4)
     assert msgspec.json.decode(paths[1].read_bytes())["converged"] is True
+
+
+def test_a_campaign_is_computed_once(tmp_path: Path) -> None:
+    definition = {
+        "repetitions": 2,
+        "scenario": SHORT,
+        "estimators": {"attitude": []},
+        "grid": {"scenario.gps.position_noise_m": [1.0, 10.0]},
+    }
+    calls: list[None] = []
+    tables = pg.run_campaign(definition, tmp_path / "noise", advance=lambda: calls.append(None))
+    assert tables["runs"]["status"].to_list() == ["done"] * 4
+    assert tables["runs"]["orbit_filter_error_m"].is_not_null().all()
+    again = pg.run_campaign(definition, tmp_path / "noise", advance=lambda: calls.append(None))
+    assert len(calls) == 4
+    assert again["runs"].equals(pg.campaign_tables(tmp_path / "noise")["runs"])
+    with pytest.raises(ValueError, match="definition: unknown"):
+        pg.run_campaign({"repetitionz": 2}, tmp_path / "other")

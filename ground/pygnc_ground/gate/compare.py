@@ -82,8 +82,9 @@ def compare_tables(
     """
     old, new = (tables if isinstance(tables, Mapping) else _read(Path(tables)) for tables in (before, after))
     found = [change for name in old if name in new for change in changes(name, old[name], new[name])]
-    schema = dict.fromkeys(("table", "quantity", "unit"), pl.String) | {"rows": pl.Int64, "of_rows": pl.Int64}
-    schema |= dict.fromkeys(("largest", "relative", "sigmas"), pl.Float64) | {"at": pl.String}
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(Change.__struct_fields__, pl.Float64)
+    schema |= dict.fromkeys(("table", "quantity", "unit", "at"), pl.String)
+    schema |= dict.fromkeys(("rows", "of_rows"), pl.Int64)
     return pl.DataFrame([msgspec.structs.asdict(change) for change in found], schema=schema)
 
 
