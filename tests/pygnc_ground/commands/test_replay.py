@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -19,7 +20,7 @@ from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
-from pygnc_ground.replay.tables import ORBIT_COLUMNS
+from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
@@ -108,9 +109,9 @@ def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> Non
     assert all(str(out / name) in printed for name in files)
     for name in ("orbit", "orbit_smoothed", "orbit_batch"):
         table = pl.read_parquet(out / f"{name}.parquet")
-        assert tuple(table.columns) == ORBIT_COLUMNS
+        assert tuple(table.columns) == columns(name)
         assert len(table) == HOUR
-        assert table.null_count().select(ORBIT_COLUMNS[:-2]).sum_horizontal().item() == 0
+        assert table.null_count().select(columns(name)[:-2]).sum_horizontal().item() == 0
         csv = pl.read_csv(out / f"{name}.csv", schema=table.schema)
         assert csv.equals(table)
 
@@ -119,16 +120,14 @@ def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> Non
     out, _ = replayed
     for name in ("attitude", "attitude_smoothed"):
         table = pl.read_parquet(out / f"{name}.parquet")
-        assert ",".join(table.columns) == (
-            "gps_week,gps_tow_s,q_w,q_x,q_y,q_z,wx_rad_s,wy_rad_s,wz_rad_s,bgx_rad_s,bgy_rad_s,bgz_rad_s,"
-            "bmx_ut,bmy_ut,bmz_ut,sigma_x_rad,sigma_y_rad,sigma_z_rad,in_sun,mode"
-        )
+        assert tuple(table.columns) == columns(name)
         assert len(table) == 5 * HOUR
-        assert table["gps_tow_s"].diff().drop_nulls().unique().to_list() == [5.0]
-        assert set(table["in_sun"]) <= {0, 1}
+        assert table["gps_tow_ms"].diff().drop_nulls().unique().to_list() == [5000]
+        assert table["utc"].diff().drop_nulls().unique().to_list() == [timedelta(seconds=5)]
+        assert table["in_sun"].dtype == pl.Boolean
         known = table["mode"] != "searching"
-        assert table["q_w"].is_not_null().to_list() == known.to_list()
-        assert table["wx_rad_s"].null_count() == 0
+        assert table["qw_gcrf_from_body"].is_not_null().to_list() == known.to_list()
+        assert table["x_rate_body_rad_s"].null_count() == 0
         assert known.sum() > 4.5 * HOUR
         assert pl.read_csv(out / f"{name}.csv", schema=table.schema).equals(table)
 
@@ -142,15 +141,13 @@ def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tup
 
 
 ATTITUDES = ("attitude", "attitude_smoothed")
+WHEN = ("gps_week", "gps_tow_ms")
 
 
 def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
     """Return the angles between truth and table at the times of the truth."""
-    when = ("gps_week", "gps_tow_s")
-    truth = pl.read_parquet(TRUTH).with_columns((pl.col("gps_tow_ms") / 1000.0).alias("gps_tow_s"))
-    both = pl.read_parquet(path).drop_nulls("q_w").join(truth, on=when)
-    found = both.select(f"q_{part}" for part in "wxyz").to_numpy()
-    true = both.select(f"q{part}_gcrf_from_body" for part in "wxyz").to_numpy()
+    both = pl.read_parquet(path).drop_nulls("qw_gcrf_from_body").join(pl.read_parquet(TRUTH), on=WHEN, suffix="_true")
+    found, true = (both.select(f"q{part}_gcrf_from_body{end}" for part in "wxyz").to_numpy() for end in ("", "_true"))
     return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
@@ -277,7 +274,7 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
     attitude = pl.read_csv(tmp_path / "out" / "attitude.csv")
     assert len(attitude) == 15
     assert attitude["gps_week"].null_count() == 15
-    assert attitude["wx_rad_s"].null_count() == 0
+    assert attitude["x_rate_body_rad_s"].null_count() == 0
 
 
 def test_a_difference_from_the_flights_estimates_is_an_error(
@@ -381,17 +378,13 @@ def test_uploaded_elements_give_orbit_and_attitude_without_fixes(hour: Path, tmp
     result = replay(sense, "--elements", elements, "--truth", TRUTH, "--out", out)
     assert result.exit_code == 0, result.output
     table = pl.read_parquet(out / "attitude.parquet")
-    known = table.filter(pl.col("q_w").is_not_null())
+    known = table.filter(pl.col("qw_gcrf_from_body").is_not_null())
     assert len(known) > 0.5 * len(table)
-    truth = pl.read_parquet(TRUTH).with_columns(gps_tow_s=pl.col("gps_tow_ms") / 1e3)
-    both = known.join(truth, on=("gps_week", "gps_tow_s"), suffix="_true")
+    both = known.join(pl.read_parquet(TRUTH), on=WHEN, suffix="_true")
     assert len(both) > 0.9 * HOUR  # the truth has a row per record
-    found, true = (
-        both.select(f"q{part}" for part in parts).to_numpy()
-        for parts in (("_w", "_x", "_y", "_z"), [f"{axis}_gcrf_from_body" for axis in "wxyz"])
-    )
+    found, true = (both.select(f"q{part}_gcrf_from_body{end}" for part in "wxyz").to_numpy() for end in ("", "_true"))
     errors_deg = np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1))
-    in_sun = both["in_sun"].to_numpy().astype(bool)
+    in_sun = both["in_sun"].to_numpy()
     assert float(np.sqrt(np.mean(errors_deg[in_sun] ** 2))) < 3.0
 
 
