@@ -103,7 +103,7 @@ def columns_table(columns: Sequence[Column]) -> str:
 
 def files_table() -> str:
     """Return the table of the tables that a replay writes."""
-    declared = [(name, table) for name, table in declaration.TABLES.items() if not name.endswith("truth")]
+    declared = [(name, declaration.TABLES[name]) for name in declaration.REPLAY_TABLES]
     rows = [f"| `{name}` | {table.rows} | {table.content} |" for name, table in declared]
     return "\n".join(["| table | a row for | content |", "|---|---|---|", *rows]) + "\n"
 

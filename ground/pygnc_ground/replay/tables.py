@@ -14,7 +14,7 @@ from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import OrbitSolution
 from pygnc_ground.replay.collect import Collected, TimedRecord
-from pygnc_ground.replay.result import FixRecords, ReplayResult, UntimedRecord, column
+from pygnc_ground.replay.result import FixRecords, RangeRecords, ReplayResult, UntimedRecord, column
 from pygnc_ground.tables.declaration import frame, metadata, time_values
 
 _ATTITUDE_VECTORS: Final = {
@@ -159,6 +159,13 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
     )
 
 
+def ranges_table(ranges: RangeRecords) -> pl.DataFrame:
+    """Return every range packet: file, offset, time, and why the newest solution does not use it."""
+    fields = ("source", "offset", "t_spacecraft_s", "satellite_id", "partner_id", "range_m", "residual_m", "cause")
+    values = {name: getattr(ranges, name) for name in fields}
+    return frame("ranges", {"input_seq": ranges.seq, **time_values(ranges.gps_ms), **values})
+
+
 def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
     """Return all tables by name; those of solutions that do not exist are missing."""
     tables = {"orbit": orbit_table(collected.timed)}
@@ -170,6 +177,8 @@ def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataF
     tables["attitude_smoothed"] = smoothed_table(collected.samples, result.attitude.smoothed, result.settings.attitude)
     if collected.partners:
         tables["formation"] = formation_table(collected.partners)
+    if len(result.ranges):
+        tables["ranges"] = ranges_table(result.ranges)
     return tables | {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
 
 

@@ -72,6 +72,7 @@ _DECLARATION: Final = msgspec.toml.decode(Path(__file__).with_name("quantities.t
 FRAMES: Final = _DECLARATION.frames
 TABLES: Final = _DECLARATION.tables
 GROUPS: Final = _DECLARATION.groups
+REPLAY_TABLES: Final = tuple(name for name in TABLES if not name.endswith("truth"))
 
 
 def quantities(table: str) -> tuple[Quantity, ...]:

@@ -17,7 +17,7 @@ from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands import replay as replay_command
-from pygnc_ground.commands.replay import attitude_lines, formation_lines
+from pygnc_ground.commands.replay import attitude_lines, count_line, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.tables.declaration import columns
@@ -80,9 +80,10 @@ def document(result: Result) -> ReplayDocument:
 
 @pytest.mark.usefixtures("without_report")
 def test_json_has_the_figures_of_the_text(few: Path, tmp_path: Path) -> None:
-    words = (few, "--truth", TRUTH, "--no-csv", "--out", tmp_path)
-    text, found = replay(*words).stdout, document(replay(*words, "--json"))
-    assert text.startswith(f"{found.records} GPS records: {found.records_used} used, ")
+    words = (few, "--truth", TRUTH, "--no-csv", "--out", tmp_path / "out")
+    text, found = replay(*words).stdout, document(replay(*words, "--json", "--overwrite"))
+    assert text.startswith(f"{found.records} GPS records: {found.records_used} used, 0 not used\n")
+    assert found.records_not_used == {}
     error_m = found.orbits["batch"].position_error_m
     assert error_m is not None
     assert f"batch    3-D RMS error after a third of the time: {error_m:.3f} m" in text
@@ -93,10 +94,10 @@ def test_json_has_the_figures_of_the_text(few: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_report")
 def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> None:
-    found = document(replay(few, "--no-csv", "--json", "--out", tmp_path))
+    found = document(replay(few, "--no-csv", "--json", "--out", tmp_path / "out"))
     assert {one.position_error_m for one in found.orbits.values()} == {None}
     assert {one.overall.error_deg for one in found.attitude.estimates.values()} == {None}
-    failed = replay(tmp_path / "none", "--json", "--out", tmp_path)
+    failed = replay(tmp_path / "none", "--json", "--out", tmp_path / "other")
     assert (failed.exit_code, failed.stdout) == (ExitCode.INPUT, "")
 
 
@@ -104,7 +105,7 @@ def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> 
 def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
     out, printed = replayed
     names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")
-    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html"}
+    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html", "replay.json"}
     assert {path.name for path in out.iterdir()} == files
     assert all(str(out / name) in printed for name in files)
     for name in ("orbit", "orbit_smoothed", "orbit_batch"):
@@ -112,8 +113,14 @@ def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> Non
         assert tuple(table.columns) == columns(name)
         assert len(table) == HOUR
         assert table.null_count().select(columns(name)[:-2]).sum_horizontal().item() == 0
-        csv = pl.read_csv(out / f"{name}.csv", schema=table.schema)
-        assert csv.equals(table)
+        assert read_csv(out / f"{name}.csv", table.schema).equals(table)
+
+
+def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:
+    as_text = {name: pl.String if name == "utc" else kind for name, kind in schema.items()}
+    return pl.read_csv(path, schema=as_text).with_columns(
+        pl.col("utc").str.to_datetime(time_unit="ms", time_zone="UTC")
+    )
 
 
 def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> None:
@@ -129,7 +136,7 @@ def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> Non
         assert table["qw_gcrf_from_body"].is_not_null().to_list() == known.to_list()
         assert table["x_rate_body_rad_s"].null_count() == 0
         assert known.sum() > 4.5 * HOUR
-        assert pl.read_csv(out / f"{name}.csv", schema=table.schema).equals(table)
+        assert read_csv(out / f"{name}.csv", table.schema).equals(table)
 
 
 def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tuple[Path, str]) -> None:
@@ -256,6 +263,47 @@ def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["{bad}"], ["{few}", "{bad}"], ["{few}", "--ranges", "{ranges}"]])
+@pytest.mark.parametrize("content", [b"", np.random.default_rng(1).bytes(20_000)], ids=["empty", "noise"])
+def test_a_file_without_any_record_ends_a_replay(words: list[str], content: bytes, few: Path, tmp_path: Path) -> None:
+    bad, ranges = tmp_path / "bad.bin", tmp_path / "ranges"
+    bad.write_bytes(content)
+    ranges.mkdir()
+    (ranges / "rng00000.bin").write_bytes(content[:300])
+    found = replay(*(word.format(bad=bad, few=few, ranges=ranges) for word in words), "--out", tmp_path / "out")
+    assert found.exit_code == ExitCode.INPUT
+    named = ranges if "--ranges" in words else bad
+    assert found.stderr.startswith(f"pygnc replay: {named}: {'no record found' if content else 'empty'}")
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_folder_has_the_results_of_one_replay(few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert replay(few, "--out", out).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "mine.txt").touch()
+    refused = replay(few, "--no-csv", "--out", out)
+    assert refused.exit_code == ExitCode.INPUT
+    assert f"{out}: holds the results of another replay; replace them by --overwrite" in refused.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.name != "mine.txt"} == before
+    assert replay(few, "--no-csv", "--overwrite", "--out", out).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {name for name in before if not name.endswith(".csv")} | {
+        "mine.txt"
+    }
+
+
+def test_a_failed_replay_leaves_the_results_of_the_last_one(few: Path, tmp_path: Path) -> None:
+    (tmp_path / "orbit.csv").touch()
+    foreign = replay(few, "--out", tmp_path)
+    assert foreign.exit_code == ExitCode.INPUT
+    assert "not empty, and not written by pygnc replay" in foreign.stderr
+    still = replay(few, "--overwrite", "--out", tmp_path)
+    assert still.exit_code == ExitCode.INPUT
+    assert f"{tmp_path / 'orbit.csv'}: not written by the replay" in still.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"orbit.csv", "few.bin"}
+
+
 def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Path) -> None:
     """The receiver counts its uptime and does not know the week."""
     content = bytearray(hour.read_bytes()[: 3 * RECORD_BYTES])
@@ -266,7 +314,7 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
     file.write_bytes(content)
     result = replay(file, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used, 3 without a time")
+    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used (the receiver does not know the time: 3)")
     rejected = pl.read_csv(tmp_path / "out" / "rejected.csv")
     assert rejected["cause"].to_list() == ["no_time"] * 3
     assert rejected["offset"].to_list() == [150, 401, 652]
@@ -332,29 +380,34 @@ def test_without_partners_nothing_is_printed() -> None:
 
 
 def test_errors_are_printed_with_sigmas() -> None:
-    ranges, first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
-    assert ranges == "360 ranges: 360 used, 0 rejected, 0 without a time"
+    first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
     assert first == "partner 75: 3-D RMS error 2.0 m (sigma 2.4 m), certain"
+
+
+def test_lines_account_for_every_record() -> None:
+    ranges = formation_samples.ranges(100, old=20, repeated=1)
+    assert count_line("ranges", ranges.used, ranges.not_used, "range") == (
+        "121 ranges: 100 used, 21 not used (older than the arc: 20, repeated: 1)"
+    )
+    assert count_line("ranges", 100, {}, "range") == "100 ranges: 100 used, 0 not used"
 
 
 def test_without_a_truth_there_is_a_sigma() -> None:
     lines = list(formation_lines(formation_samples.without_truth(formation_samples.clean(BEGIN_MS))))
-    assert lines[1] == "partner 75: 3-D RMS sigma 2.4 m, certain"
+    assert lines[0] == "partner 75: 3-D RMS sigma 2.4 m, certain"
 
 
 def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
-    assert lines[1].startswith("partner 75: ambiguous: best and mirror differ by ")
-    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[1]
-    assert (
-        "nearest"
-        not in list(formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS))))[1]
-    )
+    assert lines[0].startswith("partner 75: ambiguous: best and mirror differ by ")
+    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[0]
+    (line, *_) = formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS)))
+    assert "nearest" not in line
 
 
 def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    best, nearer = list(formation_lines(result))[2].split("; ")
+    best, nearer = list(formation_lines(result))[1].split("; ")
     assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
     assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
     assert nearer.endswith(", collision cannot be excluded")
@@ -365,8 +418,7 @@ def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() ->
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
-    assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
-    assert lines[1] == "partner 75: not known: our own orbit is unknown"
+    assert lines[0] == "partner 75: not known: our own orbit is unknown"
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     result = replay(*words, "--no-csv", "--json", "--out", tmp_path / "out")
     found = msgspec.json.decode(result.stdout, type=ReplayDocument)
     assert found.formation is not None
-    assert found.formation.ranges_used == 100
+    assert (found.ranges.received, found.ranges.used, found.ranges.not_used) == (100, 100, {})
     partners = {partner.partner: partner for partner in found.formation.partners}
     assert {number: partner.state for number, partner in partners.items()} == {75: "certain", 76: "ambiguous"}
     assert (partners[75].error_m, partners[75].mirror_distance_m) == (None, None)
