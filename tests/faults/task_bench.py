@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -257,7 +257,7 @@ class _Child:
         self._loop = loop = TaskLoop(*arguments)
         receive = loop._receive_control
 
-        def receive_all() -> None:
+        def receive_all(earlier: Sequence[control.FromSupervisor]) -> None:
             for reader in self._task._readers.values():
                 reader.has_backlog = True
             if self._is_look_due:
@@ -266,7 +266,7 @@ class _Child:
                     self._task._second_look._due_s = 0.0
                 elif hasattr(self._task, "_next_check_s"):
                     self._task._next_check_s = 0.0
-            receive()
+            receive(earlier)
 
         loop._receive_control = receive_all  # type: ignore[method-assign]
         return loop

@@ -48,8 +48,8 @@ class AttitudeTask(EstimatorTask):
         self._orbit_late_reported = False
 
     def sockets(self) -> Sequence[PollSource]:
-        """Return the orbit socket, and the input socket unless an orbit must come first."""
-        return [self._orbit.socket] if self._stage.tracker.awaits_orbit else super().sockets()
+        """Return the socket of the stream whose message comes next; a prediction, once a second, wakes nobody."""
+        return [self._orbit.socket if self._stage.tracker.awaits_orbit else self.input.socket]
 
     def work(self) -> bool:
         """Process waiting inputs and orbits in order, for about `STEP_S`; return True if more may wait."""
@@ -62,7 +62,7 @@ class AttitudeTask(EstimatorTask):
         stage = self._stage
         if self._records is None and self.is_checkpoint_due(stage.last_input_seq):
             self.save(stage.tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
-        # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
+        # Messages that are not awaited yet, such as predictions, are read before their queue is full.
         stage.orbits += self._orbit.receive()
         more = more or self._orbit.is_behind
         if more:

@@ -156,15 +156,20 @@ class FormationTask(EstimatorTask):
         return stage
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
-        """Yield the inputs before number `before_seq` from the journal; damaged ones count as lost."""
+        """Yield the inputs before number `before_seq` from the journal; damaged and undecodable ones count as lost."""
         journal = JournalReader(self.run.journal_folders, "input")
         next_seq = 1
         while next_seq < before_seq and (records := journal.read(min(MESSAGES_PER_STEP, before_seq - next_seq))):
             for record in records:
                 self.input.lost += min(record.seq, before_seq) - next_seq
                 next_seq = record.seq + 1
-                if record.seq < before_seq:
-                    yield decode_input(record.payload)
+                if record.seq >= before_seq:
+                    break
+                message = self.decode("input", decode_input, record.payload)
+                if message is None:
+                    self.input.lost += 1
+                else:
+                    yield message
         self.input.lost += max(0, before_seq - next_seq)
         journal.close()
 

@@ -38,6 +38,10 @@ class StatusTask(Task):
         self._files = StatusFiles(run, notify)
         self._files.reserve()
 
+    def wait_s(self) -> float:
+        """Return the time until the next status is due, s."""
+        return max(0.0, self._next_write_s - time.monotonic())
+
     def work(self) -> bool:
         """Read new estimates and write the status if it is due; return True if more estimates wait."""
         more = self._take()
