@@ -120,7 +120,7 @@ class TaskBench:
 
     def __init__(self, task: str, recording: Recording, folder: Path, settings: Settings, now_s: int) -> None:
         self.spec = next(spec for spec in TASKS if spec.name == task)
-        self._recording = recording
+        self.recording = recording
         self._folder = folder
         self._reads = [name for name in self.spec.reads if name in recording.streams]
         self.home = folder / "home"
@@ -291,7 +291,7 @@ class _Child:
 
     def wait(self) -> None:
         """Flip the bit if it is due, and deliver the next inputs; at the end, request the stop."""
-        last_seq = self._bench._recording.last_seq
+        last_seq = self._bench.recording.last_seq
         if self._flip is not None and self._flip.where != "step" and self._fed_seq >= min(self._flip.seq, last_seq):
             flip, self._flip = self._flip, None
             self._apply(flip)
@@ -317,7 +317,7 @@ class _Child:
 
     def _feed(self) -> None:
         for name, journal in self._feeds.items():
-            due = self._bench._recording.streams[name][journal.last_seq :]
+            due = self._bench.recording.streams[name][journal.last_seq :]
             payloads = [payload for seq, payload in due if seq <= self._fed_seq]
             if payloads:
                 journal.append(payloads)

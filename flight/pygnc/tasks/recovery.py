@@ -48,7 +48,8 @@ class ResumableWriter:
 class EstimatorTask(Task):
     """Base class of tasks whose stream of estimates is a function of the checkpoint and of the journals after it.
 
-    Task and stream have the same name. A checkpoint made after another number of memory kills is ignored.
+    Task and stream have the same name. A checkpoint is ignored if it was made after another number of memory kills, or
+    if the journal lacks a message written before it, for example because the last record is damaged.
 
     Attributes:
         saved: Checkpoint from which the task continues.
@@ -64,10 +65,14 @@ class EstimatorTask(Task):
     def __init__(self, run: Run, context: Context, notify: Notify, name: str, memory_kills: int = 0) -> None:
         super().__init__(run, context, notify)
         self._checkpoint = CheckpointFile(run.runtime / f"{name}.checkpoint", notify)
+        self.stream = self.open_stream(name)
         saved = self._checkpoint.load()
+        if saved and saved.last_output_seq > self.stream.journal.last_seq:
+            text = f"journal {name} lacks message {saved.last_output_seq}; all inputs are processed again"
+            notify("warning", "checkpoint", text)
+            saved = None
         self.saved = saved if saved and saved.memory_kills == memory_kills else Checkpoint(memory_kills=memory_kills)
         self._saved_seq = self.saved.last_input_seq
-        self.stream = self.open_stream(name)
         self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
         self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self.orbit_failed = False
