@@ -19,6 +19,7 @@ A task only implements the hooks of `Task`; it never waits on its own.
 import ctypes
 import importlib
 import math
+import os
 import signal
 import socket
 import threading
@@ -71,6 +72,7 @@ class Task(ABC):
         context: The process's ZeroMQ context.
         notify: Function that reports an event.
         stop_request: Reason to stop the whole run, or empty.
+        main_has_ended: True before `close` if main.py has ended; only if the task table sets `outlives_main`.
         known_answers: Functions whose results show whether a table in a library has changed (`pygnc.tasks.seal`).
     """
 
@@ -81,6 +83,7 @@ class Task(ABC):
         self.context = context
         self.notify = notify
         self.stop_request = ""
+        self.main_has_ended = False
         self._streams: list[StreamWriter] = []
         self._readers: dict[str, StreamReader] = {}
         self._durable: list[JournalWriter] = []
@@ -211,6 +214,7 @@ class TaskLoop:
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
         self._channel = channel
+        self._main = os.getppid()
         self._inbox = SignalInbox([signal.SIGTERM])
         self._stop_at_s = math.inf
         self._exit_at_s = math.inf
@@ -311,7 +315,9 @@ class TaskLoop:
         if self._inbox.take():
             # SIGTERM comes from the host, or from the supervisor when time is short. Tasks that close files wait for
             # the last messages of the others, which are complete when the supervisor sends Stop.
-            self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if self._closes_files else 0.0))
+            self._task.main_has_ended = os.getppid() != self._main
+            waits = self._closes_files and not self._task.main_has_ended
+            self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if waits else 0.0))
 
     def _send_progress(self, counter: int) -> None:
         control.send(self._channel, control.Pong(counter, self._task.progress()))

@@ -9,7 +9,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -76,14 +75,8 @@ class AttitudeTask(EstimatorTask):
         stage = self._make_stage(start)
         inputs = self.journaled("input", InputMessage, start.last_input_seq, until.last_input_seq)
         orbits = self.journaled("orbit", OrbitMessage, start.last_orbit_seq, until.last_orbit_seq)
-        while True:
-            waiting, messages = (stage.orbits, orbits) if stage.tracker.awaits_orbit else (stage.inputs, inputs)
-            waiting.extend(islice(messages, 1))
-            records = stage.step()
-            if records is None:
-                break
-            for record in records:
-                take(record.estimate)
+        for record in self.repeated(stage, inputs, orbits):
+            take(record.estimate)
         return replace(
             until,
             last_input_seq=stage.last_input_seq,
