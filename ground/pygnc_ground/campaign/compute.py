@@ -25,7 +25,7 @@ def run_campaign(
 
     Args:
         definition: Mapping with the structure of a campaign's TOML file, or the path of such a file.
-        folder: Folder of the results; the same folder again continues a campaign.
+        folder: Folder of the results, or an address such as s3://bucket/noise; the same one continues a campaign.
         workers: Number of processes; 1 computes in this process. More need the extra `campaign`.
         advance: Function that is called after each run.
 
@@ -37,7 +37,7 @@ def run_campaign(
         campaign = read_campaign(Path(definition))
     else:
         campaign = campaign_from_tables(msgspec.to_builtins(definition), "definition")
-    with Store(Path(folder), campaign) as store:
+    with Store(folder, campaign) as store:
 
         def deliver(result: RunResult, worker: str = "this process") -> None:
             store.add(result, worker)
@@ -63,4 +63,4 @@ def campaign_tables(folder: Path | str) -> Mapping[str, pl.DataFrame]:
         OSError: A file cannot be read.
         ValueError: The folder contains no campaign, or no run is finished.
     """
-    return load_tables(Path(folder))
+    return load_tables(folder)

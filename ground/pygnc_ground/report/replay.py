@@ -9,8 +9,10 @@ from typing import Any
 import polars as pl
 
 from pygnc.configuration.settings import Settings
+from pygnc_ground.replay import folder
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
+from pygnc_ground.replay.folder import Origin
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
@@ -33,6 +35,18 @@ class Replay:
     """Estimates as NumPy arrays"""
     collected: Collected
     """Messages of the flight software, from which the result is made"""
+    origin: Origin
+    """Software, settings and input files"""
+
+    @classmethod
+    def of(cls, files: RecordedFiles, result: ReplayResult, collected: Collected) -> "Replay":
+        """Return the replay of files with the given results.
+
+        Raises:
+            OSError: A file cannot be read any more.
+        """
+        origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+        return cls(result, collected, origin)
 
     @cached_property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -54,20 +68,24 @@ class Replay:
         """Partners of the formation with their candidate orbits; none without ranges and fixes of partners."""
         return compared_partners(self.result.formation)
 
-    def write(self, folder: Path | str, *, csv: bool = False) -> list[Path]:
+    def write(self, out: Path | str, *, csv: bool = False, overwrite: bool = False) -> list[Path]:
         """Write all tables as Parquet and, if `csv` is set, as CSV, and `report.html`; return their paths.
+
+        With `overwrite`, the results of another replay in the folder `out` are replaced.
 
         Raises:
             OSError: A file cannot be written.
+            ValueError: The folder holds something else.
         """
         from pygnc_ground.report.html import write_report  # noqa: PLC0415 - Matplotlib takes a second
 
-        out = Path(folder)
-        out.mkdir(parents=True, exist_ok=True)
-        paths = write_tables(self.result, self.collected, out, csv=csv)
-        report = out / "report.html"
-        write_report(self.result, report)
-        return [*paths, report]
+        place = Path(out)
+        folder.require_free(place, overwrite=overwrite)
+        place.mkdir(parents=True, exist_ok=True)
+        folder.begin(place, self.origin)
+        paths = write_tables(self.result, self.collected, place, csv=csv, about=self.origin.metadata)
+        write_report(self.result, place / folder.REPORT)
+        return [*paths, place / folder.REPORT, place / folder.MARKER]
 
 
 def replay_files(
@@ -106,7 +124,7 @@ def replay_files(
     """
     files = RecordedFiles(
         sense=tuple(map(Path, [sense] if isinstance(sense, Path | str) else sense)),
-        satellites=tuple(SatelliteFolder(str(name), Path(folder)) for name, folder in (satellites or {}).items()),
+        satellites=tuple(SatelliteFolder(str(name), Path(home)) for name, home in (satellites or {}).items()),
         ranges=_path(ranges),
         truth=_path(truth),
         object_name=object_id,
@@ -115,7 +133,8 @@ def replay_files(
         earth_orientation=_path(earth_orientation),
         elements=_path(elements),
     )
-    return Replay(*files.context().replay(files.inputs(), filter_name=FilterName(filter_name), advance=advance))
+    found = files.context().replay(files.inputs(), filter_name=FilterName(filter_name), advance=advance)
+    return Replay.of(files, *found)
 
 
 def _path(name: Path | str | None) -> Path | None:
