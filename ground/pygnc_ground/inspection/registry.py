@@ -17,7 +17,7 @@ from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
 from pygnc_ground.inspection.times import format_unix_time
 from pygnc_system import plugins
 
-VIEWERS: Final = (JOURNALS, PARQUET_TABLES, STATUS_FILES, OMM_RECORDS, INFO_TEXTS, RANGE_FILES, SENSE_FILES)
+VIEWERS: Final = (JOURNALS, STATUS_FILES, PARQUET_TABLES, OMM_RECORDS, INFO_TEXTS, RANGE_FILES, SENSE_FILES)
 """Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
