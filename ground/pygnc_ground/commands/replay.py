@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.attitude.mounting_remedy import axes_lines
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
+from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
@@ -34,7 +35,7 @@ from pygnc_ground.report.comparison import (
     orbit_name,
 )
 from pygnc_ground.report.html import write_report
-from pygnc_ground.report.wording import duration, plural
+from pygnc_ground.report.wording import Part, by_cause, duration, plural
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
@@ -68,15 +69,17 @@ def _error(kind: AngleRms, where: str) -> str:
     return f"{kind.error_deg:.3f} deg {where} (bound {kind.bound_deg:.3f})"
 
 
+def count_line(what: str, used: int, not_used: Mapping[str, int], part: Part) -> str:
+    """Return a line that accounts for every record; `not_used` has the numbers by cause."""
+    left = sum(not_used.values())
+    causes = f" ({by_cause(not_used, part, str)})" if left else ""
+    return f"{used + left} {what}: {used} used, {left} not used{causes}"
+
+
 def formation_lines(result: FormationResult | None) -> Iterator[str]:
-    """Yield lines with the number of ranges, the accuracy of each partner's orbit and the closest approaches."""
+    """Yield lines with the accuracy of each partner's orbit and the closest approaches."""
     if result is None:
         return
-    counts = result.counts
-    yield (
-        f"{counts.get('ranges_received', 0)} ranges: {counts.get('ranges_used', 0)} used, "
-        f"{counts.get('ranges_rejected', 0)} rejected, {counts.get('ranges_no_time', 0)} without a time"
-    )
     for one in compared_partners(result):
         yield f"{one.name}: {_line(one)}"
         approaches = result.approaches_of(one.result.partner)
@@ -133,7 +136,7 @@ def replay_files(
         typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
     ] = None,
     *,
-    out: Annotated[Path, typer.Option(help="Folder for tables and report; it is created if missing.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables and report, missing or empty.")],
     satellite: Annotated[
         list[str] | None,
         typer.Option(
@@ -173,6 +176,9 @@ def replay_files(
         bool,
         typer.Option("--pipeline", help="Run the processes of the flight software too, and compare their estimates."),
     ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace the results of another replay in the folder.")
+    ] = False,
     csv: Annotated[bool, typer.Option("--csv/--no-csv", help="Write the tables as CSV too.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
 ) -> None:
@@ -193,6 +199,7 @@ def replay_files(
             elements=elements,
         )
         context = files.context()
+        folder.require_free(out, overwrite=overwrite)
         out.mkdir(parents=True, exist_ok=True)
         with _inputs(files, pipeline=pipeline) as (inputs, flown), progress_bar() as progress:
             advance = partial(progress.advance, progress.add_task("GPS records", total=inputs.records))
@@ -201,10 +208,11 @@ def replay_files(
             _compare("orbit", flown.orbits, collected.estimates)
             _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
             _compare("formation", flown.partners, collected.partners)
-        paths = write_tables(result, collected, out, csv=csv)
-        report = out / "report.html"
-        write_report(result, report)
-    paths = [*paths, report]
+        origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+        folder.begin(out, origin)
+        paths = write_tables(result, collected, out, csv=csv, about=origin.metadata)
+        paths += [out / folder.REPORT, out / folder.MARKER]
+        write_report(result, out / folder.REPORT)
     if as_json:
         echo_document(replay_document(result, paths, flown=flown is not None))
     else:
@@ -236,11 +244,7 @@ def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> 
 
 
 def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
-    accepted = int(result.solution.accepted.sum())
-    records = len(result.solution) + len(result.untimed)
-    typer.echo(
-        f"{records} GPS records: {accepted} used, {records - accepted} not used, {len(result.untimed)} without a time"
-    )
+    typer.echo(count_line("GPS records", int(result.solution.accepted.sum()), result.not_used, "orbit"))
     if flown:
         typer.echo("the processes of the flight software gave the same estimates, bit for bit")
     for note in result.notes:
@@ -254,6 +258,7 @@ def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None
             typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
     attitude, mounting = result.attitude, result.settings.attitude.mounting
     axes = axes_lines(attitude.axes, mounting) if len(attitude.samples) else ()
-    for line in (*attitude_lines(attitude), *axes, *formation_lines(result.formation)):
+    ranges = [count_line("ranges", result.ranges.used, result.ranges.not_used, "range")] if len(result.ranges) else []
+    for line in (*attitude_lines(attitude), *axes, *ranges, *formation_lines(result.formation)):
         typer.echo(line)
     echo_files(paths)

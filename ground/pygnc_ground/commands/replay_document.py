@@ -86,11 +86,15 @@ class PartnerSummary(Document, frozen=True):
 class FormationSummary(Document, frozen=True):
     """Formation of the replay."""
 
-    ranges_received: int
-    ranges_used: int
-    ranges_rejected: int
-    ranges_untimed: int
     partners: list[PartnerSummary]
+
+
+class Ranges(Document, frozen=True):
+    """Number of ranges, and of those that the newest solution does not use, by cause."""
+
+    received: int
+    used: int
+    not_used: dict[str, int]
 
 
 class ReplayDocument(Document, frozen=True):
@@ -98,11 +102,12 @@ class ReplayDocument(Document, frozen=True):
 
     records: int
     records_used: int
-    records_untimed: int
+    records_not_used: dict[str, int]
     pipeline_agrees: bool | None
     notes: list[str]
     orbits: dict[str, OrbitFigures]
     attitude: AttitudeSummary
+    ranges: Ranges
     formation: FormationSummary | None
     files: list[WrittenFile]
 
@@ -115,11 +120,12 @@ def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool)
     return ReplayDocument(
         records=len(result.solution) + len(result.untimed),
         records_used=int(result.solution.accepted.sum()),
-        records_untimed=len(result.untimed),
+        records_not_used=result.not_used,
         pipeline_agrees=True if flown else None,
         notes=list(result.notes),
         orbits={one.name: OrbitFigures(**one.accuracy._asdict()) for one in compared_orbits(result)},
         attitude=_attitude(result.attitude),
+        ranges=Ranges(received=len(result.ranges), used=result.ranges.used, not_used=result.ranges.not_used),
         formation=None if result.formation is None else _formation(result.formation),
         files=WrittenFile.all_of(paths),
     )
@@ -141,14 +147,7 @@ def _attitude(result: AttitudeResult) -> AttitudeSummary:
 
 
 def _formation(result: FormationResult) -> FormationSummary:
-    counts = result.counts
-    return FormationSummary(
-        ranges_received=counts.get("ranges_received", 0),
-        ranges_used=counts.get("ranges_used", 0),
-        ranges_rejected=counts.get("ranges_rejected", 0),
-        ranges_untimed=counts.get("ranges_no_time", 0),
-        partners=[_partner(one, result) for one in compared_partners(result)],
-    )
+    return FormationSummary(partners=[_partner(one, result) for one in compared_partners(result)])
 
 
 def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:

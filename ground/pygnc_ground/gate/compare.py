@@ -1,7 +1,6 @@
 """Changes between two tables of estimates: the largest change of each quantity, in its unit and in sigmas."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -12,30 +11,14 @@ from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.report.wording import utc
+from pygnc_ground.tables.declaration import Quantity, quantities
 
-_KEYS: Final = {"formation": ("partner", "gps_week", "gps_tow_s"), "fixes": ("seq",), "rejected": ("seq",)}
-_TIME: Final = ("gps_week", "gps_tow_s")
-
-
-class Quantity(msgspec.Struct, frozen=True):
-    """Quantity that takes one or several columns.
-
-    Attributes:
-        name: Name in the report.
-        unit: Unit in the report.
-        columns: Columns of the components.
-        sigma: Columns of their standard deviations; empty if the table has none.
-    """
-
-    name: str
-    unit: str
-    columns: tuple[str, ...]
-    sigma: tuple[str, ...] = ()
-
-
-_QUANTITIES: Final = msgspec.toml.decode(
-    Path(__file__).with_name("quantities.toml").read_bytes(), type=dict[str, tuple[Quantity, ...]]
-)
+_KEYS: Final = {
+    "formation": ("partner_id", "gps_week", "gps_tow_ms"),
+    "fixes": ("input_seq",),
+    "rejected": ("input_seq",),
+}
+_TIME: Final = ("gps_week", "gps_tow_ms")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -94,13 +77,17 @@ def _aligned(name: str, before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.D
 
 def _quantities(name: str, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
     left = [column for column in after.columns if column in before.columns]
-    known = _QUANTITIES.get(name.partition("_")[0], ())
+    known = quantities(name)
+    found: dict[str, Change] = {}
     for quantity in known:
         if all(column in left for column in quantity.columns):
-            yield from _change(name, quantity, before, after)
+            found |= {change.quantity: change for change in _change(name, quantity, before, after)}
+    implied = {quantity.name for quantity in known if quantity.follows_from in found}
+    yield from (change for quantity, change in found.items() if quantity not in implied)
+    declared = {column for quantity in known for column in quantity.columns}
     for column in left:
-        if not any(column in quantity.columns for quantity in known):
-            yield from _change(name, Quantity(column, "", (column,)), before, after)
+        if column not in declared:
+            yield from _change(name, Quantity((column,)), before, after)
 
 
 def _change(name: str, quantity: Quantity, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
@@ -130,6 +117,7 @@ def _with_size(
     scale = 1.0 if is_attitude else float(np.sqrt(np.mean(np.square(then[known]).sum(axis=1))))
     return msgspec.structs.replace(
         change,
+        unit="deg" if is_attitude else change.unit,
         largest=float(np.degrees(size[row]) if is_attitude else size[row]),
         relative=float(size[row]) / scale if scale > 0.0 else None,
         sigmas=_sigmas(difference, _array(before, quantity.sigma)) if quantity.sigma else None,
@@ -160,5 +148,5 @@ def _array(table: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
 def _utc(table: pl.DataFrame, row: int) -> str | None:
     if not all(key in table.columns for key in _TIME):
         return None
-    week, seconds = (table[key][row] for key in _TIME)
-    return None if week is None or seconds is None else utc(week * MS_PER_WEEK + round(1000.0 * seconds))
+    week, tow_ms = (table[key][row] for key in _TIME)
+    return None if week is None or tow_ms is None else utc(week * MS_PER_WEEK + tow_ms)

@@ -1,16 +1,19 @@
 """Recorded files of a replay as a user names them: inputs, settings and truth."""
 
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pygnc.bus.journal_files import list_segments
+from pygnc.bus.messages import SourceFile
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run
 from pygnc_ground.replay.run import ReplayContext
-from pygnc_ground.replay.satellites import SatelliteFolder, from_satellites, partner_truths
+from pygnc_ground.replay.satellites import TRUTH_FILE, SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
 from pygnc_system.files import data_file
 
@@ -80,6 +83,27 @@ class RecordedFiles:
         if self.ranges is not None or self.elements is not None:
             raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
         return from_run(folder, None if self.config is None else self.settings.attitude.hall_word)
+
+    def digests(self, sources: Sequence[SourceFile]) -> dict[str, str]:
+        """Return the SHA-256 of each input file by path; `sources` are the files that the replay has read.
+
+        Raises:
+            OSError: A file cannot be read.
+        """
+        if self.folder is None:
+            paths = [Path(source.name) for source in sources if not source.fault]
+        else:
+            paths = [segment.path for segment in list_segments([self.folder], "input")]
+        paths += [Path(text.partition("=")[2]) for text in self.partner_truth]
+        if self.truth is not None:
+            paths += [self.truth, *(satellite.folder / TRUTH_FILE for satellite in self.satellites[1:])]
+        paths += filter(None, (self.config, self.earth_orientation, self.elements))
+        found: dict[str, str] = {}
+        for path in paths:
+            if path.is_file():
+                with path.open("rb") as file:
+                    found[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found
 
     def require_input(self) -> None:
         """Raise ReplayError unless either sense files or satellites are named."""

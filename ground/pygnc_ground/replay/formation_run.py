@@ -33,13 +33,12 @@ def formation_result(
     messages: Sequence[FormationMessage],
     solution: FormationSolution | None,
     settings: FormationSettings,
-    counts: Mapping[str, int],
     truths: Mapping[int, OrbitTruth | None],
 ) -> FormationResult | None:
     """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
-    `solution` is the newest of the flight software, and `counts` are the counters of the ranges. `truths` holds true
-    orbits by radio id; without that of our satellite, true orbits of partners have no effect.
+    `solution` is the newest of the flight software. `truths` holds true orbits by radio id; without that of our
+    satellite, true orbits of partners have no effect.
     """
     estimates = [message for message in messages if isinstance(message, FormationEstimate)]
     if not estimates:
@@ -71,7 +70,6 @@ def formation_result(
         margin=margin,
         track_gps_ms=times,
         approaches=_approaches(messages),
-        counts=dict(counts),
     )
 
 

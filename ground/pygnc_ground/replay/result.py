@@ -5,6 +5,7 @@ normal axes of our orbit ("rtn"). Velocities are relative to the rotating axes.
 """
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -238,6 +239,45 @@ class LinkResult:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class RangeRecords:
+    """The n range packets of the input, in the order of their input numbers."""
+
+    seq: IntArray
+    """Input numbers, shape (n,)"""
+    source: tuple[str, ...]
+    """File of each packet"""
+    offset: IntArray
+    """Byte offsets in the undamaged part of the files, shape (n,)"""
+    t_spacecraft_s: IntArray
+    """Times of the clock of the satellite that measured, in s, shape (n,)"""
+    satellite_id: IntArray
+    """Radio ids of the satellites that measured, shape (n,)"""
+    partner_id: IntArray
+    """Radio ids of the other satellites, shape (n,)"""
+    gps_ms: tuple[int | None, ...]
+    """Times in ms since the GPS epoch; None if unknown"""
+    range_m: FloatArray
+    """Measured ranges including the bias in m, shape (n,)"""
+    residual_m: FloatArray
+    """Measured minus computed ranges of the best hypothesis in m, shape (n,); NaN outside the newest solution"""
+    cause: tuple[str, ...]
+    """Reason why the newest solution of the formation does not use the range; empty if it does"""
+
+    def __len__(self) -> int:
+        return len(self.seq)
+
+    @property
+    def used(self) -> int:
+        """Number of ranges in the newest solution."""
+        return self.cause.count("")
+
+    @property
+    def not_used(self) -> dict[str, int]:
+        """Number of the other ranges by cause, the most frequent first."""
+        return {cause: count for cause, count in Counter(self.cause).most_common() if cause}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class FormationResult:
     """Formation of a replay: partners, ranges and closest approaches."""
 
@@ -254,8 +294,6 @@ class FormationResult:
     """Times of the candidate orbits in ms since the GPS epoch, shape (k,)"""
     approaches: tuple[ClosestApproach, ...]
     """Closest approaches of the newest solution; for each partner, that of the best orbit is first"""
-    counts: dict[str, int]
-    """Counters of ranges and of partners' fixes"""
 
     def approaches_of(self, partner_id: int) -> list[ClosestApproach]:
         """Return the approaches of one partner; that of the best orbit is first."""
@@ -326,6 +364,7 @@ class ReplayResult:
     """Counters of the fixes: received, accepted, waiting, rejected by cause"""
     fixes: FixRecords
     untimed: tuple[UntimedRecord, ...]
+    ranges: RangeRecords
     solution: OrbitSolution
     """Solution of the filter; like smoother and batch, it has one row per row of `fixes`"""
     smoothed: OrbitSolution | None
@@ -336,3 +375,16 @@ class ReplayResult:
     """Formation; None without partners"""
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as why there is no batch solution"""
+
+    @property
+    def not_used(self) -> dict[str, int]:
+        """Number of GPS records of which nothing was used, by cause, the most frequent first.
+
+        The cause `repeated` counts records at a time for which another record was used, as in sense and range files.
+        """
+        rows = np.flatnonzero(~self.solution.accepted)
+        repeated = np.isin(self.fixes.gps_ms[rows], self.fixes.gps_ms[self.solution.accepted])
+        causes = Counter(
+            "repeated" if again else self.fixes.position_cause[row] for row, again in zip(rows, repeated, strict=True)
+        )
+        return dict((causes + Counter(record.cause for record in self.untimed)).most_common())

@@ -20,7 +20,7 @@ from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
-from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline
+from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.formation_run import formation_result
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import ReplayResult
@@ -73,7 +73,7 @@ class ReplayContext(NamedTuple):
             The result, and the messages of the flight software from which the result is made.
 
         Raises:
-            ReplayError: The run used another Earth orientation table.
+            ReplayError: The run used another Earth orientation table, or the inputs have no record.
         """
         identification = self.orientation.identification
         if inputs.earth_orientation not in {None, identification}:
@@ -85,6 +85,8 @@ class ReplayContext(NamedTuple):
         orientation = self.orientation
         pipeline = make_pipeline(settings, orientation, orbit_filter=filter_name.orbit_filter)
         collected = collect(inputs.messages, pipeline, advance)
+        if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
+            raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
         frames = EarthFrames(orientation)
         timed = collected.timed
         notes: list[str] = []
@@ -107,6 +109,7 @@ class ReplayContext(NamedTuple):
             counts=collected.counts,
             fixes=fix_records(timed),
             untimed=tuple(collected.untimed),
+            ranges=range_records(collected, settings.formation),
             solution=solution,
             smoothed=smoothed,
             batch=batch,
@@ -116,7 +119,6 @@ class ReplayContext(NamedTuple):
                 collected.partners,
                 collected.formation,
                 settings.formation,
-                collected.range_counts,
                 {**self.true_partners, settings.formation.own_id: self.true_orbit},
             ),
             notes=tuple(notes),

@@ -108,7 +108,7 @@ def render_report(result: ReplayResult) -> str:
             findings=[
                 *findings(result, found, cross_check, of_clock),
                 *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
-                *([] if formation is None else formation_findings(formation, partners)),
+                *formation_findings(result.ranges, formation, partners, result.settings.formation.arc_max_s),
             ],
             partners=partners,
             orbits=found,

@@ -6,7 +6,14 @@ import numpy as np
 
 from pygnc.bus.messages import ClosestApproach
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import CandidateOrbit, FormationResult, LinkResult, PartnerResult, RelativeStates
+from pygnc_ground.replay.result import (
+    CandidateOrbit,
+    FormationResult,
+    LinkResult,
+    PartnerResult,
+    RangeRecords,
+    RelativeStates,
+)
 
 STEP_MS = 60_000
 RATE_RAD_S = 1.1e-3
@@ -84,7 +91,6 @@ def clean(begin_ms: int, count: int = 60) -> FormationResult:
         margin=MARGIN,
         track_gps_ms=times,
         approaches=(),
-        counts={"ranges_received": 6 * count, "ranges_used": 6 * count, "ranges_rejected": 0, "ranges_no_time": 0},
     )
 
 
@@ -103,7 +109,6 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
             ),
             ClosestApproach(2, 1, 75, 500.3, int(times[-1]) + 9_200_000, 40.0, 20.0, 0.0, int(times[-1]) + 8_900_000),
         ),
-        counts={"ranges_received": 2 * count, "ranges_used": 2 * count - 2, "ranges_rejected": 2, "ranges_no_time": 0},
     )
 
 
@@ -150,5 +155,12 @@ def unsolved(begin_ms: int, cause: str = "our own orbit is unknown") -> Formatio
         chi_square=np.empty(0),
         margin=float("nan"),
         track_gps_ms=nothing,
-        counts={"ranges_received": 9, "ranges_used": 0, "ranges_rejected": 0, "ranges_no_time": 2},
     )
+
+
+def ranges(used: int, **not_used: int) -> RangeRecords:
+    """Return ranges, of which those with a cause as keyword are not used."""
+    causes = ("",) * used + tuple(cause for cause, count in not_used.items() for _ in range(count))
+    count = len(causes)
+    whole, number = np.arange(count), np.ones(count)
+    return RangeRecords(whole, ("r",) * count, whole, whole, whole, whole, (None,) * count, number, number, causes)
