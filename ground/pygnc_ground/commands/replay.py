@@ -81,7 +81,7 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
     if result is None:
         return
     for one in compared_partners(result):
-        yield f"{one.name}: {_line(one)}"
+        yield f"{one.name}: {_line(result, one)}"
         yield from _approach_lines(result, one)
 
 
@@ -102,7 +102,7 @@ def _encounter(of: Encounter) -> str:
     return f"{utc_iso_from_gps_ms(of.gps_ms)}: {of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m)"
 
 
-def _line(one: ComparedPartner) -> str:
+def _line(result: FormationResult, one: ComparedPartner) -> str:
     if one.state == "not known":
         text = f"not known: {one.result.cause}"
         return text if one.mirror is None else f"{text}; {len(one.orbits)} candidate orbits"
@@ -112,7 +112,7 @@ def _line(one: ComparedPartner) -> str:
         return f"{_accuracy(one)}, ambiguous"
     text = (
         f"ambiguous: best and mirror differ by {one.mirror.distance_m:.0f} m (3-D RMS); "
-        f"chi-square {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
+        f"chi-square {result.chi_squares(one.result)}"
     )
     if one.nearest is not None:
         accuracy = one.orbits[one.nearest].accuracy

@@ -79,8 +79,15 @@ def formation_result(
         margin=margin,
         track_gps_ms=times,
         conjunctions=conjunctions,
+        fix_components=0 if solution is None else _fix_components(solution),
+        chi_square_common=0.0 if solution is None else solution.equations.prior.cost,
         collision_radius_m=radius_m,
     )
+
+
+def _fix_components(solution: FormationSolution) -> int:
+    """Return the number of components of the fixes that are not part of the prior."""
+    return 3 * sum(int(fixes.available.sum()) for fixes in solution.equations.fixes)
 
 
 def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], FloatArray]) -> RelativeStates:

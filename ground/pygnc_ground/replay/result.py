@@ -300,8 +300,20 @@ class FormationResult:
     """Times of the candidate orbits in ms since the GPS epoch, shape (k,)"""
     conjunctions: tuple[Conjunction, ...] = ()
     """Encounters within a day after the newest solution, by each orbit that fits; the best of each partner is first"""
+    fix_components: int = 0
+    """Number of components of fixes among the measurements whose residuals the hypotheses differ in"""
+    chi_square_common: float = 0.0
+    """Part of every chi-square that is common to all hypotheses: that of all other fixes"""
     collision_radius_m: float = COMBINED_RADIUS_M
     """Combined radius of both satellites in m for the probabilities of a collision"""
+
+    def chi_squares(self, partner: PartnerResult) -> str:
+        """Return the chi-squares of best orbit and mirror of a partner, and the number of measurements they are of."""
+        best = partner.chi2_best - self.chi_square_common
+        mirror = partner.chi2_mirror - self.chi_square_common
+        ranges = sum(int(link.used.sum()) for link in self.links)
+        fixes = f" and {self.fix_components} components of fixes" if self.fix_components else ""
+        return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes}"
 
     def conjunctions_of(self, partner_id: int) -> list[Conjunction]:
         """Return the conjunctions with one partner; that of the best orbit is first."""

@@ -234,7 +234,7 @@ def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_o
         if "ambiguous" in text and not good
     ]
     assert text.startswith("Partner 75 is ambiguous: 2 distinct orbits fit")
-    assert "χ² 500.0 and 500.3" in text
+    assert "χ² 500.0 and 500.3 of 118 ranges" in text
     assert "the best orbit is nearest to the truth" in text
     assert any(
         "the mirror orbit is nearest" in text
