@@ -86,7 +86,7 @@ class Approach(Document, frozen=True):
 class PartnerSummary(Document, frozen=True):
     """Result of a partner."""
 
-    partner: int
+    partner_id: int
     state: str
     cause: str
     error_m: float | None
@@ -170,7 +170,7 @@ def _formation(result: FormationResult) -> FormationSummary:
 
 def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
     return PartnerSummary(
-        partner=one.result.partner,
+        partner_id=one.result.partner,
         state=one.state,
         cause=one.result.cause,
         error_m=float(one.accuracy.error_m),

@@ -39,6 +39,7 @@ _ORBIT_VECTORS: Final = {
     "velocity in GCRF": "velocity_gcrf_mps",
 }
 """Vectors without a standard deviation, by their names in messages and solutions."""
+_UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _POSITION_VARIANCES: Final = [0, 2, 5]
 """Indices of the variances in the lower triangle of a covariance."""
 
@@ -228,5 +229,5 @@ def write_tables(
         table.write_parquet(written[-1], metadata=metadata(name, about))
         if csv:
             written.append(folder / f"{name}.csv")
-            table.write_csv(written[-1])
+            table.write_csv(written[-1], datetime_format=_UTC_FORMAT)
     return written

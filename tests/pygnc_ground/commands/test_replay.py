@@ -119,7 +119,7 @@ def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> Non
 def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:
     as_text = {name: pl.String if name == "utc" else kind for name, kind in schema.items()}
     return pl.read_csv(path, schema=as_text).with_columns(
-        pl.col("utc").str.to_datetime(time_unit="ms", time_zone="UTC")
+        pl.col("utc").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
     )
 
 
