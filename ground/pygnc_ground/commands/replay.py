@@ -90,10 +90,10 @@ def _approach_lines(result: FormationResult, one: ComparedPartner) -> Iterator[s
     nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
     if nearest is None or worst is None:
         return
-    yield f"{one.name}: closest approach within a day, {orbit_name(nearest.orbit)} orbit: {_encounter(nearest.nearest)}"
+    yield f"{one.name}: closest approach within a day ({result.name_of(nearest)}): {_encounter(nearest.nearest)}"
     yield (
-        f"{one.name}: probability of a collision within a day, {orbit_name(worst.orbit)} orbit, combined radius"
-        f" {result.collision_radius_m:g} m: {probability(worst.probability)}, likeliest at"
+        f"{one.name}: probability of a collision within a day ({result.name_of(worst)}, combined radius"
+        f" {result.collision_radius_m:g} m): {probability(worst.probability)}, likeliest at"
         f" {_encounter(worst.likeliest)}"
     )
 

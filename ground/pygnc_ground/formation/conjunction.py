@@ -58,25 +58,26 @@ class Conjunction(NamedTuple):
 
     Attributes:
         partner: Radio id of the partner.
-        orbit: Number of the orbit among those of the partner, 0 for the best.
+        hypothesis: Index of the hypothesis with this orbit in the solution, 0 for the best.
         nearest: Encounter with the smallest distance.
         likeliest: Encounter with the highest probability of a collision; the nearest of these.
         probability: Probability of a collision during all encounters.
     """
 
     partner: int
-    orbit: int
+    hypothesis: int
     nearest: Encounter
     likeliest: Encounter
     probability: float
 
 
-def conjunction(track: RelativeTrack, orbit: int, radius_m: float = COMBINED_RADIUS_M) -> Conjunction:
+def conjunction(track: RelativeTrack, radius_m: float = COMBINED_RADIUS_M) -> Conjunction:
     """Return the encounters on a predicted relative orbit; `radius_m` is the combined radius of both satellites."""
     found = list(encounters(track, radius_m))
     nearest = min(found, key=lambda each: each.distance_m)
     likeliest = max(found, key=lambda each: (each.probability, -each.distance_m))
-    return Conjunction(track.partner, orbit, nearest, likeliest, min(1.0, sum(each.probability for each in found)))
+    total = min(1.0, sum(each.probability for each in found))
+    return Conjunction(track.partner, track.number, nearest, likeliest, total)
 
 
 def encounters(track: RelativeTrack, radius_m: float) -> Iterator[Encounter]:

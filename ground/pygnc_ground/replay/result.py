@@ -170,6 +170,8 @@ class RelativeStates:
 class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
+    hypothesis: int
+    """Index of the best hypothesis with this orbit in the solution"""
     chi_square: float
     """Chi-square of the best hypothesis with this orbit"""
     rtn: FloatArray
@@ -314,6 +316,13 @@ class FormationResult:
         ranges = sum(int(link.used.sum()) for link in self.links)
         fixes = f" and {self.fix_components} components of fixes" if self.fix_components else ""
         return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes}"
+
+    def name_of(self, conjunction: Conjunction) -> str:
+        """Return the name of the orbit of a conjunction: that of a candidate orbit, or else its hypothesis."""
+        orbits = next((each.orbits for each in self.partners if each.partner == conjunction.partner), ())
+        ranks = {orbit.hypothesis: rank for rank, orbit in enumerate(orbits)}
+        rank = ranks.get(conjunction.hypothesis)
+        return f"hypothesis {conjunction.hypothesis + 1}" if rank is None else f"{orbit_name(rank)} orbit"
 
     def conjunctions_of(self, partner_id: int) -> list[Conjunction]:
         """Return the conjunctions with one partner; that of the best orbit is first."""

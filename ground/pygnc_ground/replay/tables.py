@@ -21,7 +21,6 @@ from pygnc_ground.replay.result import (
     ReplayResult,
     UntimedRecord,
     column,
-    orbit_name,
 )
 from pygnc_ground.tables.declaration import frame, metadata, time_values
 
@@ -186,7 +185,7 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
         "approaches",
         {
             "partner_id": [each.partner for each, _, _ in rows],
-            "orbit": [orbit_name(each.orbit) for each, _, _ in rows],
+            "orbit": [formation.name_of(each) for each, _, _ in rows],
             "encounter": [name for _, name, _ in rows],
             **time_values([encounter.gps_ms for _, _, encounter in rows]),
             "closest_m": [encounter.distance_m for _, _, encounter in rows],

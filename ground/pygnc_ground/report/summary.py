@@ -322,14 +322,14 @@ def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding
         return
     newest_ms = int(one.result.states.gps_ms[-1])
     places = (
-        f"{number(of.distance_m)} m (sigma {number(of.sigma_m)} m) in {duration(max(0, of.gps_ms - newest_ms))}"
+        f"in {duration(max(0, of.gps_ms - newest_ms))} at {number(of.distance_m)} m (sigma {number(of.sigma_m)} m)"
         for of in (nearest.nearest, worst.likeliest)
     )
     name, (closest, likeliest) = one.name.capitalize(), places
-    yield Finding(f"{name} comes nearest by its {orbit_name(nearest.orbit)} orbit, {closest}.", good=True)
+    yield Finding(f"{name} comes nearest ({result.name_of(nearest)}) {closest}.", good=True)
     text = (
-        f"{name} collides with us within a day with a probability of {probability(worst.probability)} by its"
-        f" {orbit_name(worst.orbit)} orbit (combined radius {number(result.collision_radius_m)} m; good: up to"
-        f" {_PROBABILITY_GOOD:.0e}), most likely at {likeliest}."
+        f"{name} collides with us within a day with a probability of {probability(worst.probability)}"
+        f" ({result.name_of(worst)}, combined radius {number(result.collision_radius_m)} m; good: up to"
+        f" {_PROBABILITY_GOOD:.0e}), most likely {likeliest}."
     )
     yield Finding(text, good=worst.probability <= _PROBABILITY_GOOD)

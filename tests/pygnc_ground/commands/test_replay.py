@@ -412,10 +412,10 @@ def test_the_nearest_encounter_and_the_most_probable_collision_name_time_and_orb
         1:
     ]
     assert nearest == (
-        "partner 75: closest approach within a day, mirror orbit: 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
+        "partner 75: closest approach within a day (mirror orbit): 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
     )
     assert worst == (
-        "partner 75: probability of a collision within a day, best orbit, combined radius 1 m: 5.0e-01, likeliest at"
+        "partner 75: probability of a collision within a day (best orbit, combined radius 1 m): 5.0e-01, likeliest at"
         " 2025-03-21T00:09:00.000Z: 250 m (sigma 20 m)"
     )
 
