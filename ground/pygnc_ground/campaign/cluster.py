@@ -5,11 +5,13 @@ import logging
 import platform
 import signal
 import socket
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import Final
 
 import dask
@@ -25,6 +27,11 @@ from pygnc_ground.campaign.run import RunResult, failed_row, run_one
 
 LOOPBACK: Final = "127.0.0.1"
 _CONNECT_S: Final = 10.0
+WAIT_S: Final = 20.0
+"""Time to wait for a worker if there is none."""
+_POLL_S: Final = 0.02
+_CHECK_S: Final = 2.0
+"""Time without results after which the workers are counted."""
 _LOST: Final = "the connection to the scheduler is lost; start it and repeat the command"
 _AHEAD: Final = 3
 """Runs per thread that are submitted ahead; they bound the memory of scheduler and client."""
@@ -89,11 +96,19 @@ def require_versions(worker: str, found: dict[str, str], expected: dict[str, str
 class Cluster:
     """Connection to the workers of a campaign."""
 
-    def __init__(self, client: Client, dashboard: str) -> None:
+    def __init__(
+        self,
+        client: Client,
+        dashboard: str,
+        wait_s: float = WAIT_S,
+        notify: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.client = client
         """Connection to Dask's scheduler."""
         self.dashboard = dashboard
         """Address of Dask's dashboard."""
+        self._wait_s = wait_s
+        self._notify = notify
 
     def threads(self) -> int:
         """Return the number of runs that the workers can compute at the same time."""
@@ -109,7 +124,7 @@ class Cluster:
         failed.
 
         Raises:
-            ClusterError: The scheduler is gone, or a worker has other versions.
+            ClusterError: The scheduler or all workers are gone, or a worker has other versions.
         """
         expected, waiting = versions(), as_completed(loop=self.client.loop)
         submitted: dict[Future[tuple[str, RunResult]], RunPlan] = {}
@@ -123,13 +138,46 @@ class Cluster:
 
         try:
             submit(_AHEAD * max(self.threads(), 1))
-            for future in waiting:
+            for future in self._completed(waiting):
                 plan = submitted.pop(future)
                 deliver(*_outcome(future, plan))
                 future.release()
                 submit(max(_AHEAD * self.threads() - len(submitted), 1))
         except (CommClosedError, FutureCancelledError) as error:
             raise ClusterError(_LOST) from error
+
+    def _completed(self, waiting: "as_completed") -> Iterator[Future[tuple[str, RunResult]]]:
+        """Yield futures when they are completed; while none is, check that there are workers."""
+        checked_s = time.monotonic()
+        while not waiting.is_empty():
+            if waiting.has_ready():
+                yield next(waiting)
+                checked_s = time.monotonic()
+            elif time.monotonic() - checked_s < _CHECK_S:
+                time.sleep(_POLL_S)
+            else:
+                self.require_worker()
+                checked_s = time.monotonic()
+
+    def require_worker(self) -> None:
+        """Wait for a worker if there is none.
+
+        Raises:
+            ClusterError: There is still none after the time to wait, or the scheduler is gone.
+        """
+        if self.threads():
+            return
+        began_s = time.monotonic()
+        if self._wait_s:
+            self._notify(f"the scheduler has no worker; waiting {self._wait_s:g} s for one")
+        while not self.threads():
+            if time.monotonic() - began_s >= self._wait_s:
+                address = self.client.scheduler_info()["address"]
+                raise ClusterError(
+                    f"{address}: the scheduler has no worker; start some by `dask worker {address}`, or wait longer for"
+                    " them with --wait"
+                )
+            time.sleep(min(1.0, self._wait_s))
 
 
 def _outcome(future: Future[tuple[str, RunResult]], plan: RunPlan) -> tuple[RunResult, str]:
@@ -184,28 +232,37 @@ def local_cluster(workers: int) -> Iterator[Cluster]:
 
 
 @contextmanager
-def remote_cluster(address: str) -> Iterator[Cluster]:
-    """Connect to the scheduler of a running cluster, such as tcp://10.0.0.5:8786.
+def remote_cluster(
+    scheduler: str | Path, wait_s: float = WAIT_S, notify: Callable[[str], None] = lambda _: None
+) -> Iterator[Cluster]:
+    """Connect to the scheduler of a running cluster, by its address such as tcp://10.0.0.5:8786 or its scheduler file.
+
+    If there is no worker, at the start or later, wait for one and say so by `notify`. The keys for tls:// are those of
+    Dask's configuration.
 
     Raises:
-        ClusterError: No scheduler answers, there is no worker, or a worker has other versions.
+        ClusterError: No scheduler answers or has written the file, there is no worker, or a worker has other versions.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # differences of versions are errors of our own
         try:
-            client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+            if isinstance(scheduler, Path):
+                client = Client(scheduler_file=_written(scheduler, wait_s), timeout=_CONNECT_S, set_as_default=False)
+            else:
+                client = Client(scheduler, timeout=_CONNECT_S, set_as_default=False)
         except (OSError, TimeoutError) as error:
             raise ClusterError(
-                f"{address}: no Dask scheduler answers; start one by `dask scheduler`, or leave out --scheduler"
+                f"{scheduler}: no Dask scheduler answers; start one by `dask scheduler`, or leave out --scheduler"
             ) from error
         except (ValueError, TypeError, RuntimeError) as error:
             raise ClusterError(
-                f"{address}: not the address of a scheduler such as tcp://10.0.0.5:8786: {error}"
+                f"{scheduler}: not the address of a scheduler such as tcp://10.0.0.5:8786, or its keys are missing in"
+                f" Dask's configuration: {error}"
             ) from error
     with client:
+        cluster = Cluster(client, client.dashboard_link, wait_s, notify)
+        cluster.require_worker()
         found = client.run(versions, on_error="return")
-        if not found:
-            raise ClusterError(f"{address}: the scheduler has no worker; start some by `dask worker {address}`")
         for worker, of_worker in found.items():
             if isinstance(of_worker, Exception):
                 raise ClusterError(
@@ -213,7 +270,20 @@ def remote_cluster(address: str) -> Iterator[Cluster]:
                     f" pygnc-ground[campaign] {pygnc.__version__} there"
                 )
             require_versions(worker, of_worker, versions())
-        yield Cluster(client, client.dashboard_link)
+        yield cluster
+
+
+def _written(scheduler_file: Path, wait_s: float) -> str:
+    """Return the name of a scheduler file when its scheduler has written it, for which Dask would wait for ever."""
+    began_s = time.monotonic()
+    while not scheduler_file.exists():
+        if time.monotonic() - began_s >= wait_s:
+            raise ClusterError(
+                f"{scheduler_file}: the file does not exist; start the scheduler by `dask scheduler --scheduler-file"
+                f" {scheduler_file}`"
+            )
+        time.sleep(min(0.2, wait_s))
+    return str(scheduler_file)
 
 
 def _free_port() -> int:

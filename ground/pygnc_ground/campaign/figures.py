@@ -31,6 +31,8 @@ _LABEL_CHARACTERS: Final = 27
 _WIDE_LABEL_CHARACTERS: Final = 47
 _LEFT_IN: Final = 1.75
 """Left margin for labels of groups; those with the names of estimators need twice as much."""
+_CROSSES_MAX: Final = 400
+_POINTS_MAX: Final = 4000
 _PARTS: Final = 6
 """Parts of the runs whose medians are connected."""
 
@@ -81,8 +83,13 @@ def _distribution(axes: Axes, row: float, values: FloatArray, colour: str) -> No
     axes.plot((low, high), (row, row), color=colour, linewidth=0.9)
     axes.plot((first, third), (row, row), color=colour, linewidth=3.6, solid_capstyle="butt")
     axes.plot(middle, row, "o", color=colour, markersize=4.4, markeredgewidth=0.8, markeredgecolor=SHADE)
-    beyond = values[(values < low) | (values > high)]
+    beyond = _some(np.sort(values[(values < low) | (values > high)]), _CROSSES_MAX)
     axes.plot(beyond, np.full(len(beyond), row), "x", color=REJECTED, markersize=2.8, markeredgewidth=0.7)
+
+
+def _some(values: FloatArray, most: int) -> FloatArray:
+    """Return at most `most` evenly spaced rows, the first and the last one included."""
+    return values if len(values) <= most else values[np.linspace(0, len(values) - 1, most).astype(np.int64)]
 
 
 def _logarithmic_rows(axes: Axes, labels: Sequence[tuple[float, str]], rows: float) -> None:
@@ -184,7 +191,8 @@ def sensitivity(found: Sequence[Sensitivity]) -> Drawing:
 
 def _scatter(axes: Axes, one: Sensitivity) -> None:
     colour = OF_ESTIMATE[one.estimator.name]
-    axes.plot(one.values, one.errors, "o", color=colour, markersize=1.8, markeredgewidth=0.0, alpha=0.6)
+    shown = _some(np.column_stack((one.values, one.errors)), _POINTS_MAX)
+    axes.plot(shown[:, 0], shown[:, 1], "o", color=colour, markersize=1.8, markeredgewidth=0.0, alpha=0.6)
     distinct = np.unique(one.values)
     if len(distinct) <= _PARTS:
         parts = [one.values == value for value in distinct]

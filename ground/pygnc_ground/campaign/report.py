@@ -2,17 +2,19 @@
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import polars as pl
 
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
-from pygnc_ground.campaign.schema import ESTIMATOR_NAMES, FAILED
+from pygnc_ground.campaign.folder import folder_of
+from pygnc_ground.campaign.schema import ESTIMATOR_NAMES, FAILED, parameter_columns
 from pygnc_ground.campaign.statistics import (
-    Accuracy,
+    ESTIMATORS,
     Difference,
     Estimator,
     Group,
@@ -21,20 +23,35 @@ from pygnc_ground.campaign.statistics import (
     bin_series,
     differences,
     estimators_of,
+    group_figures,
+    group_name,
     groups,
     sensitivities,
     worst_runs,
 )
-from pygnc_ground.campaign.store import load_campaign, load_tables
+from pygnc_ground.campaign.store import load_campaign, partitions_of
 from pygnc_ground.report import wording
 from pygnc_ground.report.html import page_environment, versions
 from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
 from pygnc_ground.report.summary import Finding
 
 _CAPTIONS: Final = Path(__file__).with_name("captions.toml")
+_REPORT: Final = "report.html"
 _WORST: Final = 6
 _FAILURES: Final = 20
 _ROWS_MAX: Final = 200
+_GROUPS_MAX: Final = 200
+"""Groups with statistics of their own; findings are about all groups."""
+_FIGURES: Final = (
+    *(each.column(name) for each in ESTIMATORS for name in ("error", "sigma", "bound", "nees", "nis")),
+    *("attitude_nis", "attitude_silent_s", "formation_batch_missing"),
+    *(
+        f"formation_{name}_{what}"
+        for name in ESTIMATOR_NAMES["formation"]
+        for what in ("partners", "silent", "beyond_s")
+    ),
+)
+"""Columns of `runs` with figures that the report needs, as far as they exist."""
 _NEES_GOOD: Final = (0.5, 2.0)
 _BEYOND_MAX_S: Final = 600.0
 """Time for which a certain orbit may be beyond five sigmas: the shortest interval between two solutions."""
@@ -43,44 +60,70 @@ _LIBRARIES: Final = ("numpy", "scipy", "polars", "matplotlib", "jinja2")
 
 
 class _Results(NamedTuple):
-    """Results of one campaign."""
+    """Results of one campaign, as far as the report needs them."""
 
-    folder: Path
+    folder: str
     campaign: Campaign
-    tables: Mapping[str, pl.DataFrame]
+    runs: pl.DataFrame
+    """Columns of `runs` that the report needs; those without a value have the type Null."""
     groups: list[Group]
+    """The first groups."""
 
     @classmethod
-    def of(cls, folder: Path) -> "_Results":
-        campaign, tables = load_campaign(folder), load_tables(folder)
-        return cls(folder, campaign, tables, groups(campaign, tables["runs"]))
+    def of(cls, folder: Path | str) -> "_Results":
+        campaign = load_campaign(folder)
+        runs = _runs(folder, campaign)
+        return cls(str(folder), campaign, runs, groups(campaign, runs, _GROUPS_MAX))
 
     @property
     def title(self) -> str:
-        return self.campaign.title or self.folder.name
+        return self.campaign.title or self.folder.rstrip("/").rpartition("/")[2]
+
+    @property
+    def groups_total(self) -> int:
+        return (self.runs["run"] // self.campaign.repetitions).n_unique()
 
 
-def write_report(folder: Path, path: Path, against: Path | None = None) -> None:
-    """Write the report of a campaign; with `against`, compare it with another one.
+def _runs(folder: Path | str, campaign: Campaign) -> pl.DataFrame:
+    columns = ["run", "case", "point", "seed", "status", *parameter_columns(campaign), *_FIGURES]
+    empty = pl.DataFrame(schema=dict.fromkeys(columns, pl.Null))
+    pieces = [empty]
+    for piece in partitions_of(folder, "runs", columns):
+        # Without this, figures that no run has would take most of the memory.
+        unknown = [name for name, count in piece.null_count().row(0, named=True).items() if count == piece.height]
+        pieces.append(piece.with_columns(pl.lit(None, pl.Null).alias(name) for name in unknown))
+    runs = pl.concat(pieces, how="diagonal_relaxed")
+    if runs.is_empty():
+        raise ValueError(f"{folder}: no run is finished; start the campaign first")
+    return runs
+
+
+def write_report(folder: Path | str, path: Path | None = None, against: Path | str | None = None) -> tuple[str, int]:
+    """Write the report of a campaign, by default into its folder; return its place and size in bytes.
+
+    With `against`, compare the campaign with another one.
 
     Raises:
         OSError: A file cannot be read or written.
         ValueError: A folder contains no campaign or no finished run.
     """
     reference = None if against is None else _Results.of(against)
-    path.write_text(_render(_Results.of(folder), reference), encoding="utf-8", newline="\n")
+    files, name = (folder_of(folder), _REPORT) if path is None else (folder_of(path.parent), path.name)
+    files.write(name, _render(_Results.of(folder), reference).encode())
+    return files.place(name), files.size(name)
 
 
 def _render(results: _Results, reference: _Results | None) -> str:
-    runs, campaign = results.tables["runs"], results.campaign
+    runs, campaign = results.runs, results.campaign
     estimators = estimators_of(runs)
-    rows = [accuracy(group, each) for group in results.groups for each in estimators]
+    shown = [(group, each) for group in results.groups for each in estimators][:_ROWS_MAX]
     found = sensitivities(campaign, runs)
     compared = [] if reference is None else differences(results.groups, reference.groups)
-    failed = runs.filter(pl.col("status") == FAILED)
+    effort = partitions_of(results.folder, "effort", ("run", "seconds", "peak_mb"))
+    seconds, peak_mb = zip(*((piece["seconds"].sum(), piece["peak_mb"].max()) for piece in effort), strict=True)
     other = None
     if reference is not None:
-        other = str(reference.folder) if reference.title == results.title else reference.title
+        other = reference.folder if reference.title == results.title else reference.title
     return (
         page_environment("campaign", "report")
         .get_template("campaign.html.j2")
@@ -90,16 +133,16 @@ def _render(results: _Results, reference: _Results | None) -> str:
             campaign=campaign,
             total=count_runs(campaign),
             finished=runs.height,
-            failed=failed.height,
-            processor_ms=round(1e3 * float(results.tables["effort"]["seconds"].to_numpy().sum())),
-            peak_mb=results.tables["effort"]["peak_mb"].max(),
-            findings=_findings(results, rows, compared),
-            rows=rows[:_ROWS_MAX],
-            rows_total=len(rows),
+            failed=int((runs["status"] == FAILED).sum()),
+            processor_ms=round(1e3 * math.fsum(seconds)),
+            peak_mb=max(peak_mb),
+            findings=_findings(results, estimators, compared),
+            rows=[accuracy(group, each) for group, each in shown],
+            rows_total=results.groups_total * len(estimators),
             sensitivities=[one for one in found if one.estimator.is_of_flight],
-            worst=worst_runs(results.groups, _WORST),
-            failures=failed.head(_FAILURES).to_dicts(),
-            command=f"pygnc campaign rerun {shlex.quote(str(results.folder))}",
+            worst=worst_runs(campaign, runs, _WORST),
+            failures=_failures(results.folder),
+            command=f"pygnc campaign rerun {shlex.quote(results.folder)}",
             compared=compared,
             charts=_charts(results, estimators, found, None if reference is None else compared),
             versions=versions(_LIBRARIES),
@@ -108,13 +151,20 @@ def _render(results: _Results, reference: _Results | None) -> str:
     )
 
 
+def _failures(folder: str) -> list[dict[str, Any]]:
+    pieces = partitions_of(folder, "runs", ("run", "seed", "status", "error"))
+    rows = (row for piece in pieces for row in piece.filter(pl.col("status") == FAILED).iter_rows(named=True))
+    return list(islice(rows, _FAILURES))
+
+
 def _charts(
     results: _Results,
     estimators: Sequence[Estimator],
     found: Sequence[Sensitivity],
     compared: Sequence[Difference] | None,
 ) -> dict[str, Chart]:
-    series = [(each, bin_series(results.tables["bins"], each, results.campaign.bin_s)) for each in estimators]
+    of = bin_series(partitions_of(results.folder, "bins"), results.campaign.bin_s)
+    series = [(each, of[each.label]) for each in estimators if each.label in of]
     with report_style():
         drawings = {
             "errors": figures.distributions(results.groups, estimators),
@@ -128,15 +178,15 @@ def _charts(
         return {name: chart(name, drawing, captions=_CAPTIONS) for name, drawing in drawings.items()}
 
 
-def _findings(results: _Results, rows: Sequence[Accuracy], compared: Sequence[Difference]) -> list[Finding]:
-    runs, total = results.tables["runs"], count_runs(results.campaign)
+def _findings(results: _Results, estimators: Sequence[Estimator], compared: Sequence[Difference]) -> list[Finding]:
+    runs, total = results.runs, count_runs(results.campaign)
     failed = int((runs["status"] == FAILED).sum())
     found = [
         Finding(f"{wording.whole(runs.height)} of {wording.plural(total, 'run')} finished.", good=runs.height == total),
         Finding(f"{wording.plural(failed, 'run')} failed.", good=not failed),
     ]
-    for estimator in dict.fromkeys(row.estimator for row in rows):
-        found += _of_estimator([row for row in rows if row.estimator == estimator])
+    for estimator in estimators:
+        found += _of_estimator(results.campaign, runs, estimator)
     found += _of_formation(runs)
     silent = runs["attitude_silent_s"].drop_nulls()
     if len(silent):
@@ -182,34 +232,38 @@ def _of_formation(runs: pl.DataFrame) -> list[Finding]:
                 " not within five sigmas for more than 10 min (good: none)."
             )
             found.append(Finding(text, good=not lies))
-    missing = int(runs["formation_batch_missing"].sum())
+    missing = int(runs["formation_batch_missing"].cast(pl.Float64).sum())
     if missing:
         text = f"For {wording.plural(missing, 'partner')} no hypothesis of the formation batch agrees with the truth."
         found.append(Finding(text, good=False))
     return found
 
 
-def _of_estimator(rows: Sequence[Accuracy]) -> list[Finding]:
+def _of_estimator(campaign: Campaign, runs: pl.DataFrame, estimator: Estimator) -> list[Finding]:
     """Return the findings about one estimator: the groups with the worst consistency and efficiency."""
-    label, found = rows[0].estimator.label, []
+    label, found = estimator.label, []
+    of = group_figures(campaign, runs, estimator)
+
+    def name(row: dict[str, Any]) -> str:
+        return f" ({group_name(campaign, row)})" if of.height > 1 else ""
+
     low, high = _NEES_GOOD
-    known = [row for row in rows if math.isfinite(row.nees) and row.nees > 0.0]
-    if known:
-        worst = max(known, key=lambda row: abs(math.log(row.nees)))
-        where = f" ({worst.group})" if len(known) > 1 else ""
+    known = of.filter(pl.col("nees") > 0.0).sort(pl.col("nees").log().abs(), descending=True, maintain_order=True)
+    if known.height:
+        worst = known.row(0, named=True)
         text = (
-            f"The NEES of the {label} is {wording.number(worst.nees)} per degree of freedom where it is"
-            f" farthest from 1{where} (good: {low:g} to {high:g})."
+            f"The NEES of the {label} is {wording.number(worst['nees'])} per degree of freedom where it is"
+            f" farthest from 1{name(worst)} (good: {low:g} to {high:g})."
         )
-        found.append(Finding(text, good=low <= worst.nees <= high))
-    bounded = [row for row in rows if math.isfinite(row.bound)]
-    if bounded:
-        worst = max(bounded, key=lambda row: row.error / row.bound)
-        ratio = worst.error / worst.bound
-        where = f" ({worst.group})" if len(bounded) > 1 else ""
+        found.append(Finding(text, good=low <= worst["nees"] <= high))
+    ratio = pl.col("error") / pl.col("bound")
+    bounded = of.drop_nulls(["error", "bound"]).sort(ratio, descending=True, maintain_order=True)
+    if bounded.height:
+        worst = bounded.row(0, named=True)
+        times = worst["error"] / worst["bound"]
         text = (
-            f"The error of the {label} is at most {wording.number(ratio)} times the Cramér-Rao bound{where} (good: up"
-            f" to {_BOUND_GOOD:g})."
+            f"The error of the {label} is at most {wording.number(times)} times the Cramér-Rao bound{name(worst)}"
+            f" (good: up to {_BOUND_GOOD:g})."
         )
-        found.append(Finding(text, good=ratio <= _BOUND_GOOD))
+        found.append(Finding(text, good=times <= _BOUND_GOOD))
     return found

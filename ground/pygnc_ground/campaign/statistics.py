@@ -1,20 +1,23 @@
 """Statistics of the runs of a campaign: groups of equal settings, estimators, confidence intervals, comparison."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from itertools import islice, pairwise
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
 
 from pygnc_ground.campaign.definition import Campaign
-from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, FAILED, parameter_columns
+from pygnc_ground.campaign.schema import DONE, ESTIMATOR_NAMES, parameter_columns
 from pygnc_ground.campaign.time_bins import rms_of
 from pygnc_ground.orbit.consistency import Band, band, mean_of
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _RESAMPLES: Final = 2000
+_BLOCKS: Final = 10_000
+"""Blocks of runs that a bootstrap draws from if there are more runs."""
 _CONFIDENCE: Final = (2.5, 97.5)
 
 
@@ -70,15 +73,22 @@ class Group:
         return self.rows[column].cast(pl.Float64).fill_null(math.nan).to_numpy()
 
 
-def groups(campaign: Campaign, runs: pl.DataFrame) -> list[Group]:
-    """Return the groups of a campaign in the order of their runs."""
+def groups(campaign: Campaign, runs: pl.DataFrame, most: int | None = None) -> list[Group]:
+    """Return the groups of a campaign, or `most` of them, in the order of their runs, which `runs` has."""
+    number = runs["run"].to_numpy() // campaign.repetitions
+    first = np.flatnonzero(np.diff(number, prepend=-1)).tolist()
     found = []
-    for (case, _), rows in runs.group_by(["case", "point"], maintain_order=True):
-        grid = [f"{name.rpartition('.')[2]} = {_text(rows[name][0])}" for name in campaign.grid]
-        name = ", ".join([*([str(case)] if case else []), *grid]) or "all runs"
+    for begin, end in islice(pairwise([*first, runs.height]), most):
+        rows = runs[begin:end]
         done = rows.filter(pl.col("status") == DONE)
-        found.append(Group(name, done, int((rows["status"] == FAILED).sum())))
+        found.append(Group(group_name(campaign, rows.row(0, named=True)), done, rows.height - done.height))
     return found
+
+
+def group_name(campaign: Campaign, row: Mapping[str, Any]) -> str:
+    """Return case and values of the grid of the group that has this row."""
+    grid = [f"{name.rpartition('.')[2]} = {_text(row[name])}" for name in campaign.grid]
+    return ", ".join([*([row["case"]] if row["case"] else []), *grid]) or "all runs"
 
 
 def _text(value: object) -> str:
@@ -112,6 +122,7 @@ def accuracy(group: Group, estimator: Estimator) -> Accuracy:
     """Return the accuracy of an estimator in a group of runs."""
     error = group.values(estimator.column("error"))
     known = error[np.isfinite(error)]
+    squares = _blocks(known**2)
     nan = Band(math.nan, math.nan)
     limits = band(estimator.dof, len(known)) if len(known) else nan
     nis = "attitude_nis" if estimator == Estimator("attitude", "filter") else estimator.column("nis")
@@ -120,13 +131,23 @@ def accuracy(group: Group, estimator: Estimator) -> Accuracy:
         estimator=estimator,
         runs=len(known),
         error=rms_of(error),
-        error_band=_interval(np.array([rms_of(known[rows]) for rows in _resamples(len(known))])) if len(known) else nan,
+        error_band=_interval(np.sqrt([squares[rows].mean() for rows in _resamples(len(squares))]))
+        if len(known)
+        else nan,
         sigma=rms_of(group.values(estimator.column("sigma"))),
         bound=rms_of(group.values(estimator.column("bound"))),
         nees=mean_of(group.values(estimator.column("nees"))),
         nees_band=Band(limits.low / estimator.dof, limits.high / estimator.dof),
         nis=mean_of(group.values(nis)) if nis in group.rows.columns else math.nan,
     )
+
+
+def _blocks(values: FloatArray) -> FloatArray:
+    """Return at most `_BLOCKS` values with the mean of all (but the last ones): means of blocks of equal length."""
+    if len(values) <= _BLOCKS:
+        return values
+    length = len(values) // _BLOCKS
+    return np.asarray(values[: length * _BLOCKS].reshape(_BLOCKS, length).mean(axis=1))
 
 
 def _resamples(count: int) -> Iterator[IntArray]:
@@ -222,14 +243,13 @@ def _difference(group: Group, other: Group, estimator: Estimator) -> Difference:
     paired = pairs.height == group.rows.height == other.rows.height
     if paired:
         error, reference = (pairs[name].to_numpy() for name in (column, f"{column} reference"))
-        ratios = [rms_of(error[rows]) / rms_of(reference[rows]) for rows in _resamples(len(error))]
+        squares = [_blocks(values**2) for values in (error, reference)]
+        means = [[of[rows].mean() for of in squares] for rows in _resamples(len(squares[0]))]
     else:
         error, reference = (values[np.isfinite(values)] for values in (group.values(column), other.values(column)))
+        squares = [_blocks(values**2) for values in (error, reference)]
         rng = np.random.default_rng(1)
-        ratios = [
-            rms_of(rng.choice(error, len(error))) / rms_of(rng.choice(reference, len(reference)))
-            for _ in range(_RESAMPLES)
-        ]
+        means = [[rng.choice(of, len(of)).mean() for of in squares] for _ in range(_RESAMPLES)]
     return Difference(
         group=group.name,
         estimator=estimator,
@@ -238,18 +258,54 @@ def _difference(group: Group, other: Group, estimator: Estimator) -> Difference:
         error=rms_of(error),
         reference=rms_of(reference),
         ratio=rms_of(error) / rms_of(reference),
-        ratio_band=_interval(np.array(ratios)),
+        ratio_band=_interval(np.sqrt([mean / other for mean, other in means])),
     )
 
 
-def bin_series(bins: pl.DataFrame, estimator: Estimator, bin_s: float) -> pl.DataFrame:
-    """Return RMS and mean figures of an estimator over all runs in time bins, by the middles of the bins in `hours`."""
-    rms = [pl.col(name).pow(2).mean().sqrt() for name in ("error", "sigma", "bound")]
-    return (
-        bins.filter(pl.col("estimator") == estimator.label)
-        .group_by(((pl.col("begin_s") + 0.5 * bin_s) / 3600.0).alias("hours"))
-        .agg(pl.col("run").n_unique().alias("runs"), *rms, pl.col("nees").mean(), pl.col("nis").mean())
-        .sort("hours")
+_SQUARED: Final = ("error", "sigma", "bound")
+_MEAN: Final = ("nees", "nis")
+
+
+def bin_series(bins: Iterable[pl.DataFrame], bin_s: float) -> dict[str, pl.DataFrame]:
+    """Return RMS and mean figures over all runs in time bins, by the middles of the bins in `hours`.
+
+    The tables are by the label of the estimator. `bins` are pieces of the table of bins, of different runs each.
+    """
+    keys = ["estimator", "begin_s"]
+    figures = {**{name: pl.col(name).pow(2) for name in _SQUARED}, **{name: pl.col(name) for name in _MEAN}}
+    sums = [of.sum().alias(name) for name, of in figures.items()]
+    counts = [pl.col(name).count().cast(pl.Int64).alias(f"{name} count") for name in figures]
+    runs = pl.col("run").n_unique().cast(pl.Int64).alias("runs")
+    pieces = [piece.group_by(keys, maintain_order=True).agg(runs, *sums, *counts) for piece in bins]
+    if not pieces:
+        return {}
+    total = pl.concat(pieces).group_by(keys, maintain_order=True).agg(pl.all().sum())
+    means = {
+        name: pl.when(pl.col(f"{name} count") > 0).then(pl.col(name) / pl.col(f"{name} count")) for name in figures
+    }
+    table = total.select(
+        "estimator",
+        ((pl.col("begin_s") + 0.5 * bin_s) / 3600.0).alias("hours"),
+        "runs",
+        *(means[name].sqrt().alias(name) for name in _SQUARED),
+        *(means[name].alias(name) for name in _MEAN),
+    ).sort("hours", maintain_order=True)
+    return {str(label): of.drop("estimator") for (label,), of in table.group_by("estimator", maintain_order=True)}
+
+
+def group_figures(campaign: Campaign, runs: pl.DataFrame, estimator: Estimator) -> pl.DataFrame:
+    """Return RMS error and bound and the mean NEES of an estimator, a row per group; null if unknown.
+
+    The other columns are those of the first run of the group.
+    """
+    values = {
+        name: pl.col(estimator.column(name)).cast(pl.Float64).filter(pl.col("status") == DONE)
+        for name in ("error", "bound", "nees")
+    }
+    return runs.group_by(pl.col("run") // campaign.repetitions, maintain_order=True).agg(
+        *(pl.col(name).first() for name in ("case", *campaign.grid)),
+        *(values[name].pow(2).mean().sqrt().alias(name) for name in ("error", "bound")),
+        values["nees"].mean().alias("nees"),
     )
 
 
@@ -264,16 +320,20 @@ class WorstRun(NamedTuple):
     """Error over the formal standard deviation"""
 
 
-def worst_runs(of: Sequence[Group], count: int) -> list[WorstRun]:
+def worst_runs(campaign: Campaign, runs: pl.DataFrame, count: int) -> list[WorstRun]:
     """Return the `count` runs with the largest error over the RMS error of their group, of each flight estimator."""
-    found: list[tuple[float, WorstRun]] = []
+    found = []
+    done = runs.filter(pl.col("status") == DONE)
     for estimator in (each for each in ESTIMATORS if each.is_of_flight):
-        of_estimator = []
-        for group in of:
-            errors, sigmas = (group.values(estimator.column(name)) for name in ("error", "sigma"))
-            usual = rms_of(errors)
-            for run, error, sigma in zip(group.rows["run"].to_list(), errors.tolist(), sigmas.tolist(), strict=True):
-                if math.isfinite(error):
-                    of_estimator.append((error / usual, WorstRun(run, group.name, estimator, error, error / sigma)))
-        found += sorted(of_estimator, key=lambda pair: -pair[0])[:count]
-    return [worst for _, worst in found]
+        error, sigma = (pl.col(estimator.column(name)).cast(pl.Float64) for name in ("error", "sigma"))
+        usual = error.pow(2).mean().sqrt().over(pl.col("run") // campaign.repetitions)
+        worst = (
+            done.select("run", "case", *campaign.grid, error=error, sigma=sigma.fill_null(math.nan), over=error / usual)
+            .drop_nulls("error")
+            .sort("over", descending=True, maintain_order=True)
+            .head(count)
+        )
+        for row in worst.iter_rows(named=True):
+            over_sigma = row["error"] / row["sigma"]
+            found.append(WorstRun(row["run"], group_name(campaign, row), estimator, row["error"], over_sigma))
+    return found

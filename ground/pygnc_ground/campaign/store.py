@@ -1,75 +1,84 @@
-"""Folder of a campaign: its definition, and the results of the finished runs.
+"""Results of a campaign in its folder: the definition, and three tables of the finished runs.
 
-Finished runs are appended in parts, so that an interrupted campaign loses at most the runs of a few seconds. At the end
-the parts become one file per table, in the order of the runs. Each part is written as three files, `runs` last: a part
-without it does not count.
+A table is a folder with one Parquet file for each partition, a range of run numbers. Finished runs are appended in
+parts, so that an interrupted campaign loses at most the runs of a few seconds. When all runs of a partition are
+finished, its parts become its file, in the order of the runs; memory and time for a run do not grow with their number.
+Parts and partitions are written as three files, `runs` last: without it, the others do not count.
 """
 
-import fcntl
 import io
-import os
 import time
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
 import msgspec
+import numpy as np
 import polars as pl
 
 import pygnc
 from pygnc_ground.campaign.definition import Campaign, count_runs
+from pygnc_ground.campaign.folder import Folder, folder_of
 from pygnc_ground.campaign.run import RunResult
 from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, RUNS, runs_schema, schema_of
-from pygnc_system.files import durable_write
 
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")
 """Tables in the order in which the files of a part are written."""
 SCHEMAS: Final = {"runs": schema_of(RUNS), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
 """Types of the columns by name; the runs have those of the varied settings besides."""
+PARTITION_RUNS: Final = 5000
 _PARTS: Final = "parts"
-_LOCK: Final = ".lock"
-_PART_RUNS: Final = 200
-_PART_S: Final = 5.0
-_BLOCK_RUNS: Final = 2000
-"""Runs that are sorted in memory at a time."""
+_OWN: Final = frozenset({_PARTS, ".lock"})
+_PART_RUNS: Final = 2000
 
 
 class Store:
     """Results of a campaign that is being computed; it appends finished runs to the folder."""
 
-    def __init__(self, folder: Path, campaign: Campaign) -> None:
-        """Open or create the folder of a campaign.
+    def __init__(self, folder: Path | str, campaign: Campaign) -> None:
+        """Open or create the folder of a campaign, a path or an address such as s3://bucket/noise.
 
         Raises:
             OSError: The folder cannot be written.
             ValueError: The folder contains something else, another campaign, or is in use by another process.
         """
-        self.folder = folder
+        self.folder = folder_of(folder)
         self._schemas = {**SCHEMAS, "runs": runs_schema(campaign)}
-        self._campaign = campaign
-        self._rows: dict[str, list[Any]] = {name: [] for name in TABLES}
+        self._total = count_runs(campaign)
+        self._results: dict[int, list[tuple[RunResult, str]]] = defaultdict(list)
+        """Results that are not written, with the addresses of their workers, by partition."""
+        self._added = 0
         self._written_s = time.monotonic()
-        found = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
-        if DEFINITION not in found and found - {_PARTS, _LOCK}:
+        found = self.folder.names()
+        if DEFINITION not in found and found - _OWN:
             raise ValueError(f"{folder}: not empty and not a campaign; name another folder by --out")
-        (folder / _PARTS).mkdir(parents=True, exist_ok=True)
-        self._lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(self._lock)
-            raise ValueError(f"{folder}: another process computes this campaign; wait until it has ended") from None
-        if (folder / DEFINITION).exists():
-            _require_same(folder, campaign)
-        else:
-            content = {"version": pygnc.__version__, "campaign": campaign}
-            durable_write(folder / DEFINITION, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
-        finished = _ordered(_table(folder, "runs").select("run", "status"), "runs").collect()
-        self.finished = set(finished["run"].to_list())
-        self.failed = int((finished["status"] == FAILED).sum())
-        self._part = 1 + max((int(path.stem.rpartition("-")[2]) for path in _parts(folder, "runs")), default=0)
+        with ExitStack() as opened:
+            opened.enter_context(self.folder.locked())
+            if DEFINITION in found:
+                _require_same(self.folder, campaign)
+            else:
+                content = {"version": pygnc.__version__, "campaign": campaign}
+                self.folder.write(DEFINITION, msgspec.json.format(msgspec.json.encode(content)) + b"\n")
+            self.finished: set[int] = set()
+            """Numbers of the runs that are written."""
+            self.failed = 0
+            self._parts = self._open()
+            self._finished_in = Counter(run // PARTITION_RUNS for run in self.finished)
+            self._lock = opened.pop_all()
+
+    def _open(self) -> dict[int, list[int]]:
+        """Find the runs that are written; return the numbers of the parts of each partition."""
+        for rows in (frame for frames in _frames(self.folder, "runs", ["run", "status"]) for frame in frames):
+            self.finished.update(rows["run"].to_list())
+            self.failed += int((rows["status"] == FAILED).sum())
+        parts = _parts(self.folder)
+        for partition in parts.keys() & _complete(self.folder):  # the deletion of the parts was interrupted
+            self._delete_parts(partition, parts.pop(partition))
+        return parts
 
     def __enter__(self) -> Self:
         return self
@@ -77,12 +86,10 @@ class Store:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
+        with self._lock:
             # A failure to write must not replace the error that ended the campaign, such as a full disk.
             if kind is None or not issubclass(kind, OSError):
                 self.write()
-        finally:
-            os.close(self._lock)
 
     def add(self, result: RunResult, worker: str) -> None:
         """Add a finished run; it is on disk after at most a few seconds with further runs.
@@ -90,11 +97,9 @@ class Store:
         Raises:
             OSError: The disk is full or gone; the runs that were written before are kept.
         """
-        run = result.row["run"]
-        self._rows["runs"].append(result.row)
-        self._rows["bins"] += [(run, *row) for row in result.bins]
-        self._rows["effort"].append((run, result.seconds, worker, result.peak_mb))
-        if len(self._rows["runs"]) >= _PART_RUNS or time.monotonic() - self._written_s >= _PART_S:
+        self._results[result.row["run"] // PARTITION_RUNS].append((result, worker))
+        self._added += 1
+        if self._added >= _PART_RUNS or time.monotonic() - self._written_s >= self.folder.write_s:
             self.write()
 
     def write(self) -> None:
@@ -103,54 +108,75 @@ class Store:
         Raises:
             OSError: The disk is full or gone.
         """
-        self._written_s = time.monotonic()
-        if not self._rows["runs"]:
-            return
-        for name in TABLES:
-            frame = pl.DataFrame(self._rows[name], schema=self._schemas[name], orient="row").fill_nan(None)
-            content = io.BytesIO()
-            frame.write_parquet(content, compression="zstd")
-            durable_write(self.folder / _PARTS / f"{name}-{self._part:06d}.parquet", content.getvalue())
-        self._part += 1
-        self.finished |= {row["run"] for row in self._rows["runs"]}
-        self.failed += sum(row["status"] == FAILED for row in self._rows["runs"])
-        self._rows = {name: [] for name in TABLES}
+        self._written_s, self._added = time.monotonic(), 0
+        for partition in sorted(self._results):
+            results = self._results[partition]
+            runs = [result.row["run"] for result, _ in results]
+            frames = self._frames(results)
+            numbers = self._parts.get(partition, [])
+            if self._finished_in[partition] + len(runs) == _size(partition, self._total):
+                for name in TABLES:
+                    found = [_read(self.folder, _part(name, partition, number)) for number in numbers]
+                    self._write(_partition(name, partition), _ordered([*found, frames[name]]))
+                self._delete_parts(partition, self._parts.pop(partition, []))
+            else:
+                number = 1 + max(numbers, default=0)
+                for name in TABLES:
+                    self._write(_part(name, partition, number), frames[name])
+                self._parts[partition] = [*numbers, number]
+            self.finished.update(runs)
+            self._finished_in[partition] += len(runs)
+            self.failed += sum(result.row["status"] == FAILED for result, _ in results)
+            del self._results[partition]
 
-    def merge(self) -> list[Path]:
-        """Replace the parts by one file per table, in the order of the runs; return their paths.
+    def _frames(self, results: Sequence[tuple[RunResult, str]]) -> dict[str, pl.DataFrame]:
+        """Return the rows of results by table; tables are made by column, which takes half the time."""
+        rows = [result.row for result, _ in results]
+        runs = [row["run"] for row in rows]
+        bins = list(zip(*(row for result, _ in results for row in result.bins), strict=True))
+        counts = [len(result.bins) for result, _ in results]
+        effort = [(run, of.seconds, worker, of.peak_mb) for run, (of, worker) in zip(runs, results, strict=True)]
+        columns: dict[str, Sequence[Sequence[Any]]] = {
+            "bins": [np.repeat(runs, counts).tolist(), *(bins or [()] * (len(SCHEMAS["bins"]) - 1))],
+            "effort": list(zip(*effort, strict=True)),
+            "runs": [[row.get(name) for row in rows] for name in self._schemas["runs"]],
+        }
+        return {
+            name: pl.DataFrame(dict(zip(schema, columns[name], strict=True)), schema=schema).fill_nan(None)
+            for name, schema in self._schemas.items()
+        }
+
+    def _write(self, name: str, table: pl.DataFrame) -> None:
+        content = io.BytesIO()
+        table.write_parquet(content, compression="zstd")
+        self.folder.write(name, content.getvalue())
+
+    def _delete_parts(self, partition: int, numbers: Sequence[int]) -> None:
+        for name in reversed(TABLES):
+            for number in numbers:
+                self.folder.delete(_part(name, partition, number))
+
+    def merge(self) -> dict[str, int]:
+        """Write what is not on disk yet; return the size of each table in bytes by its place.
 
         Raises:
             OSError: The disk is full or gone; the parts are kept.
         """
         self.write()
-        paths = {name: self.folder / f"{name}.parquet" for name in TABLES}
-        if _parts(self.folder, "runs"):
-            for name, path in paths.items():
-                table = _table(self.folder, name)
-                blocks = [
-                    _ordered(table.filter(pl.col("run").is_between(first, first + _BLOCK_RUNS - 1)), name)
-                    for first in range(0, count_runs(self._campaign), _BLOCK_RUNS)
-                ]
-                part = path.with_name(path.name + ".part")
-                pl.concat(blocks).sink_parquet(part, compression="zstd", maintain_order=True)
-            for path in paths.values():
-                path.with_name(path.name + ".part").replace(path)
-            for name in reversed(TABLES):
-                for path in _parts(self.folder, name):
-                    path.unlink()
-        return list(reversed(paths.values()))
+        return {self.folder.place(_table(name)): self.folder.size(_table(name)) for name in reversed(TABLES)}
 
 
-def load_campaign(folder: Path) -> Campaign:
+def load_campaign(folder: Path | str) -> Campaign:
     """Return the definition of the campaign in a folder.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: The folder contains no campaign of this version.
     """
-    path = folder / DEFINITION
+    files = folder_of(folder)
+    path = files.place(DEFINITION)
     try:
-        return msgspec.convert(msgspec.json.decode(path.read_bytes())["campaign"], Campaign)
+        return msgspec.convert(msgspec.json.decode(files.read(DEFINITION))["campaign"], Campaign)
     except FileNotFoundError:
         raise ValueError(
             f"{folder}: no campaign ({DEFINITION} is missing); name a folder of `pygnc campaign`"
@@ -159,33 +185,64 @@ def load_campaign(folder: Path) -> Campaign:
         raise ValueError(f"{path}: not a campaign of PyGNC {pygnc.__version__}: {error}; compute it again") from error
 
 
-def load_tables(folder: Path) -> Mapping[str, pl.DataFrame]:
+def load_tables(folder: Path | str) -> Mapping[str, pl.DataFrame]:
     """Return the tables of a campaign, finished or not, each in the order of the runs.
 
-    Columns that an earlier version did not write are null.
+    Columns that an earlier version did not write are null. A run needs about 1 kB of memory in `runs` and 0.1 kB for
+    each bin; `load_table` and `partitions_of` read campaigns that are larger than the memory.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: There is no finished run.
     """
-    tables = {
-        name: pl.concat(
-            [pl.DataFrame(schema=SCHEMAS[name]), _ordered(_table(folder, name), name).collect()], how="diagonal"
-        )
-        for name in TABLES
-    }
+    tables = {name: load_table(folder, name) for name in TABLES}
     if tables["runs"].is_empty():
         raise ValueError(f"{folder}: no run is finished; start the campaign first")
     return tables
 
 
-def stored_row(folder: Path, run: int) -> dict[str, Any] | None:
+def load_table(folder: Path | str, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return a table, or some of its columns, in the order of the runs.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    schema = {column: SCHEMAS[name].get(column, pl.Null) for column in columns or SCHEMAS[name]}
+    pieces = [pl.DataFrame(schema=schema), *partitions_of(folder, name, columns)]
+    return pl.concat(pieces, how="diagonal_relaxed")
+
+
+def partitions_of(folder: Path | str, name: str, columns: Sequence[str] | None = None) -> Iterator[pl.DataFrame]:
+    """Yield a table of all finished runs by partition, each in the order of the runs; without columns that it lacks.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return (_ordered(frames) for frames in _frames(folder_of(folder), name, columns))
+
+
+def _frames(
+    folder: Folder, name: str, columns: Sequence[str] | None = None, only: int | None = None
+) -> Iterator[list[pl.DataFrame]]:
+    """Yield the frames of each partition in order, or of `only` one; those of parts are in no order."""
+    if _table(name) in folder.names() and not folder.names(_table(name)):  # one file, by an earlier version
+        yield [_read(folder, _table(name), columns)]
+    complete, parts = _complete(folder), _parts(folder)
+    for partition in sorted(complete | parts.keys()) if only is None else [only]:
+        if partition in complete:
+            yield [_read(folder, _partition(name, partition), columns)]
+        elif partition in parts:
+            yield [_read(folder, _part(name, partition, number), columns) for number in parts[partition]]
+
+
+def stored_row(folder: Path | str, run: int) -> dict[str, Any] | None:
     """Return the row of a run in a folder, or None if it is not finished.
 
     Raises:
         OSError: A file cannot be read.
     """
-    rows = _table(folder, "runs").filter(pl.col("run") == run).collect().to_dicts()
+    frames = _frames(folder_of(folder), "runs", only=run // PARTITION_RUNS)
+    rows = [row for some in frames for frame in some for row in frame.filter(pl.col("run") == run).to_dicts()]
     return rows[0] if rows else None
 
 
@@ -198,29 +255,53 @@ def same_figures(row: Mapping[str, Any], stored: Mapping[str, Any]) -> bool:
     )
 
 
-def _table(folder: Path, name: str) -> pl.LazyFrame:
-    """Return a table of all finished runs, in no order."""
-    merged = folder / f"{name}.parquet"
-    numbers = {path.stem.rpartition("-")[2] for path in _parts(folder, "runs")}
-    paths = [path for path in _parts(folder, name) if path.stem.rpartition("-")[2] in numbers]
-    frames = [pl.scan_parquet(path) for path in ([merged] if merged.exists() else []) + paths]
-    if frames:
-        return pl.concat(frames)
-    return pl.LazyFrame(schema=SCHEMAS[name])
+def _read(folder: Folder, name: str, columns: Sequence[str] | None = None) -> pl.DataFrame:
+    content = io.BytesIO(folder.read(name))
+    found = None if columns is None else [column for column in columns if column in pl.read_parquet_schema(content)]
+    content.seek(0)
+    return pl.read_parquet(content, columns=found)
 
 
-def _ordered(table: pl.LazyFrame, name: str) -> pl.LazyFrame:
-    """Return a table in the order of the runs; after an interrupted merge, a run may be in a part and in its table."""
-    keys = ["run", "estimator", "begin_s"] if name == "bins" else ["run"]
-    return table.unique(keys, keep="any", maintain_order=True).sort("run", maintain_order=True)
+def _ordered(frames: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Return rows in the order of the runs; the bins of a run are in order already."""
+    return pl.concat(frames, rechunk=True).sort("run", maintain_order=True)
 
 
-def _parts(folder: Path, name: str) -> list[Path]:
-    return sorted((folder / _PARTS).glob(f"{name}-*.parquet"))
+def _table(name: str) -> str:
+    return f"{name}.parquet"
 
 
-def _require_same(folder: Path, campaign: Campaign) -> None:
-    stored = msgspec.json.decode((folder / DEFINITION).read_bytes())
+def _partition(name: str, partition: int) -> str:
+    return f"{_table(name)}/part-{partition:06d}.parquet"
+
+
+def _part(name: str, partition: int, number: int) -> str:
+    return f"{_PARTS}/{name}-{partition:06d}-{number:06d}.parquet"
+
+
+def _complete(folder: Folder) -> set[int]:
+    """Return the partitions with a file of their own."""
+    names = (Path(name).stem.partition("-") for name in folder.names(_table("runs")) if name.endswith(".parquet"))
+    return {int(number) for _, _, number in names}
+
+
+def _parts(folder: Folder) -> dict[int, list[int]]:
+    """Return the numbers of the parts of each partition that has no file of its own or had none when they were made."""
+    found: dict[int, list[int]] = {}
+    for name in sorted(folder.names(_PARTS)):
+        table, partition, number = Path(name).stem.split("-")
+        if table == "runs":
+            found.setdefault(int(partition), []).append(int(number))
+    return found
+
+
+def _size(partition: int, total: int) -> int:
+    """Return the number of runs of a partition."""
+    return min(PARTITION_RUNS, total - partition * PARTITION_RUNS)
+
+
+def _require_same(folder: Folder, campaign: Campaign) -> None:
+    stored = msgspec.json.decode(folder.read(DEFINITION))
     if stored.get("version") != pygnc.__version__:
         raise ValueError(
             f"{folder}: its runs are from PyGNC {stored.get('version')}, and this is {pygnc.__version__}; name another"

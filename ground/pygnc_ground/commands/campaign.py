@@ -3,25 +3,23 @@
 import os
 import shlex
 import shutil
-from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import typer
 
+import pygnc_ground as pg
 from pygnc.configuration.load import write_checksum
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
-from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, read_campaign
+from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, plans, read_campaign
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
 from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
-from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.settings import dump_tables
-from pygnc_ground.scenario.writer import write_scenario
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
@@ -33,7 +31,13 @@ app: Final = typer.Typer(add_completion=False, cls=FirstByDefault, no_args_is_he
 def run_campaign(
     definition: Annotated[Path, typer.Argument(metavar="CAMPAIGN.toml", help="Definition of the campaign (TOML).")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder of the results; the same folder again continues a campaign.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR",
+            help="Folder of the results, or an address such as s3://bucket/noise; the same one continues a campaign.",
+        ),
+    ],
     workers: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
     ] = None,
@@ -41,12 +45,23 @@ def run_campaign(
         str | None,
         typer.Option(metavar="ADDRESS", help="Scheduler of a Dask cluster, such as tcp://10.0.0.5:8786."),
     ] = None,
+    scheduler_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File in which a Dask scheduler has written its address."),
+    ] = None,
+    wait: Annotated[
+        float,
+        typer.Option(
+            metavar="S", min=0.0, help="Time to wait for a worker of the cluster if there is none, or none any more."
+        ),
+    ] = 20.0,
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
     with report_user_errors("pygnc campaign"):
         campaign = read_campaign(definition)
         total = count_runs(campaign)
-        if workers is not None and scheduler is not None:
+        named = [option is not None for option in (workers, scheduler, scheduler_file)]
+        if sum(named) > 1:
             typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
             raise typer.Exit(ExitCode.USAGE)
         with Store(out, campaign) as store:
@@ -55,20 +70,22 @@ def run_campaign(
                 typer.echo(f"{total - len(missing)} of {total} runs are in {out} already", err=True)
             try:
                 if missing:
-                    _compute(campaign, missing, store, workers, scheduler)
-                paths = store.merge()
+                    found = scheduler if scheduler_file is None else scheduler_file
+                    _compute(campaign, missing, store, Workers(workers or _cores(), found, wait))
+                sizes = store.merge()
             except OSError as error:
                 raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
             failed = store.failed
-    echo_files(paths)
+    for place, size in sizes.items():
+        typer.echo(f"{place}  {size} bytes")
     if failed:
-        typer.echo(f"{failed} of {total} runs failed; see the columns error and traceback of {out / 'runs.parquet'}")
-    typer.echo(f"report: pygnc campaign report {shlex.quote(str(out))}")
+        typer.echo(f"{failed} of {total} runs failed; see the columns error and traceback of {next(iter(sizes))}")
+    typer.echo(f"report: pygnc campaign report {shlex.quote(out)}")
 
 
 @app.command()
 def rerun(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a campaign.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign.")],
     run: Annotated[int, typer.Argument(min=0, help="Number of the run.")],
     *,
     out: Annotated[
@@ -101,31 +118,30 @@ def rerun(
 
 @app.command()
 def report(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a campaign, finished or not.")],
+    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign, finished or not.")],
     *,
     against: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR2", help="Folder of a campaign to compare with."),
+        str | None,
+        typer.Option(metavar="DIR2", help="Folder or address of a campaign to compare with."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Report to write. [default: DIR/report.html]")] = None,
 ) -> None:
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
     from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second
 
-    path = out or folder / "report.html"
     with report_user_errors("pygnc campaign report"):
-        write_report(folder, path, against)
-    echo_files([path])
+        place, size = write_report(folder, out, against)
+    typer.echo(f"{place}  {size} bytes")
 
 
 def _write_inputs(plan: RunPlan, out: Path) -> None:
-    settings = plan.scenario_settings()
+    scenario = pg.make_scenario(settings=plan.scenario_settings())
+    settings = scenario.settings
     own, partners = out, list[Path]()
     if settings.formation.all_satellites:
         own = out / str(settings.formation.own_id)
         partners = [out / str(partner.id) for partner in settings.partners]
-    scenarios = generate_all(settings) if partners else [generate(settings)]
-    echo_files(write_scenario(settings, scenarios, out))
+    echo_files(scenario.write(out))
     for partner in partners:
         # The flight has the partners' range files beside its own, but not their sense files.
         shutil.copytree(partner / "range", own / "range" / f"partner_{partner.name}")
@@ -144,7 +160,18 @@ def _write_inputs(plan: RunPlan, out: Path) -> None:
         typer.echo("the files contain neither sensor faults nor the later begin of the run")
 
 
-def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int | None, scheduler: str | None) -> None:
+class Workers(NamedTuple):
+    """Workers of a campaign."""
+
+    here: int
+    """Processes to start without a cluster."""
+    scheduler: str | Path | None
+    """Address of the scheduler of a cluster, or the file with it."""
+    wait_s: float
+    """Time to wait for a worker of the cluster."""
+
+
+def _compute(campaign: Campaign, missing: list[int], store: Store, workers: Workers) -> None:
     from pygnc_ground.campaign.cluster import (  # noqa: PLC0415 - Dask is an extra, which reports do without
         Cluster,
         ClusterError,
@@ -153,10 +180,11 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
     )
 
     total = count_runs(campaign)
-    plans: Iterator[RunPlan] = (plan_run(campaign, run) for run in missing)
-    found: AbstractContextManager[Cluster] = (
-        local_cluster(workers or _cores()) if scheduler is None else remote_cluster(scheduler)
-    )
+    found: AbstractContextManager[Cluster]
+    if workers.scheduler is None:
+        found = local_cluster(workers.here)
+    else:
+        found = remote_cluster(workers.scheduler, workers.wait_s, lambda text: typer.echo(text, err=True))
     try:
         with interruptible(), found as cluster:
             typer.echo(f"{cluster.threads()} workers, dashboard: {cluster.dashboard}", err=True)
@@ -170,7 +198,7 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: int 
                     failed += bool(result.row["error"])
                     progress.update(bar, advance=1, description=f"runs, {failed} failed" if failed else "runs")
 
-                cluster.compute(plans, deliver)
+                cluster.compute(plans(campaign, missing), deliver)
     except ClusterError as error:
         store.write()
         typer.echo(f"pygnc campaign: {printable(str(error))}\n{len(store.finished)} of {total} runs: {_KEPT}", err=True)

@@ -239,9 +239,10 @@ class Attitude(Section, frozen=True):
                 "inertia_kg_m2 is not an inertia: it must be symmetric, its principal moments positive and each at"
                 " most the sum of the other two"
             )
-        pointed, second = np.array(self.pointed_axis_body), np.array(self.second_axis_body)
-        lengths = np.linalg.norm(pointed) * np.linalg.norm(second)
-        if np.linalg.norm(np.cross(pointed, second)) <= 1e-6 * lengths:
+        # np.cross would take a third of the time of a campaign's check.
+        (x, y, z), (u, v, w) = self.pointed_axis_body, self.second_axis_body
+        lengths = math.hypot(x, y, z) * math.hypot(u, v, w)
+        if math.hypot(y * w - z * v, z * u - x * w, x * v - y * u) <= 1e-6 * lengths:
             raise ValueError(
                 "pointed_axis_body and second_axis_body are parallel or zero; choose two different directions"
             )

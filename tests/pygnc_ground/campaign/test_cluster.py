@@ -8,15 +8,17 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import dask
 import pytest
 from dask.utils import tmpfile
 from distributed import Client
+from distributed.security import Security
 
 from pygnc_ground.campaign.cluster import Cluster, ClusterError, local_cluster, remote_cluster
-from pygnc_ground.campaign.definition import Campaign, count_runs, plan_run
+from pygnc_ground.campaign.definition import Campaign, count_runs, plans
 from pygnc_ground.campaign.run import RunResult
 from pygnc_ground.campaign.store import Store
 from tests.pygnc_ground.campaign.samples import short_campaign
@@ -36,9 +38,9 @@ def campaign() -> Campaign:
 def compute(cluster: Cluster, campaign: Campaign, folder: Path) -> bytes:
     with Store(folder, campaign) as store:
         missing = [run for run in range(count_runs(campaign)) if run not in store.finished]
-        cluster.compute((plan_run(campaign, run) for run in missing), store.add)
+        cluster.compute(plans(campaign, missing), store.add)
         store.merge()
-    return b"".join((folder / f"{name}.parquet").read_bytes() for name in ("runs", "bins"))
+    return b"".join(path.read_bytes() for name in ("runs", "bins") for path in (folder / f"{name}.parquet").iterdir())
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +99,10 @@ def program(*arguments: str, **environment: str) -> Iterator[subprocess.Popen[by
 
 
 @contextmanager
-def dask_scheduler() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
+def dask_scheduler(*keys: str) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     with tmpfile("json") as name:
         options = ("--host", "127.0.0.1", "--port", "0", "--no-dashboard", "--scheduler-file", name)
-        with program("scheduler", *options) as process:
+        with program("scheduler", *options, *keys) as process:
             while not Path(name).exists() or not Path(name).stat().st_size:
                 time.sleep(0.05)
             with Client(scheduler_file=name, set_as_default=False) as client:
@@ -109,11 +111,14 @@ def dask_scheduler() -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
 
 
 @contextmanager
-def dask_worker(address: str, **environment: str) -> Iterator[None]:
+def dask_worker(address: str, *keys: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     options = ("--nthreads", "1", "--no-dashboard", "--host", "127.0.0.1")
-    with program("worker", address, *options, **environment), Client(address, set_as_default=False) as client:
+    with (
+        program("worker", address, *options, *keys, **environment) as process,
+        Client(address, set_as_default=False) as client,
+    ):
         client.wait_for_workers(1, timeout=60.0)
-        yield
+        yield process
 
 
 def test_a_cluster_gives_the_same_results(campaign: Campaign, expected: bytes, tmp_path: Path) -> None:
@@ -138,7 +143,7 @@ def test_the_loss_of_the_scheduler_keeps_finished_runs(campaign: Campaign, expec
                 if len(finished) == 3:
                     process.kill()
 
-            cluster.compute((plan_run(campaign, run) for run in range(count_runs(campaign))), deliver)
+            cluster.compute(plans(campaign, range(count_runs(campaign))), deliver)
 
     with pytest.raises(ClusterError, match="scheduler is lost"):
         compute_until_lost()
@@ -146,6 +151,59 @@ def test_the_loss_of_the_scheduler_keeps_finished_runs(campaign: Campaign, expec
         assert store.finished == {*finished}
     with local_cluster(1) as cluster:
         assert compute(cluster, campaign, tmp_path / "c") == expected
+
+
+def test_the_loss_of_all_workers_is_named(campaign: Campaign, tmp_path: Path) -> None:
+    said: list[str] = []
+    lost_s: list[float] = []
+
+    def compute_until_lost() -> None:
+        with (
+            dask_scheduler() as (address, _),
+            dask_worker(address) as process,
+            remote_cluster(address, 1.0, said.append) as cluster,
+            Store(tmp_path / "c", campaign) as store,
+        ):
+
+            def deliver(result: RunResult, worker: str) -> None:
+                store.add(result, worker)
+                if not lost_s:
+                    lost_s.append(time.monotonic())
+                    os.killpg(process.pid, signal.SIGKILL)
+
+            cluster.compute(plans(campaign, range(count_runs(campaign))), deliver)
+
+    with pytest.raises(ClusterError, match="has no worker"):
+        compute_until_lost()
+    assert time.monotonic() - lost_s[0] < 30.0
+    assert said == ["the scheduler has no worker; waiting 1 s for one"]
+
+
+def test_a_cluster_with_keys_is_named_by_its_file_and_waits_for_a_worker(
+    campaign: Campaign, expected: bytes, tmp_path: Path
+) -> None:
+    security = Security.temporary()
+    files = {name: tmp_path / f"{name}.pem" for name in ("ca_file", "client_cert", "client_key")}
+    for name, path in files.items():
+        path.write_text(getattr(security, f"tls_{name}"))
+    options = {"--tls-ca-file": "ca_file", "--tls-cert": "client_cert", "--tls-key": "client_key"}
+    keys = [word for option, name in options.items() for word in (option, str(files[name]))]
+    of_client = {"ca-file": "ca_file", "client.cert": "client_cert", "client.key": "client_key"}
+    configuration = {f"distributed.comm.tls.{key}": str(files[name]) for key, name in of_client.items()}
+    with ExitStack() as started, dask.config.set(configuration):
+        address, process = started.enter_context(dask_scheduler(*keys))
+        assert address.startswith("tls://")
+        with pytest.raises(ClusterError, match="does not exist"), remote_cluster(tmp_path / "none.json", 0.0):
+            pass
+        words = process.args
+        assert isinstance(words, list)
+        named = Path(words[words.index("--scheduler-file") + 1])
+
+        def start_worker(_: str) -> None:
+            started.enter_context(dask_worker(address, *keys))
+
+        with remote_cluster(named, 60.0, start_worker) as cluster:
+            assert compute(cluster, campaign, tmp_path / "c") == expected
 
 
 def test_a_worker_of_another_version_is_refused(tmp_path: Path) -> None:
@@ -164,7 +222,7 @@ def test_a_cluster_without_scheduler_or_worker_is_refused() -> None:
         pass
     with pytest.raises(ClusterError, match="not the address"), remote_cluster("smoke://signals"):
         pass
-    with dask_scheduler() as (address, _), pytest.raises(ClusterError, match="no worker"), remote_cluster(address):
+    with dask_scheduler() as (address, _), pytest.raises(ClusterError, match="no worker"), remote_cluster(address, 0.0):
         pass
 
 

@@ -68,10 +68,10 @@ def test_the_error_depends_on_the_setting_that_drives_it() -> None:
 
 def test_the_worst_run_and_the_course_are_found() -> None:
     campaign, tables = drawn_tables(repetitions=10)
-    of = groups(campaign, tables["runs"])
     runs = tables["runs"].drop_nulls("orbit_filter_error_m")
     worst = runs.sort("orbit_filter_error_m", descending=True)["run"][0]
-    assert worst_runs(of, 3)[0].run == worst
-    series = bin_series(tables["bins"], FILTER, 600.0)
+    assert worst_runs(campaign, tables["runs"], 3)[0].run == worst
+    bins = tables["bins"]
+    series = bin_series([bins[:40], bins[40:]], 600.0)[FILTER.label]
     assert series["hours"].to_list() == [300.0 / 3600.0, 900.0 / 3600.0]
     assert series["runs"].to_list() == [9, 9]

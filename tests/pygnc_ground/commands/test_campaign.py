@@ -2,6 +2,7 @@
 
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,11 +94,9 @@ def test_the_files_of_a_formation_are_those_that_its_run_had(tmp_path: Path, *, 
 
 
 def test_other_figures_are_reported(computed: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").mkdir()
-    for path in (computed / "out").glob("*.*"):
-        (tmp_path / "out" / path.name).write_bytes(path.read_bytes())
-    table = pl.read_parquet(computed / "out" / "runs.parquet")
-    table.with_columns(pl.col("orbit_filter_error_m") * (1.0 + 1e-15)).write_parquet(tmp_path / "out" / "runs.parquet")
+    shutil.copytree(computed / "out", tmp_path / "out")
+    (path,) = (tmp_path / "out" / "runs.parquet").iterdir()
+    pl.read_parquet(path).with_columns(pl.col("orbit_filter_error_m") * (1.0 + 1e-15)).write_parquet(path)
     code, output = run("rerun", tmp_path / "out", 0)
     assert code == ExitCode.FAILURE
     assert "differs" in output

@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, count_line, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
+from pygnc_ground.report import html
 from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app
@@ -59,7 +59,7 @@ def few(hour: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the figures: they take seconds and have tests of their own."""
-    monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
 
 
 @pytest.fixture(scope="module")
@@ -328,12 +328,14 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
 def test_a_difference_from_the_flights_estimates_is_an_error(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read = pipeline.Flown.of
+
     def altered(run: Path) -> pipeline.Flown:
-        flown = pipeline.journaled_estimates(run)
+        flown = read(run)
         other = msgspec.structs.replace(flown.attitudes[99], nis=flown.attitudes[99].nis + 1e-12)
         return flown._replace(attitudes=[*flown.attitudes[:99], other, *flown.attitudes[100:]])
 
-    monkeypatch.setattr(replay_command, "journaled_estimates", altered)
+    monkeypatch.setattr(pipeline.Flown, "of", altered)
     result = replay(few, "--pipeline", "--out", tmp_path / "out")
     assert result.exit_code == ExitCode.INPUT
     assert "differ from estimate 100 on" in result.stderr
