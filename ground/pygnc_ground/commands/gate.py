@@ -11,10 +11,10 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
-from pygnc_ground.gate.check import accept_run, check_run, on_all_cores
+from pygnc_ground.gate.check import accept_run, check_run, on_all_cores, source_changes
 from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run, run_folders
-from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines
+from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines, source_lines
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.satellites import SatelliteFolder
 
@@ -61,7 +61,10 @@ def check(
     """
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
-        work = partial(check_run, constants=record(), limit=worse)
+        constants = record()
+        for line in () if to_json else source_lines(source_changes(folders, constants)):
+            typer.echo(line)
+        work = partial(check_run, constants=constants, limit=worse)
     reports = _printed(work, folders, workers, None if to_json else run_lines)
     for line in () if to_json else corpus_lines(reports):
         typer.echo(line)
