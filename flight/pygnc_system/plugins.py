@@ -147,19 +147,21 @@ def named_faults(what: str) -> Iterator[None]:
 
 
 def missing_library(entry: EntryPoint, error: ModuleNotFoundError) -> str:
-    """Return a message that names the extra of the plug-in's distribution which installs a missing library."""
+    """Return a message that names the smallest extra of the plug-in's distribution which installs a missing library."""
     library, _, part = (error.name or "").partition(".")
     if part and library in sys.modules:
         return f"{title(entry)} cannot be loaded: {error}; install it again"
     if library in {"tkinter", "_tkinter"}:
         return f"`{entry.name}` needs Tk; on Debian: apt install python3-tk"
-    project = re.compile(rf"{re.escape(library)}\b", re.IGNORECASE)
-    wanted = library
+    extras: dict[str, list[str]] = {}
     for requirement in distribution_of(entry).requires or ():
+        name = re.match(r"[\w.-]+", requirement)
         extra = re.search(r"extra == ['\"](.+?)['\"]", requirement)
-        if extra and project.match(requirement.replace("-", "_")):
-            wanted = f"'{name_of(entry)}[{extra[1]}]'"
-            break
+        if name and extra:
+            extras.setdefault(extra[1], []).append(name[0].replace("-", "_").lower())
+    fitting = [extra for extra, names in extras.items() if library.lower() in names]
+    smallest = min(fitting, key=lambda extra: len(extras[extra]), default=None)
+    wanted = library if smallest is None else f"'{name_of(entry)}[{smallest}]'"
     return f"`{entry.name}` needs the library {library}: pip install {wanted}"
 
 

@@ -6,7 +6,7 @@ documents in docs/; any other linked file or folder becomes a page below `source
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -23,6 +23,8 @@ def page_of(target: PurePosixPath) -> PurePosixPath:
     path = ROOT / target
     if target.is_relative_to(DOCS):
         inside = target.relative_to(DOCS)
+        if inside.suffix == ".py":  # a notebook
+            return inside.with_name(inside.stem.replace("_", "-") + ".md")
         return inside / "index.md" if path.is_dir() else inside
     if path.is_dir():
         return "source" / target / "index.md"
@@ -42,13 +44,21 @@ def targets(text: str, origin: PurePosixPath) -> set[PurePosixPath]:
 def with_site_links(text: str, origin: PurePosixPath) -> str:
     """Return the text of a Markdown file of the repository with its links translated to links between pages."""
     here = page_of(origin).parent
+    return _translated(text, origin, lambda target: os.path.relpath(page_of(target), here).replace(os.sep, "/"))
+
+
+def with_absolute_links(text: str, origin: PurePosixPath, address: str) -> str:
+    """Return the text of a Markdown file of the repository with links to the files below an address."""
+    return _translated(text, origin, lambda target: f"{address}/{target}")
+
+
+def _translated(text: str, origin: PurePosixPath, link_to: Callable[[PurePosixPath], str]) -> str:
     lines = text.split("\n")
     for number, match in reversed(list(_links(text))):
         target = _target(match, origin)
         if target is not None:
-            link = os.path.relpath(page_of(target), here).replace(os.sep, "/")
             line = lines[number]
-            lines[number] = line[: match.start(2)] + link + line[match.end(2) :]
+            lines[number] = line[: match.start(2)] + link_to(target) + line[match.end(2) :]
     return "\n".join(lines)
 
 

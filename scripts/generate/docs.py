@@ -33,6 +33,7 @@ from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
+from pygnc_ground.tables import declaration
 from scripts.documentation.short_lines import short_lines
 from scripts.generate.sentence_tables import sentence_examples, sentence_table
 from scripts.generate.status_reader import READER, reader
@@ -77,6 +78,7 @@ def documents() -> dict[Path, str]:
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
     files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
     return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
 
@@ -97,6 +99,30 @@ def columns_table(columns: Sequence[Column]) -> str:
     """Return the table of the columns of a table of results."""
     rows = [f"| `{column.name}` | {column.unit} | {column.meaning} |" for column in columns]
     return "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows]) + "\n"
+
+
+def files_table() -> str:
+    """Return the table of the tables that a replay writes."""
+    declared = [(name, declaration.TABLES[name]) for name in declaration.REPLAY_TABLES]
+    rows = [f"| `{name}` | {table.rows} | {table.content} |" for name, table in declared]
+    return "\n".join(["| table | a row for | content |", "|---|---|---|", *rows]) + "\n"
+
+
+def quantities_lists() -> str:
+    """Return a list of the columns of each group of quantities, with the tables that have it, and one of the frames."""
+    parts: list[str] = []
+    for group, quantities in declaration.GROUPS.items():
+        owners = ", ".join(f"`{name}`" for name, table in declaration.TABLES.items() if group in table.groups)
+        items = [f"- {_columns_of(one)}: {one.meaning}" for one in quantities]
+        parts.append("\n".join([f"In {owners}:\n", *items]))
+    frames = [f"- **{name}**: {meaning}" for name, meaning in declaration.FRAMES.items()]
+    return "\n\n".join([*parts, "\n".join(["Frames:\n", *frames])]) + "\n"
+
+
+def _columns_of(quantity: declaration.Quantity) -> str:
+    columns = ", ".join(f"`{column}`" for column in quantity.columns)
+    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame)))
+    return f"**{columns}** ({details})"
 
 
 def with_tables(path: Path, tables: dict[str, str]) -> str:

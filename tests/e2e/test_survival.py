@@ -147,6 +147,15 @@ def test_a_frozen_status_task_does_not_leave_a_stale_final_record(demo: Flight, 
     assert f"STOPPED SC {int(final['spacecraft_time_s'])}" in info
 
 
+def test_the_last_record_reports_that_main_has_crashed(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+    demo.signal(signal.SIGSEGV)
+    assert demo.wait() == -signal.SIGSEGV
+    assert demo.status()["phase"] == Phase.FAILED
+    assert b"\nWARN MAIN\n" in (demo.home / "pygnc_info.txt").read_bytes()
+
+
 # --- Logs of many runs --------------------------------------------------------------------------------------------
 
 RUNS = 4000

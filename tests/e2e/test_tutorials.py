@@ -1,5 +1,6 @@
 """Every tutorial of the documentation, typed line by line in a new folder, prints what the page says."""
 
+import os
 import site
 import sys
 import venv
@@ -7,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tutorial import Command, NewFile, Shell, agrees, steps
+from scripts.documentation.tutorial import Command, NewFile, agrees, follow, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
+ASKED = ROOT / "docs/asked-elsewhere.md"
 PROGRAMS = Path(sys.executable).parent
 OFFLINE = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """pip installs into the tutorial's environment what its folder contains, and fetches nothing."""
@@ -32,21 +34,17 @@ def environment(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "tutorial",
+    [*TUTORIALS, pytest.param(ASKED, marks=pytest.mark.skipif("CI" in os.environ, reason="too long for every commit"))],
+    ids=lambda path: path.stem,
+)
 def test_prints_what_the_page_says(tutorial: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "environment")
     folder = tmp_path / "new"
     folder.mkdir()
-    with Shell(folder, programs, **OFFLINE) as shell:
-        for step in steps(tutorial.read_text()):
-            if isinstance(step, NewFile):
-                (folder / step.name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / step.name).write_text(step.content)
-            else:
-                printed, code = shell.run(step)
-                expected = "\n".join(step.output)
-                assert agrees(step.output, printed), f"$ {step.text}\nexpected:\n{expected}\nprinted:\n{printed}"
-                assert code == 0, f"$ {step.text}\nexit code {code}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYGNC_", "PYTEST"))}
+    follow(tutorial, folder, programs, kept | OFFLINE)
 
 
 def test_the_five_tutorials_have_commands() -> None:

@@ -64,7 +64,7 @@ def main() -> int:
     """Run all searches; return the exit code."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="TEXT", help="Run the searches whose row contains TEXT.")
-    parser.add_argument("--states", type=int, default=4_000_000, metavar="N", help="Maximum states of one search.")
+    parser.add_argument("--states", type=int, default=500_000, metavar="N", help="Maximum states of one search.")
     options = parser.parse_args()
     found: list[str] = []
     total = 0

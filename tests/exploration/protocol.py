@@ -96,9 +96,6 @@ class EndTable:
         end.shift(0.0)
         self._add(end)
 
-    def __len__(self) -> int:
-        return len(self._packed)
-
     def step(self, state: int, action: str, argument: int = 0) -> Step:
         """Return the step of an action, which the real objects take the first time."""
         steps = self._steps[state]

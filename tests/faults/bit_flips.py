@@ -88,6 +88,16 @@ def constants(modules: dict[str, ModuleType]) -> Iterator[Field]:
                     yield from fields(value, f"{module_name}.{name}", partial(setattr, module, name), seen)
 
 
+def choose(found: Iterator[Field], dice: random.Random) -> Field:
+    """Return a random field: at each level of the tree of names, each name has the same chance."""
+    left, prefix = [*found], ""
+    while len(left) > 1:
+        names = sorted({field.path[len(prefix) :].partition(".")[0] for field in left})
+        prefix += dice.choice(names) + "."
+        left = [field for field in left if f"{field.path}.".startswith(prefix)]
+    return left[0]
+
+
 def flip_field(field: Field, dice: random.Random, bit_of_array: int | None = None) -> str:
     """Flip a bit of a field, of an array a random bit or bit `bit_of_array` of an element; return a description."""
     value, changed = field.value, field.value

@@ -7,6 +7,7 @@ flipped, what was reported. The program continues a FILE that exists, and prints
 
 - `field`: a field of the state of a task, while the task waits; `step`: the same within a step; `constant`: a constant
   of a module. The task's own loop runs in a process of the harness (`task_bench.py`), with recorded inputs.
+- `supervisor`: a field of the supervisor's state while it waits; its tasks are played (`supervisor_bench.py`).
 - `file`: a checkpoint or journal, between the end of a task and its restart.
 - `table`: a table or the settings, between two runs.
 - `memory`: the writable memory of the processes of a whole run, uniformly (/proc/PID/mem).
@@ -26,7 +27,7 @@ import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -52,16 +53,18 @@ from tests.faults.bit_flips import flip_in_file, flip_in_memory, writable_pages
 from tests.faults.campaign import UNRELATED
 from tests.faults.fault import LONGEST_S, MOMENT_MAX_S
 from tests.faults.produced import SENSORS, damaged_hour
+from tests.faults.supervisor_bench import Play, Supervised
 from tests.faults.task_bench import GROUP, Flip, Flown, Recording, TaskBench
 
 OUTCOMES: Final = ("no effect", "recovered", "flagged", "one step", "WRONG", "STOPPED")
 TASKS: Final = ("orbit", "attitude", "formation", "status")
-FIELD_KINDS: Final = {"field": ("field",), "step": ("step",), "constant": ("constant",)}
 FILE_PLACES: Final = ("checkpoint", "input", "output")
 NOTE_MAX: Final = 160
 FLIPS: Final = 40
 """Number of bits flipped in the memory of a run, most of which have no effect."""
 LIVE_RECORDS: Final = 3
+PART: Final = {"orbit": 540, "attitude": 540}
+"""Number of inputs that a task processes in each trial, if not all: trials of these would take twice as long."""
 SETTLE_S: Final = 15.0
 POWER_OFF_S: Final = 15.0
 SETTINGS: Final = "[formation]\narc_max_s = 900.0\n"
@@ -129,20 +132,23 @@ class Campaign:
             folder = self._folder / task
             folder.mkdir()
             settings = load(None, self._folder / "reference")
-            self._benches[task] = TaskBench(task, recording, folder, settings, self._now_s)
+            part = recording.until(PART[task]) if task in PART else recording
+            self._benches[task] = TaskBench(task, part, folder, settings, self._now_s)
         return self._benches[task]
 
     def fly(self, kind: str, seed: int) -> Trial:
         """Return the trial of a kind with a seed."""
         if kind == "table":
             return self.fly_table(seed)
+        if kind == "supervisor":
+            return fly_supervisor(seed)
         if kind == "memory":
             return self.fly_memory(seed)
         dice = random.Random(f"{kind} {seed}")  # noqa: S311 - repeatable faults
         task = TASKS[seed % len(TASKS)] if kind != "file" else TASKS[seed % (len(TASKS) - 1)]
         where = dice.choice(FILE_PLACES) if kind == "file" else kind
         bench = self.bench(task)
-        last_seq = self._recording.last_seq
+        last_seq = bench.recording.last_seq
         # Most of the time of a flight, all inputs have been processed.
         seq = (
             dice.choice((dice.randint(2 * GROUP, last_seq), last_seq))
@@ -210,6 +216,25 @@ class Campaign:
             return _outcome(flight, code, flipped, ending)
 
 
+@cache
+def undisturbed_supervisor() -> tuple[Supervised, int]:
+    """Return what the supervisor does without a flip, and its number of waits."""
+    play = Play()
+    return play.supervise(), play.waits
+
+
+def fly_supervisor(seed: int) -> Trial:
+    """Return the trial of a supervisor in whose state a bit flips while it waits."""
+    expected, waits = undisturbed_supervisor()
+    dice = random.Random(f"supervisor {seed}")  # noqa: S311 - repeatable faults
+    found = Play(dice.randint(1, waits), dice).supervise()
+    reports = [name for name in found.reports if name not in expected.reports]
+    others = [event for event in found.events if event[2] not in reports]
+    is_same = found._replace(flipped="", events=others) == expected
+    outcome = ("recovered" if is_same else "flagged") if reports else "no effect" if is_same else "WRONG"
+    return Trial("supervisor", "", seed, 1, outcome, 0, found.flipped, "; ".join(reports))
+
+
 def _loaded(home: Path, name: str) -> tuple[int, str]:
     """Return the checksum of a table or of the settings in a home, and the fault that is reported."""
     if name == SETTINGS_FILE:
@@ -258,7 +283,7 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
     return Flown(dict(enumerate(messages)), last, {}, events, flipped)
 
 
-KINDS: Final = ("field", "step", "constant", "file", "table", "memory")
+KINDS: Final = ("field", "step", "constant", "supervisor", "file", "table", "memory")
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -41,7 +41,7 @@ from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks import checkpoints, runtime, second_look
 from pygnc.tasks.runtime import TaskLoop, run_task
 from pygnc.tasks.table import TASKS
-from tests.faults.bit_flips import Field, constants, fields, flip_field, flip_in_file, ignore
+from tests.faults.bit_flips import choose, constants, fields, flip_field, flip_in_file, ignore
 
 GROUP: Final = 24
 """Number of inputs that arrive at once."""
@@ -121,7 +121,7 @@ class TaskBench:
 
     def __init__(self, task: str, recording: Recording, folder: Path, settings: Settings, now_s: int) -> None:
         self.spec = next(spec for spec in TASKS if spec.name == task)
-        self._recording = recording
+        self.recording = recording
         self._folder = folder
         self._reads = [name for name in self.spec.reads if name in recording.streams]
         self.home = folder / "home"
@@ -257,7 +257,7 @@ class _Child:
         self._loop = loop = TaskLoop(*arguments)
         receive = loop._receive_control
 
-        def receive_all() -> None:
+        def receive_all(earlier: Sequence[control.FromSupervisor]) -> None:
             for reader in self._task._readers.values():
                 reader.has_backlog = True
             if self._is_look_due:
@@ -266,7 +266,7 @@ class _Child:
                     self._task._second_look._due_s = 0.0
                 elif hasattr(self._task, "_next_check_s"):
                     self._task._next_check_s = 0.0
-            receive()
+            receive(earlier)
 
         loop._receive_control = receive_all  # type: ignore[method-assign]
         return loop
@@ -292,7 +292,7 @@ class _Child:
 
     def wait(self) -> None:
         """Flip the bit if it is due, and deliver the next inputs; at the end, request the stop."""
-        last_seq = self._bench._recording.last_seq
+        last_seq = self._bench.recording.last_seq
         if self._flip is not None and self._flip.where != "step" and self._fed_seq >= min(self._flip.seq, last_seq):
             flip, self._flip = self._flip, None
             self._apply(flip)
@@ -318,7 +318,7 @@ class _Child:
 
     def _feed(self) -> None:
         for name, journal in self._feeds.items():
-            due = self._bench._recording.streams[name][journal.last_seq :]
+            due = self._bench.recording.streams[name][journal.last_seq :]
             payloads = [payload for seq, payload in due if seq <= self._fed_seq]
             if payloads:
                 journal.append(payloads)
@@ -327,7 +327,7 @@ class _Child:
         if flip.where == "field":
             self._flip_field(flip)
         elif flip.where == "constant":
-            self.note("flip " + flip_field(_choose(constants(sys.modules), flip.dice), flip.dice))
+            self.note("flip " + flip_field(choose(constants(sys.modules), flip.dice), flip.dice))
         else:
             run = self._bench._run
             names = {"checkpoint": "checkpoint*", "input": "input-*", "output": f"{self._bench.spec.name}-*"}
@@ -338,7 +338,7 @@ class _Child:
 
     def _flip_field(self, flip: Flip) -> None:
         found = [field for field in fields(self._task, "task", ignore, set()) if field.path.endswith(flip.name)]
-        self.note("flip " + flip_field(_choose(iter(found), flip.dice), flip.dice, flip.bit))
+        self.note("flip " + flip_field(choose(iter(found), flip.dice), flip.dice, flip.bit))
 
     def patch_step(self, kind: type[Any], name: str) -> None:
         """Flip a field when the method that processes a message is called for the first one after `seq`."""
@@ -352,13 +352,3 @@ class _Child:
             return original(tracker, message)
 
         setattr(kind, name, flipping)
-
-
-def _choose(found: Iterator[Field], dice: random.Random) -> Field:
-    """Return a random field: at each level of the tree of names, each name has the same chance."""
-    left, prefix = [*found], ""
-    while len(left) > 1:
-        names = sorted({field.path[len(prefix) :].partition(".")[0] for field in left})
-        prefix += dice.choice(names) + "."
-        left = [field for field in left if f"{field.path}.".startswith(prefix)]
-    return left[0]

@@ -17,6 +17,8 @@ import numpy as np
 Mutate = Callable[[bytes, random.Random], bytes]
 Fields = Sequence[tuple[int, str]]
 """Offset and struct code, with byte order, of each field of a record."""
+OCTETS = [(k, "<B") for k in range(64)]
+"""Fields of a record without a fixed form."""
 
 NUMBERS = (0, 1, -1, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
 REALS = (0.0, -0.0, 1.0, -1.0, 5e-324, 1e-30, 1e7, 1e30, 3.4e38, 1.8e308, float("inf"), float("-inf"), float("nan"))

@@ -6,7 +6,9 @@ import struct
 import pytest
 
 from pygnc.formats import journal
-from tests.fuzz.targets import make_targets, seal_checkpoint, seal_records, seal_trial
+from tests.fuzz.records import seal_checkpoint
+from tests.fuzz.settings import seal_records, seal_trial
+from tests.fuzz.targets import make_targets
 
 
 def make_old_elements() -> bytes:

@@ -131,7 +131,9 @@ class Packages:
 
     def add(self, name: str, source: str, distribution: str = "pygnc-other", version: str = "1.0") -> None:
         other = OtherPackage({"pygnc.commands": {name: "other:greet"}}, {"other": source}, distribution, version)
-        other.install(self.folder, summary="Greets", requires='brahe-like>=1; extra == "orbits"')
+        extras = (("brahe-like", "clusters"), ("dask", "clusters"), ("brahe-like", "orbits"))
+        requires = "\nRequires-Dist: ".join(f'{library}>=1; extra == "{extra}"' for library, extra in extras)
+        other.install(self.folder, summary="Greets", requires=requires)
 
     def pygnc(self, *words: str, alone: bool = False) -> subprocess.CompletedProcess[str]:
         """Run `pygnc`; alone: without the distributions of the environment."""

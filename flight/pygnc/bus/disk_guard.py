@@ -151,7 +151,6 @@ def _measure(folder: Path) -> tuple[int, set[str]]:
     with os.scandir(folder) as entries:
         for entry in entries:
             with contextlib.suppress(FileNotFoundError):  # the file may be renamed or removed after it was listed
-                status = entry.stat(follow_symlinks=False)
-                used_bytes += max(status.st_size, status.st_blocks * _BLOCK_BYTES)
+                used_bytes += entry.stat(follow_symlinks=False).st_blocks * _BLOCK_BYTES
                 names.add(entry.name)
     return used_bytes, names

@@ -163,6 +163,11 @@ class SegmentWriter:
         os.ftruncate(descriptor, end)
         return cls(segment.path, descriptor, end), records[-1].seq if records else 0
 
+    @property
+    def is_unsynced(self) -> bool:
+        """True if records wait for a sync, or a sync for its end, which `begin_sync` takes."""
+        return self._dirty or self._sync is not None
+
     def append(self, block: bytes) -> None:
         """Append whole records; after an error, the file ends as before the call."""
         try:

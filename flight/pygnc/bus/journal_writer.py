@@ -20,7 +20,7 @@ from pygnc_system.files import FULL, durable_write, free_bytes
 SEGMENT_BYTES: Final = 1 << 20
 SPARE_SEGMENTS: Final = 8
 SYNC_INTERVAL_S: Final = 0.5
-"""Interval of syncs, s. The loops of the tasks wait up to 0.5 s, so records reach the disk within a second."""
+"""Interval of syncs, s. A task with unsynced records waits up to 0.5 s, so they reach the disk within a second."""
 RETURN_INTERVAL_S: Final = 5.0
 """Interval of checks whether a full disk has room again, s."""
 
@@ -76,6 +76,11 @@ class JournalWriter:
                 self.last_seq = segment.last_number()
                 break
         self._segment = self._begin_segment()
+
+    @property
+    def is_unsynced(self) -> bool:
+        """True if records wait for a sync, or a sync for its end."""
+        return self._segment.is_unsynced
 
     def append(self, payloads: Sequence[bytes]) -> None:
         """Append `payloads` as the next messages.

@@ -31,7 +31,7 @@ FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
 """Number of announcements after which a queue may be full; ZeroMQ notes a reader's progress in half queues."""
 LINGER_MS: Final = 100
 LOOK_INTERVAL_S: Final = 2.0
-"""Maximum delay of a message whose announcement was lost, s."""
+"""Interval at which a reader reads the journal, because an announcement may have been lost, s."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200
 """Longest pause between attempts to connect, ms. Tasks start concurrently, so the writer exists within milliseconds."""

@@ -20,6 +20,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import WGS84_RADIUS_M
 
 _SECTORS: Final = 12
+_COUNT: Final = 3 * _SECTORS
 _AZIMUTH_RAD: Final = (np.arange(_SECTORS) + 0.5) * (2.0 * math.pi / _SECTORS)
 _COSINE: Final = np.tile(np.cos(_AZIMUTH_RAD), 3)
 _SINE: Final = np.tile(np.sin(_AZIMUTH_RAD), 3)
@@ -82,18 +83,21 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     ahead_x, ahead_y, ahead_z = ahead[0] / length, ahead[1] / length, ahead[2] / length
     across = y * ahead_z - z * ahead_y, z * ahead_x - x * ahead_z, x * ahead_y - y * ahead_x
     axes = np.array(((ahead_x, ahead_y, ahead_z), across, (x, y, z)))
-    directions, per_ahead, per_up = _disc(max(round(radius_m / _STEP_M), _GROUND))
+    disc = _disc(max(round(radius_m / _STEP_M), _GROUND))
+    per_ahead, per_up = disc[_COUNT : 2 * _COUNT], disc[:_COUNT]
+    directions = disc[2 * _COUNT :].reshape(_COUNT, 3)
     # The sum is negative where the Sun is below the horizon of the ground, which is dark there.
     return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))
 
 
 @lru_cache(maxsize=64)
-def _disc(radius_steps: int) -> tuple[Array, Array, Array]:
+def _disc(radius_steps: int) -> Array:
     """Return the Earth's disc in axes x towards the Sun along the horizon, y to the left, z up.
 
     Returns:
-        Unit vectors to the ground (n, 3), and the fraction of full sunlight per direction for a unit component of the
-        Sun vector along x and along z, each (n,).
+        The fraction of full sunlight per direction for a unit component of the Sun vector along z and along x, each
+        (n,), and the unit vectors to the ground (n, 3). They are one array, (5 n,), because the seal of a task visits
+        each array in a cache.
     """
     # All lengths are in Earth radii.
     radius = max(radius_steps * _STEP_M / WGS84_RADIUS_M, 1.0)
@@ -104,4 +108,4 @@ def _disc(radius_steps: int) -> tuple[Array, Array, Array]:
     away = radius * cosine - np.sqrt(1.0 - (radius * sine) ** 2)
     weight = _SOLID_ANGLE_BY_PI * (1.0 - horizon)
     directions = np.array((x, sine * _SINE, -cosine)).T
-    return np.ascontiguousarray(directions), away * x * weight, (radius - away * cosine) * weight
+    return np.concatenate(((radius - away * cosine) * weight, away * x * weight, directions.ravel()))

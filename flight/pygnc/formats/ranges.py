@@ -36,7 +36,7 @@ RANGE_PACKET: Final = np.dtype(
 _FREQUENCY_BITS: Final = 20
 _DISTANCE_BITS: Final = 24
 _RSSI_DBM_PER_COUNT: Final = -0.5
-_FILE_NAME: Final = re.compile(r"rng(\d{5})\.bin")
+_FILE_NAME: Final = re.compile(r"rng([0-9]{5})\.bin")
 FILE_NUMBERS: Final = 1 << 16
 """Number of different file numbers, 0 to 65535, because the controller's counter has 16 bits."""
 

@@ -58,10 +58,19 @@ _NOTHING: Final = Capability(0)
 
 @dataclass(slots=True)
 class ChannelCounters:
-    """Counters of transmitted sentences: all of them (`sent`), and the retries among them (`retried`)."""
+    """Counters of sentences.
+
+    Attributes:
+        sent: Transmitted sentences, retries included.
+        retried: Retries among them.
+        unsent_rejections: Rejections for which there was no room.
+        last_unsent: Type of the sentence of the last such rejection, and its text.
+    """
 
     sent: int = 0
     retried: int = 0
+    unsent_rejections: int = 0
+    last_unsent: str = ""
 
 
 class Channel:
@@ -115,10 +124,13 @@ class Channel:
         return self._retransmitter.add(kind, body, now_s)
 
     def send_nak(self, number: int, kind_name: str, cause: NakCause, text: str, now_s: float) -> None:
-        """Queue a rejection (NAKN) of the received sentence with this number and type, unless there is no `room`."""
+        """Queue a rejection (NAKN) of the received sentence with this number and type; only count it without `room`."""
         if self.room > 0:
             tail = (kind_name.encode() + text.encode())[: NAKN.tail_max]
             self.send(NAKN, NAKN.pack(number, cause, tail=tail), now_s)
+        else:
+            self.counts.unsent_rejections += 1
+            self.counts.last_unsent = f"{kind_name}{text}"
 
     def pop_events(self) -> list[ChannelEvent]:
         """Return and remove the events since the last call."""

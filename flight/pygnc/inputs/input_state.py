@@ -5,7 +5,7 @@ former process ended.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,7 +32,6 @@ from pygnc.common.clock import SpacecraftReading
 from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.inputs.host_packets import rollover
-from pygnc.inputs.journaled import decode_input
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
@@ -197,7 +196,8 @@ class InputsChangedError(OSError):
 class InputRecovery:
     """Reader of the input journal that a former process of the task wrote in this run; empty in a new run.
 
-    `counters` is updated with each message read.
+    `counters` is updated with each message read. `decode` returns None for a message that cannot be decoded; it is left
+    out.
 
     Attributes:
         group: Files of the batch or, after its end, the files named last; each with the number of its bytes that had
@@ -207,10 +207,13 @@ class InputRecovery:
             sensor packets and CR LF of sense records always count as missing.
         is_ended: True if the batch is over.
         is_complete: True if no message number is missing.
+        lost: Number of messages that could not be decoded.
         elements: Mean elements before the files of the batch; None if there are none.
     """
 
-    def __init__(self, folders: Sequence[Path], counters: InputCounters) -> None:
+    def __init__(
+        self, folders: Sequence[Path], counters: InputCounters, decode: Callable[[bytes], Message | None]
+    ) -> None:
         self.group: list[tuple[SourceFile, int]] = []
         self.begin_seq = 0
         self.missing_bytes = 0
@@ -219,6 +222,8 @@ class InputRecovery:
         self.elements: UploadedElements | None = None
         self._journal = JournalReader(folders, "input")
         self._counters = counters
+        self._decode = decode
+        self.lost = 0
 
     def read(self) -> Iterator[None]:
         """Read the journal and count its messages; yield after every 512 records."""
@@ -227,7 +232,10 @@ class InputRecovery:
             for record in records:
                 self.is_complete &= record.seq == last_seq + 1
                 last_seq = record.seq
-                message: Message = decode_input(record.payload)
+                message = self._decode(record.payload)
+                if message is None:
+                    self.lost += 1
+                    continue
                 if isinstance(message, SourceFile) and not group_is_open:
                     self.group, self.missing_bytes, group_is_open = [], 0, True
                 self._process(message)

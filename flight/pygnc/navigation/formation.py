@@ -13,7 +13,7 @@ interrupted solution continues after its last complete stage.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
 from statistics import median_high
@@ -180,6 +180,11 @@ class FormationTracker:
             "ranges_rejected": rejected + counts["ranges_rejected"],
             "ranges_unsolved": max(0, len(self._arc.ranges) - used - rejected),
         }
+
+    @property
+    def ranges(self) -> Collection[RangeObservation]:
+        """Ranges in the arc."""
+        return self._arc.ranges.keys()
 
     @property
     def awaits_orbit(self) -> bool:

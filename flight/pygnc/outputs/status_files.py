@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from pygnc.bus import control
-from pygnc.bus.disk_guard import remove_oldest_run
+from pygnc.bus.disk_guard import RUN, remove_oldest_run
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import Message
 from pygnc.common.clock import gps_ms_from_week
@@ -69,6 +69,11 @@ class StatusFiles:
         """Release the reserved disk space."""
         with contextlib.suppress(OSError):
             self._reserve.unlink(missing_ok=True)
+
+    @property
+    def are_replaced(self) -> bool:
+        """True if a later run has begun, to which the files belong."""
+        return any(path.name > self._run.folder.name for path in self._run.folder.parent.glob(f"{RUN}*"))
 
     def write(self, state: control.RunState, newest: NewestEstimates) -> None:
         """Replace both files; report once each cause that limits the results, and that the files cannot be written."""

@@ -74,6 +74,7 @@ class TaskSpec:
         silence_limit_s: Time without a response to a ping, and without using or awaiting a processor, after which the
             task is killed and restarted.
         reports_run: True if the task receives the state of the run.
+        outlives_main: True if SIGTERM, not SIGKILL, ends the task when main.py has ended, so that it can report that.
         oom_score_adj: Addition to main.py's own value; the kernel first kills the process with the highest sum of this
             and its memory (in thousandths of the whole memory), see proc(5).
         memory_kills: Number of times that the task has run out of memory in this run.
@@ -89,9 +90,15 @@ class TaskSpec:
     critical: bool = False
     silence_limit_s: float = 5.0
     reports_run: bool = False
+    outlives_main: bool = False
     oom_score_adj: int = 0
     memory_kills: int = 0
 
+
+_CHILD_STATE: Final = (
+    *("spec", "pid", "pidfd", "progress", "is_up", "answered_at_s", "is_killed"),
+    *("_last_ping", "_last_pong", "_late_since"),
+)
 
 RunChild = Callable[[TaskSpec, socket.socket], int]
 """Function that runs a task in the forked process and returns the process's exit code."""
@@ -142,6 +149,15 @@ class Child:
             child = cls(spec, pid, ours, now_s)
             on_error.pop_all()
         return child
+
+    @property
+    def state(self) -> dict[str, object]:
+        """All attributes but the socket, which cannot be copied."""
+        return {name: getattr(self, name) for name in _CHILD_STATE}
+
+    def restore(self, state: dict[str, object]) -> None:
+        """Restore the attributes that `state` has returned."""
+        vars(self).update(state)
 
     def ping(self) -> None:
         """Send the next ping, but only if the task has responded to the last one."""
@@ -214,9 +230,9 @@ def _run_forked(spec: TaskSpec, run_child: RunChild, channel: socket.socket, par
     """Prepare the forked process, run the task in it and exit with the task's code; never return."""
     code = 1
     try:
-        # The kernel kills this process when main.py ends for any reason. main.py may have ended before this call,
+        # The kernel ends this process when main.py ends for any reason. main.py may have ended before this call,
         # therefore getppid() is checked below.
-        _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        _prctl(_PR_SET_PDEATHSIG, signal.SIGTERM if spec.outlives_main else signal.SIGKILL)
         _prctl(PR_SET_NAME, f"pygnc-{spec.name}"[:15].encode())
         _raise_oom_score(spec.oom_score_adj)
         signal.set_wakeup_fd(-1)
@@ -299,7 +315,7 @@ def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:
     """Schedule a call of `before_exit` and an immediate exit after `delay_s`, because the power is about to be cut.
 
     An exit that is already scheduled is not delayed.
-    The kernel then kills all tasks that still run (see `_run_forked`).
+    The kernel then ends all tasks that still run (see `_run_forked`).
     """
 
     def leave(_number: int, _frame: object) -> None:

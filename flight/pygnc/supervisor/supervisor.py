@@ -1,6 +1,7 @@
 """Supervisor of a run: starts the tasks, checks and restarts them, stops them in a fixed order.
 
-It is one loop with one poll, without threads and without ZeroMQ.
+It is one loop with one poll, without threads and without ZeroMQ. It copies its state before each wait, and continues
+with the copy if radiation has flipped a bit of the state meanwhile.
 
 The host cuts the power ten seconds after its Ctrl-C. A stop therefore has a fixed time table, counted from the request:
 
@@ -16,9 +17,11 @@ The host cuts the power ten seconds after its Ctrl-C. A stop therefore has a fix
 A stage begins as soon as the tasks of the earlier stages have ended, or when their time is over.
 """
 
+import pickle
 import select
 import signal
 import time
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -65,6 +68,14 @@ TERMINATE_AT_S: Final = 6.0
 KILL_AT_S: Final = 7.5
 DRAIN_STAGES: Final = frozenset({0, 1, 2})
 _STAGE_ENDS_S: Final = (LINE_END_S, DRAIN_END_S, DRAIN_END_S, WRITE_END_S, WRITE_END_S)
+_UNCOPIED: Final = frozenset(
+    f"_{name}"
+    for name in (
+        *("run_child", "start_child", "clock", "before_hard_exit", "on_up", "on_failure"),
+        *("events", "service_manager", "inbox", "children"),
+    )
+)
+"""Attributes of the supervisor that are no state, change during a wait, or contain sockets."""
 _SIGNALS: Final = ((TERMINATE_AT_S, signal.SIGTERM), (KILL_AT_S, signal.SIGKILL))
 
 
@@ -214,7 +225,7 @@ class Supervisor:
         if not self._inbox.has_received:
             self.start()
         while not self.is_over:
-            self._wait()
+            self._wait_unchanged()
             self.step()
         self._phase = self._final_phase()
         return self.exit_code
@@ -266,6 +277,25 @@ class Supervisor:
             self._restart_at_s[name] = now + START_INTERVAL_S
         else:
             self._give_up(name, f"could not be started for {START_PATIENCE_S:g} s: {reason}", now)
+
+    def _wait_unchanged(self) -> None:
+        """Wait; if the state has changed during the wait, restore it."""
+        copy, children = self._copy(), dict(self._children)
+        crc = zlib.crc32(copy)
+        self._wait()
+        if self._copy() == copy:
+            return
+        if zlib.crc32(copy) == crc:
+            own, of_children = pickle.loads(copy)  # noqa: S301 - made by this process
+            vars(self).update(own)
+            self._children = children
+            for name, state in of_children.items():
+                children[name].restore(state)
+        self._report(SUPERVISOR, "warning", "state_changed", "the supervisor's state changed while it waited; restored")
+
+    def _copy(self) -> bytes:
+        own = {name: value for name, value in vars(self).items() if name not in _UNCOPIED}
+        return pickle.dumps((own, {name: child.state for name, child in self._children.items()}))
 
     def _wait(self) -> None:
         poller = select.poll()

@@ -5,7 +5,10 @@ restarted task loads it, processes the inputs after it again, and so computes so
 `ResumableWriter` drops the messages that are in the journal already. `EstimatorTask` combines both.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -14,10 +17,13 @@ from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import MESSAGES_PER_STEP, StreamReader, StreamWriter
 from pygnc.configuration.run import Notify, Run
+from pygnc.navigation.pipeline import Stage
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
 from pygnc.tasks.runtime import Context, Task
 from pygnc.tasks.seal import StateChangedError
-from pygnc.tasks.second_look import SecondLook
+from pygnc.tasks.second_look import INTERVAL_S, SecondLook
+
+T = TypeVar("T")
 
 
 class ResumableWriter:
@@ -42,7 +48,8 @@ class ResumableWriter:
 class EstimatorTask(Task):
     """Base class of tasks whose stream of estimates is a function of the checkpoint and of the journals after it.
 
-    Task and stream have the same name. A checkpoint made after another number of memory kills is ignored.
+    Task and stream have the same name. A checkpoint is ignored if it was made after another number of memory kills, or
+    if the journal lacks a message written before it, for example because the last record is damaged.
 
     Attributes:
         saved: Checkpoint from which the task continues.
@@ -50,19 +57,26 @@ class EstimatorTask(Task):
         output: Writer of new estimates to the stream.
         input: Reader of the input stream after the checkpoint.
         orbit_failed: True once the orbit task has failed after all restarts; set only with `reports_run`.
+        look_interval_s: Minimum time between two second looks, s.
     """
+
+    look_interval_s: float = INTERVAL_S
 
     def __init__(self, run: Run, context: Context, notify: Notify, name: str, memory_kills: int = 0) -> None:
         super().__init__(run, context, notify)
         self._checkpoint = CheckpointFile(run.runtime / f"{name}.checkpoint", notify)
+        self.stream = self.open_stream(name)
         saved = self._checkpoint.load()
+        if saved and saved.last_output_seq > self.stream.journal.last_seq:
+            text = f"journal {name} lacks message {saved.last_output_seq}; all inputs are processed again"
+            notify("warning", "checkpoint", text)
+            saved = None
         self.saved = saved if saved and saved.memory_kills == memory_kills else Checkpoint(memory_kills=memory_kills)
         self._saved_seq = self.saved.last_input_seq
-        self.stream = self.open_stream(name)
         self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
         self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self.orbit_failed = False
-        self._second_look = SecondLook(run, name, self.repeat, notify)
+        self._second_look = SecondLook(run, name, self.repeat, notify, self.look_interval_s)
 
     def open_orbits(self) -> StreamReader:
         """Open the orbit stream for reading after the checkpoint."""
@@ -72,10 +86,19 @@ class EstimatorTask(Task):
         """Set `orbit_failed` if the orbit task has failed after all restarts, so that no more orbits will arrive."""
         self.orbit_failed = any(task.name == "orbit" and task.state == "failed" for task in state.tasks)
 
+    @abstractmethod
     def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
         """Process the inputs between two checkpoints again; see `pygnc.tasks.second_look.Repeat`."""
-        del until, take
-        return start
+
+    def repeated(self, stage: Stage[Any, T], inputs: Iterator[Message], orbits: Iterator[Message]) -> Iterator[T]:
+        """Yield the results of a stage for journaled messages, which it takes in the same order as in flight."""
+        while True:
+            waiting, messages = (stage.orbits, orbits) if stage.tracker.awaits_orbit else (stage.inputs, inputs)
+            waiting.extend(islice(messages, 1))
+            results = stage.step()
+            if results is None:
+                return
+            yield from results
 
     def journaled(self, name: str, kind: object, after_seq: int, last_seq: int) -> Iterator[Message]:
         """Yield the messages of a journal from the one after `after_seq` to `last_seq`.

@@ -4,10 +4,10 @@ Every process of a run, except the supervisor, is one `Task` in one `TaskLoop`:
 
 1. The supervisor forks a process and calls `run_task`. The loop imports the task's module, makes the task and reports
    to the supervisor that it is up.
-2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `WAIT_S`. It responds
-   to the supervisor's pings, calls `Task.work`, and repeats without waiting while `work` returns True. A bit that
-   flips during a wait is noticed after it (`pygnc.tasks.seal`); the process then ends, and its successor continues
-   from the checkpoint.
+2. The loop waits for the sockets that the task names, for the supervisor and for signals, at most `Task.wait_s`. It
+   calls `Task.work`, and repeats without waiting while `work` returns True. The supervisor's pings do not end a wait:
+   the loop responds to them itself. A bit that flips during a wait is noticed after it (`pygnc.tasks.seal`); the
+   process then ends, and its successor continues from the checkpoint.
 3. The loop ends when the supervisor sends Stop (as soon as the task has no work left, within the time that Stop
    allows) or on SIGTERM. It then calls `Task.close` and reports the final counters.
 4. An exception becomes an event with its traceback and exit code 1. The supervisor starts a new process, which
@@ -19,14 +19,17 @@ A task only implements the hooks of `Task`; it never waits on its own.
 import ctypes
 import importlib
 import math
+import os
 import signal
 import socket
 import threading
 import time
 import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -40,9 +43,12 @@ from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
-from pygnc.tasks.seal import Seal, StateChangedError
+from pygnc.tasks.seal import Seal, StateChangedError, checksum
 
 WAIT_S: Final = 0.5
+"""Maximum wait of a task with records to sync, or that serves a line or devices, s."""
+IDLE_WAIT_S: Final = 1.0
+"""Maximum wait of other tasks, s; each wait costs two checksums of the task's state."""
 DRAIN_S: Final = 0.2
 """Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""
 SIGTERM_PATIENCE_S: Final = 3.0
@@ -66,6 +72,7 @@ class Task(ABC):
         context: The process's ZeroMQ context.
         notify: Function that reports an event.
         stop_request: Reason to stop the whole run, or empty.
+        main_has_ended: True before `close` if main.py has ended; only if the task table sets `outlives_main`.
         known_answers: Functions whose results show whether a table in a library has changed (`pygnc.tasks.seal`).
     """
 
@@ -76,6 +83,7 @@ class Task(ABC):
         self.context = context
         self.notify = notify
         self.stop_request = ""
+        self.main_has_ended = False
         self._streams: list[StreamWriter] = []
         self._readers: dict[str, StreamReader] = {}
         self._durable: list[JournalWriter] = []
@@ -88,7 +96,7 @@ class Task(ABC):
 
     def wait_s(self) -> float:
         """Return the maximum time that the loop may wait for an event before it calls `work` again, s."""
-        return WAIT_S
+        return WAIT_S if any(journal.is_unsynced for journal in self._durable) else IDLE_WAIT_S
 
     @abstractmethod
     def work(self) -> bool:
@@ -126,24 +134,23 @@ class Task(ABC):
         Messages that cannot be decoded are dropped; the first one is reported. An earlier reader of the stream is
         closed.
         """
-        decoder = msgspec.msgpack.Decoder(kind)
-
-        def decode(payload: bytes) -> Message | None:
-            try:
-                message: Message = decoder.decode(payload)
-            except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and nested arrays
-                if name not in self._undecodable:
-                    self._undecodable.add(name)
-                    text = f"stream {name}: messages that cannot be decoded are dropped: {error}"
-                    self.notify("warning", control.DROPPED, text)
-                return None
-            return message
-
+        decode = partial(self.decode, name, msgspec.msgpack.Decoder(kind).decode)
         if name in self._readers:
             self._readers[name].close()
         folders = self.run.journal_folders
         self._readers[name] = StreamReader(self.context, self.run.runtime, name, folders, decode, after_seq=after_seq)
         return self._readers[name]
+
+    def decode(self, name: str, decode: Callable[[bytes], Message], payload: bytes) -> Message | None:
+        """Return a message of stream `name`; None if it cannot be decoded, which is reported once for each stream."""
+        try:
+            return decode(payload)
+        except (ValueError, RecursionError) as error:  # also text that is not UTF-8, and nested arrays
+            if name not in self._undecodable:
+                self._undecodable.add(name)
+                text = f"stream {name}: messages that cannot be decoded are dropped: {error}"
+                self.notify("warning", control.DROPPED, text)
+        return None
 
     def stream_sockets(self) -> "list[zmq.Socket[bytes]]":
         """Return the sockets of the task's own streams, which become readable when readers subscribe."""
@@ -207,9 +214,11 @@ class TaskLoop:
     def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
         self._channel = channel
+        self._main = os.getppid()
         self._inbox = SignalInbox([signal.SIGTERM])
         self._stop_at_s = math.inf
         self._exit_at_s = math.inf
+        self._run_state: control.RunState | None = None
         self._reported = self._trimmed = (0, False)
         self._next_trim_s = 0.0
         self._stop_requested = False
@@ -218,6 +227,8 @@ class TaskLoop:
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
         self._seal = Seal(self._task, run, self._task.known_answers)
+        self._progress = self._task.progress()
+        self._progress_crc = checksum(self._progress)[0]
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""
@@ -229,13 +240,9 @@ class TaskLoop:
         more = True
         while not self._must_end(more=more):
             watched = self._watch(poller, watched)
-            wait_s = min(WAIT_S, self._task.wait_s(), max(0.0, self._exit_at_s - time.monotonic()))
-            if not more:
-                self._seal.close()
-            poller.poll(0 if more else int(wait_s * 1e3))
-            if not more:
-                self._seal.verify()
-            self._receive_control()
+            if more:
+                poller.poll(0)
+            self._receive_control(() if more else self._wait(poller))
             more = self._task.work()
             self._task.serve_streams()
             if self._task.stop_request and not self._stop_requested:
@@ -262,26 +269,63 @@ class TaskLoop:
             return True
         return not more and self._stop_at_s < math.inf
 
-    def _receive_control(self) -> None:
-        now = time.monotonic()
+    def _wait(self, poller: zmq.Poller) -> list[control.FromSupervisor]:
+        """Wait until the task must work; respond to pings meanwhile, and return the other messages of the supervisor.
+
+        Raises:
+            StateChangedError: The state has changed.
+        """
+        until_s = min(time.monotonic() + self._task.wait_s(), self._exit_at_s)
+        self._seal.close()
+        others: list[control.FromSupervisor] = []
+        is_quiet = True
+        while is_quiet:
+            ready = poller.poll(math.ceil(1e3 * max(0.0, until_s - time.monotonic())))
+            received = list(self._received()) if ready == [(self._channel.fileno(), zmq.POLLIN)] else []
+            others += [message for message in received if not self._is_answered(message)]
+            is_quiet = bool(received) and not others
+        self._seal.verify()
+        return others
+
+    def _received(self) -> Iterator[control.FromSupervisor]:
         while message := control.receive_from_supervisor(self._channel):
+            yield message
+
+    def _is_answered(self, message: control.FromSupervisor) -> bool:
+        """Respond to a message that does not concern the waiting task; return False for others."""
+        if isinstance(message, control.Ping):
+            # The state is verified after the wait only, but the progress is used now.
+            if checksum(self._progress)[0] != self._progress_crc:
+                raise StateChangedError("the progress of the task changed while the task waited")
+            control.send(self._channel, control.Pong(message.counter, self._progress))
+            return True
+        return message == self._run_state  # the supervisor repeats it with each ping
+
+    def _receive_control(self, earlier: Sequence[control.FromSupervisor]) -> None:
+        """Process the messages that a wait returned, and later ones."""
+        now = time.monotonic()
+        for message in chain(earlier, self._received()):
             if isinstance(message, control.Ping):
                 self._send_progress(message.counter)
             elif isinstance(message, control.RunState):
+                self._run_state = message
                 self._task.on_run_state(message)
             else:
                 self._stop_at_s = now + (message.drain_s if self._closes_files else min(message.drain_s, DRAIN_S))
         if self._inbox.take():
             # SIGTERM comes from the host, or from the supervisor when time is short. Tasks that close files wait for
             # the last messages of the others, which are complete when the supervisor sends Stop.
-            self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if self._closes_files else 0.0))
+            self._task.main_has_ended = os.getppid() != self._main
+            waits = self._closes_files and not self._task.main_has_ended
+            self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if waits else 0.0))
 
     def _send_progress(self, counter: int) -> None:
         control.send(self._channel, control.Pong(counter, self._task.progress()))
 
     def _report_progress(self) -> None:
         """Report progress without a ping, so that the supervisor sees the end of the batch at once."""
-        progress = self._task.progress()
+        progress = self._progress = self._task.progress()
+        self._progress_crc = checksum(progress)[0]
         if (progress.last_sequence_processed, progress.idle) != self._reported:
             self._reported = (progress.last_sequence_processed, progress.idle)
             self._send_progress(0)

@@ -72,6 +72,8 @@ class _Pickler(pickle.Pickler):
         if value is object:
             return NotImplemented
         kind = type(value)
+        if kind is np.ndarray:  # most objects of an estimator
+            return object, (), (value.dtype.str, value.shape, value.tobytes())
         if value is self._root and kind.__module__.startswith(_PACKAGE):
             return object, (), _attributes(kind)(value)
         if kind.__name__ in _TABLES:
@@ -83,12 +85,15 @@ class _Pickler(pickle.Pickler):
         return object, (), content(value)
 
 
-def _cached(cache: object) -> list[object]:
-    """Return the keys and values in a cache of `functools`."""
+def _cached(cache: Any) -> list[object]:  # noqa: ANN401 - any cache of `functools`
+    """Return the keys and values in a cache of `functools`, which has a dictionary of links if its size is limited."""
+    is_limited = cache.cache_parameters()["maxsize"] is not None
     return [
         part
         for part in gc.get_referents(cache)
-        if not callable(part) and type(part) is not object and not (type(part) is dict and "__wrapped__" in part)
+        if not callable(part)
+        and type(part) is not object
+        and not (type(part) is dict and (is_limited or "__wrapped__" in part))
     ]
 
 

@@ -1,7 +1,7 @@
 """Second look: repetition of the last inputs of a task, which shows a bit flipped while the task worked.
 
 A task whose estimates are a function of its checkpoint and the journals is repeated from the newest verified checkpoint
-by a forked process of lowest priority, when the task has been idle for a second, at most once a minute. The process
+by a forked process of lowest priority, when the task has been idle for a second, at most once in a while. The process
 compares estimates and state bit for bit. If they differ, a second repetition decides whether the task or the first
 repetition was wrong; then the task continues from the repeated state. A process that remained in memory would need
 megabytes; the forked one shares its memory with the task and ends after a second.
@@ -57,7 +57,7 @@ class _Difference(msgspec.Struct, frozen=True):
 class SecondLook:
     """Repetitions of one task, whose stream has the name of the task."""
 
-    def __init__(self, run: Run, name: str, repeat: Repeat, notify: Notify) -> None:
+    def __init__(self, run: Run, name: str, repeat: Repeat, notify: Notify, interval_s: float = INTERVAL_S) -> None:
         self._run, self._name, self._repeat, self._notify = run, name, repeat, notify
         self._file = CheckpointFile(run.runtime / f"{name}.verified", notify)
         self._result = run.runtime / f"{name}.repeated"
@@ -65,6 +65,7 @@ class SecondLook:
         self._until = self._verified
         self._first: bytes | None = None
         self._pid = 0
+        self._interval_s = interval_s
         self._due_s = 0.0
         self.note_work()
 
@@ -82,7 +83,7 @@ class SecondLook:
         if self._pid:
             code = self._reap()
             if code is not None:
-                self._pid, self._due_s = 0, now_s + INTERVAL_S
+                self._pid, self._due_s = 0, now_s + self._interval_s
                 return self._judge(code)
             return None
         if now_s >= self._due_s and last_input_seq > self._verified.last_input_seq:
@@ -91,7 +92,7 @@ class SecondLook:
             try:
                 pid = os.fork()
             except OSError:  # the system has no process or memory left
-                self._due_s = now_s + INTERVAL_S
+                self._due_s = now_s + self._interval_s
                 return None
             if pid == 0:
                 self._run_child()

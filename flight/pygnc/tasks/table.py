@@ -102,6 +102,7 @@ TASKS: Final = (
         critical=True,
         stop_stage=4,
         reports_run=True,
+        outlives_main=True,
         oom_score_adj=100,
     ),
     TaskSpec(

@@ -150,15 +150,17 @@ def _opened(address: str) -> tuple[Any, str]:
     """Return the file system of an address and the path in it; obstore replaces a package that is not installed."""
     from fsspec.core import url_to_fs  # noqa: PLC0415 - of an extra, which local folders do without
 
+    opened: tuple[Any, str]
     try:
-        return url_to_fs(address)
+        opened = url_to_fs(address)
     except ImportError as error:
         try:
             from obstore.fsspec import register  # noqa: PLC0415 - only without the usual package
         except ImportError:
             raise error from None
         register(address.partition("://")[0])
-        return url_to_fs(address)
+        opened = url_to_fs(address)
+    return opened
 
 
 def folder_of(place: Path | str) -> Folder:

@@ -137,7 +137,7 @@ class Store:
         counts = [len(result.bins) for result, _ in results]
         effort = [(run, of.seconds, worker, of.peak_mb) for run, (of, worker) in zip(runs, results, strict=True)]
         columns: dict[str, Sequence[Sequence[Any]]] = {
-            "bins": [np.repeat(runs, counts), *(bins or [()] * (len(SCHEMAS["bins"]) - 1))],
+            "bins": [np.repeat(runs, counts).tolist(), *(bins or [()] * (len(SCHEMAS["bins"]) - 1))],
             "effort": list(zip(*effort, strict=True)),
             "runs": [[row.get(name) for row in rows] for name in self._schemas["runs"]],
         }

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import msgspec
 
-from pygnc.bus.messages import ClosestApproach
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import Document, WrittenFile
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.report.comparison import ComparedPartner, compared_attitudes, compared_orbits, compared_partners
+from pygnc_ground.formation.conjunction import Conjunction
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, orbit_name
+from pygnc_ground.report.comparison import (
+    ComparedPartner,
+    compared_attitudes,
+    compared_orbits,
+    compared_partners,
+)
 
 
 class OrbitFigures(Document, frozen=True):
@@ -60,13 +65,22 @@ class AttitudeSummary(Document, frozen=True):
     axes: dict[str, Axes]
 
 
-class Approach(Document, frozen=True):
-    """Closest approach of a partner."""
+class Encounter(Document, frozen=True):
+    """Pass of a partner."""
 
     utc: str
     distance_m: float
-    sigma_m: float | None
-    collision_excluded: bool
+    sigma_m: float
+    probability: float
+
+
+class Approach(Document, frozen=True):
+    """Nearest encounter within a day by one orbit, and the one with the highest probability of a collision."""
+
+    orbit: str
+    nearest: Encounter
+    likeliest: Encounter
+    probability: float
 
 
 class PartnerSummary(Document, frozen=True):
@@ -86,11 +100,16 @@ class PartnerSummary(Document, frozen=True):
 class FormationSummary(Document, frozen=True):
     """Formation of the replay."""
 
-    ranges_received: int
-    ranges_used: int
-    ranges_rejected: int
-    ranges_untimed: int
+    collision_radius_m: float
     partners: list[PartnerSummary]
+
+
+class Ranges(Document, frozen=True):
+    """Number of ranges, and of those that the newest solution does not use, by cause."""
+
+    received: int
+    used: int
+    not_used: dict[str, int]
 
 
 class ReplayDocument(Document, frozen=True):
@@ -98,11 +117,12 @@ class ReplayDocument(Document, frozen=True):
 
     records: int
     records_used: int
-    records_untimed: int
+    records_not_used: dict[str, int]
     pipeline_agrees: bool | None
     notes: list[str]
     orbits: dict[str, OrbitFigures]
     attitude: AttitudeSummary
+    ranges: Ranges
     formation: FormationSummary | None
     files: list[WrittenFile]
 
@@ -115,11 +135,12 @@ def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool)
     return ReplayDocument(
         records=len(result.solution) + len(result.untimed),
         records_used=int(result.solution.accepted.sum()),
-        records_untimed=len(result.untimed),
+        records_not_used=result.not_used,
         pipeline_agrees=True if flown else None,
         notes=list(result.notes),
         orbits={one.name: OrbitFigures(**one.accuracy._asdict()) for one in compared_orbits(result)},
         attitude=_attitude(result.attitude),
+        ranges=Ranges(received=len(result.ranges), used=result.ranges.used, not_used=result.ranges.not_used),
         formation=None if result.formation is None else _formation(result.formation),
         files=WrittenFile.all_of(paths),
     )
@@ -141,12 +162,8 @@ def _attitude(result: AttitudeResult) -> AttitudeSummary:
 
 
 def _formation(result: FormationResult) -> FormationSummary:
-    counts = result.counts
     return FormationSummary(
-        ranges_received=counts.get("ranges_received", 0),
-        ranges_used=counts.get("ranges_used", 0),
-        ranges_rejected=counts.get("ranges_rejected", 0),
-        ranges_untimed=counts.get("ranges_no_time", 0),
+        collision_radius_m=result.collision_radius_m,
         partners=[_partner(one, result) for one in compared_partners(result)],
     )
 
@@ -161,14 +178,19 @@ def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
         chi_square_best=float(one.result.chi2_best),
         chi_square_mirror=float(one.result.chi2_mirror),
         mirror_distance_m=None if one.mirror is None else float(one.mirror.distance_m),
-        approaches=[_approach(approach) for approach in result.approaches_of(one.result.partner)],
+        approaches=[_approach(each) for each in result.conjunctions_of(one.result.partner)],
     )
 
 
-def _approach(approach: ClosestApproach) -> Approach:
-    return Approach(
-        utc=utc_iso_from_gps_ms(approach.gps_ms),
-        distance_m=float(approach.distance_m),
-        sigma_m=float(approach.sigma_m),
-        collision_excluded=approach.least_m > 0.0,
+def _approach(found: Conjunction) -> Approach:
+    nearest, likeliest = (
+        Encounter(
+            utc=utc_iso_from_gps_ms(each.gps_ms),
+            distance_m=each.distance_m,
+            sigma_m=each.sigma_m,
+            probability=each.probability,
+        )
+        for each in (found.nearest, found.likeliest)
     )
+    orbit = orbit_name(found.orbit)
+    return Approach(orbit=orbit, nearest=nearest, likeliest=likeliest, probability=found.probability)

@@ -1,6 +1,6 @@
 """Changes between two tables of estimates: the largest change of each quantity, in its unit and in sigmas."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,30 +12,14 @@ from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.report.wording import utc
+from pygnc_ground.tables.declaration import Quantity, quantities
 
-_KEYS: Final = {"formation": ("partner", "gps_week", "gps_tow_s"), "fixes": ("seq",), "rejected": ("seq",)}
-_TIME: Final = ("gps_week", "gps_tow_s")
-
-
-class Quantity(msgspec.Struct, frozen=True):
-    """Quantity that takes one or several columns.
-
-    Attributes:
-        name: Name in the report.
-        unit: Unit in the report.
-        columns: Columns of the components.
-        sigma: Columns of their standard deviations; empty if the table has none.
-    """
-
-    name: str
-    unit: str
-    columns: tuple[str, ...]
-    sigma: tuple[str, ...] = ()
-
-
-_QUANTITIES: Final = msgspec.toml.decode(
-    Path(__file__).with_name("quantities.toml").read_bytes(), type=dict[str, tuple[Quantity, ...]]
-)
+_KEYS: Final = {
+    "formation": ("partner_id", "gps_week", "gps_tow_ms"),
+    "fixes": ("input_seq",),
+    "rejected": ("input_seq",),
+}
+_TIME: Final = ("gps_week", "gps_tow_ms")
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -63,6 +47,33 @@ class Change(msgspec.Struct, frozen=True):
     relative: float | None = None
     sigmas: float | None = None
     at: str | None = None
+
+
+def compare_tables(
+    before: Mapping[str, pl.DataFrame] | Path | str, after: Mapping[str, pl.DataFrame] | Path | str
+) -> pl.DataFrame:
+    """Return the changes between the tables of two replays of the same inputs, one row per quantity that changed.
+
+    The columns are the attributes of `Change`: table, quantity, number of rows that differ in any bit, largest change
+    in its unit, relative to the quantity and in standard deviations, and its time.
+
+    Args:
+        before: Tables by name, as `Replay.tables` has them, or a folder to which `pygnc replay` wrote them.
+        after: The tables to compare with them. Tables that only one of the replays has are ignored.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    old, new = (tables if isinstance(tables, Mapping) else _read(Path(tables)) for tables in (before, after))
+    found = [change for name in old if name in new for change in changes(name, old[name], new[name])]
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(Change.__struct_fields__, pl.Float64)
+    schema |= dict.fromkeys(("table", "quantity", "unit", "at"), pl.String)
+    schema |= dict.fromkeys(("rows", "of_rows"), pl.Int64)
+    return pl.DataFrame([msgspec.structs.asdict(change) for change in found], schema=schema)
+
+
+def _read(folder: Path) -> dict[str, pl.DataFrame]:
+    return {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def changes(name: str, before: pl.DataFrame, after: pl.DataFrame) -> list[Change]:
@@ -94,13 +105,17 @@ def _aligned(name: str, before: pl.DataFrame, after: pl.DataFrame) -> tuple[pl.D
 
 def _quantities(name: str, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
     left = [column for column in after.columns if column in before.columns]
-    known = _QUANTITIES.get(name.partition("_")[0], ())
+    known = quantities(name)
+    found: dict[str, Change] = {}
     for quantity in known:
         if all(column in left for column in quantity.columns):
-            yield from _change(name, quantity, before, after)
+            found |= {change.quantity: change for change in _change(name, quantity, before, after)}
+    implied = {quantity.name for quantity in known if quantity.follows_from in found}
+    yield from (change for quantity, change in found.items() if quantity not in implied)
+    declared = {column for quantity in known for column in quantity.columns}
     for column in left:
-        if not any(column in quantity.columns for quantity in known):
-            yield from _change(name, Quantity(column, "", (column,)), before, after)
+        if column not in declared:
+            yield from _change(name, Quantity((column,)), before, after)
 
 
 def _change(name: str, quantity: Quantity, before: pl.DataFrame, after: pl.DataFrame) -> Iterator[Change]:
@@ -130,6 +145,7 @@ def _with_size(
     scale = 1.0 if is_attitude else float(np.sqrt(np.mean(np.square(then[known]).sum(axis=1))))
     return msgspec.structs.replace(
         change,
+        unit="deg" if is_attitude else change.unit,
         largest=float(np.degrees(size[row]) if is_attitude else size[row]),
         relative=float(size[row]) / scale if scale > 0.0 else None,
         sigmas=_sigmas(difference, _array(before, quantity.sigma)) if quantity.sigma else None,
@@ -160,5 +176,5 @@ def _array(table: pl.DataFrame, columns: Sequence[str]) -> FloatArray:
 def _utc(table: pl.DataFrame, row: int) -> str | None:
     if not all(key in table.columns for key in _TIME):
         return None
-    week, seconds = (table[key][row] for key in _TIME)
-    return None if week is None or seconds is None else utc(week * MS_PER_WEEK + round(1000.0 * seconds))
+    week, tow_ms = (table[key][row] for key in _TIME)
+    return None if week is None or tow_ms is None else utc(week * MS_PER_WEEK + tow_ms)

@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import FormationMessage, GnssFix, Message, OrbitEstimate, SourceFile
+from pygnc.bus.messages import FormationMessage, GnssFix, Message, OrbitEstimate, RangeMeasurement, SourceFile
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.formation.observations import RangeObservation
+from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import RejectCause
@@ -21,7 +23,8 @@ from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.orbit import FixOutcome, OrbitTracker
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, Pipeline
-from pygnc_ground.replay.result import FixRecords, UntimedRecord, column, innovation_arrays
+from pygnc.navigation.range_clock import RangeClock
+from pygnc_ground.replay.result import FixRecords, RangeRecords, UntimedRecord, column, innovation_arrays
 from pygnc_system.files import data_file
 
 
@@ -56,7 +59,8 @@ class TimedRecord:
 class Collected(NamedTuple):
     """Results of a pass through the trackers: GPS records in input order, all else in the order of the flight software.
 
-    `counts` are those of our own fixes, `range_counts` those of the ranges and of partners' fixes.
+    `counts` are those of our own fixes, `range_counts` those of the ranges and of partners' fixes. `range_gps_ms` holds
+    the times of the ranges, as far as they are known, by input number; `arc` holds the ranges in the arc at the end.
     """
 
     timed: list[TimedRecord]
@@ -69,6 +73,9 @@ class Collected(NamedTuple):
     formation: FormationSolution | None
     range_counts: dict[str, int]
     estimates: list[OrbitEstimate]
+    ranges: list[RangeMeasurement]
+    range_gps_ms: dict[int, int]
+    arc: frozenset[RangeObservation]
 
 
 def make_pipeline(
@@ -102,13 +109,17 @@ def collect(
     """
     timed: dict[int, TimedRecord] = {}
     sources: dict[str, SourceFile] = {}
-    found = Collected([], [], [], [], {}, [], [], None, {}, [])
+    found = Collected([], [], [], [], {}, [], [], None, {}, [], [], {}, frozenset())
+    clock = RangeClock()
     for message in messages:
         if isinstance(message, SourceFile):
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
         if isinstance(message, GnssFix) and message.is_own and message.gps_ms is not None:
             timed[message.seq] = TimedRecord(message, message.gps_ms)
+        elif isinstance(message, RangeMeasurement):
+            found.ranges.append(message)
+        found.range_gps_ms.update((packet.seq, gps_ms) for packet, gps_ms in clock.process(message))
         result = pipeline.process(message)
         for outcome, estimate in result.orbit.outcomes:
             if outcome.update is not None:
@@ -131,6 +142,7 @@ def collect(
         counts=dict(pipeline.orbit.counts),
         formation=None if formation is None else formation.solution,
         range_counts={} if formation is None else formation.tracker.counts,
+        arc=frozenset(() if formation is None else formation.tracker.ranges),
     )
 
 
@@ -160,4 +172,48 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
             (of.update is not None and of.update.restarted_from_ms is not None for of in timed), dtype=bool
         ),
         spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
+    )
+
+
+def range_records(collected: Collected, settings: FormationSettings) -> RangeRecords:
+    """Return all ranges, with the reason why the newest solution does not use one."""
+    solution, measured = collected.formation, collected.ranges
+    solved: dict[RangeObservation, tuple[bool, float]] = {}
+    if solution is not None:
+        residuals = solution.hypotheses[0].residual_m.tolist()
+        solved = dict(zip(solution.ranges, zip(solution.used.tolist(), residuals, strict=True), strict=True))
+    newest_ms = max((observation.gps_ms for observation in collected.arc), default=0)
+    begin_ms = newest_ms - round(1e3 * settings.arc_max_s)
+    seen: set[RangeObservation] = set()
+    causes, residual_m = [], []
+    for packet in measured:
+        gps_ms, one = collected.range_gps_ms.get(packet.seq), packet.satellite_id or settings.own_id
+        cause, residual = "no_time", None
+        if one == packet.partner_id:
+            cause = "same_satellite"
+        elif gps_ms is not None:
+            observation = RangeObservation(gps_ms, one, packet.partner_id, packet.range_m)
+            if observation in seen:
+                cause = "repeated"
+            elif observation in solved:
+                is_used, residual = solved[observation]
+                cause = "" if is_used else "rejected"
+            elif observation in collected.arc:
+                cause = "unsolved"
+            elif gps_ms < begin_ms:
+                cause = "old"
+            seen.add(observation)
+        causes.append(cause)
+        residual_m.append(residual)
+    return RangeRecords(
+        seq=column((packet.seq for packet in measured), dtype=np.int64),
+        source=tuple(packet.source for packet in measured),
+        offset=column((packet.offset for packet in measured), dtype=np.int64),
+        t_spacecraft_s=column((packet.t_spacecraft_s for packet in measured), dtype=np.int64),
+        satellite_id=column((packet.satellite_id or settings.own_id for packet in measured), dtype=np.int64),
+        partner_id=column((packet.partner_id for packet in measured), dtype=np.int64),
+        gps_ms=tuple(collected.range_gps_ms.get(packet.seq) for packet in measured),
+        range_m=column(packet.range_m for packet in measured),
+        residual_m=column(residual_m),
+        cause=tuple(causes),
     )

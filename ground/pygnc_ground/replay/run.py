@@ -16,13 +16,14 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.attitude.smoother import Filtered
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result, packed
-from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline
-from pygnc_ground.replay.formation_run import formation_result
+from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
+from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
@@ -63,10 +64,16 @@ class ReplayContext(NamedTuple):
     """True orbits of partners by radio id"""
 
     def replay(
-        self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
+        self,
+        inputs: Inputs,
+        *,
+        filter_name: FilterName = FilterName.EKF,
+        collision_radius_m: float = COMBINED_RADIUS_M,
+        advance: Callable[[], None] = lambda: None,
     ) -> tuple[ReplayResult, Collected]:
         """Run the inputs through the estimators; `advance` is called after each GPS record.
 
+        `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
         a sample 20 kB.
 
@@ -74,7 +81,7 @@ class ReplayContext(NamedTuple):
             The result, and the messages of the flight software from which the result is made.
 
         Raises:
-            ReplayError: The run used another Earth orientation table.
+            ReplayError: The run used another Earth orientation table, or the inputs have no record.
         """
         identification = self.orientation.identification
         if inputs.earth_orientation not in {None, identification}:
@@ -87,6 +94,8 @@ class ReplayContext(NamedTuple):
         pipeline = make_pipeline(settings, orientation, orbit_filter=filter_name.orbit_filter)
         filtered: list[Filtered] = []
         collected = collect(inputs.messages, pipeline, advance, lambda record: packed(record, filtered))
+        if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
+            raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
         # The attitude is first, because its memory is the largest.
         attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
         frames = EarthFrames(orientation)
@@ -111,6 +120,7 @@ class ReplayContext(NamedTuple):
             counts=collected.counts,
             fixes=fix_records(timed),
             untimed=tuple(collected.untimed),
+            ranges=range_records(collected, settings.formation),
             solution=solution,
             smoothed=smoothed,
             batch=batch,
@@ -120,8 +130,11 @@ class ReplayContext(NamedTuple):
                 collected.partners,
                 collected.formation,
                 settings.formation,
-                collected.range_counts,
                 {**self.true_partners, settings.formation.own_id: self.true_orbit},
+                conjunctions=predicted_conjunctions(
+                    collected.partners, collected.formation, settings, frames, radius_m=collision_radius_m
+                ),
+                radius_m=collision_radius_m,
             ),
             notes=tuple(notes),
         )

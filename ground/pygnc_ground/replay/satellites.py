@@ -21,7 +21,7 @@ from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
-from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of
+from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of, require_records
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
@@ -70,14 +70,15 @@ def from_satellites(satellites: Sequence[SatelliteFolder], settings: Settings) -
 
     Raises:
         OSError: A file cannot be read.
-        ReplayError: A satellite has no files, or its radio id is unknown.
+        ReplayError: A satellite has no files or no record, or its radio id is unknown.
     """
     ids = radio_ids(satellites)
     ours = replace(settings, formation=replace(settings.formation, own_id=ids[0]))
-    sources: list[BatchSource] = []
-    for satellite, radio_id in zip(satellites, ids, strict=True):
-        sources += _sources(satellite, radio_id, ours)
-    return replace(inputs_of(sources), settings=ours)
+    sources = [_sources(satellite, radio_id, ours) for satellite, radio_id in zip(satellites, ids, strict=True)]
+    inputs = inputs_of([source for of_one in sources for source in of_one])
+    for satellite, of_one in zip(satellites, sources, strict=True):
+        require_records(satellite.folder, of_one)
+    return replace(inputs, settings=ours)
 
 
 def _sources(satellite: SatelliteFolder, radio_id: int, settings: Settings) -> list[BatchSource]:
@@ -143,7 +144,7 @@ class PartnerSense(SenseFile):
         ]
 
 
-_TRUTH_FILE: Final = "truth.parquet"
+TRUTH_FILE: Final = "truth.parquet"
 
 
 def partner_truths(
@@ -167,9 +168,9 @@ def partner_truths(
         return {}
     ids = radio_ids(satellites)
     files = {
-        radio_id: satellite.folder / _TRUTH_FILE
+        radio_id: satellite.folder / TRUTH_FILE
         for radio_id, satellite in zip(ids[1:], satellites[1:], strict=True)
-        if (satellite.folder / _TRUTH_FILE).exists()
+        if (satellite.folder / TRUTH_FILE).exists()
     }
     of_name = RADIO_IDS | {satellite.name: radio_id for satellite, radio_id in zip(satellites, ids, strict=True)}
     for text in named:

@@ -12,12 +12,19 @@ from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.attitude.mounting_remedy import remedies
 from pygnc_ground.orbit.consistency import NisConsistency, band
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, SampleRecords
+from pygnc_ground.replay.result import (
+    AttitudeResult,
+    FormationResult,
+    RangeRecords,
+    ReplayResult,
+    SampleRecords,
+    orbit_name,
+)
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
-from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner, orbit_name
+from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner
 from pygnc_ground.report.statistics import DifferenceFigures
-from pygnc_ground.report.wording import compared, duration, number, percent, plural, whole
+from pygnc_ground.report.wording import by_cause, compared, duration, number, percent, plural, probability, whole
 
 _SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
@@ -71,7 +78,11 @@ def _use(result: ReplayResult, filtered: ComparedOrbit) -> Iterator[Finding]:
     booked = sum(count for name, count in result.counts.items() if name in counted or name.startswith("rejected_"))
     if "fixes_received" in result.counts and received != booked:
         yield Finding("The counters of fixes do not add up; please report this as a fault.")
-    yield _share(used, received, "GPS records were used")
+    # Range files repeat fixes of sense files.
+    repeated = result.not_used.get("repeated", 0)
+    yield _share(used, received - repeated, "GPS records were used")
+    if repeated:
+        yield Finding(f"{whole(repeated)} more GPS records are at the time of a used one.", good=True)
     if not filtered.accuracy.states:
         yield Finding("The filter found no orbit.")
     restarts = int(result.fixes.restarted.sum())
@@ -237,22 +248,30 @@ def _biases(filtered: ComparedAttitude) -> Iterator[Finding]:
         yield Finding(text, good=max(gyro, field) <= high)
 
 
-def formation_findings(result: FormationResult, partners: Sequence[ComparedPartner]) -> list[Finding]:
-    """Return the main findings about the formation."""
+def formation_findings(
+    ranges: RangeRecords, result: FormationResult | None, partners: Sequence[ComparedPartner], arc_max_s: float
+) -> list[Finding]:
+    """Return the main findings about ranges and formation; `arc_max_s` is the longest arc of a solution."""
     return [
-        *_ranges(result),
+        *_ranges(ranges, arc_max_s),
         *(finding for one in partners for finding in _partner(one)),
-        *(finding for one in partners for finding in _approach(result, one)),
+        *(finding for one in partners if result is not None for finding in _approach(result, one)),
     ]
 
 
-def _ranges(result: FormationResult) -> Iterator[Finding]:
-    received, used = result.counts.get("ranges_received", 0), result.counts.get("ranges_used", 0)
-    if received:
-        yield _share(used, received, "ranges are in the newest solution")
-    untimed = result.counts.get("ranges_no_time", 0)
-    if untimed:
-        yield Finding(f"{whole(untimed)} ranges have no known time.")
+def _ranges(ranges: RangeRecords, arc_max_s: float) -> Iterator[Finding]:
+    """Yield the share of the ranges that are used, among those that could be, and the number of all others."""
+    not_used = ranges.not_used
+    normal = {cause: count for cause, count in not_used.items() if cause in {"old", "repeated"}}
+    possible = len(ranges) - sum(normal.values())
+    if possible:
+        yield _share(ranges.used, possible, "ranges are in the newest solution")
+    if normal:
+        arc = f"the arc is at most {duration(1e3 * arc_max_s)} long"
+        yield Finding(f"Further ranges: {by_cause(normal, 'range')} ({arc}).", good=True)
+    others = {cause: count for cause, count in not_used.items() if cause not in normal}
+    if others:
+        yield Finding(f"Ranges that are not used: {by_cause(others, 'range')}.")
 
 
 def _partner(one: ComparedPartner) -> Iterator[Finding]:
@@ -293,15 +312,24 @@ def _ambiguous(one: ComparedPartner) -> str:
     return f"{text}."
 
 
+_PROBABILITY_GOOD: Final = 1e-4
+"""Probability of a collision above which operators usually manoeuvre."""
+
+
 def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding]:
-    nearest = result.most_dangerous(one.result.partner)
-    if nearest is None:
+    nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
+    if nearest is None or worst is None:
         return
     newest_ms = int(one.result.states.gps_ms[-1])
-    when = duration(max(0, nearest.gps_ms - newest_ms))
-    text = (
-        f"{one.name.capitalize()} comes as close as {number(nearest.distance_m)} m (sigma {number(nearest.sigma_m)} m) "
-        f"within a day, in {when}; minimum distance minus 3 sigma: {number(nearest.least_m)} m (good: greater than "
-        "0)."
+    places = (
+        f"{number(of.distance_m)} m (sigma {number(of.sigma_m)} m) in {duration(max(0, of.gps_ms - newest_ms))}"
+        for of in (nearest.nearest, worst.likeliest)
     )
-    yield Finding(text, good=nearest.least_m > 0.0)
+    name, (closest, likeliest) = one.name.capitalize(), places
+    yield Finding(f"{name} comes nearest by its {orbit_name(nearest.orbit)} orbit, {closest}.", good=True)
+    text = (
+        f"{name} collides with us within a day with a probability of {probability(worst.probability)} by its"
+        f" {orbit_name(worst.orbit)} orbit (combined radius {number(result.collision_radius_m)} m; good: up to"
+        f" {_PROBABILITY_GOOD:.0e}), most likely at {likeliest}."
+    )
+    yield Finding(text, good=worst.probability <= _PROBABILITY_GOOD)

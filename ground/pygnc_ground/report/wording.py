@@ -2,8 +2,9 @@
 
 import math
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.text import printable
@@ -12,6 +13,8 @@ NONE: Final = "–"
 _THIN_SPACE: Final = "\u202f"
 _CAUSES: Final = tomllib.loads(Path(__file__).with_name("causes.toml").read_text(encoding="utf-8"))
 _UNKNOWN_SHOWN: Final = 40
+
+Part: TypeAlias = Literal["orbit", "attitude", "range"]
 
 
 def number(value: float | None, digits: int = 3) -> str:
@@ -52,6 +55,14 @@ def percent(share: float) -> str:
     return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
 
 
+_NEGLIGIBLE: Final = 1e-12
+
+
+def probability(value: float) -> str:
+    """Return a small probability with two digits."""
+    return f"{value:.1e}" if value >= _NEGLIGIBLE else f"below {_NEGLIGIBLE:.0e}"
+
+
 def compared(value: float, low: float, high: float) -> str:
     """Return "as large as" for a value from `low` to `high`, otherwise "larger than" or "smaller than"."""
     if low <= value <= high:
@@ -73,6 +84,11 @@ def duration(milliseconds: float) -> str:
     return f"{seconds // 60} min {seconds % 60:02d} s" if seconds >= 60 else f"{seconds} s"
 
 
-def meaning(cause: str, part: Literal["orbit", "attitude"] = "orbit") -> str:
+def meaning(cause: str, part: Part = "orbit") -> str:
     """Return the meaning of a cause of rejection; unknown causes are returned as printable text."""
     return str(_CAUSES[part].get(cause, printable(cause.replace("_", " "))[:_UNKNOWN_SHOWN]))
+
+
+def by_cause(counts: Mapping[str, int], part: Part, form: Callable[[int], str] = whole) -> str:
+    """Return counts with the meanings of their causes, such as "repeated: 28, without a time: 2"."""
+    return ", ".join(f"{meaning(cause, part)}: {form(count)}" for cause, count in counts.items())

@@ -9,7 +9,6 @@ import math
 from collections.abc import Callable
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-import brahe
 import numpy as np
 import numpy.typing as npt
 from scipy.integrate import solve_ivp
@@ -18,6 +17,7 @@ from scipy.spatial.transform import Rotation
 
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.reference import brahe
 from pygnc_ground.scenario.settings import Attitude
 
 

@@ -8,16 +8,18 @@ for sun sensors and eclipses, so the position of the Sun comes from erfa.
 # mypy: disable-error-code="arg-type, misc, operator"
 # brahe's stubs declare enumeration members as methods, and the type of Epoch + float as float.
 
+from __future__ import annotations  # brahe's types are not evaluated
+
 from collections.abc import Sequence
 from functools import cache
 from typing import Final, NamedTuple
 
-import brahe
 import erfa
 import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.clock import gps_ms_from_utc_iso, week_from_gps_ms
+from pygnc_ground.scenario.reference import brahe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -94,7 +96,8 @@ def sunlit_fraction(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray) -> Floa
     return np.array([brahe.eclipse_conical(*pair) for pair in pairs])
 
 
-_STRETCH: Final = np.array((1.0, 1.0, 1.0 / (1.0 - brahe.WGS84_F)))
+_STRETCH: Final = np.array((1.0, 1.0, 1.0 / (1.0 - 1.0 / 298.257223563)))
+"""Factors that make a sphere of the ellipsoid of WGS84."""
 _SCALE_HEIGHT_M: Final = 8_000.0
 
 

@@ -8,12 +8,12 @@ import math
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-import brahe
 import msgspec
 import numpy as np
 
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.reference import brahe
 from pygnc_ground.scenario.settings import Orbit, Partner, Settings, Shape, noise_generator
 from pygnc_ground.scenario.trajectory import initial_state_gcrf
 

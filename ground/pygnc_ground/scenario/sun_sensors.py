@@ -10,11 +10,11 @@ the readings as the OPT3001 does.
 
 from typing import Final
 
-import brahe
 import numpy as np
 
 from pygnc_ground.scenario.clouds import Clouds
 from pygnc_ground.scenario.environment import FloatArray
+from pygnc_ground.scenario.reference import brahe
 from pygnc_ground.scenario.sensor_settings import SunSensors
 from pygnc_ground.scenario.settings import noise_generator
 from pygnc_ground.scenario.temperature import lagged

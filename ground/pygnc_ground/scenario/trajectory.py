@@ -1,12 +1,13 @@
 """True trajectory of a satellite: propagated numerically by brahe under all forces, or read from an ephemeris."""
 
+from __future__ import annotations  # brahe's types are not evaluated
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final, NamedTuple, Self, TypeAlias
 
-import brahe
 import msgspec
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ import numpy.typing as npt
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import Conditions, FloatArray
+from pygnc_ground.scenario.reference import brahe
 from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 

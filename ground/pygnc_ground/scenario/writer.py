@@ -1,59 +1,37 @@
-"""Scenario folder: the flight's input files, the truth tables and the settings.
-
-Frames and time scale of the tables: `gps_week` and `gps_tow_ms` are GPS time (no leap seconds; 18 s ahead of UTC since
-2017). `ecef` is ITRF with velocities relative to the rotating Earth; `gcrf` is GCRF. Quaternions are scalar first and
-take body components to GCRF components; body rates are relative to GCRF. Biases are in sensor axes (`imu`). The sunlit
-fraction is that of the Sun's disc, 0 in the umbra.
-"""
+"""Scenario folder: the flight's input files, the truth tables and the settings."""
 
 import io
 import json
 from collections.abc import Iterator, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import numpy.typing as npt
 import polars as pl
 
-from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.scenario.generate import Scenario, TrueStates
 from pygnc_ground.scenario.ranging import TrueRanges
 from pygnc_ground.scenario.settings import Settings, dump_settings
-from pygnc_ground.truth.table import COLUMNS
-
-METADATA: Final = {
-    "time_scale": "GPS: gps_week (not modulo 1024) and gps_tow_ms, milliseconds of the week; no leap seconds",
-    "frames": "ecef: ITRF, velocities relative to the rotating Earth; gcrf: GCRF; body: the satellite; imu: the sensor",
-    "rotations": "quaternions scalar first, body to GCRF components; body rates relative to GCRF",
-    "units": "suffix of each column name",
-}
-"""Key-value metadata of both Parquet files."""
+from pygnc_ground.tables.declaration import frame, metadata, time_values
+from pygnc_ground.truth.table import QUANTITIES
 
 
 def truth_table(states: TrueStates, every: int) -> pl.DataFrame:
     """Return the truth table with the last sample of each group of `every` samples."""
-    columns: dict[str, npt.NDArray[Any]] = {
-        "gps_week": states.gps_ms // MS_PER_WEEK,
-        "gps_tow_ms": states.gps_ms % MS_PER_WEEK,
-    }
-    for vector, names in COLUMNS.items():
-        columns |= dict(zip(names, getattr(states, vector).T, strict=True))
-    columns["sunlit_fraction"] = states.sunlit_fraction
-    return pl.DataFrame({name: values[every - 1 :: every] for name, values in columns.items()})
+    values = {name: getattr(states, vector) for vector, name in QUANTITIES.items()}
+    values |= time_values(states.gps_ms.tolist()) | {"sunlit_fraction": states.sunlit_fraction}
+    return frame("truth", values)[every - 1 :: every]
 
 
 def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
     """Return the true distances and delay biases, one row per range packet in the order before fault injection."""
-    columns = truth._asdict()
-    gps_ms = columns.pop("gps_ms")
-    return pl.DataFrame({"gps_week": gps_ms // MS_PER_WEEK, "gps_tow_ms": gps_ms % MS_PER_WEEK, **columns})
+    return frame("range_truth", truth._asdict() | time_values(truth.gps_ms.tolist()))
 
 
-def parquet(table: pl.DataFrame) -> bytes:
-    """Return the table as a Parquet file with metadata that explains its columns."""
+def parquet(table: pl.DataFrame, name: str = "truth") -> bytes:
+    """Return a declared table as a Parquet file with metadata that explains its columns."""
     file = io.BytesIO()
-    table.write_parquet(file, metadata=METADATA)
+    table.write_parquet(file, metadata=metadata(name))
     return file.getvalue()
 
 
@@ -93,7 +71,7 @@ def write_scenario(
         contents[f"{place}truth.parquet"] = parquet(truth_table(scenario.truth, settings.truth_every_samples))
         contents |= {f"{place}range/{name}": content for name, content in range_files(scenario.ranges)}
         if scenario.true_ranges is not None:
-            contents[f"{place}range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges))
+            contents[f"{place}range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges), "range_truth")
         if scenario.faults:
             tables = {
                 file: {kind: {"count": len(records), "records": records} for kind, records in kinds.items()}

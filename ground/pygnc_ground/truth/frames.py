@@ -91,7 +91,7 @@ def _bundled() -> EarthOrientationTable:
     except ModuleNotFoundError as error:
         raise ValueError(
             "an ephemeris in inertial axes needs Earth orientation from the library brahe:"
-            " pip install 'pygnc[scenario]', or get the ephemeris in ITRF"
+            " pip install 'pygnc-ground[scenario]', or get the ephemeris in ITRF"
         ) from error
     provider = brahe.FileEOPProvider.from_default_standard(interpolate=False, extrapolate="Error")
     days_mjd = np.arange(float(_GPS_EPOCH_MJD), provider.mjd_max() + 1.0)

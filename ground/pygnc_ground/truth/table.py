@@ -2,27 +2,31 @@
 
 import io
 from collections.abc import Sequence
+from typing import Final
 
 import numpy as np
 import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK
+from pygnc_ground.tables.declaration import quantities
 from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, NS_PER_MS, Arc, Ephemeris
 from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 _TIME = ("gps_week", "gps_tow_ms")
-_VECTORS = {
-    "position_ecef_m": ("{}_ecef_m", "xyz"),
-    "velocity_ecef_mps": ("v{}_ecef_mps", "xyz"),
-    "position_gcrf_m": ("{}_gcrf_m", "xyz"),
-    "velocity_gcrf_mps": ("v{}_gcrf_mps", "xyz"),
-    "quaternion_gcrf_from_body": ("q{}_gcrf_from_body", "wxyz"),
-    "rate_body_rad_s": ("{}_rate_body_rad_s", "xyz"),
-    "gyro_bias_imu_rad_s": ("{}_gyro_bias_imu_rad_s", "xyz"),
-    "mag_bias_imu_ut": ("{}_mag_bias_imu_ut", "xyz"),
+QUANTITIES: Final = {
+    "position_ecef_m": "position",
+    "velocity_ecef_mps": "velocity",
+    "position_gcrf_m": "position in GCRF",
+    "velocity_gcrf_mps": "velocity in GCRF",
+    "quaternion_gcrf_from_body": "attitude",
+    "rate_body_rad_s": "body rate",
+    "gyro_bias_imu_rad_s": "gyro bias",
+    "mag_bias_imu_ut": "magnetometer bias",
 }
-COLUMNS = {vector: [name.format(axis) for axis in axes] for vector, (name, axes) in _VECTORS.items()}
+"""Names in the declaration of the tables of each vector."""
+_DECLARED: Final = {quantity.name: quantity.columns for quantity in quantities("truth")}
+COLUMNS: Final = {vector: [*_DECLARED[name]] for vector, name in QUANTITIES.items()}
 """Names of the columns of each vector."""
 _WEEKS = 15_000
 """End of the supported GPS weeks; nanoseconds of GPS time fit in 64 bits until week 15 250."""

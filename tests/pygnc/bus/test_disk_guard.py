@@ -63,6 +63,14 @@ def test_removes_runs_with_folders(logs: Path) -> None:
     assert 1 not in numbers(logs)
 
 
+def test_a_sparse_file_counts_by_its_blocks(logs: Path) -> None:
+    with (logs / "run-00002" / "sparse").open("wb") as file:
+        file.truncate(1 << 32)
+    keep(old_runs(logs, 4))
+    assert numbers(logs) == [1, 2, 3, 4]
+    assert refusal_to_grow(logs / "run-00002", CEILING, 0, SIZE) is None
+
+
 def test_runs_with_more_digits_are_newer(tmp_path: Path) -> None:
     for number in range(99_993, 100_005):
         make_run(tmp_path, number)

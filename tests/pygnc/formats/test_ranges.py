@@ -85,7 +85,16 @@ def test_values_beyond_the_range_of_a_field_are_rejected(field: str, value: floa
 def test_file_numbers() -> None:
     assert range_file_number("rng00000.bin") == 0
     assert range_file_number("rng65535.bin") == 65_535
-    for name in ("rng65536.bin", "rng1.bin", "rng000001.bin", "range.bin", "rng00001.bin.part", "xrng00001.bin"):
+    for name in (
+        "rng65536.bin",
+        "rng1.bin",
+        "rng000001.bin",
+        "range.bin",
+        "rng00001.bin.part",
+        "xrng00001.bin",
+        "rng0000².bin",
+        "rng٠٠٠٠١.bin",
+    ):
         assert range_file_number(name) is None
 
 

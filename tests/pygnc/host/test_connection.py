@@ -216,13 +216,17 @@ def test_a_lost_line_closes_the_download() -> None:
     assert both.pi._downloads.next_chunk() is None
 
 
-def test_without_room_neither_response_nor_rejection_is_sent() -> None:
+def test_without_room_no_response_is_sent_and_a_rejection_is_counted_and_named() -> None:
     both = Both()
+    both.desk.is_full = True
     while both.pi.channel.room > 0:
         both.pi.channel.send(DNST, DNST.pack(0, 0, 0, 0), both.now_s)
-    for kind, name in ((PGET, b"logs.ceiling_bytes"), (PGET, b"unknown")):
-        both.host.send(kind, kind.pack(tail=name), both.now_s)
+    for kind, body in ((PGET, b"logs.ceiling_bytes"), (SENS, b"short"), (SENS, bytes(30))):
+        both.host.send(kind, body, both.now_s)
         line = both.host.next_output(both.now_s)
         assert line is not None
         both.pi.take(line, both.now_s)
+    counts = both.pi.channel.counts
     assert both.pi.channel.room == 0
+    assert counts.unsent_rejections == 2
+    assert counts.last_unsent == "SENS: full"

@@ -53,7 +53,7 @@ class FakeChild(Child):
 
     def __init__(self, task: TaskSpec, now_s: float) -> None:
         self.spec = task
-        self.pid = 0
+        self.pid = self.pidfd = 0
         self.channel, self.task_end = control.make_pair()
         self.progress = control.Progress()
         self.is_up = False

@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import zmq
@@ -12,7 +14,8 @@ import zmq
 from pygnc.bus import control, journal_writer
 from pygnc.bus.messages import BatchEnd
 from pygnc.bus.streams import encode
-from pygnc.tasks.runtime import Task
+from pygnc.supervisor.process import TaskSpec
+from pygnc.tasks.runtime import IDLE_WAIT_S, WAIT_S, Task, run_task
 from tests.pygnc.tasks.runs import run_in
 
 
@@ -38,6 +41,65 @@ def test_the_last_message_of_a_quiet_task_is_synced(tmp_path: Path, monkeypatch:
         task.serve_streams()
         task.close()
     assert len(synced) == 1  # closing calls fsync
+
+
+def test_a_task_with_unsynced_records_waits_half_as_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal_writer, "SYNC_INTERVAL_S", 0.0)
+    with zmq.Context() as context:
+        task = WritesOnce(run_in(tmp_path), context, lambda *_: None)
+        stream = task.open_stream("quiet")
+        stream.write([BatchEnd(seq=1, cause="")])
+        assert task.wait_s() == WAIT_S
+        task.serve_streams()
+        assert task.wait_s() == WAIT_S  # the result of the sync is not known yet
+        stream.journal.finish_sync()
+        assert task.wait_s() == IDLE_WAIT_S
+        task.close()
+
+
+class Quiet(Task):
+    """Has nothing to do; counts how often it is asked to work, and the states of the run that it receives."""
+
+    works = 0
+    phases: ClassVar[list[str]] = []
+
+    def work(self) -> bool:
+        Quiet.works += 1
+        return False
+
+    def wait_s(self) -> float:
+        return 60.0
+
+    def progress(self) -> control.Progress:
+        return control.Progress(7)
+
+    def on_run_state(self, state: control.RunState) -> None:
+        Quiet.phases.append(state.phase)
+
+
+def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    state = control.RunState("idle", (), 3)
+    messages = [state, *[control.Ping(1), state, control.Ping(2), state] * 5, control.RunState("idle", (), 4)]
+    script = deque[control.ControlMessage]([*messages, control.Ping(3), control.Stop(0.0)])
+
+    class Poller(zmq.Poller):
+        def poll(self, timeout: int | None = None) -> list[tuple[object, int]]:
+            if timeout:
+                control.send(ours, script.popleft())
+            return super().poll(timeout)
+
+    ours, theirs = control.make_pair()
+    monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Quiet)
+    monkeypatch.setattr(zmq, "Poller", Poller)
+    with ours, theirs:
+        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path), theirs) == 0
+        pongs = [message for _ in range(20) if isinstance(message := control.receive_from_task(ours), control.Pong)]
+    assert Quiet.phases == ["idle", "idle"]
+    assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]
+    assert {pong.progress.last_sequence_processed for pong in pongs} == {7}
+    assert Quiet.works == 4  # at the start, for two states of the run, and before the end
 
 
 def test_messages_of_a_stream_that_cannot_be_decoded_are_dropped_counted_and_reported_once(tmp_path: Path) -> None:

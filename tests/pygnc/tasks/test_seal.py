@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
+from typing import cast
 
 import msgspec
 import numpy as np
@@ -128,24 +129,26 @@ class Waits(Task):
     def work(self) -> bool:
         return False
 
-    def wait_s(self) -> float:
-        return 0.0
-
     def progress(self) -> control.Progress:
-        return control.Progress()
+        return control.Progress(counts={"used": 3})
 
 
 Waits.__module__ = "pygnc.test"
 
 
+@pytest.mark.parametrize("what", ["changes", "progress"])
 def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
 ) -> None:
     class Poller(zmq.Poller):
         def poll(self, timeout: int | None = None) -> list[tuple[object, int]]:
             task = loops[0]._task
             assert isinstance(task, Waits)
-            task.changes += 1
+            if what == "changes":
+                task.changes += 1
+            elif timeout:
+                cast("dict[str, object]", loops[0]._progress.counts)["used"] = 4
+                control.send(ours, control.Ping(1))
             return super().poll(timeout)
 
     loops: list[runtime.TaskLoop] = []
@@ -153,6 +156,7 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
     spec = TaskSpec("status", "", "StatusTask", (), (), 1)
     monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Waits)
     monkeypatch.setattr(zmq, "Poller", Poller)
+    monkeypatch.setattr(Waits, "wait_s", lambda _: 0.0 if what == "changes" else 60.0)
     begin = runtime.TaskLoop.run
 
     def run(loop: runtime.TaskLoop) -> None:
@@ -162,6 +166,7 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
     monkeypatch.setattr(runtime.TaskLoop, "run", run)
     with ours, theirs:
         assert run_task(spec, run_in(tmp_path), theirs) == STATE_CHANGED
-        notices = [m for _ in range(3) if isinstance(m := control.receive_from_task(ours), control.Notice)]
+        sent = [m for _ in range(4) if (m := control.receive_from_task(ours)) is not None]
     loops[0]._context.destroy(linger=0)
-    assert [notice.name for notice in notices] == ["state_changed"]
+    assert [m.name for m in sent if isinstance(m, control.Notice)] == ["state_changed"]
+    assert not [m for m in sent if isinstance(m, control.Pong) and m.progress.counts != {"used": 3}]

@@ -110,6 +110,16 @@ def test_a_repetition_that_lacks_an_input_changes_nothing(run: Run, task: OrbitT
     assert events == []
 
 
+def test_a_checkpoint_is_not_used_if_the_journal_lacks_its_last_message(run: Run, events: list[str]) -> None:
+    CheckpointFile(run.runtime / "orbit.checkpoint", lambda *_: None).save(Checkpoint(3, 0, 3, None))
+    with zmq.Context() as context:
+        task = OrbitTask(run, context, lambda _, name, __: events.append(name))
+        work_until(task, lambda: task.input.last_seq == 5)
+        assert task.stream.journal.last_seq == task.output.last_seq == 5
+        task.close()
+    assert events == ["checkpoint"]
+
+
 def test_a_changed_table_ends_the_process(run: Run) -> None:
     with zmq.Context() as context:
         task = OrbitTask(replace(run, earth_orientation_crc=1), context, lambda *_: None)

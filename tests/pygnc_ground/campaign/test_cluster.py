@@ -198,7 +198,11 @@ def test_a_cluster_with_keys_is_named_by_its_file_and_waits_for_a_worker(
         words = process.args
         assert isinstance(words, list)
         named = Path(words[words.index("--scheduler-file") + 1])
-        with remote_cluster(named, 60.0, lambda _: started.enter_context(dask_worker(address, *keys))) as cluster:
+
+        def start_worker(_: str) -> None:
+            started.enter_context(dask_worker(address, *keys))
+
+        with remote_cluster(named, 60.0, start_worker) as cluster:
             assert compute(cluster, campaign, tmp_path / "c") == expected
 
 

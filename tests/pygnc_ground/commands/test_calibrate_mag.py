@@ -113,8 +113,8 @@ def test_a_replay_with_the_file_reports_the_total_bias_from_the_first_sample(
     assert replayed.returncode == 0, replayed.stderr
     tables = (tmp_path / "out" / f"{name}.parquet" for name in ("attitude", "attitude_smoothed"))
     flown, smoothed = map(pl.read_parquet, tables)
-    for table in (flown, smoothed.drop_nulls("q_w")):
-        off_ut = np.abs(table.select("bmx_ut", "bmy_ut", "bmz_ut").to_numpy() - TRUE_BIAS_UT)
+    for table in (flown, smoothed.drop_nulls("qw_gcrf_from_body")):
+        off_ut = np.abs(table.select(f"{axis}_mag_bias_imu_ut" for axis in "xyz").to_numpy() - TRUE_BIAS_UT)
         assert off_ut.max() < 2.0
         assert off_ut[-50:].max() < 0.5
         assert "fine" in table["mode"]  # in sunlight; then the shadow begins

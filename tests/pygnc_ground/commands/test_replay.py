@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import msgspec
@@ -15,11 +16,11 @@ from typer.testing import CliRunner, Result
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands import replay as replay_command
-from pygnc_ground.commands.replay import attitude_lines, formation_lines
+from pygnc_ground.commands.replay import attitude_lines, count_line, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
-from pygnc_ground.replay.tables import ORBIT_COLUMNS
+from pygnc_ground.report import html
+from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
@@ -58,7 +59,7 @@ def few(hour: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the figures: they take seconds and have tests of their own."""
-    monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
 
 
 @pytest.fixture(scope="module")
@@ -79,9 +80,10 @@ def document(result: Result) -> ReplayDocument:
 
 @pytest.mark.usefixtures("without_report")
 def test_json_has_the_figures_of_the_text(few: Path, tmp_path: Path) -> None:
-    words = (few, "--truth", TRUTH, "--no-csv", "--out", tmp_path)
-    text, found = replay(*words).stdout, document(replay(*words, "--json"))
-    assert text.startswith(f"{found.records} GPS records: {found.records_used} used, ")
+    words = (few, "--truth", TRUTH, "--no-csv", "--out", tmp_path / "out")
+    text, found = replay(*words).stdout, document(replay(*words, "--json", "--overwrite"))
+    assert text.startswith(f"{found.records} GPS records: {found.records_used} used, 0 not used\n")
+    assert found.records_not_used == {}
     error_m = found.orbits["batch"].position_error_m
     assert error_m is not None
     assert f"batch    3-D RMS error after a third of the time: {error_m:.3f} m" in text
@@ -92,10 +94,10 @@ def test_json_has_the_figures_of_the_text(few: Path, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("without_report")
 def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> None:
-    found = document(replay(few, "--no-csv", "--json", "--out", tmp_path))
+    found = document(replay(few, "--no-csv", "--json", "--out", tmp_path / "out"))
     assert {one.position_error_m for one in found.orbits.values()} == {None}
     assert {one.overall.error_deg for one in found.attitude.estimates.values()} == {None}
-    failed = replay(tmp_path / "none", "--json", "--out", tmp_path)
+    failed = replay(tmp_path / "none", "--json", "--out", tmp_path / "other")
     assert (failed.exit_code, failed.stdout) == (ExitCode.INPUT, "")
 
 
@@ -103,34 +105,38 @@ def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> 
 def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
     out, printed = replayed
     names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")
-    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html"}
+    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html", "replay.json"}
     assert {path.name for path in out.iterdir()} == files
     assert all(str(out / name) in printed for name in files)
     for name in ("orbit", "orbit_smoothed", "orbit_batch"):
         table = pl.read_parquet(out / f"{name}.parquet")
-        assert tuple(table.columns) == ORBIT_COLUMNS
+        assert tuple(table.columns) == columns(name)
         assert len(table) == HOUR
-        assert table.null_count().select(ORBIT_COLUMNS[:-2]).sum_horizontal().item() == 0
-        csv = pl.read_csv(out / f"{name}.csv", schema=table.schema)
-        assert csv.equals(table)
+        assert table.null_count().select(columns(name)[:-2]).sum_horizontal().item() == 0
+        assert read_csv(out / f"{name}.csv", table.schema).equals(table)
+
+
+def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:
+    as_text = {name: pl.String if name == "utc" else kind for name, kind in schema.items()}
+    return pl.read_csv(path, schema=as_text).with_columns(
+        pl.col("utc").str.to_datetime(time_unit="ms", time_zone="UTC")
+    )
 
 
 def test_attitudes_have_a_row_for_each_sample(replayed: tuple[Path, str]) -> None:
     out, _ = replayed
     for name in ("attitude", "attitude_smoothed"):
         table = pl.read_parquet(out / f"{name}.parquet")
-        assert ",".join(table.columns) == (
-            "gps_week,gps_tow_s,q_w,q_x,q_y,q_z,wx_rad_s,wy_rad_s,wz_rad_s,bgx_rad_s,bgy_rad_s,bgz_rad_s,"
-            "bmx_ut,bmy_ut,bmz_ut,sigma_x_rad,sigma_y_rad,sigma_z_rad,in_sun,mode"
-        )
+        assert tuple(table.columns) == columns(name)
         assert len(table) == 5 * HOUR
-        assert table["gps_tow_s"].diff().drop_nulls().unique().to_list() == [5.0]
-        assert set(table["in_sun"]) <= {0, 1}
+        assert table["gps_tow_ms"].diff().drop_nulls().unique().to_list() == [5000]
+        assert table["utc"].diff().drop_nulls().unique().to_list() == [timedelta(seconds=5)]
+        assert table["in_sun"].dtype == pl.Boolean
         known = table["mode"] != "searching"
-        assert table["q_w"].is_not_null().to_list() == known.to_list()
-        assert table["wx_rad_s"].null_count() == 0
+        assert table["qw_gcrf_from_body"].is_not_null().to_list() == known.to_list()
+        assert table["x_rate_body_rad_s"].null_count() == 0
         assert known.sum() > 4.5 * HOUR
-        assert pl.read_csv(out / f"{name}.csv", schema=table.schema).equals(table)
+        assert read_csv(out / f"{name}.csv", table.schema).equals(table)
 
 
 def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tuple[Path, str]) -> None:
@@ -142,15 +148,13 @@ def test_attitudes_are_near_the_truth_and_the_smoothed_ones_nearer(replayed: tup
 
 
 ATTITUDES = ("attitude", "attitude_smoothed")
+WHEN = ("gps_week", "gps_tow_ms")
 
 
 def attitude_errors_deg(path: Path) -> NDArray[np.float64]:
     """Return the angles between truth and table at the times of the truth."""
-    when = ("gps_week", "gps_tow_s")
-    truth = pl.read_parquet(TRUTH).with_columns((pl.col("gps_tow_ms") / 1000.0).alias("gps_tow_s"))
-    both = pl.read_parquet(path).drop_nulls("q_w").join(truth, on=when)
-    found = both.select(f"q_{part}" for part in "wxyz").to_numpy()
-    true = both.select(f"q{part}_gcrf_from_body" for part in "wxyz").to_numpy()
+    both = pl.read_parquet(path).drop_nulls("qw_gcrf_from_body").join(pl.read_parquet(TRUTH), on=WHEN, suffix="_true")
+    found, true = (both.select(f"q{part}_gcrf_from_body{end}" for part in "wxyz").to_numpy() for end in ("", "_true"))
     return np.asarray(np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1)), np.float64)
 
 
@@ -259,6 +263,47 @@ def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("words", [["{bad}"], ["{few}", "{bad}"], ["{few}", "--ranges", "{ranges}"]])
+@pytest.mark.parametrize("content", [b"", np.random.default_rng(1).bytes(20_000)], ids=["empty", "noise"])
+def test_a_file_without_any_record_ends_a_replay(words: list[str], content: bytes, few: Path, tmp_path: Path) -> None:
+    bad, ranges = tmp_path / "bad.bin", tmp_path / "ranges"
+    bad.write_bytes(content)
+    ranges.mkdir()
+    (ranges / "rng00000.bin").write_bytes(content[:300])
+    found = replay(*(word.format(bad=bad, few=few, ranges=ranges) for word in words), "--out", tmp_path / "out")
+    assert found.exit_code == ExitCode.INPUT
+    named = ranges if "--ranges" in words else bad
+    assert found.stderr.startswith(f"pygnc replay: {named}: {'no record found' if content else 'empty'}")
+    assert not [*(tmp_path / "out").iterdir()]
+
+
+@pytest.mark.usefixtures("without_report")
+def test_a_folder_has_the_results_of_one_replay(few: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert replay(few, "--out", out).exit_code == 0
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    (out / "mine.txt").touch()
+    refused = replay(few, "--no-csv", "--out", out)
+    assert refused.exit_code == ExitCode.INPUT
+    assert f"{out}: holds the results of another replay; replace them by --overwrite" in refused.stderr
+    assert {path.name: path.read_bytes() for path in out.iterdir() if path.name != "mine.txt"} == before
+    assert replay(few, "--no-csv", "--overwrite", "--out", out).exit_code == 0
+    assert {path.name for path in out.iterdir()} == {name for name in before if not name.endswith(".csv")} | {
+        "mine.txt"
+    }
+
+
+def test_a_failed_replay_leaves_the_results_of_the_last_one(few: Path, tmp_path: Path) -> None:
+    (tmp_path / "orbit.csv").touch()
+    foreign = replay(few, "--out", tmp_path)
+    assert foreign.exit_code == ExitCode.INPUT
+    assert "not empty, and not written by pygnc replay" in foreign.stderr
+    still = replay(few, "--overwrite", "--out", tmp_path)
+    assert still.exit_code == ExitCode.INPUT
+    assert f"{tmp_path / 'orbit.csv'}: not written by the replay" in still.stderr
+    assert {path.name for path in tmp_path.iterdir()} == {"orbit.csv", "few.bin"}
+
+
 def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Path) -> None:
     """The receiver counts its uptime and does not know the week."""
     content = bytearray(hour.read_bytes()[: 3 * RECORD_BYTES])
@@ -269,7 +314,7 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
     file.write_bytes(content)
     result = replay(file, "--out", tmp_path / "out")
     assert result.exit_code == 0, result.output
-    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used, 3 without a time")
+    assert result.stdout.startswith("3 GPS records: 0 used, 3 not used (the receiver does not know the time: 3)")
     rejected = pl.read_csv(tmp_path / "out" / "rejected.csv")
     assert rejected["cause"].to_list() == ["no_time"] * 3
     assert rejected["offset"].to_list() == [150, 401, 652]
@@ -277,18 +322,20 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
     attitude = pl.read_csv(tmp_path / "out" / "attitude.csv")
     assert len(attitude) == 15
     assert attitude["gps_week"].null_count() == 15
-    assert attitude["wx_rad_s"].null_count() == 0
+    assert attitude["x_rate_body_rad_s"].null_count() == 0
 
 
 def test_a_difference_from_the_flights_estimates_is_an_error(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read = pipeline.Flown.of
+
     def altered(run: Path) -> pipeline.Flown:
-        flown = pipeline.journaled_estimates(run)
+        flown = read(run)
         other = msgspec.structs.replace(flown.attitudes[99], nis=flown.attitudes[99].nis + 1e-12)
         return flown._replace(attitudes=[*flown.attitudes[:99], other, *flown.attitudes[100:]])
 
-    monkeypatch.setattr(replay_command, "journaled_estimates", altered)
+    monkeypatch.setattr(pipeline.Flown, "of", altered)
     result = replay(few, "--pipeline", "--out", tmp_path / "out")
     assert result.exit_code == ExitCode.INPUT
     assert "differ from estimate 100 on" in result.stderr
@@ -335,41 +382,49 @@ def test_without_partners_nothing_is_printed() -> None:
 
 
 def test_errors_are_printed_with_sigmas() -> None:
-    ranges, first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
-    assert ranges == "360 ranges: 360 used, 0 rejected, 0 without a time"
+    first, *_ = formation_lines(formation_samples.clean(BEGIN_MS))
     assert first == "partner 75: 3-D RMS error 2.0 m (sigma 2.4 m), certain"
+
+
+def test_lines_account_for_every_record() -> None:
+    ranges = formation_samples.ranges(100, old=20, repeated=1)
+    assert count_line("ranges", ranges.used, ranges.not_used, "range") == (
+        "121 ranges: 100 used, 21 not used (older than the arc: 20, repeated: 1)"
+    )
+    assert count_line("ranges", 100, {}, "range") == "100 ranges: 100 used, 0 not used"
 
 
 def test_without_a_truth_there_is_a_sigma() -> None:
     lines = list(formation_lines(formation_samples.without_truth(formation_samples.clean(BEGIN_MS))))
-    assert lines[1] == "partner 75: 3-D RMS sigma 2.4 m, certain"
+    assert lines[0] == "partner 75: 3-D RMS sigma 2.4 m, certain"
 
 
 def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
-    assert lines[1].startswith("partner 75: ambiguous: best and mirror differ by ")
-    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[1]
-    assert (
-        "nearest"
-        not in list(formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS))))[1]
-    )
+    assert lines[0].startswith("partner 75: ambiguous: best and mirror differ by ")
+    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[0]
+    (line, *_) = formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS)))
+    assert "nearest" not in line
 
 
-def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
+def test_the_nearest_encounter_and_the_most_probable_collision_name_time_and_orbit() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    best, nearer = list(formation_lines(result))[2].split("; ")
-    assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
-    assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
-    assert nearer.endswith(", collision cannot be excluded")
-    (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
-    assert "another" not in line
-    assert "collision" not in line
+    best, mirror = result.conjunctions
+    nearest, worst, *_ = list(formation_lines(replace(result, conjunctions=(best._replace(probability=0.5), mirror))))[
+        1:
+    ]
+    assert nearest == (
+        "partner 75: closest approach within a day, mirror orbit: 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
+    )
+    assert worst == (
+        "partner 75: probability of a collision within a day, best orbit, combined radius 1 m: 5.0e-01, likeliest at"
+        " 2025-03-21T00:09:00.000Z: 250 m (sigma 20 m)"
+    )
 
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     lines = list(formation_lines(formation_samples.unsolved(BEGIN_MS)))
-    assert lines[0] == "9 ranges: 0 used, 0 rejected, 2 without a time"
-    assert lines[1] == "partner 75: not known: our own orbit is unknown"
+    assert lines[0] == "partner 75: not known: our own orbit is unknown"
 
 
 @pytest.mark.slow
@@ -381,17 +436,13 @@ def test_uploaded_elements_give_orbit_and_attitude_without_fixes(hour: Path, tmp
     result = replay(sense, "--elements", elements, "--truth", TRUTH, "--out", out)
     assert result.exit_code == 0, result.output
     table = pl.read_parquet(out / "attitude.parquet")
-    known = table.filter(pl.col("q_w").is_not_null())
+    known = table.filter(pl.col("qw_gcrf_from_body").is_not_null())
     assert len(known) > 0.5 * len(table)
-    truth = pl.read_parquet(TRUTH).with_columns(gps_tow_s=pl.col("gps_tow_ms") / 1e3)
-    both = known.join(truth, on=("gps_week", "gps_tow_s"), suffix="_true")
+    both = known.join(pl.read_parquet(TRUTH), on=WHEN, suffix="_true")
     assert len(both) > 0.9 * HOUR  # the truth has a row per record
-    found, true = (
-        both.select(f"q{part}" for part in parts).to_numpy()
-        for parts in (("_w", "_x", "_y", "_z"), [f"{axis}_gcrf_from_body" for axis in "wxyz"])
-    )
+    found, true = (both.select(f"q{part}_gcrf_from_body{end}" for part in "wxyz").to_numpy() for end in ("", "_true"))
     errors_deg = np.degrees(np.linalg.norm(quaternion.error_vector(found, true), axis=1))
-    in_sun = both["in_sun"].to_numpy().astype(bool)
+    in_sun = both["in_sun"].to_numpy()
     assert float(np.sqrt(np.mean(errors_deg[in_sun] ** 2))) < 3.0
 
 

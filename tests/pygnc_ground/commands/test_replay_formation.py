@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay_document import ReplayDocument
+from pygnc_ground.tables.declaration import columns
 from tests.pygnc.navigation.formation_batch import home
 from tests.pygnc_command import app
 
@@ -46,7 +47,7 @@ def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     result = replay(*words, "--no-csv", "--json", "--out", tmp_path / "out")
     found = msgspec.json.decode(result.stdout, type=ReplayDocument)
     assert found.formation is not None
-    assert found.formation.ranges_used == 100
+    assert (found.ranges.received, found.ranges.used, found.ranges.not_used) == (100, 100, {})
     partners = {partner.partner: partner for partner in found.formation.partners}
     assert {number: partner.state for number, partner in partners.items()} == {75: "certain", 76: "ambiguous"}
     assert (partners[75].error_m, partners[75].mirror_distance_m) == (None, None)
@@ -57,13 +58,10 @@ def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Path, str]) -> None:
     table = pl.read_csv(replayed[0] / "formation.csv")
-    assert ",".join(table.columns) == (
-        "partner,gps_week,gps_tow_s,r_m,t_m,n_m,vr_mps,vt_mps,vn_mps,x_gcrf_m,y_gcrf_m,z_gcrf_m,"
-        "sigma_r_m,sigma_t_m,sigma_n_m,range_bias_m,ambiguous,chi2_best,chi2_mirror"
-    )
-    of_partner = table.filter(pl.col("partner") == 75)
+    assert tuple(table.columns) == columns("formation")
+    of_partner = table.filter(pl.col("partner_id") == 75)
     assert len(of_partner) > 100
-    assert of_partner["r_m"].null_count() == 0
+    assert of_partner["relative_r_m"].null_count() == 0
 
 
 def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:

@@ -1,20 +1,21 @@
 """Changes between tables: sizes, standard deviations, rows, texts."""
 
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pygnc_ground.gate.compare import changes
+from pygnc_ground.gate.compare import changes, compare_tables
 
 ORBIT = pl.DataFrame(
     {
         "gps_week": [2300, 2300],
-        "gps_tow_s": [10.0, 35.0],
+        "gps_tow_ms": [10_000, 35_000],
         **{f"{axis}_ecef_m": [7e6, 6e6] for axis in "xyz"},
-        **{f"sigma_{axis}_m": [2.0, 4.0] for axis in "xyz"},
+        **{f"sigma_{axis}_ecef_m": [2.0, 4.0] for axis in "xyz"},
         "nis": [1.0, None],
-        "accepted": [1, 0],
+        "accepted": [True, False],
     },
     schema_overrides={"nis": pl.Float64},
 )
@@ -63,12 +64,12 @@ def test_a_value_that_becomes_unknown_is_a_change_without_a_size() -> None:
 
 
 def test_counters_and_texts_are_counted() -> None:
-    (change,) = changes("orbit", ORBIT, with_value(ORBIT, "accepted", 1, 1))
+    (change,) = changes("orbit", ORBIT, ORBIT.with_columns(accepted=True))
     assert (change.quantity, change.rows, change.of_rows, change.largest) == ("accepted", 1, 2, None)
 
 
 def test_added_and_lost_rows_do_not_shift_the_others() -> None:
-    extra = pl.concat([ORBIT[:1].with_columns(pl.lit(5.0).alias("gps_tow_s")), ORBIT])
+    extra = pl.concat([ORBIT[:1].with_columns(pl.lit(5_000, pl.Int64).alias("gps_tow_ms")), ORBIT])
     (added,) = changes("orbit", ORBIT, extra)
     assert (added.quantity, added.rows) == ("rows added", 1)
     (lost,) = changes("orbit", extra, ORBIT)
@@ -86,12 +87,12 @@ def test_attitudes_are_compared_by_their_angle() -> None:
     attitude = pl.DataFrame(
         {
             "gps_week": [2300],
-            "gps_tow_s": [0.0],
-            **dict(zip(("q_w", "q_x", "q_y", "q_z"), ([1.0], [0.0], [0.0], [0.0]), strict=True)),
-            **{f"sigma_{axis}_rad": [math.radians(0.5)] for axis in "xyz"},
+            "gps_tow_ms": [0],
+            **dict(zip((f"q{part}_gcrf_from_body" for part in "wxyz"), ([1.0], [0.0], [0.0], [0.0]), strict=True)),
+            **{f"sigma_{axis}_body_rad": [math.radians(0.5)] for axis in "xyz"},
         }
     )
-    turned = attitude.with_columns(pl.lit(math.cos(half)).alias("q_w"), pl.lit(math.sin(half)).alias("q_z"))
+    turned = attitude.with_columns(qw_gcrf_from_body=math.cos(half), qz_gcrf_from_body=math.sin(half))
     (change,) = changes("attitude", attitude, turned)
     assert (change.quantity, change.unit) == ("attitude", "deg")
     assert change.largest == pytest.approx(1.0)
@@ -101,3 +102,19 @@ def test_attitudes_are_compared_by_their_angle() -> None:
 def test_missing_columns_are_named() -> None:
     found = changes("orbit", ORBIT, ORBIT.drop("nis"))
     assert [change.quantity for change in found] == ["columns nis"]
+
+
+def test_tables_of_replays_are_compared_in_folders_and_in_memory(tmp_path: Path) -> None:
+    moved = with_value(ORBIT, "x_ecef_m", 1, 6e6 + 3.0)
+    ORBIT.write_parquet(tmp_path / "orbit.parquet")
+    found = compare_tables(tmp_path, {"orbit": moved, "fixes": ORBIT})
+    assert found.select("table", "quantity", "rows", "largest").rows() == [("orbit", "position", 1, 3.0)]
+    assert compare_tables(tmp_path, str(tmp_path)).is_empty()
+
+
+def test_the_other_frame_is_reported_only_if_it_alone_changed() -> None:
+    both = ORBIT.with_columns(pl.col(f"{axis}_ecef_m").alias(f"{axis}_gcrf_m") for axis in "xyz")
+    moved = with_value(both, "x_gcrf_m", 0, 1.0)
+    assert [change.quantity for change in changes("orbit", both, moved)] == ["position in GCRF"]
+    (change,) = changes("orbit", both, with_value(moved, "x_ecef_m", 0, 1.0))
+    assert change.quantity == "position"

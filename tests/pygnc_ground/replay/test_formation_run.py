@@ -5,20 +5,21 @@ from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 
+import msgspec
 import numpy as np
 import pytest
 
 from pygnc.bus.messages import (
     ClosestApproach,
     FormationEstimate,
-    FormationMessage,
     GnssFix,
     InputMessage,
     RangeMeasurement,
 )
 from pygnc.configuration.settings import Settings
-from pygnc_ground.replay.collect import Collected, collect, make_pipeline
-from pygnc_ground.replay.formation_run import formation_result
+from pygnc.environment.frames import EarthFrames
+from pygnc_ground.replay.collect import Collected, collect, make_pipeline, range_records
+from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
@@ -38,7 +39,7 @@ def run(messages: Iterable[InputMessage], settings: Settings = batch.SETTINGS) -
 
 
 def result(flight: Collected) -> FormationResult:
-    found = formation_result(flight.partners, flight.formation, batch.SETTINGS.formation, flight.range_counts, truths())
+    found = formation_result(flight.partners, flight.formation, batch.SETTINGS.formation, truths())
     assert found is not None
     return found
 
@@ -66,7 +67,7 @@ def ranges_only() -> FormationResult:
 
 
 def test_no_result_without_partners() -> None:
-    assert formation_result([], None, batch.SETTINGS.formation, {}, {}) is None
+    assert formation_result([], None, batch.SETTINGS.formation, {}) is None
 
 
 def test_states_are_the_flights_in_time_order(everything: Collected, solved: FormationResult) -> None:
@@ -102,9 +103,23 @@ def test_states_and_tracks_are_near_the_truth(solved: FormationResult) -> None:
         assert np.abs(partner.orbits[0].rtn - partner.true_track)[inside, :3].max() < 12.0
 
 
+def test_every_range_is_accounted_for_as_by_the_counters_of_the_flight(everything: Collected) -> None:
+    again = msgspec.structs.replace(everything.ranges[-1], seq=10**6)
+    lost = msgspec.structs.replace(again, seq=10**6 + 1, t_spacecraft_s=0, range_m=1.0)
+    own = msgspec.structs.replace(again, seq=10**6 + 2, partner_id=again.satellite_id or batch.OWN_ID)
+    *inputs, end = batch.inputs()
+    short = replace(batch.SETTINGS, formation=replace(batch.SETTINGS.formation, arc_max_s=1800.0))
+    flight = run([*inputs, again, lost, own, end], short)
+    records, counts = range_records(flight, short.formation), flight.range_counts
+    assert len(records) == counts["ranges_received"] == len(everything.ranges) + 3
+    assert records.used == counts["ranges_used"] == np.isfinite(records.residual_m).sum()
+    assert records.used + sum(records.not_used.values()) == len(records)
+    assert records.not_used == {"old": counts["ranges_old"], "repeated": 1, "no_time": 1, "same_satellite": 1}
+    assert [cause for time, cause in zip(records.gps_ms, records.cause, strict=True) if time is None] == ["no_time"]
+
+
 def test_ranges_are_the_true_distance_with_bias_and_noise(solved: FormationResult) -> None:
     assert len(solved.links) == 3
-    assert sum(len(link.gps_ms) for link in solved.links) == solved.counts["ranges_received"]
     for link in solved.links:
         assert (np.diff(link.gps_ms) >= 0).all()
         one, other = (truths()[end].at(link.gps_ms).position_ecef_m for end in link.pair)
@@ -134,7 +149,7 @@ def test_tracks_span_the_ranges_without_estimates(everything: Collected) -> None
     settings, solution = batch.SETTINGS.formation, everything.formation
     assert solution is not None
     estimates = [message for message in everything.partners if isinstance(message, FormationEstimate)]
-    found = formation_result(estimates[-1:], solution, settings, everything.range_counts, {})
+    found = formation_result(estimates[-1:], solution, settings, {})
     assert found is not None
     times = [seen.gps_ms for seen in solution.ranges]
     assert found.track_gps_ms[0] <= min(times)
@@ -165,7 +180,7 @@ def test_the_margin_is_the_settings_chi_square_for_many_ranges(solved: Formation
 
 def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
     estimates = [FormationEstimate(1, 9, 8, 1_000, 77, "our own orbit is not known")]
-    found = formation_result(estimates, None, batch.SETTINGS.formation, {"ranges_received": 3}, truths())
+    found = formation_result(estimates, None, batch.SETTINGS.formation, truths())
     assert found is not None
     (partner,) = found.partners
     assert partner.cause == "our own orbit is not known"
@@ -174,13 +189,14 @@ def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
     assert not partner.with_truth
 
 
-def test_only_the_newest_closest_approaches_are_used() -> None:
-    estimates: list[FormationMessage] = [
-        FormationEstimate(1, 9, 8, 1_000, 75, "none"),
-        ClosestApproach(2, 9, 75, 50.0, 5_000, 80.0, 5.0),
-        ClosestApproach(3, 19, 75, 51.0, 5_000, 90.0, 5.0),
-        ClosestApproach(4, 19, 75, 49.0, 6_000, 95.0, 5.0),
-    ]
-    found = formation_result(estimates, None, batch.SETTINGS.formation, {}, {})
-    assert found is not None
-    assert [one.seq for one in found.approaches] == [4, 3]
+def test_encounters_are_those_that_the_flight_reports(everything: Collected) -> None:
+    reported = [message for message in everything.partners if isinstance(message, ClosestApproach)]
+    newest = [message for message in reported if message.last_input_seq == reported[-1].last_input_seq]
+    frames = EarthFrames(batch.orientation())
+    found = predicted_conjunctions(everything.partners, everything.formation, batch.SETTINGS, frames, radius_m=1.0)
+    assert [each.partner for each in found] == [message.partner_id for message in newest]
+    for each, message in zip(found, newest, strict=True):
+        assert abs(each.nearest.gps_ms - message.gps_ms) <= 5_000
+        assert each.nearest.distance_m == pytest.approx(message.distance_m, abs=1.0)
+        assert each.nearest.sigma_m == pytest.approx(message.sigma_m, rel=0.02)
+        assert 0.0 <= each.likeliest.probability <= each.probability <= 1.0

@@ -10,7 +10,7 @@ from pygnc.configuration.settings import Settings
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
 from pygnc_ground.replay.result import FixRecords, Innovations, ReplayResult, UntimedRecord
 from pygnc_ground.truth.orbit_truth import TrueOrbit
-from tests.pygnc_ground.report import attitude_samples
+from tests.pygnc_ground.report import attitude_samples, formation_samples
 
 BEGIN_MS = gps_ms_from_utc_iso("2025-03-20T21:10:00Z")
 STEP_MS = 25_000
@@ -117,6 +117,7 @@ def clean(count: int = 60, step_ms: int = STEP_MS) -> ReplayResult:
         counts={"fixes_received": count, "fixes_accepted": count, "fixes_waiting": 0},
         fixes=fix_records(gps_ms),
         untimed=(),
+        ranges=formation_samples.ranges(0),
         solution=solution(gps_ms, 1.5 * settling, 2),
         smoothed=solution(gps_ms, np.full(count, 0.95), 3),
         batch=solution(gps_ms, np.full(count, 0.8), 4),

@@ -6,13 +6,15 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.estimators.attitude.settings import MountingSettings
 from pygnc.estimators.attitude.wiring import SensorAxes, Verdict, Wiring
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, RangeRecords, ReplayResult
 from pygnc_ground.report.clock import clock_records
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners, smoother_minus_batch
 from pygnc_ground.report.statistics import difference_figures, innovations_of
 from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
+
+NO_RANGES = formation_samples.ranges(0)
 
 
 def findings_by_text(result: ReplayResult) -> dict[str, bool]:
@@ -209,9 +211,10 @@ def test_bias_errors_above_their_sigma_are_reported() -> None:
     assert not attitude_verdict(replace(result, solution=off), "The bias errors of the filter")
 
 
-def formation_findings_by_text(result: FormationResult) -> dict[str, bool]:
+def formation_findings_by_text(result: FormationResult, ranges: RangeRecords = NO_RANGES) -> dict[str, bool]:
     """Return whether each finding is good, by its text."""
-    return {finding.text: finding.good for finding in formation_findings(result, compared_partners(result))}
+    found = formation_findings(ranges, result, compared_partners(result), 43_200.0)
+    return {finding.text: finding.good for finding in found}
 
 
 def test_a_formation_without_trouble_is_good_in_every_respect() -> None:
@@ -243,30 +246,42 @@ def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_o
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:
     sentences = formation_findings_by_text(formation_samples.unsolved(BEGIN_MS))
     assert sentences["Partner 76 is not known: our own orbit is unknown."] is False
-    assert sentences["2 ranges have no known time."] is False
 
 
-def test_rejected_ranges_need_attention() -> None:
-    result = formation_samples.clean(BEGIN_MS)
-    for used, good in ((96, True), (94, False)):
-        counts = {"ranges_received": 100, "ranges_used": used}
-        (verdict,) = [
-            good
-            for text, good in formation_findings_by_text(replace(result, counts=counts)).items()
-            if "in the newest solution" in text
-        ]
-        assert verdict is good
+@pytest.mark.parametrize(("used", "good"), [(96, True), (94, False)])
+def test_rejected_ranges_need_attention_but_old_and_repeated_ones_do_not(*, used: int, good: bool) -> None:
+    ranges = formation_samples.ranges(used, rejected=100 - used, old=900, repeated=7)
+    found = formation_findings_by_text(formation_samples.clean(BEGIN_MS), ranges)
+    assert [is_good for text, is_good in found.items() if f"{used} of 100 ranges are in the newest" in text] == [good]
+    assert found["Further ranges: older than the arc: 900, repeated: 7 (the arc is at most 12 h 00 min long)."]
+    assert not found[f"Ranges that are not used: rejected by the solution: {100 - used}."]
 
 
-def test_an_approach_within_three_sigma_needs_attention() -> None:
+def test_records_of_several_files_with_equal_times_are_no_loss() -> None:
+    result = samples.clean(100)
+    gps_ms, accepted = result.fixes.gps_ms.copy(), result.solution.accepted.copy()
+    gps_ms[90:], accepted[90:] = gps_ms[80:90], False
+    causes = ("",) * 90 + ("not_later",) * 10
+    fixes = replace(result.fixes, gps_ms=gps_ms, position_cause=causes, velocity_cause=causes)
+    counts = {"fixes_received": 100, "fixes_accepted": 90, "fixes_waiting": 0, "rejected_not_later": 10}
+    again = replace(result, fixes=fixes, solution=replace(result.solution, accepted=accepted), counts=counts)
+    assert again.not_used == {"repeated": 10}
+    assert verdict(again, "90 of 90 GPS records were used")
+    assert verdict(again, "10 more GPS records are at the time of a used one")
+
+
+def test_nearest_and_most_probable_encounter_are_two_sentences_with_their_orbits() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    assert [
-        good for text, good in formation_findings_by_text(result).items() if "comes as close as 40.0 m" in text
-    ] == [False]
-    far = replace(result, approaches=result.approaches[:1])
-    assert [good for text, good in formation_findings_by_text(far).items() if "comes as close as 250 m" in text] == [
-        True
-    ]
+    best, mirror = result.conjunctions
+    apart = best._replace(probability=2e-3, likeliest=best.nearest._replace(gps_ms=best.nearest.gps_ms + 60_000))
+    found = formation_findings_by_text(replace(result, conjunctions=(apart, mirror)))
+    assert found["Partner 75 comes nearest by its mirror orbit, 40.0 m (sigma 20.0 m) in 2 h 33 min."]
+    (text,) = [text for text in found if "collides" in text]
+    assert not found[text]
+    assert "with a probability of 2.0e-03 by its best orbit (combined radius 1.00 m; good: up to 1e-04)" in text
+    assert text.endswith("most likely at 250 m (sigma 20.0 m) in 2 h 01 min.")
+    far = formation_findings_by_text(replace(result, conjunctions=(best,)))
+    assert [good for text, good in far.items() if "probability of below 1e-12" in text] == [True]
 
 
 def test_an_unknown_partner_is_reported_with_the_number_of_its_candidate_orbits() -> None:

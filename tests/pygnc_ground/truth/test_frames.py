@@ -59,7 +59,7 @@ def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "brahe", None)
     _bundled.cache_clear()
     try:
-        with pytest.raises(ValueError, match=r"pip install 'pygnc\[scenario\]'"):
+        with pytest.raises(ValueError, match=r"pip install 'pygnc-ground\[scenario\]'"):
             earth_orientation(0)
     finally:
         _bundled.cache_clear()

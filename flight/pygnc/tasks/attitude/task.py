@@ -9,7 +9,6 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 from msgspec.structs import replace
@@ -48,8 +47,8 @@ class AttitudeTask(EstimatorTask):
         self._orbit_late_reported = False
 
     def sockets(self) -> Sequence[PollSource]:
-        """Return the orbit socket, and the input socket unless an orbit must come first."""
-        return [self._orbit.socket] if self._stage.tracker.awaits_orbit else super().sockets()
+        """Return the socket of the stream whose message comes next; a prediction, once a second, wakes nobody."""
+        return [self._orbit.socket if self._stage.tracker.awaits_orbit else self.input.socket]
 
     def work(self) -> bool:
         """Process waiting inputs and orbits in order, for about `STEP_S`; return True if more may wait."""
@@ -62,7 +61,7 @@ class AttitudeTask(EstimatorTask):
         stage = self._stage
         if self._records is None and self.is_checkpoint_due(stage.last_input_seq):
             self.save(stage.tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)
-        # Messages that are not awaited yet, such as predictions, are read so that they do not wake the loop again.
+        # Messages that are not awaited yet, such as predictions, are read before their queue is full.
         stage.orbits += self._orbit.receive()
         more = more or self._orbit.is_behind
         if more:
@@ -76,14 +75,8 @@ class AttitudeTask(EstimatorTask):
         stage = self._make_stage(start)
         inputs = self.journaled("input", InputMessage, start.last_input_seq, until.last_input_seq)
         orbits = self.journaled("orbit", OrbitMessage, start.last_orbit_seq, until.last_orbit_seq)
-        while True:
-            waiting, messages = (stage.orbits, orbits) if stage.tracker.awaits_orbit else (stage.inputs, inputs)
-            waiting.extend(islice(messages, 1))
-            records = stage.step()
-            if records is None:
-                break
-            for record in records:
-                take(record.estimate)
+        for record in self.repeated(stage, inputs, orbits):
+            take(record.estimate)
         return replace(
             until,
             last_input_seq=stage.last_input_seq,

@@ -61,8 +61,9 @@ class BatchWriterTask(Task):
         self._faults = 0
 
     def wait_s(self) -> float:
-        """Return the time until the next slice of work on old runs, s."""
-        return WAIT_S if self._is_starting else self._old_runs.wait_s()
+        """Return the time until packets must be synced, or until the next slice of work on old runs, s."""
+        idle_s = WAIT_S if self._folder is not None and self._folder.unsynced else super().wait_s()
+        return idle_s if self._is_starting else min(idle_s, self._old_runs.wait_s())
 
     def on_run_state(self, state: control.RunState) -> None:
         """Begin to work on old runs once the run is no longer starting."""

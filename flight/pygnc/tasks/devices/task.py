@@ -15,7 +15,7 @@ from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, DeviceReading
 from pygnc.configuration.run import Notify, Run
 from pygnc.configuration.settings import DeviceSettings
-from pygnc.tasks.runtime import Context, Task
+from pygnc.tasks.runtime import WAIT_S, Context, Task
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
@@ -44,6 +44,10 @@ class DevicesTask(Task):
     def sockets(self) -> Sequence[int]:
         """Return the descriptor that becomes readable when readings arrive."""
         return [self._wake]
+
+    def wait_s(self) -> float:
+        """Return the time until the next check of the devices, s."""
+        return WAIT_S
 
     def work(self) -> bool:
         """Open and check the devices and write all new readings; return False, as none remain."""

@@ -3,26 +3,31 @@
 The estimates are a function of the checkpoint and of the input and orbit journals. The checkpoint contains all results,
 including those of the completed stages of a solution, but not the observations. A restarted task therefore reads the
 inputs before the checkpoint again, continues, and writes the messages that are not in its journal yet. The estimators
-are loaded only when a packet concerns a partner.
+are loaded only when a packet concerns a partner. The second look repeats solutions, which need seconds, and reads all
+inputs; it is therefore taken less often than by the other tasks.
 """
 
 import math
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Final
+
+import msgspec
 
 from pygnc.bus import control
 from pygnc.bus.journal_reader import JournalReader
-from pygnc.bus.messages import FormationMessage, Message, concerns_partner
+from pygnc.bus.messages import FormationMessage, InputMessage, Message, OrbitMessage, concerns_partner
 from pygnc.bus.streams import MESSAGES_PER_STEP
 from pygnc.configuration.run import Notify, Run
 from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
+from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
 from pygnc.tasks.runtime import Context, PollSource, trim_heap
 
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
 STEP_MS: Final = 50
 ORBIT_PATIENCE_S: Final = 60.0
 """Longest wait for the next message of the orbit task, which responds to the end of the batch after all its fixes."""
-
+SECOND_LOOK_INTERVAL_S: Final = 600.0
 SMALLER: Final = 4
 """Divisor of the maximum arc length for each time that the task has run out of memory."""
 
@@ -58,6 +63,7 @@ class FormationTask(EstimatorTask):
     """Process that reads the input and orbit streams and writes the formation stream."""
 
     known_answers = (gravity_by_all_coefficients,)
+    look_interval_s = SECOND_LOOK_INTERVAL_S
 
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify, "formation", run.memory_kills)
@@ -69,6 +75,7 @@ class FormationTask(EstimatorTask):
         self._messages: Iterator[list[FormationMessage]] | None = None
         self._last_input_seq = 0
         self._orbit_due_s = math.inf
+        self._is_repeatable = not run.memory_kills
 
     def sockets(self) -> Sequence[PollSource]:
         """Return the input socket; `work` reads orbits only when the tracker awaits one."""
@@ -89,7 +96,42 @@ class FormationTask(EstimatorTask):
         is_blocked = self._stage is not None and (self._messages is not None or self._stage.tracker.is_blocked)
         if not self._inputs and not is_blocked:
             self._last_input_seq = self.input.last_seq
-        return self.input.has_backlog or bool(self._inputs) or is_blocked
+        more = self.input.has_backlog or bool(self._inputs) or is_blocked
+        if more:
+            self.note_work()
+        elif self._stage is not None and self._is_repeatable and not (self.input.lost or self._orbit.lost):
+            stage = self._stage
+            self.look_again(stage.tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq)
+        return more
+
+    def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
+        """Process the inputs between two checkpoints again; see `pygnc.tasks.second_look.Repeat`."""
+        from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - as in `_make_stage`
+
+        tracker = FormationTracker(self.run.settings, self.run.earth_orientation, start.tracker)
+        inputs = self.journaled("input", InputMessage, start.last_input_seq, until.last_input_seq)
+        orbits = self.journaled("orbit", OrbitMessage, start.last_orbit_seq, until.last_orbit_seq)
+        if start.tracker:
+            tracker.restore(self.journaled("input", InputMessage, 0, start.last_input_seq))
+        else:
+            for message in inputs:
+                if concerns_partner(message):
+                    inputs = chain((message,), inputs)
+                    break
+                tracker.process(message)
+        stage = FormationStage(tracker, start.last_input_seq, start.last_orbit_seq)
+        last_seq = start.last_output_seq
+        for messages in self.repeated(stage, inputs, orbits):
+            last_seq += len(messages)
+            for message in messages:
+                take(message)
+        return msgspec.structs.replace(
+            until,
+            last_input_seq=stage.last_input_seq,
+            last_orbit_seq=stage.last_orbit_seq,
+            last_output_seq=last_seq,
+            tracker=tracker.checkpoint(),
+        )
 
     def progress(self) -> control.Progress:
         """Return the progress with the range counters: received = used + rejected + held + without time."""
@@ -156,15 +198,20 @@ class FormationTask(EstimatorTask):
         return stage
 
     def _inputs_before(self, before_seq: int) -> Iterator[Message]:
-        """Yield the inputs before number `before_seq` from the journal; damaged ones count as lost."""
+        """Yield the inputs before number `before_seq` from the journal; damaged and undecodable ones count as lost."""
         journal = JournalReader(self.run.journal_folders, "input")
         next_seq = 1
         while next_seq < before_seq and (records := journal.read(min(MESSAGES_PER_STEP, before_seq - next_seq))):
             for record in records:
                 self.input.lost += min(record.seq, before_seq) - next_seq
                 next_seq = record.seq + 1
-                if record.seq < before_seq:
-                    yield decode_input(record.payload)
+                if record.seq >= before_seq:
+                    break
+                message = self.decode("input", decode_input, record.payload)
+                if message is None:
+                    self.input.lost += 1
+                else:
+                    yield message
         self.input.lost += max(0, before_seq - next_seq)
         journal.close()
 
@@ -177,6 +224,7 @@ class FormationTask(EstimatorTask):
             self._orbit_due_s = math.inf
         elif self.orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
+            self._is_repeatable = False
             text = "no response from the orbit task; solving the formation with the last orbit"
             self.notify("warning", "orbit_late", text)
             return True

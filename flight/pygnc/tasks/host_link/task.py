@@ -65,7 +65,7 @@ class HostLinkTask(Task):
 
     def wait_s(self) -> float:
         """Return the time until a retransmission is due or a port can send again, s."""
-        return min((line.wait_s() for line in self._lines if line.port.is_open), default=WAIT_S)
+        return min((WAIT_S, *(line.wait_s() for line in self._lines if line.port.is_open)))
 
     def work(self) -> bool:
         """Process received bytes, send responses and events on all lines; return False."""
@@ -74,8 +74,19 @@ class HostLinkTask(Task):
                 line.work()
                 if not line.port.is_open:
                     self.notify("warning", "line_closed", "the host has closed the line")
+        self._report_unsent()
         self._send_events()
         return False
+
+    def _report_unsent(self, *, is_end: bool = False) -> None:
+        """Report rejections that had no room in the send queue, together, once there is room again or the run ends."""
+        for line in self._lines:
+            channel = line.connection.channel
+            count = channel.counts.unsent_rejections - line.unsent_reported
+            if count and (is_end or channel.room > 0):
+                line.unsent_reported += count
+                text = f"number of rejections without room in the send queue: {count}; the last: "
+                self.notify("warning", "rejections_not_sent", text + channel.counts.last_unsent)
 
     def progress(self) -> control.Progress:
         """Return the number of live packets written in this run as the progress."""
@@ -87,6 +98,7 @@ class HostLinkTask(Task):
         while time.monotonic() < deadline and any(line.wait_s() <= 0.0 for line in self._lines if line.port.is_open):
             for line in self._lines:
                 line.work()
+        self._report_unsent(is_end=True)
         for line in self._lines:
             line.port.close()
         self._events.close()
@@ -188,7 +200,13 @@ class HostLinkTask(Task):
 
 
 class Line:
-    """A port and the connection to the host over it."""
+    """A port and the connection to the host over it.
+
+    Attributes:
+        unsent_reported: Number of rejections without room that were reported.
+    """
+
+    unsent_reported = 0
 
     def __init__(self, port: Port, connection: HostConnection) -> None:
         self.port = port

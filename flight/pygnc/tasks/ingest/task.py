@@ -13,6 +13,7 @@ numbers again and continues after the last message in the journal.
 import struct
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Final
 
@@ -29,10 +30,11 @@ from pygnc.inputs.elements_file import ELEMENTS_FILE, read_elements
 from pygnc.inputs.file_reports import Report, file_reports, last_run_reports
 from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
+from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.live import device_messages, live_anomalies, live_message
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.source import BatchSource
-from pygnc.tasks.runtime import Context, PollSource, Task
+from pygnc.tasks.runtime import IDLE_WAIT_S, Context, PollSource, Task
 from pygnc.tasks.table import FORMATION
 
 LOOK_INTERVAL_S: Final = 1.0
@@ -48,6 +50,7 @@ class IngestTask(Task):
         self._seq = 0
         self._counters = InputCounters()
         self._is_recovered = False
+        self._undecoded = 0
         self._batch_is_over = False
         self._last_file_seq = 0
         self._live: list[StreamReader] | None = None
@@ -59,6 +62,11 @@ class IngestTask(Task):
     def sockets(self) -> Sequence[PollSource]:
         """Return the sockets of the live streams once the files are read, none before that."""
         return super().sockets() if self._steps is None else []
+
+    def wait_s(self) -> float:
+        """Return the time until the next look for new files, s."""
+        look_s = max(0.0, self._next_look_s - time.monotonic()) if self._looks_for_files else IDLE_WAIT_S
+        return min(super().wait_s(), look_s)
 
     def work(self) -> bool:
         """Read files for one step; when all are read, write live packets. Return True if more work waits."""
@@ -80,7 +88,8 @@ class IngestTask(Task):
         Live packets do not advance `last_sequence_processed` after the batch, because each one would start a new
         "batch" phase.
         """
-        counts = self._counters.counts | {"not_recorded": self.not_recorded()}
+        counts = self._counters.counts | self.stream_counts()
+        counts["lost_messages"] += self._undecoded
         last_seq = self._last_file_seq if self._batch_is_over else self._stream.journal.last_seq
         needed = (FORMATION,) if self._counters.has_partners else ()
         return control.Progress(last_seq, idle=self._batch_is_over, counts=counts, needed=needed)
@@ -130,8 +139,10 @@ class IngestTask(Task):
 
     def _begin(self) -> Iterator[None]:
         """Read the batch, or continue where a former process of the task stopped."""
-        recovery = InputRecovery(self.run.journal_folders, self._counters)
+        decode = partial(self.decode, "input", decode_input)
+        recovery = InputRecovery(self.run.journal_folders, self._counters, decode)
         yield from recovery.read()
+        self._undecoded = recovery.lost
         self._is_recovered = True
         if recovery.is_ended or not recovery.is_complete:
             self._seq = self._last_file_seq = self._resume_after

@@ -49,6 +49,10 @@ class OrbitTask(EstimatorTask):
         self._is_from_elements: bool | None = None
         self._omm_file = OmmFile(run, self._tracker, notify)
 
+    def wait_s(self) -> float:
+        """Return the time until the next prediction, s."""
+        return min(super().wait_s(), max(0.0, self._next_prediction_s - time.monotonic()))
+
     def work(self) -> bool:
         """Process inputs, else predict the orbit to the present, else fit elements; return True if more work waits."""
         messages = self.input.receive()

@@ -8,6 +8,8 @@ import time
 from itertools import chain
 from typing import Final
 
+from msgspec.structs import replace
+
 from pygnc.bus import control
 from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
@@ -18,6 +20,8 @@ from pygnc.tasks.seal import StateChangedError
 INTERVAL_S: Final = 1.0
 IDLE_S: Final = 1.0
 CHECK_INTERVAL_S: Final = 60.0
+MAIN: Final = "MAIN"
+"""Code word of the cause that main.py has ended without a stop."""
 
 
 class StatusTask(Task):
@@ -37,6 +41,10 @@ class StatusTask(Task):
         self._apart: dict[str, int] = {}
         self._files = StatusFiles(run, notify)
         self._files.reserve()
+
+    def wait_s(self) -> float:
+        """Return the time until the next status is due, s."""
+        return max(0.0, self._next_write_s - time.monotonic())
 
     def work(self) -> bool:
         """Read new estimates and write the status if it is due; return True if more estimates wait."""
@@ -87,7 +95,11 @@ class StatusTask(Task):
             reader.has_backlog = True
         while self._take():
             pass
-        self._write()
+        if self.main_has_ended:
+            limits = self._state.limits | {MAIN: "main.py ended without stopping the run"}
+            self._state = replace(self._state, phase="failed", limits=limits)
+        if not (self.main_has_ended and self._files.are_replaced):
+            self._write()
         self._files.release()
         super().close()
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import zmq
 
+from pygnc.bus.control import DROPPED
 from pygnc.bus.messages import BatchEnd
 from pygnc.bus.streams import StreamWriter, encode
 from pygnc.tasks.formation import task as module
@@ -53,6 +54,22 @@ def test_a_damaged_input_before_the_checkpoint_counts_as_lost(tmp_path: Path) ->
         task = FormationTask(run, context, lambda *_: None)
         assert (len([*task._inputs_before(8)]), task.input.lost) == (7, 0)
         assert (len([*task._inputs_before(9)]), task.input.lost) == (7, 1)
+        task.close()
+        journal.close()
+    finally:
+        context.destroy(linger=0)
+
+
+def test_an_undecodable_input_before_the_checkpoint_is_dropped_counted_and_reported(tmp_path: Path) -> None:
+    run, context, notices = run_in(tmp_path), zmq.Context(), list[str]()
+    try:
+        journal = run.open_journal("input")
+        good = [encode(BatchEnd(seq=seq, cause="")) for seq in (1, 2, 5)]
+        journal.append([*good[:2], b"\xc1", b"\x91" * 5000, good[2]])
+        task = FormationTask(run, context, lambda _, name, __: notices.append(name))
+        assert [message.seq for message in task._inputs_before(6)] == [1, 2, 5]
+        assert task.input.lost == 2
+        assert notices == [DROPPED]
         task.close()
         journal.close()
     finally:

@@ -246,6 +246,27 @@ def test_a_restarted_task_uses_the_same_part_of_a_growing_sense_file(sense_home:
     assert sense_home.counts()["delivered_bytes"] == len(SENSE)
 
 
+@pytest.mark.parametrize("payload", [b"\xc1", b"\x91" * 5000, encode(["SensorSample", "of a later form"])])
+def test_a_restarted_task_drops_counts_and_reports_an_undecodable_message_and_loses_no_other(
+    sense_home: Home, payload: bytes
+) -> None:
+    sense_home.lose()
+    journal = sense_home.run.open_journal("input")
+    journal.append([payload])  # in place of the first packet
+    last_seq = journal.last_seq
+    sense_home.work()
+    assert [record.seq for record in JournalReader([sense_home.run.folder], "input").read(10_000)][-1] > last_seq
+    readable = [message for message in sense_home.journal() if message != payload]
+    assert len(readable) == len(sense_home.journal()) - 1
+    assert sum(isinstance(message, GnssFix) for message in without_times(readable)) == RECORDS
+    assert isinstance(without_times(readable)[-1], BatchEnd)
+    assert sense_home.counts()["lost_messages"] == 1
+    assert [name for _, name, _ in sense_home.events if name == control.DROPPED] == [control.DROPPED]
+    sense_home.append(STEPS[0])
+    sense_home.work()
+    assert any(isinstance(message, RangeMeasurement) for message in without_times(sense_home.journal()[last_seq:]))
+
+
 @pytest.mark.parametrize("is_lost", [False, True])
 def test_packets_of_a_replaced_sense_file_are_not_counted_as_delivered(sense_home: Home, *, is_lost: bool) -> None:
     (sense_home.home / "sense.bin").write_bytes(bytes(len(SENSE)))

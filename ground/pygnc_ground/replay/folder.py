@@ -1,0 +1,117 @@
+"""Folder for the results of a replay. It holds those of one replay only, which `replay.json` describes."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+import pygnc
+from pygnc.configuration.settings import Settings
+from pygnc.host.settings_slots import named_values
+from pygnc_ground.replay.inputs import ReplayError
+from pygnc_ground.tables.declaration import REPLAY_TABLES
+
+MARKER: Final = "replay.json"
+REPORT: Final = "report.html"
+_FILES: Final = (MARKER, REPORT, *(f"{table}.{form}" for table in REPLAY_TABLES for form in ("parquet", "csv")))
+"""Files that a replay writes."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Origin of the results of a replay.
+
+    Attributes:
+        software: Name and version of the software.
+        spacecraft: Radio id of our satellite.
+        filter_name: Filter of the orbit.
+        inputs: SHA-256 of each input file by path.
+        settings: Settings that differ from the defaults, by dotted name.
+        settings_sha256: SHA-256 of all settings.
+    """
+
+    software: str
+    spacecraft: int
+    filter_name: str
+    inputs: dict[str, str]
+    settings: dict[str, Any]
+    settings_sha256: str
+
+    @property
+    def metadata(self) -> dict[str, str]:
+        """Entries for the metadata of a Parquet file."""
+        fields = msgspec.to_builtins(self)
+        return {name: value if isinstance(value, str) else _json(value).decode() for name, value in fields.items()}
+
+
+class _Marker(msgspec.Struct, frozen=True):
+    """Content of `replay.json`; `files` may exist in the folder and belong to the replay."""
+
+    origin: Origin
+    files: list[str]
+
+
+def origin_of(inputs: Mapping[str, str], settings: Settings, filter_name: str) -> Origin:
+    """Return the origin of results; `inputs` are the SHA-256 of the input files by path."""
+    every, defaults = named_values(settings), named_values(Settings())
+    return Origin(
+        software=f"PyGNC {pygnc.__version__}",
+        spacecraft=settings.formation.own_id,
+        filter_name=filter_name,
+        inputs=dict(inputs),
+        settings={name: value for name, value in every.items() if value != defaults[name]},
+        settings_sha256=hashlib.sha256(_json(settings)).hexdigest(),
+    )
+
+
+def _json(value: object) -> bytes:
+    return msgspec.json.encode(value, order="sorted")
+
+
+def require_free(folder: Path, *, overwrite: bool) -> None:
+    """Raise ReplayError unless the folder is missing or empty, or holds nothing in the way of new results.
+
+    With `overwrite`, results of another replay are not in the way.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    present = {path.name for path in folder.iterdir()} if folder.exists() else set[str]()
+    if not present:
+        return
+    owned = _owned(folder)
+    if not overwrite:
+        if owned:
+            raise ReplayError(
+                f"{folder}: holds the results of another replay; replace them by --overwrite, or name another folder"
+                " by --out"
+            )
+        raise ReplayError(f"{folder}: not empty, and not written by pygnc replay; name another folder by --out")
+    foreign = sorted(present.intersection(_FILES) - owned)
+    if foreign:
+        raise ReplayError(
+            f"{folder / foreign[0]}: not written by the replay of {MARKER}, so it is not replaced; move it away, or"
+            " name another folder by --out"
+        )
+
+
+def begin(folder: Path, origin: Origin) -> None:
+    """Remove the results of another replay from the folder, and mark it as that of a new one.
+
+    Raises:
+        OSError: A file cannot be removed or written.
+    """
+    for name in sorted(_owned(folder) - {MARKER}):
+        (folder / name).unlink(missing_ok=True)
+    marker = _Marker(origin, list(_FILES))
+    (folder / MARKER).write_bytes(msgspec.json.format(_json(marker)) + b"\n")
+
+
+def _owned(folder: Path) -> set[str]:
+    """Return the files that the last replay into the folder may have written; none without a valid marker."""
+    try:
+        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
+    except (FileNotFoundError, msgspec.MsgspecError):
+        return set()
+    return {*marker.files}.intersection(_FILES)

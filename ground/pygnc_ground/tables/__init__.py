@@ -1,0 +1,1 @@
+"""Tables that the ground writes: declaration of their columns, and Parquet files that explain themselves."""
