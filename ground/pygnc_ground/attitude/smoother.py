@@ -10,6 +10,7 @@ from functools import cache
 from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate
@@ -24,7 +25,7 @@ _NOTHING: Final = np.zeros(0)
 class _PackedStep(NamedTuple):
     predicted: AttitudeState
     """Propagated state without its covariance."""
-    places: IntArray
+    places: NDArray[np.int32]
     """Places of the elements in which the transition differs from the identity."""
     values: Array
     noise_sigma: Array
