@@ -11,7 +11,9 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_cli.application import Application
 from pygnc_cli.document import Document, echo_document
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_document as formation_as_json
 from pygnc_ground.formation.bound import bound_table as formation_as_table
@@ -22,7 +24,7 @@ from pygnc_ground.report.statistics import SETTLING
 from pygnc_ground.scenario.presets import settings_from_options
 from pygnc_ground.truth.load import load_truth
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 _KINDS: Final = {
     "deterministic_smoother": "state and drag, all fixes",
@@ -32,7 +34,7 @@ _KINDS: Final = {
 }
 
 
-@app.command()
+@app.command(example="pygnc bound --preset nominal")
 def bound(
     sense: Annotated[
         Path | None, typer.Argument(metavar="[SENSE]", help="Sense file with recorded fixes; requires --truth.")
@@ -41,8 +43,8 @@ def bound(
     truth: Annotated[
         Path | None, typer.Option(help="True orbit of SENSE: a scenario's table, an SP3 or a CCSDS OEM file.")
     ] = None,
-    satellite: Annotated[
-        str | None, typer.Option(help="Identifier of the object in an SP3 or OEM file with several objects.")
+    object_id: Annotated[
+        str | None, typer.Option("--object", help="Object in an SP3 or OEM file with several objects.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), instead of SENSE.")] = None,
     preset: Annotated[
@@ -63,13 +65,13 @@ def bound(
     settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
     with report_user_errors("pygnc bound"):
         if (sense is None) != (truth is None) or (sense is None) != from_settings:
-            raise ValueError("name a sense file with its --truth, or a scenario by --config or --preset")
+            raise UsageError("name a sense file with its --truth, or a scenario by --config or --preset")
         if formation and not from_settings:
-            raise ValueError("--formation requires a scenario by --config or --preset")
+            raise UsageError("--formation requires a scenario by --config or --preset")
         if formation:
             found = scenario_bound(settings_from_options(preset, config), settings, frames)
         elif sense is not None and truth is not None:
-            known_fixes = from_recording(sense, load_truth(truth, satellite), settings, frames)
+            known_fixes = from_recording(sense, load_truth(truth, object_id), settings, frames)
         else:
             known_fixes = from_scenario(settings_from_options(preset, config), settings, frames)
     document: Document

@@ -7,6 +7,7 @@ import typer
 
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
+from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.calibration.calibrate import (
     Calibrated,
@@ -21,13 +22,13 @@ from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.inputs import ReplayError, from_files
 from pygnc_system.files import data_file
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 _NOISE_FACTOR: Final = 1.5
 """Noise above this multiple of the settings' noise is reported."""
 
 
-@app.command()
+@app.command(example="pygnc calibrate-mag sense.bin --out calibration")
 def calibrate_mag(
     sense: Annotated[list[Path], typer.Argument(metavar="SENSE...", help="Sense files of one satellite.")],
     out: Annotated[Path, typer.Option(help="Folder for settings, statistics and plot; it is created if missing.")],

@@ -12,6 +12,7 @@ import typer
 
 from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.application import Application
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
@@ -20,7 +21,7 @@ from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run
+from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_run
 from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
 from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.replay.run import FilterName
@@ -124,12 +125,12 @@ def _accuracy(one: ComparedPartner) -> str:
     return f"3-D RMS sigma {accuracy.sigma_m:.1f} m"
 
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
 
-@app.command()
+@app.command(example="pygnc replay sense.bin --truth truth.parquet --out replayed")
 def replay_files(
     sense: Annotated[
         list[Path] | None,
@@ -156,13 +157,13 @@ def replay_files(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="True orbit of a partner; repeat it for several. [default: truth.parquet in --satellite folders]",
+            help="True orbit of a partner; repeat it for several; default: truth.parquet in --satellite folders.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
     earth_orientation: Annotated[
         Path | None,
-        typer.Option(help="Earth orientation table as uploaded to the satellite. [default: the table of the package]"),
+        typer.Option(help="Earth orientation table as uploaded to the satellite; default: the table of the package."),
     ] = None,
     elements: Annotated[
         Path | None,
@@ -227,9 +228,9 @@ def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, F
         return
     files.require_input()
     if files.satellites:
-        raise ReplayError("--satellite: the processes replay one satellite; leave out --pipeline")
+        raise OptionsError("--satellite: the processes replay one satellite; leave out --pipeline")
     if files.folder is not None:
-        raise ReplayError(f"{files.folder}: is a folder; --pipeline requires a sense file")
+        raise OptionsError(f"{files.folder}: is a folder; --pipeline requires a sense file")
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
         run = fly(Path(home), files)
         yield from_run(run), journaled_estimates(run)

@@ -13,7 +13,7 @@ from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.inputs.elements_file import ELEMENTS_FILE
 from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import ReplayError, journaled, log_reader_of
+from pygnc_ground.replay.inputs import OptionsError, ReplayError, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
@@ -26,7 +26,7 @@ def fly(home: Path, files: RecordedFiles) -> Path:
         ReplayError: There is more than one sense file, a log of another kind, or the run fails.
     """
     if len(files.sense) > 1:
-        raise ReplayError(
+        raise OptionsError(
             f"{files.sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
         )
     for path in files.sense:

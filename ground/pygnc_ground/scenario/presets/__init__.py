@@ -3,6 +3,7 @@
 import tomllib
 from pathlib import Path
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_ground.scenario.settings import Settings, Tables, merge_tables, read_tables, settings_from_tables
 
 _TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.toml"))}
@@ -20,8 +21,12 @@ def preset_tables(name: str) -> Tables:
         ValueError: The preset does not exist; the message lists all presets.
     """
     if name not in _TEXTS:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(_TEXTS)}")
+        raise ValueError(_unknown(name))
     return tomllib.loads(_TEXTS[name])
+
+
+def _unknown(name: str) -> str:
+    return f"unknown preset {name!r}; choose from {', '.join(_TEXTS)}"
 
 
 def settings_from_options(preset: str | None, config: Path | None, seed: int | None = None) -> Settings:
@@ -29,8 +34,11 @@ def settings_from_options(preset: str | None, config: Path | None, seed: int | N
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The preset does not exist, or a setting is unknown, of the wrong type or out of range.
+        UsageError: The preset does not exist.
+        ValueError: A setting is unknown, of the wrong type or out of range.
     """
+    if preset is not None and preset not in _TEXTS:
+        raise UsageError(_unknown(preset))
     tables = preset_tables(preset) if preset is not None else {}
     if config is not None:
         tables = merge_tables(tables, read_tables(config))
