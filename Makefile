@@ -68,8 +68,8 @@ coverage: .venv/proof/stamp ## measure which branches of the flight software the
 radiation: .venv/development.stamp ## flip bits in memory, state and files; ARGS="--trials 2000" for more of each kind
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.radiation $(ARGS)
 
-docs: .venv/docs.stamp ## build the documentation site in build/docs, without network
-	$(BIN)/python -m scripts.documentation.build --out build/docs
+docs: .venv/docs.stamp ## build the documentation site in build/docs, without network; NOTEBOOKS="NAME ..." executes only these
+	$(BIN)/python -m scripts.documentation.build --out build/docs $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS))
 
 lint: .venv/development.stamp ## check style, types and import rules
 	$(BIN)/ruff check

@@ -23,7 +23,7 @@ from pygnc_ground.gate.corpus import add_run
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.scenario.generate import Scenario, generate, generate_all
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.presets import scenario_settings
 from pygnc_ground.scenario.settings import Settings
 from pygnc_ground.scenario.writer import parquet, truth_table, write_scenario
 
@@ -37,7 +37,7 @@ def scenario_files() -> list[Path]:
 
 def add_scenario(corpus: Path, scenario: Path) -> Path:
     """Generate the files of a scenario and add them to the corpus; return the run's folder."""
-    settings = settings_from_options(None, scenario)
+    settings = scenario_settings(settings=scenario)
     config, elements = scenario.with_suffix(".pygnc.toml"), scenario.with_suffix(".tle")
     everyone = generate_all(settings) if settings.partners else (generate(settings),)
     with tempfile.TemporaryDirectory() as temporary:

@@ -1,13 +1,14 @@
 """Build the documentation site.
 
-Usage: python -m scripts.documentation.build --out DIR
+Usage: python -m scripts.documentation.build --out DIR [--notebooks NAME ...]
 
-The program assembles all pages, those of docs/ and the generated ones, in DIR.source, lets Sphinx translate them with
-warnings as errors, and checks all links of the result. It needs no network.
+The program assembles all pages, those of docs/ and the generated ones, in DIR.source, executes the notebooks, lets
+Sphinx translate all with warnings as errors, and checks all links of the result. It needs no network.
 """
 
 import argparse
 import shutil
+import subprocess
 import sys
 import tomllib
 from collections.abc import Mapping
@@ -30,11 +31,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Build the site; return 1 if anything in it is wrong."""
     parser = argparse.ArgumentParser(description="Build the documentation site.")
     parser.add_argument("--out", type=Path, required=True, help="Folder of the site; it is replaced.")
-    out = parser.parse_args(arguments).out
+    parser.add_argument("--notebooks", nargs="+", default=(), help="Notebooks to execute (default: all).")
+    options = parser.parse_args(arguments)
+    out = options.out
     source = out.with_name(out.name + ".source")
     for folder in (out, source):
         shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.md", "*.toml"))
+    shutil.copytree(DOCS, source, ignore=shutil.ignore_patterns("*.md", "*.toml", "*.py", "__pycache__"))
+    # A process of its own has only the variables and libraries that a reader's has.
+    command = [sys.executable, "-m", "scripts.documentation.notebooks", "--out", str(source / "notebooks")]
+    if subprocess.run([*command, *options.notebooks], check=False).returncode:
+        return 1
     for page, text in pages().items():
         path = source / page
         path.parent.mkdir(parents=True, exist_ok=True)

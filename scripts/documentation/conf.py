@@ -14,6 +14,7 @@ myst_enable_extensions: Final = ["attrs_inline", "dollarmath"]
 myst_heading_anchors: Final = 4
 myst_links_external_new_tab: Final = False
 nitpicky: Final = True
+nitpick_ignore_regex: Final = [("py:.*", ".*")]  # types of other libraries, whose sites are not read while building
 html_theme: Final = "furo"
 html_title: Final = f"PyGNC {version}"
 html_static_path: Final = [str(links.ROOT / "docs/_static")]

@@ -23,6 +23,8 @@ def page_of(target: PurePosixPath) -> PurePosixPath:
     path = ROOT / target
     if target.is_relative_to(DOCS):
         inside = target.relative_to(DOCS)
+        if inside.suffix == ".py":  # a notebook
+            return inside.with_name(inside.stem.replace("_", "-") + ".md")
         return inside / "index.md" if path.is_dir() else inside
     if path.is_dir():
         return "source" / target / "index.md"

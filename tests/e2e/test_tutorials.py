@@ -12,6 +12,7 @@ from scripts.documentation.tutorial import Command, NewFile, agrees, follow, ste
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
+ASKED = ROOT / "docs/asked-elsewhere.md"
 PROGRAMS = Path(sys.executable).parent
 OFFLINE = {"PIP_NO_DEPS": "1", "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 """pip installs into the tutorial's environment what its folder contains, and fetches nothing."""
@@ -33,7 +34,11 @@ def environment(folder: Path) -> Path:
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("tutorial", TUTORIALS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "tutorial",
+    [*TUTORIALS, pytest.param(ASKED, marks=pytest.mark.skipif("CI" in os.environ, reason="too long for every commit"))],
+    ids=lambda path: path.stem,
+)
 def test_prints_what_the_page_says(tutorial: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "environment")
     folder = tmp_path / "new"

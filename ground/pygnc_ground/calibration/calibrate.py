@@ -1,166 +1,21 @@
-"""Magnetometer calibration of recorded readings: field along the orbit, solution, and output files.
-
-Field, orbit and clock come from the flight's own code.
-"""
+"""Calibration of the magnetometer by the strength of the field along the orbit: solution and output files."""
 
 import json
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from pygnc.bus.messages import DeviceReading, GnssFix, Message, OrbitEstimate, SensorSample, SourceFile
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
-from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.environment.geomagnetic import MainField
 from pygnc.estimators.attitude.magnetometer_calibration import Calibration, CalibrationError, calibrate
-from pygnc.estimators.attitude.sample import AttitudeEnvironment
-from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
-from pygnc.navigation.environment import EnvironmentModel, PropagatedOrbit
-from pygnc.navigation.orbit import OrbitTracker
-from pygnc.navigation.own_sensors import OwnSensors, device_values
-from pygnc.navigation.pipeline import orbit_response
-from pygnc.navigation.sample_clock import SampleClock
-from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.inputs import Inputs, ReplayError
-from pygnc_ground.replay.result import column
+from pygnc.estimators.attitude.settings import MagnetometerSettings
+from pygnc_ground.calibration.readings import FieldReadings, field_readings
+from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.files import RecordedFiles, flight_settings
+from pygnc_ground.replay.inputs import ReplayError, from_files
 from pygnc_ground.truth.load import load_attitude_truth
-
-_NEAR_S: Final = 3600
-"""Largest time in s from a sample to the GPS reading that confirms its clock; samples farther away are of another
-boot, or damaged.
-"""
-_CARRIED_MAX_MS: Final = 1_200_000
-"""Largest time to the nearest orbit. The J2 propagator then errs by some hundred metres, irrelevant for the field."""
-
-
-class FieldReadings(NamedTuple):
-    """n magnetometer readings in the order of the inputs, with counts of sensor samples."""
-
-    gps_ms: IntArray
-    """Times in milliseconds since the GPS epoch, shape (n,)."""
-    mag_imu_ut: FloatArray
-    """Readings in sensor axes, shape (n, 3)."""
-    field_gcrf_ut: FloatArray
-    """Modelled field in GCRF, shape (n, 3)."""
-    sunlit_fraction: FloatArray
-    """Visible fraction of the Sun's disc, shape (n,)."""
-    samples: int
-    """Number of sensor samples with a magnetometer reading."""
-    repeated: int
-    """Number of samples that are byte-identical to earlier samples."""
-    untimed: int
-    """Number of samples without a time."""
-    unplaced: int
-    """Number of samples too far from any orbit."""
-    sources: tuple[str, ...]
-    """Names of the files."""
-
-
-def field_readings(
-    inputs: Inputs, settings: Settings, orientation: EarthOrientationTable, main_field: MainField
-) -> FieldReadings:
-    """Return the magnetometer readings with the modelled field on the flight filter's orbit; takes 0.2 ms per sample.
-
-    If the settings name a sensor of the computer as magnetometer, the readings are its own.
-
-    Raises:
-        ReplayError: The inputs give no orbit, or cannot be read.
-    """
-    tracker = OrbitTracker(settings.orbit, orientation)
-    sources: list[str] = []
-    inputs_kept: list[SensorSample | GnssFix] = []
-    orbits: list[OrbitEstimate] = []
-    seen: set[bytes] = set()
-    samples = 0
-    for message in _with_own_readings(inputs.messages, settings.attitude):
-        if isinstance(message, SourceFile):
-            sources.append(message.name)
-        elif isinstance(message, GnssFix):
-            inputs_kept.append(message)
-        elif isinstance(message, SensorSample):
-            samples += 1
-            # Samples of own sensors have no packet; none of them is repeated.
-            packet = message.raw or message.seq.to_bytes(8, "little")
-            if packet not in seen:
-                seen.add(packet)
-                inputs_kept.append(message)
-        orbits += orbit_response(tracker, message, len(orbits) + 1).estimates
-    if not samples:
-        raise ReplayError(f"{', '.join(sources)}: no sensor packets; name sense files with undamaged records")
-    orbits.sort(key=lambda estimate: estimate.gps_ms)
-    if not orbits:
-        raise ReplayError(
-            f"{', '.join(sources)}: no orbit: none of {len(inputs_kept) - len(seen)} GPS records was usable, so the"
-            " field strength is unknown; add files with fixes"
-        )
-    timed = list(_timed(inputs_kept))
-    model = EnvironmentModel(orientation, main_field)
-    placed = [
-        (gps_ms, sample.mag_imu_ut, around)
-        for gps_ms, sample in timed
-        if (around := _environment(model, gps_ms, orbits)) is not None
-    ]
-    return FieldReadings(
-        column((gps_ms for gps_ms, _, _ in placed), dtype=np.int64),
-        column((mag_imu_ut for _, mag_imu_ut, _ in placed), 3),
-        column((around.field_gcrf_ut for _, _, around in placed), 3),
-        column(around.sunlit_fraction for _, _, around in placed),
-        samples,
-        samples - len(seen),
-        len(seen) - len(timed),
-        len(timed) - len(placed),
-        tuple(sources),
-    )
-
-
-def _with_own_readings(messages: Iterable[Message], settings: AttitudeSettings) -> Iterator[Message]:
-    """Yield the messages, the samples with the readings of own sensors and only those with a magnetometer reading."""
-    own, values = OwnSensors(), device_values(settings)
-    for message in messages:
-        if isinstance(message, DeviceReading):
-            own.take(message, settings.own_sensors, values)
-        elif isinstance(message, SensorSample):
-            sample = own.measured(message, settings.own_sensors, values)
-            if np.isfinite(sample.mag_imu_ut).all():
-                yield sample
-        else:
-            yield message
-
-
-def _timed(inputs_kept: list[SensorSample | GnssFix]) -> Iterator[tuple[int, SensorSample]]:
-    """Yield samples with their GPS times.
-
-    Unlike in flight, a sample is dated with the clock map of the next consistent GPS packet.
-    """
-    clock = SampleClock()
-    waiting: list[SensorSample] = []
-    for message in inputs_kept:
-        if isinstance(message, SensorSample):
-            waiting.append(message)
-            if clock.is_continuous(message.t_spacecraft_s):
-                clock.reference_s = message.t_spacecraft_s
-            continue
-        t_s = message.t_spacecraft_s
-        if t_s is None or not clock.observe(t_s, message.gps_ms_at_second):
-            continue
-        for sample in waiting:
-            gps_ms = clock.gps_ms(sample.t_spacecraft_s)
-            if gps_ms is not None and abs(sample.t_spacecraft_s - t_s) <= _NEAR_S:
-                yield gps_ms + sample.t_spacecraft_ms, sample
-        waiting = []
-
-
-def _environment(model: EnvironmentModel, gps_ms: int, orbits: list[OrbitEstimate]) -> AttitudeEnvironment | None:
-    """Return the environment by the orbit that is nearest in time; None if that orbit is too far."""
-    after = bisect_left(orbits, gps_ms, key=lambda estimate: estimate.gps_ms)
-    nearest = min(orbits[max(after - 1, 0) : after + 1], key=lambda estimate: abs(estimate.gps_ms - gps_ms))
-    if abs(nearest.gps_ms - gps_ms) > _CARRIED_MAX_MS:
-        return None
-    return model.at(gps_ms, PropagatedOrbit.of(nearest))
+from pygnc_system.files import data_file
 
 
 class Calibrated(NamedTuple):
@@ -173,23 +28,57 @@ class Calibrated(NamedTuple):
     true_bias_ut: FloatArray | None
     """True bias in sensor axes, shape (3,); None if unknown."""
 
+    def write(self, folder: Path | str) -> list[Path]:
+        """Write settings for `pygnc.toml`, statistics and figure to a folder, created if missing; return their paths.
 
-def calibrated(
-    readings: FieldReadings, settings: MagnetometerSettings, true_bias_ut: FloatArray | None = None
+        Raises:
+            OSError: A file cannot be written.
+        """
+        from pygnc_ground.calibration.figure import write_figure  # noqa: PLC0415 - Matplotlib takes a second
+
+        out = Path(folder)
+        out.mkdir(parents=True, exist_ok=True)
+        settings, statistics, figure = (out / f"calibration.{kind}" for kind in ("toml", "json", "png"))
+        settings.write_text(_as_settings(self), encoding="utf-8")
+        statistics.write_text(json.dumps(_as_json(self), indent=1) + "\n", encoding="utf-8")
+        write_figure(self.readings, self.calibration, figure)
+        return [settings, statistics, figure]
+
+
+def calibrate_magnetometer(
+    sense: Path | str | Sequence[Path | str],
+    *,
+    settings: Settings | Mapping[str, Any] | Path | str | None = None,
+    truth: Path | str | None = None,
 ) -> Calibrated:
-    """Return the magnetometer calibration that the readings determine.
+    """Estimate bias, scale and misalignment of the magnetometer from sense files of one satellite, without attitude.
+
+    Args:
+        sense: Sense files.
+        settings: Settings of the flight software: a mapping with the structure of `pygnc.toml`, the path of such a
+            file, or all settings.
+        truth: Truth table of a scenario, to compare the bias with.
 
     Raises:
-        CalibrationError: The readings do not determine the bias; the message names the files.
+        OSError: A file cannot be read.
+        ValueError: The readings do not determine the bias, or a file or setting is wrong; the message names the remedy.
     """
+    paths = [Path(sense)] if isinstance(sense, Path | str) else [Path(path) for path in sense]
+    context = RecordedFiles(given=flight_settings(settings)).context()
+    true_ut = None if truth is None else _true_bias_ut(Path(truth))
+    for folder in filter(Path.is_dir, paths):
+        raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
+    main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+    inputs = from_files(paths, None, context.settings)
+    readings = field_readings(inputs, context.settings, context.orientation, main_field)
+    magnetometer = context.settings.attitude.magnetometer
     try:
-        calibration = calibrate(*readings[1:4], settings)
+        return Calibrated(readings, magnetometer, calibrate(*readings[1:4], magnetometer), true_ut)
     except CalibrationError as failure:
         raise CalibrationError(f"{', '.join(readings.sources)}: {failure}; add sense files") from None
-    return Calibrated(readings, settings, calibration, true_bias_ut)
 
 
-def true_bias_ut(path: Path) -> FloatArray:
+def _true_bias_ut(path: Path) -> FloatArray:
     """Return the mean magnetometer bias in a scenario's truth table in uT, sensor axes, shape (3,).
 
     Raises:
@@ -205,12 +94,8 @@ def true_bias_ut(path: Path) -> FloatArray:
     return mean_ut
 
 
-def write_settings(result: Calibrated, path: Path) -> None:
-    """Write the calibration as settings for `pygnc.toml`.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+def _as_settings(result: Calibrated) -> str:
+    """Return the calibration as settings in TOML."""
     found, times = result.calibration, result.readings.gps_ms
     first, last = (utc_iso_from_gps_ms(int(gps_ms)) for gps_ms in (times.min(), times.max()))
     # An attitude search with 3 uT takes no longer than with a smaller value, and tolerates a bias that has changed by
@@ -225,15 +110,11 @@ def write_settings(result: Calibrated, path: Path) -> None:
         f"matrix = [\n{rows},\n]",
         f"bias_sigma_ut = {bias_sigma_ut:.1f}  # when a flight starts",
     )
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines) + "\n"
 
 
-def write_json(result: Calibrated, path: Path) -> None:
-    """Write the calibration, its covariance and its statistics as JSON.
-
-    Raises:
-        OSError: The file cannot be written.
-    """
+def _as_json(result: Calibrated) -> dict[str, object]:
+    """Return the calibration, its covariance and its statistics."""
     found, readings = result.calibration, result.readings
     content: dict[str, object] = {
         "sources": readings.sources,
@@ -258,7 +139,7 @@ def write_json(result: Calibrated, path: Path) -> None:
     }
     if result.true_bias_ut is not None:
         content["bias_error_ut"] = (found.bias_ut - result.true_bias_ut).tolist()
-    path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+    return content
 
 
 def _numbers(values: list[float], decimals: int) -> str:

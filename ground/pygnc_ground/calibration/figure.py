@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.gridspec import SubplotSpec
 
-from pygnc_ground.calibration.calibrate import Calibrated
+from pygnc.estimators.attitude.magnetometer_calibration import Calibration
+from pygnc_ground.calibration.readings import FieldReadings
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import MS_PER_HOUR, TimeAxis, midnight_before
@@ -20,7 +21,7 @@ _AFTER: Final = FILTER
 _DOT: Final = 1.4
 
 
-def write_figure(result: Calibrated, path: Path) -> None:
+def write_figure(readings: FieldReadings, found: Calibration, path: Path) -> None:
     """Write the figure as PNG; equal results give equal bytes with the same version of Matplotlib.
 
     Raises:
@@ -29,12 +30,11 @@ def write_figure(result: Calibrated, path: Path) -> None:
     with report_style():
         figure = Figure(figsize=(WIDTH_IN, 9.6), facecolor=PAGE)
         FigureCanvasAgg(figure)
-        _draw(figure, result)
+        _draw(figure, readings, found)
         figure.savefig(path, format="png", dpi=160, metadata={"Software": None})
 
 
-def _draw(figure: Figure, result: Calibrated) -> None:
-    readings, found = result.readings, result.calibration
+def _draw(figure: Figure, readings: FieldReadings, found: Calibration) -> None:
     corrected_ut = found.corrected_ut(readings.mag_imu_ut)
     strength_ut = np.linalg.norm(readings.field_gcrf_ut, axis=1)
     stages = (
@@ -74,11 +74,10 @@ def _draw(figure: Figure, result: Calibrated) -> None:
         ("dashed", LIMIT, "modelled field, and normal distribution of the noise"),
     ]
     traces.legend(figure, entries, top=0.972)
-    figure.text(0.012, 0.992, _summary(result), va="top", fontweight="bold")
+    figure.text(0.012, 0.992, _summary(found), va="top", fontweight="bold")
 
 
-def _summary(result: Calibrated) -> str:
-    found = result.calibration
+def _summary(found: Calibration) -> str:
     axes = zip("xyz", found.bias_ut.tolist(), found.bias_sigma_ut.tolist(), strict=True)
     bias = ", ".join(f"{axis} {value:.2f} ± {sigma:.2f}" for axis, value, sigma in axes)
     scale = ", ".join(f"{value:.4f}" for value in found.matrix.diagonal().tolist())

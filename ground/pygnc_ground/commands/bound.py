@@ -7,22 +7,16 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+import pygnc_ground as pg
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.environment.frames import EarthFrames
-from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_cli.application import Application
 from pygnc_cli.document import Document, echo_document
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import report_user_errors
-from pygnc_ground.formation.bound import bound_document as formation_as_json
-from pygnc_ground.formation.bound import bound_table as formation_as_table
-from pygnc_ground.formation.bound import scenario_bound
-from pygnc_ground.orbit.bound import Bound, KnownFixes, OrbitBounds, from_recording, from_scenario, orbit_bounds
+from pygnc_ground.formation.bound import bound_document, bound_table
+from pygnc_ground.orbit.bound import Bound, OrbitBounds
 from pygnc_ground.orbit.solution import later, rms_3d
 from pygnc_ground.report.statistics import SETTLING
-from pygnc_ground.scenario.presets import settings_from_options
-from pygnc_ground.truth.load import load_truth
 
 app: Final = Application()
 
@@ -62,33 +56,30 @@ def bound(
     except for a common drag factor and one drag factor per satellite.
     """
     from_settings = config is not None or preset is not None
-    settings, frames = OrbitSettings(), EarthFrames(EarthOrientationTable.none())
+    document: Document
     with report_user_errors("pygnc bound"):
         if (sense is None) != (truth is None) or (sense is None) != from_settings:
             raise UsageError("name a sense file with its --truth, or a scenario by --config or --preset")
         if formation and not from_settings:
             raise UsageError("--formation requires a scenario by --config or --preset")
         if formation:
-            found = scenario_bound(settings_from_options(preset, config), settings, frames)
-        elif sense is not None and truth is not None:
-            known_fixes = from_recording(sense, load_truth(truth, object_id), settings, frames)
+            relative = pg.bound_formation(pg.scenario_settings(preset, config))
+            document, table = bound_document(relative), bound_table(relative)
         else:
-            known_fixes = from_scenario(settings_from_options(preset, config), settings, frames)
-    document: Document
-    if formation:
-        document, table = formation_as_json(*found), formation_as_table(*found)
-    else:
-        bounds = orbit_bounds(known_fixes, settings, frames)
-        document, table = _as_json(known_fixes, bounds), _as_table(known_fixes, bounds)
+            if sense is not None and truth is not None:
+                bounds = pg.bound_recording(sense, pg.load_truth(truth, object_id))
+            else:
+                bounds = pg.bound_scenario(pg.scenario_settings(preset, config))
+            document, table = _as_json(bounds), _as_table(bounds)
     if as_json:
         echo_document(document)
     else:
         Console(highlight=False).print(table)
 
 
-def _as_table(known_fixes: KnownFixes, bounds: OrbitBounds) -> Table:
-    first, last = (utc_iso_from_gps_ms(int(known_fixes.gps_ms[row])) for row in (0, -1))
-    table = Table(title=f"{len(known_fixes)} fixes, {first} to {last}", caption="3-D standard deviations")
+def _as_table(bounds: OrbitBounds) -> Table:
+    first, last = (utc_iso_from_gps_ms(int(bounds.gps_ms[row])) for row in (0, -1))
+    table = Table(title=f"{len(bounds.gps_ms)} fixes, {first} to {last}", caption="3-D standard deviations")
     table.add_column("bound")
     for column in ("RMS", "after a third", "at the end"):
         table.add_column(column, justify="right")
@@ -125,11 +116,11 @@ class BoundDocument(Document, frozen=True):
     posterior_filter: BoundFigures
 
 
-def _as_json(known_fixes: KnownFixes, bounds: OrbitBounds) -> BoundDocument:
+def _as_json(bounds: OrbitBounds) -> BoundDocument:
     return BoundDocument(
-        fixes=len(known_fixes),
-        first_gps_ms=int(known_fixes.gps_ms[0]),
-        last_gps_ms=int(known_fixes.gps_ms[-1]),
+        fixes=len(bounds.gps_ms),
+        first_gps_ms=int(bounds.gps_ms[0]),
+        last_gps_ms=int(bounds.gps_ms[-1]),
         **{name: BoundFigures(**_figures(getattr(bounds, name))) for name in _KINDS},
     )
 

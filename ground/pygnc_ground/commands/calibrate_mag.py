@@ -5,22 +5,10 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
-from pygnc.configuration.settings import Settings
+import pygnc_ground as pg
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.calibration.calibrate import (
-    Calibrated,
-    calibrated,
-    field_readings,
-    true_bias_ut,
-    write_json,
-    write_settings,
-)
-from pygnc_ground.calibration.figure import write_figure
-from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import ReplayError, from_files
-from pygnc_system.files import data_file
+from pygnc_ground.calibration.calibrate import Calibrated
 
 app: Final = Application()
 
@@ -38,22 +26,13 @@ def calibrate_mag(
 ) -> None:
     """Calibrate the magnetometer by the strength of the geomagnetic field along the orbit, without attitude."""
     with report_user_errors("pygnc calibrate-mag"):
-        context = RecordedFiles(config=config).context()
-        true_ut = None if truth is None else true_bias_ut(truth)
-        for folder in filter(Path.is_dir, sense):
-            raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
-        settings, main_field = context.settings, read_main_field(data_file(MAIN_FIELD_TABLE))
-        readings = field_readings(from_files(sense, None, settings), settings, context.orientation, main_field)
-        result = calibrated(readings, settings.attitude.magnetometer, true_ut)
-        out.mkdir(parents=True, exist_ok=True)
-        paths = [out / name for name in ("calibration.toml", "calibration.json", "calibration.png")]
-        for write, path in zip((write_settings, write_json, write_figure), paths, strict=True):
-            write(result, path)
-    _print_summary(result, settings)
+        result = pg.calibrate_magnetometer(sense, settings=config, truth=truth)
+        paths = result.write(out)
+    _print_summary(result)
     echo_files(paths)
 
 
-def _print_summary(result: Calibrated, settings: Settings) -> None:
+def _print_summary(result: Calibrated) -> None:
     found, readings = result.calibration, result.readings
     used = int(found.used.sum())
     typer.echo(
@@ -73,7 +52,7 @@ def _print_summary(result: Calibrated, settings: Settings) -> None:
     typer.echo(
         f"field strength, measured minus modelled: RMS {found.rms_before_ut:.2f} uT, {found.rms_after_ut:.2f} uT after"
     )
-    noise_ut = settings.attitude.magnetometer.noise_ut
+    noise_ut = result.settings.noise_ut
     if found.noise_ut > _NOISE_FACTOR * noise_ut:
         typer.echo(
             f"the readings scatter by {found.noise_ut:.2f} uT, the sensor's noise is {noise_ut:.2f} uT; likely causes:"

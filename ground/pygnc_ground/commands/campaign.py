@@ -9,6 +9,7 @@ from typing import Annotated, Final, NamedTuple
 
 import typer
 
+import pygnc_ground as pg
 from pygnc.configuration.load import write_checksum
 from pygnc_cli.application import Application, FirstByDefault
 from pygnc_cli.exit_codes import ExitCode, UsageError
@@ -19,9 +20,7 @@ from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
 from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.scenario.generate import generate, generate_all
 from pygnc_ground.scenario.settings import dump_tables
-from pygnc_ground.scenario.writer import write_scenario
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
@@ -136,13 +135,13 @@ def report(
 
 
 def _write_inputs(plan: RunPlan, out: Path) -> None:
-    settings = plan.scenario_settings()
+    scenario = pg.make_scenario(settings=plan.scenario_settings())
+    settings = scenario.settings
     own, partners = out, list[Path]()
     if settings.formation.all_satellites:
         own = out / str(settings.formation.own_id)
         partners = [out / str(partner.id) for partner in settings.partners]
-    scenarios = generate_all(settings) if partners else [generate(settings)]
-    echo_files(write_scenario(settings, scenarios, out))
+    echo_files(scenario.write(out))
     for partner in partners:
         # The flight has the partners' range files beside its own, but not their sense files.
         shutil.copytree(partner / "range", own / "range" / f"partner_{partner.name}")

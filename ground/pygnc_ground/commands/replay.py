@@ -1,16 +1,14 @@
 """`pygnc replay`: run recorded files through the estimators of the flight software; write tables and a report."""
 
 import math
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Final
 
 import typer
 
-from pygnc.bus.messages import AttitudeEstimate, ClosestApproach, FormationMessage, OrbitEstimate
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.application import Application
 from pygnc_cli.document import echo_document
@@ -19,24 +17,21 @@ from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.attitude.mounting_remedy import axes_lines
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Encounter
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_run
-from pygnc_ground.replay.pipeline import Flown, fly, journaled_estimates
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
+from pygnc_ground.replay.pipeline import flown_inputs
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, orbit_name
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
-from pygnc_ground.replay.tables import write_tables
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
     ComparedPartner,
     compared_attitudes,
-    compared_orbits,
     compared_partners,
-    orbit_name,
 )
-from pygnc_ground.report.html import write_report
-from pygnc_ground.report.wording import Part, by_cause, duration, plural
+from pygnc_ground.report.replay import Replay
+from pygnc_ground.report.wording import Part, by_cause, duration, plural, probability
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
@@ -83,18 +78,24 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
         return
     for one in compared_partners(result):
         yield f"{one.name}: {_line(one)}"
-        approaches = result.approaches_of(one.result.partner)
-        if approaches:
-            text = f"{one.name}: closest approach within a day {_approach(approaches[0])}"
-            worst = result.most_dangerous(one.result.partner)
-            if worst is not None and worst is not approaches[0]:
-                text += f"; by another orbit that fits {_approach(worst)}"
-            yield text
+        yield from _approach_lines(result, one)
 
 
-def _approach(of: ClosestApproach) -> str:
-    text = f"{of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m) at {utc_iso_from_gps_ms(of.gps_ms)}"
-    return text if of.least_m > 0.0 else f"{text}, collision cannot be excluded"
+def _approach_lines(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
+    """Yield the nearest encounter within a day by all orbits that fit, and the most probable collision."""
+    nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
+    if nearest is None or worst is None:
+        return
+    yield f"{one.name}: closest approach within a day, {orbit_name(nearest.orbit)} orbit: {_encounter(nearest.nearest)}"
+    yield (
+        f"{one.name}: probability of a collision within a day, {orbit_name(worst.orbit)} orbit, combined radius"
+        f" {result.collision_radius_m:g} m: {probability(worst.probability)}, likeliest at"
+        f" {_encounter(worst.likeliest)}"
+    )
+
+
+def _encounter(of: Encounter) -> str:
+    return f"{utc_iso_from_gps_ms(of.gps_ms)}: {of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m)"
 
 
 def _line(one: ComparedPartner) -> str:
@@ -126,8 +127,6 @@ def _accuracy(one: ComparedPartner) -> str:
 
 
 app: Final = Application()
-
-Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 
 
 @app.command(example="pygnc replay sense.bin --truth truth.parquet --out replayed")
@@ -173,6 +172,10 @@ def replay_files(
         FilterName,
         typer.Option("--filter", help="Filter: that of the flight software (ekf), or a reference by filterpy (ukf)."),
     ] = FilterName.EKF,
+    collision_radius: Annotated[
+        float,
+        typer.Option(metavar="M", min=0.0, max=1e4, help="Combined radius of two satellites for collisions, in m."),
+    ] = COMBINED_RADIUS_M,
     pipeline: Annotated[
         bool,
         typer.Option("--pipeline", help="Run the processes of the flight software too, and compare their estimates."),
@@ -202,55 +205,31 @@ def replay_files(
         context = files.context()
         folder.require_free(out, overwrite=overwrite)
         out.mkdir(parents=True, exist_ok=True)
-        with _inputs(files, pipeline=pipeline) as (inputs, flown), progress_bar() as progress:
-            advance = partial(progress.advance, progress.add_task("GPS records", total=inputs.records))
-            result, collected = context.replay(inputs, filter_name=filter_name, advance=advance)
+        with flown_inputs(files) if pipeline else nullcontext() as flown:
+            inputs = files.inputs() if flown is None else flown.inputs
+            with progress_bar() as progress:
+                advance = partial(progress.advance, progress.add_task("GPS records", total=inputs.records))
+                found = context.replay(
+                    inputs, filter_name=filter_name, collision_radius_m=collision_radius, advance=advance
+                )
         if flown is not None:
-            _compare("orbit", flown.orbits, collected.estimates)
-            _compare("attitude", flown.attitudes, [record.estimate for record in collected.samples])
-            _compare("formation", flown.partners, collected.partners)
-        origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
-        folder.begin(out, origin)
-        paths = write_tables(result, collected, out, csv=csv, about=origin.metadata)
-        paths += [out / folder.REPORT, out / folder.MARKER]
-        write_report(result, out / folder.REPORT)
+            flown.require_same(found[1])
+        replay = Replay.of(files, *found)
+        paths = replay.write(out, csv=csv, overwrite=overwrite)
     if as_json:
-        echo_document(replay_document(result, paths, flown=flown is not None))
+        echo_document(replay_document(replay.result, paths, flown=flown is not None))
     else:
-        _print_summary(result, flown is not None, paths)
+        _print_summary(replay, flown is not None, paths)
 
 
-@contextmanager
-def _inputs(files: RecordedFiles, *, pipeline: bool) -> Iterator[tuple[Inputs, Flown | None]]:
-    """Yield the inputs and, with --pipeline, the estimates of the processes of the flight software."""
-    if not pipeline:
-        yield files.inputs(), None
-        return
-    files.require_input()
-    if files.satellites:
-        raise OptionsError("--satellite: the processes replay one satellite; leave out --pipeline")
-    if files.folder is not None:
-        raise OptionsError(f"{files.folder}: is a folder; --pipeline requires a sense file")
-    with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
-        run = fly(Path(home), files)
-        yield from_run(run), journaled_estimates(run)
-
-
-def _compare(what: str, flown: Sequence[Estimate], ours: Sequence[Estimate]) -> None:
-    if ours == flown:
-        return
-    first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
-    where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
-    raise ReplayError(f"{what} estimates of processes and replay differ {where}; please report this as a fault")
-
-
-def _print_summary(result: ReplayResult, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
+def _print_summary(replay: Replay, flown: bool, paths: list[Path]) -> None:  # noqa: FBT001 - one caller, above
+    result = replay.result
     typer.echo(count_line("GPS records", int(result.solution.accepted.sum()), result.not_used, "orbit"))
     if flown:
         typer.echo("the processes of the flight software gave the same estimates, bit for bit")
     for note in result.notes:
         typer.echo(note)
-    for one in compared_orbits(result):
+    for one in replay.orbits:
         if one.errors is not None and not len(one.errors):
             typer.echo(f"{one.name:8} no orbit within the time span of the truth")
         elif one.errors is not None:

@@ -1,19 +1,16 @@
 """`pygnc scenario`: generate input files with known truth from presets, settings files or ephemerides."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
+import pygnc_ground as pg
 from pygnc_cli.application import Application
 from pygnc_cli.document import Document, WrittenFile, echo_document
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.scenario.generate import generate, generate_all, generate_along, settings_along
-from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
-from pygnc_ground.scenario.settings import read_tables
-from pygnc_ground.scenario.writer import write_scenario
-from pygnc_ground.truth.load import load_truth
 
 app: Final = Application("Generate input files with known truth.")
 
@@ -62,10 +59,7 @@ def make(
             raise UsageError(
                 "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
             )
-        settings = settings_from_options(preset, config, seed)
-        make_all = settings.formation.all_satellites
-        scenarios = generate_all(settings) if make_all else [generate(settings)]
-        files = write_scenario(settings, scenarios, out)
+        files = pg.make_scenario(preset, config, seed=seed).write(out)
     _show(files, None, as_json=as_json)
 
 
@@ -93,13 +87,9 @@ def from_ephemeris(
 ) -> None:
     """Generate input files with simulated sensors along a precise orbit, and the truth tables."""
     with report_user_errors("pygnc scenario from-ephemeris"):
-        ephemeris = load_truth(file, object_id)
-        tables = read_tables(config) if config is not None else {}
-        asked = {"start_utc": begin, "duration_s": duration}
-        tables |= {name: value for name, value in asked.items() if value is not None}
-        settings = settings_along(tables, str(config or "the options"), ephemeris)
-        origin = _origin(file, ephemeris.description, object_id)
-        files = write_scenario(settings, [generate_along(settings, ephemeris)], out, origin)
+        ephemeris = pg.load_truth(file, object_id)
+        scenario = pg.make_scenario(settings=config, start_utc=begin, duration_s=duration, along=ephemeris)
+        files = replace(scenario, origin=_origin(file, ephemeris.description, object_id)).write(out)
     _show(files, ephemeris.description, as_json=as_json)
 
 
@@ -117,7 +107,7 @@ def _origin(file: Path, description: str, object_id: str | None) -> str:
 def presets(*, as_json: JsonOption = False) -> None:
     """List the names of the presets with their summaries."""
     if as_json:
-        echo_document(Presets(presets=dict(preset_summaries())))
+        echo_document(Presets(presets=dict(pg.scenario_presets())))
         return
-    for name, summary in preset_summaries().items():
+    for name, summary in pg.scenario_presets().items():
         typer.echo(f"{name:14}{summary}")

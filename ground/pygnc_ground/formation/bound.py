@@ -7,7 +7,7 @@ deviations, are stacked and factored by QR (Golub & Van Loan, Matrix Computation
 R^-T: in the information matrix A'A the weak directions of ranges alone would be lost in rounding.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -19,7 +19,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG
 from pygnc_cli.document import Document
 from pygnc_ground.formation.relative import rtn_from_gcrf
-from pygnc_ground.orbit.bound import KnownFixes, linearise
+from pygnc_ground.orbit.bound import BOUND_FRAMES, KnownFixes, linearise
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.gps import Reception, position_errors, receptions, velocity_errors
@@ -78,6 +78,8 @@ class FormationBound:
     """Root of the covariance of all partners, GCRF, m and m/s, shape (p, n, 6, k), with k independent columns"""
     bias_sigma_m: dict[tuple[int, int], float]
     """Standard deviation of the range bias by pair of satellites, lower index first"""
+    partners: tuple[int, ...] = ()
+    """Radio ids of the partners; none if only their number is known"""
 
     @property
     def covariance_rtn(self) -> FloatArray:
@@ -202,10 +204,12 @@ _FIX_NOISE_MIN = (1e-3, 1e-6)
 """Minimum noise in m and m/s, used for scenarios without noise."""
 
 
-def scenario_bound(
-    scenario: Settings, settings: OrbitSettings, frames: EarthFrames
-) -> tuple[FormationBound, tuple[int, ...]]:
-    """Return the bound from all fixes and ranges of a scenario, and the partners' radio ids.
+def bound_formation(scenario: Settings, settings: OrbitSettings | None = None) -> FormationBound:
+    """Return the bound from all fixes and ranges of a scenario with partners.
+
+    Args:
+        scenario: Settings of the scenario.
+        settings: Settings of the orbit filter, whose forces the bound has; by default the defaults.
 
     Raises:
         ValueError: The scenario has no partners.
@@ -213,8 +217,8 @@ def scenario_bound(
     everyone = satellites(scenario)
     if len(everyone) < 2:
         raise ValueError("the scenario has no [[partners]]; a formation bound needs at least one")
-    bound = bound_of_satellites(scenario, everyone, settings, frames, FormationPriors())
-    return bound, tuple(each.id for each in everyone[1:])
+    bound = bound_of_satellites(scenario, everyone, settings or OrbitSettings(), BOUND_FRAMES, FormationPriors())
+    return replace(bound, partners=tuple(each.id for each in everyone[1:]))
 
 
 def bound_of_satellites(
@@ -268,7 +272,7 @@ class FormationBoundDocument(Document, frozen=True):
     partners: dict[str, PartnerBound]
 
 
-def bound_document(bound: FormationBound, partners: tuple[int, ...]) -> FormationBoundDocument:
+def bound_document(bound: FormationBound) -> FormationBoundDocument:
     """Return the bound for `--json`."""
     names = PartnerBound.__struct_fields__
     return FormationBoundDocument(
@@ -277,12 +281,12 @@ def bound_document(bound: FormationBound, partners: tuple[int, ...]) -> Formatio
         position_rms_m=float(bound.rms_all_m),
         partners={
             str(partner): PartnerBound(**dict(zip(names, figures, strict=True)))
-            for partner, figures in zip(partners, _partner_figures(bound), strict=True)
+            for partner, figures in zip(bound.partners, _partner_figures(bound), strict=True)
         },
     )
 
 
-def bound_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:
+def bound_table(bound: FormationBound) -> Table:
     """Return the bound as a table for the terminal."""
     first, last = (utc_iso_from_gps_ms(int(bound.motion.gps_ms[row])) for row in (0, -1))
     table = Table(
@@ -291,7 +295,7 @@ def bound_table(bound: FormationBound, partners: tuple[int, ...]) -> Table:
     )
     for column in ("partner", "radial", "transverse", "normal", "3-D", "3-D at the end"):
         table.add_column(column, justify="right")
-    for partner, figures in zip(partners, _partner_figures(bound), strict=True):
+    for partner, figures in zip(bound.partners, _partner_figures(bound), strict=True):
         table.add_row(str(partner), *(f"{value:.3f}" for value in figures))
     return table
 

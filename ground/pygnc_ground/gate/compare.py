@@ -1,6 +1,7 @@
 """Changes between two tables of estimates: the largest change of each quantity, in its unit and in sigmas."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -46,6 +47,33 @@ class Change(msgspec.Struct, frozen=True):
     relative: float | None = None
     sigmas: float | None = None
     at: str | None = None
+
+
+def compare_tables(
+    before: Mapping[str, pl.DataFrame] | Path | str, after: Mapping[str, pl.DataFrame] | Path | str
+) -> pl.DataFrame:
+    """Return the changes between the tables of two replays of the same inputs, one row per quantity that changed.
+
+    The columns are the attributes of `Change`: table, quantity, number of rows that differ in any bit, largest change
+    in its unit, relative to the quantity and in standard deviations, and its time.
+
+    Args:
+        before: Tables by name, as `Replay.tables` has them, or a folder to which `pygnc replay` wrote them.
+        after: The tables to compare with them. Tables that only one of the replays has are ignored.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    old, new = (tables if isinstance(tables, Mapping) else _read(Path(tables)) for tables in (before, after))
+    found = [change for name in old if name in new for change in changes(name, old[name], new[name])]
+    schema: dict[str, type[pl.DataType]] = dict.fromkeys(Change.__struct_fields__, pl.Float64)
+    schema |= dict.fromkeys(("table", "quantity", "unit", "at"), pl.String)
+    schema |= dict.fromkeys(("rows", "of_rows"), pl.Int64)
+    return pl.DataFrame([msgspec.structs.asdict(change) for change in found], schema=schema)
+
+
+def _read(folder: Path) -> dict[str, pl.DataFrame]:
+    return {path.stem: pl.read_parquet(path) for path in sorted(folder.glob("*.parquet"))}
 
 
 def changes(name: str, before: pl.DataFrame, after: pl.DataFrame) -> list[Change]:

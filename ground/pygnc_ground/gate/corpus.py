@@ -77,13 +77,20 @@ def read_run(folder: Path) -> RecordedFiles:
         raise CorpusError(f"{file}: {error}; the keys are {keys}") from error
     satellites = tuple(SatelliteFolder(*_pair(text, folder, file)) for text in table.satellites)
     partners = tuple("=".join(map(str, _pair(text, folder, file))) for text in table.partner_truth)
-    single = {name: getattr(table, name) for name in ("ranges", "truth", "config", "earth_orientation", "elements")}
+
+    def single(name: str | None) -> Path | None:
+        return None if name is None else _existing(folder / name, file)
+
     return RecordedFiles(
         sense=tuple(_existing(folder / name, file) for name in table.sense),
         satellites=satellites,
         object_name=table.object,
         partner_truth=partners,
-        **{name: None if value is None else _existing(folder / value, file) for name, value in single.items()},
+        ranges=single(table.ranges),
+        truth=single(table.truth),
+        config=single(table.config),
+        earth_orientation=single(table.earth_orientation),
+        elements=single(table.elements),
     )
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Final
 
 import msgspec
+import polars as pl
 
+from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import Message
 from pygnc.formats import journal
 from pygnc.formats.damage import Damage, DamageReason
@@ -111,6 +113,35 @@ def count_journal(path: Path) -> JournalContents:
         for record in scan.records:
             contents.add(record)
     return contents
+
+
+def journal_tables(run: Path | str, stream: str) -> dict[str, pl.DataFrame]:
+    """Return the messages in a journal of a run as one table per kind of message, with one column per field.
+
+    Vectors are lists; a column of them becomes an array of shape (n, 3) by `.list.to_array(3).to_numpy()`. Damaged
+    records are left out; `pygnc inspect` counts them.
+
+    Args:
+        run: Folder of a run in `~/pygnc_logs`.
+        stream: Name of the journal, such as input, orbit, attitude, formation or events.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: The run has no such journal.
+    """
+    segments = list_segments([Path(run)])
+    present = sorted({segment.journal for segment in segments})
+    if stream not in present:
+        raise ValueError(f"{run}: no journal {stream!r}; choose from {', '.join(present) or '(none)'}")
+    rows: dict[str, list[dict[str, Value]]] = {}
+    for segment in segments:
+        if segment.journal == stream:
+            for scan in read_journal(segment.path):
+                for record in scan.records:
+                    if record.kind is journal.Kind.MESSAGE:
+                        kind, fields = decode_message(record.payload)
+                        rows.setdefault(kind, []).append({"seq": record.seq, **fields})
+    return {kind: pl.from_dicts(of_kind, infer_schema_length=None) for kind, of_kind in rows.items()}
 
 
 def decode_message(payload: bytes) -> tuple[str, dict[str, Value]]:

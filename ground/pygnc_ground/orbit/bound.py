@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
@@ -39,6 +40,8 @@ from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
+BOUND_FRAMES: Final = EarthFrames(EarthOrientationTable.none())
+"""Frames of bounds: they hardly depend on the Earth's orientation."""
 _UNKNOWN_SIGMA: Final = np.array([1e5, 1e5, 1e5, 1e3, 1e3, 1e3, 10.0])
 """Uninformative sigmas of position (m), velocity (m/s) and logarithm of the drag factor before the first fix."""
 
@@ -97,6 +100,41 @@ class OrbitBounds:
     deterministic_smoother: Bound
     posterior_filter: Bound
     posterior_smoother: Bound
+
+    @property
+    def gps_ms(self) -> IntArray:
+        """Times of the n fixes in milliseconds since the GPS epoch, shape (n,)."""
+        return self.deterministic_filter.gps_ms
+
+
+def bound_scenario(scenario: ScenarioSettings, settings: OrbitSettings | None = None) -> OrbitBounds:
+    """Return the bounds for the fixes of a scenario with their actual white noise; takes 1 ms per fix.
+
+    Args:
+        scenario: Settings of the scenario.
+        settings: Settings of the orbit filter, whose forces and process noise the bounds have; by default the defaults.
+
+    Raises:
+        ValueError: The scenario has no fix, or cannot be generated.
+    """
+    chosen = settings or OrbitSettings()
+    return orbit_bounds(from_scenario(scenario, chosen, BOUND_FRAMES), chosen, BOUND_FRAMES)
+
+
+def bound_recording(sense: Path | str, truth: OrbitTruth, settings: OrbitSettings | None = None) -> OrbitBounds:
+    """Return the bounds for the fixes of a sense file whose truth is known, with the receiver's standard deviations.
+
+    Args:
+        sense: Sense file.
+        truth: True orbit, as `load_truth` returns it.
+        settings: Settings of the orbit filter, whose forces and process noise the bounds have; by default the defaults.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: No fix agrees with the truth.
+    """
+    chosen = settings or OrbitSettings()
+    return orbit_bounds(from_recording(Path(sense), truth, chosen, BOUND_FRAMES), chosen, BOUND_FRAMES)
 
 
 def orbit_bounds(known_fixes: KnownFixes, settings: OrbitSettings, frames: EarthFrames) -> OrbitBounds:

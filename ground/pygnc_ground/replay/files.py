@@ -1,15 +1,17 @@
 """Recorded files of a replay as a user names them: inputs, settings and truth."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import SourceFile
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
-from pygnc.configuration.load import load
+from pygnc.configuration.load import load, settings_from_table
 from pygnc.configuration.settings import Settings
 from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_files, from_run
 from pygnc_ground.replay.run import ReplayContext
@@ -19,6 +21,21 @@ from pygnc_system.files import data_file
 
 _NO_HOME: Final = Path("/nonexistent")
 """Folder without settings: settings in the user's home belong to the flight software."""
+
+
+def flight_settings(settings: Settings | Mapping[str, Any] | Path | str | None = None) -> Settings:
+    """Return settings of the flight software: the defaults with the given ones.
+
+    `settings` is a mapping with the structure of `pygnc.toml`, the path of such a file, or complete settings.
+
+    Raises:
+        ValueError: The file cannot be used, or a setting is unknown or out of range.
+    """
+    if settings is None or isinstance(settings, Settings):
+        return settings or Settings()
+    if isinstance(settings, Path | str):
+        return load(Path(settings), _NO_HOME)
+    return settings_from_table(msgspec.to_builtins(settings), Path("settings"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +49,8 @@ class RecordedFiles:
         truth: True orbit, and attitude if the file has it.
         object_name: Object in a truth file with several objects.
         partner_truth: True orbits of partners, each NAME=FILE.
-        config: Settings of the flight software.
+        config: File with settings of the flight software.
+        given: Settings of the flight software instead of `config`.
         earth_orientation: Earth orientation table; by default that of the package.
         elements: Mean elements.
     """
@@ -44,13 +62,19 @@ class RecordedFiles:
     object_name: str | None = None
     partner_truth: tuple[str, ...] = ()
     config: Path | None = None
+    given: Settings | None = None
     earth_orientation: Path | None = None
     elements: Path | None = None
 
     @property
     def settings(self) -> Settings:
-        """Settings by `config`, or the defaults."""
-        return Settings() if self.config is None else load(self.config, _NO_HOME)
+        """Given settings, those of `config`, or the defaults."""
+        return flight_settings(self.given or self.config)
+
+    @property
+    def has_settings(self) -> bool:
+        """True if the settings are not simply the defaults."""
+        return self.given is not None or self.config is not None
 
     @property
     def folder(self) -> Path | None:
@@ -82,7 +106,7 @@ class RecordedFiles:
             raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if self.ranges is not None or self.elements is not None:
             raise OptionsError(f"{folder}: the journal holds all inputs of the run; leave out --ranges and --elements")
-        return from_run(folder, None if self.config is None else self.settings.attitude.hall_word)
+        return from_run(folder, self.settings.attitude.hall_word if self.has_settings else None)
 
     def digests(self, sources: Sequence[SourceFile]) -> dict[str, str]:
         """Return the SHA-256 of each input file by path; `sources` are the files that the replay has read.
@@ -124,5 +148,5 @@ class RecordedFiles:
         attitude = None if self.truth is None else load_attitude_truth(self.truth)
         partners = partner_truths(self.partner_truth, self.satellites, own_truth=self.truth is not None)
         orientation = read_earth_orientation(self.earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
-        has_priority = self.config is not None and not self.satellites
+        has_priority = self.has_settings and not self.satellites
         return ReplayContext(self.settings, orientation, has_priority, orbit, attitude, partners)

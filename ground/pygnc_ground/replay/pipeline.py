@@ -4,18 +4,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from msgspec.msgpack import Decoder
 
 from pygnc.bus.messages import AttitudeEstimate, FormationMessage, OrbitEstimate, OrbitMessage
 from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.inputs.elements_file import ELEMENTS_FILE
+from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import OptionsError, ReplayError, journaled, log_reader_of
+from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_run, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60
+_Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
 _START: Final = "import sys; from pygnc.launch.run import main; sys.exit(main(sys.argv[1:]))"
 
 
@@ -55,18 +60,51 @@ def fly(home: Path, files: RecordedFiles) -> Path:
 
 
 class Flown(NamedTuple):
-    """Estimates in the journals of a run, in the order of their numbers."""
+    """Inputs of a run, and the estimates in its journals, in the order of their numbers."""
 
+    inputs: Inputs
     orbits: list[OrbitEstimate]
     attitudes: list[AttitudeEstimate]
     partners: list[FormationMessage]
 
+    @classmethod
+    def of(cls, run: Path) -> "Flown":
+        """Read the journals of a run."""
+        orbits = journaled(run, "orbit", Decoder(OrbitMessage).decode)
+        return cls(
+            from_run(run),
+            [message for _, message in orbits if isinstance(message, OrbitEstimate)],
+            [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate).decode)],
+            [message for _, message in journaled(run, "formation", Decoder(FormationMessage).decode)],
+        )
 
-def journaled_estimates(run: Path) -> Flown:
-    """Return the estimates in a run's journals."""
-    orbits = journaled(run, "orbit", Decoder(OrbitMessage).decode)
-    return Flown(
-        [message for _, message in orbits if isinstance(message, OrbitEstimate)],
-        [message for _, message in journaled(run, "attitude", Decoder(AttitudeEstimate).decode)],
-        [message for _, message in journaled(run, "formation", Decoder(FormationMessage).decode)],
-    )
+    def require_same(self, replayed: Collected) -> None:
+        """Raise ReplayError if the estimates of the replay differ from those of the processes in any bit."""
+        _require_same("orbit", self.orbits, replayed.estimates)
+        _require_same("attitude", self.attitudes, [record.estimate for record in replayed.samples])
+        _require_same("formation", self.partners, replayed.partners)
+
+
+@contextmanager
+def flown_inputs(files: RecordedFiles) -> Iterator[Flown]:
+    """Yield the results of the processes of the flight software, which run on the files in a temporary home.
+
+    Raises:
+        OSError: A file cannot be read.
+        ReplayError: The processes cannot take these files, or the run fails.
+    """
+    files.require_input()
+    if files.satellites:
+        raise OptionsError("--satellite: the processes replay one satellite; leave out --pipeline")
+    if files.folder is not None:
+        raise OptionsError(f"{files.folder}: is a folder; --pipeline requires a sense file")
+    with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
+        yield Flown.of(fly(Path(home), files))
+
+
+def _require_same(what: str, flown: Sequence[_Estimate], ours: Sequence[_Estimate]) -> None:
+    if ours == flown:
+        return
+    first = next((theirs for theirs, own in zip(flown, ours, strict=False) if theirs != own), None)
+    where = f"from estimate {first.seq} on" if first else f"in number: {len(flown)} and {len(ours)}"
+    raise ReplayError(f"{what} estimates of processes and replay differ {where}; please report this as a fault")

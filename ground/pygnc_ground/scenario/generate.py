@@ -1,8 +1,8 @@
 """Generation of the input files and true states of a scenario, on a propagated orbit or along an ephemeris."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -141,7 +141,13 @@ class Scenario:
     """Injected faults of `sense` and `ranges`, without files for which the settings demand no damage."""
 
 
-def generate(settings: Settings) -> Scenario:
+SensorModel: TypeAlias = Callable[[TrueStates, SensorSamples], SensorSamples]
+"""Model of sensors: it takes the true states at the n samples of a satellite and its simulated readings, and returns
+the readings to write. Readings have the shape (r, 5, ...), with r records of five samples each: n is 5 r.
+"""
+
+
+def generate(settings: Settings, sensor_model: SensorModel | None = None) -> Scenario:
     """Generate the scenario of one satellite in about 0.3 s per hour of flight, and 0.15 s more per partner.
 
     Raises:
@@ -150,10 +156,10 @@ def generate(settings: Settings) -> Scenario:
     """
     require_generable(settings)
     everyone = satellites(settings)
-    return scenario_of(settings, everyone[0], everyone)
+    return scenario_of(settings, everyone[0], everyone, sensor_model)
 
 
-def generate_all(settings: Settings) -> tuple[Scenario, ...]:
+def generate_all(settings: Settings, sensor_model: SensorModel | None = None) -> tuple[Scenario, ...]:
     """Generate the files of all satellites; the main satellite is first.
 
     Raises:
@@ -162,7 +168,7 @@ def generate_all(settings: Settings) -> tuple[Scenario, ...]:
     """
     require_generable(settings)
     everyone = satellites(settings)
-    return tuple(scenario_of(settings, satellite, everyone) for satellite in everyone)
+    return tuple(scenario_of(settings, satellite, everyone, sensor_model) for satellite in everyone)
 
 
 def require_generable(settings: Settings) -> None:
@@ -178,7 +184,12 @@ def require_generable(settings: Settings) -> None:
     environment.require_coverage(settings.start_gps_ms, settings.start_gps_ms + 1000 * settings.duration_s)
 
 
-def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> Scenario:
+def scenario_of(
+    settings: Settings,
+    satellite: Satellite,
+    everyone: tuple[Satellite, ...],
+    sensor_model: SensorModel | None = None,
+) -> Scenario:
     """Generate the files of one satellite.
 
     Raises:
@@ -192,7 +203,8 @@ def scenario_of(settings: Settings, satellite: Satellite, everyone: tuple[Satell
     common = _common_noise(settings)
     packets, true_ranges = _ranges(satellite, links(settings, satellite, everyone), common)
     shape = (-1, samples_per_record)
-    sense = _sense(own, satellite.path, truth, second_s.reshape(shape), milliseconds.reshape(shape), common=common)
+    times = second_s.reshape(shape), milliseconds.reshape(shape)
+    sense = _sense(own, satellite.path, truth, *times, common=common, sensor_model=sensor_model)
     streams, faults = {}, {}
     for file, records, damage in (("sense", sense, settings.faults.sense), ("ranges", packets, settings.faults.ranges)):
         streams[file], injected = inject(records, damage, seed=own.seed, file=file)
@@ -223,6 +235,7 @@ def _sense(
     milliseconds: npt.NDArray[np.int64],
     *,
     common: CommonNoise,
+    sensor_model: SensorModel | None,
 ) -> list[bytes]:
     """Return the sense records; the fix of each record is taken at the whole second of its last sample."""
     seed, shape, clock = settings.seed, second_s.shape, settings.clock
@@ -253,6 +266,8 @@ def _sense(
         gyro_imu_rad_s=gyro_rad_s.reshape(*shape, 3),
         lux=lux.reshape(*shape, 6),
     )
+    if sensor_model is not None:
+        samples = sensor_model(truth, samples)
     fixes = make_fixes(settings, own, second_s[:, -1], "sense", common)
     records = encode_records(samples, replace(fixes, t_spacecraft_s=fix_spacecraft_s))
     return [record.tobytes() for record in records]
@@ -306,7 +321,7 @@ def settings_along(tables: Tables, source: str, ephemeris: Ephemeris) -> Setting
     return settings
 
 
-def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
+def generate_along(settings: Settings, ephemeris: Ephemeris, sensor_model: SensorModel | None = None) -> Scenario:
     """Generate a scenario of one satellite that moves along an ephemeris.
 
     Raises:
@@ -316,4 +331,4 @@ def generate_along(settings: Settings, ephemeris: Ephemeris) -> Scenario:
     require_generable(settings)
     path = EphemerisTrajectory(ephemeris, settings.start_gps_ms)
     satellite = Satellite(settings.formation.own_id, settings, path, None)
-    return scenario_of(settings, satellite, (satellite,))
+    return scenario_of(settings, satellite, (satellite,), sensor_model)

@@ -32,7 +32,7 @@ _Truth = TypeVar("_Truth")
 _KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
 
 
-def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
+def load_truth(path: Path | str, object_id: str | None = None) -> Ephemeris:
     """Read the true orbit of an object in a file (SP3, OEM), or for None of the only one; the file may be gzipped.
 
     Raises:
@@ -43,7 +43,7 @@ def load_truth(path: Path, object_id: str | None = None) -> Ephemeris:
     return _loaded(path, lambda content: _ephemeris(content, object_id))
 
 
-def load_attitude_truth(path: Path) -> AttitudeTruth | None:
+def load_attitude_truth(path: Path | str) -> AttitudeTruth | None:
     """Read the true attitude from a truth table; return None for other file types and tables without attitude.
 
     Raises:
@@ -53,8 +53,8 @@ def load_attitude_truth(path: Path) -> AttitudeTruth | None:
     return _loaded(path, _attitude)
 
 
-def _loaded(path: Path, read: Callable[[bytes], _Truth]) -> _Truth:
-    content = path.read_bytes()
+def _loaded(path: Path | str, read: Callable[[bytes], _Truth]) -> _Truth:
+    content = Path(path).read_bytes()
     try:
         return read(_unpacked(content))
     except ValueError as error:

@@ -14,7 +14,7 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 from pygnc.formats.sense import SenseLayout
 from pygnc.inputs.sense_file import SenseFile
-from pygnc_ground.calibration.calibrate import FieldReadings, field_readings
+from pygnc_ground.calibration.readings import FieldReadings, field_readings
 from pygnc_ground.replay.inputs import Inputs, from_files, inputs_of
 from pygnc_system.files import data_file
 

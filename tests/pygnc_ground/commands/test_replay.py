@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay import attitude_lines, count_line, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
+from pygnc_ground.report import html
 from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app
@@ -59,7 +59,7 @@ def few(hour: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the figures: they take seconds and have tests of their own."""
-    monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
 
 
 @pytest.fixture(scope="module")
@@ -341,12 +341,14 @@ def test_a_file_without_any_fix_is_reported_and_tabled(tmp_path: Path, hour: Pat
 def test_a_difference_from_the_flights_estimates_is_an_error(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read = pipeline.Flown.of
+
     def altered(run: Path) -> pipeline.Flown:
-        flown = pipeline.journaled_estimates(run)
+        flown = read(run)
         other = msgspec.structs.replace(flown.attitudes[99], nis=flown.attitudes[99].nis + 1e-12)
         return flown._replace(attitudes=[*flown.attitudes[:99], other, *flown.attitudes[100:]])
 
-    monkeypatch.setattr(replay_command, "journaled_estimates", altered)
+    monkeypatch.setattr(pipeline.Flown, "of", altered)
     result = replay(few, "--pipeline", "--out", tmp_path / "out")
     assert result.exit_code == ExitCode.INPUT
     assert "differ from estimate 100 on" in result.stderr
@@ -418,15 +420,19 @@ def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     assert "nearest" not in line
 
 
-def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
+def test_the_nearest_encounter_and_the_most_probable_collision_name_time_and_orbit() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    best, nearer = list(formation_lines(result))[1].split("; ")
-    assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
-    assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
-    assert nearer.endswith(", collision cannot be excluded")
-    (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
-    assert "another" not in line
-    assert "collision" not in line
+    best, mirror = result.conjunctions
+    nearest, worst, *_ = list(formation_lines(replace(result, conjunctions=(best._replace(probability=0.5), mirror))))[
+        1:
+    ]
+    assert nearest == (
+        "partner 75: closest approach within a day, mirror orbit: 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
+    )
+    assert worst == (
+        "partner 75: probability of a collision within a day, best orbit, combined radius 1 m: 5.0e-01, likeliest at"
+        " 2025-03-21T00:09:00.000Z: 250 m (sigma 20 m)"
+    )
 
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:

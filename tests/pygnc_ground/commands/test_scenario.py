@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.scenario import Presets, Written, app
-from pygnc_ground.scenario.presets import preset_summaries, settings_from_options
+from pygnc_ground.scenario.presets import scenario_presets, scenario_settings
 
 PARTNERED = "[ranging]\ninterval_s = 1\n[[partners]]\nid = 75\nposition_rtn_m = [0.0, 500.0, 0.0]\n"
 
@@ -69,7 +69,7 @@ def test_the_range_truth_has_a_row_per_packet(made: Path) -> None:
 
 def test_the_resolved_settings_reproduce_the_scenario(made: Path, tmp_path: Path) -> None:
     resolved = (made / "scenario.toml").read_text()
-    assert settings_from_options(None, made / "scenario.toml").ranging.interval_s == 1
+    assert scenario_settings(None, made / "scenario.toml").ranging.interval_s == 1
     assert run(tmp_path, resolved)[0] == 0
     for path in made.rglob("*.*"):
         again = tmp_path / "out" / path.relative_to(made)
@@ -82,7 +82,7 @@ def test_the_resolved_settings_reproduce_the_scenario(made: Path, tmp_path: Path
 def test_the_seed_option_overrides_the_file_and_is_saved(tmp_path: Path) -> None:
     assert run(tmp_path, SHORT, "--seed", "7", out="by hand")[0] == 0
     assert run(tmp_path, "seed = 7\n" + SHORT, out="by file")[0] == 0
-    assert settings_from_options(None, tmp_path / "by hand" / "scenario.toml").seed == 7
+    assert scenario_settings(None, tmp_path / "by hand" / "scenario.toml").seed == 7
     by_hand, by_file = ((tmp_path / name / "sense.bin").read_bytes() for name in ("by hand", "by file"))
     assert by_hand == by_file
 
@@ -90,7 +90,7 @@ def test_the_seed_option_overrides_the_file_and_is_saved(tmp_path: Path) -> None
 def test_a_file_overrides_a_preset(tmp_path: Path) -> None:
     code, output = run(tmp_path, SHORT + "[gps]\nposition_noise_m = 5.0\n", "--preset", "mm_velocity")
     assert code == 0, output
-    settings = settings_from_options(None, tmp_path / "out" / "scenario.toml")
+    settings = scenario_settings(None, tmp_path / "out" / "scenario.toml")
     assert (settings.duration_s, settings.gps.position_noise_m, settings.gps.velocity_noise_mps) == (60, 5.0, 0.001)
 
 
@@ -183,4 +183,4 @@ def test_json_lists_the_files(tmp_path: Path) -> None:
 
 def test_json_lists_the_presets() -> None:
     shown = CliRunner().invoke(app, ["presets", "--json"])
-    assert msgspec.json.decode(shown.output, type=Presets).presets == dict(preset_summaries())
+    assert msgspec.json.decode(shown.output, type=Presets).presets == dict(scenario_presets())

@@ -14,7 +14,7 @@ from pygnc.formats.gps_packet import GpsFixes, decode_gps_packets
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.scenario import from_ephemeris
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.presets import scenario_settings
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import FloatArray
 from tests.pygnc_ground.truth import orbits
@@ -121,7 +121,7 @@ def test_begin_and_duration_cut_the_orbit(tmp_path: Path) -> None:
     read = fixes(tmp_path / "out")
     np.testing.assert_array_equal(after_start_s(read), 607.0 + np.array([20.0, 45.0, 70.0, 95.0]))
     np.testing.assert_allclose(read.position_ecef_m, orbits.states_itrf(after_start_s(read))[:, :3], atol=2e-3)
-    settings = settings_from_options(None, tmp_path / "out" / "scenario.toml")
+    settings = scenario_settings(None, tmp_path / "out" / "scenario.toml")
     assert settings.start_gps_ms == gps_ms_from_utc_iso("2025-03-20T00:10:07Z")
     assert settings.duration_s == 100
 
@@ -132,7 +132,7 @@ def test_begin_overrides_the_start_of_the_settings(tmp_path: Path) -> None:
     for options, duration_s in (((), 1200), (("--begin", "2025-03-20T00:30:00Z"), 600)):
         out = tmp_path / str(duration_s)
         assert run(file, "--object", "L47", "--config", config, *options, "--out", out)[0] == 0
-        assert settings_from_options(None, out / "scenario.toml").duration_s == duration_s
+        assert scenario_settings(None, out / "scenario.toml").duration_s == duration_s
 
 
 def test_the_settings_written_make_the_same_files_again(tmp_path: Path, made: Path) -> None:

@@ -13,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -26,9 +25,9 @@ from pygnc_ground.formation.bound import (
     FormationPriors,
     RangeMeasurements,
     bound_document,
+    bound_formation,
     formation_bound,
     linearise_formation,
-    scenario_bound,
 )
 from pygnc_ground.orbit.bound import KnownFixes, orbit_bounds
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -256,14 +255,13 @@ def test_rtn_covariance_matches_samples() -> None:
     assert np.sqrt(found.covariance_rtn[0, row, 2, 2]) == pytest.approx((errors[:, :3] @ normal).std(), rel=0.05)
 
 
-SCENARIO_FRAMES = EarthFrames(EarthOrientationTable.none())
 PARTNERS = [
     {"id": 75, "position_rtn_m": [100.0, 900.0, 200.0], "velocity_rtn_mps": [0.0, -0.2, 0.1]},
     {"id": 77, "position_rtn_m": [-200.0, -600.0, 300.0], "velocity_rtn_mps": [0.1, 0.4, 0.0]},
 ]
 
 
-def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tuple[int, ...]]:
+def found(*, everyone: bool, noise_m: float = 1.0) -> FormationBound:
     tables = {
         "duration_s": 1800,
         "forces": {"gravity_degree": 8, "drag": False},
@@ -271,7 +269,7 @@ def found(*, everyone: bool, noise_m: float = 1.0) -> tuple[FormationBound, tupl
         "formation": {"all_satellites": everyone},
         "partners": PARTNERS,
     }
-    return scenario_bound(settings_from_tables(tables, "test"), OrbitSettings(gravity_degree=8), SCENARIO_FRAMES)
+    return bound_formation(settings_from_tables(tables, "test"), OrbitSettings(gravity_degree=8))
 
 
 def run(*arguments: str) -> tuple[int, str]:
@@ -280,9 +278,8 @@ def run(*arguments: str) -> tuple[int, str]:
 
 
 def test_fixes_of_all_satellites_reduce_the_bound() -> None:
-    alone, ids = found(everyone=False)
-    together, _ = found(everyone=True)
-    assert ids == (75, 77)
+    alone, together = found(everyone=False), found(everyone=True)
+    assert alone.partners == (75, 77)
     assert list(alone.bias_sigma_m) == [(0, 1), (0, 2)]
     assert list(together.bias_sigma_m) == [(0, 1), (0, 2), (1, 2)]
     assert together.rms_all_m < 5.0 < alone.rms_all_m
@@ -290,14 +287,14 @@ def test_fixes_of_all_satellites_reduce_the_bound() -> None:
 
 def test_bound_of_fixes_alone_matches_their_number() -> None:
     """About 19 m over the root of their number, and the root of 2 of that for a difference."""
-    bound, _ = found(everyone=True, noise_m=1e6)
+    bound = found(everyone=True, noise_m=1e6)
     fixes = len(bound.motion.gps_ms)
     assert fixes == 1800 // 25 + 1800 // 60 - 6
     assert bound.rms_all_m == pytest.approx(math.sqrt(2.0) * 19.0 / math.sqrt(fixes), rel=0.25)
 
 
 def test_rms_of_the_axes_adds_up_to_3d() -> None:
-    shown = msgspec.to_builtins(bound_document(*found(everyone=True)))
+    shown = msgspec.to_builtins(bound_document(found(everyone=True)))
     assert isinstance(shown["partners"], dict)
     for figures in shown["partners"].values():
         axes = [figures[name] for name in ("r_m", "t_m", "n_m")]

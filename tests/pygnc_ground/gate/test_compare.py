@@ -1,11 +1,12 @@
 """Changes between tables: sizes, standard deviations, rows, texts."""
 
 import math
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from pygnc_ground.gate.compare import changes
+from pygnc_ground.gate.compare import changes, compare_tables
 
 ORBIT = pl.DataFrame(
     {
@@ -101,6 +102,14 @@ def test_attitudes_are_compared_by_their_angle() -> None:
 def test_missing_columns_are_named() -> None:
     found = changes("orbit", ORBIT, ORBIT.drop("nis"))
     assert [change.quantity for change in found] == ["columns nis"]
+
+
+def test_tables_of_replays_are_compared_in_folders_and_in_memory(tmp_path: Path) -> None:
+    moved = with_value(ORBIT, "x_ecef_m", 1, 6e6 + 3.0)
+    ORBIT.write_parquet(tmp_path / "orbit.parquet")
+    found = compare_tables(tmp_path, {"orbit": moved, "fixes": ORBIT})
+    assert found.select("table", "quantity", "rows", "largest").rows() == [("orbit", "position", 1, 3.0)]
+    assert compare_tables(tmp_path, str(tmp_path)).is_empty()
 
 
 def test_the_other_frame_is_reported_only_if_it_alone_changed() -> None:

@@ -8,7 +8,7 @@ from pygnc.formats import journal
 from pygnc.formats.sense import SENSE_SENSORS
 from pygnc.inputs.host_packets import sample_message
 from pygnc_ground.inspection import sections
-from pygnc_ground.inspection.journal import JOURNALS, count_journal, decode_message
+from pygnc_ground.inspection.journal import JOURNALS, count_journal, decode_message, journal_tables
 from pygnc_ground.inspection.sections import Entry, Facts, Listing, Section
 from tests.pygnc.inputs.test_host_packets import PLACE, sensor_packet
 from tests.pygnc.inputs.test_journaled import former_sample
@@ -118,3 +118,15 @@ def test_watermarks_are_shown_by_field_name() -> None:
 )
 def test_messages_of_another_version_are_shown_as_far_as_possible(payload: bytes, shown: tuple[str, object]) -> None:
     assert decode_message(payload) == shown
+
+
+def test_the_segments_of_a_journal_become_one_table_per_kind(tmp_path: Path) -> None:
+    (tmp_path / "input-00000.pgj").write_bytes(journal_bytes([sensor_sample(1), event(2)]))
+    (tmp_path / "input-00001.pgj.part").write_bytes(journal_bytes([sensor_sample(3)], first_seq=3, footer=None)[:-1])
+    (tmp_path / "events-00000.pgj").write_bytes(journal_bytes([event(1)]))
+    tables = journal_tables(tmp_path, "input")
+    assert list(tables) == ["SensorSample", "Event"]
+    assert tables["SensorSample"]["seq"].to_list() == [1]
+    assert tables["SensorSample"]["mag_imu_ut"].list.to_array(3).to_numpy().tolist() == [[1.5, -20.25, 33.0]]
+    with pytest.raises(ValueError, match="no journal 'orbit'; choose from events, input"):
+        journal_tables(tmp_path, "orbit")

@@ -16,7 +16,7 @@ from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.ranges import decode_ranges
 from pygnc.formats.sense import SenseLayout, decode_sensors
 from pygnc_ground.scenario.generate import Scenario, generate
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.presets import scenario_settings
 
 DEMO = Path(__file__).parents[3] / "data" / "demo"
 TRUTH_MAY_MOVE_M = 0.02
@@ -42,7 +42,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demonstration")]  # one
 
 @pytest.fixture(scope="module")
 def remade() -> Scenario:
-    return generate(settings_from_options(None, DEMO / "scenario.toml"))
+    return generate(scenario_settings(None, DEMO / "scenario.toml"))
 
 
 @pytest.fixture(scope="module")

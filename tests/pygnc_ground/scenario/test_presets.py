@@ -9,7 +9,7 @@ from pygnc.formats.range_scan import scan as scan_ranges
 from pygnc.formats.sense_scan import scan as scan_sense
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.generate import generate_all
-from pygnc_ground.scenario.presets import preset_summaries, preset_tables
+from pygnc_ground.scenario.presets import preset_tables, scenario_presets
 from pygnc_ground.scenario.settings import Settings, dump_settings, settings_from_tables
 from tests.pygnc_ground.scenario.effects import EFFECTS, FAULTS
 
@@ -21,7 +21,7 @@ def preset(name: str) -> Settings:
 
 
 def test_all_are_listed_with_a_line_each() -> None:
-    summaries = preset_summaries()
+    summaries = scenario_presets()
     assert tuple(summaries) == NAMES
     for summary in summaries.values():
         assert 20 < len(summary) < 106

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.presets import scenario_settings
 from pygnc_ground.scenario.sensor_settings import Gps, Imu, SpacecraftClock
 from pygnc_ground.scenario.settings import (
     Attitude,
@@ -26,7 +26,7 @@ def written(folder: Path, text: str) -> Path:
 
 
 def test_an_empty_file_is_the_default_scenario(tmp_path: Path) -> None:
-    assert settings_from_options(None, written(tmp_path, "")) == Settings()
+    assert scenario_settings(None, written(tmp_path, "")) == Settings()
 
 
 def test_dumped_settings_are_restored(tmp_path: Path) -> None:
@@ -41,13 +41,13 @@ def test_dumped_settings_are_restored(tmp_path: Path) -> None:
             Partner(id=0x4D, position_rtn_m=(-1.0, 0.0, 1.5), delay_bias_m=0.0),
         ),
     )
-    assert settings_from_options(None, written(tmp_path, dump_settings(settings))) == settings
+    assert scenario_settings(None, written(tmp_path, dump_settings(settings))) == settings
 
 
 def test_a_dump_names_every_default(tmp_path: Path) -> None:
     text = dump_settings(Settings())
     assert "position_noise_m = 10.0" in text
-    assert settings_from_options(None, written(tmp_path, text)) == Settings()
+    assert scenario_settings(None, written(tmp_path, text)) == Settings()
 
 
 @pytest.mark.parametrize(
@@ -78,14 +78,14 @@ def test_a_dump_names_every_default(tmp_path: Path) -> None:
 )
 def test_invalid_settings_are_named(tmp_path: Path, text: str, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
-        settings_from_options(None, written(tmp_path, text))
+        scenario_settings(None, written(tmp_path, text))
 
 
 def test_bytes_that_are_not_text_are_rejected(tmp_path: Path) -> None:
     path = tmp_path / "scenario.toml"
     path.write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"scenario\.toml"):
-        settings_from_options(None, path)
+        scenario_settings(None, path)
 
 
 def test_merged_tables_override_keys_and_replace_lists() -> None:

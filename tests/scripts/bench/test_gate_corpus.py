@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from pygnc_ground.gate.check import replay_run
-from pygnc_ground.scenario.presets import settings_from_options
+from pygnc_ground.scenario.presets import scenario_settings
 from pygnc_ground.scenario.settings import Settings
 from scripts.bench.gate_corpus import SCENARIOS, add_scenario, scenario_files
 from tests.pygnc_ground.scenario.effects import EFFECTS, FAULTS
@@ -14,7 +14,7 @@ from tests.pygnc_ground.scenario.effects import EFFECTS, FAULTS
 
 def test_a_flight_shows_each_effect() -> None:
     plain = msgspec.to_builtins(Settings())
-    flights = [msgspec.to_builtins(settings_from_options(None, path)) for path in scenario_files()]
+    flights = [msgspec.to_builtins(scenario_settings(None, path)) for path in scenario_files()]
     wiring = {"gyro_axes", "faces"}  # mag_axes shows the check of the axes
     for settings in (EFFECTS, FAULTS):
         for section, names in settings.items():
