@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.application import Application
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
@@ -125,10 +126,10 @@ def _accuracy(one: ComparedPartner) -> str:
     return f"3-D RMS sigma {accuracy.sigma_m:.1f} m"
 
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc replay sense.bin --truth truth.parquet --out replayed")
 def replay_files(
     sense: Annotated[
         list[Path] | None,
@@ -155,13 +156,13 @@ def replay_files(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="True orbit of a partner; repeat it for several. [default: truth.parquet in --satellite folders]",
+            help="True orbit of a partner; repeat it for several; default: truth.parquet in --satellite folders.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
     earth_orientation: Annotated[
         Path | None,
-        typer.Option(help="Earth orientation table as uploaded to the satellite. [default: the table of the package]"),
+        typer.Option(help="Earth orientation table as uploaded to the satellite; default: the table of the package."),
     ] = None,
     elements: Annotated[
         Path | None,

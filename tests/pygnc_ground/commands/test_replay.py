@@ -243,22 +243,35 @@ def test_range_files_bring_their_fixes(few: Path, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["missing.bin"], "missing.bin: No such file or directory"),
-        (["{hour}", "{hour}", "--pipeline"], "takes one sense file"),
         (["{hour}", "--truth", "{hour}"], "not a true orbit"),
         (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
         (["{empty}"], "has no input journal"),
-        (["{hour}", "{empty}"], "is a folder; name sense files only"),
         (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
         (["{hour}", "--config", "{empty}/none.toml"], "none.toml"),
     ],
 )
 def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+    check_user_error(words, says, ExitCode.INPUT, hour, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["{hour}", "{hour}", "--pipeline"], "takes one sense file"),
+        (["{hour}", "{empty}"], "is a folder; name sense files only"),
+    ],
+)
+def test_contradicting_arguments_are_errors_of_usage(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+    check_user_error(words, says, ExitCode.USAGE, hour, tmp_path)
+
+
+def check_user_error(words: list[str], says: str, code: ExitCode, hour: Path, tmp_path: Path) -> None:
     empty, bad = tmp_path / "empty", tmp_path / "bad.toml"
     empty.mkdir()
     bad.write_text("[orbt]\n")
     arguments = [word.format(hour=hour, empty=empty, bad=bad) for word in words]
     result = replay(*arguments, "--out", tmp_path / "out")
-    assert result.exit_code == ExitCode.INPUT
+    assert result.exit_code == code
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
 
