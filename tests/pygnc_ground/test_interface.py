@@ -40,6 +40,18 @@ def test_the_import_loads_no_library() -> None:
     assert not loaded & {"brahe", "distributed", "matplotlib", "numpy", "polars", "scipy", "typer"}
 
 
+def test_without_the_extra_the_error_names_it() -> None:
+    program = """
+import sys
+sys.modules["brahe"] = None
+import pygnc_ground as pg
+assert "nominal" in pg.scenario_presets()
+pg.make_scenario("nominal")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: scenarios need the library brahe: pip install 'pygnc-ground[scenario]'" in done.stderr
+
+
 def test_a_scenario_is_that_of_the_command(made: Path) -> None:
     scenario = pg.make_scenario(settings=made / "scenario.toml")
     assert scenario.satellites[0].sense == (made / "sense.bin").read_bytes()
