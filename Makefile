@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run emulate test test-slow test-all faults radiation explore fuzz coverage docs lint format lock release \
-	release-files audit clean python
+	release-files installations audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -94,15 +94,19 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) --output-file requirements/proof.txt --group proof --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
-# CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks, and DEBIAN=amd64 builds the
-# Debian package for fewer architectures.
+# CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks, DEBIAN=amd64 builds
+# Debian packages for fewer architectures, and INSTALLATIONS=none does not try the distributions out.
 release: .venv/development.stamp .venv/release/stamp ## make the release VERSION=x.y.z: docs/release.md
 	$(RELEASE) scripts.release "$$VERSION" --python $(BIN)/python \
-		$(if $(CI_RECORD),--ci-record "$(CI_RECORD)") $(if $(ADVISORIES),--advisories "$(ADVISORIES)") $(ARCHITECTURES)
+		$(if $(CI_RECORD),--ci-record "$(CI_RECORD)") $(if $(ADVISORIES),--advisories "$(ADVISORIES)") $(ARCHITECTURES) \
+		$(if $(INSTALLATIONS),--installations $(INSTALLATIONS))
 
 release-files: .venv/development.stamp .venv/release/stamp ## build the files of a release from this tree in build/files
 	rm -rf build/files
 	$(RELEASE) scripts.release.files --out build/files --python $(BIN)/python $(ARCHITECTURES)
+
+installations: .venv/development.stamp ## install each distribution and do its main job; ARGS="--python 3.13 JOB..." for some
+	$(BIN)/python -m scripts.check_installation $(ARGS)
 
 audit: .venv/release/stamp ## check the locks against the OSV records in ADVISORIES=PATH
 	$(RELEASE) scripts.release.advisories "$(ADVISORIES)"

@@ -33,8 +33,8 @@ LOCK: Final = ROOT / "requirements" / "station.txt"
 OURS: Final = ("pygnc-devices", NAME, "pygnc-batonopc", "pygnc-tinycloud")
 MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 STRIP: Final = {machine: f"{machine}-linux-gnu-strip" for machine in MACHINES.values()}
-PYTHON: Final = "3.11"
-"""Python of Debian 12."""
+PYTHONS: Final = {"12": "3.11", "13": "3.13"}
+"""Python of each supported release of Debian, and of Raspberry Pi OS of the same number."""
 MAINTAINER: Final = "the PyGNC authors <pygnc@users.noreply.github.com>"
 _TEMPLATES: Final = ROOT / "scripts" / "debian"
 _HOME: Final = f"usr/lib/{NAME}"
@@ -68,37 +68,38 @@ def main() -> None:
     """Build the package and print its SHA-256."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--architecture", choices=MACHINES, default="amd64", help="Computer (default: amd64).")
-    parser.add_argument("--python", default=PYTHON, help=f"Debian's Python (default: {PYTHON}, Debian 12).")
+    parser.add_argument("--debian", choices=PYTHONS, default="12", help="Release of Debian (default: 12).")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="Folder for the file (default: dist).")
     parser.add_argument("--wheels", type=Path, help="Folder of the libraries' wheels; missing ones are downloaded.")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         wheels = arguments.wheels or Path(folder)
-        path = build_package(arguments.architecture, arguments.python, arguments.out.absolute(), wheels)
+        path = build_package(arguments.architecture, arguments.debian, arguments.out.absolute(), wheels)
     print(f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path}")
 
 
-def build_package(architecture: str, python: str, out: Path, wheels: Path) -> Path:
+def build_package(architecture: str, debian: str, out: Path, wheels: Path) -> Path:
     """Build the package from the wheels in a folder, to which missing ones are added; return its path.
 
     Raises:
         subprocess.CalledProcessError: no package index answers, or dpkg-deb fails (see the output).
     """
     epoch_s = int(os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or ZIP_EPOCH_S)
+    python, version = PYTHONS[debian], f"{read_version()}+deb{debian}"
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "root"
         packages = root / _HOME / "lib" / f"python{python}" / "site-packages"
         install_libraries(packages, MACHINES[architecture], python, wheels)
         write_environment(root, python)
         write_settings_and_units(root)
-        write_documents(root, packages, epoch_s)
+        write_documents(root, packages, version, epoch_s)
         set_modes(root)
         size = sum(path.stat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
-        write_control(root, architecture, python, size)
+        write_control(root, version, architecture, python, size)
         for path in (root, *root.rglob("*")):
             os.utime(path, (epoch_s, epoch_s), follow_symlinks=False)
         out.mkdir(parents=True, exist_ok=True)
-        package = out / f"{NAME}_{read_version()}_{architecture}.deb"
+        package = out / f"{NAME}_{version}_{architecture}.deb"
         # One thread, because the number of threads changes the compressed bytes.
         command = ["dpkg-deb", "--root-owner-group", "-Zxz", "--threads-max=1", "--build", str(root), str(package)]
         environment = os.environ | {"SOURCE_DATE_EPOCH": str(epoch_s)}
@@ -159,13 +160,13 @@ def write_settings_and_units(root: Path) -> None:
             (units / name).write_text(text)
 
 
-def write_documents(root: Path, packages: Path, epoch_s: int) -> None:
+def write_documents(root: Path, packages: Path, version: str, epoch_s: int) -> None:
     """Write licences, changelog and the description of the settings, compressed as Debian requires."""
     folder = root / _DOCUMENTS
     folder.mkdir(parents=True)
     (folder / "copyright").write_text("\n".join(copyright_lines(packages)), encoding="utf-8")
     date = time.strftime("%a, %d %b %Y %H:%M:%S +0000", time.gmtime(epoch_s))
-    changes = f"{NAME} ({read_version()}) unstable; urgency=medium\n\n  * See CHANGELOG.md of PyGNC.\n\n"
+    changes = f"{NAME} ({version}) unstable; urgency=medium\n\n  * See CHANGELOG.md of PyGNC.\n\n"
     compressed = {
         "changelog.gz": f"{changes} -- {MAINTAINER}  {date}\n",
         "station.md.gz": (ROOT / "docs/station.md").read_text(encoding="utf-8"),
@@ -203,7 +204,7 @@ def set_modes(root: Path) -> None:
     root.chmod(0o755)
 
 
-def write_control(root: Path, architecture: str, python: str, size: int) -> None:
+def write_control(root: Path, version: str, architecture: str, python: str, size: int) -> None:
     """Write the control files: description, scripts, list of settings, checksums."""
     folder = root / "DEBIAN"
     sums = sorted(
@@ -215,7 +216,7 @@ def write_control(root: Path, architecture: str, python: str, size: int) -> None
     folder.chmod(0o755)
     control = _CONTROL.format(
         name=NAME,
-        version=read_version(),
+        version=version,
         architecture=architecture,
         maintainer=MAINTAINER,
         size_kb=-(-size // 1024),

@@ -13,18 +13,20 @@ import sys
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 import tomlkit
 from packaging.requirements import Requirement
 
+from scripts.documentation.links import with_absolute_links
 from scripts.package_flight_code import ZIP_EPOCH_S, git, read_version
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 DATA: Final = "pygnc_data"
 """Folder of the installed data files (`pygnc_system.files.data_file`)."""
 COPIED: Final = ("LICENSE", "README.md")
+"""Files at the top of a source distribution; the README is the page of the distribution in docs/distributions."""
 PROJECT_FIELDS: Final = ("requires-python", "license", "classifiers", "keywords", "urls", "authors")
 """Fields of [project] that all distributions share."""
 
@@ -54,6 +56,8 @@ def build(name: str, declared: Mapping[str, Any], out: Path) -> list[Path]:
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder) / name
         copy_files(declared["tool"]["pygnc"]["distributions"][name], tree)
+        shutil.copy(ROOT / "LICENSE", tree)
+        (tree / "README.md").write_text(read_me(name, declared), encoding="utf-8")
         (tree / "pyproject.toml").write_text(tomlkit.dumps(project_file(name, declared)), encoding="utf-8")
         epoch_s = os.environ.get("SOURCE_DATE_EPOCH") or git("log", "-1", "--format=%ct") or str(ZIP_EPOCH_S)
         built = Path(folder) / "dist"
@@ -70,8 +74,6 @@ def copy_files(distribution: Mapping[str, Any], tree: Path) -> None:
         copy_tracked(folder, tree / Path(folder).name)
     for folder in distribution.get("data", ()):
         copy_tracked(f"data/{folder}", tree / DATA / folder)
-    for name in COPIED:
-        shutil.copy(ROOT / name, tree)
 
 
 def copy_tracked(folder: str, target: Path) -> None:
@@ -83,6 +85,13 @@ def copy_tracked(folder: str, target: Path) -> None:
             copy = target / path.relative_to(ROOT / folder)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, copy)
+
+
+def read_me(name: str, declared: Mapping[str, Any]) -> str:
+    """Return the README of a distribution: its page of the documentation, with links to the repository."""
+    page = PurePosixPath("docs/distributions", f"{name}.md")
+    address = f"{declared['project']['urls']['Repository']}/blob/v{read_version()}"
+    return with_absolute_links((ROOT / page).read_text(encoding="utf-8"), page, address)
 
 
 def project_file(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -62,19 +63,23 @@ def find_uv() -> str | None:
     return shutil.which("uv", path=os.pathsep.join(folders))
 
 
-def libraries_of(name: str, declared: Mapping[str, Any]) -> list[str]:
-    """Return the requirements of a distribution with all extras, those of its siblings in place of the siblings."""
+def libraries_of(name: str, declared: Mapping[str, Any], extras: AbstractSet[str] | None = None) -> list[str]:
+    """Return the requirements of a distribution with extras (None: all), those of its siblings in their place."""
     distributions = declared["tool"]["pygnc"]["distributions"]
     versions = dict(requirements(declared))
-    return sorted({versions[library] for library in _names(name, distributions) if library not in distributions})
+    return sorted(
+        {versions[library] for library in _names(name, distributions, extras) if library not in distributions}
+    )
 
 
-def _names(name: str, distributions: Mapping[str, Any]) -> Iterator[str]:
+def _names(name: str, distributions: Mapping[str, Any], extras: AbstractSet[str] | None) -> Iterator[str]:
     chosen = distributions[name]
-    for library in (*chosen["requires"], *(one for extra in chosen.get("extras", {}).values() for one in extra)):
+    of_extras = chosen.get("extras", {})
+    wanted = of_extras if extras is None else of_extras.keys() & extras
+    for library in (*chosen["requires"], *(one for extra in wanted for one in of_extras[extra])):
         yield library
         if library in distributions:
-            yield from _names(library, distributions)
+            yield from _names(library, distributions, extras)
 
 
 def resolve(uv: str, libraries: Sequence[str], python: str, kind: str) -> Resolution:

@@ -20,8 +20,15 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 FLIGHT: Final = ROOT / "flight"
-TABLES: Final = ("data/earth_orientation/earth_orientation.csv", "data/geomagnetic/igrf14.csv")
-"""Files of data/ that are packed, in the folder that `pygnc_system.files.data_file` searches."""
+TABLES: Final = (
+    "data/earth_orientation/README.md",
+    "data/earth_orientation/earth_orientation.csv",
+    "data/geomagnetic/README.md",
+    "data/geomagnetic/igrf14.csv",
+)
+"""Files of data/ that are packed, with the notes on their sources and licences, in the folder that
+`pygnc_system.files.data_file` searches."""
+LICENCE: Final = "LICENSE"
 LOCK: Final = ROOT / "requirements" / "flight.txt"
 
 ZIP_EPOCH_S: Final = 315_532_800
@@ -30,9 +37,9 @@ GLIBC_MINORS: Final = range(17, 37)
 """Wheels built for glibc 2.17 to 2.36; Raspberry Pi OS 12 has 2.36."""
 
 USAGE: Final = """\
-The zip contains main.py and its packages, pygnc_version.info (date, commit, version) and requirements.txt (the exact
-libraries with their hashes). Unpack it anywhere. With --wheels, a computer without a package index installs the
-libraries from the zip:
+The zip contains main.py and its packages, tables with notes on their sources, LICENSE, pygnc_version.info (date,
+commit, version) and requirements.txt (the exact libraries with their hashes). Unpack it anywhere. With --wheels, a
+computer without a package index installs the libraries from the zip:
 
     unzip flight.zip && python3 -m venv env
     env/bin/pip install --no-index --find-links wheels --require-hashes -r requirements.txt
@@ -54,16 +61,18 @@ def read_checkout() -> tuple[str, int, list[Path]] | None:
 
     Returns:
         Hash of the commit, followed by "+changes" if tracked files differ; time of the commit, Unix seconds; tracked
-        files under flight/, and the packed tables.
+        files under flight/, the licence, and the packed tables.
     """
     if git("rev-parse", "--show-toplevel") != str(ROOT):
         return None
     head = git("log", "-1", "--format=%H %ct")
-    tracked = git("ls-files", "-z", "--", "flight", *TABLES)
+    tracked = git("ls-files", "-z", "--", "flight", LICENCE, *TABLES)
     if head is None or tracked is None:
         return None
     commit, epoch_s = head.split()
-    if git("status", "--porcelain", "--untracked-files=no", "--", "flight", "requirements/flight.txt", *TABLES):
+    if git(
+        "status", "--porcelain", "--untracked-files=no", "--", "flight", "requirements/flight.txt", LICENCE, *TABLES
+    ):
         commit += "+changes"
     return commit, int(epoch_s), [ROOT / name for name in tracked.split("\0") if name]
 
@@ -85,7 +94,8 @@ def collect() -> tuple[dict[str, bytes], int]:
     if checkout is None:
         print("not a git checkout with a commit: packing every file under flight/", file=sys.stderr)
         commit = "no-git"
-        files = [path for path in FLIGHT.rglob("*") if path.is_file()] + [ROOT / table for table in TABLES]
+        files = [path for path in FLIGHT.rglob("*") if path.is_file()]
+        files += [ROOT / name for name in (LICENCE, *TABLES)]
     else:
         commit, epoch_s, files = checkout
     if "SOURCE_DATE_EPOCH" in os.environ:
@@ -93,10 +103,11 @@ def collect() -> tuple[dict[str, bytes], int]:
     date = "undated" if epoch_s is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(epoch_s))
     content = {}
     for path in files:
-        if "__pycache__" not in path.parts and path.suffix != ".pyc" and path.name != "README.md":
-            inside = path.is_relative_to(FLIGHT)
-            name = path.relative_to(FLIGHT) if inside else "pygnc_data" / path.relative_to(ROOT / "data")
-            content[name.as_posix()] = path.read_bytes()
+        inside = path.is_relative_to(FLIGHT)
+        if "__pycache__" in path.parts or path.suffix == ".pyc" or (inside and path.name == "README.md"):
+            continue
+        name = path.relative_to(FLIGHT if inside else ROOT).as_posix()
+        content[name if inside else name.replace("data/", "pygnc_data/", 1)] = path.read_bytes()
     content["pygnc_version.info"] = f"{date} {commit} {read_version()}\n".encode()
     content["requirements.txt"] = LOCK.read_bytes()
     return content, epoch_s or ZIP_EPOCH_S

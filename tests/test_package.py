@@ -20,6 +20,7 @@ from scripts.release.locks import read_lock
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKED = [
+    "LICENSE",
     "Makefile",
     "data/earth_orientation",
     "data/geomagnetic",
@@ -28,6 +29,7 @@ PACKED = [
     "requirements",
     "scripts",
 ]
+NOTES = ("earth_orientation/README.md", "geomagnetic/README.md")
 COMMIT_DATE = "2026-03-01T12:34:56Z"
 NOT_FLYING = ["matplotlib", "pandas", "scipy"]
 TRIPWIRE = """\
@@ -105,8 +107,9 @@ def test_exactly_the_tracked_files_are_packed(checkout: Path) -> None:
     tracked = {name.removeprefix("flight/") for name in git(checkout, "ls-files", "flight").splitlines()}
     with zipfile.ZipFile(package(checkout)) as archive:
         names = archive.namelist()
-        tables = {f"pygnc_data/{name}.csv" for name in ("earth_orientation/earth_orientation", "geomagnetic/igrf14")}
-        assert set(names) == tracked - {"README.md"} | {"pygnc_version.info", "requirements.txt"} | tables
+        data = ("earth_orientation/earth_orientation.csv", "geomagnetic/igrf14.csv", *NOTES)
+        made = {"LICENSE", "pygnc_version.info", "requirements.txt", *(f"pygnc_data/{name}" for name in data)}
+        assert set(names) == tracked - {"README.md"} | made
         assert names == sorted(names)
         assert {entry.external_attr >> 16 for entry in archive.infolist()} == {0o100644}
         assert archive.read("requirements.txt") == (ROOT / "requirements" / "flight.txt").read_bytes()

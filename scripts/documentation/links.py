@@ -6,7 +6,7 @@ documents in docs/; any other linked file or folder becomes a page below `source
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Final
 
@@ -44,13 +44,21 @@ def targets(text: str, origin: PurePosixPath) -> set[PurePosixPath]:
 def with_site_links(text: str, origin: PurePosixPath) -> str:
     """Return the text of a Markdown file of the repository with its links translated to links between pages."""
     here = page_of(origin).parent
+    return _translated(text, origin, lambda target: os.path.relpath(page_of(target), here).replace(os.sep, "/"))
+
+
+def with_absolute_links(text: str, origin: PurePosixPath, address: str) -> str:
+    """Return the text of a Markdown file of the repository with links to the files below an address."""
+    return _translated(text, origin, lambda target: f"{address}/{target}")
+
+
+def _translated(text: str, origin: PurePosixPath, link_to: Callable[[PurePosixPath], str]) -> str:
     lines = text.split("\n")
     for number, match in reversed(list(_links(text))):
         target = _target(match, origin)
         if target is not None:
-            link = os.path.relpath(page_of(target), here).replace(os.sep, "/")
             line = lines[number]
-            lines[number] = line[: match.start(2)] + link + line[match.end(2) :]
+            lines[number] = line[: match.start(2)] + link_to(target) + line[match.end(2) :]
     return "\n".join(lines)
 
 

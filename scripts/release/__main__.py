@@ -50,7 +50,13 @@ def main() -> None:
         choices=ARCHITECTURES,
         default=ARCHITECTURES,
         metavar="ARCHITECTURE",
-        help=f"Architectures of the Debian package (default: {' '.join(ARCHITECTURES)}).",
+        help=f"Architectures of the Debian packages (default: {' '.join(ARCHITECTURES)}).",
+    )
+    parser.add_argument(
+        "--installations",
+        choices=("all", "none"),
+        default="all",
+        help="Install each distribution and do its main job, in half an hour, or do not (default: all).",
     )
     arguments = parser.parse_args()
     # A terminated release cleans up like an interrupted one.
@@ -58,17 +64,18 @@ def main() -> None:
     try:
         # An absolute path, but not that of the interpreter which a virtual environment links to.
         options = ["--python", str(arguments.python.absolute()), "--debian", *arguments.debian]
-        release(arguments.version, arguments.ci_record, arguments.advisories, options)
+        installed = arguments.installations == "all"
+        release(arguments.version, arguments.ci_record, arguments.advisories, options, installed=installed)
     except (ReleaseError, OSError, ValueError) as error:
         sys.exit(f"release: {error}\nNothing was released; the tree and its tags are unchanged.")
     except KeyboardInterrupt:
         sys.exit("release: interrupted\nNothing was released; the tree and its tags are unchanged.")
 
 
-def release(text: str, ci_record: Path, advisories: Path | None, options: list[str]) -> None:
+def release(text: str, ci_record: Path, advisories: Path | None, options: list[str], *, installed: bool) -> None:
     """Check the conditions, prepare the release, then move the branch and set the tag.
 
-    `options` are those of `scripts.release.files`.
+    `options` are those of `scripts.release.files`. `installed`: install and try the distributions first.
     """
     version = check_version(text, read_version())
     target = folder_of(ROOT, version)
@@ -100,6 +107,9 @@ def release(text: str, ci_record: Path, advisories: Path | None, options: list[s
             second = add_worktree(ROOT, work / "a second place", commit)
             again = build_files(second, work / "files again", options, **ELSEWHERE)
         compare(files, again)
+        if installed:
+            report("installations at the lowest and newest versions of the libraries")
+            print(run(first, "installations", "scripts.check_installation", "--files", str(files)))
         publish(ROOT, commit, version, files)
     report(f"{tag_of(version)} is commit {commit[:12]}; its files are in {target.relative_to(ROOT)}")
     print(f"Publish it with: git push origin HEAD {tag_of(version)}")

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from itertools import product
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,8 @@ FLIGHT_ZIP: Final = "flight.zip"
 BILL_OF_MATERIALS: Final = "bom.cdx.json"
 LICENCES: Final = "licences.md"
 ARCHITECTURES: Final = ("amd64", "arm64")
-"""Architectures of the Debian package of the station: servers and PCs, and Raspberry Pi."""
+"""Architectures of the Debian packages of the station: servers and PCs, and Raspberry Pi."""
+DEBIAN_RELEASES: Final = ("12", "13")
 
 
 def main() -> None:
@@ -42,7 +44,7 @@ def main() -> None:
         choices=ARCHITECTURES,
         default=ARCHITECTURES,
         metavar="ARCHITECTURE",
-        help=f"Architectures of the Debian package (default: {' '.join(ARCHITECTURES)}).",
+        help=f"Architectures of the Debian packages (default: {' '.join(ARCHITECTURES)}).",
     )
     parser.add_argument("--wheels", type=Path, metavar="DIR", help="Folder that keeps the wheels of Debian packages.")
     arguments = parser.parse_args()
@@ -54,10 +56,11 @@ def main() -> None:
     for name in declared["tool"]["pygnc"]["distributions"]:
         build(name, declared, out)
     run([sys.executable, "scripts/package_flight_code.py", "--output", str(out / FLIGHT_ZIP)])
-    for architecture in arguments.debian:
-        wheels = ["--wheels", str(arguments.wheels.absolute() / architecture)] if arguments.wheels else []
-        debian = [str(arguments.python), "-m", "scripts.build_debian_package", "--architecture", architecture, *wheels]
-        run([*debian, "--out", str(out)])
+    for architecture, release in product(arguments.debian, DEBIAN_RELEASES):
+        system = ["--architecture", architecture, "--debian", release]
+        kept = arguments.wheels and arguments.wheels.absolute() / f"{architecture}-{release}"
+        wheels = ["--wheels", str(kept)] if kept else []
+        run([str(arguments.python), "-m", "scripts.build_debian_package", *system, *wheels, "--out", str(out)])
     built = {path.name.partition("-")[0].replace("_", "-"): path for path in out.glob("*.whl")}
     installed = run([str(arguments.python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]).strip()
     materials = collect_materials(declared, ROOT / "requirements/development.txt", Path(installed))

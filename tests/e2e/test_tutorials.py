@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.tutorial import Command, NewFile, Shell, agrees, steps
+from scripts.documentation.tutorial import Command, NewFile, agrees, follow, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
@@ -43,16 +43,8 @@ def test_prints_what_the_page_says(tutorial: Path, tmp_path: Path) -> None:
     programs = environment(tmp_path / "environment")
     folder = tmp_path / "new"
     folder.mkdir()
-    with Shell(folder, programs, **OFFLINE) as shell:
-        for step in steps(tutorial.read_text()):
-            if isinstance(step, NewFile):
-                (folder / step.name).parent.mkdir(parents=True, exist_ok=True)
-                (folder / step.name).write_text(step.content)
-            else:
-                printed, code = shell.run(step)
-                expected = "\n".join(step.output)
-                assert agrees(step.output, printed), f"$ {step.text}\nexpected:\n{expected}\nprinted:\n{printed}"
-                assert code == 0, f"$ {step.text}\nexit code {code}"
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYGNC_", "PYTEST"))}
+    follow(tutorial, folder, programs, kept | OFFLINE)
 
 
 def test_the_five_tutorials_have_commands() -> None:

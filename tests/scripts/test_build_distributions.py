@@ -1,23 +1,23 @@
 """The distributions: what they contain, and that each works alone when it is installed from its built files."""
 
 import hashlib
-import os
-import shutil
+import re
 import subprocess
 import sys
 import tarfile
 import tomllib
 import zipfile
 from configparser import ConfigParser
+from email.message import Message
 from email.parser import Parser
 from pathlib import Path
 
-import msgpack
 import pytest
 from packaging.requirements import Requirement
 
 import pygnc_system
 from pygnc.formats.sense import SenseLayout
+from scripts.check_installation import JOBS, install, is_found, run_job
 from scripts.check_resolution import PYTHONS
 from tests.e2e.conftest import minute_after
 from tests.package_index import skip_without_index, uv
@@ -27,21 +27,20 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = PROJECT["tool"]["pygnc"]["distributions"]
 SENSE = (ROOT / "data" / "demo" / "sense.bin").read_bytes()[: 24 * SenseLayout().size]
 LIMITS_MB = {"pygnc-devices": 45, "pygnc-station": 80}
-MAIN_JOBS = {
-    "pygnc-devices": ["{python}", "-c", "from pygnc_devices.family import all_families; print(len(all_families()))"],
-    "pygnc": ["{python}", "-m", "pygnc", "--version"],
-    "pygnc-ground": ["{pygnc}", "demo", "--out", "{folder}/demo"],
-    "pygnc-station": ["{pygnc}", "station", "families"],
-    "pygnc-emus-lib": ["{python}", "-c", "from emus_lib.constants import *; print(SEN_BV1)"],
-    "pygnc-old-logs": ["{pygnc}", "inspect", "{folder}/old.log"],
-    "pygnc-batonopc": ["{pygnc}", "station", "import", "--help"],
-    "pygnc-tinycloud": ["{pygnc}", "station", "families"],
+SHORT_JOBS = {
+    "pygnc-ground": """
+pygnc fly 10 {t_spacecraft_s} --exit-when-done
+pygnc replay pygnc_logs/run-00001 --out replay""",
+    "pygnc-ground[campaign]": """
+printf 'preset = "nominal"\\n[scenario]\\nduration_s = 900\\n' > campaign.toml
+pygnc campaign campaign.toml --out campaign --workers 1
+pygnc campaign rerun campaign 0 --out again
+pygnc replay again/sense.bin --out replay""",
+    "pygnc-station": "pygnc station families",
 }
-SHORT_JOB = (
-    ["{pygnc}", "fly", "10", "{t_spacecraft_s}", "--exit-when-done"],
-    ["{pygnc}", "replay", "{folder}/pygnc_logs/run-00001", "--out", "{folder}/replay"],
-)
-"""Flight and replay of ten minutes, for all Pythons but one: the demonstration takes 20 s of processor time."""
+"""Jobs of a few seconds in place of those of a release."""
+LOWEST = {"pygnc-ground": "pygnc-ground[campaign]"}
+"""What is installed at the lowest versions, if it is more than the distribution."""
 MISSING = {
     "pygnc-devices": ("replay", "pygnc-ground"),
     "pygnc": ("device", "pygnc-station"),
@@ -77,6 +76,12 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheel(built: Path, name: str) -> Path:
     (found,) = built.glob(f"{name.replace('-', '_')}-{pygnc_system.__version__}-*.whl")
     return found
+
+
+def metadata(built: Path, name: str) -> Message:
+    with zipfile.ZipFile(wheel(built, name)) as archive:
+        (entry,) = [entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA")]
+        return Parser().parsestr(archive.read(entry).decode())
 
 
 def test_the_same_tree_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
@@ -140,10 +145,7 @@ def test_a_wheel_can_be_built_from_the_source_distribution(built: Path, name: st
 
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, name: str) -> None:
-    with zipfile.ZipFile(wheel(built, name)) as archive:
-        (entry,) = [entry for entry in archive.namelist() if entry.endswith(".dist-info/METADATA")]
-        metadata = Parser().parsestr(archive.read(entry).decode())
-    required = [Requirement(text) for text in metadata.get_all("Requires-Dist", [])]
+    required = [Requirement(text) for text in metadata(built, name).get_all("Requires-Dist", [])]
     siblings = {one.name: str(one.specifier) for one in required if one.name in DISTRIBUTIONS}
     assert siblings == {
         one: f"=={pygnc_system.__version__}" for one in DISTRIBUTIONS[name]["requires"] if one in DISTRIBUTIONS
@@ -153,15 +155,17 @@ def test_a_distribution_requires_its_siblings_in_its_own_version(built: Path, na
     assert name in {"pygnc", "pygnc-ground", "pygnc-old-logs"} or not always & heavy
 
 
-def interpreter(version: str) -> str:
-    """Return a Python of a version on this machine."""
-    places = [Path(os.environ.get("PYENV_ROOT", "~/.pyenv")) / "versions", Path("~/.local/share/uv/python")]
-    found = [path for place in places for path in place.expanduser().glob(f"*/bin/python{version}")]
-    for path in (sys.executable, shutil.which(f"python{version}"), *map(str, found)):
-        check = f"import sys; sys.exit(sys.version_info[:2] != {tuple(map(int, version.split('.')))})"
-        if path and subprocess.run([path, "-c", check], capture_output=True, check=False).returncode == 0:
-            return path
-    pytest.skip(f"no Python {version} on this machine")
+@pytest.mark.parametrize("name", DISTRIBUTIONS)
+def test_a_distribution_describes_itself(built: Path, name: str) -> None:
+    fields = metadata(built, name)
+    text = str(fields.get_payload())
+    assert text.startswith(f"# {name}\n")
+    assert re.findall(r"\]\((?!https://)[^)]*\)", text) == []
+    assert f"/blob/v{pygnc_system.__version__}/docs/installation.md" in text
+    assert {one.split(", ")[0] for one in fields.get_all("Project-URL", [])} >= {"Repository", "Documentation"}
+    assert "PyGNC" in fields["Author-email"]
+    assert "Programming Language :: Python :: 3.14" in fields.get_all("Classifier", [])
+    assert "sensors" in fields["Keywords"]
 
 
 @pytest.mark.index
@@ -169,32 +173,25 @@ def interpreter(version: str) -> str:
 @pytest.mark.parametrize("version", PYTHONS)
 @pytest.mark.parametrize("name", DISTRIBUTIONS)
 def test_a_distribution_works_alone(built: Path, name: str, version: str, tmp_path: Path) -> None:
-    python, pygnc = tmp_path / "env/bin/python", tmp_path / "env/bin/pygnc"
-    # uv installs in seconds what takes pip half a minute; where the size is limited it compiles as pip does for a user.
-    subprocess.run([uv(), "venv", "--quiet", "--python", interpreter(version), str(tmp_path / "env")], check=True)
-    install = [uv(), "pip", "install", "--quiet", "--python", str(python), "--find-links", str(built), name]
-    install += ["--compile-bytecode"] * (name in LIMITS_MB)
-    installed = subprocess.run(install, capture_output=True, text=True, check=False)
-    if installed.returncode:
-        skip_without_index(installed.stderr)
-    assert installed.returncode == 0, installed.stderr
-    sensor_message = (1000.0, (20.0, -10.0, 30.0), 0, (0.1, 0.2, 0.3), (0.0, 1e4, 2e4, 0.0, 0.0, 5.0))
-    (tmp_path / "old.log").write_bytes(3 * msgpack.packb(sensor_message))
-    (tmp_path / "sense.bin").write_bytes(SENSE)
-    values = {"python": python, "pygnc": pygnc, "folder": tmp_path, "t_spacecraft_s": minute_after(SENSE)}
-    jobs = SHORT_JOB if name == "pygnc-ground" and version != PYTHONS[0] else (MAIN_JOBS[name],)
-    variables = os.environ | {"HOME": str(tmp_path)}
-    for job in jobs:
-        words = [word.format(**values) for word in job]
-        done = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-    assert done.stdout
+    if not is_found(uv(), version):
+        pytest.skip(f"no Python {version} on this machine")
+    environment, work = tmp_path / "env", tmp_path / "work"
+    work.mkdir()
+    versions = "lowest" if version == PYTHONS[0] else "newest"
+    job = LOWEST.get(name, name) if versions == "lowest" else name
+    fault = install(uv(), job, PROJECT, built, environment, python=version, versions=versions)
+    skip_without_index(fault)
+    assert fault == ""
+    (work / "sense.bin").write_bytes(SENSE)
+    commands = SHORT_JOBS.get(job, JOBS[job]).replace("{t_spacecraft_s}", str(minute_after(SENSE)))
+    assert run_job(commands, environment, work) == ""
+    pygnc = environment / "bin/pygnc"
     listed = subprocess.run([pygnc, "--help"], capture_output=True, text=True, check=True).stdout
     subcommand, distribution = MISSING[name]
     assert f"  {subcommand} " not in listed
     failed = subprocess.run([pygnc, subcommand], capture_output=True, text=True, check=False)
     needs = f"pygnc: {subcommand} needs {distribution}: pip install {distribution}\n"
     assert (failed.returncode, failed.stderr) == (2, needs)
-    (packages,) = (tmp_path / "env/lib").glob("python*/site-packages")
+    (packages,) = (environment / "lib").glob("python*/site-packages")
     size_mb = sum(path.stat().st_size for path in packages.rglob("*") if path.is_file()) / 1e6
     assert size_mb < LIMITS_MB.get(name, 1000)

@@ -25,7 +25,7 @@ def inspect_files(
     ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line for programs.")] = False,
 ) -> None:
-    """Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC, folders.
+    """Show the content of files: journals, status, info, sense and range files, Parquet tables, old logs, folders.
 
     The kind of a file is recognised by its content. The exit code is 3 if a file is unknown, unreadable or wholly
     damaged.

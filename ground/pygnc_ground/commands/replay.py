@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc.bus.messages import ClosestApproach
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
@@ -17,10 +16,11 @@ from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
 from pygnc_ground.attitude.mounting_remedy import axes_lines
 from pygnc_ground.commands.replay_document import replay_document
 from pygnc_ground.commands.terminal import progress_bar
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Encounter
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.pipeline import flown_inputs
-from pygnc_ground.replay.result import AttitudeResult, FormationResult
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, orbit_name
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.report.comparison import (
@@ -28,10 +28,9 @@ from pygnc_ground.report.comparison import (
     ComparedPartner,
     compared_attitudes,
     compared_partners,
-    orbit_name,
 )
 from pygnc_ground.report.replay import Replay
-from pygnc_ground.report.wording import Part, by_cause, duration, plural
+from pygnc_ground.report.wording import Part, by_cause, duration, plural, probability
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
@@ -78,18 +77,24 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
         return
     for one in compared_partners(result):
         yield f"{one.name}: {_line(one)}"
-        approaches = result.approaches_of(one.result.partner)
-        if approaches:
-            text = f"{one.name}: closest approach within a day {_approach(approaches[0])}"
-            worst = result.most_dangerous(one.result.partner)
-            if worst is not None and worst is not approaches[0]:
-                text += f"; by another orbit that fits {_approach(worst)}"
-            yield text
+        yield from _approach_lines(result, one)
 
 
-def _approach(of: ClosestApproach) -> str:
-    text = f"{of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m) at {utc_iso_from_gps_ms(of.gps_ms)}"
-    return text if of.least_m > 0.0 else f"{text}, collision cannot be excluded"
+def _approach_lines(result: FormationResult, one: ComparedPartner) -> Iterator[str]:
+    """Yield the nearest encounter within a day by all orbits that fit, and the most probable collision."""
+    nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
+    if nearest is None or worst is None:
+        return
+    yield f"{one.name}: closest approach within a day, {orbit_name(nearest.orbit)} orbit: {_encounter(nearest.nearest)}"
+    yield (
+        f"{one.name}: probability of a collision within a day, {orbit_name(worst.orbit)} orbit, combined radius"
+        f" {result.collision_radius_m:g} m: {probability(worst.probability)}, likeliest at"
+        f" {_encounter(worst.likeliest)}"
+    )
+
+
+def _encounter(of: Encounter) -> str:
+    return f"{utc_iso_from_gps_ms(of.gps_ms)}: {of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m)"
 
 
 def _line(one: ComparedPartner) -> str:
@@ -166,6 +171,10 @@ def replay_files(
         FilterName,
         typer.Option("--filter", help="Filter: that of the flight software (ekf), or a reference by filterpy (ukf)."),
     ] = FilterName.EKF,
+    collision_radius: Annotated[
+        float,
+        typer.Option(metavar="M", min=0.0, max=1e4, help="Combined radius of two satellites for collisions, in m."),
+    ] = COMBINED_RADIUS_M,
     pipeline: Annotated[
         bool,
         typer.Option("--pipeline", help="Run the processes of the flight software too, and compare their estimates."),
@@ -199,7 +208,9 @@ def replay_files(
             inputs = files.inputs() if flown is None else flown.inputs
             with progress_bar() as progress:
                 advance = partial(progress.advance, progress.add_task("GPS records", total=inputs.records))
-                found = context.replay(inputs, filter_name=filter_name, advance=advance)
+                found = context.replay(
+                    inputs, filter_name=filter_name, collision_radius_m=collision_radius, advance=advance
+                )
         if flown is not None:
             flown.require_same(found[1])
         replay = Replay.of(files, *found)

@@ -5,11 +5,16 @@ from pathlib import Path
 
 import msgspec
 
-from pygnc.bus.messages import ClosestApproach
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import Document, WrittenFile
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
-from pygnc_ground.report.comparison import ComparedPartner, compared_attitudes, compared_orbits, compared_partners
+from pygnc_ground.formation.conjunction import Conjunction
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, orbit_name
+from pygnc_ground.report.comparison import (
+    ComparedPartner,
+    compared_attitudes,
+    compared_orbits,
+    compared_partners,
+)
 
 
 class OrbitFigures(Document, frozen=True):
@@ -60,13 +65,22 @@ class AttitudeSummary(Document, frozen=True):
     axes: dict[str, Axes]
 
 
-class Approach(Document, frozen=True):
-    """Closest approach of a partner."""
+class Encounter(Document, frozen=True):
+    """Pass of a partner."""
 
     utc: str
     distance_m: float
-    sigma_m: float | None
-    collision_excluded: bool
+    sigma_m: float
+    probability: float
+
+
+class Approach(Document, frozen=True):
+    """Nearest encounter within a day by one orbit, and the one with the highest probability of a collision."""
+
+    orbit: str
+    nearest: Encounter
+    likeliest: Encounter
+    probability: float
 
 
 class PartnerSummary(Document, frozen=True):
@@ -86,6 +100,7 @@ class PartnerSummary(Document, frozen=True):
 class FormationSummary(Document, frozen=True):
     """Formation of the replay."""
 
+    collision_radius_m: float
     partners: list[PartnerSummary]
 
 
@@ -147,7 +162,10 @@ def _attitude(result: AttitudeResult) -> AttitudeSummary:
 
 
 def _formation(result: FormationResult) -> FormationSummary:
-    return FormationSummary(partners=[_partner(one, result) for one in compared_partners(result)])
+    return FormationSummary(
+        collision_radius_m=result.collision_radius_m,
+        partners=[_partner(one, result) for one in compared_partners(result)],
+    )
 
 
 def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
@@ -160,14 +178,19 @@ def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
         chi_square_best=float(one.result.chi2_best),
         chi_square_mirror=float(one.result.chi2_mirror),
         mirror_distance_m=None if one.mirror is None else float(one.mirror.distance_m),
-        approaches=[_approach(approach) for approach in result.approaches_of(one.result.partner)],
+        approaches=[_approach(each) for each in result.conjunctions_of(one.result.partner)],
     )
 
 
-def _approach(approach: ClosestApproach) -> Approach:
-    return Approach(
-        utc=utc_iso_from_gps_ms(approach.gps_ms),
-        distance_m=float(approach.distance_m),
-        sigma_m=float(approach.sigma_m),
-        collision_excluded=approach.least_m > 0.0,
+def _approach(found: Conjunction) -> Approach:
+    nearest, likeliest = (
+        Encounter(
+            utc=utc_iso_from_gps_ms(each.gps_ms),
+            distance_m=each.distance_m,
+            sigma_m=each.sigma_m,
+            probability=each.probability,
+        )
+        for each in (found.nearest, found.likeliest)
     )
+    orbit = orbit_name(found.orbit)
+    return Approach(orbit=orbit, nearest=nearest, likeliest=likeliest, probability=found.probability)

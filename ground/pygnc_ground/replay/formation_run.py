@@ -1,6 +1,7 @@
 """Formation of a replay: arrays from the messages and the newest solution of the flight software."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -8,9 +9,14 @@ from typing import Final
 import numpy as np
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate, FormationMessage
+from pygnc.configuration.settings import Settings
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.formation.approach import relative_tracks
+from pygnc.estimators.formation.filter import initial_memory
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Conjunction, conjunction
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import (
@@ -34,6 +40,9 @@ def formation_result(
     solution: FormationSolution | None,
     settings: FormationSettings,
     truths: Mapping[int, OrbitTruth | None],
+    *,
+    conjunctions: tuple[Conjunction, ...] = (),
+    radius_m: float = COMBINED_RADIUS_M,
 ) -> FormationResult | None:
     """Return the arrays, or None without partners; this takes at most 0.25 s per candidate orbit.
 
@@ -69,7 +78,8 @@ def formation_result(
         chi_square=np.array([] if solution is None else [one.chi_square for one in solution.hypotheses]),
         margin=margin,
         track_gps_ms=times,
-        approaches=_approaches(messages),
+        conjunctions=conjunctions,
+        collision_radius_m=radius_m,
     )
 
 
@@ -148,9 +158,26 @@ def _links(solution: FormationSolution) -> tuple[LinkResult, ...]:
     return tuple(links)
 
 
-def _approaches(messages: Sequence[FormationMessage]) -> tuple[ClosestApproach, ...]:
-    """Return the approaches of the newest message about each partner."""
-    every = [message for message in messages if isinstance(message, ClosestApproach)]
-    newest = {message.partner_id: message.last_input_seq for message in every}
-    current = [message for message in every if message.last_input_seq == newest[message.partner_id]]
-    return tuple(sorted(current, key=lambda message: (message.partner_id, message.chi2)))
+def predicted_conjunctions(
+    messages: Sequence[FormationMessage],
+    solution: FormationSolution | None,
+    settings: Settings,
+    frames: EarthFrames,
+    radius_m: float,
+) -> tuple[Conjunction, ...]:
+    """Return the encounters within a day by the hypotheses of the newest solution, ordered by partner and orbit.
+
+    The prediction is that of the flight software; there is none for partners about which it reports no approach.
+    """
+    partners = {message.partner_id for message in messages if isinstance(message, ClosestApproach)}
+    if solution is None or not partners:
+        return ()
+    memory = initial_memory(solution, settings.formation, settings.orbit.process_noise)
+    groups = [(bank.satellites, bank.hypotheses) for bank in memory.banks]
+    found: list[Conjunction] = []
+    orbits: Counter[int] = Counter()
+    for track in relative_tracks(memory.gps_ms, groups, settings.formation, settings.orbit, frames):
+        if track.partner in partners:
+            found.append(conjunction(track, orbits[track.partner], radius_m))
+            orbits[track.partner] += 1
+    return tuple(sorted(found, key=lambda each: (each.partner, each.orbit)))

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from pygnc.bus.messages import ClosestApproach, SourceFile
+from pygnc.bus.messages import SourceFile
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.measurement_model import VectorInnovation
 from pygnc.estimators.attitude.wiring import SensorAxes
@@ -22,6 +22,7 @@ from pygnc.estimators.orbit.measurement import Innovation as OrbitInnovation
 from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Conjunction
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from pygnc_ground.truth.orbit_truth import OrbitTruth
@@ -238,6 +239,11 @@ class LinkResult:
         return float(np.sqrt(np.mean(self.residual_m[self.used] ** 2))) if self.used.any() else math.nan
 
 
+def orbit_name(number: int) -> str:
+    """Return the name of a candidate orbit by its index, 0 for the best."""
+    return ("best", "mirror")[number] if number < 2 else f"no. {number + 1}"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class RangeRecords:
     """The n range packets of the input, in the order of their input numbers."""
@@ -292,19 +298,26 @@ class FormationResult:
     """Chi-square above the best from which hypotheses are excluded; NaN without a solution"""
     track_gps_ms: IntArray
     """Times of the candidate orbits in ms since the GPS epoch, shape (k,)"""
-    approaches: tuple[ClosestApproach, ...]
-    """Closest approaches of the newest solution; for each partner, that of the best orbit is first"""
+    conjunctions: tuple[Conjunction, ...] = ()
+    """Encounters within a day after the newest solution, by each orbit that fits; the best of each partner is first"""
+    collision_radius_m: float = COMBINED_RADIUS_M
+    """Combined radius of both satellites in m for the probabilities of a collision"""
 
-    def approaches_of(self, partner_id: int) -> list[ClosestApproach]:
-        """Return the approaches of one partner; that of the best orbit is first."""
-        return [of for of in self.approaches if of.partner_id == partner_id]
+    def conjunctions_of(self, partner_id: int) -> list[Conjunction]:
+        """Return the conjunctions with one partner; that of the best orbit is first."""
+        return [each for each in self.conjunctions if each.partner == partner_id]
 
-    def most_dangerous(self, partner_id: int) -> ClosestApproach | None:
-        """Return the approach with the smallest distance minus three standard deviations, or None.
+    def nearest(self, partner_id: int) -> Conjunction | None:
+        """Return the conjunction with the smallest distance, or None."""
+        return min(self.conjunctions_of(partner_id), key=lambda each: each.nearest.distance_m, default=None)
 
-        Of several that may be collisions, it is the nearest.
-        """
-        return min(self.approaches_of(partner_id), key=lambda of: (of.least_m, of.distance_m), default=None)
+    def most_dangerous(self, partner_id: int) -> Conjunction | None:
+        """Return the conjunction with the highest probability of a collision, or None; of equal ones, the nearest."""
+        return max(
+            self.conjunctions_of(partner_id),
+            key=lambda each: (each.probability, -each.likeliest.distance_m),
+            default=None,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,13 +15,14 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
-from pygnc_ground.replay.formation_run import formation_result
+from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
@@ -62,10 +63,16 @@ class ReplayContext(NamedTuple):
     """True orbits of partners by radio id"""
 
     def replay(
-        self, inputs: Inputs, *, filter_name: FilterName = FilterName.EKF, advance: Callable[[], None] = lambda: None
+        self,
+        inputs: Inputs,
+        *,
+        filter_name: FilterName = FilterName.EKF,
+        collision_radius_m: float = COMBINED_RADIUS_M,
+        advance: Callable[[], None] = lambda: None,
     ) -> tuple[ReplayResult, Collected]:
         """Run the inputs through the estimators; `advance` is called after each GPS record.
 
+        `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
         a sample 20 kB.
 
@@ -120,6 +127,10 @@ class ReplayContext(NamedTuple):
                 collected.formation,
                 settings.formation,
                 {**self.true_partners, settings.formation.own_id: self.true_orbit},
+                conjunctions=predicted_conjunctions(
+                    collected.partners, collected.formation, settings, frames, radius_m=collision_radius_m
+                ),
+                radius_m=collision_radius_m,
             ),
             notes=tuple(notes),
         )

@@ -14,7 +14,15 @@ from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import OrbitSolution
 from pygnc_ground.replay.collect import Collected, TimedRecord
-from pygnc_ground.replay.result import FixRecords, RangeRecords, ReplayResult, UntimedRecord, column
+from pygnc_ground.replay.result import (
+    FixRecords,
+    FormationResult,
+    RangeRecords,
+    ReplayResult,
+    UntimedRecord,
+    column,
+    orbit_name,
+)
 from pygnc_ground.tables.declaration import frame, metadata, time_values
 
 _ATTITUDE_VECTORS: Final = {
@@ -166,6 +174,29 @@ def ranges_table(ranges: RangeRecords) -> pl.DataFrame:
     return frame("ranges", {"input_seq": ranges.seq, **time_values(ranges.gps_ms), **values})
 
 
+def approaches_table(formation: FormationResult) -> pl.DataFrame:
+    """Return the nearest and the most dangerous encounter of each partner by each orbit that fits."""
+    rows = [
+        (each, name, encounter)
+        for each in formation.conjunctions
+        for name, encounter in (("nearest", each.nearest), ("likeliest", each.likeliest))
+    ]
+    return frame(
+        "approaches",
+        {
+            "partner_id": [each.partner for each, _, _ in rows],
+            "orbit": [orbit_name(each.orbit) for each, _, _ in rows],
+            "encounter": [name for _, name, _ in rows],
+            **time_values([encounter.gps_ms for _, _, encounter in rows]),
+            "closest_m": [encounter.distance_m for _, _, encounter in rows],
+            "sigma_closest_m": [encounter.sigma_m for _, _, encounter in rows],
+            "collision_radius_m": [formation.collision_radius_m] * len(rows),
+            "probability_encounter": [encounter.probability for _, _, encounter in rows],
+            "probability_day": [each.probability for each, _, _ in rows],
+        },
+    )
+
+
 def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
     """Return all tables by name; those of solutions that do not exist are missing."""
     tables = {"orbit": orbit_table(collected.timed)}
@@ -177,6 +208,8 @@ def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataF
     tables["attitude_smoothed"] = smoothed_table(collected.samples, result.attitude.smoothed, result.settings.attitude)
     if collected.partners:
         tables["formation"] = formation_table(collected.partners)
+    if result.formation is not None and result.formation.conjunctions:
+        tables["approaches"] = approaches_table(result.formation)
     if len(result.ranges):
         tables["ranges"] = ranges_table(result.ranges)
     return tables | {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}

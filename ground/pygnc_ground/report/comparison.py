@@ -166,11 +166,6 @@ def compared_partners(result: FormationResult | None) -> tuple[ComparedPartner, 
     return () if result is None else tuple(map(ComparedPartner, result.partners))
 
 
-def orbit_name(number: int) -> str:
-    """Return the name of a candidate orbit by its index, 0 for the best."""
-    return ("best", "mirror")[number] if number < 2 else f"no. {number + 1}"
-
-
 def any_truth(partners: Sequence[ComparedPartner]) -> bool:
     """Return True if any partner has a truth."""
     return any(one.result.with_truth for one in partners)

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Ellipse
 from matplotlib.ticker import MaxNLocator, NullLocator, StrMethodFormatter
 
-from pygnc.bus.messages import ClosestApproach
+from pygnc_ground.formation.conjunction import Conjunction
 from pygnc_ground.orbit.solution import FloatArray, IntArray
-from pygnc_ground.replay.result import FormationResult, LinkResult
+from pygnc_ground.replay.result import FormationResult, LinkResult, orbit_name
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import MS_PER_HOUR, TimeAxis, sample_axis
-from pygnc_ground.report.comparison import ComparedPartner, any_truth, orbit_name
+from pygnc_ground.report.comparison import ComparedPartner, any_truth
 from pygnc_ground.report.style import (
     FILTER,
     FILTER_BAND,
@@ -318,13 +318,13 @@ _DAY_H: Final = 24.0
 
 
 def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> Drawing:
-    """Plot for each partner the distance over the arc by each candidate orbit, and the predicted closest approaches."""
-    drawn = [one for one in partners if result.approaches_of(one.result.partner)]
+    """Plot for each partner the distance over the arc by each candidate orbit, and the predicted encounters."""
+    drawn = [one for one in partners if result.conjunctions_of(one.result.partner)]
     if not drawn:
         return "The flight software did not predict a closest approach."
     figure, grid = panel_grid(1, len(drawn), 2.0)
     for axes, one in zip(grid[0], drawn, strict=True):
-        _approach_panel(axes, result, one, result.approaches_of(one.result.partner))
+        _approach_panel(axes, result, one, result.conjunctions_of(one.result.partner))
         axes.set_title(_title(one), fontweight="bold")
     grid[0][0].set_ylabel("distance [m]")
     traces.legend(
@@ -332,7 +332,7 @@ def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
         [
             ("line and dot", FILTER, "best orbit; closest approach with 3 σ"),
             ("line and dot", MIRROR, "other orbits"),
-            ("triangle", REJECTED, "minimum distance minus 3 σ"),
+            ("triangle", REJECTED, "most probable collision"),
             ("shade", SHADE, "solved arc"),
         ],
     )
@@ -340,22 +340,23 @@ def approaches(result: FormationResult, partners: Sequence[ComparedPartner]) -> 
 
 
 def _approach_panel(
-    axes: Axes, result: FormationResult, one: ComparedPartner, nearest: Sequence[ClosestApproach]
+    axes: Axes, result: FormationResult, one: ComparedPartner, conjunctions: Sequence[Conjunction]
 ) -> None:
-    end_ms = int(result.track_gps_ms[-1]) if len(result.track_gps_ms) else min(of.gps_ms for of in nearest)
+    every = [of for each in conjunctions for of in (each.nearest, each.likeliest)]
+    end_ms = int(result.track_gps_ms[-1]) if len(result.track_gps_ms) else min(of.gps_ms for of in every)
     hours = (result.track_gps_ms - end_ms) / MS_PER_HOUR
-    highest = [of.distance_m for of in nearest]
+    highest = [of.distance_m for of in every]
     for rank, candidate in reversed(list(enumerate(one.orbits))):
         distance_m = np.linalg.norm(candidate.orbit.rtn[:, :3], axis=1)
         highest.append(float(distance_m.max()))
         axes.plot(hours, distance_m, color=MIRROR if rank else FILTER)
-    for rank, of in reversed(list(enumerate(nearest))):
+    for each in reversed(conjunctions):
+        of, colour = each.nearest, MIRROR if each.orbit else FILTER
         hour, reach = (of.gps_ms - end_ms) / MS_PER_HOUR, _SIGMAS * of.sigma_m
-        low, colour = max(of.distance_m - reach, 0.0), MIRROR if rank else FILTER
-        axes.plot((hour, hour), (low, of.distance_m + reach), color=colour, linewidth=1.2)
+        axes.plot((hour, hour), (max(of.distance_m - reach, 0.0), of.distance_m + reach), color=colour, linewidth=1.2)
         axes.plot(hour, of.distance_m, "o", color=colour, markersize=4.0, markeredgewidth=0.0)
-        least = ((of.least_gps_ms - end_ms) / MS_PER_HOUR, max(of.least_m, 0.03 * max(highest)))
-        axes.plot(*least, "v", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
+        hour = (each.likeliest.gps_ms - end_ms) / MS_PER_HOUR
+        axes.plot(hour, each.likeliest.distance_m, "v", color=REJECTED, markersize=3.6, markeredgewidth=0.9)
     begin = float(hours[0]) if len(hours) else 0.0
     axes.axvspan(begin, 0.0, color=SHADE, linewidth=0.0, zorder=0.4)
     axes.set_xlim(begin - 0.3, _DAY_H + 0.3)

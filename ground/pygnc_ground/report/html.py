@@ -15,7 +15,7 @@ from pygnc.host.settings_slots import named_values
 from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.inspection.times import format_gps_time
-from pygnc_ground.replay.result import FormationResult, ReplayResult
+from pygnc_ground.replay.result import FormationResult, ReplayResult, orbit_name
 from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures, wording
 from pygnc_ground.report.axes import TimeAxis, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.clock import clock, clock_records
@@ -26,7 +26,6 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     compared_partners,
     filter_minus_smoother,
-    orbit_name,
     smoother_minus_batch,
 )
 from pygnc_ground.report.map_figure import ground_track
@@ -143,7 +142,7 @@ def formation_charts(result: FormationResult, partners: Sequence[ComparedPartner
         charts.append(chart("formation-errors", errors))
     charts.append(chart("formation-ranges", formation_figures.ranges(result.links, axis)))
     charts.append(chart("formation-hypotheses", formation_figures.hypotheses(result, partners)))
-    if result.approaches:
+    if result.conjunctions:
         charts.append(chart("formation-approach", formation_figures.approaches(result, partners)))
     return charts
 
@@ -157,7 +156,15 @@ def page_environment(*folders: str) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    formatters = (wording.duration, wording.fixed, wording.number, wording.percent, wording.plural, wording.whole)
+    formatters = (
+        wording.duration,
+        wording.fixed,
+        wording.number,
+        wording.percent,
+        wording.plural,
+        wording.probability,
+        wording.whole,
+    )
     environment.filters |= {function.__name__: function for function in (*formatters, printable)}
     return environment
 
@@ -172,7 +179,7 @@ def versions(libraries: Iterable[str]) -> dict[str, str]:
 def report_environment() -> Environment:
     """Return the environment of the report, with the filters, tests and globals of its templates."""
     environment = page_environment("report")
-    filters = (wording.utc, format_gps_time, geodetic, wording.meaning, orbit_name, strip)
+    filters = (wording.utc, wording.meaning, wording.probability, format_gps_time, geodetic, orbit_name, strip)
     environment.filters |= {function.__name__: function for function in filters}
     environment.filters |= {"degrees": np.degrees, "length_3d": np.linalg.norm}
     environment.tests["balanced"] = balanced

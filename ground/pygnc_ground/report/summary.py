@@ -12,12 +12,19 @@ from pygnc_cli.text import printable
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.attitude.mounting_remedy import remedies
 from pygnc_ground.orbit.consistency import NisConsistency, band
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, RangeRecords, ReplayResult, SampleRecords
+from pygnc_ground.replay.result import (
+    AttitudeResult,
+    FormationResult,
+    RangeRecords,
+    ReplayResult,
+    SampleRecords,
+    orbit_name,
+)
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
-from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner, orbit_name
+from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner
 from pygnc_ground.report.statistics import DifferenceFigures
-from pygnc_ground.report.wording import by_cause, compared, duration, number, percent, plural, whole
+from pygnc_ground.report.wording import by_cause, compared, duration, number, percent, plural, probability, whole
 
 _SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
@@ -305,15 +312,24 @@ def _ambiguous(one: ComparedPartner) -> str:
     return f"{text}."
 
 
+_PROBABILITY_GOOD: Final = 1e-4
+"""Probability of a collision above which operators usually manoeuvre."""
+
+
 def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding]:
-    nearest = result.most_dangerous(one.result.partner)
-    if nearest is None:
+    nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
+    if nearest is None or worst is None:
         return
     newest_ms = int(one.result.states.gps_ms[-1])
-    when = duration(max(0, nearest.gps_ms - newest_ms))
-    text = (
-        f"{one.name.capitalize()} comes as close as {number(nearest.distance_m)} m (sigma {number(nearest.sigma_m)} m) "
-        f"within a day, in {when}; minimum distance minus 3 sigma: {number(nearest.least_m)} m (good: greater than "
-        "0)."
+    places = (
+        f"{number(of.distance_m)} m (sigma {number(of.sigma_m)} m) in {duration(max(0, of.gps_ms - newest_ms))}"
+        for of in (nearest.nearest, worst.likeliest)
     )
-    yield Finding(text, good=nearest.least_m > 0.0)
+    name, (closest, likeliest) = one.name.capitalize(), places
+    yield Finding(f"{name} comes nearest by its {orbit_name(nearest.orbit)} orbit, {closest}.", good=True)
+    text = (
+        f"{name} collides with us within a day with a probability of {probability(worst.probability)} by its"
+        f" {orbit_name(worst.orbit)} orbit (combined radius {number(result.collision_radius_m)} m; good: up to"
+        f" {_PROBABILITY_GOOD:.0e}), most likely at {likeliest}."
+    )
+    yield Finding(text, good=worst.probability <= _PROBABILITY_GOOD)

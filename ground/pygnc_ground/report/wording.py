@@ -55,6 +55,14 @@ def percent(share: float) -> str:
     return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
 
 
+_NEGLIGIBLE: Final = 1e-12
+
+
+def probability(value: float) -> str:
+    """Return a small probability with two digits."""
+    return f"{value:.1e}" if value >= _NEGLIGIBLE else f"below {_NEGLIGIBLE:.0e}"
+
+
 def compared(value: float, low: float, high: float) -> str:
     """Return "as large as" for a value from `low` to `high`, otherwise "larger than" or "smaller than"."""
     if low <= value <= high:

@@ -29,7 +29,7 @@ from pygnc_system.service_unit import install as install_units
 from pygnc_system.service_unit import uninstall as uninstall_units
 
 _UNIT: Final = """[Unit]
-Description=PyGNC station {name}: {title}
+Description=PyGNC station{name}: {title}
 After={after}
 Wants={after}
 
@@ -53,7 +53,7 @@ writes the readings that wait."""
 _JOB: Final = "Type=oneshot\nTimeoutStartSec=3600\nMemoryMax=400M\nNice=5"
 _AT_BOOT: Final = "\n[Install]\nWantedBy=multi-user.target\n"
 _TIMER: Final = """[Unit]
-Description=PyGNC station {name}: {job}, timer
+Description=PyGNC station{name}: {job}, timer
 
 [Timer]
 OnCalendar={calendar}
@@ -92,7 +92,7 @@ def unit_files(
     """
     program = program or Path(sys.executable).with_name("pygnc")
     folders = " ".join(quoted(str(folder)) for folder in _writable_folders(settings, is_server=is_server))
-    name = escaped(settings.name)
+    name = "" if settings.name == "station" else f" {escaped(settings.name)}"
 
     def unit(
         job: str, service: str, sandbox: str, *more: str, after: str = "network-online.target", title: str = ""

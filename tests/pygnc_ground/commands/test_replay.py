@@ -407,15 +407,19 @@ def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     assert "nearest" not in line
 
 
-def test_the_closest_approach_of_the_best_and_of_a_nearer_orbit_are_printed() -> None:
+def test_the_nearest_encounter_and_the_most_probable_collision_name_time_and_orbit() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    best, nearer = list(formation_lines(result))[1].split("; ")
-    assert best.startswith("partner 75: closest approach within a day 250 m (sigma 20 m) at 2025-03-21T00:09:00")
-    assert nearer.startswith("by another orbit that fits 40 m (sigma 20 m) at ")
-    assert nearer.endswith(", collision cannot be excluded")
-    (line,) = [line for line in formation_lines(replace(result, approaches=result.approaches[:1])) if "closest" in line]
-    assert "another" not in line
-    assert "collision" not in line
+    best, mirror = result.conjunctions
+    nearest, worst, *_ = list(formation_lines(replace(result, conjunctions=(best._replace(probability=0.5), mirror))))[
+        1:
+    ]
+    assert nearest == (
+        "partner 75: closest approach within a day, mirror orbit: 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
+    )
+    assert worst == (
+        "partner 75: probability of a collision within a day, best orbit, combined radius 1 m: 5.0e-01, likeliest at"
+        " 2025-03-21T00:09:00.000Z: 250 m (sigma 20 m)"
+    )
 
 
 def test_the_cause_of_an_unknown_partner_is_reported() -> None:

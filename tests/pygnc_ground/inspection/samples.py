@@ -1,10 +1,13 @@
 """A small undamaged file of every kind that `pygnc inspect` knows."""
 
+import io
+import json
 from collections.abc import Sequence
 
 import msgpack
 import msgspec
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from pygnc.bus.messages import BatchEnd, Event, SensorSample
@@ -143,6 +146,14 @@ def old_orbit_estimate(second: int = 0) -> bytes:
     return packed
 
 
+def parquet_bytes() -> bytes:
+    file = io.BytesIO()
+    columns = {"closest_m": {"unit": "m", "frame": "", "meaning": "smallest distance"}}
+    metadata = {"software": "PyGNC 1.0", "inputs": '{"sense.bin": "00"}', "columns": json.dumps(columns)}
+    pl.DataFrame({"closest_m": [65.4, None]}).write_parquet(file, metadata=metadata, compression="uncompressed")
+    return file.getvalue()
+
+
 SAMPLES = {
     "run journal": journal_bytes([sensor_sample(1), event(2), BatchEnd(seq=3, cause="")]),
     "status file": status.encode(status_values()),
@@ -152,6 +163,7 @@ SAMPLES = {
     ),
     "info text": info.compose(status.decode(status.encode(status_values()))),
     "old PyGNC log": old_orbit_estimate(18) + old_orbit_estimate(43),
+    "Parquet table": parquet_bytes(),
     "range file": range_bytes(2),
     "sense file": sense_bytes(2),
 }

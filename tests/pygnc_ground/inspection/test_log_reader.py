@@ -83,7 +83,7 @@ def test_logs_and_sense_files_are_merged_by_time(tmp_path: Path) -> None:
 @given(st.binary(max_size=300))
 def test_every_byte_is_a_record_or_damage(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "log.csv"
-    path.write_bytes(HEADER.encode() + content)
+    path.write_bytes((HEADER + line(10.0)).encode() + content)
     file = next(iter(from_files([path], None, Settings()).messages))
     assert isinstance(file, SourceFile)
     assert file.delivered_bytes + file.damaged_bytes == file.size_bytes

@@ -12,14 +12,14 @@ import pytest
 from pygnc.bus.messages import (
     ClosestApproach,
     FormationEstimate,
-    FormationMessage,
     GnssFix,
     InputMessage,
     RangeMeasurement,
 )
 from pygnc.configuration.settings import Settings
+from pygnc.environment.frames import EarthFrames
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline, range_records
-from pygnc_ground.replay.formation_run import formation_result
+from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.result import FormationResult
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
@@ -189,13 +189,14 @@ def test_the_cause_of_an_unknown_orbit_is_copied() -> None:
     assert not partner.with_truth
 
 
-def test_only_the_newest_closest_approaches_are_used() -> None:
-    estimates: list[FormationMessage] = [
-        FormationEstimate(1, 9, 8, 1_000, 75, "none"),
-        ClosestApproach(2, 9, 75, 50.0, 5_000, 80.0, 5.0),
-        ClosestApproach(3, 19, 75, 51.0, 5_000, 90.0, 5.0),
-        ClosestApproach(4, 19, 75, 49.0, 6_000, 95.0, 5.0),
-    ]
-    found = formation_result(estimates, None, batch.SETTINGS.formation, {})
-    assert found is not None
-    assert [one.seq for one in found.approaches] == [4, 3]
+def test_encounters_are_those_that_the_flight_reports(everything: Collected) -> None:
+    reported = [message for message in everything.partners if isinstance(message, ClosestApproach)]
+    newest = [message for message in reported if message.last_input_seq == reported[-1].last_input_seq]
+    frames = EarthFrames(batch.orientation())
+    found = predicted_conjunctions(everything.partners, everything.formation, batch.SETTINGS, frames, radius_m=1.0)
+    assert [each.partner for each in found] == [message.partner_id for message in newest]
+    for each, message in zip(found, newest, strict=True):
+        assert abs(each.nearest.gps_ms - message.gps_ms) <= 5_000
+        assert each.nearest.distance_m == pytest.approx(message.distance_m, abs=1.0)
+        assert each.nearest.sigma_m == pytest.approx(message.sigma_m, rel=0.02)
+        assert 0.0 <= each.likeliest.probability <= each.probability <= 1.0

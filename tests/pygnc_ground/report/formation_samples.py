@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pygnc.bus.messages import ClosestApproach
+from pygnc_ground.formation.conjunction import Conjunction, Encounter
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay.result import (
     CandidateOrbit,
@@ -90,7 +90,6 @@ def clean(begin_ms: int, count: int = 60) -> FormationResult:
         chi_square=np.array([500.0]),
         margin=MARGIN,
         track_gps_ms=times,
-        approaches=(),
     )
 
 
@@ -103,13 +102,17 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
         partners=(partner(75, times, 500.0, (0.3,)), partner(76, times, -900.0, (80.0,))),
         links=(link((74, 75), times, rejected=(5, 6)), link((74, 76), times)),
         chi_square=np.array([500.0, 500.3, 580.0]),
-        approaches=(
-            ClosestApproach(
-                1, 1, 75, 500.0, int(times[-1]) + 7_200_000, 250.0, 20.0, 150.0, int(times[-1]) + 80_000_000
-            ),
-            ClosestApproach(2, 1, 75, 500.3, int(times[-1]) + 9_200_000, 40.0, 20.0, 0.0, int(times[-1]) + 8_900_000),
+        conjunctions=(
+            conjunction(int(times[-1]) + 7_200_000, 0, 250.0),
+            conjunction(int(times[-1]) + 9_200_000, 1, 40.0, 3e-4),
         ),
     )
+
+
+def conjunction(gps_ms: int, orbit: int, distance_m: float, probability: float = 0.0) -> Conjunction:
+    """Return a conjunction with partner 75 whose only encounter has a sigma of 20 m."""
+    encounter = Encounter(gps_ms, distance_m, 20.0, probability)
+    return Conjunction(75, orbit, encounter, encounter, probability)
 
 
 def wrong(result: FormationResult) -> FormationResult:

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
-from pygnc_ground.replay.result import FormationResult
+from pygnc_ground.replay.result import FormationResult, orbit_name
 from pygnc_ground.report.comparison import (
     any_truth,
     attitude_filter_minus_smoother,
@@ -13,7 +13,6 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     compared_partners,
     filter_minus_smoother,
-    orbit_name,
     running_mean,
     smoother_minus_batch,
 )

@@ -69,7 +69,7 @@ def test_a_partner_that_is_known_stands_beside_one_that_is_not(page: str) -> Non
 def test_an_orbit_with_a_cause_is_drawn_in_the_planes_only() -> None:
     known = one_partner(formation_samples.ambiguous(BEGIN_MS))
     vague = tuple(replace(one, cause="known to 900 m only") for one in known.partners)
-    assert titles(replace(known, partners=vague, approaches=())) == [USUAL[0], *USUAL[2:]]
+    assert titles(replace(known, partners=vague, conjunctions=())) == [USUAL[0], *USUAL[2:]]
 
 
 def test_every_figure_follows_light_and_dark_and_has_a_name_of_its_own(page: str) -> None:

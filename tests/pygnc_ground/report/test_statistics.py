@@ -3,7 +3,6 @@ import re
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -207,17 +206,18 @@ def test_the_nearest_orbit_is_listed_if_it_is_not_the_best() -> None:
     assert rows["Orbit nearest to truth"] == ("mirror", "mirror")
 
 
-def test_the_most_dangerous_approach_of_all_orbits_counts() -> None:
-    rows = table(formation_samples.ambiguous(BEGIN_MS))
-    assert rows["Closest approach within a day, 1 σ"] == ("40.0 ± 20.0", NONE)
-
-
-def test_of_orbits_that_may_collide_the_nearest_counts() -> None:
-    """A farther approach with a larger sigma is not more dangerous: neither can be excluded."""
+def test_the_nearest_and_the_most_dangerous_orbit_count_whichever_it_is() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    nearest = result.approaches[1]
-    farther = msgspec.structs.replace(nearest, distance_m=350.0, sigma_m=2_000.0, least_m=0.0)
-    assert replace(result, approaches=(nearest, farther)).most_dangerous(75) == nearest
+    rows = table(result)
+    assert rows["Closest approach within a day, 1 σ"] == ("40.0 ± 20.0", NONE)
+    assert rows["Probability of a collision within a day"] == ("3.0e-04", NONE)
+    best, mirror = result.conjunctions
+    likelier = best._replace(probability=1e-3)
+    both = replace(result, conjunctions=(likelier, mirror))
+    assert both.nearest(75) == mirror
+    assert both.most_dangerous(75) == likelier
+    assert replace(result, conjunctions=(best, mirror._replace(probability=0.0))).most_dangerous(75) != best
+    assert both.nearest(76) is both.most_dangerous(76) is None
 
 
 def test_partners_that_are_not_known_have_dashes() -> None:

@@ -270,15 +270,18 @@ def test_records_of_several_files_with_equal_times_are_no_loss() -> None:
     assert verdict(again, "10 more GPS records are at the time of a used one")
 
 
-def test_an_approach_within_three_sigma_needs_attention() -> None:
+def test_nearest_and_most_probable_encounter_are_two_sentences_with_their_orbits() -> None:
     result = formation_samples.ambiguous(BEGIN_MS)
-    assert [
-        good for text, good in formation_findings_by_text(result).items() if "comes as close as 40.0 m" in text
-    ] == [False]
-    far = replace(result, approaches=result.approaches[:1])
-    assert [good for text, good in formation_findings_by_text(far).items() if "comes as close as 250 m" in text] == [
-        True
-    ]
+    best, mirror = result.conjunctions
+    apart = best._replace(probability=2e-3, likeliest=best.nearest._replace(gps_ms=best.nearest.gps_ms + 60_000))
+    found = formation_findings_by_text(replace(result, conjunctions=(apart, mirror)))
+    assert found["Partner 75 comes nearest by its mirror orbit, 40.0 m (sigma 20.0 m) in 2 h 33 min."]
+    (text,) = [text for text in found if "collides" in text]
+    assert not found[text]
+    assert "with a probability of 2.0e-03 by its best orbit (combined radius 1.00 m; good: up to 1e-04)" in text
+    assert text.endswith("most likely at 250 m (sigma 20.0 m) in 2 h 01 min.")
+    far = formation_findings_by_text(replace(result, conjunctions=(best,)))
+    assert [good for text, good in far.items() if "probability of below 1e-12" in text] == [True]
 
 
 def test_an_unknown_partner_is_reported_with_the_number_of_its_candidate_orbits() -> None:

@@ -11,6 +11,8 @@ from typer.testing import CliRunner
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
+from pygnc_station.commands.systemd_units import unit_files
+from pygnc_station.settings import settings_of
 from tests.fakes.service_manager import FakeServiceManager
 from tests.programs import needs
 from tests.pygnc_station.logger.samples import ROOT, command_line, environment, line, write_settings
@@ -177,3 +179,9 @@ def test_systemd_learns_that_other_services_start_run_and_stop(tmp_path: Path, j
         finally:
             process.kill()
             process.wait()
+
+
+def test_a_station_without_a_name_of_its_own_is_described_once(tmp_path: Path) -> None:
+    settings = settings_of({"name": "station"}, "station.toml")
+    (service, *_) = unit_files(settings, tmp_path / "station.toml", "operator").values()
+    assert "Description=PyGNC station: log devices\n" in service

@@ -31,7 +31,11 @@ DISTRIBUTIONS = (
     "pygnc_station",
     "pygnc_tinycloud",
 )
-DEBIAN_PACKAGES = {f"pygnc-station_{VERSION}_{architecture}.deb" for architecture in ("amd64", "arm64")}
+DEBIAN_PACKAGES = {
+    f"pygnc-station_{VERSION}+deb{release}_{architecture}.deb"
+    for architecture in ("amd64", "arm64")
+    for release in ("12", "13")
+}
 FILES = {
     *DEBIAN_PACKAGES,
     *(f"{name}-{VERSION}{suffix}" for name in DISTRIBUTIONS for suffix in (".tar.gz", "-py3-none-any.whl")),
@@ -47,9 +51,9 @@ from pathlib import Path
 
 from pygnc_system import __version__
 
-_, _, architecture, _, wheels, _, out = sys.argv
+_, _, architecture, _, release, _, wheels, _, out = sys.argv
 Path(wheels).mkdir(parents=True, exist_ok=True)
-(Path(out) / f"pygnc-station_{__version__}_{architecture}.deb").write_text(architecture)
+(Path(out) / f"pygnc-station_{__version__}+deb{release}_{architecture}.deb").write_text(architecture)
 """
 """Program that takes the place of the one that builds the Debian package."""
 
@@ -109,7 +113,8 @@ def passed(clone: Scratch) -> Scratch:
 
 
 def command(tools: Path, version: str = VERSION, *options: str) -> list[str]:
-    return [str(tools), "-m", "scripts.release", version, "--python", sys.executable, *options]
+    fixed = ["--python", sys.executable, "--installations", "none"]
+    return [str(tools), "-m", "scripts.release", version, *fixed, *options]
 
 
 def release(clone: Scratch, tools: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -12,7 +12,7 @@ with the unit vector e along the line of sight and the covariance P of the relat
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -32,7 +32,8 @@ from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY
 
 DAY_S: Final = 86_400
 SIGMAS: Final = 3.0
-_STEP_S: Final = 180
+STEP_S: Final = 180
+"""Interval of the nodes of a track in s."""
 _COARSE_S: Final = 20.0
 _NEAR_M: Final = 100.0
 """Largest deviation on each axis, in m, of our orbit from the path that continues."""
@@ -64,20 +65,28 @@ class Approach(NamedTuple):
     least_gps_ms: int
 
 
-class _Track(NamedTuple):
-    """Relative orbit at n nodes, `_STEP_S` seconds apart.
+class RelativeTrack(NamedTuple):
+    """Predicted relative orbit of a partner in one hypothesis, at n nodes `STEP_S` seconds apart.
 
     Attributes:
+        partner: Radio id of the partner.
+        chi_square: Chi-square of the hypothesis.
+        begin_ms: GPS milliseconds of the first node.
+        within_s: Begin and end of the prediction in s after the first node.
         values: Position in the first column, square root of its covariance in the others, GCRF, m, shape (n, 3, c).
         rates: Time derivatives of `values`, m/s, shape (n, 3, c).
     """
 
+    partner: int
+    chi_square: float
+    begin_ms: int
+    within_s: tuple[float, float]
     values: Array
     rates: Array
 
     def at(self, seconds: Array) -> Array:
         """Return `values` at times (k,) in s after the first node, (k, 3, c), by cubic Hermite interpolation."""
-        return cubic_hermite(self.values, self.rates, seconds / _STEP_S, _STEP_S)
+        return cubic_hermite(self.values, self.rates, seconds / STEP_S, STEP_S)
 
 
 def day_path(path: OrbitPath | None, gps_ms: int, own: Array, orbit: OrbitSettings, frames: EarthFrames) -> OrbitPath:
@@ -102,7 +111,7 @@ def day_path(path: OrbitPath | None, gps_ms: int, own: Array, orbit: OrbitSettin
 
 def continued_path(start: PathStart, orbit: OrbitSettings, frames: EarthFrames) -> OrbitPath:
     """Return the path of `day_path` that has this start."""
-    return OrbitPath(start, _dynamics(orbit, frames), node_ms=1000 * _STEP_S, step_ms=1000 * _STEP_S)
+    return OrbitPath(start, _dynamics(orbit, frames), node_ms=1000 * STEP_S, step_ms=1000 * STEP_S)
 
 
 def _dynamics(orbit: OrbitSettings, frames: EarthFrames) -> OrbitDynamics:
@@ -111,7 +120,7 @@ def _dynamics(orbit: OrbitSettings, frames: EarthFrames) -> OrbitDynamics:
 
 
 def _node_before(gps_ms: int) -> int:
-    return gps_ms - gps_ms % (1000 * _STEP_S)
+    return gps_ms - gps_ms % (1000 * STEP_S)
 
 
 def approaches(
@@ -124,10 +133,28 @@ def approaches(
     duration_s: int = DAY_S,
     path: OrbitPath | None = None,
 ) -> tuple[Approach, ...]:
-    """Return the closest approach of each partner in each hypothesis within `duration_s` after `gps_ms`.
+    """Return the closest approach of each partner in each hypothesis of `relative_tracks`, with the same arguments.
 
-    The result is ordered by partner, then by hypothesis, the best first. A day of four satellites takes 0.15 s on a
-    desktop core, with a `path` of the last call a third of it.
+    The result is ordered by partner, then by hypothesis, the best first.
+    """
+    tracks = relative_tracks(gps_ms, groups, settings, orbit, frames, duration_s=duration_s, path=path)
+    return tuple(sorted(map(_approach, tracks), key=lambda each: each.partner))
+
+
+def relative_tracks(
+    gps_ms: int,
+    groups: Sequence[tuple[tuple[int, ...], Sequence[FilterHypothesis]]],
+    settings: FormationSettings,
+    orbit: OrbitSettings,
+    frames: EarthFrames,
+    *,
+    duration_s: int = DAY_S,
+    path: OrbitPath | None = None,
+) -> Iterator[RelativeTrack]:
+    """Yield the orbit of each partner in each hypothesis, relative to ours, within `duration_s` after `gps_ms`.
+
+    Hypotheses have their order in `groups`. A day of four satellites takes 0.15 s on a desktop core, with a `path` of
+    the last call a third of it.
 
     Args:
         gps_ms: GPS milliseconds of the states.
@@ -139,19 +166,18 @@ def approaches(
         path: Orbit near ours (`day_path`); it is extended. None to integrate a new one.
     """
     if not groups:
-        return ()
+        return
     states = np.concatenate([hypothesis.states for _, hypotheses in groups for hypothesis in hypotheses])
     path = path or day_path(None, gps_ms, states[0], orbit, frames)
-    begin_ms, duration_s = _node_before(gps_ms), max(duration_s // _STEP_S, 1) * _STEP_S
+    begin_ms, duration_s = _node_before(gps_ms), max(duration_s // STEP_S, 1) * STEP_S
     first_s = (gps_ms - begin_ms) * 1e-3
-    within_s, steps = (first_s, first_s + duration_s), math.ceil((first_s + duration_s) / _STEP_S)
+    within_s, steps = (first_s, first_s + duration_s), math.ceil((first_s + duration_s) / STEP_S)
     modes = _drag_modes(settings.differential_log_drag_sigma, orbit.process_noise.drag_log_time_s, steps)
     # The states are moved back to the node before.
     start = joint_step(_dynamics(orbit, frames), gps_ms, orbit_vector(states[0]), states - states[0], -first_s)
-    nodes = path.nodes(begin_ms, begin_ms + 1000 * _STEP_S * steps)
+    nodes = path.nodes(begin_ms, begin_ms + 1000 * STEP_S * steps)
     deviations = start.x[:STATE_SIZE] + start.deviations - nodes.states[0, :STATE_SIZE]
     deviations, d_state_d_initial, drag_modes = _propagate(nodes, deviations, start.transition, modes)
-    results: list[Approach] = []
     row = 0
     for satellites, hypotheses in groups:
         for hypothesis in hypotheses:
@@ -159,10 +185,9 @@ def approaches(
                 relative = deviations[:, row + satellite] - deviations[:, row]
                 root = covariance_root(relative_covariance(hypothesis.covariance, satellite, STATE_SIZE))
                 columns = (relative[..., None], d_state_d_initial @ root, math.sqrt(2.0) * drag_modes)
-                track = _Track(*np.split(np.concatenate(columns, axis=2), 2, axis=1))
-                results.append(_approach(track, partner, hypothesis.chi_square, begin_ms, within_s))
+                parts = np.split(np.concatenate(columns, axis=2), 2, axis=1)
+                yield RelativeTrack(partner, hypothesis.chi_square, begin_ms, within_s, *parts)
             row += len(satellites)
-    return tuple(sorted(results, key=lambda each: each.partner))
 
 
 def _propagate(
@@ -179,12 +204,12 @@ def _propagate(
     kick = VelocityKick(path.states[:, POSITION])
     deviations, forced = deviations.copy(), np.zeros((STATE_SIZE, modes.shape[1]))
     nodes = [(deviations[:, :DRAG].copy(), d_state_d_initial[:DRAG], forced[:DRAG])]
-    half = 0.5 * _STEP_S * kick.at(0, deviations)
+    half = 0.5 * STEP_S * kick.at(0, deviations)
     for step, (transition, drag_mps2, log_drag) in enumerate(zip(path.steps, path.drag_mps2, modes, strict=True), 1):
         deviations[:, VELOCITY] += half
         deviations = deviations @ transition.T
-        add_drag(deviations, drag_mps2, float(_STEP_S))
-        half = 0.5 * _STEP_S * kick.at(step, deviations)
+        add_drag(deviations, drag_mps2, float(STEP_S))
+        half = 0.5 * STEP_S * kick.at(step, deviations)
         deviations[:, VELOCITY] += half
         forced[DRAG] = log_drag
         d_state_d_initial, forced = transition.dot(d_state_d_initial), transition.dot(forced)
@@ -199,8 +224,8 @@ def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
     A Gauss-Markov process with correlation time T that starts from zero is exp(-t/T) times a Wiener process at the time
     exp(2 t/T) - 1 (Doob, Annals of Mathematics 43, 1942), whose Karhunen-Loeve expansion consists of sines.
     """
-    scaled_time = (np.arange(steps) + 0.5) * _STEP_S / correlation_time_s
-    wiener_time, end = np.expm1(2.0 * scaled_time), math.expm1(2.0 * steps * _STEP_S / correlation_time_s)
+    scaled_time = (np.arange(steps) + 0.5) * STEP_S / correlation_time_s
+    wiener_time, end = np.expm1(2.0 * scaled_time), math.expm1(2.0 * steps * STEP_S / correlation_time_s)
     # Two modes suffice: they contain nine tenths of the variance of a random walk, and more of its effect on positions.
     frequencies = (np.arange(2) + 0.5) * math.pi
     decay = np.exp(-scaled_time)[:, None]
@@ -209,27 +234,27 @@ def _drag_modes(sigma: float, correlation_time_s: float, steps: int) -> Array:
     return modes
 
 
-def _approach(track: _Track, partner: int, chi_square: float, begin_ms: int, within_s: tuple[float, float]) -> Approach:
-    nearest_s = _minimum_time(track, _distances, within_s)
+def _approach(track: RelativeTrack) -> Approach:
+    nearest_s = _minimum_time(track, distances_m)
     contact = np.flatnonzero(_lower_bounds(track.values) <= 0.0)
     if len(contact):
-        bound_s = max(float(contact[0] * _STEP_S), within_s[0])
+        bound_s = max(float(contact[0] * STEP_S), track.within_s[0])
     else:
-        bound_s = _minimum_time(track, _lower_bounds, within_s)
+        bound_s = _minimum_time(track, _lower_bounds)
     values = track.at(np.array((nearest_s, bound_s)))
     return Approach(
-        partner,
-        chi_square,
-        begin_ms + round(1e3 * nearest_s),
-        float(_distances(values)[0]),
-        _sigma_m(values[0]),
+        track.partner,
+        track.chi_square,
+        track.begin_ms + round(1e3 * nearest_s),
+        float(distances_m(values)[0]),
+        distance_sigma_m(values[0]),
         max(float(_lower_bounds(values)[1]), 0.0),
-        begin_ms + round(1e3 * bound_s),
+        track.begin_ms + round(1e3 * bound_s),
     )
 
 
-def _minimum_time(track: _Track, measure: Callable[[Array], Array], within_s: tuple[float, float]) -> float:
-    """Return the time in s after the first node, to whole s, at which `measure` of `_Track.values` is smallest.
+def _minimum_time(track: RelativeTrack, measure: Callable[[Array], Array]) -> float:
+    """Return the time in s after the first node, to whole s, at which `measure` of `RelativeTrack.values` is smallest.
 
     Searches around the local minima of the nodes, because the pass with the smallest node need not be the closest:
     first in steps of 20 s, then in steps of 1 s around the best of all.
@@ -237,33 +262,33 @@ def _minimum_time(track: _Track, measure: Callable[[Array], Array], within_s: tu
     at_nodes = measure(track.values)
     padded = np.concatenate(((math.inf,), at_nodes, (math.inf,)))
     minima = np.flatnonzero((at_nodes <= padded[:-2]) & (at_nodes <= padded[2:]))
-    best_s = minima[:, None] * float(_STEP_S)
-    for reach_s, step_s in ((float(_STEP_S), _COARSE_S), (_COARSE_S, 1.0)):
+    best_s = minima[:, None] * float(STEP_S)
+    for reach_s, step_s in ((float(STEP_S), _COARSE_S), (_COARSE_S, 1.0)):
         seconds = (best_s + np.arange(-reach_s, reach_s + step_s, step_s)).reshape(-1)
-        seconds = np.clip(seconds, *within_s)
+        seconds = np.clip(seconds, *track.within_s)
         # Chunks of 512 times limit the memory to half a megabyte.
         chunks = np.array_split(seconds, -(-len(seconds) // 512))
         best_s = seconds[np.argmin(np.concatenate([measure(track.at(chunk)) for chunk in chunks]))]
     return float(best_s)
 
 
-def _distances(values: Array) -> Array:
-    """Return the distances in m for `_Track.values` (k, 3, c), shape (k,)."""
+def distances_m(values: Array) -> Array:
+    """Return the distances in m for `RelativeTrack.values` (k, 3, c), shape (k,)."""
     distances: Array = np.sqrt(np.einsum("ki,ki->k", values[..., 0], values[..., 0]))
     return distances
 
 
 def _lower_bounds(values: Array) -> Array:
-    """Return distances minus three sigmas along the line of sight for `_Track.values` (k, 3, c), m, shape (k,)."""
-    distance_m = _distances(values)
+    """Return distances minus three sigmas along the line of sight for `RelativeTrack.values` (k, 3, c), (k,)."""
+    distance_m = distances_m(values)
     line_of_sight = values[..., 0] / np.maximum(distance_m, COINCIDENT_M)[:, None]
     along = (line_of_sight[:, None] @ values[..., 1:])[:, 0]
     bounds: Array = distance_m - SIGMAS * np.sqrt(np.einsum("kc,kc->k", along, along))
     return bounds
 
 
-def _sigma_m(values: Array) -> float:
-    """Return the standard deviation in m of the distance for `_Track.values` (3, c) at one time.
+def distance_sigma_m(values: Array) -> float:
+    """Return the standard deviation in m of the distance for `RelativeTrack.values` (3, c) at one time.
 
     Errors perpendicular to the line of sight make the distance longer by half their square over the distance, but never
     by more than their length.

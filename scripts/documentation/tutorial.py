@@ -6,10 +6,10 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import IO, Self, cast
 
 _BLOCK = re.compile(r"(?:<!-- file: (?P<name>\S+) -->\n)?```(?P<language>\w*)\n(?P<body>.*?)```\n", re.DOTALL)
 _END = "end-of-command-"
@@ -36,6 +36,7 @@ class Command:
 
     @property
     def in_background(self) -> bool:
+        """True if the shell does not wait for the command."""
         return self.text.endswith("&")
 
 
@@ -59,21 +60,43 @@ def agrees(expected: tuple[str, ...], printed: str) -> bool:
     return re.fullmatch(lines, "".join(f"{line.rstrip()}\n" for line in printed.splitlines())) is not None
 
 
-class Shell:
-    """Shell in a folder; the programs of this environment come first on its path."""
+class TutorialError(Exception):
+    """Error raised when a command fails or prints something else than the page; the message contains both."""
 
-    def __init__(self, folder: Path, programs: Path, **environment: str) -> None:
+
+def follow(page: Path, folder: Path, programs: Path, variables: Mapping[str, str]) -> None:
+    """Write the files and run the commands of a page in a folder.
+
+    Raises:
+        TutorialError: a command fails, or prints something else than the page.
+    """
+    with Shell(folder, programs, variables) as shell:
+        for step in steps(page.read_text(encoding="utf-8")):
+            if isinstance(step, NewFile):
+                (folder / step.name).parent.mkdir(parents=True, exist_ok=True)
+                (folder / step.name).write_text(step.content)
+                continue
+            printed, code = shell.run(step)
+            if code or not agrees(step.output, printed):
+                expected = "\n".join(step.output)
+                raise TutorialError(f"$ {step.text}\nexit code {code}; expected:\n{expected}\nprinted:\n{printed}")
+
+
+class Shell:
+    """Shell in a folder, with environment variables; the programs of a folder come first on its path."""
+
+    def __init__(self, folder: Path, programs: Path, variables: Mapping[str, str]) -> None:
         path = f"{programs}{os.pathsep}{os.environ['PATH']}"
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYGNC_", "PYTEST"))}
         self._process = subprocess.Popen(
             ["/bin/bash", "--norc", "--noprofile"],
             cwd=folder,
-            env=kept | {"PATH": path, "COLUMNS": "80", "TERM": "dumb", "HOME": str(folder)} | environment,
+            env={**variables, "PATH": path, "COLUMNS": "80", "TERM": "dumb", "HOME": str(folder)},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
+        self._input, self._output = cast("IO[bytes]", self._process.stdin), cast("IO[bytes]", self._process.stdout)
         self._count = 0
         self._received = b""
 
@@ -90,14 +113,16 @@ class Shell:
             if number == signal.SIGTERM:
                 self._drain(5.0)
         self._process.wait()
-        for stream in (self._process.stdin, self._process.stdout):
-            assert stream is not None
-            stream.close()
+        self._input.close()
+        self._output.close()
 
     def run(self, command: Command) -> tuple[str, int]:
         """Run a command; return what it printed and its exit code.
 
         A background job is waited for until it has printed what is expected.
+
+        Raises:
+            TutorialError: the command has not finished after the limit of time.
         """
         self._count += 1
         end = f"{_END}{self._count} "
@@ -109,13 +134,12 @@ class Shell:
         text = self._read_until(lambda text: re.search(rf"{end}\d+\n", text) is not None)
         printed, _, code = text.partition(end)
         if not code.strip().isdigit():
-            raise TimeoutError(f"{command.text}: not finished after {_LIMIT_S:g} s; printed:\n{text}")
+            raise TutorialError(f"{command.text}: not finished after {_LIMIT_S:g} s; printed:\n{text}")
         return printed, int(code)
 
     def _send(self, text: str) -> None:
-        assert self._process.stdin is not None
-        self._process.stdin.write(text.encode())
-        self._process.stdin.flush()
+        self._input.write(text.encode())
+        self._input.flush()
 
     def _read_until(self, complete: Callable[[str], bool]) -> str:
         """Return what the shell prints until it is complete, or the limit of time has passed."""
@@ -128,9 +152,8 @@ class Shell:
         return self._received.decode(errors="replace")
 
     def _read(self, limit_s: float) -> bool:
-        assert self._process.stdout is not None
-        ready, _, _ = select.select([self._process.stdout], [], [], limit_s)
-        octets = os.read(self._process.stdout.fileno(), 65536) if ready else b""
+        ready, _, _ = select.select([self._output], [], [], limit_s)
+        octets = os.read(self._output.fileno(), 65536) if ready else b""
         self._received += octets
         return bool(octets)
 
