@@ -48,8 +48,8 @@ means.select(noise, "^orbit_.*_error_m$", "^orbit_.*_bound_m$", "orbit_filter_ne
 # %%
 figure, axes = plt.subplots(figsize=(8, 3.5))
 for name, colour in (("filter", "C0"), ("smoother", "C1")):
-    axes.loglog(runs[noise], runs[f"orbit_{name}_error_m"], ".", color=colour, label=f"{name}, each run")
-    axes.loglog(means[noise], means[f"orbit_{name}_bound_m"], "--", color=colour, label=f"{name}, bound")
+    axes.plot(runs[noise], runs[f"orbit_{name}_error_m"], ".", color=colour, label=f"{name}, each run")
+    axes.plot(means[noise], means[f"orbit_{name}_bound_m"], "--", color=colour, label=f"{name}, bound")
 axes.set_xlabel("noise of a position [m]")
 axes.set_ylabel("position error [m]")
 axes.legend(ncols=2)

@@ -28,7 +28,7 @@ for orbit in replay.orbits:
 # are some of the columns:
 
 # %%
-replay.tables["orbit"].select("gps_week", "gps_tow_s", "^[xyz]_ecef_m$", "^sigma_[xyz]_m$", "nis").head(3)
+replay.tables["orbit"].select("utc", "^[xyz]_ecef_m$", "^sigma_[xyz]_ecef_m$", "nis").head(3)
 
 # %% [markdown]
 # NumPy arrays hold the same numbers with their covariances. The standard deviations shrink while fixes arrive, and the

@@ -35,7 +35,8 @@ for name, model in {"without wheel": None, "beside a wheel": beside_a_wheel}.ite
     print(f"{name:15} error {accuracy.overall.error_deg:.2f} deg, bound {accuracy.overall.bound_deg:.2f} deg")
 
 # %% [markdown]
-# The innovations of the magnetometer show the cause: they no longer fit their expected standard deviations.
+# The innovations of the magnetometer show the cause. They are larger, and the filter adapts the standard deviation that
+# it expects.
 
 # %%
 figure, axes = plt.subplots(2, sharex=True, figsize=(8, 4.5))

@@ -17,7 +17,7 @@ import pygnc_ground as pg
 
 files = pg.make_scenario("nominal", duration_s=1800, seed=6).write("home")
 flight = [sys.executable, "-m", "pygnc", "10", "100000", "--exit-when-done"]
-done = subprocess.run(flight, env=os.environ | {"HOME": str(Path("home").absolute())}, check=True)
+done = subprocess.run(flight, env=os.environ | {"HOME": str(Path("home").absolute())}, check=True, capture_output=True)
 (run,) = Path("home/pygnc_logs").iterdir()
 print(*sorted(path.name for path in run.iterdir()))
 

@@ -48,8 +48,8 @@ for name, replay in replays.items():
 pl.DataFrame(rows)
 
 # %% [markdown]
-# With the default, the filter widens the reported noise by itself, so its NIS is near 1. The residuals of smoother and
-# batch are compared with the receiver's own standard deviations: a NIS of about 25 is the square of the factor five,
+# With the default, the filter widens the reported noise by itself, so its NIS is near 1. The residuals of the
+# smoother are compared with the receiver's own standard deviations: a NIS of about 25 is the square of the factor five,
 # and tells that the receiver is too optimistic. A floor of the true noise makes all of them agree. With four times the
 # true noise, errors are twice as large, and standard deviations are far too large.
 

@@ -1,5 +1,6 @@
 """The public Python interface: its names, their import, and results equal to those of the commands."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,9 @@ def test_every_name_is_imported_where_the_type_checker_sees_it() -> None:
     for name in pg.__all__:
         assert getattr(pg, name).__doc__, name
     assert dir(pg) == pg.__all__
+    imports = [node for node in ast.walk(ast.parse(Path(pg.__file__).read_text())) if isinstance(node, ast.ImportFrom)]
+    ours = [node for node in imports if (node.module or "").startswith("pygnc")]
+    assert {alias.asname for node in ours for alias in node.names} == set(pg.__all__)
     with pytest.raises(AttributeError, match="no attribute 'replay_everything'"):
         pg.replay_everything  # noqa: B018 - raises
 
@@ -38,6 +42,18 @@ def test_the_import_loads_no_library() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert not loaded & {"brahe", "distributed", "matplotlib", "numpy", "polars", "scipy", "typer"}
+
+
+def test_without_the_extra_the_error_names_it() -> None:
+    program = """
+import sys
+sys.modules["brahe"] = None
+import pygnc_ground as pg
+assert "nominal" in pg.scenario_presets()
+pg.make_scenario("nominal")
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "ModuleNotFoundError: scenarios need the library brahe: pip install 'pygnc-ground[scenario]'" in done.stderr
 
 
 def test_a_scenario_is_that_of_the_command(made: Path) -> None:

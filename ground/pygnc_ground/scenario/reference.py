@@ -12,7 +12,11 @@ else:
 
     class _Brahe(ModuleType):
         def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - any attribute of brahe
-            value = getattr(import_module("brahe"), name)
+            try:
+                value = getattr(import_module("brahe"), name)
+            except ModuleNotFoundError as error:
+                remedy = "scenarios need the library brahe: pip install 'pygnc-ground[scenario]'"
+                raise ModuleNotFoundError(remedy, name=error.name) from error
             setattr(self, name, value)  # the next access finds it directly
             return value
 
