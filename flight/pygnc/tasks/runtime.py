@@ -25,6 +25,7 @@ import signal
 import socket
 import time
 import traceback
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -39,12 +40,12 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
-from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
+from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter, encode
 from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
-from pygnc.tasks.seal import Seal, StateChangedError, checksum
+from pygnc.tasks.seal import Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
@@ -234,7 +235,7 @@ class TaskLoop:
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
         self._seal = Seal(self._task, run.constants, self._task.known_answers)
         self._progress = self._task.progress()
-        self._progress_crc = checksum(self._progress)[0]
+        self._progress_crc = zlib.crc32(encode(self._progress))
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""
@@ -301,7 +302,7 @@ class TaskLoop:
         """Respond to a message that does not concern the waiting task; return False for others."""
         if isinstance(message, control.Ping):
             # The state is verified after the wait only, but the progress is used now.
-            if checksum(self._progress)[0] != self._progress_crc:
+            if zlib.crc32(encode(self._progress)) != self._progress_crc:
                 raise StateChangedError("the progress of the task changed while the task waited")
             control.send(self._channel, control.Pong(message.counter, self._progress))
             return True
@@ -329,7 +330,7 @@ class TaskLoop:
     def _report_progress(self) -> None:
         """Report progress without a ping, so that the supervisor sees the end of the batch at once."""
         progress = self._progress = self._task.progress()
-        self._progress_crc = checksum(progress)[0]
+        self._progress_crc = zlib.crc32(encode(progress))
         if (progress.last_sequence_processed, progress.idle) != self._reported:
             self._reported = (progress.last_sequence_processed, progress.idle)
             self._send_progress(0)
