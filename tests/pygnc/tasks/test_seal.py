@@ -1,5 +1,6 @@
 """Seals of tasks: a change of any bit is noticed, and what may change during a wait is not part of them."""
 
+import operator
 import random
 from collections import deque
 from collections.abc import Callable
@@ -7,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -112,9 +114,29 @@ def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         guard.close()
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("run.settings.logs", "ceiling_bytes", 5),
+        ("run.settings.attitude.gyro", "noise_rad_s", 1.0),
+        ("run", "number", 2),
+    ],
+)
+@pytest.mark.parametrize("moment", ["wait", "work"])
+def test_a_changed_constant_of_the_run_is_noticed(
+    tmp_path: Path, owner: str, name: str, value: float, moment: str
+) -> None:
+    run = run_in(tmp_path)
+    guard = Seal([], run.constants)
+    guard.close()
+    object.__setattr__(operator.attrgetter(owner)(SimpleNamespace(run=run)), name, value)
+    with pytest.raises(StateChangedError, match="constant"):
+        guard.verify() if moment == "wait" else guard.close()
+
+
 def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
-    guard = Seal([], None, [gravity.gravity_by_all_coefficients])
+    guard = Seal([], known_answers=[gravity.gravity_by_all_coefficients])
     guard.close()
     monkeypatch.setattr(gravity, "EARTH_RADIUS_M", 1.000001 * gravity.EARTH_RADIUS_M)
     with pytest.raises(StateChangedError, match="gravity"):
