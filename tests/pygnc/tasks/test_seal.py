@@ -21,7 +21,7 @@ from pygnc.navigation.environment import EnvironmentModel
 from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
 from pygnc.tasks import runtime, seal
 from pygnc.tasks.runtime import Task, run_task
-from pygnc.tasks.seal import Seal, StateChangedError
+from pygnc.tasks.seal import Seal, StateChangedError, checksum
 from tests.faults.bit_flips import fields, flip_field
 from tests.pygnc.tasks.runs import run_in
 
@@ -160,8 +160,21 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
         begin(loop)
 
     monkeypatch.setattr(runtime.TaskLoop, "run", run)
+    constants = run_in(tmp_path)
     with ours, theirs:
-        assert run_task(spec, run_in(tmp_path), theirs) == STATE_CHANGED
+        assert run_task(spec, constants, theirs, checksum(constants)[0]) == STATE_CHANGED
         notices = [m for _ in range(3) if isinstance(m := control.receive_from_task(ours), control.Notice)]
     loops[0]._context.destroy(linger=0)
     assert [notice.name for notice in notices] == ["state_changed"]
+
+
+def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    before = checksum(run)[0]
+    object.__setattr__(run.settings.logs, "reserve_bytes", 1)
+    ours, theirs = control.make_pair()
+    with ours, theirs:
+        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 1), run, theirs, before) == STATE_CHANGED
+        notice = control.receive_from_task(ours)
+    assert isinstance(notice, control.Notice)
+    assert notice.name == "state_changed"
