@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -149,6 +150,7 @@ def _run(
         config=arguments.config,
         from_last_run=from_last_run,
     )
+    run_crc = zlib.crc32(run.constants())
     log = EventLog(partial(run.open_journal, "events"))
     files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.claim(RunState("starting", (), 0))
@@ -172,7 +174,7 @@ def _run(
     needed = {HOST_LINK: run.has_host, DEVICE_READER: bool(settings.devices)}
     supervisor = Supervisor(
         [spec for spec in TASKS if needed.get(spec.name, True)],
-        lambda spec, channel: run_task(spec, run, channel),
+        lambda spec, channel: run_task(spec, run, channel, run_crc),
         log,
         inbox,
         timeout_s=arguments.timeout_min * 60.0,

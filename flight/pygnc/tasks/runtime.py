@@ -56,6 +56,7 @@ DRAIN_S: Final = 0.2
 """Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""
 SIGTERM_PATIENCE_S: Final = 3.0
 """Maximum time for which a task that closes files waits, after SIGTERM from the host, for the supervisor's Stop, s."""
+POSITIONS_INTERVAL_S: Final = 60.0
 TRIM_INTERVAL_S: Final = 0.5
 """Minimum time between returns of freed memory to the system, s; other tasks may need it within a second."""
 UNMAP_AFTER_S: Final = 2.0
@@ -169,6 +170,16 @@ class Task(ABC):
         for journal in self._durable:
             journal.sync_if_due()
 
+    def check_positions(self) -> None:
+        """Check that no reader is beyond the end of its stream, after which it would read nothing any more.
+
+        Raises:
+            StateChangedError: A reader is.
+        """
+        for name, reader in self._readers.items():
+            if reader.is_beyond_end():
+                raise StateChangedError(f"the position in the stream {name} is beyond its end")
+
     def stream_counts(self) -> dict[str, int]:
         """Return the counters of lost messages and of streams that are not completely on disk."""
         lost = sum(reader.lost for reader in self._readers.values())
@@ -185,11 +196,15 @@ class Task(ABC):
         return len(faults)
 
 
-def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
-    """Run one task in this process until it is stopped; return the exit code, not 0 after an exception."""
+def run_task(spec: TaskSpec, run: Run, channel: socket.socket, run_crc: int) -> int:
+    """Run one task in this process until it is stopped; return the exit code, not 0 after an exception.
+
+    `run_crc` is the CRC-32 of the constants of the run, in which a bit may have flipped since the start.
+    """
     if not _has_threads():
         return NOT_STARTED
     try:
+        _verify(run, run_crc)
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except StateChangedError as error:
         control.send(channel, control.Notice("warning", "state_changed", str(error)))
@@ -199,6 +214,11 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
     return 0
+
+
+def _verify(run: Run, crc: int) -> None:
+    if zlib.crc32(run.constants()) != crc:
+        raise StateChangedError("a constant of the run has changed since the start of main.py")
 
 
 def _has_threads() -> bool:
@@ -232,6 +252,7 @@ class TaskLoop:
         self._reported = self._trimmed = (0, False)
         self._next_trim_s = self._next_unmap_s = 0.0
         self._unmap_at_s = math.inf
+        self._next_check_s = time.monotonic() + POSITIONS_INTERVAL_S
         self._stop_requested = False
         self._context: Context = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
@@ -261,6 +282,7 @@ class TaskLoop:
             if not more:
                 self._report_progress()
                 self._free_memory_if_due()
+                self._check_positions_if_due()
         self._task.close()
         self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
@@ -350,6 +372,12 @@ class TaskLoop:
         if now >= self._unmap_at_s:
             self._unmap_at_s, self._next_unmap_s = math.inf, now + UNMAP_INTERVAL_S
             unmap_libraries()
+
+    def _check_positions_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_check_s:
+            self._next_check_s = now + POSITIONS_INTERVAL_S
+            self._task.check_positions()
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))

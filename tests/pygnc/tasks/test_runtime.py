@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import ClassVar
@@ -94,7 +95,8 @@ def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
     monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Quiet)
     monkeypatch.setattr(zmq, "Poller", Poller)
     with ours, theirs:
-        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path), theirs) == 0
+        spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
         pongs = [message for _ in range(20) if isinstance(message := control.receive_from_task(ours), control.Pong)]
     assert Quiet.phases == ["idle", "idle"]
     assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]

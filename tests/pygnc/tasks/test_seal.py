@@ -2,6 +2,7 @@
 
 import operator
 import random
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -186,9 +187,22 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
         begin(loop)
 
     monkeypatch.setattr(runtime.TaskLoop, "run", run)
+    constants = run_in(tmp_path)
     with ours, theirs:
-        assert run_task(spec, run_in(tmp_path), theirs) == STATE_CHANGED
+        assert run_task(spec, constants, theirs, zlib.crc32(constants.constants())) == STATE_CHANGED
         sent = [m for _ in range(4) if (m := control.receive_from_task(ours)) is not None]
     loops[0]._context.destroy(linger=0)
     assert [m.name for m in sent if isinstance(m, control.Notice)] == ["state_changed"]
     assert not [m for m in sent if isinstance(m, control.Pong) and m.progress.counts != {"used": 3}]
+
+
+def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    before = zlib.crc32(run.constants())
+    object.__setattr__(run.settings.logs, "reserve_bytes", 1)
+    ours, theirs = control.make_pair()
+    with ours, theirs:
+        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 1), run, theirs, before) == STATE_CHANGED
+        notice = control.receive_from_task(ours)
+    assert isinstance(notice, control.Notice)
+    assert notice.name == "state_changed"
