@@ -113,6 +113,6 @@ def _fault(text: str) -> tuple[str, float]:
             return name, float(rate)
     except ValueError:
         pass
-    raise DeviceError(
+    raise UsageError(
         f"--fault {text}: expected KIND=VALUE with a value of 0 or more; KIND is one of {', '.join(_FAULTS)}"
     )

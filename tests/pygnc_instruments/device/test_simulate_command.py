@@ -14,9 +14,9 @@ from tests.pygnc_instruments.device.running import run
 @pytest.mark.parametrize(
     ("arguments", "why", "code"),
     [
-        (["toaster", "--pty", "x"], "choose from dmu380", ExitCode.DEVICE),
+        (["toaster", "--pty", "x"], "choose from dmu380", ExitCode.USAGE),
         (["dmu380"], "--pty PATH or --tcp PORT", ExitCode.USAGE),
-        (["dmu380", "--pty", "x", "--fault", "heat=1"], "KIND is one of lost", ExitCode.DEVICE),
+        (["dmu380", "--pty", "x", "--fault", "heat=1"], "KIND is one of lost", ExitCode.USAGE),
         (["dmu380", "--pty", "/dev/null"], "is not a simulated port", ExitCode.DEVICE),
     ],
 )

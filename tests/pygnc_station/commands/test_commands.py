@@ -109,7 +109,7 @@ def test_exports_the_readings_of_a_time_span(settings: Path, tmp_path: Path) -> 
         assert len(list(csv.reader(file))) == 7
     assert "imu_S1.parquet" in _invoke("export", out, "--settings", settings, "--form", "parquet")
     assert "invalid time 'soon'" in _invoke(
-        "export", out, "--settings", settings, "--since", "soon", code=ExitCode.INPUT
+        "export", out, "--settings", settings, "--since", "soon", code=ExitCode.USAGE
     )
 
 
