@@ -100,7 +100,7 @@ def test_a_truth_of_another_kind_gives_the_same_errors(there: PluginEnvironment,
     (there.folder / "truth.e").write_text(truth_as_stk())
     printed = []
     for truth in ("truth.e", str(DEMO / "truth.parquet")):
-        words = ("replay", str(sense), "--truth", truth, "--no-csv", "--out", "replayed")
+        words = ("replay", str(sense), "--truth", truth, "--no-csv", "--overwrite", "--out", "replayed")
         done = there.run("pygnc", *words)
         assert done.returncode == 0, done.stderr
         printed.append([line for line in done.stdout.splitlines() if "3-D RMS" in line])
@@ -125,7 +125,16 @@ def test_a_log_of_another_kind_is_inspected_and_replayed(there: PluginEnvironmen
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "fix log" in shown.stdout
     assert "GnssFix" in shown.stdout
-    words = ("replay", "fixes.csv", "--truth", str(DEMO / "truth.parquet"), "--no-csv", "--out", "from_log")
+    words = (
+        "replay",
+        "fixes.csv",
+        "--truth",
+        str(DEMO / "truth.parquet"),
+        "--no-csv",
+        "--overwrite",
+        "--out",
+        "from_log",
+    )
     done = there.run("pygnc", *words)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{count} GPS records: ")

@@ -25,3 +25,7 @@ class ExitCode(IntEnum):
     NETWORK = 5
     WORSE = 6
     INTERRUPTED = 130
+
+
+class UsageError(ValueError):
+    """Error raised when arguments of a command contradict each other or are incomplete; the exit code is USAGE."""

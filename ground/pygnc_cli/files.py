@@ -8,7 +8,7 @@ from typing import Final
 
 import typer
 
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.text import printable, reason_of
 
 _FILE_ERRORS: Final[Mapping[type[Exception], ExitCode]] = dict.fromkeys((OSError, ValueError), ExitCode.INPUT)
@@ -16,10 +16,11 @@ _FILE_ERRORS: Final[Mapping[type[Exception], ExitCode]] = dict.fromkeys((OSError
 
 @contextmanager
 def report_user_errors(command: str, codes: Mapping[type[Exception], ExitCode] = _FILE_ERRORS) -> Iterator[None]:
-    """Print an error of one of the types in `codes` as a single line on standard error, and exit with its code.
+    """Print a UsageError, or one of the types in `codes`, as a single line on standard error; exit with its code.
 
     The command ends quietly if the reader of its output, such as `head`, has ended.
     """
+    codes = {UsageError: ExitCode.USAGE, **codes}
     try:
         yield
     except BrokenPipeError:

@@ -1,11 +1,13 @@
 """Measure speed and memory of the orbit filter and of a whole replay, for docs/benchmarks.
 
-Usage: python scripts/bench/bench_orbit.py
+Usage: python scripts/bench/bench_orbit.py [--replays]
 
+With --replays, only the replays are measured, and those of a day too: of one satellite, and of four with their ranges.
 Accuracy is measured by the campaigns data/campaigns/orbit*.toml.
 """
 
 import gc
+import os
 import subprocess
 import sys
 import tempfile
@@ -44,9 +46,20 @@ def main() -> int:
         rows.append([f"predict 25 s and update, degree {degree}", measured, "1 ms; 2 s" if degree == 50 else "-"])
     peaks = [f"{peak_bytes(fixes[: 144 * hours]) / 1e3:.0f} kB" for hours in (3, 12)]
     rows.append(["most memory that the filter adds after its start, 3 h and 12 h", " and ".join(peaks), "equal"])
-    rows.append(["whole replay with smoother, batch and report, 3 h", f"{replay_s(3):.1f} s", "-"])
-    rows.append(["whole replay, 12 h", f"{replay_s(12):.1f} s", "15 s"])
+    rows += [
+        ["whole replay with smoother, batch and report, 3 h", replay(3), "-"],
+        ["the same, 12 h", replay(12), "15 s"],
+    ]
     print()
+    print_table(("what", "measured", "limit"), rows)
+    return 0
+
+
+def print_replays() -> int:
+    """Print time and memory of replays of up to a day."""
+    limit = "45 s, 700 MB"
+    rows = [[f"whole replay, {hours} h", replay(hours), limit if hours == 24 else "-"] for hours in (3, 12, 24)]
+    rows.append(["whole replay, 24 h, four satellites with ranges", replay(24, "formation4"), limit])
     print_table(("what", "measured", "limit"), rows)
     return 0
 
@@ -64,18 +77,29 @@ def peak_bytes(fixes: Sequence[Fix]) -> int:
     return peak
 
 
-def replay_s(hours: int) -> float:
-    """Return the seconds of `pygnc replay` from start to end."""
+def replay(hours: int, preset: str = "nominal") -> str:
+    """Return wall time, processor time and largest memory of `pygnc replay`."""
     pygnc = str(Path(sys.executable).with_name("pygnc"))
     with tempfile.TemporaryDirectory() as folder:
+        made = Path(folder) / "s"
         (Path(folder) / "s.toml").write_text(f"duration_s = {3600 * hours}\n")
-        made = [pygnc, "scenario", "make", "--config", f"{folder}/s.toml", "--out", f"{folder}/s"]
-        subprocess.run(made, check=True, capture_output=True)
+        command = [pygnc, "scenario", "make", "--preset", preset, "--config", f"{folder}/s.toml", "--out", str(made)]
+        subprocess.run(command, check=True, capture_output=True)
+        files = [str(made / "sense.bin")]
+        if preset != "nominal":
+            files = [word for own in sorted(made.glob("7?")) for word in ("--satellite", f"{own.name}={own}")]
+            made /= "74"
         began = time.monotonic()
-        files = [f"{folder}/s/sense.bin", "--truth", f"{folder}/s/truth.parquet"]
-        subprocess.run([pygnc, "replay", *files, "--out", f"{folder}/r"], check=True, capture_output=True)
-        return time.monotonic() - began
+        command = [pygnc, "replay", *files, "--truth", str(made / "truth.parquet"), "--out", f"{folder}/r"]
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        if status:
+            raise RuntimeError(f"{' '.join(command)}: failed")
+        processor_s = usage.ru_utime + usage.ru_stime
+        return (
+            f"{time.monotonic() - began:.1f} s ({processor_s:.1f} s of processor time), {usage.ru_maxrss / 1e3:.0f} MB"
+        )
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(print_replays() if "--replays" in sys.argv else main())

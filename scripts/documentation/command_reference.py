@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import typer
 
+from pygnc_cli.application import argument_name, argument_usage
 from pygnc_cli.subcommands import BUILT_IN, installed
 from pygnc_system import plugins
 
@@ -29,11 +30,11 @@ def command_page() -> str:
 
 def _sections(name: str, command: Any, level: int) -> list[str]:  # noqa: ANN401 - a command of the click that Typer contains
     """Return the section of a command, and those of its subcommands."""
-    usage = " ".join(piece for parameter in command.params if (piece := _usage(parameter)))
     parts = [f"{'#' * level} {name}", _text(inspect.cleandoc(command.help or ""))]
     subcommands = getattr(command, "commands", {})
     if not subcommands:
-        parts.append(f"```\n{name} {usage}\n```")
+        usage = " ".join(piece for parameter in command.params if (piece := _usage(parameter)))
+        parts.append(f"```\n{name} {usage}\n```\n\nExample: `{command.epilog}`")
     rows = [row for parameter in command.params if (row := _row(parameter))]
     if rows:
         parts.append("| argument or option | default | meaning |\n|---|---|---|\n" + "\n".join(rows))
@@ -44,18 +45,17 @@ def _sections(name: str, command: Any, level: int) -> list[str]:  # noqa: ANN401
 
 def _usage(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same
     if parameter.param_type_name != "argument":
-        return "" if not parameter.required else f"{_long(parameter)} ..."
-    name = _argument(parameter) + ("..." if parameter.nargs == -1 else "")
-    return name if parameter.required else f"[{name}]"
+        return "" if not parameter.required else f"{_long(parameter)} {parameter.metavar}"
+    return argument_usage(parameter)
 
 
 def _row(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same
     if parameter.name in {"help", "install_completion", "show_completion"} or getattr(parameter, "hidden", False):
         return ""
     if parameter.param_type_name == "argument":
-        label = f"`{_argument(parameter)}`"
+        label = f"`{argument_name(parameter)}`"
     else:
-        metavar = "" if parameter.is_flag else f" {parameter.metavar or parameter.name.upper()}"
+        metavar = "" if parameter.is_flag else f" {parameter.metavar}"
         names = [*parameter.opts, *parameter.secondary_opts]
         label = ", ".join(f"`{name}{metavar if name.startswith('--') else ''}`" for name in names)
     default = parameter.default
@@ -63,10 +63,6 @@ def _row(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same
     if default not in (None, "", False, (), []) and isinstance(default, int | float | str | PurePath):
         shown = f"`{default}`"
     return f"| {label} | {shown} | {_text(parameter.help or '')} |"
-
-
-def _argument(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same
-    return str(parameter.metavar or parameter.name.upper()).strip("[]{}.")
 
 
 def _long(parameter: Any) -> str:  # noqa: ANN401 - a parameter of the same

@@ -60,12 +60,14 @@ OUTCOMES: Final = ("no effect", "recovered", "flagged", "one step", "WRONG", "ST
 TASKS: Final = ("orbit", "attitude", "formation", "status")
 FILE_PLACES: Final = ("checkpoint", "input", "output")
 NOTE_MAX: Final = 160
+HARMLESS: Final = ("restart", "state_changed")
+"""Begin of the reports after which the estimates are the same as without a flip."""
 FLIPS: Final = 40
 """Number of bits flipped in the memory of a run, most of which have no effect."""
 LIVE_RECORDS: Final = 3
 PART: Final = {"orbit": 540, "attitude": 540}
 """Number of inputs that a task processes in each trial, if not all: trials of these would take twice as long."""
-SETTLE_S: Final = 15.0
+SETTLE_S: Final = 60.0
 POWER_OFF_S: Final = 15.0
 SETTINGS: Final = "[formation]\narc_max_s = 900.0\n"
 """Maximum arc of the formation, s: long enough for a solution, which then takes a second."""
@@ -95,13 +97,14 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
     others = [name for name in ("last", "counts") if getattr(flown, name) != getattr(reference, name)]
     if not wrong and not missing and not others:
         outcome = "recovered" if reports else "no effect"
-    elif reports:
+    elif any(not report.startswith(HARMLESS) for report in reports):
         outcome = "flagged"
-    elif missing:
-        outcome = "STOPPED"
+    elif wrong > GROUP or others:
+        outcome = "WRONG"
     else:
-        outcome = "one step" if 0 < wrong <= GROUP and not others else "WRONG"
-    notes = "; ".join(reports or [f"other {name}" for name in others])[:NOTE_MAX]
+        outcome = "one step" if wrong else "STOPPED"
+    counts = [f"{count} {what}" for count, what in ((wrong, "wrong"), (missing, "missing")) if count]
+    notes = "; ".join([*counts, *reports, *(f"other {name}" for name in others)])[:NOTE_MAX]
     return Trial(*begun, 1, outcome, wrong + missing, flown.flipped, notes)
 
 
@@ -268,11 +271,11 @@ def _flip_processes(flight: LinkedFlight, dice: random.Random) -> str:
 
 def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flown:
     """Return what a whole run has left: its estimates, its last status, and its reports."""
-    messages: list[bytes] = []
+    messages: dict[object, bytes] = {}
     last, events = "", [f"exit {code}"] if code else []
     with contextlib.suppress(OSError, ValueError):
         for name in ("orbit_messages", "attitudes", "partners"):
-            messages += [msgspec.msgpack.encode(message) for message in getattr(flight, name)()]
+            messages |= {(name, one.seq): msgspec.msgpack.encode(one) for one in getattr(flight, name)()}
         found = [event for event in flight.events() if event.severity != "info" and event.name not in UNRELATED]
         events += sorted({f"{event.name} {event.task}" for event in found})
         final = flight.status()
@@ -280,7 +283,7 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
         last = str({name: final[name] for name in ("phase", "fixes_accepted", "samples_used", "orbit_mode")})
     if ending and not events:
         last = ending
-    return Flown(dict(enumerate(messages)), last, {}, events, flipped)
+    return Flown(messages, last, {}, events, flipped)
 
 
 KINDS: Final = ("field", "step", "constant", "supervisor", "file", "table", "memory")

@@ -13,7 +13,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -49,6 +50,8 @@ IDLE_POLLS: Final = 3
 RESTARTS_MAX: Final = 4
 REQUESTED: Final = 77
 """Exit code of a process that the harness ends."""
+PATIENCE_S: Final = 1.0
+"""Longest wait of a task for an orbit, s."""
 LIMIT_S: Final = 30.0
 """Processor time after which a process counts as caught in a loop, s."""
 STEPS: Final[dict[str, tuple[type[Any], str]]] = {
@@ -78,7 +81,7 @@ class Flip(NamedTuple):
 class Flown(NamedTuple):
     """Result of a task: its messages by number, last prediction or status, final counters, and events."""
 
-    messages: dict[int, bytes]
+    messages: Mapping[object, bytes]
     last: object
     counts: dict[str, object]
     events: list[str]
@@ -179,7 +182,7 @@ class TaskBench:
     def _result(self, notes: Path) -> Flown:
         lines = notes.read_text().splitlines()
         reader = JournalReader([self._run.folder, self._run.runtime], self.spec.name)
-        messages = {record.seq: record.payload for record in reader.read(1_000_000)}
+        messages: dict[object, bytes] = {record.seq: record.payload for record in reader.read(1_000_000)}
         reader.close()
         lines += [f"damaged record in {path.name}" for path, _ in reader.damage]
         ends = [line.removeprefix("end ") for line in lines if line.startswith("end ")]
@@ -202,12 +205,13 @@ class TaskBench:
         run_module.time = SimpleNamespace(monotonic_ns=lambda: 0, monotonic=time.monotonic)  # type: ignore[attr-defined,assignment]
         checkpoints.INTERVAL_S = 0.05  # type: ignore[misc]
         second_look.IDLE_S, second_look._NICE = 3600.0, 0  # type: ignore[misc]
+        sys.modules[f"pygnc.tasks.{self.spec.name}.task"].ORBIT_PATIENCE_S = PATIENCE_S  # type: ignore[attr-defined]
         zmq.Poller = partial(_Poller, child)  # type: ignore[assignment,misc]
         runtime.TaskLoop = child.make_loop  # type: ignore[assignment,misc]
         StreamWriter.publish_transient = lambda _, message: child.note_transient(message)  # type: ignore[assignment,method-assign]
         if flip is not None and flip.where == "step":
             child.patch_step(*STEPS[self.spec.name])
-        code = run_task(self.spec, self._run, theirs)
+        code = run_task(self.spec, self._run, theirs, zlib.crc32(self._run.constants()))
         child.drain()
         if code == 0:
             child.note("end " + msgspec.json.encode((child.last, child.counts)).decode())
@@ -262,6 +266,7 @@ class _Child:
                 reader.has_backlog = True
             if self._is_look_due:
                 self._is_look_due = False
+                loop._next_check_s = 0.0
                 if hasattr(self._task, "_second_look"):
                     self._task._second_look._due_s = 0.0
                 elif hasattr(self._task, "_next_check_s"):
@@ -301,6 +306,9 @@ class _Child:
             if look is not None and look._pid:
                 time.sleep(0.002)
                 return
+            if self._awaits_orbit:
+                time.sleep(0.01)
+                return
             self._idle += 1
             self._is_look_due = self._idle <= 2
             control.send(self._ours, control.Ping(self._idle))
@@ -315,6 +323,12 @@ class _Child:
                 self._bench._folder / "snapshots" / str(self._fed_seq),
                 ignore=lambda _, names: [name for name in names if name.endswith(".sock")],
             )
+
+    @property
+    def _awaits_orbit(self) -> bool:
+        """True while the task waits for an orbit; its patience ends, because the harness has delivered all orbits."""
+        stage = getattr(self._task, "_stage", None)
+        return stage is not None and stage.tracker.awaits_orbit
 
     def _feed(self) -> None:
         for name, journal in self._feeds.items():

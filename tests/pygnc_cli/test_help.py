@@ -1,11 +1,22 @@
 """Help of all subcommands."""
 
+import re
+import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
+from typer.testing import CliRunner
+
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.subcommands import BUILT_IN, installed
+from pygnc_system.plugins import load
+from tests.pygnc_command import app as app_of_all
 
 ROOT = Path(__file__).resolve().parents[2]
 DISTRIBUTIONS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pygnc"]["distributions"]
@@ -41,3 +52,90 @@ def test_help_needs_no_extra(name: str) -> None:
     assert optional
     done = subprocess.run([sys.executable, "-c", WITHOUT, name, *optional], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - Typer's
+    """Yield the words and the command of each subcommand that has none below it."""
+    below = getattr(command, "commands", {})
+    if not below:
+        yield path, command
+    for name, one in below.items():
+        yield from commands((*path, name), one)
+
+
+COMMANDS = dict(
+    each
+    for name, entry in installed().entries.items()
+    if isinstance(app := load(entry), typer.Typer) and name in BUILT_IN
+    for each in commands((name,), typer.main.get_command(app))
+)
+
+
+def test_all_subcommands_are_looked_at() -> None:
+    assert {path[0] for path in COMMANDS} == BUILT_IN.keys() - {"fly"}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_example_of_a_subcommand_is_valid(path: tuple[str, ...]) -> None:
+    words = shlex.split(COMMANDS[path].epilog.removeprefix("sudo "))
+    assert tuple(words[: len(path) + 1]) == ("pygnc", *path)
+    COMMANDS[path].make_context(" ".join(path), words[len(path) + 1 :])
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_the_help_of_subcommands_has_one_look(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(app_of_all, [*path, "--help"], terminal_width=100).stdout
+    assert text.startswith(f"Usage: pygnc {' '.join(path)} [OPTIONS]")
+    assert f"\nExample:\n  {COMMANDS[path].epilog}\n" in text
+    assert not re.search(r"[│╭]|\\\[|<\w+>|\b(INTEGER|FLOAT)\b", text, re.MULTILINE)
+    for parameter in COMMANDS[path].params:
+        assert parameter.help, parameter.name
+        assert getattr(parameter, "is_flag", False) or parameter.metavar or parameter.param_type_name == "argument"
+
+
+@pytest.mark.parametrize("group", ["campaign", "device", "gate", "scenario", "station"])
+def test_a_group_lists_whole_summaries(group: str) -> None:
+    text = CliRunner().invoke(app_of_all, [group, "--help"], terminal_width=60).stdout
+    assert not re.search(r"\w\.\.\.$", text.partition("Commands:")[2], re.MULTILINE)
+
+
+def test_an_option_has_one_meaning_in_all_subcommands() -> None:
+    meanings: dict[str, set[str]] = {}
+    for path, command in COMMANDS.items():
+        for parameter in command.params:
+            if "--satellite" in parameter.opts:
+                meanings.setdefault("--satellite", set()).add(parameter.metavar)
+                assert path[0] in {"replay", "gate"}
+    assert meanings == {"--satellite": {"NAME=FOLDER"}}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["bound"],
+        ["bound", "sense.bin"],
+        ["bound", "--formation", "sense.bin", "--truth", "truth.parquet"],
+        ["bound", "--preset", "nothing"],
+        ["campaign", "run", "campaign.toml", "--out", "results", "--workers", "1", "--scheduler", "tcp://127.0.0.1:1"],
+        ["device", "simulate", "openimu"],
+        ["device", "simulate", "nothing", "--pty", "port"],
+        ["device", "set", "port", "rate"],
+        ["device", "stream", "port", "--family", "nothing"],
+        ["device", "stream", "port", "--csv", "--json"],
+        ["gate", "add", "corpus", "name"],
+        ["replay", "--out", "replayed"],
+        ["replay", "a.bin", "--satellite", "A=.", "--out", "replayed"],
+        ["replay", "--satellite", "A", "--satellite", "B=b", "--out", "replayed"],
+        ["replay", "a.bin", "--partner-truth", "75=b", "--out", "replayed"],
+        ["replay", "a.bin", "--filter", "nothing", "--out", "replayed"],
+        ["scenario", "make", "--out", "batch"],
+        ["scenario", "make", "--preset", "nothing", "--out", "batch"],
+        ["station", "export", "readings", "--since", "yesterday"],
+    ],
+    ids=" ".join,
+)
+def test_an_error_of_usage_exits_with_2(words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app_of_all, words)
+    assert done.exit_code == ExitCode.USAGE, done.output
+    assert "Traceback" not in done.stderr

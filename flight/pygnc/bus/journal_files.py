@@ -18,12 +18,14 @@ import msgspec
 
 from pygnc.formats import journal
 from pygnc.formats.journal import Record
-from pygnc_system.files import durable_rename, read_input, retry_read, sync_folder, write_all
+from pygnc_system.files import durable_rename, open_input, read_at, read_input, retry_read, sync_folder, write_all
 
 PART: Final = ".part"
 _NAME: Final = re.compile(r"(?P<journal>[a-z_]+)-(?P<index>[0-9]{5})\.pgj(\.part)?")
 _READ_BYTES_MAX: Final = 1 << 24
 """Number of bytes read of a file. The writer begins the next file after 1 MiB, so anything beyond is damage."""
+_TAIL_BYTES: Final = 1 << 17
+"""Number of bytes that contain at least one whole record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,18 @@ def list_segments(folders: Sequence[Path], name: str | None = None) -> list[Segm
                 segment = Segment(match["journal"], int(match["index"]), path)
                 found[segment.journal, segment.index] = segment
     return [found[key] for key in sorted(found)]
+
+
+def last_number(folders: Sequence[Path], name: str) -> int | None:
+    """Return the number of the last undamaged record of a journal; None if its newest file cannot be read."""
+    with contextlib.suppress(OSError, IndexError):
+        descriptor = open_input(list_segments(folders, name)[-1].path)
+        try:
+            tail = read_at(descriptor, _TAIL_BYTES, max(0, os.fstat(descriptor).st_size - _TAIL_BYTES))
+        finally:
+            os.close(descriptor)
+        return journal.scan(tail).records[-1].seq
+    return None
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -17,18 +17,24 @@ CHUNK_BYTES: Final = 1 << 16
 class JournalReader:
     """Reader of the messages of one journal after number `after_seq`, in order, as far as they are written.
 
+    It begins with the oldest file, or with the oldest of the `newest_segments` files.
+
     Attributes:
         header: Payload of the newest HEADER record read, or None.
         damage: Damaged byte ranges, each with the path of its file.
     """
 
-    def __init__(self, folders: Sequence[Path], name: str, after_seq: int = 0) -> None:
+    def __init__(
+        self, folders: Sequence[Path], name: str, after_seq: int = 0, newest_segments: int | None = None
+    ) -> None:
         self.header: bytes | None = None
         self.damage: list[tuple[Path, Damage]] = []
         self._folders = folders
         self._name = name
         self._after_seq = after_seq
         self._segment: Segment | None = None
+        if newest_segments is not None:
+            self._segment = next(iter(list_segments(folders, name)[-newest_segments - 1 : -newest_segments]), None)
         self._descriptor = -1
         self._offset = 0
 

@@ -20,6 +20,7 @@ from typing import Final
 import msgspec
 import zmq
 
+from pygnc.bus.journal_files import last_number
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
@@ -152,6 +153,7 @@ class StreamReader:
         self._received_since_look, self._next_look_s = 0, 0.0
         self._transient: Message | None = None
         self._decode = decode
+        self._folders, self._stream = folders, stream
         self._journal = JournalReader(folders, stream, after_seq)
         self.socket = context.socket(zmq.SUB)
         self.socket.set(zmq.LINGER, 0)
@@ -176,14 +178,19 @@ class StreamReader:
                 self._transient = self._decode(payload)
                 continue
             (seq,) = _NUMBER.unpack(number)
+            self._announced_seq = max(self._announced_seq, seq)
             if payload != _NUMBER_ONLY and seq == self.last_seq + 1:
                 messages += self._decoded([payload])
                 self.last_seq = seq
             elif seq > self.last_seq:
-                self._announced_seq = seq
                 self.has_backlog = True
         self.is_behind = self.has_backlog or len(messages) == limit
         return messages
+
+    def is_beyond_end(self) -> bool:
+        """Return True if `last_seq` is the number of no message, which only a flipped bit can cause."""
+        end = last_number(self._folders, self._stream)
+        return end is not None and self.last_seq > max(end, self._announced_seq)
 
     def take_transient(self) -> Message | None:
         """Return the newest transient message since the last call, or None."""

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,7 @@ from pygnc.launch.workspace import (
 )
 from pygnc.outputs.batch_folder import BATCH, retire_batch
 from pygnc.outputs.status_files import StatusFiles
+from pygnc.outputs.status_values import STREAMS
 from pygnc.supervisor.event_log import SUPERVISOR, EventLog
 from pygnc.supervisor.process import (
     PR_SET_NAME,
@@ -51,7 +53,7 @@ from pygnc.supervisor.process import (
     close_all_but,
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.runtime import run_task, share_heap_among_threads
+from pygnc.tasks.runtime import run_task, share_heap_among_threads, trim_heap, unmap_libraries
 from pygnc.tasks.seal import CACHES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
@@ -148,6 +150,7 @@ def _run(
         config=arguments.config,
         from_last_run=from_last_run,
     )
+    run_crc = zlib.crc32(run.constants())
     log = EventLog(partial(run.open_journal, "events"))
     files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.claim(RunState("starting", (), 0))
@@ -167,16 +170,11 @@ def _run(
     for path in recover_previous_run(folder):
         log.report(SUPERVISOR, "warning", "recovered", f"{path.parent.name}/{path.name} was left open; closed")
     share_heap_among_threads()
-    for module in SHARED if not inbox.has_received else ():
-        importlib.import_module(module)
-    CACHES.search()
-    # Forked tasks share the memory of the loaded modules until they write to it; garbage collection would write.
-    gc.freeze()
-    gc.enable()
+    _load_shared(SHARED if not inbox.has_received else ())
     needed = {HOST_LINK: run.has_host, DEVICE_READER: bool(settings.devices)}
     supervisor = Supervisor(
         [spec for spec in TASKS if needed.get(spec.name, True)],
-        lambda spec, channel: run_task(spec, run, channel),
+        lambda spec, channel: run_task(spec, run, channel, run_crc),
         log,
         inbox,
         timeout_s=arguments.timeout_min * 60.0,
@@ -185,6 +183,7 @@ def _run(
         before_hard_exit=terminal.restore if terminal else lambda: None,
         limits={word: text for word, text in (("SETTINGS", settings_fault), ("VERSION", version_fault)) if text},
         on_up=[one.note_up for one in trials],
+        on_idle=[trim_heap, unmap_libraries],
         on_failure=[one.note_failure for one in trials],
         service_manager=ServiceNotifier.from_environment(),
     )
@@ -199,6 +198,17 @@ def _run(
     # These causes are no faults: the time was too short.
     causes = set(files.final_causes(supervisor.state.limits)) - {PARTIAL, SLOW}
     return ExitCode.LIMITED if causes else ExitCode.OK
+
+
+def _load_shared(modules: Sequence[str]) -> None:
+    """Load what the forked tasks share until they write to it."""
+    for module in modules:
+        importlib.import_module(module)
+    for kind in STREAMS.values():
+        msgspec.msgpack.Decoder(kind)  # it stores what it finds out about the types; each task would modify their pages
+    CACHES.search()
+    gc.freeze()  # garbage collection would write to all objects
+    gc.enable()
 
 
 def _report_home(moved: list[str], loaded: Loaded, log: EventLog) -> None:

@@ -13,6 +13,7 @@ interrupted solution continues after its last complete stage.
 """
 
 import math
+import zlib
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -154,6 +155,11 @@ class FormationTracker:
         """Return all state but the arc as bytes; do not call it while the messages of `accept` are being iterated."""
         # The list is copied, because the thread that solves the problem may append a stage during encoding.
         return encode(msgspec.structs.replace(self._memory, stages=[*self._memory.stages]))
+
+    def digest(self) -> int:
+        """Return the CRC-32 of the arc and of the counters, which the checkpoint does not contain."""
+        fixes = [(fix.satellite, fix.gps_ms, fix.fix.position_ecef_m.tobytes()) for fix in self._arc.fixes]
+        return zlib.crc32(repr((self.counts, [*self._arc.ranges], fixes)).encode())
 
     def restore(self, inputs: Iterable[Message]) -> None:
         """Collect the arc from all inputs before the checkpoint, and pose an interrupted problem again."""

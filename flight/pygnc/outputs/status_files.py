@@ -9,11 +9,12 @@ import msgspec
 
 from pygnc.bus import control
 from pygnc.bus.disk_guard import RUN, remove_oldest_run
-from pygnc.bus.journal_files import list_segments
+from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import Message
+from pygnc.bus.streams import MESSAGES_PER_STEP
 from pygnc.common.clock import gps_ms_from_week
 from pygnc.configuration.run import Notify, Run
-from pygnc.formats import info, journal, status
+from pygnc.formats import info, status
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Value
 from pygnc.outputs.status_values import STREAMS, NewestEstimates, Values, orbit_values, run_values
@@ -160,10 +161,12 @@ class StatusFiles:
         """
         last_seq = 0
         with contextlib.suppress(OSError):  # events and the exit code already report a failing disk
-            for segment in list_segments(self._run.journal_folders, name)[-2:]:
-                for record in segment.read():
-                    if record.kind is journal.Kind.MESSAGE:
-                        last_seq = record.seq
+            # Records are read piece by piece, because Python would keep the memory that larger pieces need.
+            reader = JournalReader(self._run.journal_folders, name, newest_segments=2)
+            with contextlib.closing(reader):
+                while records := reader.read(MESSAGES_PER_STEP):
+                    last_seq = records[-1].seq
+                    for record in records:
                         with contextlib.suppress(msgspec.DecodeError):
                             newest.take(decode(record.payload))
         return last_seq

@@ -20,7 +20,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
     """State from which a task continues: numbers of the last messages read and written, and the encoded tracker.
 
     `tracker` is None before the first checkpoint. A checkpoint of the formation task is valid only for its number of
-    `memory_kills`, because each lack of memory shortens the arcs.
+    `memory_kills`, because each lack of memory shortens the arcs. `digest` is the CRC-32 of state that `tracker` lacks;
+    only the second look needs it.
     """
 
     last_input_seq: int = 0
@@ -28,6 +29,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     last_output_seq: int = 0
     tracker: bytes | None = None
     memory_kills: int = 0
+    digest: int = 0
 
 
 class CheckpointFile:

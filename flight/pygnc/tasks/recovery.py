@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from pygnc.bus import control
+from pygnc.bus.journal_files import last_number
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import InputMessage, Message, OrbitMessage
 from pygnc.bus.streams import MESSAGES_PER_STEP, StreamReader, StreamWriter
@@ -67,9 +68,8 @@ class EstimatorTask(Task):
         self._checkpoint = CheckpointFile(run.runtime / f"{name}.checkpoint", notify)
         self.stream = self.open_stream(name)
         saved = self._checkpoint.load()
-        if saved and saved.last_output_seq > self.stream.journal.last_seq:
-            text = f"journal {name} lacks message {saved.last_output_seq}; all inputs are processed again"
-            notify("warning", "checkpoint", text)
+        if saved and (lacking := self._lacking(saved, name)):
+            notify("warning", "checkpoint", f"no journal contains {lacking}; all inputs are processed again")
             saved = None
         self.saved = saved if saved and saved.memory_kills == memory_kills else Checkpoint(memory_kills=memory_kills)
         self._saved_seq = self.saved.last_input_seq
@@ -77,6 +77,15 @@ class EstimatorTask(Task):
         self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self.orbit_failed = False
         self._second_look = SecondLook(run, name, self.repeat, notify, self.look_interval_s)
+
+    def _lacking(self, saved: Checkpoint, name: str) -> str:
+        """Return the message before a checkpoint that is in no readable journal, such as a damaged one at its end."""
+        numbers = ((name, saved.last_output_seq), ("input", saved.last_input_seq), ("orbit", saved.last_orbit_seq))
+        for stream, seq in numbers:
+            end = last_number(self.run.journal_folders, stream) if seq else None
+            if end is not None and seq > end:
+                return f"message {seq} of {stream}"
+        return ""
 
     def open_orbits(self) -> StreamReader:
         """Open the orbit stream for reading after the checkpoint."""
@@ -121,7 +130,13 @@ class EstimatorTask(Task):
         """Postpone the second look, because the task is not idle."""
         self._second_look.note_work()
 
-    def look_again(self, tracker: Callable[[], bytes], last_input_seq: int, last_orbit_seq: int = 0) -> None:
+    def look_again(
+        self,
+        tracker: Callable[[], bytes],
+        last_input_seq: int,
+        last_orbit_seq: int = 0,
+        digest: Callable[[], int] = lambda: 0,
+    ) -> None:
         """Verify the state of an idle task by a repetition of the inputs before it.
 
         Raises:
@@ -130,7 +145,7 @@ class EstimatorTask(Task):
         memory_kills = self.saved.memory_kills
         right = self._second_look.advance(
             last_input_seq,
-            lambda: Checkpoint(last_input_seq, last_orbit_seq, self.output.last_seq, tracker(), memory_kills),
+            lambda: Checkpoint(last_input_seq, last_orbit_seq, self.output.last_seq, tracker(), memory_kills, digest()),
         )
         if right is not None:
             self._checkpoint.save(right)

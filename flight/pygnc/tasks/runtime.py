@@ -16,20 +16,23 @@ Every process of a run, except the supervisor, is one `Task` in one `TaskLoop`:
 A task only implements the hooks of `Task`; it never waits on its own.
 """
 
+import _thread
+import contextlib
 import ctypes
 import importlib
 import math
 import os
 import signal
 import socket
-import threading
 import time
 import traceback
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 import msgspec
@@ -38,12 +41,12 @@ import zmq
 from pygnc.bus import control
 from pygnc.bus.journal_writer import JournalWriter
 from pygnc.bus.messages import Message
-from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter
+from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter, encode
 from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.supervisor import DRAIN_STAGES
-from pygnc.tasks.seal import Seal, StateChangedError, checksum
+from pygnc.tasks.seal import Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
@@ -53,8 +56,12 @@ DRAIN_S: Final = 0.2
 """Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""
 SIGTERM_PATIENCE_S: Final = 3.0
 """Maximum time for which a task that closes files waits, after SIGTERM from the host, for the supervisor's Stop, s."""
+POSITIONS_INTERVAL_S: Final = 60.0
 TRIM_INTERVAL_S: Final = 0.5
 """Minimum time between returns of freed memory to the system, s; other tasks may need it within a second."""
+UNMAP_AFTER_S: Final = 2.0
+"""Time without progress after which a task unmaps its libraries, s."""
+UNMAP_INTERVAL_S: Final = 60.0
 ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
@@ -163,6 +170,16 @@ class Task(ABC):
         for journal in self._durable:
             journal.sync_if_due()
 
+    def check_positions(self) -> None:
+        """Check that no reader is beyond the end of its stream, after which it would read nothing any more.
+
+        Raises:
+            StateChangedError: A reader is.
+        """
+        for name, reader in self._readers.items():
+            if reader.is_beyond_end():
+                raise StateChangedError(f"the position in the stream {name} is beyond its end")
+
     def stream_counts(self) -> dict[str, int]:
         """Return the counters of lost messages and of streams that are not completely on disk."""
         lost = sum(reader.lost for reader in self._readers.values())
@@ -179,11 +196,15 @@ class Task(ABC):
         return len(faults)
 
 
-def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
-    """Run one task in this process until it is stopped; return the exit code, not 0 after an exception."""
+def run_task(spec: TaskSpec, run: Run, channel: socket.socket, run_crc: int) -> int:
+    """Run one task in this process until it is stopped; return the exit code, not 0 after an exception.
+
+    `run_crc` is the CRC-32 of the constants of the run, in which a bit may have flipped since the start.
+    """
     if not _has_threads():
         return NOT_STARTED
     try:
+        _verify(run, run_crc)
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except StateChangedError as error:
         control.send(channel, control.Notice("warning", "state_changed", str(error)))
@@ -195,17 +216,26 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket) -> int:
     return 0
 
 
+def _verify(run: Run, crc: int) -> None:
+    if zlib.crc32(run.constants()) != crc:
+        raise StateChangedError("a constant of the run has changed since the start of main.py")
+
+
 def _has_threads() -> bool:
     """Return True if the system has the threads that ZeroMQ needs; ZeroMQ would abort the process without them."""
-    release = threading.Event()
-    try:
-        for _ in range(ZMQ_THREADS):
-            threading.Thread(target=release.wait, daemon=True).start()
-    except RuntimeError:
-        return False
-    finally:
-        release.set()
+    end = _thread.allocate_lock()
+    with end:  # the module `threading` would modify 0.3 MB of shared memory
+        try:
+            for _ in range(ZMQ_THREADS):
+                _thread.start_new_thread(_wait_for, (end,))
+        except RuntimeError:
+            return False
     return True
+
+
+def _wait_for(lock: _thread.LockType) -> None:
+    with lock:
+        pass
 
 
 class TaskLoop:
@@ -220,15 +250,17 @@ class TaskLoop:
         self._exit_at_s = math.inf
         self._run_state: control.RunState | None = None
         self._reported = self._trimmed = (0, False)
-        self._next_trim_s = 0.0
+        self._next_trim_s = self._next_unmap_s = 0.0
+        self._unmap_at_s = math.inf
+        self._next_check_s = time.monotonic() + POSITIONS_INTERVAL_S
         self._stop_requested = False
         self._context: Context = zmq.Context()
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
-        self._seal = Seal(self._task, run, self._task.known_answers)
+        self._seal = Seal(self._task, run.constants, self._task.known_answers)
         self._progress = self._task.progress()
-        self._progress_crc = checksum(self._progress)[0]
+        self._progress_crc = zlib.crc32(encode(self._progress))
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""
@@ -249,7 +281,8 @@ class TaskLoop:
                 self._stop_requested = control.send(self._channel, control.StopRequest(self._task.stop_request))
             if not more:
                 self._report_progress()
-                self._trim_heap_if_due()
+                self._free_memory_if_due()
+                self._check_positions_if_due()
         self._task.close()
         self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
@@ -295,7 +328,7 @@ class TaskLoop:
         """Respond to a message that does not concern the waiting task; return False for others."""
         if isinstance(message, control.Ping):
             # The state is verified after the wait only, but the progress is used now.
-            if checksum(self._progress)[0] != self._progress_crc:
+            if zlib.crc32(encode(self._progress)) != self._progress_crc:
                 raise StateChangedError("the progress of the task changed while the task waited")
             control.send(self._channel, control.Pong(message.counter, self._progress))
             return True
@@ -325,16 +358,26 @@ class TaskLoop:
     def _report_progress(self) -> None:
         """Report progress without a ping, so that the supervisor sees the end of the batch at once."""
         progress = self._progress = self._task.progress()
-        self._progress_crc = checksum(progress)[0]
+        self._progress_crc = zlib.crc32(encode(progress))
         if (progress.last_sequence_processed, progress.idle) != self._reported:
             self._reported = (progress.last_sequence_processed, progress.idle)
             self._send_progress(0)
 
-    def _trim_heap_if_due(self) -> None:
+    def _free_memory_if_due(self) -> None:
         now = time.monotonic()
         if self._reported != self._trimmed and now >= self._next_trim_s:
             self._trimmed, self._next_trim_s = self._reported, now + TRIM_INTERVAL_S
+            self._unmap_at_s = max(now + UNMAP_AFTER_S, self._next_unmap_s)
             trim_heap()
+        if now >= self._unmap_at_s:
+            self._unmap_at_s, self._next_unmap_s = math.inf, now + UNMAP_INTERVAL_S
+            unmap_libraries()
+
+    def _check_positions_if_due(self) -> None:
+        now = time.monotonic()
+        if now >= self._next_check_s:
+            self._next_check_s = now + POSITIONS_INTERVAL_S
+            self._task.check_positions()
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))
@@ -343,8 +386,11 @@ class TaskLoop:
 # These calls control the heap of the GNU C library. With other C libraries, the substitutes do nothing.
 
 _M_ARENA_MAX: Final = -8
+_MADV_DONTNEED: Final = 4
+_READ_ONLY: Final = frozenset({"r-xp", "r--p"})
 _libc: Final = ctypes.CDLL(None)
 _mallopt: Final[Callable[[int, int], Any]] = getattr(_libc, "mallopt", lambda *_: 0)
+_madvise: Final[Callable[..., Any]] = getattr(_libc, "madvise", lambda *_: 0)
 _malloc_trim: Final[Callable[[int], Any]] = getattr(_libc, "malloc_trim", lambda _: 0)
 
 
@@ -356,3 +402,21 @@ def share_heap_among_threads() -> None:
 def trim_heap() -> None:
     """Return free heap memory to the system; takes about a millisecond."""
     _malloc_trim(0)
+
+
+def unmap_libraries() -> None:
+    """Unmap the unchanged pages of libraries, most of which only the start needs; takes about 4 ms.
+
+    They stay in the system's file cache as long as there is room. A page that is used again is mapped from there within
+    a microsecond.
+    """
+    address = size = 0
+    with contextlib.suppress(OSError), Path("/proc/self/smaps").open(errors="replace") as lines:
+        for line in lines:
+            name, *fields = line.split()
+            if "-" in name:
+                begin, end = (int(word, 16) for word in name.split("-"))
+                is_library = fields[0] in _READ_ONLY and fields[-1].startswith("/")
+                address, size = begin, end - begin if is_library else 0
+            elif name == "Anonymous:" and fields[0] == "0" and size:  # the loader has not written to these pages
+                _madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _MADV_DONTNEED)

@@ -10,7 +10,6 @@ to write its reference count, so each process would need megabytes for its own c
 
 import functools
 import gc
-import operator
 import pickle
 import sys
 import time
@@ -27,13 +26,13 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.configuration.run import Run
 
 TABLES_INTERVAL_S: Final = 10.0
 _TABLES: Final = frozenset({"MainField"})
 """Names of the types of tables that a task has for itself, which never change."""
-_LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable"})
-"""Names of the types of objects that change while the task waits, or whose pages are shared (see `second_look`)."""
+_LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable", "Run"})
+"""Names of the types of objects that change while the task waits, or whose pages are shared (see `second_look`), or
+that `Run.constants` encodes."""
 _PACKAGE: Final = "pygnc."
 _CACHE: Final = functools._lru_cache_wrapper  # noqa: SLF001 - the only name of this type
 
@@ -101,8 +100,6 @@ def _content(kind: Any) -> _Content:  # noqa: ANN401 - any type
     """Return the function for objects of a type; sockets, threads, functions and the like contain nothing."""
     if issubclass(kind, Enum | Thread) or kind.__name__ in _LEFT_OUT:
         return lambda _: None
-    if kind is Run:  # it refers to settings and tables that only some tasks use; the others would copy their pages
-        return operator.attrgetter(*(name for name in Run.__slots__ if name not in {"settings", "earth_orientation"}))
     for base, content in _BY_BASE.items():
         if issubclass(kind, base):
             return content
@@ -166,16 +163,16 @@ class Seal:
 
     Args:
         state: Object from which the state is reachable.
-        constant: Object whose state is the same at each wait, even if it changes while the task works.
+        constants: Function that returns the same bytes unless a constant of the run has changed.
         known_answers: Functions that always return the same numbers unless a table that they use has changed.
     """
 
     def __init__(
-        self, state: object, constant: object = None, known_answers: Sequence[Callable[[], Array]] = ()
+        self, state: object, constants: Callable[[], bytes] = bytes, known_answers: Sequence[Callable[[], Array]] = ()
     ) -> None:
         self._state = state
-        self._constant = constant
-        self._constant_crc = checksum(constant)[0]
+        self._constants = constants
+        self._constants_crc = zlib.crc32(constants())
         self._known_answers = known_answers
         self._crc: int | None = None
         self._tables: dict[int, tuple[str, int]] = {}
@@ -188,8 +185,7 @@ class Seal:
         Raises:
             StateChangedError: A table or a constant has changed.
         """
-        if checksum(self._constant)[0] != self._constant_crc:
-            raise StateChangedError("a constant of the run has changed")
+        self._verify_constants()
         self._crc, tables = checksum((self._state, CACHES.found))
         now_s = time.monotonic()
         if now_s >= self._tables_due_s:
@@ -203,10 +199,15 @@ class Seal:
         """Verify the state after a wait.
 
         Raises:
-            StateChangedError: The state has changed since `close`.
+            StateChangedError: The state or a constant has changed since `close`.
         """
+        self._verify_constants()
         if checksum((self._state, CACHES.found))[0] != self._crc:
             raise StateChangedError("the state of the task changed while the task waited")
+
+    def _verify_constants(self) -> None:
+        if zlib.crc32(self._constants()) != self._constants_crc:
+            raise StateChangedError("a constant of the run has changed")
 
     def _verify_table(self, table: object, name: str, crc: int) -> None:
         if self._tables.setdefault(id(table), (name, crc)) != (name, crc):

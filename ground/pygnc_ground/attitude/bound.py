@@ -31,7 +31,7 @@ from pygnc.estimators.attitude.state import (
     THERMAL,
     AttitudeState,
 )
-from pygnc_ground.attitude.smoother import Filtered, smooth
+from pygnc_ground.attitude.smoother import Filtered, smoothed_backwards
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
@@ -75,6 +75,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
     track: Track | None = None
     warmth = next((one.environment.warmth for one in covered if one.environment is not None), 0.0)
     moments: list[Filtered] = []
+    sigmas = np.full((2, len(truth.quaternion)), np.nan)
     for row, sample, environment in covered:
         health = health._replace(gyro=health.gyro.updated(sample.gyro_imu_rad_s, settings.gyro))
         step = None
@@ -93,12 +94,11 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=warmth)
-        moments.append(Filtered(state, step))
-    sigmas = np.full((2, len(truth.quaternion)), np.nan)
-    for line, states in zip(sigmas, ([moment.state for moment in moments], smooth(moments)), strict=True):
-        for one, state_or_none in zip(covered, states, strict=True):
-            if state_or_none is not None:
-                line[one.row] = state_or_none.attitude_sigma_rad
+        moments.append(Filtered.of(state, step))
+        sigmas[0, row] = state.attitude_sigma_rad
+    for one, smoothed in zip(reversed(covered), smoothed_backwards(reversed(moments)), strict=True):
+        if smoothed is not None:
+            sigmas[1, one.row] = smoothed.attitude_sigma_rad
     return AttitudeBound(*sigmas)
 
 

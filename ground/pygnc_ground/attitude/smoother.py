@@ -5,46 +5,110 @@ form as in `orbit.smoother`. It smooths the error left in each filtered state; i
 rotation.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.propagation import AttitudeStep
-from pygnc.estimators.attitude.state import AttitudeState
+from pygnc.estimators.attitude.state import MAG_BIAS, AttitudeState
 from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
+from pygnc_ground.orbit.solution import IntArray
+
+_NOTHING: Final = np.zeros(0)
+
+
+class _PackedStep(NamedTuple):
+    predicted: AttitudeState
+    """Propagated state without its covariance."""
+    places: NDArray[np.int32]
+    """Places of the elements in which the transition differs from the identity."""
+    values: Array
+    noise_sigma: Array
+    rate_body_rad_s: Array
+    turn_rad: Array
 
 
 class Filtered(NamedTuple):
-    """Result of a filter for a sample, as far as the smoother needs it."""
+    """Result of a filter for a sample, as far as the smoother needs it, in a fifth of the memory."""
 
-    state: AttitudeState | None
-    """State after the sample; None if the attitude is unknown."""
-    step: AttitudeStep | None
+    packed: AttitudeState | None
+    """State after the sample with the lower triangle of its covariance root; None if the attitude is unknown."""
+    packed_step: _PackedStep | None
     """Step from the previous state to the sample; None if there is no previous state."""
+
+    @classmethod
+    def of(cls, state: AttitudeState | None, step: AttitudeStep | None) -> "Filtered":
+        """Return the results with less memory; the covariance of the step is left out."""
+        packed = None
+        if state is not None:
+            root = state.sqrt_covariance
+            packed = state.corrected(None, root.T[_upper(len(root))])
+        if step is None:
+            return cls(packed, None)
+        places = np.flatnonzero(step.transition != np.eye(len(step.transition))).astype(np.int32)
+        return cls(
+            packed,
+            _PackedStep(step.state.corrected(None, _NOTHING), places, step.transition.ravel()[places], *step[2:]),
+        )
+
+    @property
+    def state(self) -> AttitudeState | None:
+        """State after the sample; None if the attitude is unknown."""
+        if self.packed is None:
+            return None
+        size = len(self.packed.slow) + 3
+        root = np.zeros((size, size))
+        root[_upper(size)] = self.packed.sqrt_covariance
+        return self.packed.corrected(None, root.T)
+
+    @property
+    def step(self) -> AttitudeStep | None:
+        """Step from the previous state to the sample, without its covariance; None if there is no previous state."""
+        if self.packed_step is None:
+            return None
+        predicted, places, values, *others = self.packed_step
+        transition = np.eye(len(predicted.slow) + 3)
+        transition.flat[places] = values
+        return AttitudeStep(predicted, transition, *others)
+
+
+@cache
+def _upper(size: int) -> tuple[IntArray, IntArray]:
+    return np.triu_indices(size)
+
+
+def without_model_errors(state: AttitudeState) -> AttitudeState:
+    """Return a state of which only the covariance of attitude and biases is known, in a fifth of the memory."""
+    return state.corrected(None, np.array(state.sqrt_covariance[: MAG_BIAS.stop], order="K"))
 
 
 def smooth(updates: Sequence[AttitudeUpdate] | Sequence[Filtered]) -> list[AttitudeState | None]:
-    """Return the smoothed state of each sample, None where the filter has no state.
+    """Return the smoothed state of each sample, None where the filter has no state; see `smoothed_backwards`."""
+    return [*smoothed_backwards(reversed(updates))][::-1]
 
-    The results of the filter are in its order. States before and after a loss of the attitude are smoothed separately.
 
-    Cost: as much time as the filter; 10 kB of memory per sample.
+def smoothed_backwards(updates: Iterable[AttitudeUpdate | Filtered]) -> Iterator[AttitudeState | None]:
+    """Yield the smoothed states of samples, the last one first, as the results of the filter are given.
+
+    States before and after a loss of the attitude are smoothed separately. This takes as much time as the filter.
     """
-    smoothed: list[AttitudeState | None] = [None] * len(updates)
     later: tuple[AttitudeStep | None, AttitudeState] | None = None
-    for number in range(len(updates) - 1, -1, -1):
-        state = updates[number].state
+    for update in updates:
+        state = update.state
         if state is None:
             # A rejected sample does not interrupt the track: the next step began before it.
+            yield None
             continue
         if later is not None and later[0] is not None:
             state = _earlier(state, later[0], later[1])
-        smoothed[number] = state
+        yield state
         # The first sample of a new track has no step, so the recursion restarts before it.
-        later = updates[number].step, state
-    return smoothed
+        later = update.step, state
 
 
 def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:

@@ -58,9 +58,10 @@ class Folder:
         (self._path / name).unlink(missing_ok=True)
 
     def size(self, below: str) -> int:
-        """Return the bytes of a file, or of the files in a folder."""
+        """Return the bytes of a file, or of the files in a folder; 0 if it does not exist."""
         path = self._path / below
-        return sum(each.stat().st_size for each in (path.iterdir() if path.is_dir() else [path]))
+        files = path.iterdir() if path.is_dir() else [path] if path.exists() else []
+        return sum(each.stat().st_size for each in files)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -111,13 +112,15 @@ class RemoteFolder(Folder):
 
     def names(self, below: str = "") -> set[str]:
         """Return the names of the files and folders in the folder `below`; none if it does not exist."""
-        self._files.invalidate_cache()
-        path = f"{self._root}/{below}".rstrip("/")
+        names = (entry["name"].rstrip("/") for entry in self._listed(below))
+        return {name.rpartition("/")[2] for name in names if name != f"{self._root}/{below}".rstrip("/")}
+
+    def _listed(self, below: str) -> list[dict[str, Any]]:
+        self._files.dircache.clear()  # not all file systems implement `invalidate_cache`
         try:
-            found = self._files.ls(path, detail=False)
+            return list(self._files.ls(f"{self._root}/{below}".rstrip("/"), detail=True))
         except FileNotFoundError:
-            return set()
-        return {name.rstrip("/").rpartition("/")[2] for name in found if name.rstrip("/") != path}
+            return []
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
@@ -137,8 +140,8 @@ class RemoteFolder(Folder):
             return
 
     def size(self, below: str) -> int:
-        """Return the bytes of a file, or of the files in a folder."""
-        return int(self._files.du(f"{self._root}/{below}"))
+        """Return the bytes of a file, or of the files in a folder; 0 if it does not exist."""
+        return sum(int(entry["size"] or 0) for entry in self._listed(below))  # `du` of some file systems is 0
 
     @contextmanager
     def locked(self) -> Iterator[None]:

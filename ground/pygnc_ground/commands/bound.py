@@ -9,14 +9,16 @@ from rich.table import Table
 
 import pygnc_ground as pg
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.application import Application
 from pygnc_cli.document import Document, echo_document
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.formation.bound import bound_document, bound_table
 from pygnc_ground.orbit.bound import Bound, OrbitBounds
 from pygnc_ground.orbit.solution import later, rms_3d
 from pygnc_ground.report.statistics import SETTLING
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 _KINDS: Final = {
     "deterministic_smoother": "state and drag, all fixes",
@@ -26,7 +28,7 @@ _KINDS: Final = {
 }
 
 
-@app.command()
+@app.command(example="pygnc bound --preset nominal")
 def bound(
     sense: Annotated[
         Path | None, typer.Argument(metavar="[SENSE]", help="Sense file with recorded fixes; requires --truth.")
@@ -35,8 +37,8 @@ def bound(
     truth: Annotated[
         Path | None, typer.Option(help="True orbit of SENSE: a scenario's table, an SP3 or a CCSDS OEM file.")
     ] = None,
-    satellite: Annotated[
-        str | None, typer.Option(help="Identifier of the object in an SP3 or OEM file with several objects.")
+    object_id: Annotated[
+        str | None, typer.Option("--object", help="Object in an SP3 or OEM file with several objects.")
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings of a scenario (TOML), instead of SENSE.")] = None,
     preset: Annotated[
@@ -57,15 +59,15 @@ def bound(
     document: Document
     with report_user_errors("pygnc bound"):
         if (sense is None) != (truth is None) or (sense is None) != from_settings:
-            raise ValueError("name a sense file with its --truth, or a scenario by --config or --preset")
+            raise UsageError("name a sense file with its --truth, or a scenario by --config or --preset")
         if formation and not from_settings:
-            raise ValueError("--formation requires a scenario by --config or --preset")
+            raise UsageError("--formation requires a scenario by --config or --preset")
         if formation:
             relative = pg.bound_formation(pg.scenario_settings(preset, config))
             document, table = bound_document(relative), bound_table(relative)
         else:
             if sense is not None and truth is not None:
-                bounds = pg.bound_recording(sense, pg.load_truth(truth, satellite))
+                bounds = pg.bound_recording(sense, pg.load_truth(truth, object_id))
             else:
                 bounds = pg.bound_scenario(pg.scenario_settings(preset, config))
             document, table = _as_json(bounds), _as_table(bounds)

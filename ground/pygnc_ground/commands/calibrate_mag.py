@@ -6,16 +6,17 @@ from typing import Annotated, Final
 import typer
 
 import pygnc_ground as pg
+from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.calibration.calibrate import Calibrated
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 _NOISE_FACTOR: Final = 1.5
 """Noise above this multiple of the settings' noise is reported."""
 
 
-@app.command()
+@app.command(example="pygnc calibrate-mag sense.bin --out calibration")
 def calibrate_mag(
     sense: Annotated[list[Path], typer.Argument(metavar="SENSE...", help="Sense files of one satellite.")],
     out: Annotated[Path, typer.Option(help="Folder for settings, statistics and plot; it is created if missing.")],

@@ -11,23 +11,24 @@ import typer
 
 import pygnc_ground as pg
 from pygnc.configuration.load import write_checksum
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.application import Application, FirstByDefault
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
 from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, plans, read_campaign
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
-from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
+from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.scenario.settings import dump_tables
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
 
-app: Final = typer.Typer(add_completion=False, cls=FirstByDefault, no_args_is_help=True, help=__doc__)
+app: Final = Application("Simulate and judge many flights: pygnc campaign CAMPAIGN.toml.", cls=FirstByDefault)
 
 
-@app.command(name="run")
+@app.command(name="run", example="pygnc campaign run campaign.toml --out results")
 def run_campaign(
     definition: Annotated[Path, typer.Argument(metavar="CAMPAIGN.toml", help="Definition of the campaign (TOML).")],
     *,
@@ -39,7 +40,7 @@ def run_campaign(
         ),
     ],
     workers: Annotated[
-        int | None, typer.Option(min=1, max=1024, help="Worker processes. [default: one per core]")
+        int | None, typer.Option(min=1, max=1024, help="Worker processes; default: one per core.")
     ] = None,
     scheduler: Annotated[
         str | None,
@@ -58,12 +59,11 @@ def run_campaign(
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
     with report_user_errors("pygnc campaign"):
-        campaign = read_campaign(definition)
-        total = count_runs(campaign)
         named = [option is not None for option in (workers, scheduler, scheduler_file)]
         if sum(named) > 1:
-            typer.echo("pygnc campaign: --workers starts workers here; leave it out with --scheduler", err=True)
-            raise typer.Exit(ExitCode.USAGE)
+            raise UsageError("--workers starts workers here; leave it out with --scheduler")
+        campaign = read_campaign(definition)
+        total = count_runs(campaign)
         with Store(out, campaign) as store:
             missing = [run for run in range(total) if run not in store.finished]
             if 0 < len(missing) < total:
@@ -83,7 +83,7 @@ def run_campaign(
     typer.echo(f"report: pygnc campaign report {shlex.quote(out)}")
 
 
-@app.command()
+@app.command(example="pygnc campaign rerun results 17")
 def rerun(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign.")],
     run: Annotated[int, typer.Argument(min=0, help="Number of the run.")],
@@ -96,7 +96,7 @@ def rerun(
     with report_user_errors("pygnc campaign rerun"):
         campaign = load_campaign(folder)
         if run >= count_runs(campaign):
-            raise ValueError(f"{folder}: no run {run}; the campaign has runs 0 to {count_runs(campaign) - 1}")
+            raise UsageError(f"{folder}: no run {run}; the campaign has runs 0 to {count_runs(campaign) - 1}")
         plan = plan_run(campaign, run)
         stored = stored_row(folder, run)
         if out is not None:
@@ -116,7 +116,7 @@ def rerun(
         raise typer.Exit(ExitCode.FAILURE)
 
 
-@app.command()
+@app.command(example="pygnc campaign report results --against earlier")
 def report(
     folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign, finished or not.")],
     *,
@@ -124,7 +124,7 @@ def report(
         str | None,
         typer.Option(metavar="DIR2", help="Folder or address of a campaign to compare with."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Report to write. [default: DIR/report.html]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Report to write; default: DIR/report.html.")] = None,
 ) -> None:
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
     from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second

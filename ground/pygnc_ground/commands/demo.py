@@ -14,6 +14,7 @@ import typer
 
 from pygnc.bus.messages import Event
 from pygnc.formats.sense import STANDARD_LAYOUT
+from pygnc_cli.application import Application
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.replay.inputs import journaled
 from pygnc_system.files import data_file
@@ -21,10 +22,10 @@ from pygnc_system.files import data_file
 TIMEOUT_MIN: Final = 10
 SECONDS_AFTER_THE_BATCH: Final = 60
 
-app: Final = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_show_locals=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc demo --out demo")
 def demo(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the home and the replay.")] = Path("pygnc-demo"),
 ) -> None:

@@ -8,13 +8,14 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
+from pygnc_cli.application import Application, FirstByDefault
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
-from pygnc_ground.commands.terminal import FirstByDefault, progress_bar
-from pygnc_ground.gate.check import accept_run, check_run, on_all_cores
+from pygnc_ground.commands.terminal import progress_bar
+from pygnc_ground.gate.check import accept_run, check_run, on_all_cores, source_changes
 from pygnc_ground.gate.constants import record
 from pygnc_ground.gate.corpus import add_run, run_folders
-from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines
+from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines, source_lines
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.satellites import SatelliteFolder
 
@@ -26,24 +27,22 @@ _EXIT_CODES: Final = {
     Verdict.INPUT_ERROR: ExitCode.INPUT,
 }
 
-app: Final = typer.Typer(
+app: Final = Application(
+    "Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
     cls=FirstByDefault,
-    add_completion=False,
-    no_args_is_help=True,
-    help="Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
 )
 
 Corpus: TypeAlias = Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus.")]
 Runs: TypeAlias = Annotated[
-    list[str] | None, typer.Argument(metavar="[RUN...]", help="Names of runs. [default: all runs of the corpus]")
+    list[str] | None, typer.Argument(metavar="RUN", help="Names of runs; default: all runs of the corpus.")
 ]
 Workers: TypeAlias = Annotated[
-    int | None, typer.Option("--workers", min=1, help="Number of processes. [default: number of cores]")
+    int | None, typer.Option("--workers", min=1, help="Number of processes; default: number of cores.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
 
-@app.command()
+@app.command(example="pygnc gate check corpus")
 def check(
     corpus: Corpus,
     runs: Runs = None,
@@ -61,14 +60,17 @@ def check(
     """
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
-        work = partial(check_run, constants=record(), limit=worse)
+        constants = record()
+        for line in () if to_json else source_lines(source_changes(folders, constants)):
+            typer.echo(line)
+        work = partial(check_run, constants=constants, limit=worse)
     reports = _printed(work, folders, workers, None if to_json else run_lines)
     for line in () if to_json else corpus_lines(reports):
         typer.echo(line)
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
-@app.command()
+@app.command(example="pygnc gate accept corpus")
 def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_json: AsJson = False) -> None:
     """Replay the runs and accept their present results as the reference."""
     with report_user_errors("pygnc gate accept"):
@@ -78,7 +80,7 @@ def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_jso
     raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
 
 
-@app.command()
+@app.command(example="pygnc gate add corpus first-light sense.bin")
 def add(
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Folder of the corpus; it is created if missing.")],
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the run.")],

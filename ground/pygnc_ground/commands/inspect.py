@@ -7,16 +7,17 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import cause_of, printable
 from pygnc_ground.inspection.registry import UnknownFileError, inspect
 from pygnc_ground.inspection.render import render, to_json_lines
 from pygnc_ground.inspection.sections import Note
 
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc inspect --messages 3 ~/pygnc_logs/run-00001")
 def inspect_files(
     paths: Annotated[list[Path], typer.Argument(metavar="FILE", help="Files or folders to show, of any name.")],
     *,

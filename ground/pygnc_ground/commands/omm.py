@@ -10,12 +10,13 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.formats import omm_record
 from pygnc.formats.omm import write_kvn
+from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc omm pygnc_omm.bin --name STATION --out beacon.omm")
 def write_omm(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Record of a beacon: pygnc_omm.bin.")],
     *,

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import typer
 
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc_cli.application import Application
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG, AngleRms
@@ -76,7 +77,7 @@ def formation_lines(result: FormationResult | None) -> Iterator[str]:
     if result is None:
         return
     for one in compared_partners(result):
-        yield f"{one.name}: {_line(one)}"
+        yield f"{one.name}: {_line(result, one)}"
         yield from _approach_lines(result, one)
 
 
@@ -85,10 +86,10 @@ def _approach_lines(result: FormationResult, one: ComparedPartner) -> Iterator[s
     nearest, worst = result.nearest(one.result.partner), result.most_dangerous(one.result.partner)
     if nearest is None or worst is None:
         return
-    yield f"{one.name}: closest approach within a day, {orbit_name(nearest.orbit)} orbit: {_encounter(nearest.nearest)}"
+    yield f"{one.name}: closest approach within a day ({result.name_of(nearest)}): {_encounter(nearest.nearest)}"
     yield (
-        f"{one.name}: probability of a collision within a day, {orbit_name(worst.orbit)} orbit, combined radius"
-        f" {result.collision_radius_m:g} m: {probability(worst.probability)}, likeliest at"
+        f"{one.name}: probability of a collision within a day ({result.name_of(worst)}, combined radius"
+        f" {result.collision_radius_m:g} m): {probability(worst.probability)}, likeliest at"
         f" {_encounter(worst.likeliest)}"
     )
 
@@ -97,7 +98,7 @@ def _encounter(of: Encounter) -> str:
     return f"{utc_iso_from_gps_ms(of.gps_ms)}: {of.distance_m:.0f} m (sigma {of.sigma_m:.0f} m)"
 
 
-def _line(one: ComparedPartner) -> str:
+def _line(result: FormationResult, one: ComparedPartner) -> str:
     if one.state == "not known":
         text = f"not known: {one.result.cause}"
         return text if one.mirror is None else f"{text}; {len(one.orbits)} candidate orbits"
@@ -107,7 +108,7 @@ def _line(one: ComparedPartner) -> str:
         return f"{_accuracy(one)}, ambiguous"
     text = (
         f"ambiguous: best and mirror differ by {one.mirror.distance_m:.0f} m (3-D RMS); "
-        f"chi-square {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
+        f"chi-square {result.chi_squares(one.result)}"
     )
     if one.nearest is not None:
         accuracy = one.orbits[one.nearest].accuracy
@@ -125,10 +126,10 @@ def _accuracy(one: ComparedPartner) -> str:
     return f"3-D RMS sigma {accuracy.sigma_m:.1f} m"
 
 
-app: Final = typer.Typer(add_completion=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc replay sense.bin --truth truth.parquet --out replayed")
 def replay_files(
     sense: Annotated[
         list[Path] | None,
@@ -155,13 +156,13 @@ def replay_files(
         list[str] | None,
         typer.Option(
             metavar="NAME=FILE",
-            help="True orbit of a partner; repeat it for several. [default: truth.parquet in --satellite folders]",
+            help="True orbit of a partner; repeat it for several; default: truth.parquet in --satellite folders.",
         ),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
     earth_orientation: Annotated[
         Path | None,
-        typer.Option(help="Earth orientation table as uploaded to the satellite. [default: the table of the package]"),
+        typer.Option(help="Earth orientation table as uploaded to the satellite; default: the table of the package."),
     ] = None,
     elements: Annotated[
         Path | None,

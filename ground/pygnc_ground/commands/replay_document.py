@@ -8,7 +8,7 @@ import msgspec
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import Document, WrittenFile
 from pygnc_ground.formation.conjunction import Conjunction
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult, orbit_name
+from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
 from pygnc_ground.report.comparison import (
     ComparedPartner,
     compared_attitudes,
@@ -86,7 +86,7 @@ class Approach(Document, frozen=True):
 class PartnerSummary(Document, frozen=True):
     """Result of a partner."""
 
-    partner: int
+    partner_id: int
     state: str
     cause: str
     error_m: float | None
@@ -170,7 +170,7 @@ def _formation(result: FormationResult) -> FormationSummary:
 
 def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
     return PartnerSummary(
-        partner=one.result.partner,
+        partner_id=one.result.partner,
         state=one.state,
         cause=one.result.cause,
         error_m=float(one.accuracy.error_m),
@@ -178,11 +178,11 @@ def _partner(one: ComparedPartner, result: FormationResult) -> PartnerSummary:
         chi_square_best=float(one.result.chi2_best),
         chi_square_mirror=float(one.result.chi2_mirror),
         mirror_distance_m=None if one.mirror is None else float(one.mirror.distance_m),
-        approaches=[_approach(each) for each in result.conjunctions_of(one.result.partner)],
+        approaches=[_approach(each, result.name_of(each)) for each in result.conjunctions_of(one.result.partner)],
     )
 
 
-def _approach(found: Conjunction) -> Approach:
+def _approach(found: Conjunction, orbit: str) -> Approach:
     nearest, likeliest = (
         Encounter(
             utc=utc_iso_from_gps_ms(each.gps_ms),
@@ -192,5 +192,4 @@ def _approach(found: Conjunction) -> Approach:
         )
         for each in (found.nearest, found.likeliest)
     )
-    orbit = orbit_name(found.orbit)
     return Approach(orbit=orbit, nearest=nearest, likeliest=likeliest, probability=found.probability)

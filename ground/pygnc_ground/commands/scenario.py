@@ -7,10 +7,12 @@ from typing import Annotated, Final
 import typer
 
 import pygnc_ground as pg
+from pygnc_cli.application import Application
 from pygnc_cli.document import Document, WrittenFile, echo_document
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
 
-app: Final = typer.Typer(help="Generate input files with known truth.", no_args_is_help=True, add_completion=False)
+app: Final = Application("Generate input files with known truth.")
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 
@@ -37,7 +39,7 @@ def _show(files: list[Path], ephemeris: str | None, *, as_json: bool) -> None:
     echo_files(files)
 
 
-@app.command()
+@app.command(example="pygnc scenario make --preset nominal --seed 7 --out batch")
 def make(
     out: Annotated[Path, typer.Option(help="Folder for the files; it is created if missing and must be empty.")],
     config: Annotated[
@@ -54,14 +56,14 @@ def make(
     """Generate input files of the flight software (sense.bin, range/rng00000.bin ...) and the truth tables."""
     with report_user_errors("pygnc scenario make"):
         if config is None and preset is None:
-            raise ValueError(
+            raise UsageError(
                 "no settings given; name a file (--config), a preset (--preset) or both; see pygnc scenario presets"
             )
         files = pg.make_scenario(preset, config, seed=seed).write(out)
     _show(files, None, as_json=as_json)
 
 
-@app.command()
+@app.command(example="pygnc scenario from-ephemeris orbit.sp3 --object L51 --out batch")
 def from_ephemeris(
     file: Annotated[
         Path, typer.Argument(help="SP3-c, SP3-d or CCSDS OEM file (KVN, XML), or truth table of a scenario.")
@@ -76,12 +78,10 @@ def from_ephemeris(
     ] = None,
     begin: Annotated[
         str | None,
-        typer.Option(
-            help="Start in UTC, such as 2025-03-20T00:00:00Z. [default: start of the settings or of the file]"
-        ),
+        typer.Option(help="Start in UTC, such as 2025-03-20T00:00:00Z; default: start of the settings or of the file."),
     ] = None,
     duration: Annotated[
-        int | None, typer.Option(min=1, help="Duration in seconds. [default: to the end of the file]")
+        int | None, typer.Option(min=1, help="Duration in seconds; default: to the end of the file.")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -103,7 +103,7 @@ def _origin(file: Path, description: str, object_id: str | None) -> str:
     )
 
 
-@app.command()
+@app.command(example="pygnc scenario presets")
 def presets(*, as_json: JsonOption = False) -> None:
     """List the names of the presets with their summaries."""
     if as_json:

@@ -27,12 +27,13 @@ COMBINED_RADIUS_M: Final = 1.0
 _COARSE_S: Final = 20.0
 _FAR_SIGMAS: Final = 8.0
 """Distance of the sphere in standard deviations from which on entries are neglected: their probability is 1e-15."""
-_STEP_SIGMAS: Final = 0.4
+_STEP_SIGMAS: Final = 0.8
 """Step of the integration, in the time in which the partner moves by a standard deviation of its position."""
 _STEPS_MAX: Final = 20_000
 _SEPARATE: Final = 2
 """Difference of the numbers of coarse times from which on their surroundings do not overlap."""
 _PARALLELS_MAX: Final = 32
+_ROUNDING: Final = 1e-12
 _CHUNK: Final = 256
 """Number of times in memory at once."""
 
@@ -58,25 +59,26 @@ class Conjunction(NamedTuple):
 
     Attributes:
         partner: Radio id of the partner.
-        orbit: Number of the orbit among those of the partner, 0 for the best.
+        hypothesis: Index of the hypothesis with this orbit in the solution, 0 for the best.
         nearest: Encounter with the smallest distance.
         likeliest: Encounter with the highest probability of a collision; the nearest of these.
         probability: Probability of a collision during all encounters.
     """
 
     partner: int
-    orbit: int
+    hypothesis: int
     nearest: Encounter
     likeliest: Encounter
     probability: float
 
 
-def conjunction(track: RelativeTrack, orbit: int, radius_m: float = COMBINED_RADIUS_M) -> Conjunction:
+def conjunction(track: RelativeTrack, radius_m: float = COMBINED_RADIUS_M) -> Conjunction:
     """Return the encounters on a predicted relative orbit; `radius_m` is the combined radius of both satellites."""
     found = list(encounters(track, radius_m))
     nearest = min(found, key=lambda each: each.distance_m)
     likeliest = max(found, key=lambda each: (each.probability, -each.distance_m))
-    return Conjunction(track.partner, orbit, nearest, likeliest, min(1.0, sum(each.probability for each in found)))
+    total = min(1.0, sum(each.probability for each in found))
+    return Conjunction(track.partner, track.number, nearest, likeliest, total)
 
 
 def encounters(track: RelativeTrack, radius_m: float) -> Iterator[Encounter]:
@@ -110,7 +112,11 @@ def _moments(track: RelativeTrack, seconds: FloatArray) -> tuple[FloatArray, Flo
     velocity += t * (3.0 * t - 2.0) * track.rates[before + 1]
     both = np.concatenate((track.at(seconds), velocity), axis=1)
     root = both[:, :, 1:]
-    return both[:, :, 0], root @ root.transpose(0, 2, 1)
+    covariance = root @ root.transpose(0, 2, 1)
+    # Rounding must not make it singular.
+    of_position = covariance[:, :3, :3]
+    of_position += _ROUNDING * np.trace(of_position, axis1=1, axis2=2)[:, None, None] * np.eye(3)
+    return both[:, :, 0], covariance
 
 
 def _expected_entries(track: RelativeTrack, first_s: float, last_s: float, radius_m: float) -> float:
@@ -156,7 +162,7 @@ def _entry_rates(mean: FloatArray, covariance: FloatArray, radius_m: float) -> F
     mean, covariance = mean[near], covariance[near]
     of_position, cross, of_velocity = covariance[:, :3, :3], covariance[:, 3:, :3], covariance[:, 3:, 3:]
     sigma_min_m = math.sqrt(float(np.linalg.eigvalsh(of_position).min()))
-    around, weights = _directions(min(_PARALLELS_MAX, 5 + math.ceil(2.5 * radius_m / sigma_min_m)))
+    around, weights = _directions(min(_PARALLELS_MAX, 2 + math.ceil(4.0 * radius_m / sigma_min_m)))
     # The integrand has an edge where directions are across the velocity, so that has to be the equator.
     directions = around @ _axes_of(mean[:, 3:])
     offset = radius_m * directions - mean[:, None, :3]
@@ -192,9 +198,9 @@ def _probability_inside(mean: FloatArray, covariance: FloatArray, radius_m: floa
 def _density(covariance: FloatArray, offset: FloatArray) -> FloatArray:
     """Return normal probability densities, (k, d), at offsets (k, d, 3) from the mean with covariances (k, 3, 3)."""
     root = np.linalg.cholesky(covariance)
-    scaled = np.linalg.solve(root, offset.transpose(0, 2, 1))
+    scaled = offset @ np.linalg.inv(root).transpose(0, 2, 1)
     volume = np.prod(np.diagonal(root, axis1=1, axis2=2), axis=1) * (2.0 * math.pi) ** 1.5
-    density: FloatArray = np.exp(-0.5 * np.einsum("kid,kid->kd", scaled, scaled)) / volume[:, None]
+    density: FloatArray = np.exp(-0.5 * np.einsum("kdi,kdi->kd", scaled, scaled)) / volume[:, None]
     return density
 
 

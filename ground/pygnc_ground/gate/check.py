@@ -16,7 +16,14 @@ from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes
 from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
 from pygnc_ground.gate.outcome import Outcome, outcome
-from pygnc_ground.gate.reference import data_digests, read_reference, read_table, this_platform, write_reference
+from pygnc_ground.gate.reference import (
+    Reference,
+    data_digests,
+    read_reference,
+    read_table,
+    this_platform,
+    write_reference,
+)
 from pygnc_ground.gate.report import RunReport, Verdict, accuracy_changes, verdict_of
 
 
@@ -57,8 +64,7 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
         report.accepted_utc = reference.accepted_utc
         report.constants = constant_changes(reference.constants, constants)
         report.platform = this_platform().differences(reference.platform)
-        data = data_digests()
-        report.data = sorted(name for name in data if data[name] != reference.data.get(name))
+        report.data = _changed_data(reference)
         _require_same_inputs(folder, reference.inputs)
         found = replay_run(folder)
         report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
@@ -71,8 +77,27 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
                 report.changes += changes(name, read_table(folder, name, reference), found.tables[name])
             else:
                 report.parts.append(name)
+        report.changes.sort(key=lambda change: change.significance, reverse=True)
         report.verdict = verdict_of(report)
     return report
+
+
+def source_changes(folders: Sequence[Path], constants: Record) -> list[RunReport]:
+    """Return for each run, without replaying it, the constants and data tables that differ from its reference."""
+    found: list[RunReport] = []
+    for folder in folders:
+        report = RunReport(folder.name)
+        with _failures_reported(report):
+            reference = read_reference(folder)
+            report.constants = constant_changes(reference.constants, constants)
+            report.data = _changed_data(reference)
+        found.append(report)
+    return found
+
+
+def _changed_data(reference: Reference) -> list[str]:
+    data = data_digests()
+    return sorted(name for name in data if data[name] != reference.data.get(name))
 
 
 def accept_run(folder: Path, constants: Record) -> RunReport:

@@ -17,6 +17,7 @@ from pygnc_ground.tables.declaration import Quantity, quantities
 _KEYS: Final = {
     "formation": ("partner_id", "gps_week", "gps_tow_ms"),
     "fixes": ("input_seq",),
+    "ranges": ("input_seq",),
     "rejected": ("input_seq",),
 }
 _TIME: Final = ("gps_week", "gps_tow_ms")
@@ -47,6 +48,12 @@ class Change(msgspec.Struct, frozen=True):
     relative: float | None = None
     sigmas: float | None = None
     at: str | None = None
+
+    @property
+    def significance(self) -> tuple[bool, bool, float]:
+        """Sort key: rows, texts and flags, then changes in standard deviations, then those relative to their RMS."""
+        size = self.relative if self.sigmas is None else self.sigmas
+        return size is None, self.sigmas is not None, size or 0.0
 
 
 def compare_tables(

@@ -62,6 +62,7 @@ def outcome(result: ReplayResult, collected: Collected, folder: Path) -> Outcome
         if "source" in table.columns
         else table
         for name, table in all_tables(result, collected).items()
+        if name != "approaches"  # they follow from the table `formation`, and times jump from one encounter to another
     }
     digests = {name: digest(table) for name, table in tables.items()}
     digests |= {name: digest(part) for name, part in _parts(result, collected).items()}

@@ -144,7 +144,7 @@ def verdict_of(report: RunReport) -> Verdict:
 def _is_explained(change: Change) -> bool:
     """Return True if another platform explains a change."""
     size = change.relative if change.sigmas is None else change.sigmas
-    return size is not None and size <= (TOLERANCE_FORMATION if change.table == "formation" else TOLERANCE)
+    return size is not None and size <= (TOLERANCE_FORMATION if change.table in {"formation", "ranges"} else TOLERANCE)
 
 
 def corpus_verdict(reports: Sequence[RunReport]) -> Verdict:
@@ -227,8 +227,8 @@ def _table(rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
 
 
-def corpus_lines(reports: Sequence[RunReport]) -> Iterator[str]:
-    """Yield the lines about the corpus as a whole: changed constants, and the verdict."""
+def source_lines(reports: Sequence[RunReport]) -> Iterator[str]:
+    """Yield the lines about constants and data tables that differ from those of the references."""
     constants = sorted({change.place: change for report in reports for change in report.constants}.items())
     moved = all(only_moved(report.constants) for report in reports)
     if constants and moved:
@@ -241,6 +241,10 @@ def corpus_lines(reports: Sequence[RunReport]) -> Iterator[str]:
     tables = sorted({name for report in reports for name in report.data})
     if tables:
         yield f"data tables with other content: {', '.join(tables)}"
+
+
+def corpus_lines(reports: Sequence[RunReport]) -> Iterator[str]:
+    """Yield the lines about the corpus as a whole: the platform, and the verdict."""
     if any(report.platform and report.verdict is not Verdict.UNCHANGED for report in reports):
         yield (
             "The references come from another platform, so that bits cannot be compared. Changes by up to"

@@ -1,6 +1,7 @@
 """Attitude of a replay: smoother, truth and Cramér-Rao bound for the sensor samples."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
-from pygnc_ground.attitude.smoother import smooth
+from pygnc_ground.attitude.smoother import Filtered, smoothed_backwards, without_model_errors
 from pygnc_ground.attitude.solution import AttitudeSolution, GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
 from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column, innovation_arrays
@@ -25,26 +26,44 @@ _NOT_TAKEN = {AttitudeRejectCause.NOT_LATER, AttitudeRejectCause.NOT_FINITE}
 """Samples that the filter rejected before using any measurement."""
 
 
+def packed(record: AttitudeRecord, filtered: list[Filtered]) -> AttitudeRecord:
+    """Return a record with as much of its update as tables and reports need; append what the smoother needs."""
+    update = record.outcome.update
+    if update is None:
+        filtered.append(Filtered(None, None))
+        return record
+    filtered.append(Filtered.of(update.state, update.step))
+    state = None if update.state is None else without_model_errors(update.state)
+    return record._replace(outcome=record.outcome._replace(update=replace(update, state=state, step=None)))
+
+
 def attitude_result(
-    records: Sequence[AttitudeRecord], settings: AttitudeSettings, truth: AttitudeTruth | None
+    records: Sequence[AttitudeRecord],
+    filtered: list[Filtered],
+    settings: AttitudeSettings,
+    truth: AttitudeTruth | None,
 ) -> AttitudeResult:
     """Return filtered and smoothed attitudes of n samples and, with a truth, their Cramér-Rao bound.
 
-    A sample takes 0.5 ms of computing time, and with a truth another 0.5 ms for the bound.
+    The records are those of `packed`; `filtered` is emptied to free its memory. A sample takes 0.5 ms of computing
+    time, and with a truth another 0.5 ms for the bound.
     """
     faces = settings.mounting.faces
     samples, correction = _samples(records, faces), SampleCorrection(settings)
     updates = [record.outcome.update for record in records]
-    states = iter(smooth([update for update in updates if update is not None]))
-    smoothed = [None if update is None else next(states) for update in updates]
+    backwards = smoothed_backwards(filtered.pop() for _ in range(len(filtered)))
+    smoothed = [state and without_model_errors(state) for state in backwards][::-1]
     lux = np.array([correction.illuminance(record.outcome.sample.lux) for record in records]).reshape(-1, faces)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
+    smoothed_solution = attitude_solution(records, smoothed, settings)
+    light = face_illuminance(lux, smoothed, environments, settings)
+    del smoothed
     return AttitudeResult(
         samples=samples,
         solution=attitude_solution(records, [of.state if of else None for of in updates], settings),
-        smoothed=attitude_solution(records, smoothed, settings),
-        light=face_illuminance(lux, smoothed, environments, settings),
+        smoothed=smoothed_solution,
+        light=light,
         truth=true,
         bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
         axes=records[-1].outcome.axes if records else SensorAxes(),

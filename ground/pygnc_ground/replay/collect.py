@@ -97,8 +97,16 @@ def make_pipeline(
     return Pipeline(orbit, attitude_stage, formation_stage)
 
 
-def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[], None] = lambda: None) -> Collected:
-    """Run all messages through the pipeline; `advance` is called after each GPS record."""
+def collect(
+    messages: Iterable[Message],
+    pipeline: Pipeline,
+    advance: Callable[[], None] = lambda: None,
+    pack: Callable[[AttitudeRecord], AttitudeRecord] = lambda record: record,
+) -> Collected:
+    """Run all messages through the pipeline; `advance` is called after each GPS record.
+
+    `pack` returns what is kept of a result of the attitude stage, which takes 60 kB.
+    """
     timed: dict[int, TimedRecord] = {}
     sources: dict[str, SourceFile] = {}
     found = Collected([], [], [], [], {}, [], [], None, {}, [], [], {}, frozenset())
@@ -123,7 +131,7 @@ def collect(messages: Iterable[Message], pipeline: Pipeline, advance: Callable[[
                 record.outcome, record.estimate = outcome, estimate
                 record.gps_ms = outcome.gps_ms or record.gps_ms
         found.estimates.extend(result.orbit.estimates)
-        found.samples.extend(result.attitude)
+        found.samples.extend(map(pack, result.attitude))
         found.partners.extend(result.formation)
         if isinstance(message, GnssFix):
             advance()

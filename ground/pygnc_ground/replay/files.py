@@ -13,7 +13,7 @@ from pygnc.bus.messages import SourceFile
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load, settings_from_table
 from pygnc.configuration.settings import Settings
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_files, from_run
+from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_files, from_run
 from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.replay.satellites import TRUTH_FILE, SatelliteFolder, from_satellites, partner_truths
 from pygnc_ground.truth.load import load_attitude_truth, load_truth
@@ -91,7 +91,7 @@ class RecordedFiles:
         self.require_input()
         if self.satellites:
             if self.ranges is not None or self.elements is not None:
-                raise ReplayError(
+                raise OptionsError(
                     "--satellite: each folder holds all files of a satellite; leave out --ranges and --elements"
                 )
             return from_satellites(self.satellites, self.settings)
@@ -99,13 +99,13 @@ class RecordedFiles:
         if folder is None:
             return from_files(self.sense, self.ranges, self.settings, self.elements)
         if len(self.sense) > 1:
-            raise ReplayError(
+            raise OptionsError(
                 f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges"
             )
         if not list_segments([folder], "input"):
             raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
         if self.ranges is not None or self.elements is not None:
-            raise ReplayError(f"{folder}: the run's journal holds all of its inputs; leave out --ranges and --elements")
+            raise OptionsError(f"{folder}: the journal holds all inputs of the run; leave out --ranges and --elements")
         return from_run(folder, self.settings.attitude.hall_word if self.has_settings else None)
 
     def digests(self, sources: Sequence[SourceFile]) -> dict[str, str]:
@@ -132,7 +132,7 @@ class RecordedFiles:
     def require_input(self) -> None:
         """Raise ReplayError unless either sense files or satellites are named."""
         if bool(self.sense) == bool(self.satellites):
-            raise ReplayError(
+            raise OptionsError(
                 "no input; name sense files, a run's folder, or satellites by --satellite NAME=FOLDER (only one of"
                 " these)"
             )

@@ -1,7 +1,6 @@
 """Formation of a replay: arrays from the messages and the newest solution of the flight software."""
 
 import math
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -79,8 +78,15 @@ def formation_result(
         margin=margin,
         track_gps_ms=times,
         conjunctions=conjunctions,
+        fix_components=0 if solution is None else _fix_components(solution),
+        chi_square_common=0.0 if solution is None else solution.equations.prior.cost,
         collision_radius_m=radius_m,
     )
+
+
+def _fix_components(solution: FormationSolution) -> int:
+    """Return the number of components of the fixes that are not part of the prior."""
+    return 3 * sum(int(fixes.available.sum()) for fixes in solution.equations.fixes)
 
 
 def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], FloatArray]) -> RelativeStates:
@@ -130,7 +136,7 @@ def _orbits(solution: FormationSolution, partner: int, times: IntArray, margin: 
             states.append((state.rtn, state.covariance_rtn))
             track = list(solution.relative_states(times.tolist(), partner, number))
             rtn, covariance_rtn = (np.array([getattr(at, name) for at in track]) for name in ("rtn", "covariance_rtn"))
-            found.append(CandidateOrbit(hypothesis.chi_square, rtn, covariance_rtn))
+            found.append(CandidateOrbit(number, hypothesis.chi_square, rtn, covariance_rtn))
     return tuple(found)
 
 
@@ -165,7 +171,7 @@ def predicted_conjunctions(
     frames: EarthFrames,
     radius_m: float,
 ) -> tuple[Conjunction, ...]:
-    """Return the encounters within a day by the hypotheses of the newest solution, ordered by partner and orbit.
+    """Return the encounters within a day by the hypotheses of the newest solution, ordered by partner and hypothesis.
 
     The prediction is that of the flight software; there is none for partners about which it reports no approach.
     """
@@ -174,10 +180,6 @@ def predicted_conjunctions(
         return ()
     memory = initial_memory(solution, settings.formation, settings.orbit.process_noise)
     groups = [(bank.satellites, bank.hypotheses) for bank in memory.banks]
-    found: list[Conjunction] = []
-    orbits: Counter[int] = Counter()
-    for track in relative_tracks(memory.gps_ms, groups, settings.formation, settings.orbit, frames):
-        if track.partner in partners:
-            found.append(conjunction(track, orbits[track.partner], radius_m))
-            orbits[track.partner] += 1
-    return tuple(sorted(found, key=lambda each: (each.partner, each.orbit)))
+    tracks = relative_tracks(memory.gps_ms, groups, settings.formation, settings.orbit, frames)
+    found = [conjunction(track, radius_m) for track in tracks if track.partner in partners]
+    return tuple(sorted(found, key=lambda each: (each.partner, each.hypothesis)))

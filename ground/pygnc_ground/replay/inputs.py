@@ -19,6 +19,7 @@ from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_folder
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
+from pygnc_cli.exit_codes import UsageError
 from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
 from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.inspection.sense_and_range import SENSE_FILES
@@ -32,6 +33,10 @@ _Message = TypeVar("_Message")
 
 class ReplayError(ValueError):
     """Error raised when a replay is not possible; the message names the file and the remedy."""
+
+
+class OptionsError(ReplayError, UsageError):
+    """Error raised when the options of a replay contradict each other or are incomplete."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_UPLOAD
 from pygnc.inputs.elements_file import ELEMENTS_FILE
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.inputs import Inputs, ReplayError, from_run, journaled, log_reader_of
+from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, from_run, journaled, log_reader_of
 
 _TIMEOUT_MIN: Final = 24 * 60
 _Estimate: TypeAlias = OrbitEstimate | AttitudeEstimate | FormationMessage
@@ -31,7 +31,7 @@ def fly(home: Path, files: RecordedFiles) -> Path:
         ReplayError: There is more than one sense file, a log of another kind, or the run fails.
     """
     if len(files.sense) > 1:
-        raise ReplayError(
+        raise OptionsError(
             f"{files.sense[1]}: the flight software takes one sense file; leave out --pipeline to replay several files"
         )
     for path in files.sense:
@@ -95,9 +95,9 @@ def flown_inputs(files: RecordedFiles) -> Iterator[Flown]:
     """
     files.require_input()
     if files.satellites:
-        raise ReplayError("--satellite: the processes replay one satellite; leave out --pipeline")
+        raise OptionsError("--satellite: the processes replay one satellite; leave out --pipeline")
     if files.folder is not None:
-        raise ReplayError(f"{files.folder}: is a folder; --pipeline requires a sense file")
+        raise OptionsError(f"{files.folder}: is a folder; --pipeline requires a sense file")
     with tempfile.TemporaryDirectory(prefix="pygnc-replay-") as home:
         yield Flown.of(fly(Path(home), files))
 

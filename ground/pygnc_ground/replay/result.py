@@ -170,6 +170,8 @@ class RelativeStates:
 class CandidateOrbit:
     """Candidate orbit of a partner at the k times of `FormationResult.track_gps_ms`."""
 
+    hypothesis: int
+    """Index of the best hypothesis with this orbit in the solution"""
     chi_square: float
     """Chi-square of the best hypothesis with this orbit"""
     rtn: FloatArray
@@ -300,8 +302,27 @@ class FormationResult:
     """Times of the candidate orbits in ms since the GPS epoch, shape (k,)"""
     conjunctions: tuple[Conjunction, ...] = ()
     """Encounters within a day after the newest solution, by each orbit that fits; the best of each partner is first"""
+    fix_components: int = 0
+    """Number of components of fixes among the measurements whose residuals the hypotheses differ in"""
+    chi_square_common: float = 0.0
+    """Part of every chi-square that is common to all hypotheses: that of all other fixes"""
     collision_radius_m: float = COMBINED_RADIUS_M
     """Combined radius of both satellites in m for the probabilities of a collision"""
+
+    def chi_squares(self, partner: PartnerResult) -> str:
+        """Return the chi-squares of best orbit and mirror of a partner, and the number of measurements they are of."""
+        best = partner.chi2_best - self.chi_square_common
+        mirror = partner.chi2_mirror - self.chi_square_common
+        ranges = sum(int(link.used.sum()) for link in self.links)
+        fixes = f" and {self.fix_components} components of fixes" if self.fix_components else ""
+        return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes}"
+
+    def name_of(self, conjunction: Conjunction) -> str:
+        """Return the name of the orbit of a conjunction: that of a candidate orbit, or else its hypothesis."""
+        orbits = next((each.orbits for each in self.partners if each.partner == conjunction.partner), ())
+        ranks = {orbit.hypothesis: rank for rank, orbit in enumerate(orbits)}
+        rank = ranks.get(conjunction.hypothesis)
+        return f"hypothesis {conjunction.hypothesis + 1}" if rank is None else f"{orbit_name(rank)} orbit"
 
     def conjunctions_of(self, partner_id: int) -> list[Conjunction]:
         """Return the conjunctions with one partner; that of the best orbit is first."""

@@ -15,12 +15,13 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
-from pygnc_ground.replay.attitude_run import attitude_result
+from pygnc_ground.replay.attitude_run import attitude_result, packed
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
@@ -91,9 +92,12 @@ class ReplayContext(NamedTuple):
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
         orientation = self.orientation
         pipeline = make_pipeline(settings, orientation, orbit_filter=filter_name.orbit_filter)
-        collected = collect(inputs.messages, pipeline, advance)
+        filtered: list[Filtered] = []
+        collected = collect(inputs.messages, pipeline, advance, lambda record: packed(record, filtered))
         if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
             raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
+        # The attitude is first, because its memory is the largest.
+        attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
         frames = EarthFrames(orientation)
         timed = collected.timed
         notes: list[str] = []
@@ -121,7 +125,7 @@ class ReplayContext(NamedTuple):
             smoothed=smoothed,
             batch=batch,
             truth=self.true_orbit,
-            attitude=attitude_result(collected.samples, settings.attitude, self.true_attitude),
+            attitude=attitude,
             formation=formation_result(
                 collected.partners,
                 collected.formation,

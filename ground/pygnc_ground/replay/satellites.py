@@ -21,7 +21,7 @@ from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
-from pygnc_ground.replay.inputs import Inputs, ReplayError, inputs_of, require_records
+from pygnc_ground.replay.inputs import Inputs, OptionsError, ReplayError, inputs_of, require_records
 from pygnc_ground.truth.load import load_truth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
@@ -51,7 +51,7 @@ class SatelliteFolder(NamedTuple):
         """
         name, _, folder = text.partition("=")
         if not (name and folder):
-            raise ReplayError(f"--satellite {text}: write NAME=FOLDER, such as 74=flights/one")
+            raise OptionsError(f"--satellite {text}: write NAME=FOLDER, such as 74=flights/one")
         if not Path(folder).is_dir():
             raise ReplayError(
                 f"{folder}: not a folder; name the folder with sense.bin and the range files of the satellite"
@@ -124,7 +124,7 @@ def radio_ids(satellites: Sequence[SatelliteFolder]) -> list[int]:
             )
         ids.append(radio_id)
     if len(set(ids)) < len(ids):
-        raise ReplayError(f"--satellite: the radio ids {ids} are not all different; name each satellite once")
+        raise OptionsError(f"--satellite: the radio ids {ids} are not all different; name each satellite once")
     return ids
 
 
@@ -163,7 +163,7 @@ def partner_truths(
         ValueError: A file is damaged or of unknown kind; the message names it.
     """
     if named and not own_truth:
-        raise ReplayError("--partner-truth requires --truth, the true orbit of our own satellite")
+        raise OptionsError("--partner-truth requires --truth, the true orbit of our own satellite")
     if not own_truth:
         return {}
     ids = radio_ids(satellites)
@@ -176,8 +176,8 @@ def partner_truths(
     for text in named:
         name, _, file = text.partition("=")
         if name not in of_name or not file:
-            raise ReplayError(f"--partner-truth {text}: write NAME=FILE, with a radio id such as 75 as NAME")
+            raise OptionsError(f"--partner-truth {text}: write NAME=FILE, with a radio id such as 75 as NAME")
         if of_name[name] in ids[:1]:
-            raise ReplayError(f"--partner-truth {text}: {name} is our own satellite; use --truth for its orbit")
+            raise OptionsError(f"--partner-truth {text}: {name} is our own satellite; use --truth for its orbit")
         files[of_name[name]] = Path(file)
     return {radio_id: load_truth(file) for radio_id, file in files.items()}

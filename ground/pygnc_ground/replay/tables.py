@@ -21,7 +21,6 @@ from pygnc_ground.replay.result import (
     ReplayResult,
     UntimedRecord,
     column,
-    orbit_name,
 )
 from pygnc_ground.tables.declaration import frame, metadata, time_values
 
@@ -39,6 +38,7 @@ _ORBIT_VECTORS: Final = {
     "velocity in GCRF": "velocity_gcrf_mps",
 }
 """Vectors without a standard deviation, by their names in messages and solutions."""
+_UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _POSITION_VARIANCES: Final = [0, 2, 5]
 """Indices of the variances in the lower triangle of a covariance."""
 
@@ -185,7 +185,7 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
         "approaches",
         {
             "partner_id": [each.partner for each, _, _ in rows],
-            "orbit": [orbit_name(each.orbit) for each, _, _ in rows],
+            "orbit": [formation.name_of(each) for each, _, _ in rows],
             "encounter": [name for _, name, _ in rows],
             **time_values([encounter.gps_ms for _, _, encounter in rows]),
             "closest_m": [encounter.distance_m for _, _, encounter in rows],
@@ -228,5 +228,5 @@ def write_tables(
         table.write_parquet(written[-1], metadata=metadata(name, about))
         if csv:
             written.append(folder / f"{name}.csv")
-            table.write_csv(written[-1])
+            table.write_csv(written[-1], datetime_format=_UTC_FORMAT)
     return written

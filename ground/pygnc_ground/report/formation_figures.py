@@ -351,7 +351,7 @@ def _approach_panel(
         highest.append(float(distance_m.max()))
         axes.plot(hours, distance_m, color=MIRROR if rank else FILTER)
     for each in reversed(conjunctions):
-        of, colour = each.nearest, MIRROR if each.orbit else FILTER
+        of, colour = each.nearest, MIRROR if each.hypothesis else FILTER
         hour, reach = (of.gps_ms - end_ms) / MS_PER_HOUR, _SIGMAS * of.sigma_m
         axes.plot((hour, hour), (max(of.distance_m - reach, 0.0), of.distance_m + reach), color=colour, linewidth=1.2)
         axes.plot(hour, of.distance_m, "o", color=colour, markersize=4.0, markeredgewidth=0.0)

@@ -254,7 +254,7 @@ def formation_findings(
     """Return the main findings about ranges and formation; `arc_max_s` is the longest arc of a solution."""
     return [
         *_ranges(ranges, arc_max_s),
-        *(finding for one in partners for finding in _partner(one)),
+        *(finding for one in partners if result is not None for finding in _partner(result, one)),
         *(finding for one in partners if result is not None for finding in _approach(result, one)),
     ]
 
@@ -274,14 +274,14 @@ def _ranges(ranges: RangeRecords, arc_max_s: float) -> Iterator[Finding]:
         yield Finding(f"Ranges that are not used: {by_cause(others, 'range')}.")
 
 
-def _partner(one: ComparedPartner) -> Iterator[Finding]:
+def _partner(result: FormationResult, one: ComparedPartner) -> Iterator[Finding]:
     name = one.name.capitalize()
     if one.state == "not known":
         others = "" if one.mirror is None else f"; {whole(len(one.orbits))} candidate orbits"
         yield Finding(f"{name} is not known: {printable(one.result.cause)}{others}.")
         return
     if one.state == "ambiguous":
-        yield Finding(_ambiguous(one))
+        yield Finding(_ambiguous(result, one))
         return
     accuracy = one.accuracy
     if not math.isfinite(accuracy.error_m):
@@ -296,12 +296,12 @@ def _partner(one: ComparedPartner) -> Iterator[Finding]:
     yield Finding(text, good=low <= accuracy.ratio <= high)
 
 
-def _ambiguous(one: ComparedPartner) -> str:
+def _ambiguous(result: FormationResult, one: ComparedPartner) -> str:
     text = f"{one.name.capitalize()} is ambiguous"
     if one.mirror is not None:
         text += (
             f": {whole(len(one.orbits))} distinct orbits fit; best and mirror are {number(one.mirror.distance_m)} m "
-            f"apart, χ² {one.result.chi2_best:.1f} and {one.result.chi2_mirror:.1f}"
+            f"apart, χ² {result.chi_squares(one.result)}"
         )
     if one.nearest is not None:
         accuracy = one.orbits[one.nearest].accuracy
@@ -322,14 +322,14 @@ def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding
         return
     newest_ms = int(one.result.states.gps_ms[-1])
     places = (
-        f"{number(of.distance_m)} m (sigma {number(of.sigma_m)} m) in {duration(max(0, of.gps_ms - newest_ms))}"
+        f"in {duration(max(0, of.gps_ms - newest_ms))} at {number(of.distance_m)} m (sigma {number(of.sigma_m)} m)"
         for of in (nearest.nearest, worst.likeliest)
     )
     name, (closest, likeliest) = one.name.capitalize(), places
-    yield Finding(f"{name} comes nearest by its {orbit_name(nearest.orbit)} orbit, {closest}.", good=True)
+    yield Finding(f"{name} comes nearest ({result.name_of(nearest)}) {closest}.", good=True)
     text = (
-        f"{name} collides with us within a day with a probability of {probability(worst.probability)} by its"
-        f" {orbit_name(worst.orbit)} orbit (combined radius {number(result.collision_radius_m)} m; good: up to"
-        f" {_PROBABILITY_GOOD:.0e}), most likely at {likeliest}."
+        f"{name} collides with us within a day with a probability of {probability(worst.probability)}"
+        f" ({result.name_of(worst)}, combined radius {number(result.collision_radius_m)} m; good: up to"
+        f" {_PROBABILITY_GOOD:.0e}), most likely {likeliest}."
     )
     yield Finding(text, good=worst.probability <= _PROBABILITY_GOOD)

@@ -128,6 +128,6 @@ def metadata(table: str, about: Mapping[str, str] | None = None) -> dict[str, st
         "rows": TABLES[table].rows,
         **(about or {}),
         "time_scale": _TIME_SCALE,
-        "frames": json.dumps({name: FRAMES[name] for name in sorted(frames)}),
+        **({"frames": json.dumps({name: FRAMES[name] for name in sorted(frames)})} if frames else {}),
         "columns": json.dumps(described),
     }

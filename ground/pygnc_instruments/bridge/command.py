@@ -9,18 +9,19 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.family import family
 from pygnc_instruments.bridge.messages import Event
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE, Bridge, BridgeSettings, BridgeSettingsError
 from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.terminal import known_family
 
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app: Final = Application()
 
 
-@app.command()
+@app.command(example="pygnc bridge /dev/ttyUSB0")
 def bridge(
     device: Annotated[
         str, typer.Argument(metavar="PORT", help="Path or URL of the device's port; default: search USB adapters.")
@@ -31,6 +32,8 @@ def bridge(
         str,
         typer.Option(
             "--family",
+            metavar="NAME",
+            callback=known_family,
             help="Device family (ucb, gx2, monodrive ...); default: detected. With --baud, no detection is necessary.",
         ),
     ] = "",
@@ -66,8 +69,6 @@ def bridge(
 ) -> None:
     """Serve one device to browsers: WebSocket for Aceinna Navigation Studio and other programs, and a web page."""
     with report_user_errors("pygnc", {DeviceError: ExitCode.DEVICE, BridgeSettingsError: ExitCode.INPUT}):
-        if family_name:
-            family(family_name)
         settings = BridgeSettings(
             DeviceSelection(device, family_name, baud),
             folder,

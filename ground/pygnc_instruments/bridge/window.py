@@ -9,12 +9,13 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.serial_port import candidate_ports
 from pygnc_instruments.bridge.instance import BridgeProcess, BridgeProcessError, BridgeState
 from pygnc_instruments.bridge.protocols import PROTOCOLS
 
-app: Final = typer.Typer(add_completion=False, pretty_exceptions_show_locals=False)
+app: Final = Application()
 TITLE: Final = "PyGNC bridge"
 _LABELS: Final = ("device", "port", "state", "rate", "CRC errors", "log", "clients")
 _POLL_S: Final = 1.0
@@ -114,7 +115,7 @@ class Window:
         self._poll_now.set()
 
 
-@app.command(name="bridge-window")
+@app.command(name="bridge-window", example="pygnc bridge-window")
 def bridge_window(
     device: Annotated[
         str, typer.Argument(metavar="PORT", help="Path or URL of the device's port; default: search USB adapters.")

@@ -14,7 +14,8 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.application import Application
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
     plot_command,
@@ -31,7 +32,6 @@ from pygnc_instruments.device.terminal import (
     Json,
     NeededPort,
     Port,
-    UsageError,
     console,
     print_json,
     print_note,
@@ -47,14 +47,12 @@ Values: TypeAlias = Annotated[
     typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz or orientation=-y-x-z."),
 ]
 
-app: Final = typer.Typer(
-    help="Work with sensors on serial lines and networks.", no_args_is_help=True, add_completion=False
-)
+app: Final = Application("Work with sensors on serial lines and networks.")
 _ALIGNMENT_S: Final = 120.0
 _POLL_S: Final = 0.1
 
 
-@app.command(name="list")
+@app.command(name="list", example="pygnc device list")
 def list_devices(
     ports: Annotated[
         list[str] | None, typer.Argument(metavar="PORT", help="Ports to search; default: all USB serial adapters.")
@@ -86,7 +84,7 @@ def list_devices(
         raise typer.Exit(ExitCode.DEVICE)
 
 
-@app.command()
+@app.command(example="pygnc device info /dev/ttyUSB0")
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
     """Show identity, configuration and status of a device, or the content of a recording."""
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
@@ -131,20 +129,25 @@ def _pair(text: str) -> tuple[str, str]:
 
 app.command(
     name="get",
+    example="pygnc device get /dev/ttyUSB0 orientation",
     help="Show the settings in effect. DMU38x and OpenIMU: fields; `user.*` names parameters of the application.",
 )(_show_command("in effect", stored=False))
-app.command(name="read", help="Show the settings in non-volatile memory.")(
-    _show_command("in non-volatile memory", stored=True)
-)
 app.command(
-    name="set", help="Change settings at once, until power-off. Values are checked first and read back afterwards."
+    name="read", example="pygnc device read /dev/ttyUSB0 orientation", help="Show the settings in non-volatile memory."
+)(_show_command("in non-volatile memory", stored=True))
+app.command(
+    name="set",
+    example="pygnc device set /dev/ttyUSB0 packet_rate_divider=50Hz",
+    help="Change settings at once, until power-off. Values are checked first and read back afterwards.",
 )(_change_command("set and read back", stored=False))
 app.command(
-    name="write", help="Change settings in non-volatile memory. Values are checked first and read back afterwards."
+    name="write",
+    example="pygnc device write /dev/ttyUSB0 orientation=-y-x-z",
+    help="Change settings in non-volatile memory. Values are checked first and read back afterwards.",
 )(_change_command("written and read back", stored=True))
 
 
-@app.command()
+@app.command(example="pygnc device snapshot /dev/ttyUSB0 settings.json")
 def snapshot(
     port: NeededPort,
     file: Annotated[Path | None, typer.Argument(metavar="FILE", help="New file; default: standard output.")] = None,
@@ -165,7 +168,7 @@ def snapshot(
             print_note(f"{file}: saved")
 
 
-@app.command()
+@app.command(example="pygnc device restore /dev/ttyUSB0 settings.json")
 def restore(
     port: NeededPort,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Snapshot from `pygnc device snapshot`.")],
@@ -186,7 +189,7 @@ def restore(
     print_settings(title, changed, as_json=as_json)
 
 
-@app.command()
+@app.command(example="pygnc device reset /dev/ttyUSB0")
 def reset(port: NeededPort, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
     """Restart a device and wait until it responds. Values that were set until power-off are lost."""
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
@@ -195,7 +198,7 @@ def reset(port: NeededPort, *, family: FamilyName = "", baud: Baud = 0, as_json:
     print_report("after the restart", report, as_json=as_json)
 
 
-@app.command(name="calibrate-mag")
+@app.command(name="calibrate-mag", example="pygnc device calibrate-mag /dev/ttyUSB0 --store")
 def calibrate_mag(
     port: NeededPort,
     *,
@@ -241,10 +244,10 @@ def _align(connected: ConnectedDevice, operation: Operation[Any]) -> tuple[dict[
     return result
 
 
-app.command(name="stream")(stream_command.stream)
-app.command(name="plot")(plot_command.plot)
-app.command(name="log")(readings_commands.log)
-app.command(name="noise")(readings_commands.noise)
-app.command(name="upload")(readings_commands.upload)
-app.command(name="upgrade")(upgrade_command.upgrade)
-app.command(name="simulate")(simulate_command.simulate)
+app.command(name="stream", example="pygnc device stream /dev/ttyUSB0 --count 10")(stream_command.stream)
+app.command(name="plot", example="pygnc device plot /dev/ttyUSB0")(plot_command.plot)
+app.command(name="log", example="pygnc device log /dev/ttyUSB0 --out logs")(readings_commands.log)
+app.command(name="noise", example="pygnc device noise logs/rest.csv --plot noise.png")(readings_commands.noise)
+app.command(name="upload", example="pygnc device upload logs/rest.csv --to s3://bucket/logs")(readings_commands.upload)
+app.command(name="upgrade", example="pygnc device upgrade /dev/ttyUSB0 firmware.bin --dry-run")(upgrade_command.upgrade)
+app.command(name="simulate", example="pygnc device simulate openimu --pty ./imu-port")(simulate_command.simulate)

@@ -13,7 +13,7 @@ from rich.live import Live
 from rich.text import Text
 
 import pygnc_system
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
@@ -29,7 +29,6 @@ from pygnc_instruments.device.terminal import (
     Json,
     Port,
     Seconds,
-    UsageError,
     UserPackets,
     print_json,
     print_note,

@@ -7,10 +7,11 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import all_families
-from pygnc_instruments.device.terminal import UsageError, print_note, reported_errors
+from pygnc_instruments.device.terminal import print_note, reported_errors
 from pygnc_instruments.simulators.declared_unit import DeclaredSimulator
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import Endpoint, FaultRates, PtyEndpoint, TcpEndpoint
@@ -102,7 +103,7 @@ def _unit(model: str) -> SimulatedUnit:
         if kind.name == model and kind.make_frame is not None:
             return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
     known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
-    raise DeviceError(f"unknown model {model!r}; choose from {known}")
+    raise UsageError(f"unknown model {model!r}; choose from {known}")
 
 
 def _fault(text: str) -> tuple[str, float]:

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.signals import until_interrupted
 from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError
@@ -31,7 +32,6 @@ from pygnc_instruments.device.terminal import (
     Port,
     Seconds,
     Server,
-    UsageError,
     UserPackets,
     console,
     print_json,

@@ -15,7 +15,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
-from pygnc_devices.family import Setting
+from pygnc_devices.family import Setting, family_names
 from pygnc_devices.reading import Statistics
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.upload import DestinationError
@@ -24,8 +24,23 @@ Port: TypeAlias = Annotated[
     str, typer.Argument(metavar="PORT", help="Path or URL of the port; default: the only device that is found.")
 ]
 NeededPort: TypeAlias = Annotated[str, typer.Argument(metavar="PORT", help="Path or URL of the port.")]
+
+
+def known_family(name: str) -> str:
+    """Return the name of a family of devices; report an unknown one as an error of usage."""
+    if name and name not in family_names():
+        raise typer.BadParameter(f"unknown device family {name!r}; choose from {', '.join(family_names())}")
+    return name
+
+
 FamilyName: TypeAlias = Annotated[
-    str, typer.Option("--family", help="Device family (ucb, gx2, monodrive ...); default: detected.")
+    str,
+    typer.Option(
+        "--family",
+        metavar="NAME",
+        callback=known_family,
+        help="Device family (ucb, gx2, monodrive ...); default: detected.",
+    ),
 ]
 Baud: TypeAlias = Annotated[
     int, typer.Option("--baud", min=0, help="Baud rate, bit/s; default: detected.", show_default=False)
@@ -49,12 +64,7 @@ console: Final = Console(highlight=False)
 stderr_console: Final = Console(stderr=True, highlight=False)
 
 
-class UsageError(Exception):
-    """Error raised when arguments of a command contradict each other or are incomplete."""
-
-
 _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
-    UsageError: ExitCode.USAGE,
     DeviceError: ExitCode.DEVICE,
     DestinationError: ExitCode.NETWORK,
     LogError: ExitCode.INPUT,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 import typer
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
@@ -22,7 +22,6 @@ from pygnc_instruments.device.terminal import (
     FamilyName,
     Json,
     NeededPort,
-    UsageError,
     print_json,
     print_note,
     reported_errors,

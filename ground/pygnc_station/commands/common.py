@@ -6,6 +6,7 @@ from typing import Annotated, Final, ParamSpec
 
 import typer
 
+from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_devices.errors import DeviceError
@@ -22,18 +23,12 @@ _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
     TransferError: ExitCode.NETWORK,
 } | dict.fromkeys((PluginError, ServiceError, StationError, StoreError, OSError), ExitCode.INPUT)
 
-app: Final = typer.Typer(
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    pretty_exceptions_show_locals=False,
-    help="Log sensors on serial lines and transfer their readings to a server.",
-)
+app: Final = Application("Log sensors on serial lines and transfer their readings to a server.")
 
 
-def group(name: str, description: str) -> typer.Typer:
+def group(name: str, description: str) -> Application:
     """Add a group of subcommands, and return it."""
-    made = typer.Typer(name=name, no_args_is_help=True, rich_markup_mode=None, help=description)
+    made = Application(description, name=name)
     app.add_typer(made, name=name)
     return made
 
@@ -54,7 +49,9 @@ NowOption = Annotated[bool, typer.Option("--now", help="Send now, even if the de
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object per line.")]
 
 
-def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Callable[P, None]], Callable[P, None]]:
+def command(
+    name: str | None = None, *, of: Application = app, example: str = ""
+) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Return a decorator that registers a subcommand, by default under the function's name.
 
     The subcommand prints an expected error as one line and exits with its code.
@@ -63,7 +60,8 @@ def command(name: str | None = None, *, of: typer.Typer = app) -> Callable[[Call
     def register(function: Callable[P, None]) -> Callable[P, None]:
         group = "" if of is app else f"{of.info.name} "
         shown_name = f"pygnc station {group}{name or function.__name__}"
-        return of.command(name)(report_user_errors(shown_name, _EXIT_CODES)(function))
+        shown = example or shown_name
+        return of.command(name, example=shown)(report_user_errors(shown_name, _EXIT_CODES)(function))
 
     return register
 

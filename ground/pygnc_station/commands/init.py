@@ -62,7 +62,7 @@ def _ask(given: str | None, option: str, question: str, default: str | None, use
             typer.echo(printable(str(error)), err=True)
 
 
-@command()
+@command(example="pygnc station init --folder station")
 def init(
     *,
     folder: Annotated[Path, typer.Option(help="Folder of the station, which is created if missing.")] = Path(),

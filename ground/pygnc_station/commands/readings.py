@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
@@ -60,7 +61,7 @@ class Form(StrEnum):
     PARQUET = "parquet"
 
 
-@command()
+@command(example="pygnc station recent -n 5")
 def recent(
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
@@ -109,7 +110,7 @@ def watch(
             time.sleep(_POLL_S)
 
 
-@command()
+@command(example="pygnc station export readings --form parquet")
 def export(  # noqa: PLR0917 - options of a command
     out: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of the files, created if missing.")],
     settings: SettingsOption = None,
@@ -120,12 +121,12 @@ def export(  # noqa: PLR0917 - options of a command
     until: UntilOption = "",
 ) -> None:
     """Write readings to files, one per device and kind."""
+    span = Span(_time(since), _time(until))
     with open_store(settings) as store:
-        span = Span(_time(since), _time(until))
         echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span))
 
 
-@command("import")
+@command("import", example="pygnc station import batonopc.db --zone Europe/Dublin")
 def import_readings(
     database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
     settings: SettingsOption = None,
@@ -210,7 +211,7 @@ def _time(text: str) -> int | None:
     try:
         return parse_time(text) if text else None
     except ValueError:
-        raise StationError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
+        raise UsageError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 @command()

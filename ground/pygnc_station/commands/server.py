@@ -47,7 +47,7 @@ def pin(
         typer.echo(access.new_pin(store, clock_ms(), minutes, gateway))
 
 
-@command()
+@command(example="pygnc station token reader")
 def token(
     name: Annotated[str, typer.Argument(help="User of the token; an older token of the same name is revoked.")],
     settings: SettingsOption = None,
@@ -60,7 +60,7 @@ def token(
         typer.echo(access.new_token(store, name, clock_ms(), may_write=write, days=days or None))
 
 
-@command()
+@command(example="pygnc station revoke roof")
 def revoke(
     name: Annotated[str, typer.Argument(help="Name with which the station has registered.")],
     settings: SettingsOption = None,
@@ -97,7 +97,7 @@ def list_gateways(settings: SettingsOption = None, *, as_json: JsonOption = Fals
             typer.echo(f"{gateway.id:4}  {gateway.name}  seen {seen}{state}  gadgets: {gadgets}")
 
 
-@command("rename", of=gateways)
+@command("rename", of=gateways, example="pygnc station gateways rename 1 roof")
 def rename_gateway(
     gateway: GatewayArgument,
     name: Annotated[str, typer.Argument(help="New name.")],
@@ -109,13 +109,13 @@ def rename_gateway(
     typer.echo(f"{gateway} is {name} now")
 
 
-@command("revoke", of=gateways)
+@command("revoke", of=gateways, example="pygnc station gateways revoke 1")
 def revoke_gateway(gateway: GatewayArgument, settings: SettingsOption = None) -> None:
     """Revoke the key of a gateway; `pygnc station pin --gateway` issues a PIN for a new one."""
     _revoke(gateway, settings)
 
 
-@command("transfer", of=gateways)
+@command("transfer", of=gateways, example="pygnc station gateways transfer OPC_7 2")
 def transfer_gadget(
     gadget: Annotated[str, typer.Argument(help="Name of the gadget on the server.")],
     gateway: GatewayArgument,

@@ -168,7 +168,7 @@ RootOption = Annotated[
 ]
 
 
-@command()
+@command(example="pygnc station units --out units")
 def units(
     settings: SettingsOption = None,
     out: Annotated[
@@ -190,7 +190,7 @@ def units(
         typer.echo(str(out / name))
 
 
-@command()
+@command(example="sudo pygnc station install --settings station.toml")
 def install(
     settings: SettingsOption = None,
     user: UserOption = "",

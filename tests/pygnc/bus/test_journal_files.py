@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.bus import journal_files, journal_reader, journal_writer
-from pygnc.bus.journal_files import list_segments, recover_folder
+from pygnc.bus.journal_files import last_number, list_segments, recover_folder
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.journal_writer import SEGMENT_BYTES, SPARE_SEGMENTS, JournalWriter
 from pygnc.formats import journal
@@ -199,6 +199,17 @@ def test_a_journal_in_memory_keeps_only_its_newest_segments(disk: Path, memory: 
     for _ in range((SPARE_SEGMENTS + 3) * SEGMENT_BYTES // 16_000):
         writer.append([b"x" * 16_000])
     assert len(list_segments([memory], "input")) == SPARE_SEGMENTS
+
+
+def test_the_last_number_is_unknown_without_a_readable_file(disk: Path, memory: Path) -> None:
+    assert last_number([disk, memory], "some") is None
+    writer = JournalWriter(disk, memory, "some", b"")
+    writer.append([b"1", b"2"])
+    assert last_number([disk, memory], "some") == 2
+    (file,) = disk.iterdir()
+    file.write_bytes(bytes(99))
+    assert last_number([disk, memory], "some") is None
+    writer.close()
 
 
 def test_damage_costs_only_the_records_it_touches(disk: Path, memory: Path) -> None:

@@ -263,6 +263,15 @@ def test_announced_messages_that_are_no_longer_in_the_journal_count_as_lost(cont
             assert reader.lost == 3
 
 
+def test_a_position_beyond_the_end_of_the_stream_is_noticed(joined: tuple[StreamWriter, StreamReader]) -> None:
+    writer, reader = joined
+    write_one_by_one(writer, 2000)
+    assert heard(reader, 2000)[-1] == 2000
+    assert not reader.is_beyond_end()
+    reader.last_seq ^= 1 << 11
+    assert reader.is_beyond_end()
+
+
 def write_one_by_one(writer: StreamWriter, count: int) -> None:
     """Write messages that are announced one by one, with what they say."""
     for _ in range(count):

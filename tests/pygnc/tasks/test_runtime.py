@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import ClassVar
@@ -94,7 +95,8 @@ def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
     monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Quiet)
     monkeypatch.setattr(zmq, "Poller", Poller)
     with ours, theirs:
-        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path), theirs) == 0
+        spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
         pongs = [message for _ in range(20) if isinstance(message := control.receive_from_task(ours), control.Pong)]
     assert Quiet.phases == ["idle", "idle"]
     assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]
@@ -180,3 +182,29 @@ print(sum(first <= id(block) < last for block in blocks))
 def test_threads_allocate_from_one_heap() -> None:
     done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
     assert int(done.stdout) == 30
+
+
+LIBRARIES = """
+from pathlib import Path
+import numpy as np
+from pygnc.tasks import runtime
+
+def mapped_kb() -> int:
+    lines = map(str.split, Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
+    kb = {words[0]: int(words[1]) for words in lines}
+    return kb["Rss:"] - kb["Anonymous:"]
+
+lu = np.linalg.inv(np.eye(40) + 0.1)
+before = mapped_kb()
+runtime.unmap_libraries()
+after = mapped_kb()
+assert np.array_equal(np.linalg.inv(np.eye(40) + 0.1), lu)
+print(before, after, mapped_kb())
+"""
+
+
+def test_unmapped_libraries_are_mapped_again_when_they_are_used() -> None:
+    done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
+    before_kb, after_kb, used_kb = map(int, done.stdout.split())
+    assert after_kb < 0.7 * before_kb
+    assert after_kb < used_kb

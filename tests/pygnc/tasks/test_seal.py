@@ -1,12 +1,15 @@
 """Seals of tasks: a change of any bit is noticed, and what may change during a wait is not part of them."""
 
+import operator
 import random
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import cast
 
 import msgspec
@@ -112,9 +115,29 @@ def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         guard.close()
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("run.settings.logs", "ceiling_bytes", 5),
+        ("run.settings.attitude.gyro", "noise_rad_s", 1.0),
+        ("run", "number", 2),
+    ],
+)
+@pytest.mark.parametrize("moment", ["wait", "work"])
+def test_a_changed_constant_of_the_run_is_noticed(
+    tmp_path: Path, owner: str, name: str, value: float, moment: str
+) -> None:
+    run = run_in(tmp_path)
+    guard = Seal([], run.constants)
+    guard.close()
+    object.__setattr__(operator.attrgetter(owner)(SimpleNamespace(run=run)), name, value)
+    with pytest.raises(StateChangedError, match="constant"):
+        guard.verify() if moment == "wait" else guard.close()
+
+
 def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
-    guard = Seal([], None, [gravity.gravity_by_all_coefficients])
+    guard = Seal([], known_answers=[gravity.gravity_by_all_coefficients])
     guard.close()
     monkeypatch.setattr(gravity, "EARTH_RADIUS_M", 1.000001 * gravity.EARTH_RADIUS_M)
     with pytest.raises(StateChangedError, match="gravity"):
@@ -164,9 +187,22 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
         begin(loop)
 
     monkeypatch.setattr(runtime.TaskLoop, "run", run)
+    constants = run_in(tmp_path)
     with ours, theirs:
-        assert run_task(spec, run_in(tmp_path), theirs) == STATE_CHANGED
+        assert run_task(spec, constants, theirs, zlib.crc32(constants.constants())) == STATE_CHANGED
         sent = [m for _ in range(4) if (m := control.receive_from_task(ours)) is not None]
     loops[0]._context.destroy(linger=0)
     assert [m.name for m in sent if isinstance(m, control.Notice)] == ["state_changed"]
     assert not [m for m in sent if isinstance(m, control.Pong) and m.progress.counts != {"used": 3}]
+
+
+def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -> None:
+    run = run_in(tmp_path)
+    before = zlib.crc32(run.constants())
+    object.__setattr__(run.settings.logs, "reserve_bytes", 1)
+    ours, theirs = control.make_pair()
+    with ours, theirs:
+        assert run_task(TaskSpec("status", "", "StatusTask", (), (), 1), run, theirs, before) == STATE_CHANGED
+        notice = control.receive_from_task(ours)
+    assert isinstance(notice, control.Notice)
+    assert notice.name == "state_changed"

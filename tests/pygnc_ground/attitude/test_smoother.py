@@ -3,7 +3,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from pygnc_ground.attitude.smoother import smooth
+from pygnc_ground.attitude.smoother import Filtered, smooth, without_model_errors
 from tests.pygnc.estimators.attitude.truth import errors_deg, fly, run
 
 TRUTH = fly(3, 60.0)
@@ -37,6 +37,21 @@ def test_later_samples_make_the_attitude_better() -> None:
 
 def test_the_last_state_is_the_filters() -> None:
     assert SMOOTHED[-1] is UPDATES[-1].state
+
+
+def test_packed_results_are_smoothed_to_the_same_bits() -> None:
+    packed = [Filtered.of(update.state, update.step) for update in UPDATES]
+    for state, other in zip(smooth(packed), SMOOTHED, strict=True):
+        if state is None or other is None:
+            assert state is other
+            continue
+        np.testing.assert_array_equal(state.quaternion, other.quaternion)
+        np.testing.assert_array_equal(state.slow, other.slow)
+        np.testing.assert_array_equal(state.sqrt_covariance, other.sqrt_covariance)
+        assert without_model_errors(other).attitude_sigma_rad == other.attitude_sigma_rad
+    kept = sum(one.packed.sqrt_covariance.nbytes for one in packed if one.packed is not None)
+    whole = sum(update.state.sqrt_covariance.nbytes for update in UPDATES if update.state is not None)
+    assert kept < 0.55 * whole
 
 
 def test_the_first_state_profits_most() -> None:

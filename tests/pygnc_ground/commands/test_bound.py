@@ -99,19 +99,19 @@ def test_a_file_is_laid_over_a_preset(made: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "message"),
+    ("arguments", "message", "expected"),
     [
-        ([], "name a sense file with its --truth, or a scenario"),
-        (["sense.bin"], "name a sense file with its --truth, or a scenario"),
-        (["--preset", "nominal", "--truth", "x"], "name a sense file with its --truth, or a scenario"),
-        (["--preset", "unheard_of"], "unknown preset 'unheard_of'"),
-        (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: No such file or directory"),
-        (["sense.bin", "--truth", "/nowhere/truth"], "/nowhere/truth: No such file or directory"),
+        ([], "name a sense file with its --truth, or a scenario", ExitCode.USAGE),
+        (["sense.bin"], "name a sense file with its --truth, or a scenario", ExitCode.USAGE),
+        (["--preset", "nominal", "--truth", "x"], "name a sense file with its --truth, or a scenario", ExitCode.USAGE),
+        (["--preset", "unheard_of"], "unknown preset 'unheard_of'", ExitCode.USAGE),
+        (["--config", "/nowhere/x.toml"], "/nowhere/x.toml: No such file or directory", ExitCode.INPUT),
+        (["sense.bin", "--truth", "/nowhere/truth"], "/nowhere/truth: No such file or directory", ExitCode.INPUT),
     ],
 )
-def test_reports_usage_errors_in_one_line(arguments: list[str], message: str) -> None:
+def test_reports_errors_of_users_in_one_line(arguments: list[str], message: str, expected: ExitCode) -> None:
     code, output = run(*arguments)
-    assert code == ExitCode.INPUT
+    assert code == expected
     assert output.startswith("pygnc bound: ")
     assert message in output
     assert output.count("\n") == 1

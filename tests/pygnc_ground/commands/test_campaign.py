@@ -124,7 +124,7 @@ def test_a_full_disk_is_named_and_the_campaign_continues(computed: Path, tmp_pat
         (("{folder}/none.toml", "--out", "{folder}/x"), ExitCode.INPUT, "No such file"),
         (("{folder}/c.toml", "--out", "{folder}"), ExitCode.INPUT, "not a campaign"),
         (("{folder}/c.toml", "--out", "{folder}/x", "--workers", "1", "--scheduler", "tcp://a:1"), ExitCode.USAGE, "-"),
-        (("rerun", "{folder}/out", "9"), ExitCode.INPUT, "runs 0 to 1"),
+        (("rerun", "{folder}/out", "9"), ExitCode.USAGE, "runs 0 to 1"),
         (("rerun", "{folder}", "0"), ExitCode.INPUT, "no campaign"),
         (("{folder}/c.toml",), ExitCode.USAGE, "--out"),
     ],

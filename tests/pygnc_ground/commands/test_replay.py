@@ -119,7 +119,7 @@ def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> Non
 def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:
     as_text = {name: pl.String if name == "utc" else kind for name, kind in schema.items()}
     return pl.read_csv(path, schema=as_text).with_columns(
-        pl.col("utc").str.to_datetime(time_unit="ms", time_zone="UTC")
+        pl.col("utc").str.to_datetime("%Y-%m-%dT%H:%M:%S%.3fZ", time_unit="ms", time_zone="UTC")
     )
 
 
@@ -243,22 +243,35 @@ def test_range_files_bring_their_fixes(few: Path, tmp_path: Path) -> None:
     ("words", "says"),
     [
         (["missing.bin"], "missing.bin: No such file or directory"),
-        (["{hour}", "{hour}", "--pipeline"], "takes one sense file"),
         (["{hour}", "--truth", "{hour}"], "not a true orbit"),
         (["{hour}", "--ranges", "{empty}"], "no range file (rng00000.bin"),
         (["{empty}"], "has no input journal"),
-        (["{hour}", "{empty}"], "is a folder; name sense files only"),
         (["{hour}", "--config", "{bad}"], "unknown setting orbt"),
         (["{hour}", "--config", "{empty}/none.toml"], "none.toml"),
     ],
 )
 def test_user_errors_are_reported_in_one_line(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+    check_user_error(words, says, ExitCode.INPUT, hour, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["{hour}", "{hour}", "--pipeline"], "takes one sense file"),
+        (["{hour}", "{empty}"], "is a folder; name sense files only"),
+    ],
+)
+def test_contradicting_arguments_are_errors_of_usage(words: list[str], says: str, hour: Path, tmp_path: Path) -> None:
+    check_user_error(words, says, ExitCode.USAGE, hour, tmp_path)
+
+
+def check_user_error(words: list[str], says: str, code: ExitCode, hour: Path, tmp_path: Path) -> None:
     empty, bad = tmp_path / "empty", tmp_path / "bad.toml"
     empty.mkdir()
     bad.write_text("[orbt]\n")
     arguments = [word.format(hour=hour, empty=empty, bad=bad) for word in words]
     result = replay(*arguments, "--out", tmp_path / "out")
-    assert result.exit_code == ExitCode.INPUT
+    assert result.exit_code == code
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
 
@@ -402,7 +415,7 @@ def test_without_a_truth_there_is_a_sigma() -> None:
 def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
     assert lines[0].startswith("partner 75: ambiguous: best and mirror differ by ")
-    assert "chi-square 500.0 and 500.3; nearest to the truth: mirror, 3-D RMS error 0.0 m (sigma 2.4 m)" in lines[0]
+    assert "chi-square 500.0 and 500.3 of 118 ranges; nearest to the truth: mirror, 3-D RMS error 0.0 m (s" in lines[0]
     (line, *_) = formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS)))
     assert "nearest" not in line
 
@@ -414,10 +427,10 @@ def test_the_nearest_encounter_and_the_most_probable_collision_name_time_and_orb
         1:
     ]
     assert nearest == (
-        "partner 75: closest approach within a day, mirror orbit: 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
+        "partner 75: closest approach within a day (mirror orbit): 2025-03-21T00:42:20.000Z: 40 m (sigma 20 m)"
     )
     assert worst == (
-        "partner 75: probability of a collision within a day, best orbit, combined radius 1 m: 5.0e-01, likeliest at"
+        "partner 75: probability of a collision within a day (best orbit, combined radius 1 m): 5.0e-01, likeliest at"
         " 2025-03-21T00:09:00.000Z: 250 m (sigma 20 m)"
     )
 

@@ -48,7 +48,7 @@ def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     found = msgspec.json.decode(result.stdout, type=ReplayDocument)
     assert found.formation is not None
     assert (found.ranges.received, found.ranges.used, found.ranges.not_used) == (100, 100, {})
-    partners = {partner.partner: partner for partner in found.formation.partners}
+    partners = {partner.partner_id: partner for partner in found.formation.partners}
     assert {number: partner.state for number, partner in partners.items()} == {75: "certain", 76: "ambiguous"}
     assert (partners[75].error_m, partners[75].mirror_distance_m) == (None, None)
     assert partners[75].sigma_m is not None

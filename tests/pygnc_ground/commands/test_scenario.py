@@ -151,16 +151,16 @@ def test_a_folder_with_content_is_rejected_and_unchanged(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    ("options", "complaint"),
+    ("options", "complaint", "expected"),
     [
-        (["--config", "none.toml"], "none.toml"),
-        (["--preset", "calm"], "unknown preset 'calm'; choose from dirty, formation4"),
-        ([], "--config"),
+        (["--config", "none.toml"], "none.toml", ExitCode.INPUT),
+        (["--preset", "calm"], "unknown preset 'calm'; choose from dirty, formation4", ExitCode.USAGE),
+        ([], "--config", ExitCode.USAGE),
     ],
 )
-def test_missing_settings_are_reported(tmp_path: Path, options: list[str], complaint: str) -> None:
+def test_missing_settings_are_reported(tmp_path: Path, options: list[str], complaint: str, expected: ExitCode) -> None:
     code, output = run(tmp_path, None, *options)
-    assert code == ExitCode.INPUT
+    assert code == expected
     assert complaint in output
     assert len(output.strip().splitlines()) == 1
 

@@ -19,7 +19,7 @@ def straight(miss_m: float, speed_mps: float, sigma_m: tuple[float, float, float
     values, rates = np.zeros((2, len(t_s), 3, 4))
     values[:, 0, 0], values[:, 1, 0], rates[:, 0, 0] = speed_mps * t_s, miss_m, speed_mps
     values[:, :, 1:] = np.diag(sigma_m)
-    return RelativeTrack(75, 1.0, 0, (0.0, END_S), values, rates)
+    return RelativeTrack(75, 3, 1.0, 0, (0.0, END_S), values, rates)
 
 
 def disc(miss_m: float, sigma_m: tuple[float, float], radius_m: float) -> float:
@@ -48,7 +48,7 @@ def disc(miss_m: float, sigma_m: tuple[float, float], radius_m: float) -> float:
 def test_a_straight_pass_has_the_probability_of_the_disc(
     miss_m: float, speed_mps: float, sigma_m: tuple[float, float, float], radius_m: float
 ) -> None:
-    found = conjunction(straight(miss_m, speed_mps, sigma_m), 0, radius_m)
+    found = conjunction(straight(miss_m, speed_mps, sigma_m), radius_m)
     assert found.probability == pytest.approx(disc(miss_m, sigma_m[1:], radius_m), rel=1e-5)
     assert found.nearest == found.likeliest
     assert found.nearest.distance_m == pytest.approx(miss_m, abs=0.5 * speed_mps)
@@ -57,7 +57,7 @@ def test_a_straight_pass_has_the_probability_of_the_disc(
 def test_a_partner_that_is_inside_from_the_beginning_counts() -> None:
     still = straight(0.0, 0.0, (1.0, 1.0, 1.0))
     # Three components within a ball of one sigma: chi-square distribution with three degrees of freedom.
-    assert conjunction(still, 0, 1.0).probability == pytest.approx(0.198748, rel=1e-5)
+    assert conjunction(still, 1.0).probability == pytest.approx(0.198748, rel=1e-5)
 
 
 def slow_ellipse() -> RelativeTrack:
@@ -86,7 +86,7 @@ def slow_ellipse() -> RelativeTrack:
     )
     values = np.stack([np.stack(each, axis=1) for each in (mean, *modes)], axis=2)
     rates = np.stack([np.stack(each, axis=1) for each in (rate, *mode_rates)], axis=2)
-    return RelativeTrack(75, 1.0, 0, (0.0, end_s), values, rates)
+    return RelativeTrack(75, 3, 1.0, 0, (0.0, end_s), values, rates)
 
 
 def entries(track: RelativeTrack, radius_m: float, count: int) -> IntArray:
@@ -104,7 +104,7 @@ def entries(track: RelativeTrack, radius_m: float, count: int) -> IntArray:
 
 def test_slow_passes_on_a_curved_path_agree_with_monte_carlo() -> None:
     track, radius_m, count = slow_ellipse(), 2.0, 4_000
-    expected = conjunction(track, 0, radius_m).probability
+    expected = conjunction(track, radius_m).probability
     found = entries(track, radius_m, count)
     assert 0.02 < (found > 0).mean() <= found.mean() < 0.5
     assert abs(found.mean() - expected) < 3.0 * found.std() / math.sqrt(count)
@@ -114,12 +114,12 @@ def test_encounters_are_separate_and_the_most_probable_one_may_be_later_than_the
     found = list(encounters(slow_ellipse(), 2.0))
     assert len(found) >= 2
     assert [each.gps_ms for each in found] == sorted(each.gps_ms for each in found)
-    one = conjunction(slow_ellipse(), 3, 2.0)
-    assert one.orbit == 3
+    one = conjunction(slow_ellipse(), 2.0)
+    assert one.hypothesis == 3
     assert one.nearest == min(found, key=lambda each: each.distance_m)
     assert one.likeliest == max(found, key=lambda each: each.probability)
     assert one.probability == pytest.approx(sum(each.probability for each in found))
 
 
 def test_a_distant_partner_never_collides() -> None:
-    assert conjunction(straight(500.0, 1.0, (5.0, 5.0, 5.0)), 0).probability == 0.0
+    assert conjunction(straight(500.0, 1.0, (5.0, 5.0, 5.0))).probability == 0.0

@@ -13,6 +13,7 @@ from pygnc_ground.gate.report import (
     accuracy_changes,
     corpus_lines,
     corpus_verdict,
+    source_lines,
     verdict_of,
     worst,
 )
@@ -113,7 +114,19 @@ def test_a_constant_with_another_value_changes_the_corpus() -> None:
 def test_a_changed_data_table_changes_the_corpus_and_is_named() -> None:
     report = RunReport("run", data=["geomagnetic/igrf14.csv"])
     assert corpus_verdict([report]) is Verdict.CHANGED
-    assert any("geomagnetic/igrf14.csv" in line for line in corpus_lines([report]))
+    assert any("geomagnetic/igrf14.csv" in line for line in source_lines([report]))
+
+
+def test_rows_are_sorted_by_significance() -> None:
+    found = [change(None, 1e-9), change(1e-7, 1e3), change(2.5, 1e-9), COUNTER, change(None, 0.5)]
+    found.sort(key=lambda one: one.significance, reverse=True)
+    assert [(one.sigmas, one.relative) for one in found] == [
+        (None, None),
+        (2.5, 1e-9),
+        (1e-7, 1e3),
+        (None, 0.5),
+        (None, 1e-9),
+    ]
 
 
 def test_another_platform_is_explained_unless_the_bits_are_the_same() -> None:

@@ -36,7 +36,7 @@ def true(gps_ms: IntArray, begin_ms: int, ahead_m: float, *, flipped: bool = Fal
 
 def orbit(rtn: FloatArray, above: float) -> CandidateOrbit:
     covariance = np.tile(np.diag(SIGMA**2), (len(rtn), 1, 1))
-    return CandidateOrbit(500.0 + above, rtn, covariance)
+    return CandidateOrbit(1 if above else 0, 500.0 + above, rtn, covariance)
 
 
 def partner(number: int, times: IntArray, ahead_m: float, mirrors: tuple[float, ...] = ()) -> PartnerResult:
@@ -109,10 +109,10 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
     )
 
 
-def conjunction(gps_ms: int, orbit: int, distance_m: float, probability: float = 0.0) -> Conjunction:
+def conjunction(gps_ms: int, hypothesis: int, distance_m: float, probability: float = 0.0) -> Conjunction:
     """Return a conjunction with partner 75 whose only encounter has a sigma of 20 m."""
     encounter = Encounter(gps_ms, distance_m, 20.0, probability)
-    return Conjunction(75, orbit, encounter, encounter, probability)
+    return Conjunction(75, hypothesis, encounter, encounter, probability)
 
 
 def wrong(result: FormationResult) -> FormationResult:

@@ -234,7 +234,7 @@ def test_an_ambiguous_partner_is_reported_with_both_chi_squares_and_the_nearer_o
         if "ambiguous" in text and not good
     ]
     assert text.startswith("Partner 75 is ambiguous: 2 distinct orbits fit")
-    assert "χ² 500.0 and 500.3" in text
+    assert "χ² 500.0 and 500.3 of 118 ranges" in text
     assert "the best orbit is nearest to the truth" in text
     assert any(
         "the mirror orbit is nearest" in text
@@ -275,11 +275,11 @@ def test_nearest_and_most_probable_encounter_are_two_sentences_with_their_orbits
     best, mirror = result.conjunctions
     apart = best._replace(probability=2e-3, likeliest=best.nearest._replace(gps_ms=best.nearest.gps_ms + 60_000))
     found = formation_findings_by_text(replace(result, conjunctions=(apart, mirror)))
-    assert found["Partner 75 comes nearest by its mirror orbit, 40.0 m (sigma 20.0 m) in 2 h 33 min."]
+    assert found["Partner 75 comes nearest (mirror orbit) in 2 h 33 min at 40.0 m (sigma 20.0 m)."]
     (text,) = [text for text in found if "collides" in text]
     assert not found[text]
-    assert "with a probability of 2.0e-03 by its best orbit (combined radius 1.00 m; good: up to 1e-04)" in text
-    assert text.endswith("most likely at 250 m (sigma 20.0 m) in 2 h 01 min.")
+    assert "with a probability of 2.0e-03 (best orbit, combined radius 1.00 m; good: up to 1e-04)" in text
+    assert text.endswith("most likely in 2 h 01 min at 250 m (sigma 20.0 m).")
     far = formation_findings_by_text(replace(result, conjunctions=(best,)))
     assert [good for text, good in far.items() if "probability of below 1e-12" in text] == [True]
 

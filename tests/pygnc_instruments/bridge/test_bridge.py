@@ -398,7 +398,7 @@ def test_reports_a_port_that_another_program_uses(tmp_path: Path) -> None:
     ("arguments", "message", "code"),
     [
         (("--protocol", "v3"), "v1, v2, openimu, envelope", ExitCode.INPUT),
-        (("--family", "none"), "unknown device family", ExitCode.DEVICE),
+        (("--family", "none"), "unknown device family", ExitCode.USAGE),
         (("--certificate", "/nowhere.pem"), "not a certificate", ExitCode.INPUT),
     ],
 )

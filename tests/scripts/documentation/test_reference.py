@@ -25,7 +25,7 @@ def test_every_subcommand_has_a_section(commands: str) -> None:
 
 def test_options_have_names_defaults_and_meanings(commands: str) -> None:
     section = commands.partition("### pygnc scenario make\n")[2].partition("\n#")[0]
-    assert re.search(r"^\| `--out OUT` \| required \| Folder .+ \|$", section, re.MULTILINE)
+    assert re.search(r"^\| `--out PATH` \| required \| Folder .+ \|$", section, re.MULTILINE)
     section = commands.partition("### pygnc device simulate\n")[2].partition("\n#")[0]
     assert re.search(r"^\| `--speed SPEED` \| `1.0` \| Simulated .+ \|$", section, re.MULTILINE)
 

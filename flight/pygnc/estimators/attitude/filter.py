@@ -53,7 +53,7 @@ resolution of the gyro causes an error of some degrees per hour in it.
 _UNUSED_MAX: Final = 3
 """Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
 _CHECK_SAMPLES: Final = 24
-"""Number of samples before a search beside a track begins; without a result, it ends after a full window."""
+"""Number of samples of a track before searches beside it begin; without a result, one ends after a full window."""
 _SELECTION_SAMPLES: Final = 4
 """Number of samples after which undecided errors are judged, because this takes half as long as an update."""
 _DISAGREE: Final = 25.0
@@ -62,8 +62,8 @@ calibration without attitude, above which the track ends.
 """
 _TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
-_TENTATIVE_TURN_RAD: Final = math.radians(40.0)
-"""Rotation during a search below which its attitude is not reported either: wrong biases may then explain readings."""
+_UNSURE_SIGMA_RAD: Final = math.radians(15.0)
+"""Uncertainty above which a track must be confirmed again: linearised updates may then turn it into a wrong one."""
 _STUCK_SHARE: Final = 0.3
 """Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
@@ -166,7 +166,7 @@ class AttitudeFilter:
     def state(self) -> AttitudeState | None:
         """Estimate after the last sample; None while the attitude is unknown."""
         track = self.memory.track
-        return None if track is None or track.standing is Standing.TENTATIVE else track.state
+        return None if track is None or not track.is_reported else track.state
 
     @property
     def mag_bias_ut(self) -> Array | None:
@@ -248,15 +248,20 @@ class AttitudeFilter:
         # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
         self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
         if memory.track is not None:
+            if (
+                memory.track.standing is Standing.CONFIRMED
+                and memory.track.state.attitude_sigma_rad > _UNSURE_SIGMA_RAD
+            ):
+                memory.track = memory.track._replace(standing=Standing.FOUND)
             self._judge_walks(memory.track)
         if memory.track is not None and not memory.track.is_confirmed:
             self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
         if memory.track is None:
             return self._result(sample, environment, None, unused)
-        if memory.track.standing is Standing.TENTATIVE:
+        if not memory.track.is_reported:
             return self._result(sample, environment, None, None)
-        if track.standing is Standing.TENTATIVE:
+        if not track.is_reported:
             return self._result(sample, environment, memory.track, None, restarted=True)
         return self._result(sample, environment, memory.track, None if update.dof else unused, update)
 
@@ -300,31 +305,31 @@ class AttitudeFilter:
                 memory.track = memory.track.with_memory(model.name, left)._replace(samples=0)
 
     def _check(self, track: Track, sample: AttitudeSample, environment: AttitudeEnvironment | None) -> None:
-        """Search for the attitude beside a track, and abandon the track if the result disagrees."""
+        """Search for the attitude beside a track; abandon the track if two results in a row disagree with it."""
         memory, settings = self.memory, self.settings
         # The field alone leaves wrong attitudes that fit, so only samples in sunlight count.
         if environment is None or environment.sunlit_fraction <= 0.0 or not self._is_searchable(environment):
             memory.check = None
             return
-        phase = track.samples % (_CHECK_SAMPLES + settings.start.window_samples)
-        if phase == 0:
-            memory.check = None
-        elif phase == _CHECK_SAMPLES:
+        if memory.check is None or memory.check.received >= settings.start.window_samples:
+            if track.samples < _CHECK_SAMPLES:
+                return
             prior = SensorPrior.initial(settings, memory.errors)
             prior = prior.calibrated(memory.calibrated, settings, memory.errors)
             memory.check = Search(settings, prior, memory.errors)
             # A face that is known to be faulty would mislead it.
             memory.check.excluded_face = next(iter(np.flatnonzero(~memory.health.faces.trusted).tolist()), None)
-        if memory.check is None:
-            return
         found = memory.check.process(WindowSample(sample, environment, light_sources(environment, settings)))
         if found is None:
             return
         memory.check = None
-        if _disagree(found, track.state):
+        if not _disagree(found, track.state):
+            memory.track = track._replace(standing=Standing.CONFIRMED)
+        elif track.standing is Standing.DOUBTED:
             self._abandon_wrong_track()
         else:
-            memory.track = track._replace(standing=Standing.CONFIRMED)
+            # Either of the two may be wrong.
+            memory.track = track._replace(standing=Standing.DOUBTED)
 
     def _is_searchable(self, environment: AttitudeEnvironment) -> bool:
         """Return True if a search can use a sample: the field is strong, and all gyro axes are within their range."""
@@ -399,8 +404,8 @@ class AttitudeFilter:
         if first is None:
             return self._result(sample, environment, None, None)
         # In the dark, only field and gyro tell attitudes apart, and no second search confirms one.
-        is_slow = memory.search.turned_rad(first) < _TENTATIVE_TURN_RAD
-        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction or is_slow
+        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction
+        is_uncertain |= not memory.search.has_turned(first)
         standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
         track = Track(first, sample.gyro_imu_rad_s, standing=standing, warmth=environment.warmth)
         memory.track = self._widened(track, memory.health.gyro.stuck)

@@ -56,6 +56,8 @@ class Standing(StrEnum):
 
     TENTATIVE = "tentative"
     """A search has found an uncertain attitude, which is not reported until a second search confirms it."""
+    DOUBTED = "doubted"
+    """A second search disagrees with the track, which is not reported until another one agrees, or ends it."""
     FOUND = "found"
     """A search has found the attitude; a second one has not confirmed it yet."""
     CONFIRMED = "confirmed"
@@ -84,6 +86,11 @@ class Track(NamedTuple):
     unused: int = 0
     standing: Standing = Standing.FOUND
     warmth: float = 0.0
+
+    @property
+    def is_reported(self) -> bool:
+        """True if the attitude is certain enough to be reported."""
+        return self.standing is not Standing.TENTATIVE and self.standing is not Standing.DOUBTED
 
     @property
     def is_confirmed(self) -> bool:

@@ -164,6 +164,10 @@ _CONFIRMATIONS: Final = 3
 """Number of successive samples at which the best hypothesis must be clear before the search ends."""
 _FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
 """Largest sigma of the first attitude, gain errors included; with a larger one, updates are far from linear."""
+_TURN_RAD: Final = math.radians(40.0)
+"""Rotation of the body during a search from which no wrong biases explain all readings."""
+_FIELD_TURN_RAD: Final = math.radians(20.0)
+"""Smallest rotation of the field in sensor axes with it, which is less if the body turns about the field."""
 HOPELESS_SAMPLES: Final = 2160
 """Number of samples, 3 h at one per 5 s, after which a search skips samples after each attempt. It is large because the
 attitude of a body that points at the Sun may become observable only in its second sunlit arc."""
@@ -258,11 +262,26 @@ class Search(msgspec.Struct, eq=False):
             self._end_attempt()
         return state
 
-    def turned_rad(self, found: AttitudeState) -> float:
-        """Return the angle by which the body has turned in the window, by the mean rate and the biases found."""
-        rate = np.mean([one.sample.gyro_imu_rad_s for one in self.samples], axis=0) - found.gyro_bias_rad_s
+    def has_turned(self, found: AttitudeState) -> bool:
+        """Return True if the body has turned so far in the window that no wrong biases explain all readings.
+
+        Both the gyro with the bias found and the field readings must show it: a wrong gyro bias turns a body at rest.
+        """
+        gyro_rad_s = np.array([one.sample.gyro_imu_rad_s for one in self.samples])
+        rate_rad_s = gyro_rad_s.mean(axis=0) - found.gyro_bias_rad_s
         span_s = 1e-3 * (self.samples[-1].sample.gps_ms - self.samples[0].sample.gps_ms)
-        return span_s * math.sqrt(rate.dot(rate))
+        return span_s * math.sqrt(rate_rad_s.dot(rate_rad_s)) >= _TURN_RAD and self._field_turn_rad() >= _FIELD_TURN_RAD
+
+    def _field_turn_rad(self) -> float:
+        """Return the largest angle by which the body has turned the field in sensor axes since the first sample.
+
+        Differences of readings have no bias. The field's own change in GCRF counts against the angle.
+        """
+        read_ut = np.array([one.sample.mag_imu_ut for one in self.samples])
+        field_ut = np.array([one.environment.field_gcrf_ut for one in self.samples])
+        chord_ut, own_ut = (np.linalg.norm(each - each[0], axis=1) for each in (read_ut, field_ut))
+        chord = np.maximum(chord_ut - own_ut, 0.0) / np.linalg.norm(field_ut, axis=1)
+        return 2.0 * math.asin(min(0.5 * float(chord.max()), 1.0))
 
     def reset(self) -> None:
         """Restart the attempt with an empty window; the prior and the kind of attempt remain."""

@@ -70,6 +70,7 @@ class RelativeTrack(NamedTuple):
 
     Attributes:
         partner: Radio id of the partner.
+        number: Index of the hypothesis in the solution.
         chi_square: Chi-square of the hypothesis.
         begin_ms: GPS milliseconds of the first node.
         within_s: Begin and end of the prediction in s after the first node.
@@ -78,6 +79,7 @@ class RelativeTrack(NamedTuple):
     """
 
     partner: int
+    number: int
     chi_square: float
     begin_ms: int
     within_s: tuple[float, float]
@@ -186,7 +188,7 @@ def relative_tracks(
                 root = covariance_root(relative_covariance(hypothesis.covariance, satellite, STATE_SIZE))
                 columns = (relative[..., None], d_state_d_initial @ root, math.sqrt(2.0) * drag_modes)
                 parts = np.split(np.concatenate(columns, axis=2), 2, axis=1)
-                yield RelativeTrack(partner, hypothesis.chi_square, begin_ms, within_s, *parts)
+                yield RelativeTrack(partner, hypothesis.number, hypothesis.chi_square, begin_ms, within_s, *parts)
             row += len(satellites)
 
 

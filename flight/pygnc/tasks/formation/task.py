@@ -100,8 +100,8 @@ class FormationTask(EstimatorTask):
         if more:
             self.note_work()
         elif self._stage is not None and self._is_repeatable and not (self.input.lost or self._orbit.lost):
-            stage = self._stage
-            self.look_again(stage.tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq)
+            stage, tracker = self._stage, self._stage.tracker
+            self.look_again(tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq, tracker.digest)
         return more
 
     def repeat(self, start: Checkpoint, until: Checkpoint, take: Callable[[Message], None]) -> Checkpoint:
@@ -131,6 +131,7 @@ class FormationTask(EstimatorTask):
             last_orbit_seq=stage.last_orbit_seq,
             last_output_seq=last_seq,
             tracker=tracker.checkpoint(),
+            digest=tracker.digest(),
         )
 
     def progress(self) -> control.Progress:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_ground.scenario.settings import Settings, Tables, merge_tables, read_tables, settings_from_tables
 
 _TEXTS = {path.stem: path.read_text(encoding="utf-8") for path in sorted(Path(__file__).parent.glob("*.toml"))}
@@ -24,8 +25,12 @@ def preset_tables(name: str) -> Tables:
         ValueError: The preset does not exist; the message lists all presets.
     """
     if name not in _TEXTS:
-        raise ValueError(f"unknown preset {name!r}; choose from {', '.join(_TEXTS)}")
+        raise ValueError(_unknown(name))
     return tomllib.loads(_TEXTS[name])
+
+
+def _unknown(name: str) -> str:
+    return f"unknown preset {name!r}; choose from {', '.join(_TEXTS)}"
 
 
 def scenario_settings(
@@ -42,7 +47,8 @@ def scenario_settings(
 
     Raises:
         OSError: The file cannot be read.
-        ValueError: The preset does not exist, or a setting is unknown, of the wrong type or out of range.
+        UsageError: The preset does not exist.
+        ValueError: A setting is unknown, of the wrong type or out of range.
     """
     single = {"seed": seed, "start_utc": start_utc, "duration_s": duration_s}
     return settings_from_tables(*scenario_tables(preset, settings, single))
@@ -55,6 +61,8 @@ def scenario_tables(
 
     `single` are values by name; those that are None override nothing.
     """
+    if preset is not None and preset not in _TEXTS:
+        raise UsageError(_unknown(preset))
     tables, source = preset_tables(preset) if preset is not None else {}, preset or "settings"
     if isinstance(settings, Path | str):
         tables, source = merge_tables(tables, read_tables(Path(settings))), str(settings)

@@ -13,6 +13,7 @@ from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Fil
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause, Standing
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.search import Search
+from pygnc.estimators.attitude.state import ATTITUDE, SIZE
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
@@ -186,25 +187,52 @@ def test_fewer_sun_sensors_are_enough(kept: tuple[int, ...]) -> None:
     assert not any(update.faces.dead.any() or update.faces.mirrored.any() for update in updates)
 
 
-@pytest.mark.parametrize(("off_deg", "is_confirmed"), [(2.0, True), (30.0, False)])
-def test_a_second_search_confirms_a_track_or_ends_it(
-    monkeypatch: pytest.MonkeyPatch, off_deg: float, *, is_confirmed: bool
+@pytest.mark.parametrize(
+    ("off_deg", "standing"),
+    [
+        ((2.0,), Standing.CONFIRMED),
+        ((30.0,), Standing.DOUBTED),
+        ((30.0, 2.0), Standing.CONFIRMED),
+        ((30.0, 40.0), None),
+    ],
+)
+def test_searches_confirm_a_track_or_end_it(
+    monkeypatch: pytest.MonkeyPatch, off_deg: tuple[float, ...], standing: Standing | None
 ) -> None:
     attitude, truth = AttitudeFilter(SETTINGS), fly(3, 12.0)
     pairs = iter(zip(truth.samples, truth.environments, strict=True))
     while attitude.memory.check is None:
+        attitude.process(*next(pairs))
+    for angle_deg in off_deg:
+        assert attitude.memory.track is not None
+        assert not attitude.memory.track.is_confirmed
+        state = attitude.memory.track.state
+        turn = quaternion.exponential(np.radians([angle_deg, 0.0, 0.0]))
+        found = replace(state, quaternion=quaternion.multiply(state.quaternion, turn))
+        monkeypatch.setattr(Search, "process", lambda *_, found=found: found)
         update = attitude.process(*next(pairs))
-    assert update.state is not None
-    assert attitude.memory.track is not None
-    assert not attitude.memory.track.is_confirmed
-    turn = quaternion.exponential(np.radians([off_deg, 0.0, 0.0]))
-    found = replace(update.state, quaternion=quaternion.multiply(update.state.quaternion, turn))
-    monkeypatch.setattr(Search, "process", lambda *_: found)
-    update = attitude.process(*next(pairs))
-    assert (attitude.memory.track is not None) == is_confirmed
-    assert attitude.memory.track is None or attitude.memory.track.is_confirmed
-    assert (update.mode is Mode.SEARCHING) == (not is_confirmed)
-    assert attitude.memory.was_contradicted == (not is_confirmed)
+    track = attitude.memory.track
+    assert (track and track.standing) is standing
+    assert (update.mode is Mode.SEARCHING) == (standing is not Standing.CONFIRMED)
+    assert update.restarted == (len(off_deg) == 2 and standing is Standing.CONFIRMED)
+    assert attitude.memory.was_contradicted == (standing is None)
+
+
+def test_a_track_that_became_uncertain_is_confirmed_again() -> None:
+    attitude = AttitudeFilter(SETTINGS)
+    pairs = iter(zip(TRUTH.samples, TRUTH.environments, strict=True))
+    while attitude.memory.track is None or not attitude.memory.track.is_confirmed:
+        attitude.process(*next(pairs))
+    attitude.memory.inflation = np.zeros(SIZE)
+    attitude.memory.inflation[ATTITUDE] = math.radians(13.0)
+    attitude.process(*next(pairs))
+    assert attitude.memory.track.standing is Standing.FOUND
+    checks = 0
+    while not attitude.memory.track.is_confirmed:
+        update = attitude.process(*next(pairs))
+        assert update.state is not None
+        checks += attitude.memory.check is not None
+    assert checks > 8
 
 
 def test_an_uncertain_first_attitude_is_reported_after_a_second_search() -> None:

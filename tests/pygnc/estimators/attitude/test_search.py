@@ -11,6 +11,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import search
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
+from pygnc.estimators.attitude.state import SIZE, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import WindowSample
 from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
@@ -83,3 +84,21 @@ def test_a_face_is_not_excluded_any_longer_after_darkness() -> None:
         dark = replace(around, sunlit_fraction=0.0)
         attempt.process(WindowSample(replace(sample, lux=np.zeros(6)), dark, light_sources(dark, SETTINGS)))
     assert (attempt.excluded_face, attempt.untried, attempt.hypotheses) == (None, [], None)
+
+
+@pytest.mark.parametrize(
+    ("rate_deg_s", "bias_error_deg_s", "expected"), [(1.0, 0.0, True), (0.0, 0.0, False), (0.0, 1.0, False)]
+)
+def test_a_wrong_gyro_bias_does_not_turn_a_body_at_rest(
+    rate_deg_s: float, bias_error_deg_s: float, *, expected: bool
+) -> None:
+    truth = fly(3, 2.0, rate_deg_s=rate_deg_s)
+    attempt = search.Search(SETTINGS, SensorPrior.initial(SETTINGS, ModelErrors()))
+    attempt.samples = [
+        WindowSample(sample, around, light_sources(around, SETTINGS))
+        for sample, around in zip(truth.samples, truth.environments, strict=True)
+    ]
+    slow = np.zeros(SIZE - 3)
+    slow[:3] = truth.gyro_bias_rad_s + np.radians([bias_error_deg_s, 0.0, 0.0])
+    state = AttitudeState(truth.samples[-1].gps_ms, truth.quaternion[-1], slow, np.eye(SIZE))
+    assert attempt.has_turned(state) == expected

@@ -73,7 +73,7 @@ def test_a_solution_is_repeated_bit_for_bit_and_a_wrong_state_replaced(
 
     (run.runtime / "formation.verified").unlink()
     task._second_look._verified, task._second_look._due_s = Checkpoint(), 0.0
-    task._stage.tracker._memory.due_gps_ms ^= 1 << 40
+    task._stage.tracker._arc._counts["ranges_no_time"] ^= 1 << 21
     with pytest.raises(StateChangedError):
         work_until(task, lambda: False)
     saved = CheckpointFile(run.runtime / "formation.checkpoint", lambda *_: None).load()
