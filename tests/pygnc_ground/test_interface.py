@@ -11,8 +11,10 @@ import polars as pl
 import pytest
 
 import pygnc_ground as pg
-from pygnc.formats.sense import SensorSamples
+from pygnc.formats.sense import STANDARD_LAYOUT, SensorSamples
 from pygnc.formats.sense_scan import scan
+from pygnc_ground.calibration import figure
+from pygnc_ground.report import html
 from pygnc_ground.scenario.generate import TrueStates
 
 SHORT = {"duration_s": 300, "forces": {"gravity_degree": 2}}
@@ -88,6 +90,14 @@ def test_a_scenario_along_an_ephemeris_has_its_start(made: Path) -> None:
         pg.make_scenario(along=ephemeris, duration_s=1000)
 
 
+@pytest.fixture
+def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Write empty files instead of figures, which take a second; tests of the commands draw them."""
+    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(figure, "write_figure", lambda _readings, _found, file: file.touch())
+
+
+@pytest.mark.usefixtures("without_figures")
 def test_a_replay_has_tables_arrays_and_errors(made: Path, tmp_path: Path) -> None:
     calls: list[None] = []
     settings = {"orbit": {"spacecraft": {"area_m2": 0.03}}}
@@ -124,11 +134,14 @@ def test_bounds_have_the_times_of_the_fixes(made: Path) -> None:
     assert recorded.posterior_smoother.position_m.shape == (len(recorded.gps_ms),)
 
 
-def test_a_calibration_is_that_of_the_command(tmp_path: Path) -> None:
-    result = pg.calibrate_magnetometer(DEMO / "sense.bin", truth=DEMO / "truth.parquet")
+@pytest.mark.usefixtures("without_figures")
+def test_a_calibration_is_written_as_settings(tmp_path: Path) -> None:
+    hour = tmp_path / "sense.bin"
+    hour.write_bytes((DEMO / "sense.bin").read_bytes()[: 144 * STANDARD_LAYOUT.size])
+    result = pg.calibrate_magnetometer(hour, truth=DEMO / "truth.parquet")
     assert result.true_bias_ut is not None
     assert np.abs(result.calibration.bias_ut - result.true_bias_ut).max() < 1.0
-    paths = result.write(tmp_path)
+    paths = result.write(tmp_path / "out")
     assert [path.name for path in paths] == ["calibration.toml", "calibration.json", "calibration.png"]
     known = pg.flight_settings(paths[0]).attitude.magnetometer
     np.testing.assert_allclose(known.bias_ut, result.calibration.bias_ut, atol=1e-4)
