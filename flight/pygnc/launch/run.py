@@ -183,7 +183,7 @@ def _run(
         before_hard_exit=terminal.restore if terminal else lambda: None,
         limits={word: text for word, text in (("SETTINGS", settings_fault), ("VERSION", version_fault)) if text},
         on_up=[one.note_up for one in trials],
-        on_idle=[trim_heap, unmap_libraries],
+        on_phase=[trim_heap, unmap_libraries],
         on_failure=[one.note_failure for one in trials],
         service_manager=ServiceNotifier.from_environment(),
     )

@@ -145,7 +145,7 @@ class Supervisor:
         before_hard_exit: Called before a hard exit.
         limits: Texts of causes, known before the start, that limit the results, by code word.
         on_up: Functions to call once all tasks are up.
-        on_idle: Functions to call when the batch is processed.
+        on_phase: Functions to call after a change of the phase.
         on_failure: Functions to call when a task is given up.
         service_manager: Sends the phase and watchdog messages of this loop to the service manager.
         start_child: Forks a task; replaced in tests.
@@ -168,7 +168,7 @@ class Supervisor:
         before_hard_exit: Callable[[], None] = lambda: None,
         limits: Mapping[str, str] = MappingProxyType({}),
         on_up: Sequence[Callable[[], None]] = (),
-        on_idle: Sequence[Callable[[], None]] = (),
+        on_phase: Sequence[Callable[[], None]] = (),
         on_failure: Sequence[Callable[[], None]] = (),
         service_manager: ServiceNotifier,
         start_child: Callable[[TaskSpec, RunChild, float], Child] = Child.start,
@@ -181,7 +181,7 @@ class Supervisor:
         self._source = source
         self._before_hard_exit = before_hard_exit
         self._on_up = on_up
-        self._on_idle = on_idle
+        self._on_phase = on_phase
         self._on_failure = on_failure
         self._service_manager = service_manager
         self._start_child = start_child
@@ -424,7 +424,7 @@ class Supervisor:
             self._phase = phase
             self._report(SUPERVISOR, "info", "phase", phase)
             self._send_run_state()
-            for note in self._on_idle if phase == "idle" else ():
+            for note in self._on_phase:
                 note()
         if self._exit_when_done and phase in {"idle", "no_data"}:
             self._begin_stop("done", ExitCode.OK, now)

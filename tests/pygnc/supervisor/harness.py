@@ -166,7 +166,7 @@ class Harness:
         self.inbox = FakeInbox()
         self.manager = Manager()
         self.health: list[str] = []
-        self.idle_times_s: list[float] = []
+        self.phases: list[str] = []
         self.supervisor = Supervisor(
             specs,
             lambda _spec, _channel: 0,
@@ -176,7 +176,7 @@ class Harness:
             exit_when_done=exit_when_done,
             source="source",
             on_up=[lambda: self.health.append("up")],
-            on_idle=[lambda: self.idle_times_s.append(self.now_s)],
+            on_phase=[lambda: self.phases.append(self.supervisor.state.phase)],
             on_failure=[lambda: self.health.append("failure")],
             service_manager=self.manager,
             start_child=self._start,
