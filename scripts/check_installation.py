@@ -90,8 +90,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("jobs", nargs="*", metavar="JOB", help="Distribution, or NAME[EXTRA] (default: all).")
     parser.add_argument("--files", type=Path, metavar="DIR", help="Folder of the built files (default: build them).")
-    parser.add_argument("--python", nargs="+", choices=PYTHONS, help="Versions of Python (default: all that uv finds).")
-    parser.add_argument("--versions", nargs="+", choices=VERSIONS, default=[*VERSIONS], help="Versions of libraries.")
+    parser.add_argument("--python", action="append", choices=PYTHONS, help="Python; repeatable (default: all found).")
+    parser.add_argument("--versions", action="append", choices=VERSIONS, help="Of libraries (default: both).")
     arguments = parser.parse_args()
     uv = find_uv()
     if uv is None:
@@ -100,7 +100,7 @@ def main() -> None:
         parser.error(f"no job {', '.join(sorted(unknown))}; choose from {', '.join(JOBS)}")
     pythons = arguments.python or [python for python in PYTHONS if is_found(uv, python)]
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    columns = [(python, versions) for python in pythons for versions in arguments.versions]
+    columns = [(python, versions) for python in pythons for versions in arguments.versions or VERSIONS]
     faults = []
     print("| distribution |", " | ".join(f"{python}, {versions}" for python, versions in columns), "|")
     print("|---|" + "---|" * len(columns))

@@ -34,7 +34,7 @@ def _sections(name: str, command: Any, level: int) -> list[str]:  # noqa: ANN401
     subcommands = getattr(command, "commands", {})
     if not subcommands:
         usage = " ".join(piece for parameter in command.params if (piece := _usage(parameter)))
-        parts.append(f"```\n{name} {usage}\n```\n\nExample: `{command.epilog}`")
+        parts.append(f"```\n{name} {usage}".rstrip() + f"\n```\n\nExample: `{command.epilog}`")
     rows = [row for parameter in command.params if (row := _row(parameter))]
     if rows:
         parts.append("| argument or option | default | meaning |\n|---|---|---|\n" + "\n".join(rows))

@@ -27,7 +27,7 @@ def test_options_have_names_defaults_and_meanings(commands: str) -> None:
     section = commands.partition("### pygnc scenario make\n")[2].partition("\n#")[0]
     assert re.search(r"^\| `--out PATH` \| required \| Folder .+ \|$", section, re.MULTILINE)
     section = commands.partition("### pygnc device simulate\n")[2].partition("\n#")[0]
-    assert re.search(r"^\| `--speed SPEED` \| `1.0` \| Simulated .+ \|$", section, re.MULTILINE)
+    assert re.search(r"^\| `--speed NUMBER` \| `1.0` \| Simulated .+ \|$", section, re.MULTILINE)
 
 
 def test_every_field_of_a_layout_has_its_offset() -> None:
