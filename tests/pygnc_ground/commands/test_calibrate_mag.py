@@ -186,7 +186,7 @@ def test_names_unreadable_files(hour: Path, tmp_path: Path) -> None:
     other.write_text("no packets here\n" * 100)
     nothing = calibrate_mag(other, "--out", tmp_path / "out")
     assert nothing.exit_code == ExitCode.INPUT
-    assert f"{other}: no sensor packets" in nothing.stderr
+    assert f"{other}: no record found" in nothing.stderr
     no_truth = tmp_path / "truth.parquet"
     pl.DataFrame({"x": [1.0]}).write_parquet(no_truth)
     for truth in (no_truth, hour):
