@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands import replay as replay_command
 from pygnc_ground.commands.replay_document import ReplayDocument
+from pygnc_ground.report import html
 from pygnc_ground.tables.declaration import columns
 from tests.pygnc.navigation.formation_batch import home
 from tests.pygnc_command import app
@@ -38,7 +38,7 @@ def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple
 
 
 def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(replay_command, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
     folder = home().parent
     # The sigma of the partner without files is about its distance, which would make it known or not by chance.
     settings = tmp_path / "pygnc.toml"
@@ -71,17 +71,17 @@ def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "code", "says"),
     [
-        (["--partner-truth", "75={none}"], "requires --truth"),
-        (["--truth", "{truth}", "--partner-truth", "75={none}"], "No such file"),
-        (["--truth", "{truth}", "--partner-truth", "{truth}"], "write NAME=FILE"),
+        (["--partner-truth", "75={none}"], ExitCode.USAGE, "requires --truth"),
+        (["--truth", "{truth}", "--partner-truth", "75={none}"], ExitCode.INPUT, "No such file"),
+        (["--truth", "{truth}", "--partner-truth", "{truth}"], ExitCode.USAGE, "write NAME=FILE"),
     ],
 )
-def test_user_errors_are_reported_in_one_line(words: list[str], says: str, tmp_path: Path) -> None:
+def test_user_errors_are_reported_in_one_line(words: list[str], code: ExitCode, says: str, tmp_path: Path) -> None:
     truth = home() / "truth.parquet"
     arguments = [word.format(none=tmp_path / "none.parquet", truth=truth) for word in words]
     result = replay(home() / "sense.bin", *arguments, "--out", tmp_path / "out")
-    assert result.exit_code == ExitCode.INPUT
+    assert result.exit_code == code
     assert says in result.stderr
     assert result.stderr.count("\n") == 1

@@ -256,9 +256,13 @@ def test_exit_codes_tell_changed_from_worse(corpus: Path) -> None:
 
 
 def test_user_errors_are_reported_in_one_line(tmp_path: Path) -> None:
-    for words in ((tmp_path / "none",), ("add", tmp_path, "run", tmp_path / "none.bin"), ("add", tmp_path, "run")):
+    for words, code in (
+        ((tmp_path / "none",), ExitCode.INPUT),
+        (("add", tmp_path, "run", tmp_path / "none.bin"), ExitCode.INPUT),
+        (("add", tmp_path, "run"), ExitCode.USAGE),
+    ):
         result = gate(*words)
-        assert result.exit_code == ExitCode.INPUT, result.output
+        assert result.exit_code == code, result.output
         assert result.stderr.startswith("pygnc gate")
         assert result.stderr.count("\n") == 1
 
