@@ -71,7 +71,7 @@ _STAGE_ENDS_S: Final = (LINE_END_S, DRAIN_END_S, DRAIN_END_S, WRITE_END_S, WRITE
 _UNCOPIED: Final = frozenset(
     f"_{name}"
     for name in (
-        *("run_child", "start_child", "clock", "before_hard_exit", "on_up", "on_failure"),
+        *("run_child", "start_child", "clock", "before_hard_exit", "on_up", "on_phase", "on_failure"),
         *("events", "service_manager", "inbox", "children"),
     )
 )
