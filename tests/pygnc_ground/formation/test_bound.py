@@ -316,14 +316,14 @@ def test_table_and_json_show_the_same_figures(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "cause"),
+    ("arguments", "expected", "cause"),
     [
-        (("sense.bin", "--truth", "x", "--formation"), "--formation"),
-        (("--preset", "nominal", "--formation"), "[[partners]]"),
+        (("sense.bin", "--truth", "x", "--formation"), ExitCode.USAGE, "--formation"),
+        (("--preset", "nominal", "--formation"), ExitCode.INPUT, "[[partners]]"),
     ],
 )
-def test_command_reports_errors_in_one_line(arguments: tuple[str, ...], cause: str) -> None:
+def test_command_reports_errors_in_one_line(arguments: tuple[str, ...], expected: ExitCode, cause: str) -> None:
     code, output = run(*arguments)
-    assert code == ExitCode.INPUT
+    assert code == expected
     assert output.count("\n") == 1
     assert cause in output
