@@ -10,7 +10,7 @@ from scripts.release.checks import CI_RECORD, check_ci
 from tests.scripts.release.scratch import ENVIRONMENT, ROOT, Scratch, new_repository
 
 STUBS = {
-    "make": 'case "$*" in *python*) echo python3 ;; "$FAILING") exit 2 ;; test-all) eval "$DURING" ;; esac\n',
+    "make": 'case "$*" in *python*) echo python3 ;; "${FAILING:-none}"*) exit 2 ;; test-all) eval "$DURING" ;; esac\n',
     "apt-get": "",
     "npm": "",
     "node": "",
