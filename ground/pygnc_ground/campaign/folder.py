@@ -35,6 +35,10 @@ class Folder:
         path = self._path / below
         return {entry.name for entry in path.iterdir()} if path.is_dir() else set()
 
+    def is_file(self, name: str) -> bool:
+        """Return True if a file has this name."""
+        return (self._path / name).is_file()
+
     def read(self, name: str) -> bytes:
         """Return the content of a file.
 
@@ -121,6 +125,10 @@ class RemoteFolder(Folder):
             return list(self._files.ls(f"{self._root}/{below}".rstrip("/"), detail=True))
         except FileNotFoundError:
             return []
+
+    def is_file(self, name: str) -> bool:
+        """Return True if a file has this name."""
+        return bool(self._files.isfile(f"{self._root}/{name}"))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""

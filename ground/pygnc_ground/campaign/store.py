@@ -225,7 +225,7 @@ def _frames(
     folder: Folder, name: str, columns: Sequence[str] | None = None, only: int | None = None
 ) -> Iterator[list[pl.DataFrame]]:
     """Yield the frames of each partition in order, or of `only` one; those of parts are in no order."""
-    if _table(name) in folder.names() and not folder.names(_table(name)):  # one file, by an earlier version
+    if folder.is_file(_table(name)):  # by an earlier version
         yield [_read(folder, _table(name), columns)]
     complete, parts = _complete(folder), _parts(folder)
     for partition in sorted(complete | parts.keys()) if only is None else [only]:

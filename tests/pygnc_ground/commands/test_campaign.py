@@ -113,7 +113,8 @@ def test_a_full_disk_is_named_and_the_campaign_continues(computed: Path, tmp_pat
         assert str(disk) in output
         assert "of 2 runs: finished runs are kept" in output
         (disk / "other").unlink()
-        assert run(*command)[0] == ExitCode.DONE
+        done = run(*command)
+        assert done[0] == ExitCode.DONE, done[1]
         repeated = run("rerun", disk / "out", 1)
         assert repeated[0] == ExitCode.DONE, repeated[1]
 
