@@ -326,6 +326,6 @@ def is_raw(host: HostOnPty) -> bool:
 
 
 def is_echoing(host: HostOnPty) -> bool:
-    """Whether the terminal has echoed anything that the host sent."""
+    """Return True if the terminal has echoed anything that the host sent."""
     ready_at = host.heard.index(b"<HELO")
     return b">" in host.heard[ready_at:]

@@ -59,7 +59,7 @@ def packets(numbers: range) -> list[tuple[SentenceType, bytes]]:
 
 
 def undisturbed(folder: Path) -> dict[int, np.ndarray[tuple[int], np.dtype[np.float64]]]:
-    """Where the orbit is at each fix, by its time, if nothing is wrong with any packet."""
+    """Return the orbit at each fix, by its time, if nothing is wrong with any packet."""
     flight = Flight(folder)
     folder.mkdir()
     (folder / "sense.bin").write_bytes(WHOLE)
@@ -187,7 +187,7 @@ def test_estimates_the_formation_from_live_packets(linked: LinkedFlight) -> None
     host.run(lambda: len(linked.live_inputs()) == sent)
 
     def errors_m() -> dict[int, float]:
-        """How far the newest places are from the truth."""
+        """Return the distances of the newest places from the truth."""
         newest = {m.partner_id: m for m in linked.partners() if isinstance(m, FormationEstimate)}
         certain = [m for m in newest.values() if m.position_gcrf_m is not None and not m.ambiguous]
         return {

@@ -26,7 +26,7 @@ class HostOnPty:
 
     def __init__(self, session: int = 0x1F03) -> None:
         self.spoil: Callable[[bytes], bytes] = lambda line: line
-        """What the line makes of ours."""
+        """Return the bytes that the line makes of ours."""
         self.master, self.slave = os.openpty()
         os.set_blocking(self.master, False)
         self.before: list[Any] = termios.tcgetattr(self.slave)
@@ -84,7 +84,7 @@ class HostOnPty:
             self._say_open()
 
     def is_transferred(self) -> bool:
-        """Whether the transfer has ended."""
+        """Return True if the transfer has ended."""
         return self.transfer is not None and self.transfer.state in {TransferState.DONE, TransferState.REFUSED}
 
     def received(self, kind: SentenceType) -> list[Received]:

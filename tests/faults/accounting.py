@@ -21,7 +21,7 @@ OUTCOMES: Final = {
 
 
 class Recorded(NamedTuple):
-    """What a run has left on the disk: records of the input journal, and bytes in `pygnc_batch`."""
+    """Records that a run has left on the disk: records of the input journal, and bytes in `pygnc_batch`."""
 
     records: int
     bytes: int

@@ -24,7 +24,7 @@ FakeChild.__module__ = "pygnc.test"  # its fields are those of the project
 
 
 class Supervised(NamedTuple):
-    """What a supervisor did: exit code, started tasks, signals to each, and events in order."""
+    """Record of a supervised run: exit code, started tasks, signals to each, and events in order."""
 
     code: ExitCode
     started: list[str]

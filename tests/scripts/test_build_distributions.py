@@ -40,7 +40,7 @@ pygnc replay again/sense.bin --out replay""",
 }
 """Jobs of a few seconds in place of those of a release."""
 LOWEST = {"pygnc-ground": "pygnc-ground[campaign]"}
-"""What is installed at the lowest versions, if it is more than the distribution."""
+"""Requirements that are installed at their lowest versions, where they are more than the distribution."""
 MISSING = {
     "pygnc-devices": ("replay", "pygnc-ground"),
     "pygnc": ("device", "pygnc-station"),

@@ -37,7 +37,7 @@ from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.checkpoint import decode, encode
-from pygnc.estimators.formation.approach import Approach, approaches, continued_path, day_path
+from pygnc.estimators.formation.approach import Approach, approaches, continued_path, day_path, relative_tracks
 from pygnc.estimators.formation.arc_solver import FormationSolver
 from pygnc.estimators.formation.filter import FilterMemory, FormationFilter, initial_memory
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
@@ -362,7 +362,10 @@ class FormationTracker:
             if groups:
                 own = groups[0][1][0].states[0]
                 day = day_path(self._day, formation.gps_ms, own, settings.orbit, self._frames)
-            nearest = approaches(formation.gps_ms, groups, settings.formation, settings.orbit, self._frames, path=day)
+            tracks = relative_tracks(
+                formation.gps_ms, groups, settings.formation, settings.orbit, self._frames, path=day
+            )
+            nearest = approaches(tracks)
             # An orbit that observations contradict predicts nothing.
             fitting = {identity for identity, each in formation.partners.items() if each.fits or not each.unsolved}
             nearest = tuple(each for each in nearest if each.partner in fitting)

@@ -1,7 +1,6 @@
 """Definition of a campaign, read from a TOML file: scenarios, settings, estimators, and what varies between runs."""
 
 import math
-import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from pathlib import Path
@@ -268,17 +267,17 @@ def plans(campaign: Campaign, runs: Iterable[int]) -> Iterator[RunPlan]:
 
     @cache
     def tables(case: int) -> bytes:
-        return pickle.dumps(_tables_of(campaign, cases[case]))
+        return msgspec.msgpack.encode(_tables_of(campaign, cases[case]))
 
     @lru_cache(_DRAWS_KEPT)
     def drawn(case: int, name: str, place: str, repetition: int) -> bytes:
         draw, seed = draws[case][name], campaign.seed + repetition
-        return pickle.dumps(drawn_value(draw, place, seed, repetition, campaign.repetitions))
+        return msgspec.msgpack.encode(drawn_value(draw, place, seed, repetition, campaign.repetitions))
 
     for run in runs:
         group, repetition = divmod(run, campaign.repetitions)
         number, point = divmod(group, points)
-        scenario, settings, estimators = below = pickle.loads(tables(number))  # noqa: S301 - made above
+        scenario, settings, estimators = below = msgspec.msgpack.decode(tables(number))
         content = dict(zip(("scenario", "settings", "estimators"), below, strict=True))
         scenario["seed"] = seed = campaign.seed + repetition
         parameters = _values(campaign.grid, point)
@@ -287,7 +286,7 @@ def plans(campaign: Campaign, runs: Iterable[int]) -> Iterator[RunPlan]:
                 container[key] = value
         for name in draws[number]:
             places = list(_places(content, name))
-            values = [pickle.loads(drawn(number, name, place, repetition)) for _, _, place in places]  # noqa: S301
+            values = [msgspec.msgpack.decode(drawn(number, name, place, repetition)) for _, _, place in places]
             for (container, key, _), value in zip(places, values, strict=True):
                 container[key] = value
             parameters[name] = values if "*" in name.split(".") else values[0]

@@ -50,7 +50,7 @@ def test_between_the_extremes_the_bulge_follows_its_exponent() -> None:
 
 
 def _sun_for_apex(apex: Array) -> Array:
-    """Where the Sun stands when the bulge points to `apex`."""
+    """Return the direction to the Sun when the bulge points to `apex`."""
     lag = math.radians(-30.0)
     turn = np.array([[math.cos(lag), -math.sin(lag), 0.0], [math.sin(lag), math.cos(lag), 0.0], [0.0, 0.0, 1.0]])
     sun_m: Array = turn.dot(apex) * 2e4

@@ -58,7 +58,7 @@ MINUTES = 90
 
 
 def path(*, tides: bool) -> Array:
-    """Where brahe's satellite goes in an orbit, with tides of the solid Earth or without, shape (n, 3)."""
+    """Return the path of brahe's satellite, with or without tides of the solid Earth, shape (n, 3)."""
     forces = brahe.ForceModelConfig(
         gravity=brahe.GravityConfiguration(degree=8, order=8, model_type=brahe.GravityModelType.EGM2008_120),
         tides=brahe.TidesConfiguration(brahe.PermanentTideConfig.AUTO, brahe.SolidTideConfig()) if tides else None,

@@ -1,4 +1,4 @@
-"""What the host says is obeyed or refused, and answered in time. The clock is the test's."""
+"""Sentences of the host are obeyed or refused, and answered in time. The clock is the test's."""
 
 from dataclasses import dataclass, field
 from typing import Any

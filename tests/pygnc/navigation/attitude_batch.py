@@ -44,7 +44,7 @@ def batch(demo: SenseFile, records: int) -> list[InputMessage]:
 
 
 def orbits_of(inputs: Sequence[Message]) -> list[OrbitMessage]:
-    """What the orbit task makes of the inputs."""
+    """Return the answers of the orbit task to the inputs."""
     orbit_tracker = OrbitTracker(OrbitSettings(), NONE)
     messages: list[OrbitMessage] = []
     for message in inputs:

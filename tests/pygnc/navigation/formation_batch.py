@@ -62,7 +62,7 @@ def inputs() -> tuple[InputMessage, ...]:
 
 @cache
 def answers() -> dict[int, list[OrbitMessage]]:
-    """What the orbit task answers, by the input's number."""
+    """Return the answers of the orbit task by the number of the input."""
     return answers_to(inputs())
 
 

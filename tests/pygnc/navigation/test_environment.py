@@ -1,4 +1,4 @@
-"""What surrounds the satellite, against a truth made by other libraries."""
+"""Environment of the satellite, against a truth made by other libraries."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Which readings of the spacecraft clock a sample's time is taken from."""
+"""Readings of the spacecraft clock from which the time of a sample follows."""
 
 import msgspec
 import pytest

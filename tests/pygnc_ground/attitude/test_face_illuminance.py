@@ -28,7 +28,7 @@ LIGHT = compared(TRUTH, UPDATES)
 
 
 def share(row: int) -> Array:
-    """What the faces of the true attitude read, by its definition."""
+    """Return the readings of the faces at the true attitude, by its definition."""
     w, x, y, z = TRUTH.quaternion[row]
     gcrf_from_body = np.array(
         [

@@ -122,7 +122,7 @@ def fixes() -> list[Fix]:
 
 
 def both(fixes: list[Fix], settings: OrbitSettings | None = None) -> list[tuple[OrbitUpdate, OrbitUpdate]]:
-    """What the flight's filter and filterpy's say of each fix."""
+    """Return the estimates of the flight's filter and of filterpy's at each fix."""
     filters = [kind(settings or WHITE, ORIENTATION) for kind in (OrbitFilter, EkfOrbitFilter)]
     ours, theirs = ([update for fix in fixes for update in one.process(fix)] for one in filters)
     assert len(ours) == len(fixes)

@@ -151,7 +151,7 @@ def test_notices_that_nobody_can_receive_are_dropped(
 
 @pytest.fixture
 def logged() -> Iterator[io.StringIO]:
-    """What a program logs whose level is INFO; pytest's own handlers also see what does not reach the root."""
+    """Return what a program logs at level INFO; pytest's own handlers also see what does not reach the root."""
     root, text = logging.getLogger(), io.StringIO()
     handler, level = logging.StreamHandler(text), root.level
     root.addHandler(handler)

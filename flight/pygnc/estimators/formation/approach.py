@@ -12,7 +12,7 @@ with the unit vector e along the line of sight and the covariance P of the relat
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -125,21 +125,8 @@ def _node_before(gps_ms: int) -> int:
     return gps_ms - gps_ms % (1000 * STEP_S)
 
 
-def approaches(
-    gps_ms: int,
-    groups: Sequence[tuple[tuple[int, ...], Sequence[FilterHypothesis]]],
-    settings: FormationSettings,
-    orbit: OrbitSettings,
-    frames: EarthFrames,
-    *,
-    duration_s: int = DAY_S,
-    path: OrbitPath | None = None,
-) -> tuple[Approach, ...]:
-    """Return the closest approach of each partner in each hypothesis of `relative_tracks`, with the same arguments.
-
-    The result is ordered by partner, then by hypothesis, the best first.
-    """
-    tracks = relative_tracks(gps_ms, groups, settings, orbit, frames, duration_s=duration_s, path=path)
+def approaches(tracks: Iterable[RelativeTrack]) -> tuple[Approach, ...]:
+    """Return the closest approach on each track, ordered by partner, then by hypothesis, the best first."""
     return tuple(sorted(map(_approach, tracks), key=lambda each: each.partner))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.approach import DAY_S, Approach, approaches
+from pygnc.estimators.formation.approach import DAY_S, Approach, approaches, relative_tracks
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
 from pygnc.estimators.formation.settings import FormationSettings
@@ -58,7 +58,7 @@ def found(
     orbit: OrbitSettings = AIRLESS,
 ) -> tuple[Approach, ...]:
     settings = FormationSettings(differential_log_drag_sigma=own_drag)
-    return approaches(GPS_MS, groups, settings, orbit, FRAMES, duration_s=duration_s)
+    return approaches(relative_tracks(GPS_MS, groups, settings, orbit, FRAMES, duration_s=duration_s))
 
 
 def clohessy_wiltshire(t_s: Array) -> Array:
@@ -159,14 +159,9 @@ def test_four_hours_agree_with_brahe_to_decimetres() -> None:
 def test_prediction_of_a_solution_contains_the_truth() -> None:
     done = solved()
     filtering = done.filter()
-    (approach,) = approaches(
-        filtering.gps_ms,
-        [(bank.satellites, bank.hypotheses) for bank in filtering.memory.banks],
-        done.settings,
-        done.orbit,
-        FRAMES,
-        duration_s=10_800,
-    )
+    groups = [(bank.satellites, bank.hypotheses) for bank in filtering.memory.banks]
+    tracks = relative_tracks(filtering.gps_ms, groups, done.settings, done.orbit, FRAMES, duration_s=10_800)
+    (approach,) = approaches(tracks)
     truth_m = float(np.linalg.norm(truth_gcrf(approach.gps_ms, 75)[1][:3]))
     assert abs(approach.distance_m - truth_m) < 3.5 * approach.sigma_m
     assert approach.least_m < truth_m

@@ -37,7 +37,7 @@ def test_axes_match_the_ground_analysis() -> None:
 
 
 def test_rtn_velocity_is_the_rate_of_the_rtn_position() -> None:
-    """But for the slow turn of the orbit's plane, 1e-6 rad/s of some kilometres."""
+    """They differ by the slow turn of the orbit's plane only, 1e-6 rad/s of some kilometres."""
     solution = mesh()
     before, now, after = (
         solution.relative_at(moment(solution, 0) + offset_ms, PARTNER).rtn for offset_ms in (-1_000, 0, 1_000)

@@ -43,7 +43,7 @@ STEPS = (
     {"range/partner_76/rng65535.bin": STREAM[:650]},
     {"range/rng00005.bin": STREAM[700:], "range/partner_76/rng00000.bin": STREAM[650:]},
 )
-"""What is appended to which file: first the batch, then what comes behind it."""
+"""Content appended to each file: first the batch, then what comes behind it."""
 
 
 class LostError(Exception):

@@ -52,7 +52,7 @@ def unknowns(craft: SpacecraftSettings = INVISIBLE) -> FloatArray:
 
 
 def test_three_hours_agree_with_brahe_to_fifteen_centimetres() -> None:
-    """What is left is brahe's ephemerides of Sun and Moon, the tide's lag and its frequency-dependent part."""
+    """Ephemerides of Sun and Moon, and the tide's lag and frequency-dependent part, make the difference."""
     states = motion(INVISIBLE, unknowns()).states(TIMES, NO_OFFSET)
     reference = propagate(BEGIN, TIMES.tolist(), tides=True)
     error = states - reference
