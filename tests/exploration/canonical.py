@@ -4,13 +4,13 @@ Values that cannot change the behaviour are normalised: times that have passed, 
 and transmissions. Times are rounded to a millisecond.
 """
 
-import copyreg
+import io
 import pickle
 from collections import deque
 from collections.abc import Callable, Hashable
 from enum import Enum
 from math import inf
-from typing import Any, Final, TypeAlias
+from typing import Any, ClassVar, Final, TypeAlias
 
 Frozen: TypeAlias = Hashable
 _LEFT_OUT: Final = frozenset({"_link", "_read", "_storage", "_events", "_software", "_capabilities"})
@@ -82,9 +82,17 @@ def declare(kind: type, parts: Callable[[Any], object], rebuild: Callable[..., o
     """Freeze the objects of a type as `parts` of them; copies are rebuilt from these parts if `rebuild` is given."""
     _FREEZERS[kind] = lambda value: freeze(parts(value))
     if rebuild is not None:
-        copyreg.pickle(kind, lambda value: (rebuild, parts(value)))  # type: ignore[arg-type, return-value]
+        _Packer.dispatch_table[kind] = lambda value: (rebuild, parts(value))
+
+
+class _Packer(pickle.Pickler):
+    """Pickler with the declared types; a table of all picklers would change the supervisor's own copies."""
+
+    dispatch_table: ClassVar[dict[type, Any]] = {}  # type: ignore[misc]
 
 
 def packed(value: object) -> bytes:
     """Return the value as bytes, from which `pickle.loads` makes a copy."""
-    return pickle.dumps(value, pickle.HIGHEST_PROTOCOL)
+    content = io.BytesIO()
+    _Packer(content, pickle.HIGHEST_PROTOCOL).dump(value)
+    return content.getvalue()

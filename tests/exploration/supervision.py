@@ -10,7 +10,7 @@ from math import ceil
 from typing import Any
 from unittest.mock import patch
 
-from pygnc.supervisor import supervisor as module
+from pygnc.supervisor import restart_budget, supervisor
 from pygnc.supervisor.process import ExitCode
 from tests.exploration.canonical import Frozen, freeze, packed
 from tests.exploration.search import Search
@@ -43,11 +43,11 @@ class Tasks:
     @contextmanager
     def limits(self) -> Iterator[None]:
         with ExitStack() as stack:
-            for name, value in (
-                ("RESTARTS_MAX", self.restarts_max),
-                ("START_PATIENCE_S", 2.0),
-                ("arm_hard_exit", arm),
-                ("memory_kills", lambda: 0),
+            for module, name, value in (
+                (restart_budget, "RESTARTS_MAX", self.restarts_max),
+                (supervisor, "START_PATIENCE_S", 2.0),
+                (supervisor, "arm_hard_exit", arm),
+                (supervisor, "memory_kills", lambda: 0),
             ):
                 stack.enter_context(patch.object(module, name, value))
             yield

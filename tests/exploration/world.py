@@ -12,7 +12,8 @@ from typing import Any, Final
 from pygnc.bus import control
 from pygnc.supervisor.event_log import EventLog
 from pygnc.supervisor.process import START_LIMIT_S, Child, ExitCode, RunChild, SignalInbox, TaskSpec
-from pygnc.supervisor.supervisor import SLOW_START_S, WINDOW_S, Supervisor
+from pygnc.supervisor.restart_budget import WINDOW_S
+from pygnc.supervisor.supervisor import SLOW_START_S, Supervisor
 from pygnc_system.service_notifier import ServiceNotifier
 from tests.exploration.canonical import declare, shifted
 from tests.exploration.search import Violation
