@@ -17,7 +17,7 @@ import pytest
 from pygnc.bus.journal_files import list_segments
 from pygnc.formats import journal, sense_scan
 from pygnc.formats.status import Phase
-from pygnc.supervisor.supervisor import KILL_AT_S
+from pygnc.supervisor.stop_plan import KILL_AT_S
 from tests.e2e.conftest import ROOT, Flight
 
 PATIENCE_S = 60.0

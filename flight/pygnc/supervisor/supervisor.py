@@ -1,20 +1,7 @@
 """Supervisor of a run: starts the tasks, checks and restarts them, stops them in a fixed order.
 
 It is one loop with one poll, without threads and without ZeroMQ. It copies its state before each wait, and continues
-with the copy if radiation has flipped a bit of the state meanwhile.
-
-The host cuts the power ten seconds after its Ctrl-C. A stop therefore has a fixed time table, counted from the request:
-
-| until | what ends |
-|---|---|
-| 1 s | stage 0: line to the host and devices; ingest must still receive what they have acknowledged |
-| 3 s | stages 1 and 2: ingest, then the estimators |
-| 6 s | stages 3 and 4: batch writer, then status |
-| 6 s | SIGTERM to all that still run |
-| 7.5 s | SIGKILL |
-| 9 s | hard exit of main.py |
-
-A stage begins as soon as the tasks of the earlier stages have ended, or when their time is over.
+with the copy if radiation has flipped a bit of the state meanwhile. `stop_plan` has the time table of a stop.
 """
 
 import pickle
@@ -23,7 +10,7 @@ import signal
 import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
@@ -43,13 +30,11 @@ from pygnc.supervisor.process import (
     arm_hard_exit,
     memory_kills,
 )
+from pygnc.supervisor.restart_budget import RestartBudget
+from pygnc.supervisor.stop_plan import StopPlan
 from pygnc_system.service_notifier import ServiceNotifier
 
 PING_INTERVAL_S: Final = 0.5
-
-RESTARTS_MAX: Final = 3
-WINDOW_S: Final = 60.0
-PAUSES_S: Final = (0.2, 1.0, 5.0)
 SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
 WRONG: Final = "WRONG"
@@ -61,13 +46,6 @@ START_INTERVAL_S: Final = 1.0
 START_PATIENCE_S: Final = 60.0
 """Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
 
-LINE_END_S: Final = 1.0
-DRAIN_END_S: Final = 3.0
-WRITE_END_S: Final = 6.0
-TERMINATE_AT_S: Final = 6.0
-KILL_AT_S: Final = 7.5
-DRAIN_STAGES: Final = frozenset({0, 1, 2})
-_STAGE_ENDS_S: Final = (LINE_END_S, DRAIN_END_S, DRAIN_END_S, WRITE_END_S, WRITE_END_S)
 _UNCOPIED: Final = frozenset(
     f"_{name}"
     for name in (
@@ -76,59 +54,6 @@ _UNCOPIED: Final = frozenset(
     )
 )
 """Attributes of the supervisor that are no state, change during a wait, or contain sockets."""
-_SIGNALS: Final = ((TERMINATE_AT_S, signal.SIGTERM), (KILL_AT_S, signal.SIGKILL))
-
-
-@dataclass(slots=True)
-class RestartBudget:
-    """Restarts of one task: at most `RESTARTS_MAX` within `WINDOW_S`, each after a longer pause.
-
-    Attributes:
-        total: Restarts since the start of the run.
-    """
-
-    total: int = 0
-    _times_s: list[float] = field(default_factory=list)
-
-    def pause_s(self, now_s: float) -> float | None:
-        """Count one restart and return the pause before it, s; return None if the budget is exhausted."""
-        self._times_s = [at_s for at_s in self._times_s if now_s - at_s < WINDOW_S]
-        if len(self._times_s) >= RESTARTS_MAX:
-            return None
-        pause_s = PAUSES_S[len(self._times_s)]
-        self._times_s.append(now_s)
-        self.total += 1
-        return pause_s
-
-
-@dataclass(slots=True)
-class StopPlan:
-    """State of a stop in progress.
-
-    Attributes:
-        began_at_s: Monotonic time of the request, s.
-        is_failure: True if the run ends because a critical task has failed.
-        stage: Number of the stop stage that was last requested to finish, -1 before the first.
-    """
-
-    began_at_s: float
-    is_failure: bool = False
-    stage: int = -1
-    _sent: int = 0
-
-    def hurry(self, now_s: float) -> None:
-        """Move the time table forward to SIGTERM, because the host has requested the stop again."""
-        self.began_at_s = min(self.began_at_s, now_s - TERMINATE_AT_S)
-
-    def stage_end_s(self) -> float:
-        """Return the monotonic time at which the present stage must have ended, s."""
-        return self.began_at_s + _STAGE_ENDS_S[self.stage]
-
-    def take_due_signals(self, now_s: float) -> list[signal.Signals]:
-        """Return the signals now due for the tasks that still run; each signal is returned once."""
-        due = [number for at_s, number in _SIGNALS[self._sent :] if now_s >= self.began_at_s + at_s]
-        self._sent += len(due)
-        return due
 
 
 class Supervisor:

@@ -45,7 +45,7 @@ from pygnc.bus.streams import LINGER_MS, StreamReader, StreamWriter, encode
 from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
-from pygnc.supervisor.supervisor import DRAIN_STAGES
+from pygnc.supervisor.stop_plan import DRAIN_STAGES
 from pygnc.tasks.seal import Seal, StateChangedError
 
 WAIT_S: Final = 0.5

@@ -12,10 +12,7 @@ from pygnc.supervisor.process import (
     SignalInbox,
     TaskSpec,
 )
-from pygnc.supervisor.supervisor import (
-    PING_INTERVAL_S,
-    Supervisor,
-)
+from pygnc.supervisor.supervisor import PING_INTERVAL_S, Supervisor
 from pygnc_system.service_notifier import ServiceNotifier
 
 SILENCE_LIMIT_S = 3.0

@@ -6,16 +6,8 @@ import pytest
 from pygnc.bus import control
 from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.process import NOT_STARTED
-from pygnc.supervisor.supervisor import (
-    PARTIAL,
-    PAUSES_S,
-    PING_INTERVAL_S,
-    RESTARTS_MAX,
-    SLOW,
-    SLOW_START_S,
-    START_INTERVAL_S,
-    START_PATIENCE_S,
-)
+from pygnc.supervisor.restart_budget import PAUSES_S, RESTARTS_MAX
+from pygnc.supervisor.supervisor import PARTIAL, PING_INTERVAL_S, SLOW, SLOW_START_S, START_INTERVAL_S, START_PATIENCE_S
 from tests.pygnc.supervisor.harness import SPECS, TIMEOUT_S, Harness, close_all, spec
 
 

@@ -8,9 +8,7 @@ from pygnc.supervisor.process import (
     LATE_S,
     START_LIMIT_S,
 )
-from pygnc.supervisor.supervisor import (
-    PING_INTERVAL_S,
-)
+from pygnc.supervisor.supervisor import PING_INTERVAL_S
 from tests.pygnc.supervisor.harness import SILENCE_LIMIT_S, Harness
 
 

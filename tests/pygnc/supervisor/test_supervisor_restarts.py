@@ -11,13 +11,8 @@ from pygnc.supervisor.process import (
     ExitCode,
     memory_kills,
 )
-from pygnc.supervisor.supervisor import (
-    PAUSES_S,
-    PING_INTERVAL_S,
-    RESTARTS_MAX,
-    WINDOW_S,
-    RestartBudget,
-)
+from pygnc.supervisor.restart_budget import PAUSES_S, RESTARTS_MAX, WINDOW_S, RestartBudget
+from pygnc.supervisor.supervisor import PING_INTERVAL_S
 from tests.pygnc.supervisor.harness import SPECS, Harness
 
 

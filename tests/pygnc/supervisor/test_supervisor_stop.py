@@ -9,14 +9,7 @@ from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.process import (
     ExitCode,
 )
-from pygnc.supervisor.supervisor import (
-    DRAIN_END_S,
-    KILL_AT_S,
-    LINE_END_S,
-    TERMINATE_AT_S,
-    WRITE_END_S,
-    StopPlan,
-)
+from pygnc.supervisor.stop_plan import DRAIN_END_S, KILL_AT_S, LINE_END_S, TERMINATE_AT_S, WRITE_END_S, StopPlan
 from tests.pygnc.supervisor.harness import SILENCE_LIMIT_S, SPECS, Harness
 
 

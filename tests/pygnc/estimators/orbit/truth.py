@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.estimators.orbit.filter import OrbitFilter
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import brahe, ecef_state, epoch, orientation_table
@@ -135,3 +135,13 @@ def position_errors(updates: list[OrbitUpdate], truth: Truth) -> dict[int, float
         for update in updates
         if update.state is not None
     }
+
+
+def last_error_m(updates: list[OrbitUpdate], truth: Truth) -> float:
+    """Return the error of the last position in m."""
+    return list(position_errors(updates, truth).values())[-1]
+
+
+def causes(updates: list[OrbitUpdate]) -> dict[int, RejectCause]:
+    """Return the causes of rejected positions by number of the fix."""
+    return {update.fix.seq: update.position_cause for update in updates if update.position_cause}
