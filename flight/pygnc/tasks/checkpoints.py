@@ -21,7 +21,8 @@ class Checkpoint(msgspec.Struct, frozen=True):
 
     `tracker` is None before the first checkpoint. A checkpoint of the formation task is valid only for its number of
     `memory_kills`, because each lack of memory shortens the arcs. `digest` is the CRC-32 of state that `tracker` lacks;
-    only the second look needs it.
+    only the second look needs it. `is_repeatable` is False once an estimate did not await its orbit: the journals no
+    longer determine the estimates, so no second look is taken, also after a restart.
     """
 
     last_input_seq: int = 0
@@ -30,6 +31,7 @@ class Checkpoint(msgspec.Struct, frozen=True):
     tracker: bytes | None = None
     memory_kills: int = 0
     digest: int = 0
+    is_repeatable: bool = True
 
 
 class CheckpointFile:
@@ -61,6 +63,10 @@ class CheckpointFile:
     def is_due(self) -> bool:
         """True if the newest checkpoint is older than `INTERVAL_S`."""
         return time.monotonic() >= self._due_s
+
+    def hasten(self) -> None:
+        """Let the next checkpoint be due now."""
+        self._due_s = 0.0
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint and keep the previous one; report once if writing fails."""

@@ -59,6 +59,7 @@ class EstimatorTask(Task):
         input: Reader of the input stream after the checkpoint.
         orbit_failed: True once the orbit task has failed after all restarts; set only with `reports_run`.
         look_interval_s: Minimum time between two second looks, s.
+        is_repeatable: `Checkpoint.is_repeatable` of the next checkpoint.
     """
 
     look_interval_s: float = INTERVAL_S
@@ -73,6 +74,7 @@ class EstimatorTask(Task):
             saved = None
         self.saved = saved if saved and saved.memory_kills == memory_kills else Checkpoint(memory_kills=memory_kills)
         self._saved_seq = self.saved.last_input_seq
+        self.is_repeatable = self.saved.is_repeatable
         self.output = ResumableWriter(self.stream, self.saved.last_output_seq)
         self.input = self.open_reader("input", InputMessage, after_seq=self._saved_seq)
         self.orbit_failed = False
@@ -130,6 +132,11 @@ class EstimatorTask(Task):
         """Postpone the second look, because the task is not idle."""
         self._second_look.note_work()
 
+    def note_late_orbit(self) -> None:
+        """Take no second look any more, because an estimate has not awaited its orbit."""
+        self.is_repeatable = False
+        self._checkpoint.hasten()
+
     def look_again(
         self,
         tracker: Callable[[], bytes],
@@ -137,11 +144,13 @@ class EstimatorTask(Task):
         last_orbit_seq: int = 0,
         digest: Callable[[], int] = lambda: 0,
     ) -> None:
-        """Verify the state of an idle task by a repetition of the inputs before it.
+        """Verify the state of an idle task by a repetition of the inputs before it, if the journals determine it.
 
         Raises:
             StateChangedError: The state is wrong; the task must be restarted, from a checkpoint with the right state.
         """
+        if not self.is_repeatable:
+            return
         memory_kills = self.saved.memory_kills
         right = self._second_look.advance(
             last_input_seq,
@@ -164,5 +173,13 @@ class EstimatorTask(Task):
     def save(self, tracker: bytes, last_input_seq: int, last_orbit_seq: int = 0) -> None:
         """Save a checkpoint with the encoded state of a tracker that has processed messages up to these numbers."""
         self._saved_seq = last_input_seq
-        memory_kills = self.saved.memory_kills
-        self._checkpoint.save(Checkpoint(last_input_seq, last_orbit_seq, self.output.last_seq, tracker, memory_kills))
+        self._checkpoint.save(
+            Checkpoint(
+                last_input_seq,
+                last_orbit_seq,
+                self.output.last_seq,
+                tracker,
+                self.saved.memory_kills,
+                is_repeatable=self.is_repeatable,
+            )
+        )

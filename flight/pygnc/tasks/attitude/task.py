@@ -66,7 +66,7 @@ class AttitudeTask(EstimatorTask):
         more = more or self._orbit.is_behind
         if more:
             self.note_work()
-        elif self._records is None and not (self._orbit_late_reported or self.input.lost or self._orbit.lost):
+        elif self._records is None and not (self.input.lost or self._orbit.lost):
             self.look_again(stage.tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq)
         return more
 
@@ -141,6 +141,7 @@ class AttitudeTask(EstimatorTask):
         late = self.orbit_failed or now >= self._orbit_due_s
         if late and not self._orbit_late_reported:
             self._orbit_late_reported = True
+            self.note_late_orbit()
             self.notify(
                 "warning",
                 "orbit_late",

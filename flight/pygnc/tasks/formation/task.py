@@ -75,7 +75,6 @@ class FormationTask(EstimatorTask):
         self._messages: Iterator[list[FormationMessage]] | None = None
         self._last_input_seq = 0
         self._orbit_due_s = math.inf
-        self._is_repeatable = not run.memory_kills
 
     def sockets(self) -> Sequence[PollSource]:
         """Return the input socket; `work` reads orbits only when the tracker awaits one."""
@@ -99,7 +98,7 @@ class FormationTask(EstimatorTask):
         more = self.input.has_backlog or bool(self._inputs) or is_blocked
         if more:
             self.note_work()
-        elif self._stage is not None and self._is_repeatable and not (self.input.lost or self._orbit.lost):
+        elif self._stage is not None and not (self.run.memory_kills or self.input.lost or self._orbit.lost):
             stage, tracker = self._stage, self._stage.tracker
             self.look_again(tracker.checkpoint, stage.last_input_seq, stage.last_orbit_seq, tracker.digest)
         return more
@@ -225,7 +224,7 @@ class FormationTask(EstimatorTask):
             self._orbit_due_s = math.inf
         elif self.orbit_failed or now >= self._orbit_due_s:
             self._orbit_due_s = math.inf
-            self._is_repeatable = False
+            self.note_late_orbit()
             text = "no response from the orbit task; solving the formation with the last orbit"
             self.notify("warning", "orbit_late", text)
             return True

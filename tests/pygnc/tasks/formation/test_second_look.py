@@ -9,6 +9,7 @@ import pytest
 import zmq
 
 from pygnc.bus.control import ESTIMATES_WRONG
+from pygnc.bus.messages import Message
 from pygnc.bus.streams import StreamWriter
 from pygnc.configuration.run import Run
 from pygnc.tasks import second_look
@@ -34,12 +35,18 @@ def events() -> list[str]:
 
 
 @pytest.fixture
-def task(run: Run, events: list[str]) -> Iterator[FormationTask]:
+def answers() -> list[Message]:
+    """Messages of the orbit task."""
+    return [message for answer in batch.answers().values() for message in answer]
+
+
+@pytest.fixture
+def task(run: Run, events: list[str], answers: list[Message]) -> Iterator[FormationTask]:
     with zmq.Context() as context:
         inputs = StreamWriter(context, run.runtime, "input", run.open_journal("input"))
         orbits = StreamWriter(context, run.runtime, "orbit", run.open_journal("orbit"))
         inputs.write(batch.inputs())
-        orbits.write([message for answer in batch.answers().values() for message in answer])
+        orbits.write(answers)
         made = FormationTask(run, context, lambda _, name, __: events.append(name))
         yield made
         made.close()
@@ -80,3 +87,10 @@ def test_a_solution_is_repeated_bit_for_bit_and_a_wrong_state_replaced(
     assert saved is not None
     assert saved.tracker == right
     assert ESTIMATES_WRONG not in events
+
+
+@pytest.mark.parametrize("answers", [[]])
+def test_a_solution_without_the_orbit_it_awaited_is_not_repeated(task: FormationTask, events: list[str]) -> None:
+    task.orbit_failed = True
+    work_until(task, lambda: "orbit_late" in events)
+    assert not task.is_repeatable
