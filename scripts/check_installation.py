@@ -75,9 +75,9 @@ class Outcome(NamedTuple):
     """Outcome of an installation and its job.
 
     Attributes:
-        installed_s: processor time of the installation, with the compilation of all modules.
-        worked_s: processor time of the job.
-        fault: what failed, and the end of its output; empty if nothing did.
+        installed_s: Processor time of the installation, with the compilation of all modules.
+        worked_s: Processor time of the job.
+        fault: Cause of a failure with the end of the output; empty if there was none.
     """
 
     installed_s: float
@@ -172,7 +172,7 @@ def install(
 
 
 def run_job(job: str, environment: Path, work: Path) -> str:
-    """Do a job in a folder with the programs of an environment; return what failed."""
+    """Do a job in a folder with the programs of an environment; return the fault, empty if there is none."""
     programs = environment / "bin"
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "PYGNC", "VIRTUAL"))}
     if job.startswith(_TUTORIALS):
