@@ -115,8 +115,10 @@ def test_a_task_without_threads_is_retried(few_processes: Group, tmp_path: Path,
     try:
         flight.start("10", str(demo_time_s))
         flight.until_phase(Phase.IDLE)
-        pid = flight.tasks()["batch_writer"]
-        others = few_processes.count() - len(list(Path(f"/proc/{pid}/task").iterdir()))
+        tasks = flight.tasks()
+        pid = tasks["batch_writer"]
+        # A second look or a writing thread may run now and leave room a moment later, so they are not counted.
+        others = 1 + (len(tasks) - 1) * len(list(Path(f"/proc/{pid}/task").iterdir()))
         few_processes.limit(others + 2)  # the process and one of the two threads of ZeroMQ
         os.kill(pid, signal.SIGKILL)
         flight.until(lambda: "not_started" in names(flight, "batch_writer"))
