@@ -3,6 +3,7 @@
 import os
 import shlex
 import shutil
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -23,7 +24,11 @@ from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.scenario.settings import dump_tables
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
-
+_ERRORS: Final[Mapping[type[Exception], ExitCode]] = {
+    ConnectionError: ExitCode.NETWORK,
+    OSError: ExitCode.INPUT,
+    ValueError: ExitCode.INPUT,
+}
 
 app: Final = Application("Simulate and judge many flights: pygnc campaign CAMPAIGN.toml.", cls=FirstByDefault)
 
@@ -58,7 +63,7 @@ def run_campaign(
     ] = 20.0,
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
-    with report_user_errors("pygnc campaign"):
+    with report_user_errors("pygnc campaign", _ERRORS):
         named = [option is not None for option in (workers, scheduler, scheduler_file)]
         if sum(named) > 1:
             raise UsageError("--workers starts workers here; leave it out with --scheduler")
@@ -74,7 +79,8 @@ def run_campaign(
                     _compute(campaign, missing, store, Workers(workers or _cores(), found, wait))
                 sizes = store.merge()
             except OSError as error:
-                raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
+                kind = ConnectionError if isinstance(error, ConnectionError) else OSError
+                raise kind(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
             failed = store.failed
     for place, size in sizes.items():
         typer.echo(f"{place}  {size} bytes")
@@ -93,7 +99,7 @@ def rerun(
     ] = None,
 ) -> None:
     """Repeat one run here, print its figures, and compare them with those of the campaign."""
-    with report_user_errors("pygnc campaign rerun"):
+    with report_user_errors("pygnc campaign rerun", _ERRORS):
         campaign = load_campaign(folder)
         if run >= count_runs(campaign):
             raise UsageError(f"{folder}: no run {run}; the campaign has runs 0 to {count_runs(campaign) - 1}")
@@ -129,7 +135,7 @@ def report(
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
     from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second
 
-    with report_user_errors("pygnc campaign report"):
+    with report_user_errors("pygnc campaign report", _ERRORS):
         place, size = write_report(folder, out, against)
     typer.echo(f"{place}  {size} bytes")
 
