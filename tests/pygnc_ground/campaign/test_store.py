@@ -1,4 +1,5 @@
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
@@ -56,6 +57,12 @@ def test_tables_are_in_the_order_of_the_runs(
     assert runs["orbit_filter_nis"].null_count() == 8
     assert runs.filter(pl.col("status") == FAILED)["seed"].to_list() == [4]
     assert not list((tmp_path / "b" / "parts").iterdir())
+    for table in ("runs", "bins", "effort"):
+        file = tmp_path / "a" / f"{table}.parquet" / "part-000000.parquet"
+        about = pl.read_parquet_metadata(file)
+        assert about["software"].startswith("PyGNC ")
+        assert len(about["settings_sha256"]) == 64
+        assert json.loads(about["columns"]).keys() == pl.read_parquet_schema(file).keys()
     assert stored_row(tmp_path / "b", 4) == runs.row(4, named=True)
 
 
