@@ -145,7 +145,7 @@ def metadata(table: str, about: Mapping[str, str] | None = None, more: Sequence[
         "software": f"PyGNC {pygnc.__version__}",
         "table": table,
         "content": TABLES[table].content,
-        "rows": TABLES[table].rows,
+        "a_row_for": TABLES[table].rows,
         **(about or {}),
         **({"time_scale": _TIME_SCALE} if "utc" in described else {}),
         **({"frames": json.dumps({name: FRAMES[name] for name in sorted(frames)})} if frames else {}),

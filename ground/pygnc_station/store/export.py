@@ -122,7 +122,7 @@ def _metadata(stream: Stream) -> dict[str, str]:
         "software": f"PyGNC {pygnc_system.__version__}",
         "table": stream.layout.kind,
         "content": f"readings of {stream.gadget_id}",
-        "rows": "every reading",
+        "a_row_for": "every reading",
         "device": stream.gadget_id,
         "family": stream.family,
         "store": stream.origin,
