@@ -110,6 +110,16 @@ class RemoteFolder(Folder):
     def __str__(self) -> str:
         return self._address
 
+    def _call(self, operation: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - of any file system
+        """Call an operation of the file system; the errors of its package become a ConnectionError of one line."""
+        try:
+            return getattr(self._files, operation)(*arguments, **options)
+        except OSError:
+            raise
+        except Exception as error:
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise ConnectionError(f"{self._address}: {reason}; check the address and the login") from error
+
     def place(self, name: str) -> str:
         """Return the address of a file."""
         return f"{self._address}/{name}"
@@ -122,28 +132,28 @@ class RemoteFolder(Folder):
     def _listed(self, below: str) -> list[dict[str, Any]]:
         self._files.dircache.clear()  # not all file systems implement `invalidate_cache`
         try:
-            return list(self._files.ls(f"{self._root}/{below}".rstrip("/"), detail=True))
+            return list(self._call("ls", f"{self._root}/{below}".rstrip("/"), detail=True))
         except FileNotFoundError:
             return []
 
     def is_file(self, name: str) -> bool:
         """Return True if a file has this name."""
-        return bool(self._files.isfile(f"{self._root}/{name}"))
+        return bool(self._call("isfile", f"{self._root}/{name}"))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        return bytes(self._files.cat_file(f"{self._root}/{name}"))
+        return bytes(self._call("cat_file", f"{self._root}/{name}"))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; a reader of an object store finds it as a whole or not at all."""
         path = f"{self._root}/{name}"
-        self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-        self._files.pipe_file(path, content)
+        self._call("makedirs", path.rpartition("/")[0], exist_ok=True)
+        self._call("pipe_file", path, content)
 
     def delete(self, name: str) -> None:
         """Delete a file if it exists."""
         try:
-            self._files.rm_file(f"{self._root}/{name}")
+            self._call("rm_file", f"{self._root}/{name}")
         except FileNotFoundError:
             return
 

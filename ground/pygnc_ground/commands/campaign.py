@@ -74,7 +74,7 @@ def run_campaign(
                     _compute(campaign, missing, store, Workers(workers or _cores(), found, wait))
                 sizes = store.merge()
             except OSError as error:
-                raise OSError(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
+                raise type(error)(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
             failed = store.failed
     for place, size in sizes.items():
         typer.echo(f"{place}  {size} bytes")
