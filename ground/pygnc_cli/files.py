@@ -11,7 +11,11 @@ import typer
 from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.text import printable, reason_of
 
-_FILE_ERRORS: Final[Mapping[type[Exception], ExitCode]] = dict.fromkeys((OSError, ValueError), ExitCode.INPUT)
+_FILE_ERRORS: Final[Mapping[type[Exception], ExitCode]] = {
+    ConnectionError: ExitCode.NETWORK,
+    OSError: ExitCode.INPUT,
+    ValueError: ExitCode.INPUT,
+}
 
 
 @contextmanager

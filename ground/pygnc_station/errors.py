@@ -9,6 +9,10 @@ class StoreError(Exception):
     """Error raised when a store cannot be opened, read or written; the message names the store and the remedy."""
 
 
+class StoreServerError(StoreError):
+    """Error raised when a database server cannot be reached, or does not accept login or statement."""
+
+
 class RefusedReadingsError(StoreError):
     """Error raised when the database refuses readings; a retry cannot succeed.
 
@@ -25,7 +29,11 @@ class BadBatchError(Exception):
     """Error raised when a batch is rejected; the message is the reason."""
 
 
-class UntrustedError(StationError):
+class RefusalError(StationError):
+    """Error raised when a remote system does not accept the login or a request; a retry cannot succeed."""
+
+
+class UntrustedError(RefusalError):
     """Error raised when a server's certificate is not trusted."""
 
 

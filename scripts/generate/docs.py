@@ -28,7 +28,6 @@ from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.campaign.definition import Campaign, Case
 from pygnc_ground.campaign.draws import Draw
-from pygnc_ground.campaign.schema import BINS, EFFORT, RUNS, Column
 from pygnc_ground.campaign.sensor_faults import SensorFault
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
@@ -91,30 +90,31 @@ def campaign_tables() -> dict[str, str]:
         "random.NAME": Draw(uniform=(0.0, 1.0)),
     }
     settings = settings_tables(Campaign()) + "".join(settings_tables(each, name) for name, each in examples.items())
-    of_results = {"runs": RUNS, "bins": BINS, "effort": EFFORT}
-    return {"campaign": settings} | {name: columns_table(columns) for name, columns in of_results.items()}
+    return {"campaign": settings} | {name: columns_table(name) for name in declaration.tables_of("campaign")}
 
 
-def columns_table(columns: Sequence[Column]) -> str:
-    """Return the table of the columns of a table of results."""
-    rows = [f"| `{column.name}` | {column.unit} | {column.meaning} |" for column in columns]
+def columns_table(table: str) -> str:
+    """Return the table of the columns of a table whose quantities have one column each."""
+    rows = [f"| `{one.columns[0]}` | {one.unit} | {one.meaning} |" for one in declaration.quantities(table)]
     return "\n".join(["| column | unit | meaning |", "|---|---|---|", *rows]) + "\n"
 
 
 def files_table() -> str:
     """Return the table of the tables that a replay writes."""
-    declared = [(name, declaration.TABLES[name]) for name in declaration.REPLAY_TABLES]
+    declared = declaration.tables_of("replay").items()
     rows = [f"| `{name}` | {table.rows} | {table.content} |" for name, table in declared]
     return "\n".join(["| table | a row for | content |", "|---|---|---|", *rows]) + "\n"
 
 
 def quantities_lists() -> str:
     """Return a list of the columns of each group of quantities, with the tables that have it, and one of the frames."""
+    tables = declaration.tables_of("replay") | declaration.tables_of("scenario")
     parts: list[str] = []
     for group, quantities in declaration.GROUPS.items():
-        owners = ", ".join(f"`{name}`" for name, table in declaration.TABLES.items() if group in table.groups)
+        owners = ", ".join(f"`{name}`" for name, table in tables.items() if group in table.groups)
         items = [f"- {_columns_of(one)}: {one.meaning}" for one in quantities]
-        parts.append("\n".join([f"In {owners}:\n", *items]))
+        if owners:
+            parts.append("\n".join([f"In {owners}:\n", *items]))
     frames = [f"- **{name}**: {meaning}" for name, meaning in declaration.FRAMES.items()]
     return "\n\n".join([*parts, "\n".join(["Frames:\n", *frames])]) + "\n"
 

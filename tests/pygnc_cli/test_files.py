@@ -37,6 +37,13 @@ def test_an_error_is_one_printable_line_with_the_code_of_its_type(
     assert capsys.readouterr().err == f"pygnc x: {message}\n"
 
 
+def test_a_server_that_does_not_answer_is_no_missing_file(capsys: pytest.CaptureFixture[str]) -> None:
+    for error, code in ((ConnectionError("no answer"), ExitCode.NETWORK), (OSError("no file"), ExitCode.INPUT)):
+        with pytest.raises(typer.Exit) as ended, report_user_errors("pygnc x"):
+            raise error
+        assert (ended.value.exit_code, capsys.readouterr().err) == (code, f"pygnc x: {error}\n")
+
+
 def test_other_errors_are_not_caught() -> None:
     with pytest.raises(KeyError), report_user_errors("pygnc x"):
         raise KeyError

@@ -119,8 +119,8 @@ def _render(results: _Results, reference: _Results | None) -> str:
     shown = [(group, each) for group in results.groups for each in estimators][:_ROWS_MAX]
     found = sensitivities(campaign, runs)
     compared = [] if reference is None else differences(results.groups, reference.groups)
-    effort = partitions_of(results.folder, "effort", ("run", "seconds", "peak_mb"))
-    seconds, peak_mb = zip(*((piece["seconds"].sum(), piece["peak_mb"].max()) for piece in effort), strict=True)
+    effort = partitions_of(results.folder, "effort", ("run", "cpu_s", "peak_mb"))
+    seconds, peak_mb = zip(*((piece["cpu_s"].sum(), piece["peak_mb"].max()) for piece in effort), strict=True)
     other = None
     if reference is not None:
         other = reference.folder if reference.title == results.title else reference.title

@@ -1,24 +1,13 @@
-"""Columns of the results of a campaign: one row per run in `runs.parquet`, one per time bin in `bins.parquet`."""
+"""Columns of the tables of a campaign that depend on it; `pygnc_ground.tables` declares the others."""
 
-import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import polars as pl
 
 from pygnc_ground.campaign.definition import Campaign
 from pygnc_ground.campaign.draws import drawn_value
-
-
-class Column(NamedTuple):
-    """Column of a table of results."""
-
-    name: str
-    dtype: Any
-    unit: str
-    meaning: str
-
+from pygnc_ground.tables.declaration import GROUPS, TABLES, Quantity, schema
 
 ESTIMATOR_NAMES: Final[Mapping[str, Sequence[str]]] = {
     "orbit": ("filter", "smoother", "batch"),
@@ -28,34 +17,7 @@ ESTIMATOR_NAMES: Final[Mapping[str, Sequence[str]]] = {
 """Names of the estimators by kind, in the order of their columns."""
 FAILED: Final = "failed"
 DONE: Final = "done"
-
-_SECTIONS: Final = tomllib.loads(Path(__file__).with_name("columns.toml").read_text(encoding="utf-8"))
-_WHOLE_NUMBERS: Final = frozenset({"run", "point", "repetition", "seed", "epochs"})
-
-
-def _columns(section: str, prefix: str = "", estimator: str = "") -> Iterator[Column]:
-    for name, (unit, meaning, *only) in _SECTIONS[section].items():
-        dtype = pl.Int64 if name in _WHOLE_NUMBERS else pl.Float64 if unit else pl.String
-        if not only or estimator in only[0]:
-            yield Column(prefix + name, dtype, unit, meaning)
-
-
-def _metrics() -> Iterator[Column]:
-    for kind, estimators in ESTIMATOR_NAMES.items():
-        for estimator in estimators:
-            yield from _columns(f"{kind}_estimator", f"{kind}_{estimator}_", estimator)
-        if kind in _SECTIONS:
-            yield from _columns(kind, f"{kind}_")
-
-
-_KEYS: Final = (*_columns("runs"),)
-METRICS: Final = (*_metrics(),)
-"""Figures of a run; null if there is none."""
-RUNS: Final = (*_KEYS, *METRICS)
-"""Columns of `runs.parquet` except those of varied settings."""
-BINS: Final = (*_columns("bins"),)
-EFFORT: Final = (*_columns("effort"),)
-"""Columns of `effort.parquet`, the only table that differs between repetitions of a campaign."""
+_KEYS: Final = tuple(quantity.name for group in TABLES["runs"].groups for quantity in GROUPS[group])
 
 
 def parameter_columns(campaign: Campaign) -> Mapping[str, Any]:
@@ -72,11 +34,17 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
+def varied_settings(campaign: Campaign) -> list[Quantity]:
+    """Return the declaration of the columns of the varied settings."""
+    meaning = "value of this setting in the run; its name ends in its unit, and values that are no numbers are JSON"
+    return [
+        Quantity((name,), meaning, kind="number" if dtype == pl.Float64 else "text")
+        for name, dtype in parameter_columns(campaign).items()
+    ]
+
+
 def runs_schema(campaign: Campaign) -> dict[str, Any]:
-    """Return names and types of the columns of `runs.parquet`."""
-    return {**schema_of(_KEYS), **parameter_columns(campaign), **schema_of(METRICS)}
-
-
-def schema_of(columns: tuple[Column, ...]) -> dict[str, Any]:
-    """Return names and types of columns."""
-    return {column.name: column.dtype for column in columns}
+    """Return names and types of the columns of `runs.parquet`; those of the varied settings precede the figures."""
+    declared = schema("runs")
+    keys = {name: dtype for name, dtype in declared.items() if name in _KEYS}
+    return {**keys, **parameter_columns(campaign), **declared}

@@ -272,9 +272,10 @@ def bin_series(bins: Iterable[pl.DataFrame], bin_s: float) -> dict[str, pl.DataF
     The tables are by the label of the estimator. `bins` are pieces of the table of bins, of different runs each.
     """
     keys = ["estimator", "begin_s"]
-    figures = {**{name: pl.col(name).pow(2) for name in _SQUARED}, **{name: pl.col(name) for name in _MEAN}}
+    figures = {name: pl.col(f"{name}_rms").pow(2) for name in _SQUARED}
+    figures |= {name: pl.col(f"{name}_per_dof") for name in _MEAN}
     sums = [of.sum().alias(name) for name, of in figures.items()]
-    counts = [pl.col(name).count().cast(pl.Int64).alias(f"{name} count") for name in figures]
+    counts = [of.count().cast(pl.Int64).alias(f"{name} count") for name, of in figures.items()]
     runs = pl.col("run").n_unique().cast(pl.Int64).alias("runs")
     pieces = [piece.group_by(keys, maintain_order=True).agg(runs, *sums, *counts) for piece in bins]
     if not pieces:

@@ -6,6 +6,7 @@ finished, its parts become its file, in the order of the runs; memory and time f
 Parts and partitions are written as three files, `runs` last: without it, the others do not count.
 """
 
+import hashlib
 import io
 import time
 from collections import Counter, defaultdict
@@ -23,12 +24,13 @@ import pygnc
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.folder import Folder, folder_of
 from pygnc_ground.campaign.run import RunResult
-from pygnc_ground.campaign.schema import BINS, EFFORT, FAILED, RUNS, runs_schema, schema_of
+from pygnc_ground.campaign.schema import FAILED, runs_schema, varied_settings
+from pygnc_ground.tables.declaration import metadata, schema
 
 DEFINITION: Final = "campaign.json"
 TABLES: Final = ("bins", "effort", "runs")
 """Tables in the order in which the files of a part are written."""
-SCHEMAS: Final = {"runs": schema_of(RUNS), "bins": schema_of(BINS), "effort": schema_of(EFFORT)}
+SCHEMAS: Final = {name: schema(name) for name in TABLES}
 """Types of the columns by name; the runs have those of the varied settings besides."""
 PARTITION_RUNS: Final = 5000
 _PARTS: Final = "parts"
@@ -48,6 +50,10 @@ class Store:
         """
         self.folder = folder_of(folder)
         self._schemas = {**SCHEMAS, "runs": runs_schema(campaign)}
+        definition = msgspec.json.encode(campaign, order="sorted")
+        about = {"settings": DEFINITION, "settings_sha256": hashlib.sha256(definition).hexdigest()}
+        varied = {"runs": varied_settings(campaign)}
+        self._metadata = {name: metadata(name, about, varied.get(name, ())) for name in TABLES}
         self._total = count_runs(campaign)
         self._results: dict[int, list[tuple[RunResult, str]]] = defaultdict(list)
         """Results that are not written, with the addresses of their workers, by partition."""
@@ -117,12 +123,12 @@ class Store:
             if self._finished_in[partition] + len(runs) == _size(partition, self._total):
                 for name in TABLES:
                     found = [_read(self.folder, _part(name, partition, number)) for number in numbers]
-                    self._write(_partition(name, partition), _ordered([*found, frames[name]]))
+                    self._write(name, _partition(name, partition), _ordered([*found, frames[name]]))
                 self._delete_parts(partition, self._parts.pop(partition, []))
             else:
                 number = 1 + max(numbers, default=0)
                 for name in TABLES:
-                    self._write(_part(name, partition, number), frames[name])
+                    self._write(name, _part(name, partition, number), frames[name])
                 self._parts[partition] = [*numbers, number]
             self.finished.update(runs)
             self._finished_in[partition] += len(runs)
@@ -146,9 +152,9 @@ class Store:
             for name, schema in self._schemas.items()
         }
 
-    def _write(self, name: str, table: pl.DataFrame) -> None:
+    def _write(self, table: str, name: str, rows: pl.DataFrame) -> None:
         content = io.BytesIO()
-        table.write_parquet(content, compression="zstd")
+        rows.write_parquet(content, compression="zstd", metadata=self._metadata[table])
         self.folder.write(name, content.getvalue())
 
     def _delete_parts(self, partition: int, numbers: Sequence[int]) -> None:

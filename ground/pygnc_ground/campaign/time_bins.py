@@ -41,16 +41,16 @@ class Score(NamedTuple):
 
 
 class BinRow(NamedTuple):
-    """Row of the table of time bins without the number of the run; pygnc_ground.campaign.schema has the meaning."""
+    """Row of the table of time bins without the number of the run; `pygnc_ground.tables` declares it."""
 
     estimator: str
     begin_s: float
     epochs: int
-    error: float
-    sigma: float
-    bound: float
-    nees: float
-    nis: float
+    error_rms: float
+    sigma_rms: float
+    bound_rms: float
+    nees_per_dof: float
+    nis_per_dof: float
 
 
 def bin_rows(estimator: str, trace: Trace, bin_s: float) -> list[BinRow]:

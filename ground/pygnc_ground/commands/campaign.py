@@ -3,7 +3,6 @@
 import os
 import shlex
 import shutil
-from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Final, NamedTuple
@@ -24,11 +23,6 @@ from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.scenario.settings import dump_tables
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
-_ERRORS: Final[Mapping[type[Exception], ExitCode]] = {
-    ConnectionError: ExitCode.NETWORK,
-    OSError: ExitCode.INPUT,
-    ValueError: ExitCode.INPUT,
-}
 
 app: Final = Application("Simulate and judge many flights: pygnc campaign CAMPAIGN.toml.", cls=FirstByDefault)
 
@@ -63,7 +57,7 @@ def run_campaign(
     ] = 20.0,
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
-    with report_user_errors("pygnc campaign", _ERRORS):
+    with report_user_errors("pygnc campaign"):
         named = [option is not None for option in (workers, scheduler, scheduler_file)]
         if sum(named) > 1:
             raise UsageError("--workers starts workers here; leave it out with --scheduler")

@@ -15,6 +15,7 @@ from pygnc_ground.report.wording import utc
 from pygnc_ground.tables.declaration import Quantity, quantities
 
 _KEYS: Final = {
+    "approaches": ("partner_id", "orbit", "encounter"),
     "formation": ("partner_id", "gps_week", "gps_tow_ms"),
     "fixes": ("input_seq",),
     "ranges": ("input_seq",),

@@ -27,6 +27,7 @@ from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, MAIN_FIELD_T
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.corpus import REFERENCE_FOLDER, CorpusError
 from pygnc_ground.gate.outcome import Accuracy, Outcome, digest
+from pygnc_ground.tables.declaration import metadata
 from pygnc_system.files import data_file
 
 _FORMAT: Final = 1
@@ -146,7 +147,7 @@ def write_reference(run: Path, found: Outcome, inputs: dict[str, str], constants
         shutil.rmtree(folder, ignore_errors=True)
     new.mkdir()
     for name, table in found.tables.items():
-        table.write_parquet(new / f"{name}.parquet")
+        table.write_parquet(new / f"{name}.parquet", metadata=metadata(name))
     (new / _FILE).write_bytes(msgspec.json.format(msgspec.json.encode(reference), indent=1))
     current = run / REFERENCE_FOLDER
     if current.exists():

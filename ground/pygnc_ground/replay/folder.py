@@ -11,11 +11,11 @@ import pygnc
 from pygnc.configuration.settings import Settings
 from pygnc.host.settings_slots import named_values
 from pygnc_ground.replay.inputs import ReplayError
-from pygnc_ground.tables.declaration import REPLAY_TABLES
+from pygnc_ground.tables.declaration import tables_of
 
 MARKER: Final = "replay.json"
 REPORT: Final = "report.html"
-_FILES: Final = (MARKER, REPORT, *(f"{table}.{form}" for table in REPLAY_TABLES for form in ("parquet", "csv")))
+_FILES: Final = (MARKER, REPORT, *(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv")))
 """Files that a replay writes."""
 
 

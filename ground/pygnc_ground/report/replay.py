@@ -1,5 +1,6 @@
 """Replay of recorded files as one object: estimates, comparison with the truth, tables and report."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -9,6 +10,7 @@ from typing import Any
 import polars as pl
 
 from pygnc.configuration.settings import Settings
+from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
@@ -100,6 +102,7 @@ def replay_files(
     earth_orientation: Path | str | None = None,
     elements: Path | str | None = None,
     filter_name: str = "ekf",
+    collision_radius_m: float = COMBINED_RADIUS_M,
     advance: Callable[[], None] = lambda: None,
 ) -> Replay:
     """Run the estimators of the flight software on recorded files, in this process; about 1 ms per fix and sample.
@@ -116,12 +119,15 @@ def replay_files(
         earth_orientation: Earth orientation table; by default that of the package.
         elements: Mean elements (TLE or OMM) that were uploaded to the satellite.
         filter_name: Orbit filter: `ekf`, that of the flight software, or `ukf`, a reference by filterpy.
+        collision_radius_m: Combined radius of two satellites for the probabilities of a collision.
         advance: Function that is called after each GPS record.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file or setting is wrong, files contradict each other, or there is nothing to estimate from.
     """
+    if not 0.0 <= collision_radius_m < math.inf:
+        raise ValueError(f"collision_radius_m: {collision_radius_m} is no radius; use a number of metres, at least 0")
     files = RecordedFiles(
         sense=tuple(map(Path, [sense] if isinstance(sense, Path | str) else sense)),
         satellites=tuple(SatelliteFolder(str(name), Path(home)) for name, home in (satellites or {}).items()),
@@ -133,7 +139,12 @@ def replay_files(
         earth_orientation=_path(earth_orientation),
         elements=_path(elements),
     )
-    found = files.context().replay(files.inputs(), filter_name=FilterName(filter_name), advance=advance)
+    found = files.context().replay(
+        files.inputs(),
+        filter_name=FilterName(filter_name),
+        collision_radius_m=collision_radius_m,
+        advance=advance,
+    )
     return Replay.of(files, *found)
 
 

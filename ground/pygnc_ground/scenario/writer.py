@@ -1,8 +1,9 @@
 """Scenario folder: the flight's input files, the truth tables and the settings."""
 
+import hashlib
 import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -28,10 +29,10 @@ def range_truth_table(truth: TrueRanges) -> pl.DataFrame:
     return frame("range_truth", truth._asdict() | time_values(truth.gps_ms.tolist()))
 
 
-def parquet(table: pl.DataFrame, name: str = "truth") -> bytes:
-    """Return a declared table as a Parquet file with metadata that explains its columns."""
+def parquet(table: pl.DataFrame, name: str = "truth", about: Mapping[str, str] | None = None) -> bytes:
+    """Return a declared table as a Parquet file with metadata that explains its columns, and the entries `about`."""
     file = io.BytesIO()
-    table.write_parquet(file, metadata=metadata(name))
+    table.write_parquet(file, metadata=metadata(name, about))
     return file.getvalue()
 
 
@@ -64,14 +65,18 @@ def write_scenario(
         raise FileExistsError(f"{folder} is not empty; choose a new folder")
     made_with = ", ".join(f"{package} {version(package)}" for package in ("pygnc", "brahe", "numpy", "pyerfa"))
     comment = "".join(f"# {line}\n" for line in origin.splitlines())
-    contents = {"scenario.toml": f"# Made with {made_with}.\n{comment}\n{dump_settings(settings)}".encode()}
+    definition = dump_settings(settings)
+    contents = {"scenario.toml": f"# Made with {made_with}.\n{comment}\n{definition}".encode()}
+    about = {"made_with": made_with, "settings_sha256": hashlib.sha256(definition.encode()).hexdigest()}
     for scenario in scenarios:
         place = f"{scenario.satellite_id}/" if settings.formation.all_satellites else ""
         contents[f"{place}sense.bin"] = scenario.sense
-        contents[f"{place}truth.parquet"] = parquet(truth_table(scenario.truth, settings.truth_every_samples))
+        truth = truth_table(scenario.truth, settings.truth_every_samples)
+        contents[f"{place}truth.parquet"] = parquet(truth, about=about)
         contents |= {f"{place}range/{name}": content for name, content in range_files(scenario.ranges)}
         if scenario.true_ranges is not None:
-            contents[f"{place}range_truth.parquet"] = parquet(range_truth_table(scenario.true_ranges), "range_truth")
+            ranges = range_truth_table(scenario.true_ranges)
+            contents[f"{place}range_truth.parquet"] = parquet(ranges, "range_truth", about)
         if scenario.faults:
             tables = {
                 file: {kind: {"count": len(records), "records": records} for kind, records in kinds.items()}

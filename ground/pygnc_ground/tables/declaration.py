@@ -1,10 +1,10 @@
-"""Declaration of the tables of replays and scenarios, and the metadata by which their Parquet files explain themselves.
+"""Declaration of the tables of replays, scenarios and campaigns, and the metadata by which Parquet files explain them.
 
 `quantities.toml` is the only place that names columns, types, units, frames and meanings.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -55,11 +55,13 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Table: what its rows contain, what they are for, and its groups of quantities."""
+    """Table: what its rows contain, what they are for, its groups of quantities, and those by the prefix of columns."""
 
     content: str
     rows: str
     groups: tuple[str, ...]
+    prefixed: dict[str, tuple[str, ...]] = {}
+    made_by: Literal["replay", "scenario", "campaign"] = "replay"
 
 
 class _Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -72,18 +74,36 @@ _DECLARATION: Final = msgspec.toml.decode(Path(__file__).with_name("quantities.t
 FRAMES: Final = _DECLARATION.frames
 TABLES: Final = _DECLARATION.tables
 GROUPS: Final = _DECLARATION.groups
-REPLAY_TABLES: Final = tuple(name for name in TABLES if not name.endswith("truth"))
+
+
+def tables_of(made_by: str) -> dict[str, Table]:
+    """Return the tables of replays, scenarios or campaigns by name."""
+    return {name: table for name, table in TABLES.items() if table.made_by == made_by}
 
 
 def quantities(table: str) -> tuple[Quantity, ...]:
     """Return the quantities of a table in the order of its columns; none for an unknown table."""
-    groups = TABLES[table].groups if table in TABLES else ()
-    return tuple(quantity for group in groups for quantity in GROUPS[group])
+    return _QUANTITIES.get(table, ())
+
+
+def _quantities(table: Table) -> Iterator[Quantity]:
+    for prefix, groups in {"": table.groups, **table.prefixed}.items():
+        for quantity in (quantity for group in groups for quantity in GROUPS[group]):
+            columns = tuple(prefix + column for column in quantity.columns)
+            yield msgspec.structs.replace(quantity, columns=columns, name=prefix + quantity.name)
+
+
+_QUANTITIES: Final = {name: (*_quantities(table),) for name, table in TABLES.items()}
 
 
 def columns(table: str) -> tuple[str, ...]:
     """Return the columns of a table in their order."""
     return tuple(column for quantity in quantities(table) for column in quantity.columns)
+
+
+def schema(table: str) -> dict[str, Any]:
+    """Return the types of the columns of a table by name, in their order."""
+    return {column: _TYPES[quantity.kind] for quantity in quantities(table) for column in quantity.columns}
 
 
 def frame(table: str, values: Mapping[str, Any]) -> pl.DataFrame:
@@ -112,9 +132,9 @@ def time_values(gps_ms: Sequence[int | None]) -> dict[str, list[int | None]]:
     }
 
 
-def metadata(table: str, about: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the key-value metadata of a Parquet file of this table; `about` are further entries."""
-    declared = quantities(table)
+def metadata(table: str, about: Mapping[str, str] | None = None, more: Sequence[Quantity] = ()) -> dict[str, str]:
+    """Return the key-value metadata of a Parquet file of this table, with the entries `about` and `more` quantities."""
+    declared = (*quantities(table), *more)
     frames = {quantity.frame for quantity in declared} - {""}
     described = {
         column: {"unit": quantity.unit, "frame": quantity.frame, "meaning": quantity.meaning}
@@ -125,9 +145,9 @@ def metadata(table: str, about: Mapping[str, str] | None = None) -> dict[str, st
         "software": f"PyGNC {pygnc.__version__}",
         "table": table,
         "content": TABLES[table].content,
-        "rows": TABLES[table].rows,
+        "a_row_for": TABLES[table].rows,
         **(about or {}),
-        "time_scale": _TIME_SCALE,
+        **({"time_scale": _TIME_SCALE} if "utc" in described else {}),
         **({"frames": json.dumps({name: FRAMES[name] for name in sorted(frames)})} if frames else {}),
         "columns": json.dumps(described),
     }

@@ -8,7 +8,7 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import printable
 from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store
-from pygnc_station.errors import StationError
+from pygnc_station.errors import TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
@@ -88,6 +88,6 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     if not (report.accepted or report.waiting or report.rejected or report.problem):
         typer.echo("nothing to send")
     if report.problem:
-        raise StationError(report.problem)
+        raise TransferError(report.problem)
     if report.rejected:
         raise typer.Exit(ExitCode.FAILURE)

@@ -10,7 +10,7 @@ from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_devices.errors import DeviceError
-from pygnc_station.errors import StationError, StoreError, TransferError
+from pygnc_station.errors import RefusalError, StationError, StoreError, StoreServerError, TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
 from pygnc_station.upload.retry import retry_state
@@ -18,10 +18,12 @@ from pygnc_system.plugins import PluginError
 from pygnc_system.service_unit import ServiceError
 
 P = ParamSpec("P")
-_EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
-    DeviceError: ExitCode.DEVICE,
-    TransferError: ExitCode.NETWORK,
-} | dict.fromkeys((PluginError, ServiceError, StationError, StoreError, OSError), ExitCode.INPUT)
+_EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = (
+    {DeviceError: ExitCode.DEVICE}
+    | dict.fromkeys((TransferError, RefusalError, StoreServerError), ExitCode.NETWORK)
+    | dict.fromkeys((PluginError, ServiceError, StationError, StoreError, OSError), ExitCode.INPUT)
+)
+"""Codes by the first class that an error is of."""
 
 app: Final = Application("Log sensors on serial lines and transfer their readings to a server.")
 

@@ -22,7 +22,7 @@ from pygnc_station.commands.settings_template import settings_text
 from pygnc_station.commands.systemd_units import install_command, unit_files
 from pygnc_station.diagnosis.computer import examine_clock
 from pygnc_station.diagnosis.station import FLAG_REMEDIES, examine_offset
-from pygnc_station.errors import StationError, TransferError, UntrustedError
+from pygnc_station.errors import RefusalError, StationError, TransferError, UntrustedError
 from pygnc_station.logger.devices import read_one
 from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.settings import Device, StationSettings, Upload, check_gadget
@@ -215,7 +215,7 @@ def _with_server(draft: StationSettings, upload: Upload) -> StationSettings:
     """Return settings with a server that responds.
 
     Raises:
-        StationError: the address is not that of a server, or its certificate is not trusted.
+        RefusalError: the address is not that of a server, or its certificate is not trusted.
         TransferError: the server does not respond.
     """
     settings = msgspec.structs.replace(draft, upload=upload)
@@ -226,7 +226,7 @@ def _with_server(draft: StationSettings, upload: Upload) -> StationSettings:
         with http_client(settings) as client:
             response = send_request(client, "GET", "health")
         if response.status_code != 200:
-            raise StationError(f"{upload.url}: HTTP {response.status_code} instead of a PyGNC server's answer")
+            raise RefusalError(f"{upload.url}: HTTP {response.status_code} instead of a PyGNC server's answer")
         for finding in examine_offset(response.headers.get("date", ""), time.time()):
             typer.echo(f"{finding.subject}: {finding.text}", err=True)
         typer.echo(f"{upload.url} responds")
@@ -285,7 +285,7 @@ def _finish(settings: StationSettings, file: Path, readings: Sequence[tuple[Devi
             if report.problem:
                 raise TransferError(f"{report.problem}; then run `pygnc station upload --now`")
             for _, reason in report.rejected:
-                raise StationError(f"{settings.upload.url} rejects the first batch: {reason}")
+                raise RefusalError(f"{settings.upload.url} rejects the first batch: {reason}")
             count = sum(batch.readings for batch in made if batch.name in report.accepted)
             typer.echo(f"first readings on {settings.upload.url}: {count}")
     typer.echo(f"to log from now on, also after a restart:\n{install_command(file)}")

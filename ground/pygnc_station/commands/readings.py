@@ -182,7 +182,7 @@ def sync(
             done = synchronise(store, chosen.central_url, now_ms)
     typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
     if done.problem:
-        raise StationError(done.problem)
+        raise done.problem
 
 
 def _prune_zips(settings: StationSettings, now_s: float) -> int:

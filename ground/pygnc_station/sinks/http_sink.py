@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, Self
 
 import httpx
 
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import RefusalError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.sink import Sink
 from pygnc_station.store.store import Store
@@ -63,7 +63,7 @@ class HttpSink(Sink):
         """Send a request; return the response, whose status is 2xx, or 4xx for other reasons than login or address.
 
         Raises:
-            StationError: login or address are refused, or the certificate is not trusted.
+            RefusalError: login or address are refused, or the certificate is not trusted.
             TransferError: the service does not respond, or responds with a temporary failure.
         """
         try:
@@ -71,7 +71,7 @@ class HttpSink(Sink):
         except httpx.ConnectError as error:
             if "CERTIFICATE_VERIFY_FAILED" in str(error):
                 why = "its certificate is not trusted; set SSL_CERT_FILE to a file of CA certificates"
-                raise StationError(f"{self.service}: {why}") from None
+                raise RefusalError(f"{self.service}: {why}") from None
             remedy = f"check that it is running, and url in [sinks.{self.name}]"
             raise TransferError(f"{self.service}: no connection ({error}); {remedy}") from None
         except httpx.HTTPError as error:
@@ -79,9 +79,9 @@ class HttpSink(Sink):
         code = response.status_code
         login, address = self.remedies
         if code in _TOKEN_PROBLEMS:
-            raise StationError(f"{self.service}: the token or login is not accepted; {login}")
+            raise RefusalError(f"{self.service}: the token or login is not accepted; {login}")
         if code == httpx.codes.NOT_FOUND:
-            raise StationError(f"{self.service}: HTTP {code}: {response.text[:200].strip()}: {address}")
+            raise RefusalError(f"{self.service}: HTTP {code}: {response.text[:200].strip()}: {address}")
         if code in _LATER or not (200 <= code < 300 or 400 <= code < 500):
             raise TransferError(f"{self.service}: temporary failure, HTTP {code}")
         return response
@@ -90,6 +90,6 @@ class HttpSink(Sink):
         """Send a POST request with readings; raises the errors of `write`."""
         response = self.send("POST", url, **content)
         if 400 <= response.status_code < 500:
-            raise StationError(
+            raise RefusalError(
                 f"{self.service} refuses the readings: HTTP {response.status_code}: {response.text[:200]}"
             )

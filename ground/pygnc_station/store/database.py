@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
-from pygnc_station.errors import RefusedReadingsError, StoreError
+from pygnc_station.errors import RefusedReadingsError, StoreError, StoreServerError
 from pygnc_station.store.schema import REVISION, facts, metadata
 
 MAX_PACKED_BYTES: Final = 8 << 20
@@ -99,7 +99,8 @@ def translated_errors(url: URL) -> Iterator[None]:
         reason = str(arguments[-1] if arguments else cause or error)
         if isinstance(error, DataError | IntegrityError) or arguments[:1] == (_CHECK_FAILED,):
             raise RefusedReadingsError(name, reason) from None
-        raise StoreError(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
+        kind = StoreError if url.get_backend_name() == "sqlite" else StoreServerError
+        raise kind(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None
 

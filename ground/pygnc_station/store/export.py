@@ -2,17 +2,28 @@
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import pygnc_system
 from pygnc_station.store.query import ALWAYS, Span, walk
-from pygnc_station.store.readings import Column, StoredReading, Stream, to_cell
+from pygnc_station.store.readings import Column, Quality, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
 from pygnc_system.files import replacing
 
-_COMMON: Final = ("time", "quality", "lost_before", "flags")
+_COMMON: Final = ("utc", "quality", "lost_before", "flags")
+_MEANINGS: Final = {
+    "utc": "time of arrival",
+    "t_utc_ms": "the same time, counted from 1970 without leap seconds",
+    "quality": "sum of the flags " + ", ".join(f"{flag.value} {flag.name}" for flag in Quality),
+    "lost_before": "readings missing before this one, by the count of the device",
+    "flags": "flags of the driver, separated by commas",
+    "raw": "received bytes; empty if unknown",
+}
+_UNITS: Final = {"t_utc_ms": "ms", "quality": "1", "lost_before": "1"}
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME_LENGTH: Final = 80
 
@@ -96,7 +107,26 @@ def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None
     types = {"t_utc_ms": pl.Int64, "quality": pl.Int32, "lost_before": pl.Int32, "flags": pl.String}
     schema = types | dict.fromkeys(stream.layout.names) | {"raw": pl.Binary}
     frame = pl.DataFrame(rows, schema=schema, infer_schema_length=None, strict=False, orient="row")
-    frame = frame.with_columns(
-        pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("time")
-    )
-    frame.select("time", pl.exclude("time")).write_parquet(path)
+    utc = pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("utc")
+    frame.select(utc, pl.all()).write_parquet(path, metadata=_metadata(stream))
+
+
+def _metadata(stream: Stream) -> dict[str, str]:
+    """Return the entries by which the Parquet file of a stream explains itself, named as in other tables of PyGNC."""
+    described = {name: {"unit": _UNITS.get(name, ""), "frame": "", "meaning": text} for name, text in _MEANINGS.items()}
+    for column in stream.layout.columns:
+        labels = ", ".join(f"{code} {label}" for code, label in column.words)
+        meaning = ": ".join(filter(None, (column.meaning, labels)))
+        described[column.name] = {"unit": column.unit, "frame": "", "meaning": meaning}
+    return {
+        "software": f"PyGNC {pygnc_system.__version__}",
+        "table": stream.layout.kind,
+        "content": f"readings of {stream.gadget_id}",
+        "a_row_for": "every reading",
+        "device": stream.gadget_id,
+        "family": stream.family,
+        "store": stream.origin,
+        "layout": stream.layout.digest,
+        "time_scale": "utc is UTC by the clock of the computer that received the reading",
+        "columns": json.dumps(described),
+    }

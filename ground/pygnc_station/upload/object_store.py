@@ -10,7 +10,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import from_url
 
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import RefusalError, StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.store.export import portable_name
@@ -45,7 +45,7 @@ class ObjectStoreSender(Sender):
                     obstore.put(self._store, name, path)
             obstore.put(self._store, f"{name}.sha256", f"{batch.sha256}  {batch.file_name}\n".encode())
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise StationError(
+            raise RefusalError(
                 f"{self._name}: the login is refused ({self._line(error)}); check its credentials"
             ) from None
         except BaseError as error:

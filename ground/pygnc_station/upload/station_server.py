@@ -14,7 +14,7 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from pygnc_station.errors import StationError, TransferError, UnreachableError, UntrustedError
+from pygnc_station.errors import RefusalError, StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.station_state import STATE_PATH, StationState
 from pygnc_station.store.batches import Batch, BatchState
@@ -48,7 +48,7 @@ class Sender(ABC):
         """Check that the server responds and accepts the login; return the date of its response, "" if unknown.
 
         Raises:
-            StationError: the server does not accept the login, or is not one of this kind.
+            RefusalError: the server does not accept the login, or is not one of this kind.
             TransferError: the server does not respond.
         """
 
@@ -83,7 +83,7 @@ class HttpSender(Sender):
         is_ours = bool(json_object(response)) or self._settings.upload.kind != "station"
         if response.status_code not in {200, 404} or not is_ours:
             why = f"the response is not that of such a server ({error_of(response)})"
-            raise StationError(f"{self._client.base_url}: {why}; check url in [upload]")
+            raise RefusalError(f"{self._client.base_url}: {why}; check url in [upload]")
         return str(response.headers.get("date", ""))
 
     def close(self) -> None:
@@ -144,7 +144,7 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
     """Send a request; return the response, which may have a 4xx status that the caller has to handle.
 
     Raises:
-        StationError: the server does not accept the key, or its certificate is not trusted.
+        RefusalError: the server does not accept the key, or its certificate is not trusted.
         TransferError: the request failed temporarily.
         UnreachableError: the server cannot be reached, or is overloaded or down.
     """
@@ -167,7 +167,7 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
         kind = UnreachableError if response.status_code in _UNREACHABLE else TransferError
         raise kind(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
     if response.status_code in {401, 403} and "authorization" in client.headers:
-        raise StationError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
+        raise RefusalError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
     return response
 
 
@@ -197,7 +197,7 @@ def register(settings: StationSettings, pin: str) -> Path:
         The path of the key file.
 
     Raises:
-        StationError: the server does not accept the PIN.
+        RefusalError: the server does not accept the PIN.
         TransferError: the server does not respond.
     """
     if not settings.upload.url or settings.upload.kind == "object_store":
@@ -210,15 +210,15 @@ def register(settings: StationSettings, pin: str) -> Path:
     with writing_key(file) as write, http_client(settings) as client:
         response = send_request(client, "POST", path, data=form)
         if response.status_code == 404:
-            raise StationError(
+            raise RefusalError(
                 f"{response.url}: the server offers no registration at this address; check url in [upload]"
             )
         if response.status_code != 200:
-            raise StationError(f"{response.url.host} does not register this station: {error_of(response)}")
+            raise RefusalError(f"{response.url.host} does not register this station: {error_of(response)}")
         key = str(json_object(response).get("key", ""))
         if not key.isalnum():
             why = "its response contains no key; check url in [upload]"
-            raise StationError(f"{response.url.host} does not register this station: {why}")
+            raise RefusalError(f"{response.url.host} does not register this station: {why}")
         write(key)
     return file
 
@@ -317,7 +317,7 @@ class StationSender(HttpSender):
         headers = {"content-type": "application/json"}
         response = send_request(self._client, "POST", STATE_PATH, content=body, headers=headers)
         if response.status_code not in {204, 404}:
-            raise StationError(f"{response.url}: the state of this station is refused ({error_of(response)})")
+            raise RefusalError(f"{response.url}: the state of this station is refused ({error_of(response)})")
 
     def _request(self, method: str, batch: Batch, **content: Any) -> dict[str, Any]:  # noqa: ANN401 - httpx's
         response = send_request(self._client, method, self.status_path.format(batch.id), **content)
@@ -327,8 +327,8 @@ class StationSender(HttpSender):
         if response.status_code == 413 or (response.status_code in _REFUSED and error):
             return {"state": "rejected", "reason": error_of(response), "offset": 0}
         if response.status_code != 200:
-            raise StationError(f"{response.url}: the request is refused ({error_of(response)})")
+            raise RefusalError(f"{response.url}: the request is refused ({error_of(response)})")
         status = json_object(response)
         if not {"state", "offset", "reason"} <= status.keys():
-            raise StationError(f"{response.url}: the response is not that of a PyGNC server; check url in [upload]")
+            raise RefusalError(f"{response.url}: the response is not that of a PyGNC server; check url in [upload]")
         return status

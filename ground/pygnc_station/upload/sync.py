@@ -31,12 +31,12 @@ class SyncResult(NamedTuple):
     Attributes:
         sent: number of readings that the central store has stored.
         refused: number of readings that it refuses; they are recorded as dead letters.
-        problem: failure that ended the synchronisation early, "" if there was none.
+        problem: failure that ended the synchronisation early, or None.
     """
 
     sent: int = 0
     refused: int = 0
-    problem: str = ""
+    problem: StoreError | None = None
 
 
 def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
@@ -61,7 +61,7 @@ def synchronise(local: Store, central_url: str, now_ms: int) -> SyncResult:
                     refused += len(refusals)
     except StoreError as error:
         note_failure(local, SYNC, str(error), now_ms)
-        return SyncResult(sent, refused, str(error))
+        return SyncResult(sent, refused, error)
     note_success(local, SYNC, now_ms)
     return SyncResult(sent, refused)
 

@@ -8,8 +8,9 @@ import polars as pl
 
 from pygnc_ground.campaign.definition import Campaign, campaign_from_tables, count_runs, plan_run
 from pygnc_ground.campaign.run import failed_row, key_row
-from pygnc_ground.campaign.schema import BINS, EFFORT, runs_schema, schema_of
+from pygnc_ground.campaign.schema import runs_schema
 from pygnc_ground.scenario.settings import dump_tables, merge_tables
+from pygnc_ground.tables.declaration import schema
 
 SHORT: dict[str, Any] = {
     "repetitions": 2,
@@ -52,6 +53,6 @@ def drawn_tables(**changes: object) -> tuple[Campaign, dict[str, pl.DataFrame]]:
     effort = [(row["run"], 2.0, "tls://127.0.0.1:1", 300.0) for row in rows]
     return campaign, {
         "runs": pl.DataFrame(rows, schema=runs_schema(campaign)),
-        "bins": pl.DataFrame(bins, schema=schema_of(BINS), orient="row"),
-        "effort": pl.DataFrame(effort, schema=schema_of(EFFORT), orient="row"),
+        "bins": pl.DataFrame(bins, schema=schema("bins"), orient="row"),
+        "effort": pl.DataFrame(effort, schema=schema("effort"), orient="row"),
     }

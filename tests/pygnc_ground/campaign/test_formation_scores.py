@@ -12,12 +12,12 @@ from pygnc_ground.campaign.definition import plan_run
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.campaign.formation_scores import FormationErrors, FormationHypotheses, worst_moments
 from pygnc_ground.campaign.run import RunResult, run_one
-from pygnc_ground.campaign.schema import METRICS
 from pygnc_ground.campaign.time_bins import rms_of
 from pygnc_ground.formation.bound import FormationBound, FormationPriors, bound_of_satellites
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.scenario.formation import satellites
 from pygnc_ground.scenario.settings import settings_from_tables
+from pygnc_ground.tables.declaration import columns
 from tests.pygnc_ground.campaign.samples import short_campaign
 
 SCENARIO = {
@@ -132,8 +132,8 @@ def test_fixes_and_ranges_of_all_determine_the_formation() -> None:
     result = flown()
     row = result.row
     assert row["error"] == ""
-    columns = {column.name for column in METRICS if column.name.startswith("formation_batch")}
-    assert columns <= row.keys()
+    figures = {name for name in columns("runs") if name.startswith("formation_batch")}
+    assert figures <= row.keys()
     assert not [name for name in row if name.startswith("formation_filter")]
     assert row["formation_batch_partners"] == 2.0
     assert flags(result) == [0.0] * 5
@@ -144,8 +144,8 @@ def test_fixes_and_ranges_of_all_determine_the_formation() -> None:
     assert row["formation_batch_nis"] == pytest.approx(1.0, abs=0.4)
     bins = [each for each in result.bins if each.estimator == "formation batch"]
     assert [each.begin_s for each in bins] == [0.0, 600.0, 1200.0]
-    assert all(0.3 < each.nis < 2.0 for each in bins)
-    mean_square = sum(each.epochs * each.error**2 for each in bins) / sum(each.epochs for each in bins)
+    assert all(0.3 < each.nis_per_dof < 2.0 for each in bins)
+    mean_square = sum(each.epochs * each.error_rms**2 for each in bins) / sum(each.epochs for each in bins)
     assert mean_square == pytest.approx(error_m**2)
 
 
@@ -161,7 +161,7 @@ def test_the_filter_is_judged_in_the_half_that_is_received_live(*, everyone: boo
     row = result.row
     assert row["error"] == ""
     assert not [name for name in row if name.startswith("formation_batch")]
-    assert {name for name in row if name.startswith("formation_filter")} <= {column.name for column in METRICS}
+    assert {name for name in row if name.startswith("formation_filter")} <= {*columns("runs")}
     names = ("partners", "ambiguous", "unsolved", "silent")
     assert [row[f"formation_filter_{name}"] for name in names] == [2.0, 0.0 if everyone else 2.0, 0.0, 0.0]
     bins = [each for each in result.bins if each.estimator == "formation filter"]

@@ -1,10 +1,12 @@
 import errno
+import json
 import os
 import shutil
 from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 
 from pygnc_ground.campaign import folder as folder_module
 from pygnc_ground.campaign import store as store_module
@@ -56,6 +58,12 @@ def test_tables_are_in_the_order_of_the_runs(
     assert runs["orbit_filter_nis"].null_count() == 8
     assert runs.filter(pl.col("status") == FAILED)["seed"].to_list() == [4]
     assert not list((tmp_path / "b" / "parts").iterdir())
+    for table in ("runs", "bins", "effort"):
+        file = tmp_path / "a" / f"{table}.parquet" / "part-000000.parquet"
+        about = pl.read_parquet_metadata(file)
+        assert about["software"].startswith("PyGNC ")
+        assert len(about["settings_sha256"]) == 64
+        assert json.loads(about["columns"]).keys() == pl.read_parquet_schema(file).keys()
     assert stored_row(tmp_path / "b", 4) == runs.row(4, named=True)
 
 
@@ -119,6 +127,18 @@ def test_results_at_an_address_are_equal(campaign: Campaign, tmp_path: Path) -> 
     assert stored_row(address, 7) == stored_row(tmp_path / "c", 7)
     with pytest.raises(ValueError, match="smoke"):
         Store("smoke://signals", campaign)
+
+
+def test_an_object_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    class RequestError(Exception):
+        """Error of the package of an object store."""
+
+    def refuse(*_: object, **_options: object) -> None:
+        raise RequestError("no connection\nDebug source: ...")
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
+    with pytest.raises(ConnectionError, match=r"^memory://bucket/d: no connection; check the address and the login$"):
+        load_campaign("memory://bucket/d")
 
 
 def test_results_of_an_earlier_version_lack_columns(campaign: Campaign, tmp_path: Path) -> None:

@@ -52,6 +52,8 @@ def test_it_makes_the_files_the_flight_looks_for(made: Path) -> None:
 
 
 def test_the_truth_has_a_row_per_fix(made: Path) -> None:
+    about = pl.read_parquet_metadata(made / "truth.parquet")
+    assert about["settings_sha256"] == pl.read_parquet_metadata(made / "range_truth.parquet")["settings_sha256"]
     truth = pl.read_parquet(made / "truth.parquet")
     np.testing.assert_array_equal(np.diff(truth["gps_tow_ms"].to_numpy()), [25_000] * 11)
     radius_m, inertial_m = (

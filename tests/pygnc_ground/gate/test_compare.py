@@ -118,3 +118,14 @@ def test_the_other_frame_is_reported_only_if_it_alone_changed() -> None:
     assert [change.quantity for change in changes("orbit", both, moved)] == ["position in GCRF"]
     (change,) = changes("orbit", both, with_value(moved, "x_ecef_m", 0, 1.0))
     assert change.quantity == "position"
+
+
+def test_an_encounter_whose_time_moves_is_the_same_encounter() -> None:
+    keys = {"partner_id": [75, 75], "orbit": ["best orbit"] * 2, "encounter": ["nearest", "likeliest"]}
+    figures = {"gps_tow_ms": [10_000, 35_000], "closest_m": [9.0, 12.0], "sigma_closest_m": [1.0, 1.0]}
+    before = pl.DataFrame({**keys, **figures})
+    after = with_value(with_value(before, "gps_tow_ms", 0, 10_001), "closest_m", 0, 8.0)
+    assert {change.quantity: change.largest for change in changes("approaches", before, after)} == {
+        "gps_tow_ms": None,
+        "closest_m": 1.0,
+    }

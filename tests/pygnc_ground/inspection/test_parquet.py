@@ -27,6 +27,7 @@ def test_metadata_and_meanings_of_the_columns_are_shown(path: Path) -> None:
     found = {listing.title: listing.rows for listing in listings if isinstance(listing, Listing)}
     assert found["inputs"] == [("a/sense.bin", "00ff")]
     assert found["settings"] == [("orbit.gravity_degree", "20")]
+    assert facts.values["a_row_for"] == "every range packet, in the order before faults are injected"
     assert found["columns"][4] == ("distance_m", "Float64", "m", "", "true distance to the partner")
     assert found["columns"][0][:2] == ("utc", "Datetime(time_unit='ms', time_zone='UTC')")
 

@@ -31,6 +31,30 @@ def _invoke(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
+DATABASE = "mysql://pi:word@127.0.0.1:9/readings"  # nothing listens at port 9
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (["upload"], '[store]\nurl = "readings.db"\n[upload]\nurl = "http://127.0.0.1:9"\n'),
+        (["register", "--pin", "1"], '[store]\nurl = "readings.db"\n[upload]\nurl = "http://127.0.0.1:9"\n'),
+        (["sync"], f'[store]\nurl = "readings.db"\n[sync]\nurl = "{DATABASE}"\n'),
+        (["status"], f'[store]\nurl = "{DATABASE}"\n'),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_a_refused_connection_has_the_exit_code_of_servers(words: list[str], text: str, tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text(f'name = "roof"\n{text}')
+    (tmp_path / "gateway_key.txt").write_text("k" * 40)
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        store.append(store.stream("imu", LAYOUT), [new(0)])
+    if words == ["upload"]:
+        _invoke("batch", "--settings", path)
+    assert "refused" in _invoke(*words, "--settings", path, code=ExitCode.NETWORK)
+
+
 def test_lists_device_families_with_their_readings() -> None:
     assert "Aceinna DMU38x" in _invoke("families")
 

@@ -128,7 +128,7 @@ def test_bulk_import_is_idempotent_and_creates_unknown_devices(there: Running, c
 def test_csv_contains_all_readings_in_customary_units(client: httpx.Client) -> None:
     answer = client.get("/api/v1/export/", params={"gadget": "imu 1"})
     rows = list(csv.reader(io.StringIO(answer.text)))
-    assert rows[0][:5] == ["time", "quality", "lost_before", "flags", "zRate [deg/s]"]
+    assert rows[0][:5] == ["utc", "quality", "lost_before", "flags", "zRate [deg/s]"]
     assert len(rows) == 51
     assert "found: imu 1 / S1, opc / PM" in client.get("/api/v1/export/").json()["error"]
 

@@ -35,10 +35,10 @@ def test_commands_transfer_readings_to_a_server_over_tls(tmp_path: Path) -> None
         pi.write_text(text)
         with Store.open(str(tmp_path / "pi.db")) as store:
             store.append(store.stream("imu", LAYOUT, family="ucb"), [new(rank) for rank in range(5)])
-        assert "certificate is not trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=ExitCode.INPUT)
+        assert "is not trusted" in _invoke("register", "--settings", pi, "--pin", "1", code=ExitCode.NETWORK)
         pi.write_text(f'{text}ca_file = "cert.pem"\n')
         pin = _invoke("pin", "--settings", central).strip()
-        assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=ExitCode.INPUT)
+        assert "the PIN is wrong" in _invoke("register", "--settings", pi, "--pin", "00000000", code=ExitCode.NETWORK)
         assert "registered; the key is stored in" in _invoke("register", "--settings", pi, "--pin", pin)
         assert _invoke("upload", "--settings", pi) == "nothing to send\n"
         _invoke("batch", "--settings", pi)

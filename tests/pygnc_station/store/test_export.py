@@ -1,4 +1,5 @@
 import csv
+import json
 from pathlib import Path
 
 import polars as pl
@@ -25,7 +26,7 @@ def test_csv_is_in_customary_units(store: Store, tmp_path: Path) -> None:
     with path.open(newline="") as file:
         rows = list(csv.reader(file))
     assert rows[0] == [
-        "time", "quality", "lost_before", "flags", "zRate [deg/s]", "temp_degc [degC]", "text", "raw",
+        "utc", "quality", "lost_before", "flags", "zRate [deg/s]", "temp_degc [degC]", "text", "raw",
     ]  # fmt: skip
     assert rows[1] == ["2026-09-21T14:13:25.000Z", "0", "0", "", "0.057295779513082325", "1", "ok", "01"]
     assert len(rows) == 10
@@ -36,11 +37,17 @@ def test_parquet_is_typed_and_in_si_units(store: Store, tmp_path: Path) -> None:
     (path,) = export(store, query.streams(store), tmp_path, "parquet")
     frame = pl.read_parquet(path)
     assert frame.columns == [
-        "time", "t_utc_ms", "quality", "lost_before", "flags", "rate_z_rad_s", "temp_degc", "text", "raw",
+        "utc", "t_utc_ms", "quality", "lost_before", "flags", "rate_z_rad_s", "temp_degc", "text", "raw",
     ]  # fmt: skip
-    assert frame["time"].dtype == pl.Datetime("ms", "UTC")
+    assert frame["utc"].dtype == pl.Datetime("ms", "UTC")
     assert frame["rate_z_rad_s"].to_list() == [rank / 1000 for rank in range(10)]
     assert frame["raw"].to_list()[3] == b"\x03"
+    about = pl.read_parquet_metadata(path)
+    assert about["software"].startswith("PyGNC ")
+    assert about["device"] == "pump/1"
+    described = json.loads(about["columns"])
+    assert described.keys() == {*frame.columns}
+    assert described["rate_z_rad_s"]["unit"] == "rad/s"
     store.close()
 
 

@@ -45,7 +45,7 @@ def test_an_outage_is_retried_later_and_loses_nothing(sqlite_url: str, mariadb: 
         local.append(local.stream("g", LAYOUT), [new(rank) for rank in range(10)])
         mariadb.stop()
         try:
-            problem = synchronise(local, central, START_MS).problem
+            problem = str(synchronise(local, central, START_MS).problem)
         finally:
             mariadb.start()
         assert "mysql" in problem
