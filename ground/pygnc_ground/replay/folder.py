@@ -15,8 +15,14 @@ from pygnc_ground.tables.declaration import REPLAY_TABLES
 
 MARKER: Final = "replay.json"
 REPORT: Final = "report.html"
-_FILES: Final = (MARKER, REPORT, *(f"{table}.{form}" for table in REPLAY_TABLES for form in ("parquet", "csv")))
-"""Files that a replay writes."""
+MEAN_ELEMENTS: Final = "orbit.omm"
+_FILES: Final = (
+    MARKER,
+    REPORT,
+    MEAN_ELEMENTS,
+    *(f"{table}.{form}" for table in REPLAY_TABLES for form in ("parquet", "csv")),
+)
+"""Files that `pygnc replay` or `pygnc orbit` writes."""
 
 
 class Origin(msgspec.Struct, frozen=True):
