@@ -93,7 +93,7 @@ def rerun(
     ] = None,
 ) -> None:
     """Repeat one run here, print its figures, and compare them with those of the campaign."""
-    with report_user_errors("pygnc campaign rerun", _ERRORS):
+    with report_user_errors("pygnc campaign rerun"):
         campaign = load_campaign(folder)
         if run >= count_runs(campaign):
             raise UsageError(f"{folder}: no run {run}; the campaign has runs 0 to {count_runs(campaign) - 1}")
@@ -129,7 +129,7 @@ def report(
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
     from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second
 
-    with report_user_errors("pygnc campaign report", _ERRORS):
+    with report_user_errors("pygnc campaign report"):
         place, size = write_report(folder, out, against)
     typer.echo(f"{place}  {size} bytes")
 
