@@ -477,3 +477,5 @@ def test_a_corrected_week_is_named_with_the_setting_that_keeps_it(few: Path, tmp
     for text in (found.stdout, (tmp_path / "out" / "report.html").read_text()):
         assert f"GPS week 2358 of {FEW} GPS records counts as 3382" in text
         assert "orbit.screening.earliest_gps_week = 2400" in text
+    fixes = pl.read_parquet(tmp_path / "out" / "fixes.parquet")
+    assert set(fixes.select("gps_week_received", "gps_week").iter_rows()) == {(2358, 3382)}
