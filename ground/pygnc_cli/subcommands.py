@@ -31,7 +31,7 @@ _DESCRIPTIONS: Final = {
     "pygnc-ground": {
         "demo": "Fly a demonstration batch in a new folder, replay it, and write a report.",
         "inspect": (
-            "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC."
+            "Show the content of files: journals, status, info, sense and range files, Parquet tables, old logs, folders."
         ),
         "scenario": "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
         "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
