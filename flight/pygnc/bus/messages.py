@@ -139,8 +139,8 @@ class GnssFix(Packet, frozen=True):
         velocity_latency_s: Time from the epoch of the velocity to `gps_ms`, s.
         differential_age_s: Age of the differential corrections; 0 without them.
         solution_age_s: Age of the solution.
-        satellites_tracked: Number of satellites that are received.
-        satellites_used: Number of satellites in the solution.
+        satellites_tracked: Number of satellites that are received; -1 if the packet does not contain it.
+        satellites_used: Number of satellites in the solution; -1 if the packet does not contain it.
         raw: The packet as received.
         satellite_id: Radio id of the partner whose receiver made the fix, 0 for our own.
         t_spacecraft_ms: Milliseconds after `t_spacecraft_s`.

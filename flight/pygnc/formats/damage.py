@@ -31,6 +31,8 @@ class DamageReason(StrEnum):
     """Not a whole number of records: bytes were inserted or lost."""
     CONTENT = "content"
     """No record in it passes the checks, although its length may be right."""
+    FOREIGN = "foreign"
+    """Text or other data around the records."""
     CUT_TAIL = "cut_tail"
     """The input ends inside a record."""
     UNREADABLE = "unreadable"

@@ -2,7 +2,7 @@
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -110,16 +110,6 @@ class RemoteFolder(Folder):
     def __str__(self) -> str:
         return self._address
 
-    def _call(self, operation: str, *arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - of any file system
-        """Call an operation of the file system; the errors of its package become a ConnectionError of one line."""
-        try:
-            return getattr(self._files, operation)(*arguments, **options)
-        except OSError:
-            raise
-        except Exception as error:
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise ConnectionError(f"{self._address}: {reason}; check the address and the login") from error
-
     def place(self, name: str) -> str:
         """Return the address of a file."""
         return f"{self._address}/{name}"
@@ -132,34 +122,54 @@ class RemoteFolder(Folder):
     def _listed(self, below: str) -> list[dict[str, Any]]:
         self._files.dircache.clear()  # not all file systems implement `invalidate_cache`
         try:
-            return list(self._call("ls", f"{self._root}/{below}".rstrip("/"), detail=True))
+            return list(self._ask(self._files.ls, f"{self._root}/{below}".rstrip("/"), detail=True))
         except FileNotFoundError:
             return []
 
+    def _ask(self, operation: Callable[..., Any], *arguments: object, **options: object) -> Any:  # noqa: ANN401
+        """Call an operation of the file system, whose package raises exceptions of its own.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ConnectionError: The store does not answer, or refuses.
+        """
+        try:
+            return operation(*arguments, **options)
+        except FileNotFoundError:
+            raise
+        except Exception as error:
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise ConnectionError(f"{self}: {reason}") from error
+
     def is_file(self, name: str) -> bool:
         """Return True if a file has this name."""
-        return bool(self._call("isfile", f"{self._root}/{name}"))
+        return bool(self._ask(self._files.isfile, f"{self._root}/{name}"))
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        return bytes(self._call("cat_file", f"{self._root}/{name}"))
+        return bytes(self._ask(self._files.cat_file, f"{self._root}/{name}"))
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file; a reader of an object store finds it as a whole or not at all."""
         path = f"{self._root}/{name}"
-        self._call("makedirs", path.rpartition("/")[0], exist_ok=True)
-        self._call("pipe_file", path, content)
+        self._ask(self._files.makedirs, path.rpartition("/")[0], exist_ok=True)
+        self._ask(self._files.pipe_file, path, content)
 
     def delete(self, name: str) -> None:
         """Delete a file if it exists."""
         try:
-            self._call("rm_file", f"{self._root}/{name}")
+            self._ask(self._files.rm_file, f"{self._root}/{name}")
         except FileNotFoundError:
             return
 
     def size(self, below: str) -> int:
         """Return the bytes of a file, or of the files in a folder; 0 if it does not exist."""
-        return sum(int(entry["size"] or 0) for entry in self._listed(below))  # `du` of some file systems is 0
+        try:
+            # `du` of some file systems is 0, and `ls` of a file at some is empty.
+            found = self._listed(below) or [self._ask(self._files.info, f"{self._root}/{below}")]
+        except FileNotFoundError:
+            return 0
+        return sum(int(entry["size"] or 0) for entry in found)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -24,7 +24,6 @@ from pygnc_ground.scenario.settings import dump_tables
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
-
 app: Final = Application("Simulate and judge many flights: pygnc campaign CAMPAIGN.toml.", cls=FirstByDefault)
 
 
@@ -74,7 +73,8 @@ def run_campaign(
                     _compute(campaign, missing, store, Workers(workers or _cores(), found, wait))
                 sizes = store.merge()
             except OSError as error:
-                raise type(error)(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
+                kind = ConnectionError if isinstance(error, ConnectionError) else OSError
+                raise kind(f"{error}; {len(store.finished)} of {total} runs: {_KEPT}") from error
             failed = store.failed
     for place, size in sizes.items():
         typer.echo(f"{place}  {size} bytes")

@@ -72,6 +72,17 @@ def count_line(what: str, used: int, not_used: Mapping[str, int], part: Part) ->
     return f"{used + left} {what}: {used} used, {left} not used{causes}"
 
 
+def error_lines(replay: Replay) -> Iterator[str]:
+    """Yield a line with the errors of each orbit solution against the truth; none without a truth."""
+    for one in replay.orbits:
+        if one.errors is not None and not len(one.errors):
+            yield f"{one.name:8} no orbit within the time span of the truth"
+        elif one.errors is not None:
+            accuracy = one.accuracy
+            position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
+            yield f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}"
+
+
 def formation_lines(result: FormationResult | None) -> Iterator[str]:
     """Yield lines with the accuracy of each partner's orbit and the closest approaches."""
     if result is None:
@@ -229,13 +240,8 @@ def _print_summary(replay: Replay, flown: bool, paths: list[Path]) -> None:  # n
         typer.echo("the processes of the flight software gave the same estimates, bit for bit")
     for note in result.notes:
         typer.echo(note)
-    for one in replay.orbits:
-        if one.errors is not None and not len(one.errors):
-            typer.echo(f"{one.name:8} no orbit within the time span of the truth")
-        elif one.errors is not None:
-            accuracy = one.accuracy
-            position, velocity = f"{accuracy.position_error_m:.3f} m", f"{accuracy.velocity_error_mps:.5f} m/s"
-            typer.echo(f"{one.name:8} 3-D RMS error after a third of the time: {position}, {velocity}")
+    for line in error_lines(replay):
+        typer.echo(line)
     attitude, mounting = result.attitude, result.settings.attitude.mounting
     axes = axes_lines(attitude.axes, mounting) if len(attitude.samples) else ()
     ranges = [count_line("ranges", result.ranges.used, result.ranges.not_used, "range")] if len(result.ranges) else []

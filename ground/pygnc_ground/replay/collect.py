@@ -17,6 +17,7 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import merge_file_counts
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
@@ -154,6 +155,7 @@ def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
 
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
+    messages = [record.message for record in timed]
     causes = [record.causes for record in timed]
     updates = [record.update for record in timed]
     positions = [update.position if update else None for update in updates]
@@ -164,6 +166,7 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
         offset=column((record.message.offset for record in timed), dtype=np.int64),
         gps_ms=column((record.gps_ms for record in timed), dtype=np.int64),
         t_spacecraft_s=column((record.message.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
+        gps_week_received=tuple(weeks[0] if weeks else None for weeks in map(rollover, messages)),
         position_cause=tuple(cause for cause, _ in causes),
         velocity_cause=tuple(cause for _, cause in causes),
         position=innovation_arrays(positions, (not cause for cause, _ in causes), 3),

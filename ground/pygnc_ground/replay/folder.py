@@ -15,8 +15,10 @@ from pygnc_ground.tables.declaration import tables_of
 
 MARKER: Final = "replay.json"
 REPORT: Final = "report.html"
-_FILES: Final = (MARKER, REPORT, *(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv")))
-"""Files that a replay writes."""
+MEAN_ELEMENTS: Final = "orbit.omm"
+_TABLES: Final = tuple(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv"))
+_FILES: Final = (MARKER, REPORT, MEAN_ELEMENTS, *_TABLES)
+"""Files that `pygnc replay` or `pygnc orbit` writes."""
 
 
 class Origin(msgspec.Struct, frozen=True):

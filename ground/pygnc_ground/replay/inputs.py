@@ -89,21 +89,22 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
         sources.append(SenseFile(path, str(path), settings) if reader is None else LogFile(path, reader))
     of_ranges = _range_series(ranges, settings) if ranges else []
     inputs = inputs_of([*sources, *of_ranges], _elements(elements, settings) if elements else [])
+    known = ", ".join([SENSE_FILES.kind, *(reader.kind for reader in added_log_readers())])
     for path, source in zip(sense, sources, strict=True):
-        require_records(path, [source])
+        require_records(path, [source], f"; it is of none of these kinds: {known}")
     if ranges:
         require_records(ranges, of_ranges)
     return inputs
 
 
-def require_records(path: Path, sources: Sequence[BatchSource]) -> None:
-    """Raise ReplayError if sources that were scanned, the files of `path`, have no record at all."""
+def require_records(path: Path, sources: Sequence[BatchSource], cause: str = "") -> None:
+    """Raise ReplayError, with a cause, if sources that were scanned, the files of `path`, have no record at all."""
     if any(len(source.keys) for source in sources):
         return
     size = sum(file.size_bytes for source in sources for file in source.files)
     if not size:
         raise ReplayError(f"{path}: empty; copy it again")
-    raise ReplayError(f"{path}: no record found in {size} bytes; name another file, or copy it again")
+    raise ReplayError(f"{path}: no record found in {size} bytes{cause}; name another file, or copy it again")
 
 
 def log_reader_of(path: Path) -> LogReader | None:

@@ -359,6 +359,8 @@ class FixRecords:
     """Times in ms since the GPS epoch, shape (n,)"""
     t_spacecraft_s: IntArray
     """Spacecraft times in s, shape (n,); -1 without a spacecraft time"""
+    gps_week_received: tuple[int | None, ...]
+    """Weeks in the packets that were corrected for a rollover; None for the others"""
     position_cause: tuple[str, ...]
     """Reason why each position was rejected; empty if it was used"""
     velocity_cause: tuple[str, ...]

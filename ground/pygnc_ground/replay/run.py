@@ -1,5 +1,6 @@
 """Replay of inputs: the trackers of the flight software, then smoother and batch solution over all fixes."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.inputs.host_packets import rollover
 from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
@@ -100,7 +102,7 @@ class ReplayContext(NamedTuple):
         attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
         frames = EarthFrames(orientation)
         timed = collected.timed
-        notes: list[str] = []
+        notes = _rollovers(collected, settings.orbit)
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
@@ -139,6 +141,18 @@ class ReplayContext(NamedTuple):
             notes=tuple(notes),
         )
         return result, collected
+
+
+def _rollovers(collected: Collected, settings: OrbitSettings) -> list[str]:
+    """Return a note for each GPS week that was corrected for a rollover of the receiver's count."""
+    found = Counter(weeks for record in collected.timed if (weeks := rollover(record.message)) is not None)
+    earliest = settings.screening.earliest_gps_week
+    return [
+        f"GPS week {received} of {count} GPS records counts as {used}: a receiver's count rolls over every 1024 weeks,"
+        f" and weeks before orbit.screening.earliest_gps_week = {earliest} are taken for that; set it to {received} to"
+        " keep the week"
+        for (received, used), count in sorted(found.items())
+    ]
 
 
 def _delta_v_text(change: DeltaV) -> str:

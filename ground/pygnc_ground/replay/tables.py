@@ -153,6 +153,7 @@ def fixes_table(fixes: FixRecords) -> pl.DataFrame:
             "offset": fixes.offset,
             "t_spacecraft_s": [None if t_s < 0 else t_s for t_s in fixes.t_spacecraft_s.tolist()],
             **time_values(fixes.gps_ms.tolist()),
+            "gps_week_received": fixes.gps_week_received,
             "position_cause": fixes.position_cause,
             "velocity_cause": fixes.velocity_cause,
             "position innovation": fixes.position.values,

@@ -21,17 +21,37 @@ def test_records_survive_encoding_and_scanning(contents: list[bytes]) -> None:
     assert scan.damage == []
 
 
-@given(payloads, st.data())
-def test_a_flipped_bit_costs_one_record(contents: list[bytes], data: st.DataObject) -> None:
-    blocks = journal.encode_messages(1, contents)
+def flipped(blocks: list[bytes], bits: list[int]) -> bytes:
     content = bytearray(b"".join(blocks))
-    bit = data.draw(st.integers(0, 8 * len(content) - 1))
-    content[bit // 8] ^= 1 << bit % 8
-    scan = journal.scan(bytes(content))
+    for bit in bits:
+        content[bit // 8] ^= 1 << bit % 8
+    return bytes(content)
+
+
+@given(payloads, st.data())
+def test_a_flipped_bit_is_corrected_except_in_sync_marker_and_length(
+    contents: list[bytes], data: st.DataObject
+) -> None:
+    blocks = journal.encode_messages(1, contents)
+    bit = data.draw(st.integers(0, 8 * sum(map(len, blocks)) - 1))
     starts = [sum(map(len, blocks[:k])) for k in range(len(blocks))]
     hit = max(k for k, start in enumerate(starts) if start <= bit // 8)
+    is_lost = bit // 8 - starts[hit] in {0, 1, 2, 3, 6, 7}
+    scan = journal.scan(flipped(blocks, [bit]))
+    assert rows(scan) == [row for k, row in enumerate(enumerate(contents, 1)) if k != hit or not is_lost]
+    lost = [(starts[hit], starts[hit] + len(blocks[hit]))] if is_lost else []
+    assert [(d.start, d.stop) for d in scan.damage] == lost
+
+
+@given(payloads, st.data())
+def test_two_flipped_bits_cost_one_record(contents: list[bytes], data: st.DataObject) -> None:
+    blocks = journal.encode_messages(1, contents)
+    hit = data.draw(st.integers(0, len(blocks) - 1))
+    start, size = sum(map(len, blocks[:hit])), len(blocks[hit])
+    bits = data.draw(st.lists(st.integers(8 * start, 8 * (start + size) - 1), min_size=2, max_size=2, unique=True))
+    scan = journal.scan(flipped(blocks, bits))
     assert rows(scan) == [row for k, row in enumerate(enumerate(contents, 1)) if k != hit]
-    assert [(d.start, d.stop) for d in scan.damage] == [(starts[hit], starts[hit] + len(blocks[hit]))]
+    assert [(d.start, d.stop) for d in scan.damage] == [(start, start + size)]
 
 
 @given(payloads, st.data())

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from typer.testing import CliRunner
 
 from pygnc.bus.messages import RangeMeasurement
@@ -47,6 +48,19 @@ def test_a_finished_campaign_is_not_computed_again(computed: Path, words: tuple[
     code, output = run(*words, computed / "c.toml", "--out", computed / "out")
     assert code == ExitCode.DONE, output
     assert f"{computed / 'out' / 'runs.parquet'}  " in output
+
+
+def test_a_store_that_does_not_answer_is_named(computed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise RuntimeError("no connection\nDebug source: much more")
+
+    monkeypatch.setattr(MemoryFileSystem, "ls", refuse)
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
+    address = "memory://bucket/silent"
+    for words in (("run", computed / "c.toml", "--out", address), ("report", address), ("rerun", address, 0)):
+        code, output = run(*words)
+        assert code == ExitCode.NETWORK, output
+        assert output.endswith(f": {address}: no connection\n")
 
 
 def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:

@@ -470,3 +470,15 @@ def test_damaged_elements_end_a_replay_with_line_and_reason(few: Path, tmp_path:
     assert "elements.txt" in result.output
     assert "line" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_corrected_week_is_named_with_the_setting_that_keeps_it(few: Path, tmp_path: Path) -> None:
+    config = tmp_path / "pygnc.toml"
+    config.write_text("[orbit.screening]\nearliest_gps_week = 2400\n")
+    found = replay(few, "--out", tmp_path / "out", "--config", config, "--no-csv")
+    assert found.exit_code == ExitCode.DONE, found.output
+    for text in (found.stdout, (tmp_path / "out" / "report.html").read_text()):
+        assert f"GPS week 2358 of {FEW} GPS records counts as 3382" in text
+        assert "orbit.screening.earliest_gps_week = 2400" in text
+    fixes = pl.read_parquet(tmp_path / "out" / "fixes.parquet")
+    assert set(fixes.select("gps_week_received", "gps_week").iter_rows()) == {(2358, 3382)}

@@ -60,7 +60,7 @@ def test_damage_is_named_by_its_bytes_and_missing_numbers_are_counted(tmp_path: 
     parts = [journal_bytes([], footer=None), *journal.encode_messages(1, [msgspec.msgpack.encode(event(1))] * 3)]
     start, stop = len(parts[0]) + len(parts[1]), len(parts[0]) + 2 * len(parts[1])
     content = bytearray(b"".join(parts)) + parts[3][:-1]
-    content[start + 30] ^= 1
+    content[start + 30] ^= 3
     sections = view(tmp_path / "j", bytes(content))
     assert [row[:4] for row in listing(sections, "damage").rows] == [
         (start, stop, stop - start, "content"),

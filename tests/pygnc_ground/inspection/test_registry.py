@@ -30,7 +30,7 @@ def test_damaged_events_do_not_hide_the_others(tmp_path: Path) -> None:
     run = tmp_path / "run-00001"
     run.mkdir()
     content = bytearray(journal_bytes([event(1), event(2, severity="error"), event(3)]))
-    content[content.index(b"error")] ^= 1
+    content[content.index(b"error")] ^= 3
     (run / "events-00000.pgj").write_bytes(content)
     assert rows(tmp_path)["runs"][0][-1] == "2 info"
 

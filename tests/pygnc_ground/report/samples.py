@@ -97,6 +97,7 @@ def fix_records(gps_ms: IntArray, sources: tuple[str, ...] = ("sense.bin",), see
         offset=np.arange(count) * 251,
         gps_ms=gps_ms,
         t_spacecraft_s=t_spacecraft_s,
+        gps_week_received=(None,) * count,
         position_cause=("",) * count,
         velocity_cause=("",) * count,
         position=Innovations(innovation, sigma, ((innovation / sigma) ** 2).sum(axis=1), used),

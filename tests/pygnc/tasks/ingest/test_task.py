@@ -301,3 +301,31 @@ def test_live_packets_without_a_known_form_are_dropped_and_reported(tmp_path: Pa
     reader.close()
     assert [mark.offset for mark in live] == [5]
     assert names.count(control.DROPPED) == 4
+
+
+def test_a_message_whose_record_is_damaged_before_a_restart_leaves_its_number_to_no_other(tmp_path: Path) -> None:
+    run = run_in(tmp_path, has_terminal=True)
+    host = journal_writer.JournalWriter(run.folder, run.runtime, LIVE, b"")
+
+    def fly(arrival: bytes | None = None) -> list[bytes]:
+        with zmq.Context() as context:
+            ingest = IngestTask(run, context, lambda *_: None)
+            while ingest.work():
+                pass
+            if arrival:
+                (run.home / "pygnc_elements.txt").write_bytes(arrival)
+            while ingest.work():
+                pass
+            context.destroy(linger=0)  # as SIGKILL does it: nothing is closed in order
+        return [record.payload for record in JournalReader([run.folder], "input").read(100)]
+
+    before = fly(TLE)
+    (path,) = run.folder.glob("input-*")
+    content = bytearray(path.read_bytes())
+    content[-9] ^= 4
+    path.write_bytes(content)
+    host.append([encode(LivePacket(seq=1, kind="TIME", radio_id=0, late=False, t_mono_ns=0, raw=bytes(6)))])
+    host.close()
+    after = fly()
+    assert after[: len(before)] == before
+    assert len(after) == len(before) + 1

@@ -1,0 +1,1 @@
+"""Logs of satellite navigation receivers: one module per protocol, and their common reader."""

@@ -1,0 +1,119 @@
+"""`pygnc orbit` on logs of receivers and on a sense file."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner, Result
+
+import pygnc_ground as pg
+from pygnc.common.clock import MS_PER_WEEK
+from pygnc.formats.omm import parse_kvn
+from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.orbit.solution import FloatArray
+from tests.fakes import receiver_logs as fake
+from tests.fakes.receiver_logs import Solution
+from tests.pygnc_command import app
+
+pytestmark = pytest.mark.xdist_group("orbit")  # one worker makes the fixtures of this module
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
+TRUTH = DEMO / "truth.parquet"
+_SIGMA_M, _SIGMA_MPS = 5.0, 0.05
+
+
+@pytest.fixture(scope="module")
+def solutions() -> list[Solution]:
+    """Solutions of a receiver in the first hour of the demonstration's true orbit, every 100 s, with white noise."""
+    truth = pl.read_parquet(TRUTH)[:144:4]
+    noise = np.random.default_rng(35)
+    return [
+        Solution(
+            week * MS_PER_WEEK + tow_ms,
+            tuple(np.array(state[:3]) + noise.normal(0.0, _SIGMA_M, 3)),
+            tuple(np.array(state[3:]) + noise.normal(0.0, _SIGMA_MPS, 3)),
+            _SIGMA_M,
+            _SIGMA_MPS,
+        )
+        for week, tow_ms, *state in truth.select(
+            "gps_week", "gps_tow_ms", *(f"{axis}_ecef_m" for axis in "xyz"), *(f"v{axis}_ecef_mps" for axis in "xyz")
+        ).iter_rows()
+    ]
+
+
+def orbit(*words: str | Path) -> Result:
+    return CliRunner().invoke(app, ["orbit", *map(str, words)])
+
+
+def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: list[Solution], tmp_path: Path) -> None:
+    log = tmp_path / "receiver.ubx"
+    log.write_bytes(b"boot\r\n" + fake.log(solutions, fake.nav_pvt))
+    found = orbit(log, "--out", tmp_path / "out", "--truth", TRUTH, "--name", "DEMO")
+    assert found.exit_code == ExitCode.DONE, found.output
+    lines = found.output.splitlines()
+    assert f"{log}: {log.stat().st_size - 6} bytes used, 6 not" in lines
+    assert "36 fixes: 36 used, 0 not used" in lines
+    errors = next(line for line in lines if line.startswith("smoother"))
+    assert float(errors.split(": ")[1].split(" m,")[0]) < 5.0
+    elements = parse_kvn((tmp_path / "out" / "orbit.omm").read_text()).elements
+    assert elements.name == "DEMO"
+    assert (tmp_path / "out" / "report.html").exists()
+    assert orbit(log, "--out", tmp_path / "out").exit_code == ExitCode.INPUT
+
+
+def test_one_fix_gives_an_orbit_that_knows_how_little_it_knows(solutions: list[Solution], tmp_path: Path) -> None:
+    log = tmp_path / "receiver.log"
+    log.write_bytes(fake.bestxyza(solutions[0]))
+    found = orbit(log, "--out", tmp_path / "out")
+    assert found.exit_code == ExitCode.DONE, found.output
+    predicted = next(line for line in found.output.splitlines() if line.startswith("predicted a day ahead"))
+    # 5 cm/s along the track are an error of the period: 3 * 0.05 m/s * 86400 s = 13 km.
+    assert 10.0 < float(predicted.split("sigma ")[1].split()[0]) < 40.0
+
+
+def smoothed(message: Callable[[Solution], bytes], solutions: list[Solution], folder: Path) -> FloatArray:
+    """Return the positions of the smoother from a log of these messages, m."""
+    log = folder / "receiver.log"
+    log.write_bytes(fake.log(solutions, message))
+    result = pg.replay_files(log).result
+    assert result.smoothed is not None
+    return result.smoothed.position_ecef_m
+
+
+@pytest.fixture(scope="module")
+def expected(solutions: list[Solution], tmp_path_factory: pytest.TempPathFactory) -> FloatArray:
+    """Positions of the smoother from BESTXYZ in ASCII, which has the best resolution."""
+    return smoothed(fake.bestxyza, solutions, tmp_path_factory.mktemp("expected"))
+
+
+@pytest.mark.parametrize(
+    ("encode", "resolution_m"),
+    [
+        (fake.bestxyzb, 1e-3),
+        (fake.bestpos_bestvel, 0.5),
+        (fake.nav_pvt, 0.05),
+        (fake.nav_sol, 0.1),
+        (fake.pvt_cartesian, 1e-2),
+    ],
+)
+def test_all_formats_give_the_same_orbit_within_their_resolution(
+    encode: Callable[[Solution], bytes],
+    resolution_m: float,
+    solutions: list[Solution],
+    expected: FloatArray,
+    tmp_path: Path,
+) -> None:
+    distance_m = np.linalg.norm(smoothed(encode, solutions, tmp_path) - expected, axis=1)
+    assert distance_m.max() < resolution_m
+
+
+@pytest.mark.parametrize("content", [b"", b"not a log\r\n" * 40, bytes(4000)])
+def test_an_unknown_file_is_refused_with_what_was_looked_for(content: bytes, tmp_path: Path) -> None:
+    log = tmp_path / "receiver.log"
+    log.write_bytes(content)
+    found = orbit(log, "--out", tmp_path / "out")
+    assert found.exit_code == ExitCode.INPUT
+    assert not content or all(name in found.stderr for name in ("sense file", "NovAtel", "UBX", "SBF", "SkyTraq"))
+    assert not (tmp_path / "out").exists()
