@@ -110,6 +110,7 @@ def test_an_option_has_one_meaning_in_all_subcommands() -> None:
         "--out": {"PATH", "FOLDER"},
         "--port": {"N", "PORT"},  # of TCP; of a device
         "--server": {"TEXT", "URL"},
+        "--to": {"NAME", "URL"},
     }
     assert {name: found for name, found in values.items() if len(found) > 1} == several
     assert values["--satellite"] == {"NAME=FOLDER"}
