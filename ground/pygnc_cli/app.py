@@ -7,6 +7,8 @@ import sys
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 from collections.abc import Sequence
+from shutil import get_terminal_size
+from textwrap import fill
 from typing import Final
 
 import pygnc_system
@@ -110,6 +112,12 @@ def _help() -> str:
     ordered = [name for name in BUILT_IN if name in texts] + sorted(set(texts) - set(BUILT_IN))
     lines = ["Usage: pygnc SUBCOMMAND [ARGUMENTS]", "", "Orbit, attitude and formation estimates, and sensors.", ""]
     lines += ["Subcommands (pygnc SUBCOMMAND --help shows more):"]
-    lines += [f"  {name:15} {texts[name]}" for name in ordered]
-    lines += ["", "Options:", *(f"  {name:22} {text}" for name, text in _OPTIONS.items())]
+    lines += [_row(name, texts[name], 18) for name in ordered]
+    lines += ["", "Options:", *(_row(name, text, 25) for name, text in _OPTIONS.items())]
     return "\n".join(lines) + "\n"
+
+
+def _row(name: str, text: str, indent: int) -> str:
+    """Return a name and its description, in lines as wide as the terminal."""
+    width = min(100, get_terminal_size().columns)
+    return fill(text, width, initial_indent=f"  {name:{indent - 2}}", subsequent_indent=" " * indent)

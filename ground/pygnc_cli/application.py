@@ -10,6 +10,16 @@ from typer.core import TyperCommand, TyperGroup
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _METAVARS: Final = {Path: "PATH", int: "N", float: "NUMBER", str: "TEXT"}
+_TEXTS: Final = {
+    **dict.fromkeys(("--family", "--gadget", "--name", "--object", "--packet", "--preset", "--user"), "NAME"),
+    "--begin": "TIME",
+    "--ca-file": "FILE",
+    "--host": "HOST",
+    "--origin": "URL",
+    "--port": "PORT",
+    "--zone": "ZONE",
+}
+"""Metavars of options whose value is a text."""
 _SETTINGS: Final = {"max_content_width": 100}
 _WHOLE: Final = 1000
 """Limit of a summary; none is as long."""
@@ -25,7 +35,8 @@ class Command(TyperCommand):
         for parameter in self.params:
             words = _flat(hints.get(str(parameter.name)))
             if parameter.metavar is None and parameter.param_type_name == "option":
-                parameter.metavar = next((_metavar(word) for word in words if _metavar(word)), None)
+                kind = next((_metavar(word) for word in words if _metavar(word)), None)
+                parameter.metavar = _TEXTS.get(parameter.opts[0], kind) if kind == _METAVARS[str] else kind
             for declared in words:
                 if isinstance(declared, typer.models.OptionInfo | typer.models.ArgumentInfo):
                     self._ranges[str(parameter.name)] = _range(declared.min, declared.max)

@@ -30,9 +30,7 @@ _DESCRIPTIONS: Final = {
     },
     "pygnc-ground": {
         "demo": "Fly a demonstration batch in a new folder, replay it, and write a report.",
-        "inspect": (
-            "Show the content of files: journals, status, info, sense and range files, logs of the original PyGNC."
-        ),
+        "inspect": ("Show the content of files: journals, status, info, sense and range files, tables, logs, folders."),
         "scenario": "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
         "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
         "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",

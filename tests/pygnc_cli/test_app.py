@@ -30,6 +30,13 @@ def test_version() -> None:
     assert CliRunner().invoke(app, ["--version"]).stdout == f"pygnc {pygnc_system.__version__}\n"
 
 
+def test_the_list_of_subcommands_fits_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    lines = CliRunner().invoke(app, ["--help"]).stdout.splitlines()
+    assert max(map(len, lines)) <= 60
+    assert "                  replay it, and write a report." in lines
+
+
 def test_files_of_every_kind_are_shown_one_after_another(files: dict[str, Path]) -> None:
     result = CliRunner().invoke(app, ["inspect", *map(str, files.values())])
     assert result.exit_code == 0

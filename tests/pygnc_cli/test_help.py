@@ -100,13 +100,20 @@ def test_a_group_lists_whole_summaries(group: str) -> None:
 
 
 def test_an_option_has_one_meaning_in_all_subcommands() -> None:
-    meanings: dict[str, set[str]] = {}
+    values: dict[str, set[str]] = {}
     for path, command in COMMANDS.items():
         for parameter in command.params:
-            if "--satellite" in parameter.opts:
-                meanings.setdefault("--satellite", set()).add(parameter.metavar)
-                assert path[0] in {"replay", "gate"}
-    assert meanings == {"--satellite": {"NAME=FOLDER"}}
+            if parameter.param_type_name == "option" and not parameter.is_flag:
+                values.setdefault(parameter.opts[0], set()).add(parameter.metavar)
+                assert "--satellite" not in parameter.opts or path[0] in {"replay", "gate"}
+    several = {
+        "--out": {"PATH", "FOLDER"},
+        "--port": {"N", "PORT"},  # of TCP; of a device
+        "--server": {"TEXT", "URL"},
+        "--to": {"NAME", "URL"},
+    }
+    assert {name: found for name, found in values.items() if len(found) > 1} == several
+    assert values["--satellite"] == {"NAME=FOLDER"}
 
 
 @pytest.mark.parametrize(

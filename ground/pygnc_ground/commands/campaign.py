@@ -34,7 +34,7 @@ def run_campaign(
     out: Annotated[
         str,
         typer.Option(
-            metavar="DIR",
+            metavar="FOLDER",
             help="Folder of the results, or an address such as s3://bucket/noise; the same one continues a campaign.",
         ),
     ],
@@ -85,7 +85,7 @@ def run_campaign(
 
 @app.command(example="pygnc campaign rerun results 17")
 def rerun(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder or address of a campaign.")],
     run: Annotated[int, typer.Argument(min=0, help="Number of the run.")],
     *,
     out: Annotated[
@@ -118,13 +118,13 @@ def rerun(
 
 @app.command(example="pygnc campaign report results --against earlier")
 def report(
-    folder: Annotated[str, typer.Argument(metavar="DIR", help="Folder or address of a campaign, finished or not.")],
+    folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Folder or address of a campaign, finished or not.")],
     *,
     against: Annotated[
         str | None,
-        typer.Option(metavar="DIR2", help="Folder or address of a campaign to compare with."),
+        typer.Option(metavar="FOLDER", help="Folder or address of a campaign to compare with."),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Report to write; default: DIR/report.html.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Report to write; default: FOLDER/report.html.")] = None,
 ) -> None:
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
     from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second

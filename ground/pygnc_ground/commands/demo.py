@@ -27,7 +27,9 @@ app: Final = Application()
 
 @app.command(example="pygnc demo --out demo")
 def demo(
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the home and the replay.")] = Path("pygnc-demo"),
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder for the home and the replay.")] = Path(
+        "pygnc-demo"
+    ),
 ) -> None:
     """Fly the demonstration batch as on a satellite, replay it against the truth, and print the path of the report."""
     with report_user_errors("pygnc demo"):

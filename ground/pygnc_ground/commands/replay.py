@@ -31,7 +31,7 @@ from pygnc_ground.report.comparison import (
     compared_partners,
 )
 from pygnc_ground.report.replay import Replay
-from pygnc_ground.report.wording import Part, by_cause, duration, plural, probability
+from pygnc_ground.report.wording import NEGLIGIBLE, Part, by_cause, duration, plural, probability
 
 
 def attitude_lines(result: AttitudeResult) -> Iterator[str]:
@@ -98,10 +98,10 @@ def _approach_lines(result: FormationResult, one: ComparedPartner) -> Iterator[s
     if nearest is None or worst is None:
         return
     yield f"{one.name}: closest approach within a day ({result.name_of(nearest)}): {_encounter(nearest.nearest)}"
+    when = "" if worst.probability < NEGLIGIBLE else f", likeliest at {_encounter(worst.likeliest)}"
     yield (
         f"{one.name}: probability of a collision within a day ({result.name_of(worst)}, combined radius"
-        f" {result.collision_radius_m:g} m): {probability(worst.probability)}, likeliest at"
-        f" {_encounter(worst.likeliest)}"
+        f" {result.collision_radius_m:g} m): {probability(worst.probability)}{when}"
     )
 
 

@@ -310,12 +310,13 @@ class FormationResult:
     """Combined radius of both satellites in m for the probabilities of a collision"""
 
     def chi_squares(self, partner: PartnerResult) -> str:
-        """Return the chi-squares of best orbit and mirror of a partner, and the number of measurements they are of."""
+        """Return the chi-squares of best orbit and mirror of a partner, and the number of measurements to expect."""
         best = partner.chi2_best - self.chi_square_common
         mirror = partner.chi2_mirror - self.chi_square_common
         ranges = sum(int(link.used.sum()) for link in self.links)
         fixes = f" and {self.fix_components} components of fixes" if self.fix_components else ""
-        return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes}"
+        expected = ranges + self.fix_components
+        return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes} (good: about {expected})"
 
     def name_of(self, conjunction: Conjunction) -> str:
         """Return the name of the orbit of a conjunction: that of a candidate orbit, or else its hypothesis."""

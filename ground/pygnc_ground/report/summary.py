@@ -24,7 +24,18 @@ from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
 from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner
 from pygnc_ground.report.statistics import DifferenceFigures
-from pygnc_ground.report.wording import by_cause, compared, duration, number, percent, plural, probability, whole
+from pygnc_ground.report.wording import (
+    NEGLIGIBLE,
+    by_cause,
+    compared,
+    duration,
+    number,
+    percent,
+    plural,
+    probability,
+    utc,
+    whole,
+)
 
 _SHARE_GOOD: Final = 0.95
 _STATE_DOF: Final = 6
@@ -321,15 +332,16 @@ def _approach(result: FormationResult, one: ComparedPartner) -> Iterator[Finding
     if nearest is None or worst is None:
         return
     newest_ms = int(one.result.states.gps_ms[-1])
-    places = (
-        f"in {duration(max(0, of.gps_ms - newest_ms))} at {number(of.distance_m)} m (sigma {number(of.sigma_m)} m)"
+    closest, likeliest = (
+        f"{utc(of.gps_ms)}, in {duration(max(0, of.gps_ms - newest_ms))}, at {number(of.distance_m)} m (sigma"
+        f" {number(of.sigma_m)} m)"
         for of in (nearest.nearest, worst.likeliest)
     )
-    name, (closest, likeliest) = one.name.capitalize(), places
-    yield Finding(f"{name} comes nearest ({result.name_of(nearest)}) {closest}.", good=True)
+    yield Finding(f"{one.name.capitalize()} comes nearest ({result.name_of(nearest)}) on {closest}.", good=True)
     text = (
-        f"{name} collides with us within a day with a probability of {probability(worst.probability)}"
+        f"The probability that {one.name} collides with us within a day is {probability(worst.probability)}"
         f" ({result.name_of(worst)}, combined radius {number(result.collision_radius_m)} m; good: up to"
-        f" {_PROBABILITY_GOOD:.0e}), most likely {likeliest}."
+        f" {_PROBABILITY_GOOD:g})"
     )
-    yield Finding(text, good=worst.probability <= _PROBABILITY_GOOD)
+    when = "" if worst.probability < NEGLIGIBLE else f"; most likely on {likeliest}"
+    yield Finding(f"{text}{when}.", good=worst.probability <= _PROBABILITY_GOOD)

@@ -55,12 +55,13 @@ def percent(share: float) -> str:
     return f"{min(max(100 * share, 0.1), 99.9):.1f} %"
 
 
-_NEGLIGIBLE: Final = 1e-12
+NEGLIGIBLE: Final = 1e-12
+"""Probability below which the figure is rounding."""
 
 
 def probability(value: float) -> str:
     """Return a small probability with two digits."""
-    return f"{value:.1e}" if value >= _NEGLIGIBLE else f"below {_NEGLIGIBLE:.0e}"
+    return f"{value:.1e}" if value >= NEGLIGIBLE else f"below {NEGLIGIBLE:.0e}"
 
 
 def compared(value: float, low: float, high: float) -> str:

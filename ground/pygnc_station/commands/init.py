@@ -75,7 +75,9 @@ def init(
     ] = None,
     family: Annotated[str, typer.Option(help="Family of the devices; by default every family is tried.")] = "",
     name: Annotated[str | None, typer.Option(help="Name of the station; by default the computer's.")] = None,
-    server: Annotated[str | None, typer.Option(help='URL of the server; "" for a station that only logs.')] = None,
+    server: Annotated[
+        str | None, typer.Option(metavar="URL", help='URL of the server; "" for a station that only logs.')
+    ] = None,
     pin: Annotated[
         str | None,
         typer.Option(envvar="PYGNC_PIN", help="PIN of the server, or the station's key. Other users can read options."),

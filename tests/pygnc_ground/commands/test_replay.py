@@ -415,7 +415,10 @@ def test_without_a_truth_there_is_a_sigma() -> None:
 def test_both_solutions_of_an_ambiguous_partner_are_printed() -> None:
     lines = list(formation_lines(formation_samples.wrong(formation_samples.ambiguous(BEGIN_MS))))
     assert lines[0].startswith("partner 75: ambiguous: best and mirror differ by ")
-    assert "chi-square 500.0 and 500.3 of 118 ranges; nearest to the truth: mirror, 3-D RMS error 0.0 m (s" in lines[0]
+    assert (
+        "chi-square 500.0 and 500.3 of 118 ranges (good: about 118); nearest to the truth: mirror, 3-D RMS error 0.0 m"
+        in lines[0]
+    )
     (line, *_) = formation_lines(formation_samples.without_truth(formation_samples.ambiguous(BEGIN_MS)))
     assert "nearest" not in line
 

@@ -275,13 +275,17 @@ def test_nearest_and_most_probable_encounter_are_two_sentences_with_their_orbits
     best, mirror = result.conjunctions
     apart = best._replace(probability=2e-3, likeliest=best.nearest._replace(gps_ms=best.nearest.gps_ms + 60_000))
     found = formation_findings_by_text(replace(result, conjunctions=(apart, mirror)))
-    assert found["Partner 75 comes nearest (mirror orbit) in 2 h 33 min at 40.0 m (sigma 20.0 m)."]
+    assert found[
+        "Partner 75 comes nearest (mirror orbit) on 2025-03-21 00:42:20 UTC, in 2 h 33 min, at 40.0 m (sigma 20.0 m)."
+    ]
     (text,) = [text for text in found if "collides" in text]
     assert not found[text]
-    assert "with a probability of 2.0e-03 (best orbit, combined radius 1.00 m; good: up to 1e-04)" in text
-    assert text.endswith("most likely in 2 h 01 min at 250 m (sigma 20.0 m).")
+    assert " is 2.0e-03 (best orbit, combined radius 1.00 m; good: up to 0.0001)" in text
+    assert text.endswith("most likely on 2025-03-21 00:10:00 UTC, in 2 h 01 min, at 250 m (sigma 20.0 m).")
     far = formation_findings_by_text(replace(result, conjunctions=(best,)))
-    assert [good for text, good in far.items() if "probability of below 1e-12" in text] == [True]
+    (text,) = [text for text in far if "is below 1e-12" in text]
+    assert far[text]
+    assert "likely" not in text
 
 
 def test_an_unknown_partner_is_reported_with_the_number_of_its_candidate_orbits() -> None:
