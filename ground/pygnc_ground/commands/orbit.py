@@ -21,7 +21,6 @@ from pygnc.formats.omm import write_kvn
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.commands.omm import error_comments
-from pygnc_ground.commands.replay import count_line, error_lines
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.orbit.oem import EphemerisRow, oem_text, rows_of_solution, rows_of_states
 from pygnc_ground.replay import folder
@@ -29,6 +28,7 @@ from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
 from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.report.replay import Replay
+from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
 _DAY_MS: Final = 86_400_000
@@ -104,7 +104,8 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
         note = f"standard deviations of the receiver: positions times {used.position:.3g}, velocities times"
         note = f"{note} {used.velocity:.3g}, because the stated ones are not those of its errors"
         result = dataclasses.replace(result, notes=(note, *result.notes))
-    return Replay.of(files, result, collected)
+    origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+    return Replay(result, collected, origin)
 
 
 def _time(state: OrbitState) -> int:
@@ -135,7 +136,7 @@ def _lines(replay: Replay, context: ReplayContext, newest: OrbitState | None) ->
     filter_ = OrbitFilter(context.settings.orbit, context.orientation)
     after_day = filter_.predict(newest.gps_ms + _DAY_MS, newest)
     yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km"
-    yield from error_lines(replay)
+    yield from orbit_lines(replay.orbits)
 
 
 def _sigma(state: OrbitState, part: slice) -> float:
