@@ -12,6 +12,7 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 
 import pygnc_ground as pg
 
@@ -51,6 +52,7 @@ plt.show()
 # The events tell what the processes did:
 
 # %%
+pl.Config.set_fmt_str_lengths(120)
 pg.journal_tables(run, "events")["Event"].select("task", "severity", "name", "text")
 
 # %% [markdown]
