@@ -101,7 +101,7 @@ def _outputs(source: str, values: dict[str, Any], figures: Path) -> Iterator[str
     yield from shown
     html = getattr(value, "_repr_html_", None)
     if html is not None:
-        yield f"```{{raw}} html\n{html()}\n```"
+        yield f'```{{raw}} html\n<div class="shown">{html()}</div>\n```'
     elif value is not None and not shown:
         yield f"```text\n{value!r}\n```"
 
