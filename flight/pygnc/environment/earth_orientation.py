@@ -48,6 +48,7 @@ class EarthOrientationTable:
 
     Attributes:
         identification: Source and issue of the table. States computed with different identifications must not be mixed.
+        begins_gps_ms: GPS milliseconds of the first row; None without a table.
         expires_gps_ms: GPS milliseconds of the last row; None without a table.
     """
 
@@ -71,6 +72,7 @@ class EarthOrientationTable:
             raise ValueError(f"Earth orientation {identification!r}: days must ascend and all values must be finite")
         self.identification = identification
         self._gps_ms = [gps_ms_from_unix_ms(round(mjd - _MJD_OF_UNIX_EPOCH) * MS_PER_DAY) for mjd in mjd_utc.tolist()]
+        self.begins_gps_ms = self._gps_ms[0] if self._gps_ms else None
         self.expires_gps_ms = self._gps_ms[-1] if self._gps_ms else None
         # UT1-GPS is interpolated, because UT1-UTC jumps at a leap second.
         rows = parameters.copy()

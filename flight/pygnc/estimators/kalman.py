@@ -41,12 +41,13 @@ class Observation(NamedTuple):
 def triangular(root: Array) -> Array:
     """Return the lower triangular L (..., n, n) with L L' = root root', for roots of shape (..., n, m).
 
+    With fewer columns than rows, L has the shape (..., n, m).
     The result is always a new array in C order: a filter that continues from a checkpoint must have the same memory
     layout, or sums may round differently.
     """
     size = root.shape[-2]
     reflectors, _ = np.linalg.qr(root.swapaxes(-1, -2), mode="raw")
-    lower: Array = np.ascontiguousarray(_lower_ones(size) * reflectors[..., :size])
+    lower: Array = np.ascontiguousarray(_lower_ones(size)[:, : root.shape[-1]] * reflectors[..., :size])
     return lower
 
 

@@ -193,11 +193,15 @@ class SenseFile(BatchSource):
         Raises:
             FileChangedError: The file was changed since it was scanned.
         """
+        records = self.records(ordinals)
+        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, settings=self._settings)
+
+    def records(self, ordinals: NDArray[np.int64]) -> NDArray[np.void]:
+        """Return the records with these indices; `messages` describes the error."""
         pieces = [self._read(self.layout.size, offset) for offset in self._offsets[ordinals].tolist()]
         if any(zlib.crc32(piece) != self._checksums[k] for piece, k in zip(pieces, ordinals.tolist(), strict=True)):
             raise FileChangedError(f"{self.names[0]}: the file was changed during the run; start the run again")
-        records = np.frombuffer(b"".join(pieces), self.layout.record)
-        return sense_messages(records, ordinals, self.names[0], self.layout, first_seq, settings=self._settings)
+        return np.frombuffer(b"".join(pieces), self.layout.record)
 
 
 def _part(content: bytes, size: int, offset: int) -> bytes:

@@ -1,5 +1,6 @@
 """`pygnc omm`: write received mean elements as an Orbit Mean-elements Message."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -14,6 +15,14 @@ from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 
 app: Final = Application()
+
+
+def error_comments(error_m: Sequence[float]) -> tuple[str, ...]:
+    """Return comments with the errors of mean elements at `STATED_HOURS`, m."""
+    return tuple(
+        f"Position error within {hours} h after the epoch, exceeded in 5 % of cases: {error / 1e3:.3f} km"
+        for hours, error in zip(STATED_HOURS, error_m, strict=True)
+    )
 
 
 @app.command(example="pygnc omm pygnc_omm.bin --name STATION --out beacon.omm")
@@ -34,11 +43,7 @@ def write_omm(
         fix_ms = elements.epoch_gps_ms - round(1e3 * float(values["fix_age_s"]))
         comments = (
             f"Fitted to GPS fixes; newest fix {utc_iso_from_gps_ms(fix_ms)}",
-            *(
-                f"Position error within {hours} h after the epoch, exceeded in 5 % of cases: "
-                f"{float(values[f'error_{hours}h_m']) / 1e3:.3f} km"
-                for hours in STATED_HOURS
-            ),
+            *error_comments([float(values[f"error_{hours}h_m"]) for hours in STATED_HOURS]),
         )
         out.write_text(write_kvn(elements, comments, elements.epoch_gps_ms))
     echo_files([out])

@@ -1,17 +1,16 @@
 """`pygnc orbit`: determine the orbit of a satellite from logs of its receiver."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import numpy as np
 import typer
 from msgspec.structs import replace
 
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.common.mean_elements import STATED_HOURS
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.elements_fit import FitError, fit_in_steps
 from pygnc.estimators.orbit.filter import OrbitFilter
@@ -19,8 +18,10 @@ from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, osculat
 from pygnc.formats.omm import write_kvn
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
+from pygnc_ground.commands.omm import error_comments
 from pygnc_ground.commands.replay import count_line, error_lines
 from pygnc_ground.commands.terminal import progress_bar
+from pygnc_ground.orbit.oem import EphemerisRow, oem_text, rows_of_solution, rows_of_states
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.run import ReplayContext
@@ -28,6 +29,8 @@ from pygnc_ground.report.replay import Replay
 from pygnc_ground.report.wording import duration
 
 _DAY_MS: Final = 86_400_000
+_STEP_MS: Final = 60_000
+"""Time between the states of a message; interpolated with degree 7, they are exact to micrometres."""
 
 app: Final = Application()
 
@@ -36,7 +39,7 @@ app: Final = Application()
 def determine_orbit(
     logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of a receiver, or sense files.")],
     *,
-    out: Annotated[Path, typer.Option(help="Folder for tables, report and mean elements, missing or empty.")],
+    out: Annotated[Path, typer.Option(help="Folder for tables, report and messages, missing or empty.")],
     truth: Annotated[
         Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
     ] = None,
@@ -45,17 +48,30 @@ def determine_orbit(
         typer.Option("--object", help="Identifier of the object in an SP3 or OEM file with several objects."),
     ] = None,
     config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
-    name: Annotated[str, typer.Option(help="Name of the satellite in the mean elements.")] = "",
+    earth_orientation: Annotated[
+        Path | None, typer.Option(help="Earth orientation table; default: the table of the package.")
+    ] = None,
+    predict: Annotated[
+        float, typer.Option(metavar="HOURS", min=0.0, max=72.0, help="Write the prediction for this time, too.")
+    ] = 0.0,
+    name: Annotated[str, typer.Option(help="Name of the satellite in the messages.")] = "",
+    designator: Annotated[str, typer.Option(help="International designator, such as 1998-067A.")] = "",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of another replay in the folder.")
     ] = False,
 ) -> None:
-    """Determine the orbit from logs of a receiver; write tables, a report and mean elements.
+    """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
     Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183.
     """
     with report_user_errors("pygnc orbit"):
-        files = RecordedFiles(sense=tuple(logs), truth=truth, object_name=object_name, config=config)
+        files = RecordedFiles(
+            sense=tuple(logs),
+            truth=truth,
+            object_name=object_name,
+            config=config,
+            earth_orientation=earth_orientation,
+        )
         context = files.context()
         folder.require_free(out, overwrite=overwrite)
         inputs = files.inputs()
@@ -67,7 +83,9 @@ def determine_orbit(
         for line in _lines(replay, context, newest):
             typer.echo(line)
         if newest is not None:
-            paths += _mean_elements(context, newest, out / folder.MEAN_ELEMENTS, name)
+            for file, text in _messages(replay, context, newest, _Options(predict, name, designator)):
+                (out / file).write_text(text)
+                paths.append(out / file)
     echo_files(paths)
 
 
@@ -107,21 +125,37 @@ def _sigma(state: OrbitState, part: slice) -> float:
     return math.sqrt(float(np.trace(state.covariance[part, part])))
 
 
-def _mean_elements(context: ReplayContext, newest: OrbitState, path: Path, name: str) -> list[Path]:
-    """Fit mean elements to the prediction from the newest state, write them as an OMM, and return its path."""
+class _Options(NamedTuple):
+    predict_h: float
+    name: str
+    designator: str
+
+
+def _messages(
+    replay: Replay, context: ReplayContext, newest: OrbitState, options: _Options
+) -> Iterator[tuple[str, str]]:
+    """Yield names and contents of the CCSDS messages: orbit, mean elements, and the prediction if it is wanted."""
+    orbit = OrbitFilter(context.settings.orbit, context.orientation)
+    solution = replay.result.smoothed or replay.result.solution
+    rows = rows_of_solution(solution, orbit.frames, _STEP_MS)
+    labels = {"name": options.name, "designator": options.designator}
+
+    def message(rows: Sequence[EphemerisRow], comment: str) -> str:
+        return oem_text(rows, orbit.frames, created_gps_ms=newest.gps_ms, comment=comment, **labels)
+
+    yield folder.EPHEMERIS, message(rows, "Estimated from fixes")
     try:
-        *_, fitted = fit_in_steps(OrbitFilter(context.settings.orbit, context.orientation), newest)
+        *_, fitted = fit_in_steps(orbit, newest)
     except FitError as error:
         typer.echo(f"mean elements: {error}")
-        return []
-    if fitted is None:
-        raise TypeError("a fit ends with its result")
-    error_km = [1e-3 * error for error in fitted.error_m]
-    comments = [
-        f"Position error within {hours} h after the epoch, exceeded in 5 % of cases: {error:.3f} km"
-        for hours, error in zip(STATED_HOURS, error_km, strict=True)
-    ]
-    elements = replace(fitted.elements, name=name)
-    path.write_text(write_kvn(elements, tuple(comments), elements.epoch_gps_ms))
-    typer.echo(f"mean elements: within {error_km[-1]:.2f} km for {STATED_HOURS[-1]} h, with a probability of 95 %")
-    return [path]
+        fitted = None
+    if fitted is not None:
+        elements = replace(fitted.elements, **labels)
+        typer.echo(f"mean elements: within {1e-3 * fitted.error_m[-1]:.2f} km for a day, with a probability of 95 %")
+        yield folder.MEAN_ELEMENTS, write_kvn(elements, error_comments(fitted.error_m), elements.epoch_gps_ms)
+    if options.predict_h:
+        states = [newest]
+        for _ in range(math.ceil(options.predict_h * 3.6e6 / _STEP_MS)):
+            states.append(orbit.predict(states[-1].gps_ms + _STEP_MS, states[-1]))
+        comment = f"Predicted from the newest fix, {utc_iso_from_gps_ms(newest.gps_ms)}"
+        yield folder.PREDICTION, message(rows_of_states(states), comment)

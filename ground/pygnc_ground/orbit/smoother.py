@@ -141,7 +141,9 @@ def _smooth_track(
 
 
 def backward_gain(root: Array, transition: Array, sqrt_noise: Array) -> tuple[Array, Array]:
-    """Return the gain P F' (F P F' + Q)^-1 and the root of P - gain (F P F' + Q) gain', each of shape (..., m, m).
+    """Return the gain P F' (F P F' + Q)^-1, shape (..., m, m), and a root of P - gain (F P F' + Q) gain'.
+
+    The root has the shape (..., m, min(m, k)).
 
     Args:
         root: Root of the filtered covariance P, shape (..., m, m).

@@ -16,8 +16,10 @@ from pygnc_ground.tables.declaration import tables_of
 MARKER: Final = "replay.json"
 REPORT: Final = "report.html"
 MEAN_ELEMENTS: Final = "orbit.omm"
+EPHEMERIS: Final = "orbit.oem"
+PREDICTION: Final = "predicted.oem"
 _TABLES: Final = tuple(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv"))
-_FILES: Final = (MARKER, REPORT, MEAN_ELEMENTS, *_TABLES)
+_FILES: Final = (MARKER, REPORT, MEAN_ELEMENTS, EPHEMERIS, PREDICTION, *_TABLES)
 """Files that `pygnc replay` or `pygnc orbit` writes."""
 
 

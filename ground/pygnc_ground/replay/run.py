@@ -102,7 +102,7 @@ class ReplayContext(NamedTuple):
         attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
         frames = EarthFrames(orientation)
         timed = collected.timed
-        notes = _rollovers(collected, settings.orbit)
+        notes = [*_rollovers(collected, settings.orbit), *self._early(collected)]
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
@@ -141,6 +141,17 @@ class ReplayContext(NamedTuple):
             notes=tuple(notes),
         )
         return result, collected
+
+    def _early(self, collected: Collected) -> list[str]:
+        """Return a note if records are earlier than the Earth orientation, which then turns GCRF by up to 2 s."""
+        first_ms, begins_ms = (
+            min((record.gps_ms for record in collected.timed), default=None),
+            self.orientation.begins_gps_ms,
+        )
+        if first_ms is None or begins_ms is None or first_ms >= begins_ms:
+            return []
+        text = f"the Earth orientation table begins at {utc_iso_from_gps_ms(begins_ms)}: before, positions in GCRF are"
+        return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
 
 
 def _rollovers(collected: Collected, settings: OrbitSettings) -> list[str]:

@@ -9,14 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GnssFix, Message
+from pygnc.bus.messages import Message
 from pygnc.common.constants import PARTNER_IDS, SENSE_FILE
 from pygnc.configuration.settings import Settings
+from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.range_scan import scan
+from pygnc.formats.sense import SENSOR_PACKET
+from pygnc.inputs.host_packets import fix_messages
 from pygnc.inputs.range_files import RangeSeries
 from pygnc.inputs.range_folders import list_range_files
 from pygnc.inputs.sense_file import SenseFile
@@ -137,11 +139,14 @@ class PartnerSense(SenseFile):
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the GPS packets of the records with these ordinals, numbered from `first_seq`."""
-        fixes = [message for message in super().messages(ordinals, 0) if isinstance(message, GnssFix)]
-        return [
-            msgspec.structs.replace(fix, seq=seq, satellite_id=self._satellite_id)
-            for seq, fix in enumerate(fixes, first_seq)
+        packets = self.records(ordinals)["gps"]
+        begins = (ordinals * self.layout.size + self.layout.sensors_per_record * SENSOR_PACKET.itemsize).tolist()
+        places = [
+            (seq, self.names[0], begin, packet.tobytes())
+            for seq, (begin, packet) in enumerate(zip(begins, packets, strict=True), first_seq)
         ]
+        fixes = decode_gps_packets(packets, self._settings.orbit.screening.earliest_gps_week)
+        return [*fix_messages(fixes, places, SENSE_GPS, self._satellite_id)]
 
 
 TRUTH_FILE: Final = "truth.parquet"

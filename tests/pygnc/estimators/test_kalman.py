@@ -11,10 +11,12 @@ STATE = RANDOM.normal(size=10)
 RESIDUAL = RANDOM.normal(size=6)
 
 
-def test_triangular_keeps_the_product() -> None:
-    wide = RANDOM.normal(size=(10, 28))
+@pytest.mark.parametrize("columns", [28, 7])
+def test_triangular_keeps_the_product(columns: int) -> None:
+    wide = RANDOM.normal(size=(10, columns))
     lower = triangular(wide)
     np.testing.assert_allclose(lower.dot(lower.T), wide.dot(wide.T), atol=1e-12)
+    assert lower.shape == (10, min(columns, 10))
     assert (np.triu(lower, 1) == 0.0).all()
     assert lower.flags.c_contiguous
 

@@ -50,7 +50,7 @@ def orbit(*words: str | Path) -> Result:
 def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: list[Solution], tmp_path: Path) -> None:
     log = tmp_path / "receiver.ubx"
     log.write_bytes(b"boot\r\n" + fake.log(solutions, fake.nav_pvt))
-    found = orbit(log, "--out", tmp_path / "out", "--truth", TRUTH, "--name", "DEMO")
+    found = orbit(log, "--out", tmp_path / "out", "--truth", TRUTH, "--name", "DEMO", "--predict", "0.5")
     assert found.exit_code == ExitCode.DONE, found.output
     lines = found.output.splitlines()
     assert f"{log}: {log.stat().st_size - 6} bytes used, 6 not" in lines
@@ -60,6 +60,12 @@ def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: lis
     elements = parse_kvn((tmp_path / "out" / "orbit.omm").read_text()).elements
     assert elements.name == "DEMO"
     assert (tmp_path / "out" / "report.html").exists()
+    truth = pg.load_truth(TRUTH)
+    times = [solution.gps_ms for solution in solutions]
+    ahead = np.arange(times[-1], times[-1] + 1_500_000, 60_000)
+    for file, at in (("orbit.oem", np.array(times)), ("predicted.oem", ahead)):
+        distance_m = pg.load_truth(tmp_path / "out" / file).at(at).position_ecef_m - truth.at(at).position_ecef_m
+        assert np.nanmax(np.linalg.norm(distance_m, axis=1)) < 20.0
     assert orbit(log, "--out", tmp_path / "out").exit_code == ExitCode.INPUT
 
 

@@ -4,6 +4,7 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from pygnc.bus.messages import GnssFix, RangeMeasurement, SensorSample
@@ -53,6 +54,10 @@ def test_the_first_satellite_is_ours_and_others_give_fixes_and_ranges_only(folde
     ranges = Counter((m.satellite_id, m.partner_id) for m in messages if isinstance(m, RangeMeasurement))
     assert set(ranges) == {(0, 74), (0, 76), (74, 75), (74, 76), (76, 74), (76, 75)}
     assert [m.seq for m in messages if hasattr(m, "seq")] == list(range(1, len(messages) + 1))
+    own = from_satellites(named(folders, {"A": 74, "B": 75, "C": 76}), Settings()).messages
+    fixes = {m.raw: msgspec.structs.replace(m, seq=0, satellite_id=74) for m in own if isinstance(m, GnssFix)}
+    of_partner = [m for m in messages if isinstance(m, GnssFix) and m.satellite_id == 74]
+    assert [msgspec.structs.replace(m, seq=0) for m in of_partner] == [fixes[m.raw] for m in of_partner]
 
 
 @pytest.mark.parametrize(

@@ -77,6 +77,7 @@ class Track(NamedTuple):
         unused: Number of successive samples with `is_evidence` but without any accepted measurement.
         standing: Trust in the track.
         warmth: Warmth to which the gyro bias of the state belongs.
+        smoothed_imu_rad_s: Smoothed gyro reading, sensor axes, shape (3,); None before the second reading.
     """
 
     state: AttitudeState
@@ -86,6 +87,7 @@ class Track(NamedTuple):
     unused: int = 0
     standing: Standing = Standing.FOUND
     warmth: float = 0.0
+    smoothed_imu_rad_s: Array | None = None
 
     @property
     def is_reported(self) -> bool:
@@ -159,12 +161,15 @@ class MultiplicativeEkf:
         gyro_imu_rad_s = sample.gyro_imu_rad_s
         warmth = track.warmth if environment is None else environment.warmth
         warming = warmth - track.warmth
+        smoothed_before = track.gyro_imu_rad_s if track.smoothed_imu_rad_s is None else track.smoothed_imu_rad_s
+        smoothed = self.motion.smoothed_imu_rad_s(smoothed_before, gyro_imu_rad_s)
         step = self.motion.advance(
             track.state,
             track.gyro_imu_rad_s,
             gyro_imu_rad_s,
             sample.gps_ms,
             health.gyro.stuck,
+            smoothed_imu_rad_s=smoothed,
             inflation=inflation,
             walks=walks,
             tag_variance_s2=time_tags.used_with(sample.time_sigma_s),
@@ -173,7 +178,9 @@ class MultiplicativeEkf:
         samples = track.samples + 1
         if environment is None:
             state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
-            left = track._replace(state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples)
+            left = track._replace(
+                state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples, smoothed_imu_rad_s=smoothed
+            )
             return TrackUpdate(left, health, step, time_tags=time_tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
@@ -202,7 +209,7 @@ class MultiplicativeEkf:
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         unused = 0 if dof else track.unused + has_evidence
-        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing, warmth)
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing, warmth, smoothed)
         return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
 
 

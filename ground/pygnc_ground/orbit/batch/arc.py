@@ -158,9 +158,15 @@ def choose_error_model(
     limits = settings.measurement
     count = 3 * sum(len(residuals.observations) for residuals in kinds)
 
+    @cache  # models share the errors of positions or of velocities
+    def correlated_part(kind: int, share: float, time_s: float) -> tuple[Residuals, NormalEquations]:
+        residuals = kinds[kind].correlated(limits, 0.0, share, time_s)
+        return residuals, normal_equations([replace(residuals, scale=1.0)], motion, len(values))
+
     def best(model: ErrorModel) -> _Choice:
-        seen = correlated(kinds, model, limits, 0.0)
-        parts = [normal_equations([replace(residuals, scale=1.0)], motion, len(values)) for residuals in seen]
+        shares = enumerate((model.position_share, model.velocity_share))
+        of_kinds = [correlated_part(kind, share, model.time_s) for kind, share in shares]
+        seen, parts = [residuals for residuals, _ in of_kinds], [part for _, part in of_kinds]
         factors, total, alone = None, -math.inf, math.nan
         for _ in range(_RESCALINGS):
             scaled = [residuals.scale**-2 for residuals in seen]

@@ -50,8 +50,15 @@ def weights(fraction: FloatArray) -> tuple[FloatArray, FloatArray]:
     Returns:
         Weights for the gained position in segments squared, and for the gained velocity in segments, each (n, s).
     """
+    return _AT_NODES if fraction is NODE else _weights(fraction)
+
+
+def _weights(fraction: FloatArray) -> tuple[FloatArray, FloatArray]:
     vander = legendre.legvander(2.0 * fraction - 1.0, NODES + 1)
     return vander.dot(_TWICE), vander[:, :-1].dot(_ONCE)
+
+
+_AT_NODES: Final = _weights(NODE)
 
 
 def integrate(

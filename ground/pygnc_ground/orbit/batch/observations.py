@@ -219,13 +219,9 @@ class Residuals:
         self, motion: LinearMotion, correction: FloatArray, limits: MeasurementSettings, fitted: float
     ) -> "Residuals":
         """Return the residuals with the noise scale that they have after a correction (p,) of the parameters."""
-        seen, after = self.observations, np.empty_like(self.normalised)
-        for first in range(0, len(seen), _BLOCK):
-            block = slice(first, first + _BLOCK)
-            derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
-            moved = derivatives @ correction[: derivatives.shape[2]]
-            change = np.einsum("nij,nj->ni", seen.from_gcrf[block], moved)
-            after[block] = self.normalised[block] - change / seen.sigma[block]
+        seen = self.observations
+        moved = motion.changes(seen.gps_ms, seen.offset_s, correction)
+        after = self.normalised - np.einsum("nij,nj->ni", seen.from_gcrf, moved) / seen.sigma
         white = self.whitening.apply(after, 0, np.zeros(3))
         scale = noise_scale((white**2).sum(axis=1), fitted, limits.gate, limits.noise_scale_min)
         return replace(self, scale=scale)

@@ -99,6 +99,17 @@ class LinearMotion:
         derivatives[row[:, :, None], component[:, :, None], columns[:, None]] += local[:, :, collocation.LOCAL]
         return derivatives
 
+    def changes(self, gps_ms: IntArray, offset_s: FloatArray, correction: FloatArray) -> FloatArray:
+        """Return the changes of the states by a correction (p,) of the parameters, shape (n, 6).
+
+        They are those of `derivatives`, in a fraction of the time.
+        """
+        segment, fraction = self._grid.locate(gps_ms, offset_s)
+        local = states_at(self._response[segment], fraction)
+        known = np.concatenate((self._d_parameters @ correction, correction[self._parameters.local_columns]), axis=1)
+        changes: FloatArray = (local[:, :, 1:] @ known[segment, :, None])[:, :, 0]
+        return changes
+
     def nodes(self, correction: FloatArray) -> FloatArray:
         """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""
         known = np.ones((self._grid.segments, self._response.shape[3]))

@@ -111,6 +111,15 @@ def test_a_correction_moves_nodes_and_states_alike() -> None:
     np.testing.assert_allclose(moved[:, :3], expected[:, :3], atol=2e-3)
 
 
+def test_changes_are_those_of_the_derivatives() -> None:
+    found = motion(INVISIBLE, unknowns())
+    correction = np.linspace(-1.0, 1.0, len(unknowns()))
+    correction[FIRST_NODE:] *= 1e-7
+    changes = found.changes(TIMES, NO_OFFSET, correction)
+    derivatives = found.derivatives(TIMES, NO_OFFSET)
+    np.testing.assert_allclose(changes, derivatives @ correction[: derivatives.shape[2]], rtol=1e-12, atol=1e-12)
+
+
 def test_times_outside_the_grid_belong_to_its_first_and_last_segment() -> None:
     grid = Grid(0, 700_000)
     segment, fraction = grid.locate(np.array([-3_000, 0, 300_000, 899_999, 903_000]), np.zeros(5))

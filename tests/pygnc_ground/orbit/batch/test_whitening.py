@@ -21,6 +21,8 @@ def test_it_is_the_dense_whitening(count: int, share: float, time_s: float, seed
     white = whitening.apply(values, 0, np.zeros((3, 2)))
     expected = np.linalg.solve(np.linalg.cholesky(covariance), values.reshape(count, -1)).reshape(values.shape)
     np.testing.assert_allclose(white, expected, atol=1e-9)
+    of_vectors = whitening.apply(values[..., 0], 0, np.zeros(3))
+    np.testing.assert_array_equal(of_vectors, white[..., 0])
     assert whitening.log_determinant == pytest.approx(np.linalg.slogdet(covariance)[1], abs=1e-8)
 
 
