@@ -35,7 +35,8 @@ noise = "scenario.gps.position_noise_m"
 means = (
     runs.group_by(noise)
     .agg(
-        pl.col("^orbit_(filter|smoother)_(error|sigma|bound)_m$").pow(2).mean().sqrt(), pl.col("^orbit_.*_nees$").mean()
+        pl.col("^orbit_(filter|smoother)_(error|sigma|bound)_m$").pow(2).mean().sqrt(),
+        pl.col("^orbit_.*_nees$").mean(),
     )
     .sort(noise)
 )

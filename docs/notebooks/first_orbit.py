@@ -7,6 +7,7 @@
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 
 import pygnc_ground as pg
 
@@ -28,6 +29,7 @@ for orbit in replay.orbits:
 # are some of the columns:
 
 # %%
+pl.Config.set_float_precision(2)
 replay.tables["orbit"].select("utc", "^[xyz]_ecef_m$", "^sigma_[xyz]_ecef_m$", "nis").head(3)
 
 # %% [markdown]

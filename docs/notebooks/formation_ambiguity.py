@@ -42,7 +42,7 @@ for number, candidate in enumerate(found.orbits):
 # The candidates in the frame of our orbit, radial, transverse and normal, with the true motion:
 
 # %%
-figure, axes = plt.subplots(1, 2, figsize=(9, 4))
+figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
 for panel, (across, up) in zip(axes, ((1, 0), (1, 2)), strict=True):
     for number, candidate in enumerate(found.orbits):
         rtn = candidate.orbit.rtn
@@ -59,7 +59,8 @@ plt.show()
 # A joint solution also uses the fixes of the partner's receiver, which no other orbit explains:
 
 # %%
-joint = pg.replay_files(satellites={"74": "formation/74", "75": "formation/75"}, truth="formation/74/truth.parquet")
+both = {"74": "formation/74", "75": "formation/75"}
+joint = pg.replay_files(satellites=both, truth="formation/74/truth.parquet")
 (found,) = joint.partners
 print(f"{found.name} is {found.state}: error {found.accuracy.error_m:.1f} m, sigma {found.accuracy.sigma_m:.1f} m")
 
@@ -68,5 +69,6 @@ print(f"{found.name} is {found.state}: error {found.accuracy.error_m:.1f} m, sig
 
 # %%
 for name, everyone in (("own ranges", False), ("all fixes and ranges", True)):
-    chosen = pg.scenario_settings("nominal", settings | {"formation": {"all_satellites": everyone}}, duration_s=7200)
+    changed = settings | {"formation": {"all_satellites": everyone}}
+    chosen = pg.scenario_settings("nominal", changed, duration_s=7200)
     print(f"{name}: {pg.bound_formation(chosen).rms_all_m:.2f} m")

@@ -39,7 +39,7 @@ for name, model in {"without wheel": None, "beside a wheel": beside_a_wheel}.ite
 # it expects.
 
 # %%
-figure, axes = plt.subplots(2, sharex=True, figsize=(8, 4.5))
+figure, axes = plt.subplots(2, sharex=True, figsize=(8, 4.5), layout="constrained")
 for panel, (name, replay) in zip(axes, replays.items(), strict=True):
     samples = replay.result.attitude.samples
     innovations = samples.innovations["magnetometer"]

@@ -12,12 +12,14 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
+import polars as pl
 
 import pygnc_ground as pg
 
 files = pg.make_scenario("nominal", duration_s=1800, seed=6).write("home")
 flight = [sys.executable, "-m", "pygnc", "10", "100000", "--exit-when-done"]
-done = subprocess.run(flight, env=os.environ | {"HOME": str(Path("home").absolute())}, check=True, capture_output=True)
+environment = os.environ | {"HOME": str(Path("home").absolute())}
+done = subprocess.run(flight, env=environment, check=True, capture_output=True)
 (run,) = Path("home/pygnc_logs").iterdir()
 print(*sorted(path.name for path in run.iterdir()))
 
@@ -38,7 +40,8 @@ inputs["GnssFix"].select("seq", "t_spacecraft_s", "gps_ms", "position_sigma_m", 
 # %%
 orbit = pg.journal_tables(run, "orbit")["OrbitEstimate"]
 joined = orbit.join(inputs["GnssFix"], left_on="input_seq", right_on="seq", suffix="_fix")
-estimated, measured = (joined[name].list.to_array(3).to_numpy() for name in ("position_ecef_m", "position_ecef_m_fix"))
+names = ("position_ecef_m", "position_ecef_m_fix")
+estimated, measured = (joined[name].list.to_array(3).to_numpy() for name in names)
 figure, axes = plt.subplots(figsize=(8, 3.5))
 axes.plot(joined["nis"], label="NIS")
 axes.plot(np.linalg.norm(measured - estimated, axis=1), label="fix minus estimate [m]")
@@ -51,6 +54,7 @@ plt.show()
 # The events tell what the processes did:
 
 # %%
+pl.Config.set_fmt_str_lengths(120)
 pg.journal_tables(run, "events")["Event"].select("task", "severity", "name", "text")
 
 # %% [markdown]

@@ -25,7 +25,19 @@ _WHOLE: Final = 1000
 """Limit of a summary; none is as long."""
 
 
-class Command(TyperCommand):
+class _WithExample:
+    """Command or group whose epilog is an example."""
+
+    epilog: str | None
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - Typer exports neither
+        """Write the example."""
+        if self.epilog:
+            with formatter.section("Example"):
+                formatter.write(f"{'':{formatter.current_indent}}{self.epilog}\n")
+
+
+class Command(_WithExample, TyperCommand):
     """Command whose epilog is an example; its help depends on its own declaration, not on the version of Typer."""
 
     def __init__(self, name: str | None, *, callback: Callable[..., Any] | None = None, **attributes: Any) -> None:  # noqa: ANN401 - those of TyperCommand
@@ -55,12 +67,6 @@ class Command(TyperCommand):
                 with formatter.section(title):
                     formatter.write_dl(rows)
 
-    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401, ARG002 - Typer exports neither
-        """Write the example."""
-        if self.epilog:
-            with formatter.section("Example"):
-                formatter.write(f"{'':{formatter.current_indent}}{self.epilog}\n")
-
     def _row(self, parameter: Any) -> tuple[str, str]:  # noqa: ANN401 - Typer does not export the class
         label = argument_name(parameter)
         if parameter.param_type_name == "option":
@@ -74,7 +80,7 @@ class Command(TyperCommand):
         return label, f"{parameter.help or ''} {f'[{note}]' if note else ''}".strip()
 
 
-class Group(TyperGroup):
+class Group(_WithExample, TyperGroup):
     """Group that lists its commands with whole summaries."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:  # noqa: ANN401 - Typer exports neither
@@ -95,13 +101,21 @@ class FirstByDefault(Group):
 
 
 class Application(typer.Typer):
-    """Application, or a group of its commands if it has a `help`."""
+    """Application, or a group of its commands if it has a `help`; `example` is the line of a shell that it shows."""
 
-    def __init__(self, help: str | None = None, *, name: str | None = None, cls: type[TyperGroup] = Group) -> None:  # noqa: A002 - Typer's name
+    def __init__(
+        self,
+        help: str | None = None,  # noqa: A002 - Typer's name
+        *,
+        name: str | None = None,
+        example: str | None = None,
+        cls: type[TyperGroup] = Group,
+    ) -> None:
         super().__init__(
             name=name,
             cls=cls,
             help=help,
+            epilog=example,
             no_args_is_help=help is not None,
             add_completion=False,
             rich_markup_mode=None,

@@ -34,6 +34,8 @@ RESULTS: Final = {
         "pygnc_ground.replay.result.RelativeStates",
         "pygnc_ground.replay.result.CandidateOrbit",
         "pygnc_ground.replay.result.LinkResult",
+        "pygnc_ground.formation.conjunction.Conjunction",
+        "pygnc_ground.formation.conjunction.Encounter",
     ),
     "Comparison with the truth": (
         "pygnc_ground.report.comparison.ComparedOrbit",

@@ -21,6 +21,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+import polars as pl
+
 from scripts.documentation.links import ROOT
 
 NOTEBOOKS: Final = ROOT / "docs/notebooks"
@@ -67,7 +69,8 @@ def write_page(path: Path, folder: Path, *, execute: bool = True) -> None:
     name = path.stem.replace("_", "-")
     parts: list[str] = []
     values: dict[str, Any] = {"__name__": "__main__"}
-    with tempfile.TemporaryDirectory(prefix="pygnc-notebook-") as work, contextlib.chdir(work):
+    # Settings of Polars hold for the notebook that makes them.
+    with tempfile.TemporaryDirectory(prefix="pygnc-notebook-") as work, contextlib.chdir(work), pl.Config():
         for number, cell in enumerate(found):
             if cell.is_text:
                 parts.append(cell.source)
@@ -98,7 +101,7 @@ def _outputs(source: str, values: dict[str, Any], figures: Path) -> Iterator[str
     yield from shown
     html = getattr(value, "_repr_html_", None)
     if html is not None:
-        yield f"```{{raw}} html\n{html()}\n```"
+        yield f'```{{raw}} html\n<div class="shown">{html()}</div>\n```'
     elif value is not None and not shown:
         yield f"```text\n{value!r}\n```"
 

@@ -55,20 +55,20 @@ def test_help_needs_no_extra(name: str) -> None:
 
 
 def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - Typer's
-    """Yield the words and the command of each subcommand that has none below it."""
-    below = getattr(command, "commands", {})
-    if not below:
-        yield path, command
-    for name, one in below.items():
+    """Yield the words and the command of each subcommand and group."""
+    yield path, command
+    for name, one in getattr(command, "commands", {}).items():
         yield from commands((*path, name), one)
 
 
-COMMANDS = dict(
+ALL = dict(
     each
     for name, entry in installed().entries.items()
     if isinstance(app := load(entry), typer.Typer) and name in BUILT_IN
     for each in commands((name,), typer.main.get_command(app))
 )
+COMMANDS = {path: command for path, command in ALL.items() if not hasattr(command, "commands")}
+GROUPS = {path: command for path, command in ALL.items() if hasattr(command, "commands")}
 
 
 def test_all_subcommands_are_looked_at() -> None:
@@ -93,10 +93,16 @@ def test_the_help_of_subcommands_has_one_look(path: tuple[str, ...]) -> None:
         assert getattr(parameter, "is_flag", False) or parameter.metavar or parameter.param_type_name == "argument"
 
 
-@pytest.mark.parametrize("group", ["campaign", "device", "gate", "scenario", "station"])
-def test_a_group_lists_whole_summaries(group: str) -> None:
-    text = CliRunner().invoke(app_of_all, [group, "--help"], terminal_width=60).stdout
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_a_group_lists_whole_summaries_and_has_a_valid_example(path: tuple[str, ...]) -> None:
+    text = CliRunner().invoke(app_of_all, [*path, "--help"], terminal_width=60).stdout
     assert not re.search(r"\w\.\.\.$", text.partition("Commands:")[2], re.MULTILINE)
+    example = GROUPS[path].epilog
+    assert f"\nExample:\n  {example}\n" in text
+    words = shlex.split(example)[1 + len(path) :]
+    assert tuple(shlex.split(example)[1 : 1 + len(path)]) == path
+    name, *rest = words if words[0] in GROUPS[path].commands else [next(iter(GROUPS[path].commands)), *words]
+    GROUPS[path].commands[name].make_context(name, rest)
 
 
 def test_an_option_has_one_meaning_in_all_subcommands() -> None:

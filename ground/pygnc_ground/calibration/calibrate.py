@@ -66,8 +66,8 @@ def calibrate_magnetometer(
     paths = [Path(sense)] if isinstance(sense, Path | str) else [Path(path) for path in sense]
     context = RecordedFiles(given=flight_settings(settings)).context()
     true_ut = None if truth is None else _true_bias_ut(Path(truth))
-    for folder in filter(Path.is_dir, paths):
-        raise ReplayError(f"{folder} is a folder; name the sense files in the folder")
+    if folders := [path for path in paths if path.is_dir()]:
+        raise ReplayError(f"{folders[0]}: is a folder; name the sense files in it")
     main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
     inputs = from_files(paths, None, context.settings)
     readings = field_readings(inputs, context.settings, context.orientation, main_field)
@@ -88,7 +88,7 @@ def _true_bias_ut(path: Path) -> FloatArray:
     truth = load_attitude_truth(path)
     if truth is None:
         raise ValueError(
-            f"{path}: has no columns with the magnetometer bias; --truth requires a scenario's truth.parquet"
+            f"{path}: has no columns with the magnetometer bias; name truth.parquet of a scenario as the truth"
         )
     mean_ut: FloatArray = truth.rows.mag_bias_imu_ut.mean(axis=0)
     return mean_ut

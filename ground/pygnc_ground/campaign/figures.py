@@ -157,8 +157,10 @@ def _over_time(
         for kind, axes in zip(kinds, line, strict=True):
             for each, one in shown:
                 if each.kind == kind:
+                    marker = "o" if one.height == 1 else ""  # a line through one bin is invisible
                     for quantity, style in quantities.items():
-                        axes.plot(one["hours"], one[quantity], color=OF_ESTIMATE[each.name], **style)
+                        colour = OF_ESTIMATE[each.name]
+                        axes.plot(one["hours"], one[quantity], color=colour, marker=marker, markersize=3.0, **style)
             unit = next(each.unit for each, _ in shown if each.kind == kind)
             axes.set_title(f"{kind}: {title.format(unit=unit)}")
     for line in panels[:-1]:

@@ -25,9 +25,9 @@ class Estimator(NamedTuple):
     """Estimator whose errors a campaign has."""
 
     kind: str
-    """orbit, attitude or formation"""
+    """`orbit`, `attitude` or `formation`"""
     name: str
-    """filter, smoother or batch"""
+    """`filter`, `smoother` or `batch`"""
 
     @property
     def label(self) -> str:

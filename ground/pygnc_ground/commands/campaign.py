@@ -24,7 +24,9 @@ from pygnc_ground.scenario.settings import dump_tables
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
-app: Final = Application("Simulate and judge many flights: pygnc campaign CAMPAIGN.toml.", cls=FirstByDefault)
+app: Final = Application(
+    "Simulate and judge many flights.", example="pygnc campaign campaign.toml --out results", cls=FirstByDefault
+)
 
 
 @app.command(name="run", example="pygnc campaign run campaign.toml --out results")

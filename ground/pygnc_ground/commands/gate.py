@@ -28,7 +28,8 @@ _EXIT_CODES: Final = {
 }
 
 app: Final = Application(
-    "Replay a corpus of recorded runs and compare the estimates with the accepted ones: pygnc gate CORPUS.",
+    "Replay a corpus of recorded runs and compare the estimates with the accepted ones.",
+    example="pygnc gate corpus",
     cls=FirstByDefault,
 )
 

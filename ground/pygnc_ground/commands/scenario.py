@@ -12,7 +12,9 @@ from pygnc_cli.document import Document, WrittenFile, echo_document
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
 
-app: Final = Application("Generate input files with known truth.")
+app: Final = Application(
+    "Generate input files with known truth.", example="pygnc scenario make --preset nominal --out batch"
+)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")]
 

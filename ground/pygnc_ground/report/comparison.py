@@ -22,7 +22,7 @@ class ComparedOrbit:
     """Solution of one estimator with its accuracy and, if there is a truth, its errors."""
 
     name: str
-    """filter, smoother or batch"""
+    """`filter`, `smoother` or `batch`"""
     solution: OrbitSolution
     errors: OrbitErrors | None
     """Errors against the truth; None without a truth"""
@@ -85,7 +85,7 @@ class ComparedAttitude:
     """Attitude solution of one estimator, with its errors and its accuracy."""
 
     name: str
-    """filter or smoother"""
+    """`filter` or `smoother`"""
     solution: AttitudeSolution
     errors: AttitudeErrors
     """Errors against the truth; empty without a truth"""

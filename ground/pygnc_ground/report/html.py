@@ -20,6 +20,8 @@ from pygnc_ground.report import attitude_figures, formation_figures, orbit_figur
 from pygnc_ground.report.axes import TimeAxis, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.clock import clock, clock_records
 from pygnc_ground.report.comparison import (
+    ComparedAttitude,
+    ComparedOrbit,
     ComparedPartner,
     any_truth,
     compared_attitudes,
@@ -55,46 +57,21 @@ def render_report(result: ReplayResult) -> str:
     time = time_axis(result)
     found, smoothed, crossed = compared_orbits(result), filter_minus_smoother(result), smoother_minus_batch(result)
     cross_check = None if crossed is None else difference_figures(crossed)
-    attitude, settings = result.attitude, result.settings.attitude
+    attitude, mounting = result.attitude, result.settings.attitude.mounting
     attitudes, attitude_nis = compared_attitudes(attitude), innovations_of(attitude.samples)
-    sample_time = sample_axis(time, attitude.samples.gps_ms)
-    of_clock, causes = clock_records(result.fixes), counts_by_cause(result)
+    of_clock = clock_records(result.fixes)
     formation, partners = result.formation, compared_partners(result.formation)
     with report_style():
-        orbit = [chart("map", ground_track(result, time))]
-        if result.truth is None:
-            orbit.append(chart("sigmas", orbit_figures.sigmas(found, time)))
-            orbit.append(chart("smoothing", orbit_figures.smoothing(result, smoothed, time)))
-        else:
-            orbit.append(chart("errors", orbit_figures.errors(result, found, time)))
-        if attitude.truth is None:
-            smoothing = attitude_figures.attitude_smoothing(attitude, attitudes, sample_time)
-            compared = chart("attitude-smoothing", smoothing)
-        else:
-            compared = chart("attitude-errors", attitude_figures.attitude_errors(attitude, attitudes, sample_time))
-        conditions = attitude_figures.conditions(attitude.samples, settings.mounting)
-        squares = sensor_figures.attitude_consistency(attitude, attitudes, sample_time)
         charts = {
-            "orbit": orbit,
+            "orbit": _orbit_charts(result, found, time),
             "measurements": [
                 chart("innovations", orbit_figures.innovations(result, time)),
                 chart("consistency", orbit_figures.normalised_squares(found, time)),
             ],
-            "attitude": [
-                chart("attitude-states", attitude_figures.states(attitude, conditions, sample_time)),
-                compared,
-                chart("biases", attitude_figures.biases(attitude, attitudes, sample_time)),
-            ],
-            "sensors": [
-                chart("light", sensor_figures.light(attitude, settings, sample_time)),
-                *(
-                    chart(name, sensor_figures.sensor_residuals(attitude, name, settings, sample_time))
-                    for name in attitude.samples.innovations
-                ),
-                chart("attitude-consistency", squares, texts="consistency"),
-            ],
+            "attitude": _attitude_charts(result, attitudes, time),
+            "sensors": _sensor_charts(result, attitudes, time),
             "clock": [chart("clock", clock(of_clock, time))],
-            "rejections": [chart("rejections", rejections(causes, time))],
+            "rejections": [chart("rejections", rejections(counts_by_cause(result), time))],
             "formation": [] if formation is None else formation_charts(formation, partners, time),
         }
     return (
@@ -106,7 +83,7 @@ def render_report(result: ReplayResult) -> str:
             hidden=time.hidden,
             findings=[
                 *findings(result, found, cross_check, of_clock),
-                *attitude_findings(attitude, attitudes, attitude_nis, settings.mounting),
+                *attitude_findings(attitude, attitudes, attitude_nis, mounting),
                 *formation_findings(result.ranges, formation, partners, result.settings.formation.arc_max_s),
             ],
             partners=partners,
@@ -128,6 +105,43 @@ def render_report(result: ReplayResult) -> str:
             palette=PALETTE,
         )
     )
+
+
+def _orbit_charts(result: ReplayResult, found: Sequence[ComparedOrbit], time: TimeAxis) -> list[Chart]:
+    charts = [chart("map", ground_track(result, time))]
+    if result.truth is not None:
+        return [*charts, chart("errors", orbit_figures.errors(result, found, time))]
+    smoothing = orbit_figures.smoothing(result, filter_minus_smoother(result), time)
+    return [*charts, chart("sigmas", orbit_figures.sigmas(found, time)), chart("smoothing", smoothing)]
+
+
+def _attitude_charts(result: ReplayResult, attitudes: Sequence[ComparedAttitude], time: TimeAxis) -> list[Chart]:
+    attitude, axis = result.attitude, sample_axis(time, result.attitude.samples.gps_ms)
+    conditions = attitude_figures.conditions(attitude.samples, result.settings.attitude.mounting)
+    if attitude.truth is None:
+        smoothing = attitude_figures.attitude_smoothing(attitude, attitudes, axis)
+        compared = chart("attitude-smoothing", smoothing)
+    else:
+        compared = chart("attitude-errors", attitude_figures.attitude_errors(attitude, attitudes, axis))
+    return [
+        chart("attitude-states", attitude_figures.states(attitude, conditions, axis)),
+        compared,
+        chart("biases", attitude_figures.biases(attitude, attitudes, axis)),
+    ]
+
+
+def _sensor_charts(result: ReplayResult, attitudes: Sequence[ComparedAttitude], time: TimeAxis) -> list[Chart]:
+    attitude, settings = result.attitude, result.settings.attitude
+    axis = sample_axis(time, attitude.samples.gps_ms)
+    squares = sensor_figures.attitude_consistency(attitude, attitudes, axis)
+    return [
+        chart("light", sensor_figures.light(attitude, settings, axis)),
+        *(
+            chart(name, sensor_figures.sensor_residuals(attitude, name, settings, axis))
+            for name in attitude.samples.innovations
+        ),
+        chart("attitude-consistency", squares, texts="consistency"),
+    ]
 
 
 def formation_charts(result: FormationResult, partners: Sequence[ComparedPartner], time: TimeAxis) -> list[Chart]:
@@ -162,7 +176,6 @@ def page_environment(*folders: str) -> Environment:
         wording.number,
         wording.percent,
         wording.plural,
-        wording.probability,
         wording.whole,
     )
     environment.filters |= {function.__name__: function for function in (*formatters, printable)}

@@ -47,7 +47,7 @@ Values: TypeAlias = Annotated[
     typer.Argument(metavar="NAME=VALUE", help="Settings, such as packet_rate_divider=50Hz or orientation=-y-x-z."),
 ]
 
-app: Final = Application("Work with sensors on serial lines and networks.")
+app: Final = Application("Work with sensors on serial lines and networks.", example="pygnc device list")
 _ALIGNMENT_S: Final = 120.0
 _POLL_S: Final = 0.1
 

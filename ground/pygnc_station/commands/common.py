@@ -25,12 +25,15 @@ _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = (
 )
 """Codes by the first class that an error is of."""
 
-app: Final = Application("Log sensors on serial lines and transfer their readings to a server.")
+app: Final = Application(
+    "Log sensors on serial lines and transfer their readings to a server.",
+    example="pygnc station init --folder station",
+)
 
 
 def group(name: str, description: str) -> Application:
     """Add a group of subcommands, and return it."""
-    made = Application(description, name=name)
+    made = Application(description, name=name, example=f"pygnc station {name} list")
     app.add_typer(made, name=name)
     return made
 

@@ -5,9 +5,12 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
+from matplotlib.figure import Figure
 
 import pygnc
+from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.report import write_report
+from pygnc_ground.campaign.statistics import ESTIMATORS
 from tests.pygnc_ground.campaign.samples import drawn_tables
 from tests.pygnc_ground.report.page import Page
 
@@ -68,6 +71,13 @@ def test_it_needs_nothing_from_outside_and_runs_no_script(page: str) -> None:
     assert parsed.tags["script"] == parsed.tags["link"] == parsed.tags["img"] == 0
     assert HOSTILE not in page
     assert "http" not in page.replace("http://www.w3.org/", "").replace("http-equiv", "")
+
+
+def test_a_single_time_bin_is_drawn_as_points() -> None:
+    bins = pl.DataFrame({"hours": [0.1], "runs": [3], "error": [2.0], "sigma": [1.0], "bound": [None]})
+    drawing = figures.over_time([(ESTIMATORS[0], bins)])
+    assert isinstance(drawing, Figure)
+    assert {line.get_marker() for line in drawing.axes[0].lines} == {"o"}
 
 
 def test_a_campaign_without_bounds_draws_or_results_of_some_kind_has_a_report(tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_names_unreadable_files(hour: Path, tmp_path: Path) -> None:
     assert "none.bin: No such file or directory" in missing.stderr
     folder = calibrate_mag(hour, tmp_path, "--out", tmp_path / "out")
     assert folder.exit_code == ExitCode.INPUT
-    assert folder.stderr.startswith(f"pygnc calibrate-mag: {tmp_path} is a folder;")
+    assert folder.stderr.startswith(f"pygnc calibrate-mag: {tmp_path}: is a folder;")
     other = tmp_path / "other.txt"
     other.write_text("no packets here\n" * 100)
     nothing = calibrate_mag(other, "--out", tmp_path / "out")
