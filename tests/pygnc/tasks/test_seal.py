@@ -1,5 +1,6 @@
 """Seals of tasks: a change of any bit is noticed, and what may change during a wait is not part of them."""
 
+import _thread
 import operator
 import random
 import zlib
@@ -18,6 +19,7 @@ import pytest
 import zmq
 
 from pygnc.bus import control
+from pygnc.bus.journal_files import _DiskSync
 from pygnc.environment import gravity
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.navigation.attitude import AttitudeTracker
@@ -98,6 +100,16 @@ def test_threads_and_functions_with_a_state_of_their_own_are_not_part_of_the_sea
     guard.verify()
 
 
+def test_the_error_of_a_sync_in_the_background_is_not_part_of_the_seal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: None)
+    sync = _DiskSync(-1, [])
+    guard = Seal([sync])
+    guard.close()
+    with pytest.raises(OSError, match="descriptor"):
+        sync.finish()
+    guard.verify()
+
+
 def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass
     class MainField:
@@ -129,10 +141,13 @@ def test_a_changed_constant_of_the_run_is_noticed(
 ) -> None:
     run = run_in(tmp_path)
     guard = Seal([], run.constants)
-    guard.close()
+    if moment == "wait":
+        guard.close()
     object.__setattr__(operator.attrgetter(owner)(SimpleNamespace(run=run)), name, value)
+    if moment == "work":
+        guard.close()
     with pytest.raises(StateChangedError, match="constant"):
-        guard.verify() if moment == "wait" else guard.close()
+        guard.verify()
 
 
 def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
