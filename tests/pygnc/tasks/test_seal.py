@@ -102,7 +102,7 @@ def test_threads_and_functions_with_a_state_of_their_own_are_not_part_of_the_sea
 
 def test_the_error_of_a_sync_in_the_background_is_not_part_of_the_seal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_thread, "start_new_thread", lambda *_: None)
-    sync = _DiskSync(-1, [])
+    sync = _DiskSync(1_000_000, [])
     guard = Seal([sync])
     guard.close()
     with pytest.raises(OSError, match="descriptor"):
