@@ -29,7 +29,7 @@ from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, PollSource, trim_heap, unmap_libraries
+from pygnc.tasks.runtime import Context, PollSource, return_memory_early, trim_heap, unmap_libraries
 
 if TYPE_CHECKING:
     from pygnc.navigation.formation import FormationResult, Problem
@@ -180,6 +180,7 @@ class FormationTask(EstimatorTask):
         """Load the estimators; continue from the checkpoint, or process all inputs that were received before."""
         from pygnc.navigation.formation import FormationTracker  # noqa: PLC0415 - needs megabytes; most runs do not use it
 
+        return_memory_early()
         settings, saved = self.run.settings, self.saved
         if self.run.memory_kills:
             arc_max_s = settings.formation.arc_max_s / SMALLER**self.run.memory_kills
