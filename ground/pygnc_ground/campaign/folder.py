@@ -139,7 +139,7 @@ class RemoteFolder(Folder):
             raise
         except Exception as error:
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise ConnectionError(f"{self}: {reason}") from error
+            raise ConnectionError(f"{self}: {reason}; check the address and the login") from error
 
     def is_file(self, name: str) -> bool:
         """Return True if a file has this name."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import polars as pl
 import pytest
-from fsspec.implementations.memory import MemoryFileSystem
 
 from pygnc_ground.campaign import folder as folder_module
 from pygnc_ground.campaign import store as store_module
@@ -127,18 +126,6 @@ def test_results_at_an_address_are_equal(campaign: Campaign, tmp_path: Path) -> 
     assert stored_row(address, 7) == stored_row(tmp_path / "c", 7)
     with pytest.raises(ValueError, match="smoke"):
         Store("smoke://signals", campaign)
-
-
-def test_an_object_store_that_does_not_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    class RequestError(Exception):
-        """Error of the package of an object store."""
-
-    def refuse(*_: object, **_options: object) -> None:
-        raise RequestError("no connection\nDebug source: ...")
-
-    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
-    with pytest.raises(ConnectionError, match=r"^memory://bucket/d: no connection; check the address and the login$"):
-        load_campaign("memory://bucket/d")
 
 
 def test_results_of_an_earlier_version_lack_columns(campaign: Campaign, tmp_path: Path) -> None:

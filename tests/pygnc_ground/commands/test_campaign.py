@@ -60,7 +60,7 @@ def test_a_store_that_does_not_answer_is_named(computed: Path, monkeypatch: pyte
     for words in (("run", computed / "c.toml", "--out", address), ("report", address), ("rerun", address, 0)):
         code, output = run(*words)
         assert code == ExitCode.NETWORK, output
-        assert output.endswith(f": {address}: no connection\n")
+        assert output.endswith(f": {address}: no connection; check the address and the login\n")
 
 
 def test_a_run_is_repeated_bit_for_bit(computed: Path, tmp_path: Path) -> None:
