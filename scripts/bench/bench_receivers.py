@@ -1,25 +1,39 @@
-"""Time to decode logs of receivers, beside the loop of each protocol's own library, in one run.
+"""Logs of receivers: time to decode them beside the protocols' own libraries, and orbits by wrong standard deviations.
 
-Run: python scripts/bench/bench_receivers.py [--epochs 5000] [--repetitions 5]
+Run: python scripts/bench/bench_receivers.py [--epochs 5000] [--repetitions 5] [--sigmas]
+
+--sigmas needs the reference data: PYGNC_REFERENCE_DATA.
 """
 
 import argparse
+import csv
 import io
 import math
+import os
 import statistics
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pynmeagps
 import pysbf2
 import pyubx2
 from novatel_edie import oem
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
+
 from pygnc.bus.messages import GnssFix
+from pygnc_ground.commands.orbit import replay_with_true_noise
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, normalised_squares, rms_3d
 from pygnc_ground.receivers.log import read
+from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.report.replay import replay_files
 from scripts.bench.table import print_table
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
@@ -71,12 +85,58 @@ def _seconds(work: Callable[[], object], repetitions: int) -> float:
     return statistics.median(taken)
 
 
+def _grace_orbit() -> list[tuple[int, list[float]]]:
+    """Return GPS times in ms and states in ITRF (m, m/s) of three hours of GRACE-B, every 10 s."""
+    file = Path(os.environ["PYGNC_REFERENCE_DATA"]) / "grace_b" / "grcb_truth_00h_12h.csv"
+    rows = []
+    with file.open(newline="") as lines:
+        for day, time_of_day, *words in islice(csv.reader(lines), 1081):
+            moment = datetime.strptime(f"{day} {time_of_day}", "%d/%m/%Y %H:%M:%S").replace(tzinfo=UTC)
+            gps_ms = round(1000 * (moment - datetime(1980, 1, 6, tzinfo=UTC)).total_seconds())
+            rows.append((gps_ms, [1e3 * float(word) for word in words[:3]] + [0.1 * float(word) for word in words[3:]]))
+    return rows
+
+
+def _accuracy(solution: OrbitSolution | None, true_m: FloatArray) -> str:
+    if solution is None:
+        return "none"
+    error_m = (solution.position_ecef_m - true_m)[300:]
+    covariance = solution.covariance_ecef[300:, :3, :3]
+    nees = normalised_squares(error_m, covariance).mean() / 3.0
+    return f"{rms_3d(error_m):.2f} m ({math.sqrt(np.trace(covariance, axis1=1, axis2=2).mean()):.2f} m), {nees:.2f}"
+
+
+def _print_sigmas() -> None:
+    """Print errors, sigmas and NEES of filter and smoother for stated standard deviations that are not true."""
+    orbit = _grace_orbit()
+    true_m = np.array([state[:3] for _, state in orbit])
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "receiver.log"
+        for factor in (0.05, 0.2, 1.0, 5.0, 20.0):
+            noise = np.random.default_rng(7)
+            errors = np.concatenate((noise.normal(0.0, 5.0, (1081, 3)), noise.normal(0.0, 0.05, (1081, 3))), axis=1)
+            fixes = []
+            for (gps_ms, state), error in zip(orbit, errors.tolist(), strict=True):
+                x, y, z, vx, vy, vz = (value + wrong for value, wrong in zip(state, error, strict=True))
+                fixes.append(Solution(gps_ms, (x, y, z), (vx, vy, vz), 5.0 * factor, 0.05 * factor))
+            log.write_bytes(fake.log(fixes, fake.bestxyzb))
+            files = RecordedFiles(sense=(log,))
+            found = [replay_files(log).result, replay_with_true_noise(files, files.context()).result]
+            rows.append((f"{factor:g}", *(_accuracy(one.smoothed, true_m) for one in found)))
+    print_table(("factor", "`pygnc replay`: smoother", "`pygnc orbit`: smoother"), rows)
+
+
 def main() -> None:
-    """Print the table."""
+    """Print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5000)
     parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--sigmas", action="store_true", help="Orbits by wrong standard deviations instead.")
     options = parser.parse_args()
+    if options.sigmas:
+        _print_sigmas()
+        return
     solutions = _solutions(options.epochs)
     rows = []
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Final, NamedTuple
 
 import msgspec
@@ -79,13 +79,25 @@ def ignore(_: object) -> None:
 
 
 def constants(modules: dict[str, ModuleType]) -> Iterator[Field]:
-    """Yield the constants of the project's modules."""
+    """Yield the constants of the project's modules, and the numbers in the code of their functions."""
     seen: set[int] = set()
     for module_name, module in sorted(modules.items()):
         if module_name.startswith("pygnc."):
             for name, value in sorted(vars(module).items()):
-                if not name.startswith("__"):
+                if isinstance(value, FunctionType) and value.__module__ == module_name:
+                    yield from fields(value.__code__.co_consts, f"{module_name}.{name}", ignore, seen)
+                elif not name.startswith("__"):
                     yield from fields(value, f"{module_name}.{name}", partial(setattr, module, name), seen)
+
+
+def flip_constant(field: Field, dice: random.Random) -> str:
+    """Flip a bit of a constant; of a number in the memory of its object, which is that of each of its uses."""
+    if isinstance(field.value, int | float):
+        bit = dice.randrange(64 if isinstance(field.value, float) else 30)
+        at = id(field.value) + object.__basicsize__ + (8 if isinstance(field.value, int) else 0)
+        ctypes.c_uint8.from_address(at + bit // 8).value ^= 1 << bit % 8
+        return f"{field.path} bit {bit} in memory"
+    return flip_field(field, dice)
 
 
 def choose(found: Iterator[Field], dice: random.Random) -> Field:

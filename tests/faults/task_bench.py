@@ -42,7 +42,7 @@ from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks import checkpoints, runtime, second_look
 from pygnc.tasks.runtime import TaskLoop, run_task
 from pygnc.tasks.table import TASKS
-from tests.faults.bit_flips import choose, constants, fields, flip_field, flip_in_file, ignore
+from tests.faults.bit_flips import choose, constants, fields, flip_constant, flip_field, flip_in_file, ignore
 
 GROUP: Final = 24
 """Number of inputs that arrive at once."""
@@ -266,7 +266,7 @@ class _Child:
                 reader.has_backlog = True
             if self._is_look_due:
                 self._is_look_due = False
-                loop._next_check_s = 0.0
+                loop._next_check_s = loop._seal._tables_due_s = 0.0
                 if hasattr(self._task, "_second_look"):
                     self._task._second_look._due_s = 0.0
                 elif hasattr(self._task, "_next_check_s"):
@@ -341,7 +341,7 @@ class _Child:
         if flip.where == "field":
             self._flip_field(flip)
         elif flip.where == "constant":
-            self.note("flip " + flip_field(choose(constants(sys.modules), flip.dice), flip.dice))
+            self.note("flip " + flip_constant(choose(constants(sys.modules), flip.dice), flip.dice))
         else:
             run = self._bench._run
             names = {"checkpoint": "checkpoint*", "input": "input-*", "output": f"{self._bench.spec.name}-*"}

@@ -147,6 +147,7 @@ def test_a_replay_has_tables_arrays_and_errors(made: Path, tmp_path: Path) -> No
     assert len(replay.tables["orbit"]) == len(replay.result.solution.position_ecef_m) == 12
     assert replay.attitudes[0].errors is not None
     assert replay.partners == ()
+    assert replay.summary[0].startswith("12 GPS records: ")
     paths = replay.write(tmp_path / "out")
     assert {path.suffix for path in paths} == {".parquet", ".html", ".json"}
     assert pl.read_parquet(tmp_path / "out/orbit.parquet").equals(replay.tables["orbit"])

@@ -31,7 +31,7 @@ QUEUE_MESSAGES: Final = 256
 FULL_MESSAGES: Final = QUEUE_MESSAGES // 2
 """Number of announcements after which a queue may be full; ZeroMQ notes a reader's progress in half queues."""
 LINGER_MS: Final = 100
-LOOK_INTERVAL_S: Final = 2.0
+LOOK_INTERVAL_S: Final = 1.5
 """Interval at which a reader reads the journal, because an announcement may have been lost, s."""
 RECONNECT_MS: Final = 2
 RECONNECT_MAX_MS: Final = 200

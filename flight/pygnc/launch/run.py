@@ -54,7 +54,7 @@ from pygnc.supervisor.process import (
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.runtime import run_task, share_heap_among_threads, trim_heap, unmap_libraries
-from pygnc.tasks.seal import CACHES, checksum
+from pygnc.tasks.seal import MODULES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -206,7 +206,7 @@ def _load_shared(modules: Sequence[str]) -> None:
         importlib.import_module(module)
     for kind in STREAMS.values():
         msgspec.msgpack.Decoder(kind)  # it stores what it finds out about the types; each task would modify their pages
-    CACHES.search()
+    MODULES.search()
     gc.freeze()  # garbage collection would write to all objects
     gc.enable()
 

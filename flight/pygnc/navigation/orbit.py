@@ -43,6 +43,8 @@ PREDICTION_MAX_MS: Final = 3 * 86_400_000
 """Limit of the prediction: longer ones are useless because of drag, and a wrong clock could cost hours of computing."""
 _DISTRUST_REPORTED: Final = 0.99
 """Probability of slow errors of the velocities from which they are reported."""
+_MANOEUVRE_DOUBTED_MS: Final = 1_200_000
+"""Time after a manoeuvre in which positions that contradict the velocities refute it, too."""
 
 
 def screen(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
@@ -139,6 +141,7 @@ class _Memory(msgspec.Struct):
     last_input_seq: int = 0
     time_error_s: float = 0.0
     distrusts_velocities: bool = False
+    manoeuvre_gps_ms: int = 0
     fix_gps_ms: int = 0
     nis_sum: float = 0.0
     nis_dof: int = 0
@@ -376,6 +379,7 @@ class OrbitTracker:
             memory.nis_count += update.dof > 0
             if update.manoeuvre:
                 self._count("manoeuvres")
+                memory.manoeuvre_gps_ms = update.manoeuvre.first_gps_ms
             if not update.velocity_accepted:
                 self._count("velocities_rejected")
         else:
@@ -404,6 +408,9 @@ class OrbitTracker:
         if distrust > _DISTRUST_REPORTED and not self._memory.distrusts_velocities:
             self._memory.distrusts_velocities = True
             text = f"positions contradict the velocities of the fixes up to GPS {gps_ms} ms, which hardly count now"
+            reported_ms = self._memory.manoeuvre_gps_ms
+            if reported_ms and gps_ms - reported_ms < _MANOEUVRE_DOUBTED_MS:
+                text += f"; the manoeuvre before GPS {reported_ms} ms was probably an error of these velocities"
             self._notices.append(("warning", "fix_velocities", text))
         elif distrust < 1.0 - _DISTRUST_REPORTED:
             self._memory.distrusts_velocities = False

@@ -12,8 +12,12 @@ from pygnc.navigation.orbit import OrbitTracker
 from pygnc_system.files import durable_write
 
 OMM_FILE: Final = "pygnc_omm.bin"
-STEP_INTERVAL_S: Final = 2.0
-"""Pause between the hundred steps of a fit. A step takes 15 ms on a desktop core and must not load a slow core."""
+STEPS_AT_ONCE: Final = 12
+"""Number of the hundred steps of a fit between two pauses; a step takes 10 ms on a desktop core."""
+PAUSE_S: Final = 50.0
+"""Pause after `STEPS_AT_ONCE`, during which the libraries that the steps need are not in memory, s."""
+LOOK_INTERVAL_S: Final = 2.0
+"""Time from a look for new fixes to the next, s."""
 PERIOD_S: Final = 1_800.0
 """Time from the end of a fit to the beginning of the next."""
 
@@ -28,26 +32,33 @@ class OmmFile:
         self._steps: Iterator[FittedElements | None] | None = None
         self._next_s = 0.0
         self._fixes_fitted = 0
+        self._steps_left = 0
 
-    def advance(self, now_s: float) -> None:
-        """Do the next step of the fit if it is due, and write the file after the last; `now_s` is monotonic time."""
+    def advance(self, now_s: float) -> bool:
+        """Do the next step of the fit if it is due, and write the file after the last; `now_s` is monotonic time.
+
+        Returns True if the next step must follow at once.
+        """
         if now_s < self._next_s:
-            return
-        self._next_s = now_s + STEP_INTERVAL_S
+            return False
+        self._next_s = now_s + LOOK_INTERVAL_S
         if self._steps is None:
             fixes = self._tracker.counts["fixes_accepted"]
             if fixes == self._fixes_fitted:
-                return
+                return False
             self._fixes_fitted = fixes
-            self._steps = self._tracker.fit_in_steps()
+            self._steps, self._steps_left = self._tracker.fit_in_steps(), 1
         try:
             fitted = next(self._steps, None)
             if fitted is None:
-                return
+                self._steps_left = (self._steps_left or STEPS_AT_ONCE) - 1
+                self._next_s = now_s if self._steps_left else now_s + PAUSE_S
+                return self._steps_left > 0
             self._write(fitted)
         except (FitError, OSError) as error:
             self._notify("warning", "omm_not_written", f"{OMM_FILE}: {error}; the file is not written")
         self._steps, self._next_s = None, now_s + PERIOD_S
+        return False
 
     def _write(self, fitted: FittedElements) -> None:
         values = {**self._tracker.fit_values(fitted), "run_number": self._run.number}

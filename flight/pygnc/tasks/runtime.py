@@ -22,6 +22,7 @@ import ctypes
 import importlib
 import math
 import os
+import re
 import signal
 import socket
 import time
@@ -46,11 +47,11 @@ from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.stop_plan import DRAIN_STAGES
-from pygnc.tasks.seal import Seal, StateChangedError
+from pygnc.tasks.seal import CONSTANT_RESTORED, MODULES, Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
-IDLE_WAIT_S: Final = 1.0
+IDLE_WAIT_S: Final = 1.5
 """Maximum wait of other tasks, s; each wait costs two checksums of the task's state."""
 DRAIN_S: Final = 0.2
 """Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""
@@ -205,6 +206,8 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket, run_crc: int) -> 
         return NOT_STARTED
     try:
         _verify(run, run_crc)
+        if MODULES.restore():  # in main.py's memory, from which this process was forked
+            control.send(channel, control.Notice("warning", "state_changed", CONSTANT_RESTORED))
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except StateChangedError as error:
         control.send(channel, control.Notice("warning", "state_changed", str(error)))
@@ -258,9 +261,9 @@ class TaskLoop:
         # The parent has imported shared modules only; each task imports its own, concurrently with the others.
         module = importlib.import_module(f"pygnc.tasks.{spec.name}.task")
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
-        self._seal = Seal(self._task, run.constants, self._task.known_answers)
         self._progress = self._task.progress()
         self._progress_crc = zlib.crc32(encode(self._progress))
+        self._seal = Seal(self, run.constants, self._task.known_answers)
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""
@@ -283,6 +286,7 @@ class TaskLoop:
                 self._report_progress()
                 self._free_memory_if_due()
                 self._check_positions_if_due()
+        self._task.main_has_ended = os.getppid() != self._main
         self._task.close()
         self._send_progress(0)
         self._context.destroy(linger=LINGER_MS)
@@ -348,8 +352,7 @@ class TaskLoop:
         if self._inbox.take():
             # SIGTERM comes from the host, or from the supervisor when time is short. Tasks that close files wait for
             # the last messages of the others, which are complete when the supervisor sends Stop.
-            self._task.main_has_ended = os.getppid() != self._main
-            waits = self._closes_files and not self._task.main_has_ended
+            waits = self._closes_files and os.getppid() == self._main
             self._exit_at_s = min(self._exit_at_s, now + (SIGTERM_PATIENCE_S if waits else 0.0))
 
     def _send_progress(self, counter: int) -> None:
@@ -370,8 +373,9 @@ class TaskLoop:
             self._unmap_at_s = max(now + UNMAP_AFTER_S, self._next_unmap_s)
             trim_heap()
         if now >= self._unmap_at_s:
-            self._unmap_at_s, self._next_unmap_s = math.inf, now + UNMAP_INTERVAL_S
+            self._unmap_at_s = self._next_unmap_s = now + UNMAP_INTERVAL_S
             unmap_libraries()
+            trim_heap()  # checkpoints and second looks leave unused memory, too
 
     def _check_positions_if_due(self) -> None:
         now = time.monotonic()
@@ -385,9 +389,13 @@ class TaskLoop:
 
 # These calls control the heap of the GNU C library. With other C libraries, the substitutes do nothing.
 
+_M_TRIM_THRESHOLD: Final = -1
 _M_ARENA_MAX: Final = -8
+_FREE_BYTES_MAX: Final = 1 << 20
 _MADV_DONTNEED: Final = 4
-_READ_ONLY: Final = frozenset({"r-xp", "r--p"})
+_LIBRARY: Final = re.compile(rb"[0-9a-f]+-[0-9a-f]+ r-[-x]p .* /")
+_unchanged: Final[set[bytes]] = set()
+"""Lines of /proc/self/maps for mapped files to whose pages nobody has written; a mapping in their place differs."""
 _libc: Final = ctypes.CDLL(None)
 _mallopt: Final[Callable[[int, int], Any]] = getattr(_libc, "mallopt", lambda *_: 0)
 _madvise: Final[Callable[..., Any]] = getattr(_libc, "madvise", lambda *_: 0)
@@ -397,6 +405,11 @@ _malloc_trim: Final[Callable[[int], Any]] = getattr(_libc, "malloc_trim", lambda
 def share_heap_among_threads() -> None:
     """Let all threads allocate from one heap; a thread's own heap would keep megabytes that it needed for a second."""
     _mallopt(_M_ARENA_MAX, 1)
+
+
+def return_memory_early() -> None:
+    """Return large blocks to the system when they are freed; takes up to 5 % more processor time."""
+    _mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES_MAX)
 
 
 def trim_heap() -> None:
@@ -410,13 +423,22 @@ def unmap_libraries() -> None:
     They stay in the system's file cache as long as there is room. A page that is used again is mapped from there within
     a microsecond.
     """
-    address = size = 0
-    with contextlib.suppress(OSError), Path("/proc/self/smaps").open(errors="replace") as lines:
+    mapping = b""
+    with contextlib.suppress(OSError), Path("/proc/self/smaps").open("rb") as lines:
         for line in lines:
-            name, *fields = line.split()
-            if "-" in name:
-                begin, end = (int(word, 16) for word in name.split("-"))
-                is_library = fields[0] in _READ_ONLY and fields[-1].startswith("/")
-                address, size = begin, end - begin if is_library else 0
-            elif name == "Anonymous:" and fields[0] == "0" and size:  # the loader has not written to these pages
-                _madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _MADV_DONTNEED)
+            if _LIBRARY.match(line):
+                mapping = line
+            elif line.startswith(b"Anonymous:"):
+                if mapping and line.split()[1] == b"0":  # the loader has not written to these pages
+                    _unchanged.add(mapping)
+                mapping = b""
+    unmap_libraries_again()
+
+
+def unmap_libraries_again() -> None:
+    """Unmap the pages that `unmap_libraries` has found unchanged and that have been used again; takes 1 ms."""
+    with contextlib.suppress(OSError), Path("/proc/self/maps").open("rb") as lines:
+        for line in lines:
+            if line in _unchanged:
+                begin, end = (int(word, 16) for word in line.partition(b" ")[0].split(b"-"))
+                _madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)

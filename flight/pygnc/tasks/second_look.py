@@ -26,7 +26,7 @@ from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
 from pygnc.formats.journal import Record
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.seal import StateChangedError, checksum
+from pygnc.tasks.seal import MODULES, StateChangedError, checksum
 from pygnc_system.files import read_input
 
 INTERVAL_S: Final = 60.0
@@ -116,7 +116,7 @@ class SecondLook:
 
     def _judge(self, code: int) -> Checkpoint | None:
         if code == _OTHER_TABLE:
-            raise StateChangedError("the table of Earth orientation has changed")
+            raise StateChangedError("a constant of a module or the table of Earth orientation has changed")
         if code == _DIFFERENT:
             content = read_input(self._result, _BYTES_MAX)
             if content != self._first:
@@ -141,7 +141,8 @@ class SecondLook:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             os.nice(_NICE)
             Path("/proc/self/oom_score_adj").write_text("1000")
-            if self._run.earth_orientation_crc not in {None, checksum(self._run.earth_orientation)[0]}:
+            orientation_crc = self._run.earth_orientation_crc
+            if MODULES.restore() or orientation_crc not in {None, checksum(self._run.earth_orientation)[0]}:
                 code = _OTHER_TABLE
                 return
             found = self._compare()

@@ -6,7 +6,7 @@ rotation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -50,7 +50,7 @@ class Filtered(NamedTuple):
             packed = state.corrected(None, root.T[_upper(len(root))])
         if step is None:
             return cls(packed, None)
-        places = np.flatnonzero(step.transition != _identity(len(step.transition))).astype(np.int32)
+        places = _shared(np.flatnonzero(step.transition != _identity(len(step.transition))).astype(np.int32).tobytes())
         return cls(
             packed,
             _PackedStep(step.state.corrected(None, _NOTHING), places, step.transition.ravel()[places], *step[2:]),
@@ -85,6 +85,12 @@ def _upper(size: int) -> tuple[IntArray, IntArray]:
 @cache
 def _identity(size: int) -> Array:
     return np.eye(size)
+
+
+@lru_cache(16)
+def _shared(places: bytes) -> NDArray[np.int32]:
+    """Return the places as an array; most steps have the same."""
+    return np.frombuffer(places, np.int32)
 
 
 def without_model_errors(state: AttitudeState) -> AttitudeState:

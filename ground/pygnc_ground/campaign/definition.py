@@ -331,6 +331,15 @@ def _places(container: Any, name: str, prefix: str = "") -> Iterator[tuple[Any, 
     `*` stands for each element of a list. There are none if the value is no list, which the check of the settings
     reports.
     """
+    if "*" not in name:
+        *path, key = name.split(".")
+        for part in path:
+            below = container.get(part)
+            if not isinstance(below, dict):
+                container[part] = below = {}
+            container = below
+        yield container, key, prefix + name
+        return
     key, _, below = name.partition(".")
     elements = range(len(container)) if isinstance(container, list) else ()
     places: Sequence[Any] = elements if key == "*" else (key,)

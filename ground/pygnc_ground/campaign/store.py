@@ -12,6 +12,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from operator import attrgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -25,6 +26,7 @@ from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.folder import Folder, folder_of
 from pygnc_ground.campaign.run import RunResult
 from pygnc_ground.campaign.schema import FAILED, runs_schema, varied_settings
+from pygnc_ground.campaign.time_bins import BinRow
 from pygnc_ground.tables.declaration import metadata, schema
 
 DEFINITION: Final = "campaign.json"
@@ -139,13 +141,14 @@ class Store:
         """Return the rows of results by table; tables are made by column, which takes half the time."""
         rows = [result.row for result, _ in results]
         runs = [row["run"] for row in rows]
-        bins = list(zip(*(row for result, _ in results for row in result.bins), strict=True))
+        bins = [row for result, _ in results for row in result.bins]
         counts = [len(result.bins) for result, _ in results]
         effort = [(run, of.seconds, worker, of.peak_mb) for run, (of, worker) in zip(runs, results, strict=True)]
-        columns: dict[str, Sequence[Sequence[Any]]] = {
-            "bins": [np.repeat(runs, counts).tolist(), *(bins or [()] * (len(SCHEMAS["bins"]) - 1))],
+        present, absent, fields = set[str]().union(*rows), [None] * len(rows), BinRow.__struct_fields__
+        columns: dict[str, Sequence[Any]] = {
+            "bins": [np.repeat(runs, counts), *(list(map(attrgetter(name), bins)) for name in fields)],
             "effort": list(zip(*effort, strict=True)),
-            "runs": [[row.get(name) for row in rows] for name in self._schemas["runs"]],
+            "runs": [[row.get(name) for row in rows] if name in present else absent for name in self._schemas["runs"]],
         }
         return {
             name: pl.DataFrame(dict(zip(schema, columns[name], strict=True)), schema=schema).fill_nan(None)

@@ -1,5 +1,6 @@
 """`pygnc orbit`: determine the orbit of a satellite from logs of its receiver."""
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -11,6 +12,7 @@ import typer
 from msgspec.structs import replace
 
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.elements_fit import FitError, fit_in_steps
 from pygnc.estimators.orbit.filter import OrbitFilter
@@ -19,13 +21,14 @@ from pygnc.formats.omm import write_kvn
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.commands.omm import error_comments
-from pygnc_ground.commands.replay import count_line, error_lines
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.orbit.oem import EphemerisRow, oem_text, rows_of_solution, rows_of_states
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
 from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.report.replay import Replay
+from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
 _DAY_MS: Final = 86_400_000
@@ -74,10 +77,7 @@ def determine_orbit(
         )
         context = files.context()
         folder.require_free(out, overwrite=overwrite)
-        inputs = files.inputs()
-        with progress_bar() as progress:
-            advance = partial(progress.advance, progress.add_task("fixes", total=inputs.records))
-            replay = Replay.of(files, *context.replay(inputs, advance=advance))
+        replay = replay_with_true_noise(files, context)
         paths = replay.write(out, overwrite=overwrite)
         newest = max((update.state for update in replay.collected.updates if update.state), key=_time, default=None)
         for line in _lines(replay, context, newest):
@@ -87,6 +87,25 @@ def determine_orbit(
                 (out / file).write_text(text)
                 paths.append(out / file)
     echo_files(paths)
+
+
+def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Replay:
+    """Replay the files, again with other standard deviations of the receiver if its own are not true."""
+    factors, measurement = NoiseFactors(), context.settings.orbit.measurement
+    for _ in range(PASSES_MAX):
+        inputs, used = factors.scaled(files.inputs(), measurement), factors
+        with progress_bar() as progress:
+            advance = partial(progress.advance, progress.add_task("fixes", total=inputs.records))
+            result, collected = context.replay(inputs, advance=advance)
+        factors = used.refined(result, collected, EarthFrames(context.orientation))
+        if factors == used:
+            break
+    if used != NoiseFactors():
+        note = f"standard deviations of the receiver: positions times {used.position:.3g}, velocities times"
+        note = f"{note} {used.velocity:.3g}, because the stated ones are not those of its errors"
+        result = dataclasses.replace(result, notes=(note, *result.notes))
+    origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+    return Replay(result, collected, origin)
 
 
 def _time(state: OrbitState) -> int:
@@ -117,7 +136,7 @@ def _lines(replay: Replay, context: ReplayContext, newest: OrbitState | None) ->
     filter_ = OrbitFilter(context.settings.orbit, context.orientation)
     after_day = filter_.predict(newest.gps_ms + _DAY_MS, newest)
     yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km"
-    yield from error_lines(replay)
+    yield from orbit_lines(replay.orbits)
 
 
 def _sigma(state: OrbitState, part: slice) -> float:

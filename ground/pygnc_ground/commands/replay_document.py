@@ -8,13 +8,13 @@ import msgspec
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.document import Document, WrittenFile
 from pygnc_ground.formation.conjunction import Conjunction
-from pygnc_ground.replay.result import AttitudeResult, FormationResult, ReplayResult
+from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import (
     ComparedPartner,
     compared_attitudes,
-    compared_orbits,
     compared_partners,
 )
+from pygnc_ground.report.replay import Replay
 
 
 class OrbitFigures(Document, frozen=True):
@@ -127,18 +127,16 @@ class ReplayDocument(Document, frozen=True):
     files: list[WrittenFile]
 
 
-def replay_document(result: ReplayResult, paths: Sequence[Path], *, flown: bool) -> ReplayDocument:
-    """Return the document of a replay and of the written files.
-
-    `flown` is true if the processes of the flight software gave the same estimates.
-    """
+def replay_document(replay: Replay, paths: Sequence[Path]) -> ReplayDocument:
+    """Return the document of a replay and of the written files."""
+    result = replay.result
     return ReplayDocument(
         records=len(result.solution) + len(result.untimed),
         records_used=int(result.solution.accepted.sum()),
         records_not_used=result.not_used,
-        pipeline_agrees=True if flown else None,
+        pipeline_agrees=True if replay.flown else None,
         notes=list(result.notes),
-        orbits={one.name: OrbitFigures(**one.accuracy._asdict()) for one in compared_orbits(result)},
+        orbits={one.name: OrbitFigures(**one.accuracy._asdict()) for one in replay.orbits},
         attitude=_attitude(result.attitude),
         ranges=Ranges(received=len(result.ranges), used=result.ranges.used, not_used=result.ranges.not_used),
         formation=None if result.formation is None else _formation(result.formation),

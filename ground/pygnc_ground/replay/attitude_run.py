@@ -1,5 +1,6 @@
 """Attitude of a replay: smoother, truth and Cramér-Rao bound for the sensor samples."""
 
+import ctypes
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -59,6 +60,7 @@ def attitude_result(
     smoothed_solution = attitude_solution(records, smoothed, settings)
     light = face_illuminance(lux, smoothed, environments, settings)
     del smoothed
+    return_free_memory()
     return AttitudeResult(
         samples=samples,
         solution=attitude_solution(records, [of.state if of else None for of in updates], settings),
@@ -68,6 +70,11 @@ def attitude_result(
         bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
         axes=records[-1].outcome.axes if records else SensorAxes(),
     )
+
+
+def return_free_memory() -> None:
+    """Return the memory of arrays that were deleted to the system: glibc keeps it, and larger arrays do not fit in."""
+    getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
 
 
 def attitude_solution(

@@ -23,7 +23,7 @@ from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
-from pygnc_ground.replay.attitude_run import attitude_result, packed
+from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
@@ -100,6 +100,7 @@ class ReplayContext(NamedTuple):
             raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
         # The attitude is first, because its memory is the largest.
         attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
+        return_free_memory()
         frames = EarthFrames(orientation)
         timed = collected.timed
         notes = [*_rollovers(collected, settings.orbit), *self._early(collected)]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ from pygnc_ground.replay import folder
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
 from pygnc_ground.replay.folder import Origin
+from pygnc_ground.replay.pipeline import flown_inputs
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
@@ -27,6 +29,7 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     compared_partners,
 )
+from pygnc_ground.report.text import summary_lines
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +42,46 @@ class Replay:
     """Messages of the flight software, from which the result is made"""
     origin: Origin
     """Software, settings and input files"""
+    flown: bool = False
+    """True if the processes of the flight software ran, too, and gave the same estimates bit for bit"""
 
     @classmethod
-    def of(cls, files: RecordedFiles, result: ReplayResult, collected: Collected) -> "Replay":
-        """Return the replay of files with the given results.
+    def run(
+        cls,
+        files: RecordedFiles,
+        *,
+        filter_name: FilterName = FilterName.EKF,
+        collision_radius_m: float = COMBINED_RADIUS_M,
+        pipeline: bool = False,
+        begin: Callable[[int | None], Callable[[], None]] = lambda _: lambda: None,
+    ) -> "Replay":
+        """Return the replay of files; the arguments are those of `replay_files`.
+
+        `begin` takes the number of GPS records, None if unknown, and returns the function that is called after each.
+        With `pipeline`, the processes of the flight software run on the files first, in a temporary home.
 
         Raises:
-            OSError: A file cannot be read any more.
+            OSError: A file cannot be read.
+            ValueError: A file or setting is wrong, files contradict each other, or there is nothing to estimate from.
         """
+        context = files.context()
+        with flown_inputs(files) if pipeline else nullcontext() as flown:
+            inputs = files.inputs() if flown is None else flown.inputs
+            result, collected = context.replay(
+                inputs,
+                filter_name=filter_name,
+                collision_radius_m=collision_radius_m,
+                advance=begin(inputs.records),
+            )
+        if flown is not None:
+            flown.require_same(collected)
         origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
-        return cls(result, collected, origin)
+        return cls(result, collected, origin, pipeline)
+
+    @property
+    def summary(self) -> list[str]:
+        """Use of the records, accuracy and closest approaches as lines of text, as `pygnc replay` prints them."""
+        return [*summary_lines(self.result, flown=self.flown)]
 
     @cached_property
     def tables(self) -> dict[str, pl.DataFrame]:
@@ -119,7 +152,7 @@ def replay_files(
         earth_orientation: Earth orientation table; by default that of the package.
         elements: Mean elements (TLE or OMM) that were uploaded to the satellite.
         filter_name: Orbit filter: `ekf`, that of the flight software, or `ukf`, a reference by filterpy.
-        collision_radius_m: Combined radius of two satellites for the probabilities of a collision.
+        collision_radius_m: Combined radius of two satellites, in m, for the probabilities of a collision.
         advance: Function that is called after each GPS record.
 
     Raises:
@@ -139,13 +172,12 @@ def replay_files(
         earth_orientation=_path(earth_orientation),
         elements=_path(elements),
     )
-    found = files.context().replay(
-        files.inputs(),
+    return Replay.run(
+        files,
         filter_name=FilterName(filter_name),
         collision_radius_m=collision_radius_m,
-        advance=advance,
+        begin=lambda _: advance,
     )
-    return Replay.of(files, *found)
 
 
 def _path(name: Path | str | None) -> Path | None:

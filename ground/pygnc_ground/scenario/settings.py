@@ -7,6 +7,7 @@ selects independent random streams for all sensors.
 import json
 import math
 import tomllib
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeAlias
@@ -232,9 +233,7 @@ class Attitude(Section, frozen=True):
         norm = math.hypot(*self.quaternion_gcrf_from_body)
         if not math.isclose(norm, 1.0, abs_tol=1e-6):
             raise ValueError(f"quaternion_gcrf_from_body: the norm is {norm:.7g}, not 1")
-        inertia = np.array(self.inertia_kg_m2)
-        smallest, middle, largest = np.linalg.eigvalsh(inertia)
-        if not np.array_equal(inertia, inertia.T) or smallest <= 0.0 or smallest + middle < largest * (1.0 - 1e-9):
+        if not _is_inertia(self.inertia_kg_m2):
             raise ValueError(
                 "inertia_kg_m2 is not an inertia: it must be symmetric, its principal moments positive and each at"
                 " most the sum of the other two"
@@ -246,6 +245,14 @@ class Attitude(Section, frozen=True):
             raise ValueError(
                 "pointed_axis_body and second_axis_body are parallel or zero; choose two different directions"
             )
+
+
+@lru_cache  # the runs of a campaign share it
+def _is_inertia(matrix: Matrix3) -> bool:
+    inertia = np.array(matrix)
+    smallest, middle, largest = np.linalg.eigvalsh(inertia)
+    is_possible = smallest > 0.0 and smallest + middle >= largest * (1.0 - 1e-9)
+    return bool(is_possible and np.array_equal(inertia, inertia.T))
 
 
 Tables: TypeAlias = dict[str, Any]
@@ -315,12 +322,15 @@ class Settings(Section, frozen=True):
     @property
     def start_gps_ms(self) -> int:
         """Start in milliseconds since the GPS epoch."""
-        return gps_ms_from_utc_iso(self.start_utc)
+        return _start_gps_ms(self.start_utc)
 
     @property
     def record_s(self) -> int:
         """Interval between sense records in s."""
         return batch_sensor_gps_packet_num_sensor_packets * self.sample_interval_s
+
+
+_start_gps_ms: Final = lru_cache(gps_ms_from_utc_iso)
 
 
 def read_tables(path: Path) -> Tables:

@@ -1,5 +1,7 @@
 """Journal records are found despite damage around them."""
 
+import zlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -88,6 +90,12 @@ def test_a_limit_ends_the_scan_after_a_record() -> None:
 def test_a_payload_that_is_too_long_is_rejected() -> None:
     with pytest.raises(ValueError, match="at most 16384"):
         journal.encode(Kind.MESSAGE, 1, bytes(journal.PAYLOAD_MAX + 1))
+
+
+def test_a_record_of_another_version_is_damage() -> None:
+    body = b"\xa5PGJ" + bytes([Kind.MESSAGE, journal.VERSION + 1, 0, 0]) + bytes(8)
+    scan = journal.scan(body + zlib.crc32(body[4:]).to_bytes(4, "little"))
+    assert (scan.records, [(d.start, d.stop) for d in scan.damage]) == ([], [(0, 20)])
 
 
 def test_a_damaged_length_does_not_hide_other_records() -> None:

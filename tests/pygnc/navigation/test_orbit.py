@@ -247,7 +247,7 @@ def test_the_event_of_a_manoeuvre_gives_time_and_change_of_the_velocity(inputs: 
     assert manoeuvre_text(moved) == (
         "impulse before 2025-03-20T01:30:00.000Z; change of the velocity so far in mm/s: R 1 +- 6, T 50 +- 5, N -2 +- 5"
     )
-    for change in Change:
+    for change in set(Change) - {Change.TIME_STEP}:
         assert manoeuvre_text(msgspec.structs.replace(moved, manoeuvre=str(change)))
 
 
@@ -312,9 +312,28 @@ def test_velocities_that_the_positions_contradict_are_reported_once(inputs: list
     ((severity, name, text),) = tracker.take_notices()
     assert (severity, name) == ("warning", "fix_velocities")
     assert "contradict" in text
+    assert "manoeuvre" not in text
     undisturbed = OrbitTracker(SETTINGS, NONE)
     run(undisturbed, inputs)
     assert undisturbed.take_notices() == []
+
+
+def test_a_manoeuvre_that_the_positions_refute_afterwards_is_named(inputs: list[Message]) -> None:
+    """A step of the velocities after half an hour of good ones is reported as an impulse, as a real one would be."""
+
+    def stepped(message: Message) -> Message:
+        if not isinstance(message, GnssFix) or message.seq < inputs[len(inputs) // 2].seq:
+            return message
+        return msgspec.structs.replace(
+            message, velocity_ecef_mps=vector3(np.add(message.velocity_ecef_mps, (0.05, -0.05, 0.05)))
+        )
+
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, [stepped(message) for message in inputs])
+    (reported_ms,) = {each.manoeuvre_gps_ms for each in estimates if each.manoeuvre}
+    ((_, name, text),) = tracker.take_notices()
+    assert name == "fix_velocities"
+    assert f"the manoeuvre before GPS {reported_ms} ms was probably an error of these velocities" in text
 
 
 def test_the_time_status_of_the_receiver_is_in_the_sigma(inputs: list[Message]) -> None:

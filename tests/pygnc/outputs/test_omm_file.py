@@ -18,7 +18,7 @@ from pygnc.inputs.sense_file import sense_messages
 from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs import omm_file
-from pygnc.outputs.omm_file import OMM_FILE, PERIOD_S, STEP_INTERVAL_S, OmmFile
+from pygnc.outputs.omm_file import OMM_FILE, PAUSE_S, PERIOD_S, STEPS_AT_ONCE, OmmFile
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.omm import app
 from pygnc_ground.inspection.registry import inspect
@@ -58,7 +58,7 @@ def tracker_of(run: Run) -> OrbitTracker:
 def test_writes_nothing_without_an_orbit_from_fixes(run: Run) -> None:
     writer = OmmFile(run, tracker_of(run), Events())
     for step in range(5):
-        writer.advance(STEP_INTERVAL_S * step)
+        writer.advance(PAUSE_S * step)
     assert list(run.home.iterdir()) == []
 
 
@@ -71,9 +71,13 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     writer = OmmFile(run, tracker, events)
     steps = 0
     while not (run.home / OMM_FILE).exists():
-        writer.advance(STEP_INTERVAL_S * steps)
+        assert not writer.advance(PAUSE_S * steps - 1.0)
+        at_once = 1
+        while writer.advance(PAUSE_S * steps):
+            at_once += 1
+        assert at_once <= STEPS_AT_ONCE
         steps += 1
-        assert steps < 120
+        assert steps < 12
     written = (run.home / OMM_FILE).read_bytes()
     elements, values = omm_record.decode(written)
     assert len(written) <= 120
@@ -84,7 +88,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     # The same orbit is not fitted again.
     (run.home / OMM_FILE).unlink()
     for step in range(200):
-        writer.advance(STEP_INTERVAL_S * (steps + PERIOD_S + step))
+        writer.advance(PAUSE_S * (steps + PERIOD_S + step))
     assert not (run.home / OMM_FILE).exists()
 
     (run.home / OMM_FILE).write_bytes(written)
@@ -121,5 +125,5 @@ def test_a_full_disk_is_an_event(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("pygnc.estimators.orbit.elements_fit.SPAN_MS", 3_600_000)
     writer = OmmFile(run, tracker, events)
     for step in range(20):
-        writer.advance(STEP_INTERVAL_S * step)
+        writer.advance(PAUSE_S * step)
     assert events.names == ["omm_not_written"]

@@ -15,8 +15,8 @@ import zmq
 from pygnc.bus import control, journal_writer
 from pygnc.bus.messages import BatchEnd
 from pygnc.bus.streams import encode
-from pygnc.supervisor.process import TaskSpec
-from pygnc.tasks.runtime import IDLE_WAIT_S, WAIT_S, Task, run_task
+from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
+from pygnc.tasks.runtime import IDLE_WAIT_S, WAIT_S, Task, TaskLoop, run_task
 from tests.pygnc.tasks.runs import run_in
 
 
@@ -102,6 +102,56 @@ def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
     assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]
     assert {pong.progress.last_sequence_processed for pong in pongs} == {7}
     assert Quiet.works == 4  # at the start, for two states of the run, and before the end
+
+
+class Changed(Quiet):
+    """Ends at once, in a loop of which a bit has flipped while the task worked."""
+
+    ends: ClassVar[list[bool]] = []
+
+    def work(self) -> bool:
+        self.main_has_ended = True
+        return False
+
+    def close(self) -> None:
+        Changed.ends.append(self.main_has_ended)
+
+
+def test_a_flipped_bit_does_not_make_a_task_take_main_for_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = control.make_pair()
+    monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Changed)
+    with ours, theirs:
+        control.send(ours, control.Stop(0.0))
+        spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
+    assert Changed.ends == [False]
+
+
+def test_a_bit_that_flips_in_the_loop_while_it_waits_ends_the_task(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Poller(zmq.Poller):
+        def poll(self, timeout: int | None = None) -> list[tuple[object, int]]:
+            if timeout:
+                loops[0]._main ^= 1
+            return []
+
+    def run_noted(loop: TaskLoop) -> None:
+        loops.append(loop)
+        run_loop(loop)
+
+    loops: list[TaskLoop] = []
+    run_loop = TaskLoop.run
+    ours, theirs = control.make_pair()
+    monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Quiet)
+    monkeypatch.setattr(zmq, "Poller", Poller)
+    monkeypatch.setattr(TaskLoop, "run", run_noted)
+    with ours, theirs:
+        spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == STATE_CHANGED
+    loops[0]._context.destroy(linger=0)
 
 
 def test_messages_of_a_stream_that_cannot_be_decoded_are_dropped_counted_and_reported_once(tmp_path: Path) -> None:

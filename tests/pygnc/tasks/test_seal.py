@@ -1,5 +1,7 @@
 """Seals of tasks: a change of any bit is noticed, and what may change during a wait is not part of them."""
 
+import _thread
+import ctypes
 import operator
 import random
 import zlib
@@ -10,7 +12,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
 from types import SimpleNamespace
-from typing import cast
+from typing import Final, cast
 
 import msgspec
 import numpy as np
@@ -18,6 +20,7 @@ import pytest
 import zmq
 
 from pygnc.bus import control
+from pygnc.bus.journal_files import _DiskSync
 from pygnc.environment import gravity
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.navigation.attitude import AttitudeTracker
@@ -98,6 +101,16 @@ def test_threads_and_functions_with_a_state_of_their_own_are_not_part_of_the_sea
     guard.verify()
 
 
+def test_the_error_of_a_sync_in_the_background_is_not_part_of_the_seal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_thread, "start_new_thread", lambda *_: None)
+    sync = _DiskSync(1_000_000, [])
+    guard = Seal([sync])
+    guard.close()
+    with pytest.raises(OSError, match="descriptor"):
+        sync.finish()
+    guard.verify()
+
+
 def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     @dataclass
     class MainField:
@@ -129,10 +142,13 @@ def test_a_changed_constant_of_the_run_is_noticed(
 ) -> None:
     run = run_in(tmp_path)
     guard = Seal([], run.constants)
-    guard.close()
+    if moment == "wait":
+        guard.close()
     object.__setattr__(operator.attrgetter(owner)(SimpleNamespace(run=run)), name, value)
+    if moment == "work":
+        guard.close()
     with pytest.raises(StateChangedError, match="constant"):
-        guard.verify() if moment == "wait" else guard.close()
+        guard.verify()
 
 
 def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,3 +222,51 @@ def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -
         notice = control.receive_from_task(ours)
     assert isinstance(notice, control.Notice)
     assert notice.name == "state_changed"
+
+
+SPEED: Final = 7654.321
+NAMES: Final = {"a": (4.5, 70_000)}
+TABLE: Final = np.arange(5.0)
+
+
+def doubled(value: float) -> float:
+    return 2.75 * value
+
+
+def flip(value: object, offset: int) -> None:
+    ctypes.c_uint8.from_address(id(value) + offset).value ^= 8
+
+
+def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> None:
+    numbers = seal.Numbers([__name__], set())
+    assert not numbers.restore()
+    consts = next(value for value in doubled.__code__.co_consts if isinstance(value, float))
+    for value, offset in ((SPEED, 20), (NAMES["a"][0], 21), (NAMES["a"][1], 25), (consts, 22)):
+        flip(value, offset)
+        assert numbers.restore()
+        assert not numbers.restore()
+    TABLE[3] = 8.0
+    assert numbers.restore()
+    assert (SPEED, NAMES["a"], TABLE[3], doubled(1.0)) == (7654.321, (4.5, 70_000), 3.0, 2.75)
+
+
+def test_a_changed_copy_changes_no_number() -> None:
+    numbers = seal.Numbers([__name__], set())
+    numbers._copy = bytes([numbers._copy[0] ^ 1]) + numbers._copy[1:]
+    assert not numbers.restore()
+    TABLE[3] = 8.0
+    assert not numbers.restore()
+    TABLE[3] = 3.0
+
+
+def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
+    monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
+    guard = Seal([])
+    modules._numbers = [seal.Numbers([__name__], set())]
+    guard.close()
+    flip(SPEED, 20)
+    with pytest.raises(StateChangedError, match="constant of a module"):
+        guard.close()
+    guard.close()
+    assert SPEED == 7654.321

@@ -1,4 +1,5 @@
 import errno
+import gc
 import json
 import os
 import shutil
@@ -31,6 +32,11 @@ def result(campaign: Campaign, run: int) -> RunResult:
 @pytest.fixture
 def campaign() -> Campaign:
     return short_campaign(repetitions=4, grid={NOISE: [1.0, 2.0]})
+
+
+def test_the_garbage_collector_leaves_out_the_bins(campaign: Campaign) -> None:
+    """Results that wait for being written would otherwise take half the time of a large campaign."""
+    assert not any(map(gc.is_tracked, result(campaign, 0).bins))
 
 
 def content(folder: Path, table: str) -> list[tuple[str, bytes]]:

@@ -12,7 +12,9 @@ import pygnc_ground as pg
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats.omm import parse_kvn
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.commands.orbit import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.replay.files import RecordedFiles
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 from tests.pygnc_command import app
@@ -24,23 +26,22 @@ TRUTH = DEMO / "truth.parquet"
 _SIGMA_M, _SIGMA_MPS = 5.0, 0.05
 
 
+def solutions_along(truth: pl.DataFrame, noise: np.random.Generator) -> list[Solution]:
+    """Return solutions of a receiver with white noise."""
+    found = []
+    states = (f"{axis}_ecef_m" for axis in "xyz"), (f"v{axis}_ecef_mps" for axis in "xyz")
+    for week, tow_ms, *state in truth.select("gps_week", "gps_tow_ms", *states[0], *states[1]).iter_rows():
+        x, y, z = (np.array(state[:3]) + noise.normal(0.0, _SIGMA_M, 3)).tolist()
+        vx, vy, vz = (np.array(state[3:]) + noise.normal(0.0, _SIGMA_MPS, 3)).tolist()
+        gps_ms = week * MS_PER_WEEK + tow_ms
+        found.append(Solution(gps_ms, (x, y, z), (vx, vy, vz), _SIGMA_M, _SIGMA_MPS))
+    return found
+
+
 @pytest.fixture(scope="module")
 def solutions() -> list[Solution]:
-    """Solutions of a receiver in the first hour of the demonstration's true orbit, every 100 s, with white noise."""
-    truth = pl.read_parquet(TRUTH)[:144:4]
-    noise = np.random.default_rng(35)
-    return [
-        Solution(
-            week * MS_PER_WEEK + tow_ms,
-            tuple(np.array(state[:3]) + noise.normal(0.0, _SIGMA_M, 3)),
-            tuple(np.array(state[3:]) + noise.normal(0.0, _SIGMA_MPS, 3)),
-            _SIGMA_M,
-            _SIGMA_MPS,
-        )
-        for week, tow_ms, *state in truth.select(
-            "gps_week", "gps_tow_ms", *(f"{axis}_ecef_m" for axis in "xyz"), *(f"v{axis}_ecef_mps" for axis in "xyz")
-        ).iter_rows()
-    ]
+    """Solutions in the first hour of the demonstration's true orbit, every 100 s."""
+    return solutions_along(pl.read_parquet(TRUTH)[:144:4], np.random.default_rng(35))
 
 
 def orbit(*words: str | Path) -> Result:
@@ -113,6 +114,25 @@ def test_all_formats_give_the_same_orbit_within_their_resolution(
 ) -> None:
     distance_m = np.linalg.norm(smoothed(encode, solutions, tmp_path) - expected, axis=1)
     assert distance_m.max() < resolution_m
+
+
+def test_standard_deviations_that_are_not_true_give_the_same_orbit(tmp_path: Path) -> None:
+    log, found = tmp_path / "receiver.log", []
+    fixes = solutions_along(pl.read_parquet(TRUTH)[:216:2], np.random.default_rng(36))
+    for factor in (1.0, 10.0, 0.1):
+        stated = [
+            one._replace(position_sigma_m=factor * _SIGMA_M, velocity_sigma_mps=factor * _SIGMA_MPS) for one in fixes
+        ]
+        log.write_bytes(fake.log(stated, fake.bestxyzb))
+        files = RecordedFiles(sense=(log,))
+        found.append(replay_with_true_noise(files, files.context()).result)
+    expected = found[0].smoothed
+    assert expected is not None
+    assert not any("standard deviations" in note for note in found[0].notes)
+    for one in found[1:]:
+        assert any("standard deviations of the receiver" in note for note in one.notes)
+        assert one.smoothed is not None
+        assert np.linalg.norm(one.smoothed.position_ecef_m - expected.position_ecef_m, axis=1).max() < 1.0
 
 
 @pytest.mark.parametrize("content", [b"", b"not a log\r\n" * 40, bytes(4000)])

@@ -16,10 +16,10 @@ from typer.testing import CliRunner, Result
 from pygnc.common import quaternion
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands.replay import attitude_lines, count_line, formation_lines
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.report import html
+from pygnc_ground.report.text import attitude_lines, count_line, formation_lines
 from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app

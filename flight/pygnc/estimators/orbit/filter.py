@@ -29,9 +29,16 @@ from pygnc.estimators.orbit.manoeuvre import (
     Change,
     Manoeuvre,
     confirmed,
+    is_step_probable,
 )
 from pygnc.estimators.orbit.manoeuvre_detector import ManoeuvreDetector, Moment, Observations, moved
-from pygnc.estimators.orbit.measurement import Fix, RejectCause, effect_of_clock, linearise_fix
+from pygnc.estimators.orbit.measurement import (
+    Fix,
+    RejectCause,
+    effect_of_clock,
+    linearise_fix,
+    rates_along_track,
+)
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
@@ -40,6 +47,10 @@ from pygnc.estimators.orbit.update import OrbitUpdate
 
 _REACHED_SIGMAS: Final = 3.0
 """Number of standard deviations within which a manoeuvre explains a new orbit."""
+_STEP_MIN_S: Final = 2e-3
+"""Least step of the times that is corrected: one of 1 ms is not told from white noise of 10 m and 1 cm/s."""
+_ROUNDING_SIGMA_S: Final = 3e-4
+"""Standard deviation of a time that is rounded to a millisecond."""
 
 
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
@@ -286,13 +297,14 @@ class OrbitFilter:
         error_s = memory.time_error_s
         update = self._process_at(state, stated, error_s)
         if update.time_error_s:
-            error_s += update.time_error_s
-            update = self._process_at(state, stated, error_s)
+            error_s = round(error_s + update.time_error_s, 3)
+            update = self._process_at(memory.state or state, stated, error_s)
         if update.position_cause not in {None, RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
             update = self._try_restart(update)
             if not update.time_error_s:
                 return replace(update, time_error_s=error_s) if error_s else update
             error_s = round(error_s + update.time_error_s, 3)
+            memory.candidates = []
             update = self._process_at(state, stated, error_s)
         if update.position_accepted:
             memory.time_error_s, memory.buffered = error_s, []
@@ -317,7 +329,7 @@ class OrbitFilter:
         if fix.gps_ms - state.gps_ms > 1e3 * self.settings.manoeuvre.gap_max_s:
             memory.candidates, memory.recent = [], []
         candidates = memory.candidates if self.settings.manoeuvre_detection else []
-        banks = [memory.hypotheses, *(candidate.hypotheses for candidate in candidates)]
+        banks = [memory.hypotheses, *(bank for candidate in candidates for bank in candidate.banks)]
         x, (hypotheses, *changed) = self._predicted(state, banks, fix.gps_ms)
         observations = self._linearise(x, fix)
         test = self._bank.test(hypotheses, *observations)
@@ -336,9 +348,19 @@ class OrbitFilter:
                 recent=memory.recent,
                 in_thrust=memory.in_thrust,
             )
+            # The first fixes do not determine where on its track the satellite is, nor does an orbit by velocities that
+            # the positions begin to contradict.
+            is_located = memory.positions > 2 * self.settings.start.fixes and not memory.in_thrust
+            is_doubtful = DISTRUST_DOUBTFUL < self.velocity_distrust < 1.0 - DISTRUST_DECIDED
+            if is_located and not (is_doubtful and fix.velocity_ecef_mps is not None):
+                candidates = self._detector.with_time_step(candidates, x, hypotheses, test, fix)
             candidates = self._detector.tested(candidates, test, observations)
         certain = confirmed(candidates)
-        if certain is not None:
+        if certain is not None and certain.change is Change.TIME_STEP:
+            stepped = self._after_time_step(certain, state, x, fix)
+            if stepped is not None:
+                return stepped
+        elif certain is not None:
             return self._after_manoeuvre(certain, x, fix, test, factor)
         # An impulse may have happened before one of the last two fixes.
         recent = [*memory.recent, Moment(state, memory.hypotheses, fix)][-2:]
@@ -360,7 +382,7 @@ class OrbitFilter:
                 memory.hypotheses = self._bank.adapted(hypotheses.centred(x, predicted.x), test)
         memory_x = memory.state.x if memory.state else x
         memory.candidates = [
-            replace(candidate, hypotheses=candidate.hypotheses.centred(x, memory_x))
+            candidate.with_banks([bank.centred(x, memory_x) for bank in candidate.banks])
             for candidate in candidates
             if not candidate.is_refuted
         ]
@@ -399,14 +421,40 @@ class OrbitFilter:
             manoeuvre=None if is_doubtful else manoeuvre,
         )
 
-    def _decided(self) -> Manoeuvre | None:
-        """Return the oldest doubtful manoeuvre once the positions confirm all; forget them once they refute them."""
-        memory, distrust = self.memory, self.velocity_distrust
-        if not memory.doubtful or DISTRUST_DECIDED < distrust < 1.0 - DISTRUST_DECIDED:
+    def _after_time_step(self, candidate: Candidate, state: OrbitState, x: Array, fix: Fix) -> OrbitUpdate | None:
+        """Return to the orbit without the fixes after a confirmed step of their times; None if it is too small.
+
+        The result is a rejected fix with the step as `time_error_s`. `state` is the estimate before the fix, to which
+        the vector `x` (10,) is predicted.
+        """
+        memory = self.memory
+        (unchanged,) = (each.unchanged for each in memory.candidates if each.unchanged is not None)
+        new, old = (bank.mixture(fix.gps_ms, x) for bank in candidate.banks)
+        along_track = rates_along_track(old.x[:6])
+        weighted = np.linalg.solve((new.covariance + old.covariance)[:6, :6], along_track)
+        information = float(weighted.dot(along_track))
+        step_s = -round(float(weighted.dot(new.x[:6] - old.x[:6])) / information, 3)
+        if abs(step_s) < _STEP_MIN_S:
             return None
-        first, *others = memory.doubtful
-        memory.doubtful = others if distrust < DISTRUST_DECIDED else []
-        return first if distrust < DISTRUST_DECIDED else None
+        memory.state = unchanged.mixture(state.gps_ms, state.x)
+        memory.hypotheses = unchanged.centred(state.x, memory.state.x)
+        memory.candidates, memory.recent = [], []
+        memory.time_error_s = round(memory.time_error_s + step_s, 3)
+        memory.time_sigma_s = math.hypot(memory.time_sigma_s, information**-0.5, _ROUNDING_SIGMA_S)
+        return replace(OrbitUpdate.rejected(fix, RejectCause.TIME_INCONSISTENT), time_error_s=step_s)
+
+    def _decided(self) -> Manoeuvre | None:
+        """Return the oldest doubtful manoeuvre once the positions confirm all; forget all once they refute them.
+
+        A thrust that was reported at once is refuted like one that is doubtful.
+        """
+        memory, distrust = self.memory, self.velocity_distrust
+        if distrust > 1.0 - DISTRUST_DECIDED and (memory.doubtful or memory.in_thrust):
+            memory.doubtful, memory.in_thrust, memory.candidates = [], False, []
+        if not memory.doubtful or distrust > DISTRUST_DECIDED:
+            return None
+        first, *memory.doubtful = memory.doubtful
+        return first
 
     def _try_restart(self, rejected: OrbitUpdate) -> OrbitUpdate:
         """Re-initialise once enough successive rejected fixes agree; return the result of the last one.
@@ -419,7 +467,7 @@ class OrbitFilter:
         limits, positions = self.settings.start, self.memory.positions
         buffered = [*self.memory.buffered, rejected.fix][-2 * limits.fixes :]
         self.memory.buffered = buffered
-        if len(buffered) < limits.restart_fixes:
+        if len(buffered) < limits.restart_fixes or any(map(is_step_probable, self.memory.candidates)):
             return rejected
         used = buffered[-limits.fixes :]
         initial = self._initialiser.find(used)
@@ -476,9 +524,8 @@ class OrbitFilter:
         )
         step_s = time_step_s(amid.gps_ms, x, new, (tolerance_m, tolerance_mps), self.frames)
         if step_s:
-            # The time is rounded to a millisecond, with an error of 0.3 ms.
             self.memory.time_sigma_s = math.hypot(
-                sigma_m / math.sqrt(initial.agreeing) / math.hypot(*new[VELOCITY]), 3e-4
+                sigma_m / math.sqrt(initial.agreeing) / math.hypot(*new[VELOCITY]), _ROUNDING_SIGMA_S
             )
         return step_s
 

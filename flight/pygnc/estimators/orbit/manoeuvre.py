@@ -5,11 +5,14 @@ before the fix (impulse), with an unknown acceleration from then on (begin of a 
 end. Candidates process the next fixes in parallel to the original bank. If one explains the fixes much better, it is a
 manoeuvre (generalised likelihood ratio test; Willsky & Jones, IEEE TAC 21, 1976). A ratio of likelihoods exceeds e^L by
 chance with a probability of at most e^-L, and one outlier contributes no more than the gate allows.
+
+A step of the receiver's time displaces all later fixes along the track, and is a candidate, too: an unknown change of
+one parameter. If it is confirmed, the orbit without these fixes continues, and their times are corrected.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
@@ -26,16 +29,17 @@ _CHI_SQUARE_SUSPICIOUS: Final = 14.2
 """Normalised innovation squared (3 components) from which an impulse is suspected; 1 in 360 good ones exceeds it."""
 FACTOR_SUSPICIOUS: Final = 1.25
 """Value of `ErrorBank.widening` above which a thrust is suspected: successive innovations were correlated."""
-_LEAD_MIN: Final = 15.0
+_STEP_SQUARE_SUSPICIOUS: Final = 7.0
+"""Square of the step of the time that a fix shows, over its variance, from which a step is suspected."""
+STEP_SIGMA_S: Final = 5e-3
+_STEP_MAX_S: Final = 0.1
+"""Least standard deviation of a suspected step, and largest step; beyond it the orbit is not linear in the step."""
 _LEAD_OVER_OTHERS: Final = 3.0
-"""Least `lead` of a candidate that confirms a manoeuvre, and least difference to the leads of other kinds of change."""
-_LEAD_END: Final = 5.0
-"""Least `lead` that confirms the end of a thrust; smaller, because every thrust ends."""
+"""Least difference of the `lead` of a candidate to the leads of other kinds of change."""
 _LEAD_LOST: Final = -4.0
 """Value of `lead` below which a candidate is refuted."""
-_FIXES_MIN: Final = 3
 _FIXES_CLEAR: Final = 7
-"""Least number of fixes that confirm a candidate, and number from which it need not lead over other kinds."""
+"""Number of fixes from which a manoeuvre need not lead over other kinds of change."""
 _THRUST_S: Final = 100.0
 """Assumed time in s that a thrust has lasted when it is suspected."""
 DISTRUST_DOUBTFUL: Final = 1e-4
@@ -55,10 +59,26 @@ class Change(StrEnum):
     IMPULSE = "impulse"
     THRUST_BEGIN = "thrust_begin"
     THRUST_END = "thrust_end"
+    TIME_STEP = "time_step"
+    """Step of the times of the fixes, which is no manoeuvre."""
 
 
-_FIXES_MAX: Final = {Change.IMPULSE: 8, Change.THRUST_BEGIN: 24, Change.THRUST_END: 72}
-"""Number of fixes after which an unconfirmed candidate is dropped."""
+class _Limits(NamedTuple):
+    """Least lead and number of fixes that confirm a candidate; number after which an unconfirmed one is dropped."""
+
+    lead: float
+    fixes: int
+    fixes_max: int
+
+
+_LIMITS: Final = {
+    Change.IMPULSE: _Limits(15.0, 3, 8),
+    Change.THRUST_BEGIN: _Limits(15.0, 3, 24),
+    # Every thrust ends.
+    Change.THRUST_END: _Limits(5.0, 3, 72),
+    # A step has only one parameter. More fixes make it more accurate.
+    Change.TIME_STEP: _Limits(10.0, 8, 24),
+}
 
 
 class Manoeuvre(NamedTuple):
@@ -89,6 +109,8 @@ class Candidate:
         before: Orbit without the change at `first_gps_ms`, predicted from the last fix before it.
         lead: Logarithm of the likelihood ratio of the hypotheses with the change to those without it.
         fixes: Number of fixes that the ratio covers.
+        unchanged: Hypotheses without the fixes after a step of their times, relative to the state of the filter; None
+            for a manoeuvre.
     """
 
     change: Change
@@ -97,11 +119,21 @@ class Candidate:
     before: OrbitState
     lead: float = 0.0
     fixes: int = 0
+    unchanged: Hypotheses | None = None
 
     @property
     def is_refuted(self) -> bool:
         """True if `lead` is too low, or if too many fixes have not confirmed the change."""
-        return self.lead < _LEAD_LOST or self.fixes >= _FIXES_MAX[self.change]
+        return self.lead < _LEAD_LOST or self.fixes >= _LIMITS[self.change].fixes_max
+
+    @property
+    def banks(self) -> tuple[Hypotheses, ...]:
+        """Hypotheses that move with those of the filter."""
+        return (self.hypotheses,) if self.unchanged is None else (self.hypotheses, self.unchanged)
+
+    def with_banks(self, banks: Sequence[Hypotheses]) -> "Candidate":
+        """Return the candidate with other `banks`, as many as it has."""
+        return replace(self, hypotheses=banks[0], unchanged=None if self.unchanged is None else banks[1])
 
     def manoeuvre(self, after: OrbitState, before: OrbitState) -> Manoeuvre:
         """Return the manoeuvre, from the orbit with it (`after`) and without it (`before`) at the same time."""
@@ -119,9 +151,14 @@ def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
     best = max(candidates, key=lambda candidate: candidate.lead)
     others = [candidate.lead for candidate in candidates if candidate.change is not best.change]
     ahead = best.lead - max(others, default=-math.inf)
-    is_clear = ahead >= _LEAD_OVER_OTHERS or best.fixes >= _FIXES_CLEAR
-    lead_min = _LEAD_END if best.change is Change.THRUST_END else _LEAD_MIN
-    return best if best.fixes >= _FIXES_MIN and best.lead >= lead_min and is_clear else None
+    is_clear = ahead >= _LEAD_OVER_OTHERS or (best.fixes >= _FIXES_CLEAR and best.change is not Change.TIME_STEP)
+    limits = _LIMITS[best.change]
+    return best if best.fixes >= limits.fixes and best.lead >= limits.lead and is_clear else None
+
+
+def is_step_probable(candidate: Candidate) -> bool:
+    """Return True for a step of the times that only needs more fixes, which make it more accurate."""
+    return candidate.change is Change.TIME_STEP and candidate.lead >= _LIMITS[Change.TIME_STEP].lead
 
 
 def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreSettings) -> float | None:
@@ -137,6 +174,21 @@ def impulse_size_mps(test: InnovationTest, interval_s: float, limits: ManoeuvreS
         math.hypot(*test.velocity.residual) if test.velocity else math.hypot(*test.position.residual) / interval_s
     )
     return None if size_mps > limits.delta_v_max_mps else max(size_mps, limits.delta_v_min_mps)
+
+
+def step_size_s(test: InnovationTest, rates: Array) -> float | None:
+    """Return the expected size of a suspected step of the time; None if the innovations do not suggest one.
+
+    `rates` are the changes of position and velocity per second of an error of their time, shape (6,).
+    """
+    parts = [part for part in (test.position, test.velocity) if part is not None]
+    sigma = np.concatenate([part.sigma for part in parts])
+    residual = np.concatenate([part.residual for part in parts])
+    scaled = rates[: len(sigma)] / sigma
+    information = float(scaled.dot(scaled))
+    size_s = abs(float(scaled.dot(residual / sigma))) / information
+    is_suspected = size_s * size_s * information >= _STEP_SQUARE_SUSPICIOUS
+    return max(size_s, STEP_SIGMA_S) if is_suspected and size_s <= _STEP_MAX_S else None
 
 
 def impulse_root(sigma_mps: float, interval_s: float) -> Array:

@@ -21,11 +21,12 @@ from pygnc.estimators.orbit.manoeuvre import (
     Change,
     impulse_root,
     impulse_size_mps,
+    step_size_s,
     thrust_root,
 )
-from pygnc.estimators.orbit.measurement import Fix
+from pygnc.estimators.orbit.measurement import Fix, rates_along_track
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import SIZE, OrbitState
 
 Observations: TypeAlias = tuple[Observation, Observation | None, Array]
 """Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
@@ -158,7 +159,28 @@ class ManoeuvreDetector:
             candidates.append(self._impulse(state, x, hypotheses, gps_ms, size_mps))
         return candidates
 
+    @staticmethod
+    def with_time_step(
+        candidates: list[Candidate], x: Array, hypotheses: Hypotheses, test: InnovationTest, fix: Fix
+    ) -> list[Candidate]:
+        """Return the candidates with a step of the time before a fix if its innovation test suggests one.
+
+        The arguments are as in `with_suspected`. A step within the stated error of the clock is none.
+        """
+        if any(each.change is Change.TIME_STEP and each.lead >= 0.0 for each in candidates):
+            return candidates
+        along_track = rates_along_track(x[:6])
+        size_s = step_size_s(test, test.partials[0, :, :6].dot(along_track))
+        if size_s is None or size_s < fix.time_sigma_s:
+            return candidates
+        root = np.zeros((SIZE, 1))
+        root[:6, 0] = size_s * along_track
+        before = hypotheses.mixture(fix.gps_ms, x)
+        step = Candidate(Change.TIME_STEP, fix.gps_ms, hypotheses.inflated(root), before, unchanged=hypotheses)
+        return [*(each for each in candidates if each.change is not Change.TIME_STEP), step]
+
 
 def moved(candidates: Sequence[Candidate], hypotheses: Sequence[Hypotheses]) -> list[Candidate]:
-    """Return the candidates with their hypotheses replaced by those at another time."""
-    return [replace(each, hypotheses=bank) for each, bank in zip(candidates, hypotheses, strict=True)]
+    """Return the candidates with their banks, in order, replaced by those at another time."""
+    banks = iter(hypotheses)
+    return [each.with_banks([next(banks) for _ in each.banks]) for each in candidates]

@@ -23,7 +23,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context
+from pygnc.tasks.runtime import Context, unmap_libraries_again
 
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
@@ -48,6 +48,7 @@ class OrbitTask(EstimatorTask):
         self._next_prediction_s = 0.0
         self._is_from_elements: bool | None = None
         self._omm_file = OmmFile(run, self._tracker, notify)
+        self._has_propagated = False
 
     def wait_s(self) -> float:
         """Return the time until the next prediction, s."""
@@ -64,9 +65,13 @@ class OrbitTask(EstimatorTask):
             self.note_work()
             return True
         now = time.monotonic()
-        if now >= self._next_prediction_s and self._predict(now):
+        is_due = now >= self._next_prediction_s
+        if (is_due and self._predict(now)) or self._omm_file.advance(now):
+            self._has_propagated = True
             return True
-        self._omm_file.advance(now)
+        if is_due or self._has_propagated:
+            self._has_propagated = False
+            unmap_libraries_again()  # a few milliseconds of work each second would keep five megabytes in memory
         if not self.input.lost:
             self.look_again(self._tracker.checkpoint, self.input.last_seq)
         return False

@@ -216,7 +216,9 @@ def correlated(
 
 _DISTRUSTING: Final = (ErrorModel(0.0, 0.99, 600.0), ErrorModel(0.8, 0.99, 600.0))
 """Models of a slow error of the velocity that is up to ten times as large as the white one."""
-_MODELS: Final = (*ERROR_MODELS, *_DISTRUSTING)
+_HALF_ORBIT: Final = ErrorModel(0.1, 0.0, 1800.0)
+"""Model of an error of a third of the white one that lasts for half an orbit, as of an ionosphere on the day side."""
+_MODELS: Final = (*ERROR_MODELS, _HALF_ORBIT, *_DISTRUSTING)
 _ITERATIONS_MAX: Final = 30
 _CHOICES: Final = 4
 """Maximum number of choices of the a-priori sigmas' factors; without a limit, weights and factors could alternate for

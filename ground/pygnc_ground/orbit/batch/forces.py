@@ -10,6 +10,7 @@ same name: zero mean, a standard deviation, a correlation time. The variation of
 second, faster part of the drag factor.
 """
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -168,23 +169,30 @@ class ArcParameters:
 
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:
         """Return the prior with the settings' standard deviations times the factors."""
-        noise = settings.process_noise
-        fast = self._correlation(noise.empirical_time_s)
-        drag = noise.drag_log_sigma**2 * self._correlation(noise.drag_log_time_s)
-        drag += max(noise.density_variation * factors.density_variation, _LEAST_VARIATION) ** 2 * fast
-        sigma = factors.empirical * np.array(noise.empirical_sigma_mps2)
+        noise, interval_s = settings.process_noise, self.interval_s
+        variation = max(noise.density_variation * factors.density_variation, _LEAST_VARIATION)
+        fast_s = noise.empirical_time_s
+        drag = (noise.drag_log_sigma, noise.drag_log_time_s), (variation, fast_s)
+        empirical = [((factors.empirical * sigma, fast_s),) for sigma in noise.empirical_sigma_mps2]
         mean = np.zeros(self.count)
         mean[RADIATION] = settings.spacecraft.reflectivity_coefficient
         information = np.zeros((self.count, self.count))
         information[RADIATION, RADIATION] = _RADIATION_SIGMA**-2
         log_determinant = -2.0 * np.log(_RADIATION_SIGMA)
-        for process, covariance in enumerate((drag, *(one**2 * fast for one in sigma))):
+        for process, parts in enumerate((drag, *empirical)):
             columns = slice(FIRST_NODE + process, None, PER_NODE)
-            information[columns, columns] = np.linalg.inv(covariance)
-            log_determinant -= np.linalg.slogdet(covariance)[1]
+            information[columns, columns], of_process = _information(self.nodes, interval_s, parts)
+            log_determinant += of_process
         return Prior(mean, information, float(log_determinant))
 
-    def _correlation(self, time_s: float) -> FloatArray:
-        """Return the correlation of a first-order Gauss-Markov process at the nodes, shape (nodes, nodes)."""
-        place_s = self.interval_s * np.arange(self.nodes)
-        return np.exp(-np.abs(place_s[:, None] - place_s) / time_s)
+
+@lru_cache(32)  # a fit compares factors, most of which it has compared before
+def _information(nodes: int, interval_s: float, parts: tuple[tuple[float, float], ...]) -> tuple[FloatArray, float]:
+    """Return the information of a sum of Gauss-Markov processes at the nodes, and the logarithm of its determinant.
+
+    The information has the shape (nodes, nodes). A part is the standard deviation and correlation time of a process.
+    """
+    place_s = interval_s * np.arange(nodes)
+    apart_s = np.abs(place_s[:, None] - place_s)
+    covariance = np.sum([sigma**2 * np.exp(-apart_s / time_s) for sigma, time_s in parts], axis=0)
+    return np.linalg.inv(covariance), -float(np.linalg.slogdet(covariance)[1])

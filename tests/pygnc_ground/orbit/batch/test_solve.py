@@ -203,6 +203,20 @@ def test_slow_errors_of_the_velocity_are_recognised(size_mps: float, is_drift: b
     assert error_m(solve(fixes)) < 4.0
 
 
+def test_a_radial_error_on_the_day_side_is_in_the_covariance() -> None:
+    """An ionosphere of 10 m by the Sun's height, beside white noise of 10 m: NEES was 2.2."""
+    normalised = []
+    for seed in (1, 2):
+        fixes = make_fixes(TRUTH, seed=seed)
+        up = TRUTH.ecef[:, :3] / np.linalg.norm(TRUTH.ecef[:, :3], axis=1, keepdims=True)
+        sine = TRUTH.gcrf[:, 0] / np.linalg.norm(TRUTH.gcrf[:, :3], axis=1)
+        by_m = 10.0 * np.maximum(sine, 0.0)[:, None] * up
+        solution = solve([displaced(fix, by) for fix, by in zip(fixes, by_m, strict=True)]).solution
+        error = errors(solution)
+        normalised.append((error * np.linalg.solve(solution.covariance_ecef, error[:, :, None])[:, :, 0]).sum(axis=1))
+    assert np.mean(normalised) < 9.0
+
+
 def test_the_stated_error_of_the_clock_is_in_the_covariance() -> None:
     fixes = make_fixes(TRUTH)
     alone, coarse = solve(fixes), solve([replace(fix, time_sigma_s=0.01) for fix in fixes])
