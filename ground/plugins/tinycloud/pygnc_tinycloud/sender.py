@@ -13,7 +13,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Final
 
-from pygnc_station.errors import StationError, TransferError
+from pygnc_station.errors import RefusalError, StationError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_station.upload.station_server import HttpSender, error_of, json_object, send_request
@@ -65,7 +65,7 @@ class TinycloudSender(HttpSender):
         values = json_object(response) if response.status_code == 200 else {}
         remote_id = str(values.get("batchid", ""))
         if not _ID.fullmatch(remote_id):
-            raise StationError(
+            raise RefusalError(
                 f"{self._client.base_url}: the server assigns no id to {batch.name} ({error_of(response)})"
             )
         destination = str(values.get("destination", ""))
@@ -206,9 +206,9 @@ def _scp_error(stderr: str, target: ScpTarget, settings: StationSettings) -> Sta
     where = f"{target.host} port {target.port}"
     if any(words in stderr for words in _UNTRUSTED):
         known = settings.path(settings.upload.known_hosts)
-        return StationError(f"{where}: the host key does not match {known}; add the right key there ({message})")
+        return RefusalError(f"{where}: the host key does not match {known}; add the right key there ({message})")
     if "Permission denied" in stderr:
-        return StationError(f"{where}: the login is refused ({message})")
+        return RefusalError(f"{where}: the login is refused ({message})")
     if "subsystem request failed" in stderr:
         return StationError(f"{where}: the host does not offer SFTP; set scp = false in [upload] ({message})")
     return TransferError(f"{where}: {message}")
