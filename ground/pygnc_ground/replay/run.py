@@ -77,7 +77,7 @@ class ReplayContext(NamedTuple):
 
         `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
-        a sample 20 kB.
+        a sample 17 kB.
 
         Returns:
             The result, and the messages of the flight software from which the result is made.
