@@ -29,7 +29,7 @@ _CHI_SQUARE_SUSPICIOUS: Final = 14.2
 """Normalised innovation squared (3 components) from which an impulse is suspected; 1 in 360 good ones exceeds it."""
 FACTOR_SUSPICIOUS: Final = 1.25
 """Value of `ErrorBank.widening` above which a thrust is suspected: successive innovations were correlated."""
-_STEP_SQUARE_SUSPICIOUS: Final = 7.0
+_STEP_SQUARE_SUSPICIOUS: Final = 4.5
 """Square of the step of the time that a fix shows, over its variance, from which a step is suspected."""
 STEP_SIGMA_S: Final = 5e-3
 _STEP_MAX_S: Final = 0.1
