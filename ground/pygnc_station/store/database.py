@@ -63,7 +63,11 @@ def open_engine(where: str) -> Engine:
     url = parse_url(where)
     with translated_errors(url):
         engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
-        _complete_tables(engine)
+        try:
+            _complete_tables(engine)
+        except BaseException:
+            engine.dispose()
+            raise
     return engine
 
 
@@ -128,9 +132,13 @@ def _sqlite_engine(url: URL) -> Engine:
 def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
     # `_begin_sqlite` begins transactions; the sqlite3 module would not begin one before a SELECT.
     connection.isolation_level = None
-    _use_write_ahead_log(connection)
-    for pragma in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
-        connection.execute(f"PRAGMA {pragma}").close()
+    try:
+        _use_write_ahead_log(connection)
+        for pragma in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
+            connection.execute(f"PRAGMA {pragma}").close()
+    except BaseException:
+        connection.close()  # SQLAlchemy does not, if a listener fails
+        raise
 
 
 def _use_write_ahead_log(connection: sqlite3.Connection) -> None:

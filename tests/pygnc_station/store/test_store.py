@@ -1,3 +1,4 @@
+import os
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -176,8 +177,10 @@ def test_refuses_a_store_of_a_newer_program(tmp_path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     connection.close()
-    with pytest.raises(StoreError, match="created by a newer PyGNC"):
+    with pytest.raises(StoreError, match="created by a newer PyGNC") as error:
         Store.open(str(path))
+    assert error  # its traceback refers to the engine
+    assert str(path) not in {os.path.realpath(entry) for entry in Path("/proc/self/fd").iterdir()}
 
 
 def test_reports_a_file_that_is_not_a_database(tmp_path: Path) -> None:
