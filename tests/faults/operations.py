@@ -5,6 +5,7 @@ journals of an interrupted run, a complete batch and new settings.
 """
 
 import errno
+import gc
 import importlib
 import os
 import random
@@ -133,6 +134,7 @@ class ForkedFlight(Flight):
         return os.waitstatus_to_exitcode(ended[1])
 
     def _become_main(self, produced: Produced, calls: FailingCalls | None, output: Path, *, waits: bool) -> NoReturn:
+        gc.freeze()  # garbage of earlier tests may wait for threads, which do not exist here
         try:
             descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)

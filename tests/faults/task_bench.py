@@ -5,6 +5,7 @@ delivers the next inputs, and the clocks of the spacecraft stand still. Where th
 is flipped. A process that ends with an error is started again, as the supervisor does.
 """
 
+import gc
 import os
 import random
 import resource
@@ -196,6 +197,8 @@ class TaskBench:
     # --- In the child process ----------------------------------------------------------------------------------------
 
     def _run_child(self, flip: Flip | None, notes: Path, *, takes_snapshots: bool) -> int:
+        # Garbage of earlier tests may wait for threads, which do not exist here, when it is collected.
+        gc.freeze()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         resource.setrlimit(resource.RLIMIT_CPU, (int(LIMIT_S), int(LIMIT_S)))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
