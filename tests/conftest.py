@@ -1,5 +1,6 @@
 """Settings for all tests."""
 
+import re
 import signal
 from pathlib import Path
 
@@ -38,3 +39,12 @@ def pytest_collection_keep_groups(items: list[pytest.Item]) -> None:
     for item in items:
         if "_nodeid" in vars(item):
             item._id = item.id.parse(vars(item)["_nodeid"])
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Let `--last-failed` find tests that failed in a group: pytest remembers them with the name of the group."""
+    cache = getattr(session.config, "cache", None)
+    if cache is not None and not hasattr(session.config, "workerinput"):
+        failed = cache.get("cache/lastfailed", {})
+        cache.set("cache/lastfailed", {re.sub(r"@[^\[\]]*$", "", nodeid): True for nodeid in failed})
