@@ -44,9 +44,11 @@ test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, serv
 
 # One run for the fast and the slow tests collects them once and makes the fixtures that they share once. What fails
 # beside other tests is repeated alone, because the limits of time of real processes do not hold on any busy machine.
+AGAIN = $(PYTEST) --last-failed --last-failed-no-failures none --maxfail 3
+
 test-all: .venv/development.stamp ## run all tests
-	$(ALONE)
-	$(PYTEST) $(WORKERS) -m "not alone" || $(PYTEST) --last-failed --last-failed-no-failures none --maxfail 3
+	$(ALONE) || $(AGAIN)
+	$(PYTEST) $(WORKERS) -m "not alone" || $(AGAIN)
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)

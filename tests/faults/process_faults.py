@@ -88,7 +88,7 @@ class RunMemory(Fault):
     @contextmanager
     def home(self, folder: Path) -> Iterator[tuple[Path, tuple[str, ...]]]:
         with group_of("memory") as group:
-            size_mb = self.dice.randint(56, 72)
+            size_mb = self.dice.randint(62, 78)
             group.limit(size_mb << 20)
             self.injected = f"{size_mb} MB for the run"
             yield folder, group.prefix

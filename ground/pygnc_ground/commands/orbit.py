@@ -133,8 +133,8 @@ def _lines(replay: Replay, context: ReplayContext, newest: OrbitState | None) ->
         f" {period_min:.2f} min"
     )
     yield f"newest state: sigma {_sigma(newest, POSITION):.2f} m, {_sigma(newest, VELOCITY):.4f} m/s"
-    filter_ = OrbitFilter(context.settings.orbit, context.orientation)
-    after_day = filter_.predict(newest.gps_ms + _DAY_MS, newest)
+    orbit = OrbitFilter(context.settings.orbit, context.orientation)
+    after_day = orbit.predict(newest.gps_ms + _DAY_MS, newest)
     yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km"
     yield from orbit_lines(replay.orbits)
 
