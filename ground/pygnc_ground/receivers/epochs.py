@@ -60,7 +60,7 @@ class Velocity(NamedTuple):
 
 
 class Part(NamedTuple):
-    """What one message tells about an epoch.
+    """Content of one message about an epoch.
 
     Attributes:
         key_ms: Time of the epoch in its period: time of week, or UTC time of day.

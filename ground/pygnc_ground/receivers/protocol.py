@@ -1,7 +1,7 @@
-"""What the modules of the protocols declare."""
+"""Declaration of a receiver's protocol and of its messages."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_ground.receivers.epochs import Part, TimeScale
@@ -27,3 +27,33 @@ class Protocol(NamedTuple):
     part: Callable[[Frame], Part | None]
     scale: TimeScale
     preferred: tuple[str, ...]
+
+
+class Message(NamedTuple):
+    """Message of a binary protocol.
+
+    Attributes:
+        number: Number of the message, as the frame contains it.
+        part: Function that returns what a payload tells about an epoch.
+        size: Least length of a payload.
+    """
+
+    number: Any
+    part: Callable[[bytes], Part]
+    size: int
+
+
+def names_of(messages: Mapping[str, Message]) -> dict[Any, str]:
+    """Return the names of messages by number."""
+    return {message.number: name for name, message in messages.items()}
+
+
+def part_of(messages: Mapping[str, Message], frame: Frame) -> Part | None:
+    """Return what a frame tells about an epoch; None for another message, or one whose time is not a number."""
+    message = messages.get(frame.kind)
+    if message is None or len(frame.payload) < message.size:
+        return None
+    try:
+        return message.part(frame.payload)
+    except (ValueError, OverflowError):
+        return None

@@ -6,14 +6,14 @@ numbers are little-endian. Source: Septentrio, mosaic-X5 reference guide, SBF.
 
 import binascii
 import struct
-from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_ground.receivers.epochs import COMPUTED, GPS_WEEKS, Part, Position, Spread, Velocity
-from pygnc_ground.receivers.protocol import Protocol
+from pygnc_ground.receivers.protocol import Message, Protocol, names_of, part_of
 
 _HEADER_BYTES: Final = 8
 _UNKNOWN_TOW: Final = 0xFFFF_FFFF
@@ -87,22 +87,14 @@ def _velocity_covariance(payload: bytes) -> Part:
     return part._replace(velocity_spread=spread)
 
 
-_BLOCKS: Final[dict[str, tuple[int, Callable[[bytes], Part], int]]] = {
-    "PVTCartesian": (4006, _pvt, _PVT.size),
-    "PosCovCartesian": (5905, _position_covariance, _COVARIANCE.size),
-    "VelCovCartesian": (5907, _velocity_covariance, _COVARIANCE.size),
+_BLOCKS: Final = {
+    "PVTCartesian": Message(4006, _pvt, _PVT.size),
+    "PosCovCartesian": Message(5905, _position_covariance, _COVARIANCE.size),
+    "VelCovCartesian": Message(5907, _velocity_covariance, _COVARIANCE.size),
 }
-"""Number, function and least length of the blocks that are used, by name."""
-_NAMES: Final = {number: name for name, (number, _, _) in _BLOCKS.items()}
-
-
-def _part(frame: Frame) -> Part | None:
-    known = _BLOCKS.get(frame.kind)
-    if known is None or len(frame.payload) < known[2]:
-        return None
-    return known[1](frame.payload)
+_NAMES: Final = names_of(_BLOCKS)
 
 
 SEPTENTRIO: Final = Protocol(
-    "septentrio", "Septentrio SBF", rb"\$(?:@|\Z)", _frame_at, _part, GPS_WEEKS, tuple(_BLOCKS)
+    "septentrio", "Septentrio SBF", rb"\$(?:@|\Z)", _frame_at, partial(part_of, _BLOCKS), GPS_WEEKS, tuple(_BLOCKS)
 )

@@ -5,8 +5,7 @@ messages have no standard deviations. Source: SkyTraq application notes AN0024 a
 """
 
 import struct
-from collections.abc import Callable
-from functools import reduce
+from functools import partial, reduce
 from operator import xor
 from typing import Final
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_ground.receivers.epochs import COMPUTED, GPS_WEEKS, Part, Position, Velocity
-from pygnc_ground.receivers.protocol import Protocol
+from pygnc_ground.receivers.protocol import Message, Protocol, names_of, part_of
 
 _OVERHEAD_BYTES: Final = 7
 _END: Final = b"\r\n"
@@ -69,24 +68,19 @@ def _receiver(payload: bytes) -> Part:
     )
 
 
-_MESSAGES: Final[dict[str, tuple[int, Callable[[bytes], Part], int]]] = {
-    "receiver state": (0xDF, _receiver, _RECEIVER.size),
-    "navigation data": (0xA8, _navigation, _NAVIGATION.size),
+_MESSAGES: Final = {
+    "receiver state": Message(0xDF, _receiver, _RECEIVER.size),
+    "navigation data": Message(0xA8, _navigation, _NAVIGATION.size),
 }
-"""Number, function and least length of the messages that are used, by name."""
-_NAMES: Final = {number: name for name, (number, _, _) in _MESSAGES.items()}
-
-
-def _part(frame: Frame) -> Part | None:
-    known = _MESSAGES.get(frame.kind)
-    if known is None or len(frame.payload) < known[2]:
-        return None
-    try:
-        return known[1](frame.payload)
-    except (ValueError, OverflowError):
-        return None  # a time that is not a number
+_NAMES: Final = names_of(_MESSAGES)
 
 
 SKYTRAQ: Final = Protocol(
-    "skytraq", "SkyTraq binary", rb"\xa0(?:\xa1|\Z)", _frame_at, _part, GPS_WEEKS, tuple(_MESSAGES)
+    "skytraq",
+    "SkyTraq binary",
+    rb"\xa0(?:\xa1|\Z)",
+    _frame_at,
+    partial(part_of, _MESSAGES),
+    GPS_WEEKS,
+    tuple(_MESSAGES),
 )

@@ -7,8 +7,8 @@ NAV-SOL.
 
 import math
 import struct
-from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_unix_ms
 from pygnc_devices.framing import DamageReason, Frame, fletcher16
 from pygnc_ground.receivers.epochs import COMPUTED, GPS_WEEKS, Part, Position, Spread, Velocity, ecef_from_geodetic
-from pygnc_ground.receivers.protocol import Protocol
+from pygnc_ground.receivers.protocol import Message, Protocol, names_of, part_of
 
 _HEADER_BYTES: Final = 6
 _OVERHEAD_BYTES: Final = 8
@@ -137,23 +137,17 @@ def _east_north_up(words: list[float]) -> Spread:
     return Spread(np.array([[ee, ne, -ed], [ne, nn, -nd], [-ed, -nd, dd]]), is_local=True)
 
 
-_MESSAGES: Final[dict[str, tuple[bytes, Callable[[bytes], Part], int]]] = {
-    "NAV-PVT": (b"\x01\x07", _pvt, 84),
-    "NAV-SOL": (b"\x01\x06", _sol, 52),
-    "NAV-POSECEF": (b"\x01\x01", _pos_ecef, 20),
-    "NAV-VELECEF": (b"\x01\x11", _vel_ecef, 20),
-    "NAV-COV": (b"\x01\x36", _cov, 64),
-    "NAV-TIMEGPS": (b"\x01\x20", _time_gps, 16),
+_MESSAGES: Final = {
+    "NAV-PVT": Message(b"\x01\x07", _pvt, 84),
+    "NAV-SOL": Message(b"\x01\x06", _sol, 52),
+    "NAV-POSECEF": Message(b"\x01\x01", _pos_ecef, 20),
+    "NAV-VELECEF": Message(b"\x01\x11", _vel_ecef, 20),
+    "NAV-COV": Message(b"\x01\x36", _cov, 64),
+    "NAV-TIMEGPS": Message(b"\x01\x20", _time_gps, 16),
 }
-"""Class and number, function, and least length of the messages that are used, by name."""
-_NAMES: Final = {number: name for name, (number, _, _) in _MESSAGES.items()}
+_NAMES: Final = names_of(_MESSAGES)
 
 
-def _part(frame: Frame) -> Part | None:
-    known = _MESSAGES.get(frame.kind)
-    if known is None or len(frame.payload) < known[2]:
-        return None
-    return known[1](frame.payload)
-
-
-UBLOX: Final = Protocol("ublox", "UBX of u-blox", rb"\xb5(?:\x62|\Z)", _frame_at, _part, GPS_WEEKS, tuple(_MESSAGES))
+UBLOX: Final = Protocol(
+    "ublox", "UBX of u-blox", rb"\xb5(?:\x62|\Z)", _frame_at, partial(part_of, _MESSAGES), GPS_WEEKS, tuple(_MESSAGES)
+)
