@@ -21,6 +21,7 @@ from pygnc.formats.omm import write_kvn
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.commands.omm import error_comments
+from pygnc_ground.commands.replay import ConfigOption, ObjectOption, TruthOption
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.orbit.oem import EphemerisRow, oem_text, rows_of_solution, rows_of_states
 from pygnc_ground.replay import folder
@@ -43,14 +44,9 @@ def determine_orbit(
     logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of a receiver, or sense files.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder for tables, report and messages, missing or empty.")],
-    truth: Annotated[
-        Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
-    ] = None,
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", help="Identifier of the object in an SP3 or OEM file with several objects."),
-    ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
+    truth: TruthOption = None,
+    object_name: ObjectOption = None,
+    config: ConfigOption = None,
     earth_orientation: Annotated[
         Path | None, typer.Option(help="Earth orientation table; default: the table of the package.")
     ] = None,

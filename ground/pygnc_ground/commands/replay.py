@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -21,6 +21,14 @@ from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.report.replay import Replay
 
 app: Final = Application()
+
+TruthOption: TypeAlias = Annotated[
+    Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
+]
+ObjectOption: TypeAlias = Annotated[
+    str | None, typer.Option("--object", help="Identifier of the object in an SP3 or OEM file with several objects.")
+]
+ConfigOption: TypeAlias = Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")]
 
 
 @app.command(example="pygnc replay sense.bin --truth truth.parquet --out replayed")
@@ -39,13 +47,8 @@ def replay_files(
         ),
     ] = None,
     ranges: Annotated[Path | None, typer.Option(help="Folder with the range files (rng00000.bin and so on).")] = None,
-    truth: Annotated[
-        Path | None, typer.Option(help="True orbit: truth.parquet of a scenario, an SP3 or a CCSDS OEM file.")
-    ] = None,
-    object_name: Annotated[
-        str | None,
-        typer.Option("--object", help="Identifier of the object in an SP3 or OEM file with several objects."),
-    ] = None,
+    truth: TruthOption = None,
+    object_name: ObjectOption = None,
     partner_truth: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,7 +56,7 @@ def replay_files(
             help="True orbit of a partner; repeat it for several; default: truth.parquet in --satellite folders.",
         ),
     ] = None,
-    config: Annotated[Path | None, typer.Option(help="Settings (TOML) as for main.py.")] = None,
+    config: ConfigOption = None,
     earth_orientation: Annotated[
         Path | None,
         typer.Option(help="Earth orientation table as uploaded to the satellite; default: the table of the package."),

@@ -8,6 +8,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.checkpoint import encode
 from pygnc.estimators.orbit.measurement import RejectCause
+from tests.pygnc.estimators.orbit.first_hour import CLEAN, FIXES, HOUR, TRUTH
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,
     causes,
@@ -21,12 +22,8 @@ from tests.pygnc.estimators.orbit.truth import (
     sun_synchronous,
 )
 
-TRUTH = sun_synchronous()
-HOUR = 144
 HOUR_MS = 3_600_000
 WEEK_MS = 604_800_000
-FIXES = make_fixes(TRUTH)[: HOUR + 20]
-CLEAN = position_errors(run(FIXES)[1], TRUTH)
 
 
 def test_rejects_fixes_at_wrong_times_without_lasting_effect() -> None:

@@ -19,6 +19,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import to_ecef
 from pygnc.estimators.orbit.update import OrbitUpdate
 from tests.pygnc.environment.authority import ecef_state
+from tests.pygnc.estimators.orbit.first_hour import CLEAN, FIXES, HOUR, TRUTH
 from tests.pygnc.estimators.orbit.truth import (
     ORIENTATION,
     Truth,
@@ -30,16 +31,10 @@ from tests.pygnc.estimators.orbit.truth import (
     position_only,
     propagate,
     run,
-    sun_synchronous,
 )
 from tests.reference import recording
 
-TRUTH = sun_synchronous()
-HOUR = 144
-HOUR_MS = 3_600_000
 WEEK_MS = 604_800_000
-FIXES = make_fixes(TRUTH)[: HOUR + 20]
-CLEAN = position_errors(run(FIXES)[1], TRUTH)
 
 
 def test_an_expired_earth_orientation_is_in_the_covariance() -> None:
