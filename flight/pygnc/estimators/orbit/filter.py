@@ -39,18 +39,15 @@ from pygnc.estimators.orbit.measurement import (
     linearise_fix,
     rates_along_track,
 )
+from pygnc.estimators.orbit.new_orbit import NewOrbits
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
-from pygnc.estimators.orbit.time_errors import time_error_s, time_step_s
+from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
+from pygnc.estimators.orbit.time_errors import ROUNDING_SIGMA_S, time_error_s
 from pygnc.estimators.orbit.update import OrbitUpdate
 
-_REACHED_SIGMAS: Final = 3.0
-"""Number of standard deviations within which a manoeuvre explains a new orbit."""
 _STEP_MIN_S: Final = 2e-3
 """Least step of the times that is corrected: one of 1 ms is not told from white noise of 10 m and 1 cm/s."""
-_ROUNDING_SIGMA_S: Final = 3e-4
-"""Standard deviation of a time that is rounded to a millisecond."""
 
 
 class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
@@ -117,6 +114,7 @@ class OrbitFilter:
         self.frames = EarthFrames(orientation)
         self._dynamics = OrbitDynamics(settings, self.frames)
         self._initialiser = OrbitInitialiser(self._dynamics, settings)
+        self._new_orbits = NewOrbits(settings, self._dynamics, self.frames)
         self._bank = ErrorBank(settings.measurement, settings.process_noise)
         self._detector = ManoeuvreDetector(settings, self._bank, self._predicted, self._linearise)
         self.memory = memory or FilterMemory(orientation.identification, self._bank.unknown())
@@ -440,7 +438,7 @@ class OrbitFilter:
         memory.hypotheses = unchanged.centred(state.x, memory.state.x)
         memory.candidates, memory.recent = [], []
         memory.time_error_s = round(memory.time_error_s + step_s, 3)
-        memory.time_sigma_s = math.hypot(memory.time_sigma_s, information**-0.5, _ROUNDING_SIGMA_S)
+        memory.time_sigma_s = math.hypot(memory.time_sigma_s, information**-0.5, ROUNDING_SIGMA_S)
         return replace(OrbitUpdate.rejected(fix, RejectCause.TIME_INCONSISTENT), time_error_s=step_s)
 
     def _decided(self) -> Manoeuvre | None:
@@ -473,9 +471,13 @@ class OrbitFilter:
         initial = self._initialiser.find(used)
         if initial is None or initial.agreeing < limits.restart_fixes:
             return rejected
-        is_reachable = self._is_reachable(initial, rejected)
-        step_s = self._time_step_s(initial, rejected) if positions > 2 * limits.fixes else 0.0
+        elapsed_s = (rejected.fix.gps_ms - self.memory.position_gps_ms) * 1e-3
+        is_reachable = self._new_orbits.is_reachable(initial, rejected, elapsed_s)
+        step_s = 0.0
+        if positions > 2 * limits.fixes:
+            step_s, sigma_s = self._new_orbits.time_step(initial, rejected, elapsed_s)
         if step_s:
+            self.memory.time_sigma_s = sigma_s
             # More fixes make the step more accurate, unless the next one could end the old orbit.
             is_due = is_reachable or len(used) == limits.fixes
             return replace(rejected, time_error_s=step_s) if is_due else rejected
@@ -490,50 +492,6 @@ class OrbitFilter:
         updates = self._begin(initial)
         update = next(update for update in updates if update.fix is rejected.fix)
         return replace(update, restarted_from_ms=updates[0].fix.gps_ms) if update.state else rejected
-
-    def _is_reachable(self, initial: InitialOrbit, rejected: OrbitUpdate) -> bool:
-        """Return True if a manoeuvre since the last accepted position may have led to a new orbit.
-
-        A change of the velocity displaces the satellite by no more than its product with the time since. An equal
-        error of successive positions displaces it at once, without a change of the velocity.
-        """
-        old, elapsed_s = rejected.state, (rejected.fix.gps_ms - self.memory.position_gps_ms) * 1e-3
-        if old is None or elapsed_s > self.settings.manoeuvre.gap_max_s:
-            return True
-        new, sigma_m = self._moved_to(initial, rejected.fix)
-        displaced_m, changed_mps = ((new - old.x)[part] for part in (POSITION, VELOCITY))
-        tolerance_m = _REACHED_SIGMAS * math.hypot(sigma_m, math.sqrt(np.trace(old.covariance[POSITION, POSITION])))
-        reach_m = elapsed_s * math.hypot(*changed_mps)
-        return math.hypot(*(displaced_m - 0.5 * elapsed_s * changed_mps)) <= reach_m + tolerance_m
-
-    def _time_step_s(self, initial: InitialOrbit, rejected: OrbitUpdate) -> float:
-        """Return the step of the times that explains a new orbit, 0 if none, and remember its standard deviation."""
-        old, fix = rejected.state, rejected.fix
-        if old is None or (fix.gps_ms - self.memory.position_gps_ms) * 1e-3 > self.settings.manoeuvre.gap_max_s:
-            return 0.0
-        # Amid its fixes, the new orbit is known best.
-        amid = initial.fixes[len(initial.fixes) // 2].fix
-        new, sigma_m = self._moved_to(initial, amid)
-        x, _ = self._dynamics.propagate_vector(fix.gps_ms, old.x, amid.gps_ms)
-        sigma_mps = 2.0 * sigma_m / (1e-3 * max(fix.gps_ms - initial.fixes[0].fix.gps_ms, 1))
-        if fix.velocity_sigma_mps is not None:
-            sigma_mps = initial.velocity_spread * math.hypot(*fix.velocity_sigma_mps)
-        tolerance_m, tolerance_mps = (
-            _REACHED_SIGMAS * math.hypot(sigma, math.sqrt(np.trace(old.covariance[part, part])))
-            for sigma, part in ((sigma_m, POSITION), (sigma_mps, VELOCITY))
-        )
-        step_s = time_step_s(amid.gps_ms, x, new, (tolerance_m, tolerance_mps), self.frames)
-        if step_s:
-            self.memory.time_sigma_s = math.hypot(
-                sigma_m / math.sqrt(initial.agreeing) / math.hypot(*new[VELOCITY]), _ROUNDING_SIGMA_S
-            )
-        return step_s
-
-    def _moved_to(self, initial: InitialOrbit, fix: Fix) -> tuple[Array, float]:
-        """Return the state vector (10,) of a new orbit at a fix, and the noise of its positions in m."""
-        new, _ = self._dynamics.propagate_vector(initial.fixes[0].fix.gps_ms, initial.x, fix.gps_ms)
-        position, _ = linearise_fix(fix, new, self.frames, self.settings.measurement)
-        return new, max(initial.position_spread, 1.0) * math.hypot(*position.sigma)
 
     def _linearise(self, x: Array, fix: Fix) -> Observations:
         settings = self.settings.measurement

@@ -16,6 +16,8 @@ from pygnc.estimators.orbit.measurement import Fix, Innovation
 
 ERROR_MAX_S: Final = 30
 """Largest error that is recognised; leap seconds are 18."""
+ROUNDING_SIGMA_S: Final = 3e-4
+"""Standard deviation of a time that is rounded to a millisecond."""
 _SIGMAS: Final = 5.0
 """Number of standard deviations within which position and velocity must agree with the orbit at another second."""
 _VELOCITY_MARGIN_MPS: Final = 1.0
