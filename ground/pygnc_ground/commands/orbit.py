@@ -76,10 +76,11 @@ def determine_orbit(
         replay = replay_with_true_noise(files, context)
         paths = replay.write(out, overwrite=overwrite)
         newest = max((update.state for update in replay.collected.updates if update.state), key=_time, default=None)
-        for line in _lines(replay, context, newest):
+        orbit = OrbitFilter(context.settings.orbit, context.orientation)
+        for line in _lines(replay, orbit, newest):
             typer.echo(line)
         if newest is not None:
-            for file, text in _messages(replay, context, newest, _Options(predict, name, designator)):
+            for file, text in _messages(replay, orbit, newest, _Options(predict, name, designator)):
                 (out / file).write_text(text)
                 paths.append(out / file)
     echo_files(paths)
@@ -108,7 +109,7 @@ def _time(state: OrbitState) -> int:
     return state.gps_ms
 
 
-def _lines(replay: Replay, context: ReplayContext, newest: OrbitState | None) -> Iterator[str]:
+def _lines(replay: Replay, orbit: OrbitFilter, newest: OrbitState | None) -> Iterator[str]:
     """Yield what was read, the newest orbit, its prediction and, with a truth, its errors."""
     result = replay.result
     for source in result.sources:
@@ -129,7 +130,6 @@ def _lines(replay: Replay, context: ReplayContext, newest: OrbitState | None) ->
         f" {period_min:.2f} min"
     )
     yield f"newest state: sigma {_sigma(newest, POSITION):.2f} m, {_sigma(newest, VELOCITY):.4f} m/s"
-    orbit = OrbitFilter(context.settings.orbit, context.orientation)
     after_day = orbit.predict(newest.gps_ms + _DAY_MS, newest)
     yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km"
     yield from orbit_lines(replay.orbits)
@@ -146,11 +146,8 @@ class _Options(NamedTuple):
     designator: str
 
 
-def _messages(
-    replay: Replay, context: ReplayContext, newest: OrbitState, options: _Options
-) -> Iterator[tuple[str, str]]:
+def _messages(replay: Replay, orbit: OrbitFilter, newest: OrbitState, options: _Options) -> Iterator[tuple[str, str]]:
     """Yield names and contents of the CCSDS messages: orbit, mean elements, and the prediction if it is wanted."""
-    orbit = OrbitFilter(context.settings.orbit, context.orientation)
     solution = replay.result.smoothed or replay.result.solution
     rows = rows_of_solution(solution, orbit.frames, _STEP_MS)
     labels = {"name": options.name, "designator": options.designator}

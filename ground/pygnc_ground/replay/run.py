@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.clock import utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
@@ -16,7 +16,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.inputs.host_packets import rollover
 from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
@@ -27,7 +26,7 @@ from pygnc_ground.replay.attitude_run import attitude_result, packed, return_fre
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
-from pygnc_ground.replay.result import ReplayResult
+from pygnc_ground.replay.result import FixRecords, ReplayResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
@@ -103,7 +102,8 @@ class ReplayContext(NamedTuple):
         return_free_memory()
         frames = EarthFrames(orientation)
         timed = collected.timed
-        notes = [*_rollovers(collected, settings.orbit), *self._early(collected)]
+        fixes = fix_records(timed)
+        notes = [*_rollovers(fixes, settings.orbit), *self._early(fixes)]
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
@@ -121,7 +121,7 @@ class ReplayContext(NamedTuple):
             filter_name=_DESCRIPTIONS[filter_name],
             sources=tuple(collected.sources),
             counts=collected.counts,
-            fixes=fix_records(timed),
+            fixes=fixes,
             untimed=tuple(collected.untimed),
             ranges=range_records(collected, settings.formation),
             solution=solution,
@@ -143,21 +143,20 @@ class ReplayContext(NamedTuple):
         )
         return result, collected
 
-    def _early(self, collected: Collected) -> list[str]:
+    def _early(self, fixes: FixRecords) -> list[str]:
         """Return a note if records are earlier than the Earth orientation, which then turns GCRF by up to 2 s."""
-        first_ms, begins_ms = (
-            min((record.gps_ms for record in collected.timed), default=None),
-            self.orientation.begins_gps_ms,
-        )
-        if first_ms is None or begins_ms is None or first_ms >= begins_ms:
+        begins_ms = self.orientation.begins_gps_ms
+        if begins_ms is None or int(fixes.gps_ms.min(initial=begins_ms)) >= begins_ms:
             return []
         text = f"the Earth orientation table begins at {utc_iso_from_gps_ms(begins_ms)}: before, positions in GCRF are"
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
 
 
-def _rollovers(collected: Collected, settings: OrbitSettings) -> list[str]:
+def _rollovers(fixes: FixRecords, settings: OrbitSettings) -> list[str]:
     """Return a note for each GPS week that was corrected for a rollover of the receiver's count."""
-    found = Counter(weeks for record in collected.timed if (weeks := rollover(record.message)) is not None)
+    weeks = (week_from_gps_ms(gps_ms)[0] for gps_ms in fixes.gps_ms.tolist())
+    pairs = zip(fixes.gps_week_received, weeks, strict=True)
+    found = Counter((received, used) for received, used in pairs if received is not None)
     earliest = settings.screening.earliest_gps_week
     return [
         f"GPS week {received} of {count} GPS records counts as {used}: a receiver's count rolls over every 1024 weeks,"
