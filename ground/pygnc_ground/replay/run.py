@@ -1,7 +1,9 @@
 """Replay of inputs: the trackers of the flight software, then smoother and batch solution over all fixes."""
 
+import gc
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -53,6 +55,18 @@ _DESCRIPTIONS: Final = {
 }
 
 
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Pause the search for cycles, of which the objects that a replay keeps have none; it took a tenth of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
 class ReplayContext(NamedTuple):
     """Settings, Earth orientation and truth of a replay; with `has_priority`, inputs cannot override the settings."""
 
@@ -64,6 +78,7 @@ class ReplayContext(NamedTuple):
     true_partners: Mapping[int, OrbitTruth] = MappingProxyType({})
     """True orbits of partners by radio id"""
 
+    @_collector_paused()
     def replay(
         self,
         inputs: Inputs,
