@@ -3,6 +3,7 @@
 No sentence has a vertical velocity, so these logs give positions without velocities. Source: NMEA 0183, version 4.11.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
@@ -10,8 +11,9 @@ from functools import reduce
 from operator import xor
 from typing import Final
 
+from pygnc.inputs.receivers.parts import COMPUTED, Part, Position, Spread, ecef_from_geodetic
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_ground.receivers.epochs import COMPUTED, UTC_DAYS, Part, Position, Spread, ecef_from_geodetic
+from pygnc_ground.receivers.epochs import UTC_DAYS
 from pygnc_ground.receivers.protocol import Protocol
 
 _LONGEST: Final = 512
@@ -48,11 +50,11 @@ def _time_ms(text: str) -> int:
     return 1000 * (3600 * hours + 60 * minutes + seconds) + round(1000 * float(match[4] or 0))
 
 
-def _degrees(text: str, side: str) -> float:
-    """Return an angle of degrees and minutes, ddmm.mmm."""
+def _angle(text: str, side: str) -> float:
+    """Return an angle of degrees and minutes, ddmm.mmm, in radians."""
     point = text.index(".") if "." in text else len(text)
     degrees = float(text[: point - 2]) + float(text[point - 2 :]) / 60.0
-    return -degrees if side in {"S", "W"} else degrees
+    return math.radians(-degrees if side in {"S", "W"} else degrees)
 
 
 def _day(year: int, month: int, day: int) -> int:
@@ -63,7 +65,7 @@ def _gga(words: Sequence[str]) -> Part:
     solution, satellites = _QUALITIES.get(words[6], "estimated"), int(words[7] or 0)
     if solution != COMPUTED:
         return Part(_time_ms(words[1]), position=Position(solution, ecef_from_geodetic(0.0, 0.0, 0.0)))
-    latitude, longitude = _degrees(words[2], words[3]), _degrees(words[4], words[5])
+    latitude, longitude = _angle(words[2], words[3]), _angle(words[4], words[5])
     height_m = float(words[9]) + float(words[11] or 0.0)
     return Part(
         _time_ms(words[1]),
