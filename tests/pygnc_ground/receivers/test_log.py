@@ -22,7 +22,7 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc.navigation.orbit import screen, screen_velocity
+from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_ground.receivers import log as receiver_log
 from pygnc_ground.receivers.log import read, recognises
 from tests.fakes import receiver_logs as fake
