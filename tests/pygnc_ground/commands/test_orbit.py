@@ -19,8 +19,6 @@ from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 from tests.pygnc_command import app
 
-pytestmark = pytest.mark.xdist_group("orbit")  # one worker makes the fixtures of this module
-
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 TRUTH = DEMO / "truth.parquet"
 _SIGMA_M, _SIGMA_MPS = 5.0, 0.05
