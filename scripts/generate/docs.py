@@ -77,6 +77,7 @@ def documents() -> dict[Path, str]:
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
     files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
     return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}

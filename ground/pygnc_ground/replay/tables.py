@@ -22,7 +22,7 @@ from pygnc_ground.replay.result import (
     UntimedRecord,
     column,
 )
-from pygnc_ground.tables.declaration import frame, metadata, time_values
+from pygnc_ground.tables.declaration import frame, time_values, write_table
 
 _ATTITUDE_VECTORS: Final = {
     "body rate": "rate_body_rad_s",
@@ -38,7 +38,6 @@ _ORBIT_VECTORS: Final = {
     "velocity in GCRF": "velocity_gcrf_mps",
 }
 """Vectors without a standard deviation, by their names in messages and solutions."""
-_UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _POSITION_VARIANCES: Final = [0, 2, 5]
 """Indices of the variances in the lower triangle of a covariance."""
 
@@ -225,9 +224,7 @@ def write_tables(
     """
     written: list[Path] = []
     for name, table in all_tables(result, collected).items():
-        written.append(folder / f"{name}.parquet")
-        table.write_parquet(written[-1], metadata=metadata(name, about))
-        if csv:
-            written.append(folder / f"{name}.csv")
-            table.write_csv(written[-1], datetime_format=_UTC_FORMAT)
+        for suffix in ("parquet", "csv") if csv else ("parquet",):
+            written.append(folder / f"{name}.{suffix}")
+            write_table(name, table, written[-1], about or {})
     return written
