@@ -191,3 +191,25 @@ def _declared(known: Mapping[str, Packet], frame: Frame) -> tuple[Packet, Values
 def _values(packet: Packet, payload: bytes) -> Values:
     """Return the values of a payload; newer versions of a message have further words."""
     return packet.decode(payload[: packet.layout.size])
+
+
+# --- NMEA 0183 ------------------------------------------------------------------------------------------------------
+
+NMEA_BEGINNING: Final = rb"\$(?:[A-Z](?:[A-Z]|\Z)|\Z)"
+_LONGEST_SENTENCE: Final = 512
+"""The standard allows 82 bytes; sentences of makers are longer."""
+_NMEA_END: Final = re.compile(rb"\*([0-9A-Fa-f]{2})|[\r\n\0]")
+
+
+def nmea(octets: bytes, at: int) -> Found:
+    """Return the sentence at an offset; its kind is its name without the talker."""
+    end = _NMEA_END.search(octets, at, at + _LONGEST_SENTENCE)
+    if end is None:
+        return None if len(octets) - at < _LONGEST_SENTENCE else DamageReason.NOISE
+    if end.group(1) is None:
+        return DamageReason.NOISE
+    content = octets[at + 1 : end.start()]
+    if reduce(xor, content, 0) != int(end.group(1), 16):
+        return DamageReason.CHECKSUM
+    name = content.split(b",", 1)[0].decode("ascii", "replace")
+    return Frame(name if name.startswith("P") else name[2:], content, octets[at : end.end()], at)
