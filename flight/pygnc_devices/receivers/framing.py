@@ -107,8 +107,10 @@ def _text_values(packet: Packet, payload: bytes) -> Values:
         "week": int(words[5]),
         "tow_s": float(words[6]),
     }
-    fields = packet.fields[_HEADER_FIELDS:]
-    return header | {field.name: _value(field, text) for field, text in zip(fields, data.split(","), strict=False)}
+    fields, texts = packet.fields[_HEADER_FIELDS:], data.split(",")
+    if len(texts) < len(fields):
+        raise ValueError(f"packet {packet.name}: {len(texts)} words instead of {len(fields)}")
+    return header | {field.name: _value(field, text) for field, text in zip(fields, texts, strict=False)}
 
 
 def _value(field: Field, text: str) -> Value:

@@ -1,5 +1,6 @@
 """Interpreter, driver classes and controls that the families of receivers share."""
 
+import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -96,9 +97,9 @@ class ReceiverUnit:
         if found is None:
             return None
         packet, values = found
-        t_device_ns = None
-        if self._is_timed(values):
-            self._clock.advance(round(1e3 * float(values["tow_s"])) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
+        t_device_ns, tow_s = None, float(values["tow_s"])
+        if self._is_timed(values) and math.isfinite(tow_s):
+            self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
             t_device_ns = _NS_PER_MS * self._clock.total
         lost = self._cadences[packet.name].missing(t_device_ns)
         return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)

@@ -6,6 +6,10 @@ from typing import Any
 
 import pytest
 
+from pygnc.bus.messages import DEVICES, DeviceReading
+from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.inputs.own_receiver import own_fix
+from pygnc.navigation.orbit import screen, screen_velocity
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, RefusedError
 from pygnc_devices.family import family
@@ -107,3 +111,32 @@ def test_a_receiver_that_does_not_know_the_time_has_no_device_time() -> None:
     assert [reading.t_device_ns for reading in readings("ublox", content)] == [None, 0]
     (reading,) = readings("novatel", fake.bestxyza(solution(0), status="UNKNOWN"))
     assert reading.t_device_ns is None
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "resolution_m"),
+    [
+        ("novatel", NovatelSimulator(), 1e-6),
+        ("ublox", UbloxSimulator(), 0.02),
+        ("ublox", UbloxSimulator(generation=6), 0.01),
+        ("skytraq", SkytraqSimulator(), 0.01),
+        ("skytraq", SkytraqSimulator(sends_state=True), 1e-6),
+    ],
+)
+def test_messages_of_each_receiver_become_fixes_of_the_flight(
+    name: str, unit: ReceiverSimulator, resolution_m: float
+) -> None:
+    gps_s = unit.gps_s(0.5)
+    (reading,) = readings(name, unit.message(gps_s))
+    values = {key: value.hex() if isinstance(value, bytes) else value for key, value in reading.values.items()}
+    place = (8, DEVICES, 8, "gps", name, reading.packet.name, 0, 0, None, 0)
+    fix = own_fix(DeviceReading(*place, reading.raw, values), 12, 1_000_250)
+    assert fix is not None
+    expected = unit.solution(gps_s)
+    assert (fix.kind, fix.gps_ms) == (f"{name} {reading.packet.name}", round(1e3 * gps_s))
+    assert fix.position_ecef_m == pytest.approx([expected[f"ecef_{axis}_m"] for axis in "xyz"], abs=resolution_m)
+    assert fix.velocity_ecef_mps == pytest.approx([expected[f"velocity_{axis}_mps"] for axis in "xyz"], abs=0.011)
+    sigma_m = 0.0 if name == "skytraq" else expected["sigma_m"]
+    assert fix.position_sigma_m == pytest.approx([sigma_m] * 3, abs=0.01)
+    assert screen(fix, ScreeningSettings()) is None
+    assert screen_velocity(fix, ScreeningSettings()) is None
