@@ -82,7 +82,7 @@ class DeviceSettings:
     options: Annotated[_Options, Meta(max_length=32)] = field(default_factory=dict)
     """Options of the family's driver, such as timer_hz (gx2) or sample_s (opc_n3)."""
     stream: Annotated[int, Meta(ge=0, le=10_000)] | Name = ""
-    """Stream to request after opening: a rate in Hz (ucb) or a response type such as "CC" (gx2); empty for none."""
+    """Stream to request after opening: rate in Hz (ucb, receivers) or packet such as "CC" (gx2); empty for none."""
 
 
 @dataclass(frozen=True, slots=True)

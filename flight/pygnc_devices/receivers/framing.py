@@ -107,8 +107,10 @@ def _text_values(packet: Packet, payload: bytes) -> Values:
         "week": int(words[5]),
         "tow_s": float(words[6]),
     }
-    fields = packet.fields[_HEADER_FIELDS:]
-    return header | {field.name: _value(field, text) for field, text in zip(fields, data.split(","), strict=False)}
+    fields, texts = packet.fields[_HEADER_FIELDS:], data.split(",")
+    if len(texts) < len(fields):
+        raise ValueError(f"packet {packet.name}: {len(texts)} words instead of {len(fields)}")
+    return header | {field.name: _value(field, text) for field, text in zip(fields, texts, strict=False)}
 
 
 def _value(field: Field, text: str) -> Value:
@@ -191,3 +193,25 @@ def _declared(known: Mapping[str, Packet], frame: Frame) -> tuple[Packet, Values
 def _values(packet: Packet, payload: bytes) -> Values:
     """Return the values of a payload; newer versions of a message have further words."""
     return packet.decode(payload[: packet.layout.size])
+
+
+# --- NMEA 0183 ------------------------------------------------------------------------------------------------------
+
+NMEA_BEGINNING: Final = rb"\$(?:[A-Z](?:[A-Z]|\Z)|\Z)"
+_LONGEST_SENTENCE: Final = 512
+"""The standard allows 82 bytes; sentences of makers are longer."""
+_NMEA_END: Final = re.compile(rb"\*([0-9A-Fa-f]{2})|[\r\n\0]")
+
+
+def nmea(octets: bytes, at: int) -> Found:
+    """Return the sentence at an offset; its kind is its name without the talker."""
+    end = _NMEA_END.search(octets, at, at + _LONGEST_SENTENCE)
+    if end is None:
+        return None if len(octets) - at < _LONGEST_SENTENCE else DamageReason.NOISE
+    if end.group(1) is None:
+        return DamageReason.NOISE
+    content = octets[at + 1 : end.start()]
+    if reduce(xor, content, 0) != int(end.group(1), 16):
+        return DamageReason.CHECKSUM
+    name = content.split(b",", 1)[0].decode("ascii", "replace")
+    return Frame(name if name.startswith("P") else name[2:], content, octets[at : end.end()], at)

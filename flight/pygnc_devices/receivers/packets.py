@@ -19,6 +19,11 @@ def ecef(name: str, code: str, scale: float | None, meaning: str, suffix: str = 
     return tuple(word(f"{name}_{axis}_{suffix}", code, f"{meaning}, {axis}", unit, scale) for axis in "xyz")
 
 
+def _angle(name: str, code: str, meaning: str, scale: float) -> Field:
+    """Return the field of an angle, which CSV files have in degrees."""
+    return Field(f"{name}_rad", code, ANGLE, scale, meaning=meaning, column=name)
+
+
 def _packets(order: Literal[">", "<"], *packets: tuple[str, str, Iterable[Field]]) -> dict[str, Packet]:
     return {
         name: Packet(name, tuple(fields), meaning=meaning, clock="tow_s", byte_order=order)
@@ -108,8 +113,8 @@ NOVATEL: Final = _packets(
         (
             *_HEADER,
             *_solution("position", "position_"),
-            word("latitude_rad", "d", "latitude", ANGLE, _DEGREE),
-            word("longitude_rad", "d", "longitude", ANGLE, _DEGREE),
+            _angle("latitude", "d", "latitude", _DEGREE),
+            _angle("longitude", "d", "longitude", _DEGREE),
             word("height_msl_m", "d", "height above mean sea level", LENGTH),
             word("undulation_m", "f", "height of mean sea level above the ellipsoid", LENGTH),
             word("datum", "I", "datum; 61: WGS 84"),
@@ -129,7 +134,7 @@ NOVATEL: Final = _packets(
             word("latency_s", "f", "age of the velocity", TIME),
             word("differential_age_s", "f", "age of the differential corrections", TIME),
             word("speed_mps", "d", "horizontal speed", VELOCITY),
-            word("track_rad", "d", "direction of motion from north over east", ANGLE, _DEGREE),
+            _angle("track", "d", "direction of motion from north over east", _DEGREE),
             word("velocity_up_mps", "d", "velocity, up", VELOCITY),
         ),
     ),
@@ -166,11 +171,11 @@ UBLOX: Final = _packets(
             word("time_accuracy_ns", "I", "accuracy of the time", NANOSECONDS),
             word("nano_ns", "i", "fraction of the second, UTC", NANOSECONDS),
             _FIX_TYPE,
-            word("flags", "B", "status", labels=Labels({0: "fix ok", 1: "differential"}, is_bit_field=True)),
-            word("flags2", "B", "further status"),
+            word("status_flags", "B", "status", labels=Labels({0: "fix ok", 1: "differential"}, is_bit_field=True)),
+            word("status_flags2", "B", "further status"),
             _SATELLITES,
-            word("longitude_rad", "i", "longitude", ANGLE, 1e-7 * _DEGREE),
-            word("latitude_rad", "i", "latitude", ANGLE, 1e-7 * _DEGREE),
+            _angle("longitude", "i", "longitude", 1e-7 * _DEGREE),
+            _angle("latitude", "i", "latitude", 1e-7 * _DEGREE),
             word("height_m", "i", "height above the ellipsoid", LENGTH, 1e-3),
             word("height_msl_m", "i", "height above mean sea level", LENGTH, 1e-3),
             word("horizontal_accuracy_m", "I", "accuracy, horizontal", LENGTH, 1e-3),
@@ -179,9 +184,9 @@ UBLOX: Final = _packets(
             word("velocity_east_mps", "i", "velocity, east", VELOCITY, 1e-3),
             word("velocity_down_mps", "i", "velocity, down", VELOCITY, 1e-3),
             word("ground_speed_mps", "i", "horizontal speed", VELOCITY, 1e-3),
-            word("track_rad", "i", "direction of motion from north over east", ANGLE, 1e-5 * _DEGREE),
+            _angle("track", "i", "direction of motion from north over east", 1e-5 * _DEGREE),
             word("speed_accuracy_mps", "I", "accuracy of the velocity, root sum square of three axes", VELOCITY, 1e-3),
-            word("track_accuracy_rad", "I", "accuracy of the direction of motion", ANGLE, 1e-5 * _DEGREE),
+            _angle("track_accuracy", "I", "accuracy of the direction of motion", 1e-5 * _DEGREE),
             word("pdop", "H", "position dilution of precision", scale=1e-2),
             word("reserved", "6s", "reserved"),
         ),
@@ -194,7 +199,7 @@ UBLOX: Final = _packets(
             word("nano_ns", "i", "fraction of the time of the week", NANOSECONDS),
             word("week", "h", "GPS week"),
             _FIX_TYPE,
-            word("flags", "B", "status", labels=_FLAGS),
+            word("status_flags", "B", "status", labels=_FLAGS),
             *ecef("ecef", "i", 1e-2, "position"),
             word("ecef_accuracy_m", "I", "accuracy of the position, root sum square of three axes", LENGTH, 1e-2),
             *ecef("velocity", "i", 1e-2, "velocity", "mps"),
@@ -297,8 +302,8 @@ SKYTRAQ: Final = _packets(
             _SATELLITES,
             word("week", "H", "GPS week"),
             word("tow_s", "I", "time of the week", TIME, 1e-2),
-            word("latitude_rad", "i", "latitude", ANGLE, 1e-7 * _DEGREE),
-            word("longitude_rad", "i", "longitude", ANGLE, 1e-7 * _DEGREE),
+            _angle("latitude", "i", "latitude", 1e-7 * _DEGREE),
+            _angle("longitude", "i", "longitude", 1e-7 * _DEGREE),
             word("height_m", "I", "height above the ellipsoid", LENGTH, 1e-2),
             word("height_msl_m", "I", "height above mean sea level", LENGTH, 1e-2),
             *(word(name, "H", "dilution of precision", scale=1e-2) for name in _DILUTIONS),

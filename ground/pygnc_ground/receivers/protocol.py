@@ -72,8 +72,8 @@ def _declared_part(decode: _Decoder, parts: Mapping[str, Callable[[Values], Part
     found = decode(frame)
     try:
         return None if found is None else parts[found[0].name](found[1])
-    except (ValueError, OverflowError, KeyError):
-        return None  # a time that is not a number, or a version of the message with fewer words
+    except (ValueError, OverflowError):
+        return None  # a time that is not a number
 
 
 NOVATEL: Final = Protocol(

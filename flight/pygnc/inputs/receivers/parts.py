@@ -123,7 +123,10 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
         velocity_sigma = _sigma([part.velocity_spread for part in parts], moving.spread, ecef_from_local)
     late_s = next((part.late_s for part in parts if part.late_s), 0.0)
     time_sigma_s = next((part.time_sigma_s for part in parts if part.time_sigma_s is not None), None)
-    is_moving = moving is not None and moving.solution == COMPUTED and bool(np.isfinite(velocity_mps).all())
+    velocity_solution = "none" if moving is None else moving.solution
+    if not np.isfinite(velocity_mps).all():
+        velocity_solution = "invalid"
+    is_moving = velocity_solution == COMPUTED
     if late_s and not is_moving:
         time_sigma_s = max(abs(late_s), time_sigma_s or 0.0)
     tracked, used = next((part.satellites for part in parts if part.satellites is not None), _NOT_STATED)
@@ -135,7 +138,7 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
         # The time of a fix is in whole milliseconds, so the position is moved along the velocity to that time.
         position_ecef_m=vector3(position.ecef_m - late_s * velocity_mps if is_moving else position.ecef_m),
         position_sigma_m=vector3(_sigma([part.position_spread for part in parts], position.spread, ecef_from_local)),
-        velocity_solution="none" if moving is None else moving.solution,
+        velocity_solution=velocity_solution,
         velocity_ecef_mps=vector3(velocity_mps),
         velocity_sigma_mps=vector3(velocity_sigma),
         velocity_latency_s=0.0 if moving is None else moving.latency_s,

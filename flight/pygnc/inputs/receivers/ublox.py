@@ -31,7 +31,7 @@ _TIMED: Final = 12
 
 def _solution(values: Values) -> str:
     name = _FIX_TYPES.get(values["fix_type"], "none")
-    return name if values["flags"] & 1 or name != COMPUTED else "invalid"
+    return name if values["status_flags"] & 1 or name != COMPUTED else "invalid"
 
 
 def _tow_ms(values: Values) -> int:
@@ -74,7 +74,7 @@ def _sol(values: Values) -> Part:
     solution = _solution(values)
     return Part(
         _tow_ms(values),
-        values["week"] if values["flags"] & _TIMED == _TIMED else None,
+        values["week"] if values["status_flags"] & _TIMED == _TIMED else None,
         late_s=1e-9 * values["nano_ns"],
         position=Position(solution, numbers(values, "ecef", "m"), shared(values["ecef_accuracy_m"])),
         velocity=Velocity(solution, numbers(values, "velocity", "mps"), shared(values["speed_accuracy_mps"])),
