@@ -118,7 +118,7 @@ class Epochs:
         self._parts: dict[str, tuple[Frame, Part]] = {}
         self._period: int | None = None
         self._last_key_ms = 0
-        self._t_spacecraft_s = 0
+        self._t_spacecraft_ms = 0
 
     def add(self, frame: Frame, part: Part) -> GnssFix | None:
         """Add a message; return the fix of the epoch that it ends."""
@@ -135,10 +135,17 @@ class Epochs:
             return None
         frames, parts = [frame for _, (frame, _) in ordered], [part for _, (_, part) in ordered]
         gps_ms = self._gps_ms(parts)
-        source = next((part for part in parts if part.position is not None), None)
-        if source is None or source.position is None:
-            return None
-        return self._fix(frames, parts, source.position, gps_ms)
+        # Placed by the time of the receiver, because nothing else dates these records.
+        self._t_spacecraft_ms = self._t_spacecraft_ms if gps_ms is None else gps_ms
+        in_file = sorted(frames, key=lambda frame: frame.start)
+        return fix_of(
+            parts,
+            gps_ms,
+            self._t_spacecraft_ms,
+            kind=f"{self._protocol} {frames[0].kind}",
+            offset=in_file[0].start,
+            raw=b"".join(frame.raw for frame in in_file),
+        )
 
     def _gps_ms(self, parts: list[Part]) -> int | None:
         """Return the time of an epoch; a period that no message states follows from the epochs before."""
@@ -149,46 +156,69 @@ class Epochs:
             self._period, self._last_key_ms = period, key_ms
         return None if period is None else self._scale.gps_ms(period, key_ms)
 
-    def _fix(self, frames: list[Frame], parts: list[Part], position: Position, gps_ms: int | None) -> GnssFix:
-        moving = next((part.velocity for part in parts if part.velocity is not None), None)
-        ecef_from_local = east_north_up(position.ecef_m)
-        velocity_mps, velocity_sigma = np.zeros(3), np.zeros(3)
-        if moving is not None:
-            velocity_mps = ecef_from_local @ moving.mps if moving.is_local else moving.mps
-            velocity_sigma = _sigma([part.velocity_spread for part in parts], moving.spread, ecef_from_local)
-        late_s = next((part.late_s for part in parts if part.late_s), 0.0)
-        time_sigma_s = next((part.time_sigma_s for part in parts if part.time_sigma_s is not None), None)
-        is_moving = moving is not None and moving.solution == COMPUTED
-        if late_s and not is_moving:
-            time_sigma_s = max(abs(late_s), time_sigma_s or 0.0)
-        tracked, used = next((part.satellites for part in parts if part.satellites is not None), _NOT_STATED)
-        # Placed by the time of the receiver, because nothing else dates these records.
-        self._t_spacecraft_s = self._t_spacecraft_s if gps_ms is None else gps_ms // 1000
-        first = min(frames, key=lambda frame: frame.start)
-        return GnssFix(
-            seq=0,
-            source="",
-            offset=first.start,
-            kind=f"{self._protocol} {frames[0].kind}",
-            t_spacecraft_s=self._t_spacecraft_s,
-            gps_ms=gps_ms,
-            time_sigma_s=time_sigma_s,
-            position_solution=position.solution if np.isfinite(position.ecef_m).all() else "invalid",
-            # The time of a fix is in whole milliseconds, so the position is moved along the velocity to that time.
-            position_ecef_m=vector3(position.ecef_m - late_s * velocity_mps if is_moving else position.ecef_m),
-            position_sigma_m=vector3(
-                _sigma([part.position_spread for part in parts], position.spread, ecef_from_local)
-            ),
-            velocity_solution="none" if moving is None else moving.solution,
-            velocity_ecef_mps=vector3(velocity_mps),
-            velocity_sigma_mps=vector3(velocity_sigma),
-            velocity_latency_s=0.0 if moving is None else moving.latency_s,
-            differential_age_s=max(part.differential_age_s for part in parts),
-            solution_age_s=max(part.solution_age_s for part in parts),
-            satellites_tracked=tracked,
-            satellites_used=used,
-            raw=b"".join(frame.raw for frame in sorted(frames, key=lambda frame: frame.start)),
-        )
+
+def fix_of(
+    parts: Sequence[Part], gps_ms: int | None, t_spacecraft_ms: int, *, kind: str, offset: int, raw: bytes
+) -> GnssFix | None:
+    """Return the fix of the messages of an epoch, the most complete first; None without a position.
+
+    Args:
+        parts: Content of the messages.
+        gps_ms: Time that they state; None if it is unknown.
+        t_spacecraft_ms: Spacecraft time of the fix.
+        kind: Kind of the fix.
+        offset: Offset in the file.
+        raw: The messages as received.
+    """
+    position = next((part.position for part in parts if part.position is not None), None)
+    if position is None:
+        return None
+    moving = next((part.velocity for part in parts if part.velocity is not None), None)
+    ecef_from_local = east_north_up(position.ecef_m) if any(map(_has_local_axes, parts)) else np.eye(3)
+    velocity_mps, velocity_sigma = np.zeros(3), np.zeros(3)
+    if moving is not None:
+        velocity_mps = ecef_from_local @ moving.mps if moving.is_local else moving.mps
+        velocity_sigma = _sigma([part.velocity_spread for part in parts], moving.spread, ecef_from_local)
+    late_s = next((part.late_s for part in parts if part.late_s), 0.0)
+    time_sigma_s = next((part.time_sigma_s for part in parts if part.time_sigma_s is not None), None)
+    is_moving = moving is not None and moving.solution == COMPUTED
+    # The time of a fix is in whole milliseconds; the position is moved along the velocity by the rest.
+    late_ms = round(1000.0 * late_s)
+    rest_s = late_s - 1e-3 * late_ms
+    if rest_s and not is_moving:
+        time_sigma_s = max(abs(rest_s), time_sigma_s or 0.0)
+    tracked, used = next((part.satellites for part in parts if part.satellites is not None), _NOT_STATED)
+    return GnssFix(
+        seq=0,
+        source="",
+        offset=offset,
+        kind=kind,
+        t_spacecraft_s=t_spacecraft_ms // 1000,
+        gps_ms=None if gps_ms is None else gps_ms + late_ms,
+        time_sigma_s=time_sigma_s,
+        position_solution=position.solution if np.isfinite(position.ecef_m).all() else "invalid",
+        position_ecef_m=vector3(position.ecef_m - rest_s * velocity_mps if is_moving else position.ecef_m),
+        position_sigma_m=vector3(_sigma([part.position_spread for part in parts], position.spread, ecef_from_local)),
+        velocity_solution="none" if moving is None else moving.solution,
+        velocity_ecef_mps=vector3(velocity_mps),
+        velocity_sigma_mps=vector3(velocity_sigma),
+        velocity_latency_s=0.0 if moving is None else moving.latency_s,
+        differential_age_s=max(part.differential_age_s for part in parts),
+        solution_age_s=max(part.solution_age_s for part in parts),
+        satellites_tracked=tracked,
+        satellites_used=used,
+        raw=raw,
+        t_spacecraft_ms=t_spacecraft_ms % 1000,
+    )
+
+
+def _has_local_axes(part: Part) -> bool:
+    spreads = (
+        part.position_spread,
+        part.velocity_spread,
+        *(one.spread for one in (part.position, part.velocity) if one),
+    )
+    return any(one is not None and one.is_local for one in (part.velocity, *spreads))
 
 
 def _sigma(others: Sequence[Spread | None], own: Spread | None, ecef_from_local: Array) -> Array:
