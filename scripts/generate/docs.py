@@ -20,6 +20,7 @@ import msgspec
 import msgspec.inspect
 
 from pygnc.configuration.load import range_text
+from pygnc.configuration.settings import ColumnSettings
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
@@ -63,7 +64,10 @@ def documents() -> dict[Path, str]:
             "sentence": markdown.sentence_table(),
             "sentence example": sentence_examples(),
         },
-        "settings.md": {"settings": settings_tables(FlightSettings())},
+        "settings.md": {
+            "settings": settings_tables(FlightSettings()),
+            "columns": settings_tables(ColumnSettings(time=("utc",), time_scale="utc"), "columns.NAME"),
+        },
         "scenario.md": {
             "settings": settings_tables(ScenarioSettings())
             + "".join(settings_tables(example, name) for name, example in SCENARIO_LISTS.items())
