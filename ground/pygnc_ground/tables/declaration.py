@@ -38,6 +38,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         frame: Frame of the components.
         sigma: Columns of their standard deviations; empty if the table has none.
         follows_from: Name of the quantity that differs whenever this one differs.
+        in_csv: False if CSV files leave the quantity out.
     """
 
     columns: tuple[str, ...]
@@ -48,6 +49,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frame: str = ""
     sigma: tuple[str, ...] = ()
     follows_from: str = ""
+    in_csv: bool = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -96,9 +98,9 @@ def _quantities(table: Table) -> Iterator[Quantity]:
 _QUANTITIES: Final = {name: (*_quantities(table),) for name, table in TABLES.items()}
 
 
-def columns(table: str) -> tuple[str, ...]:
-    """Return the columns of a table in their order."""
-    return tuple(column for quantity in quantities(table) for column in quantity.columns)
+def columns(table: str, *, csv: bool = False) -> tuple[str, ...]:
+    """Return the columns of a table in their order; with `csv`, those of its CSV file."""
+    return tuple(column for quantity in quantities(table) if quantity.in_csv or not csv for column in quantity.columns)
 
 
 def schema(table: str) -> dict[str, Any]:
