@@ -119,7 +119,8 @@ def quantities_lists() -> str:
 
 def _columns_of(quantity: declaration.Quantity) -> str:
     columns = ", ".join(f"`{column}`" for column in quantity.columns)
-    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame)))
+    not_in_csv = "" if quantity.in_csv else "not in CSV"
+    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame, not_in_csv)))
     return f"**{columns}** ({details})"
 
 

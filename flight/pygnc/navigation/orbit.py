@@ -28,7 +28,7 @@ from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import RADIUS_RANGE_M, OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import LOWER, POSITION, VELOCITY, OrbitState, covariance_rtn, to_ecef
 from pygnc.estimators.orbit.time_errors import ERROR_MAX_S
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.navigation.screening import fix_from, screen
@@ -181,6 +181,7 @@ class OrbitTracker:
             input_seq=outcome.seq,
             from_elements=outcome.from_elements,
             time_error_s=memory.time_error_s,
+            covariance_rtn=tuple(covariance_rtn(state)[LOWER].tolist()) if outcome.seq else None,
         )
         if manoeuvre is None:
             return estimate

@@ -39,6 +39,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         frame: Frame of the components.
         sigma: Columns of their standard deviations; empty if the table has none.
         follows_from: Name of the quantity that differs whenever this one differs.
+        in_csv: False if CSV files leave the quantity out.
     """
 
     columns: tuple[str, ...]
@@ -49,6 +50,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frame: str = ""
     sigma: tuple[str, ...] = ()
     follows_from: str = ""
+    in_csv: bool = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -97,9 +99,9 @@ def _quantities(table: Table) -> Iterator[Quantity]:
 _QUANTITIES: Final = {name: (*_quantities(table),) for name, table in TABLES.items()}
 
 
-def columns(table: str) -> tuple[str, ...]:
-    """Return the columns of a table in their order."""
-    return tuple(column for quantity in quantities(table) for column in quantity.columns)
+def columns(table: str, *, csv: bool = False) -> tuple[str, ...]:
+    """Return the columns of a table in their order; with `csv`, those of its CSV file."""
+    return tuple(column for quantity in quantities(table) if quantity.in_csv or not csv for column in quantity.columns)
 
 
 def schema(table: str) -> dict[str, Any]:
@@ -161,6 +163,6 @@ def write_table(table: str, rows: pl.DataFrame, path: Path, about: Mapping[str, 
         OSError: The file cannot be written.
     """
     if path.suffix == ".csv":
-        rows.write_csv(path, datetime_format=UTC_FORMAT)
+        rows.select(columns(table, csv=True)).write_csv(path, datetime_format=UTC_FORMAT)
     else:
         rows.write_parquet(path, metadata=metadata(table, about))

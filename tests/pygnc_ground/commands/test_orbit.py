@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 import pygnc_ground as pg
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats.omm import parse_kvn
+from pygnc.formats.tle import parse_tle
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.orbit import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray
@@ -58,6 +59,8 @@ def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: lis
     assert float(errors.split(": ")[1].split(" m,")[0]) < 5.0
     elements = parse_kvn((tmp_path / "out" / "orbit.omm").read_text()).elements
     assert elements.name == "DEMO"
+    assert parse_tle((tmp_path / "out" / "orbit.tle").read_text()).elements.epoch_gps_ms == elements.epoch_gps_ms
+    assert "OBJECT_NAME = DEMO" in (tmp_path / "out" / "orbit.opm").read_text()
     assert (tmp_path / "out" / "report.html").exists()
     truth = pg.load_truth(TRUTH)
     times = [solution.gps_ms for solution in solutions]
