@@ -40,7 +40,7 @@ class Epochs:
         self._parts: dict[str, tuple[Frame, Part]] = {}
         self._period: int | None = None
         self._last_key_ms = 0
-        self._t_spacecraft_s = 0
+        self._t_spacecraft_ms = 0
 
     def add(self, frame: Frame, part: Part) -> GnssFix | None:
         """Add a message; return the fix of the epoch that it ends."""
@@ -60,11 +60,12 @@ class Epochs:
         if all(part.position is None for part in parts):
             return None
         # Placed by the time of the receiver, because nothing else dates these records.
-        self._t_spacecraft_s = self._t_spacecraft_s if gps_ms is None else gps_ms // 1000
+        self._t_spacecraft_ms = self._t_spacecraft_ms if gps_ms is None else gps_ms
         kind = f"{self._protocol} {frames[0].kind}"
         frames.sort(key=lambda frame: frame.start)
         raw = b"".join(frame.raw for frame in frames)
-        return fix_of(parts, gps_ms, Place(0, "", frames[0].start, kind, self._t_spacecraft_s, raw))
+        seconds, milliseconds = divmod(self._t_spacecraft_ms, 1000)
+        return fix_of(parts, gps_ms, Place(0, "", frames[0].start, kind, seconds, raw, milliseconds))
 
     def _gps_ms(self, parts: list[Part]) -> int | None:
         """Return the time of an epoch; a period that no message states follows from the epochs before."""

@@ -29,8 +29,6 @@ from pygnc_ground.replay.files import RecordedFiles
 from tests.pygnc_command import app
 from tests.reference import recording
 
-pytestmark = pytest.mark.xdist_group("gate")  # one worker makes the fixtures of this module
-
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORDS = 24
 CONSTANTS = record()

@@ -116,7 +116,7 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
     if position is None:
         return None
     moving = next((part.velocity for part in parts if part.velocity is not None), None)
-    ecef_from_local = east_north_up(position.ecef_m)
+    ecef_from_local = east_north_up(position.ecef_m) if any(map(_has_local_axes, parts)) else np.eye(3)
     velocity_mps, velocity_sigma = np.zeros(3), np.zeros(3)
     if moving is not None:
         velocity_mps = ecef_from_local @ moving.mps if moving.is_local else moving.mps
@@ -127,16 +127,18 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
     if not np.isfinite(velocity_mps).all():
         velocity_solution = "invalid"
     is_moving = velocity_solution == COMPUTED
-    if late_s and not is_moving:
-        time_sigma_s = max(abs(late_s), time_sigma_s or 0.0)
+    # The time of a fix is in whole milliseconds; the position is moved along the velocity by the rest.
+    late_ms = round(1000.0 * late_s)
+    rest_s = late_s - 1e-3 * late_ms
+    if rest_s and not is_moving:
+        time_sigma_s = max(abs(rest_s), time_sigma_s or 0.0)
     tracked, used = next((part.satellites for part in parts if part.satellites is not None), _NOT_STATED)
     return GnssFix(
         **place._asdict(),
-        gps_ms=gps_ms,
+        gps_ms=None if gps_ms is None else gps_ms + late_ms,
         time_sigma_s=time_sigma_s,
         position_solution=position.solution if np.isfinite(position.ecef_m).all() else "invalid",
-        # The time of a fix is in whole milliseconds, so the position is moved along the velocity to that time.
-        position_ecef_m=vector3(position.ecef_m - late_s * velocity_mps if is_moving else position.ecef_m),
+        position_ecef_m=vector3(position.ecef_m - rest_s * velocity_mps if is_moving else position.ecef_m),
         position_sigma_m=vector3(_sigma([part.position_spread for part in parts], position.spread, ecef_from_local)),
         velocity_solution=velocity_solution,
         velocity_ecef_mps=vector3(velocity_mps),
@@ -147,6 +149,15 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
         satellites_tracked=tracked,
         satellites_used=used,
     )
+
+
+def _has_local_axes(part: Part) -> bool:
+    spreads = (
+        part.position_spread,
+        part.velocity_spread,
+        *(one.spread for one in (part.position, part.velocity) if one),
+    )
+    return any(one is not None and one.is_local for one in (part.velocity, *spreads))
 
 
 def _sigma(others: Sequence[Spread | None], own: Spread | None, ecef_from_local: Array) -> Array:
