@@ -26,7 +26,7 @@ START_GPS_MS = TRUTH.span_gps_ms[0] + 600_250
 SIGMA_M, SIGMA_MPS = 2.0, 0.05
 SETTINGS = """
 [devices.gps]
-family = "novatel"
+family = "auto"
 port = "{home}/gps"
 interval_s = 0.0
 stream = 4

@@ -72,7 +72,7 @@ class DeviceSettings:
     """`[devices.NAME]`: a sensor on a port of the computer, read during the run; each sensor has a section."""
 
     family: _NonEmpty
-    """Family of the sensor; docs/devices.md lists the families."""
+    """Family of the sensor; docs/devices.md lists the families. "auto" finds family and speed."""
     port: _NonEmpty
     """Path or URL of the port; docs/devices.md lists the forms."""
     baud: Annotated[int, Meta(ge=0, le=4_000_000)] = 0

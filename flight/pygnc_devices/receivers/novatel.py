@@ -81,5 +81,6 @@ FAMILY: Final = receiver_family(
     packets=tuple(packets.NOVATEL.values()),
     decode=framing.novatel_values,
     is_timed=_is_timed,
-    commands=Commands(b"LOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL),
+    # The first line end separates the question from what other drivers sent in a search.
+    commands=Commands(b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL),
 )

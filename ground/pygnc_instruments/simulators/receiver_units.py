@@ -121,7 +121,9 @@ class NovatelSimulator(ReceiverSimulator):
         line, end, rest = self._input.partition(b"\n")
         if end:
             self._input = rest
-            self._obey(line.decode("ascii", "replace").upper().split(), now_s)
+            words = line.decode("ascii", "replace").upper().split()
+            if words:
+                self._obey(words, now_s)
         return bool(end)
 
     def _obey(self, words: list[str], now_s: float) -> None:
