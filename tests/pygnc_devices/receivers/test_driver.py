@@ -9,7 +9,7 @@ import pytest
 from pygnc.bus.messages import DEVICES, DeviceReading
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.inputs.own_receiver import own_fix
-from pygnc.navigation.orbit import screen, screen_velocity
+from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, RefusedError
 from pygnc_devices.family import family

@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from pygnc_ground.orbit.oem import oem_text, rows_of_states
 
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc_ground.orbit.oem import oem_text, rows_of_states
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.orbit.uncertain import UncertainOrbit
 from pygnc_ground.truth.ephemeris import NS_PER_MS
