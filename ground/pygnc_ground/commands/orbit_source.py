@@ -5,8 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import polars as pl
-
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.sgp4 import Sgp4Error
 from pygnc.estimators.orbit.elements_orbit import elements_state
@@ -14,7 +12,8 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.formats.elements import parse_elements
 from pygnc_ground.commands.orbit import replay_with_true_noise
-from pygnc_ground.orbit.uncertain import UncertainOrbit, state_of_table
+from pygnc_ground.exports.estimates import Estimates
+from pygnc_ground.orbit.uncertain import UncertainOrbit
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
 from pygnc_ground.replay.inputs import ReplayError
@@ -56,13 +55,11 @@ def read_source(paths: Sequence[Path], config: Path | None, object_id: str | Non
     if first.is_dir():
         if (first / folder.PREDICTION).exists():
             return _of_oem(first / folder.PREDICTION, None, orbit)
-        table = first / "orbit.parquet"
-        return _of_table(table, orbit) if table.exists() else _of_log(paths, config)
+        found = Estimates.read(first)
+        return _predicted(first, "newest state of a replay", found.newest, found.orbit)
     with first.open("rb") as file:
         start = file.read(400)
     start = start.removeprefix(b"\xef\xbb\xbf")
-    if start.startswith(b"PAR1"):
-        return _of_table(first, orbit)
     if start.startswith(b"CCSDS_OEM_VERS") or (start.lstrip().startswith(b"<") and b"oem" in start):
         return _of_oem(first, object_id, orbit)
     return _of_elements(first, orbit) if _ELEMENTS.match(start) else _of_log(paths, config)
@@ -96,14 +93,6 @@ def _of_oem(path: Path, object_id: str | None, orbit: OrbitFilter) -> OrbitSourc
         raise ValueError(f"{path}: {error}") from error
     begin_ms, end_ms = found.ephemeris.span_gps_ms
     return OrbitSource("orbit ephemeris message", begin_ms, end_ms, lambda _begin_ms, _end_ms: found)
-
-
-def _of_table(path: Path, orbit: OrbitFilter) -> OrbitSource:
-    try:
-        newest = state_of_table(pl.read_parquet(path), orbit.settings)
-    except (pl.exceptions.PolarsError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    return _predicted(path, "newest state of a table", newest, orbit)
 
 
 def _of_log(paths: Sequence[Path], config: Path | None) -> OrbitSource:

@@ -1,4 +1,4 @@
-"""Orbit with its covariance at any time of a span, from states of the filter, mean elements, tables or OEM files.
+"""Orbit with its covariance at any time of a span, from states of the filter, mean elements or OEM files.
 
 Covariances are interpolated along radial, transverse and normal, where they change slowly.
 """
@@ -8,18 +8,12 @@ from dataclasses import dataclass
 from typing import Final, Literal, Self
 
 import numpy as np
-import polars as pl
 
 from pygnc.common.arrays import cross_matrix
-from pygnc.common.clock import MS_PER_WEEK
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
-from pygnc.estimators.kalman import triangular
-from pygnc.estimators.orbit.process_noise import steady_sigma
-from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
+from pygnc.estimators.orbit.state import OrbitState
 from pygnc_ground.orbit.solution import FloatArray, IntArray, inertial_states, rtn_axes
-from pygnc_ground.tables.declaration import columns
 from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, NS_PER_MS, Arc, Ephemeris
 from pygnc_ground.truth.frames import Frame, itrf_states
 from pygnc_ground.truth.oem import Segment, arc_of, covariances_of, segments_of
@@ -103,28 +97,6 @@ class UncertainOrbit:
         found: FloatArray = itrf_from_rtn @ rtn @ itrf_from_rtn.swapaxes(1, 2)
         found[(gps_ns < self.gps_ns[0] - _HELD_NS) | (gps_ns > self.gps_ns[-1] + _HELD_NS)] = np.nan
         return found
-
-
-def state_of_table(table: pl.DataFrame, settings: OrbitSettings) -> OrbitState | None:
-    """Return the newest state in a table of orbits; its errors count as independent, and its drag as unknown.
-
-    Raises:
-        ValueError: The table has not the columns of orbits.
-    """
-    if missing := [name for name in columns("orbit") if name not in table.columns]:
-        raise ValueError(f"the table has no column {missing[0]}, so it is not that of an orbit")
-    known = table.drop_nulls("x_gcrf_m").sort("gps_week", "gps_tow_ms")
-    if known.is_empty():
-        return None
-    row = known.row(-1, named=True)
-    names = ["x_{}_m", "y_{}_m", "z_{}_m", "vx_{}_mps", "vy_{}_mps", "vz_{}_mps"]
-    x = np.zeros(SIZE)
-    x[:DRAG] = [row[name.format("gcrf")] for name in names]
-    sigma = np.array([row["sigma_" + name.format("ecef")] for name in names])
-    # The axes of ITRF and GCRF differ by a rotation; one standard deviation holds for all three.
-    sigma = np.repeat([np.sqrt(np.mean(sigma[:3] ** 2)), np.sqrt(np.mean(sigma[3:] ** 2))], 3)
-    root = np.diag(np.concatenate((sigma, steady_sigma(settings.process_noise))))
-    return OrbitState(row["gps_week"] * MS_PER_WEEK + row["gps_tow_ms"], x, triangular(root))
 
 
 def _both(axes: FloatArray) -> FloatArray:

@@ -2,13 +2,18 @@
 
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner, Result
 
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.passes import app
-from pygnc_ground.tables.declaration import frame
+from pygnc_ground.replay import folder
+from pygnc_system.files import data_file
 from tests.pygnc_ground.orbit.test_passes import TLE
 
 STATION = "48.15,11.57,520"
@@ -39,16 +44,14 @@ def test_passes_by_elements_are_shown_and_written(suffix: str, elements: Path, t
         assert pl.read_parquet_metadata(out)["table"] == "passes"
 
 
-def test_a_table_of_a_replay_is_predicted_from_its_newest_state(tmp_path: Path) -> None:
-    values = {"position in GCRF": (6.9e6, 0.0, 0.0), "velocity in GCRF": (0.0, 5000.0, 5700.0)}
-    values |= dict.fromkeys(("position", "position sigma"), (1.0, 1.0, 1.0))
-    values |= dict.fromkeys(("velocity", "velocity sigma"), (0.001, 0.001, 0.001))
-    rows = {name: [vector] for name, vector in values.items()}
-    time = {"utc": [0], "gps_week": [2358], "gps_tow_ms": [0], "nis": [None], "accepted": [True]}
-    frame("orbit", {**time, **rows}).write_parquet(tmp_path / "orbit.parquet")
+def test_the_newest_state_of_a_replay_is_predicted(tmp_path: Path) -> None:
+    x = np.array((6.9e6, 0.0, 0.0, 0.0, 5000.0, 5700.0, *(0.0,) * 4))
+    state = OrbitState(1_426_118_400_000, x, 1e-3 * np.eye(10))
+    orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
+    folder.write_state(tmp_path, state, OrbitSettings(), orientation.identification)
     found = passes(tmp_path, "--station", STATION, "--hours", "0.5")
     assert found.exit_code == ExitCode.DONE, found.output
-    assert "newest state of a table; 2025-03-15T23:59:42.000Z to 2025-03-16T00:29:42.000Z" in found.output
+    assert "newest state of a replay; 2025-03-15T23:59:42.000Z to 2025-03-16T00:29:42.000Z" in found.output
     early = passes(tmp_path, "--station", STATION, "--begin", "2025-03-01T00:00:00Z")
     assert early.exit_code == ExitCode.INPUT
     assert "before the newest state" in early.stderr

@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from pygnc_ground.orbit.oem import oem_text, rows_of_states
 
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import OrbitState, covariance_rtn
+from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.orbit_messages import Label, States, oem
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.orbit.uncertain import UncertainOrbit
 from pygnc_ground.truth.ephemeris import NS_PER_MS
@@ -33,7 +34,9 @@ def states() -> list[OrbitState]:
 
 
 def text(states: list[OrbitState]) -> str:
-    return oem_text(rows_of_states(states), FRAMES, name="", designator="", created_gps_ms=BEGIN_MS, comment="test")
+    gps_ms, x = np.array([state.gps_ms for state in states]), np.array([state.x[:6] for state in states])
+    written = States(gps_ms, x, np.array([covariance_rtn(state) for state in states]), "GCRF")
+    return oem(written, Label("", "", BEGIN_MS), ()).text(Notation.KVN)
 
 
 def in_frame(states: list[OrbitState], frame: str) -> str:
