@@ -23,7 +23,7 @@ from pygnc_ground.replay.result import (
     UntimedRecord,
     column,
 )
-from pygnc_ground.tables.declaration import columns, frame, metadata, quantities, time_values
+from pygnc_ground.tables.declaration import frame, quantities, time_values, write_table
 
 _ATTITUDE_VECTORS: Final = {
     "body rate": "rate_body_rad_s",
@@ -39,7 +39,6 @@ _ORBIT_VECTORS: Final = {
     "velocity in GCRF": "velocity_gcrf_mps",
 }
 """Vectors without a standard deviation, by their names in messages and solutions."""
-_UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _COVARIANCES: Final = {
     "position covariance": np.flatnonzero(LOWER[0] < 3),
     "covariance of velocity and position": np.flatnonzero((LOWER[0] >= 3) & (LOWER[1] < 3)),
@@ -253,9 +252,7 @@ def write_tables(
     """
     written: list[Path] = []
     for name, table in all_tables(result, collected).items():
-        written.append(folder / f"{name}.parquet")
-        table.write_parquet(written[-1], metadata=metadata(name, about))
-        if csv:
-            written.append(folder / f"{name}.csv")
-            table.select(columns(name, csv=True)).write_csv(written[-1], datetime_format=_UTC_FORMAT)
+        for suffix in ("parquet", "csv") if csv else ("parquet",):
+            written.append(folder / f"{name}.{suffix}")
+            write_table(name, table, written[-1], about or {})
     return written

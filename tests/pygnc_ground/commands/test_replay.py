@@ -30,8 +30,6 @@ from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 
-pytestmark = pytest.mark.xdist_group("replay")  # one worker makes the fixtures of this module
-
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "data" / "demo"
 TRUTH = DEMO / "truth.parquet"
