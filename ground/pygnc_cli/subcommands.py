@@ -37,6 +37,7 @@ _DESCRIPTIONS: Final = {
         "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
         "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
         "omm": "Write mean elements of a beacon (pygnc_omm.bin) as an Orbit Mean-elements Message.",
+        "describe": "Describe status record, sentences or journals for other systems: XTCE, C header or Markdown.",
         "calibrate-mag": (
             "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."
         ),
