@@ -38,6 +38,7 @@ _DESCRIPTIONS: Final = {
         "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
         "passes": "Show rise, culmination and set over ground stations, with the uncertainty of the times.",
         "export": "Write estimates as CCSDS messages (OPM, OEM, OMM, AEM, CDM), TLE or MCAP, for other programs.",
+        "describe": "Describe status record, sentences or journals for other systems: XTCE, C header or Markdown.",
         "calibrate-mag": (
             "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."
         ),
