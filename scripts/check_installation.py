@@ -33,6 +33,10 @@ grep "^R " pygnc_info.txt""",
     "pygnc-ground": """
 pygnc demo --out demo
 pygnc calibrate-mag demo/home/sense.bin --out calibration""",
+    "pygnc-ground[mcap]": """
+pygnc replay "$DATA/demo/sense.bin" --out replayed
+pygnc export replayed --as mcap --out messages
+test -s messages/estimates.mcap""",
     "pygnc-ground[scenario]": "tutorials: fly-a-batch replay-a-file",
     "pygnc-ground[campaign]": """
 printf 'repetitions = 2\\npreset = "nominal"\\n[scenario]\\nduration_s = 1800\\n' > campaign.toml

@@ -25,8 +25,9 @@ TASKS = ("ingest", "orbit", "attitude", "formation", "batch_writer", "status", "
 STATES = ("none", "starting", "up", "stopped", "failed")
 WORDS = {
     "phase": ("starting", "batch", "idle", "no data", "stopping", "stopped", "failed"),
-    "orbit_mode": ("none", "at the newest fix", "predicted to the time of this record", "by mean elements"),
+    "orbit_mode": ("none", "at fix", "predicted", "elements"),
     "attitude_mode": ("none", "searching", "coarse", "fine"),
+    "in_sun": ("eclipse", "sunlight"),
 }
 LAYOUT = (
     (("",), """

@@ -20,7 +20,7 @@ from sphinx.cmd.build import main as sphinx_build
 from scripts.documentation import links
 from scripts.documentation.check import faults
 from scripts.documentation.command_reference import command_page
-from scripts.documentation.format_reference import format_page, packet_page
+from scripts.documentation.device_reference import packet_page
 from scripts.documentation.module_reference import module_pages
 
 HERE: Final = Path(__file__).resolve().parent
@@ -84,7 +84,6 @@ def pages() -> dict[PurePosixPath, str]:
     }
     linked |= {
         PurePosixPath("reference/commands.md"): command_page(),
-        PurePosixPath("reference/formats.md"): format_page(),
         PurePosixPath("reference/packets.md"): packet_page(),
         **module_pages(),
     }

@@ -9,11 +9,9 @@ import ast
 import dataclasses
 import inspect
 import json
-import struct
 import sys
-from collections.abc import Sequence
 from html import escape
-from itertools import accumulate, groupby, pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from statistics import mean
 from typing import Final
@@ -22,19 +20,20 @@ import msgspec
 import msgspec.inspect
 
 from pygnc.configuration.load import range_text
+from pygnc.configuration.settings import ColumnSettings
 from pygnc.configuration.settings import Settings as FlightSettings
-from pygnc.formats import omm_record, status
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
 from pygnc_ground.campaign.definition import Campaign, Case
 from pygnc_ground.campaign.draws import Draw
 from pygnc_ground.campaign.sensor_faults import SensorFault
+from pygnc_ground.description import markdown
 from pygnc_ground.scenario.sensor_settings import Section
 from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from pygnc_ground.tables import declaration
 from scripts.documentation.short_lines import short_lines
-from scripts.generate.sentence_tables import sentence_examples, sentence_table
+from scripts.generate.sentence_tables import sentence_examples
 from scripts.generate.status_reader import READER, reader
 
 DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
@@ -46,11 +45,6 @@ SCENARIO_LISTS: Final[dict[str, Section]] = {
     "[partners]": Partner(id=0x4B, position_rtn_m=(0.0, 1000.0, 0.0)),
 }
 """Examples for the tables of their settings; all these lists are empty by default."""
-REPEATED_BLOCKS: Final = (
-    tuple(f"partner{k}_" for k in range(status.PARTNERS)),
-    tuple(f"task_{name}_" for name in status.TASK_NAMES),
-)
-"""Prefixes of fields of equal blocks; only the first block of each kind is listed field by field."""
 
 
 def main() -> int:
@@ -65,18 +59,22 @@ def documents() -> dict[Path, str]:
     tables = {
         "architecture.md": {"task": task_table(TASKS)},
         "interface.md": {
-            "status": record_table(status.FIELDS),
-            "elements record": record_table(omm_record.FIELDS),
-            "sentence": sentence_table(),
+            **{name: markdown.record_table(fields) for name, fields in (markdown.RECORDS | markdown.PACKETS).items()},
+            "journal message": markdown.messages_lists(),
+            "sentence": markdown.sentence_table(),
             "sentence example": sentence_examples(),
         },
-        "settings.md": {"settings": settings_tables(FlightSettings())},
+        "settings.md": {
+            "settings": settings_tables(FlightSettings()),
+            "columns": settings_tables(ColumnSettings(time=("utc",), time_scale="utc"), "columns.NAME"),
+        },
         "scenario.md": {
             "settings": settings_tables(ScenarioSettings())
             + "".join(settings_tables(example, name) for name, example in SCENARIO_LISTS.items())
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
     files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
     return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
@@ -121,7 +119,8 @@ def quantities_lists() -> str:
 
 def _columns_of(quantity: declaration.Quantity) -> str:
     columns = ", ".join(f"`{column}`" for column in quantity.columns)
-    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame)))
+    not_in_csv = "" if quantity.in_csv else "not in CSV"
+    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame, not_in_csv)))
     return f"**{columns}** ({details})"
 
 
@@ -133,40 +132,6 @@ def with_tables(path: Path, tables: dict[str, str]) -> str:
         _, _, after = rest.partition(END.format(name))
         text = before + BEGIN.format(name) + short_lines(table) + END.format(name) + after
     return text
-
-
-# Status record
-
-
-def record_table(layout: Sequence[status.Field]) -> str:
-    """Return the layout of a record; similar consecutive fields share a row."""
-    rows = ["| byte | type | field | unit | meaning |", "|---|---|---|---|---|"]
-    offset = 0
-    for key, group in groupby(layout, _row_key):
-        fields = list(group)
-        size = sum(struct.calcsize(f"<{field.code}") for field in fields)
-        if key[0] == "repeated":
-            first, *others = REPEATED_BLOCKS[int(key[1])]
-            others = [prefix for prefix in others if any(field.name.startswith(prefix) for field in fields)]
-            names = ", ".join(f"`{prefix}...`" for prefix in others)
-            rows.append(f"| {offset} | | {names} | | as `{first}...`, {size // len(others)} bytes each |")
-        else:
-            names = ", ".join(f"`{field.name}`" for field in fields)
-            meaning = fields[0].meaning if len(fields) == 1 else key[-1]
-            rows.append(f"| {offset} | `{fields[0].code}` | {names} | {fields[0].unit} | {meaning} |")
-        offset += size
-    return "\n".join(rows) + "\n"
-
-
-def _row_key(field: status.Field) -> tuple[str, ...]:
-    """Return the common part of the fields of a row; its last item is their common meaning."""
-    for index, prefixes in enumerate(REPEATED_BLOCKS):
-        if field.name.startswith(prefixes[1:]):
-            return "repeated", str(index)
-    cause, colon, _ = field.meaning.partition(": ")
-    if colon and cause.endswith("not used"):
-        return field.code, f"{cause}, by reason"
-    return field.name.rsplit("_", 1)[0], field.code, field.meaning.rsplit(",", 1)[0]
 
 
 # Settings

@@ -1,6 +1,5 @@
-"""Tables of the streaming interface for the documentation: sentence types and worked examples."""
+"""Worked examples of the streaming interface for the documentation."""
 
-import struct
 import zlib
 from typing import Final
 
@@ -13,7 +12,6 @@ from pygnc.host.sentence_types import (
     SENS,
     STAT,
     STRQ,
-    TYPES,
     UPCH,
     UPCL,
     UPOP,
@@ -24,20 +22,10 @@ from pygnc.host.sentence_types import (
     SentenceType,
 )
 
-DELIVERY: Final = {"r": "ordered", "i": "unordered", "c": "unnumbered"}
 SHOWN_BYTES_MAX: Final = 64
 HOST_SESSION: Final = 0x1F03
 PI_SESSION: Final = 0x0007
 FILE: Final = b"orbit.start.fixes = 4\n"
-
-
-def sentence_table() -> str:
-    """Return the table of all types with their bodies."""
-    rows = ["| type | sent by | delivery | meaning | body |", "|---|---|---|---|---|"]
-    for kind in TYPES.values():
-        row = (f"`{kind.name}`", str(kind.sender), DELIVERY[kind.delivery], kind.meaning, _body(kind))
-        rows.append(f"| {' | '.join(row)} |")
-    return "\n".join(rows) + "\n"
 
 
 def sentence_examples() -> str:
@@ -110,16 +98,3 @@ def _from_host(kind: SentenceType, body: bytes, number: int = 0) -> Sentence:
 
 def _from_pi(kind: SentenceType, body: bytes, number: int = 0) -> Sentence:
     return Sentence(Direction.TO_HOST, kind.name, PI_SESSION, kind.delivery, number, body)
-
-
-def _body(kind: SentenceType) -> str:
-    """Return the fields with their offsets, and the bytes after them."""
-    parts, offset = [], 0
-    for field in kind.fields:
-        word = {"B": "u8", "H": "u16", "I": "u32"}[field.code]
-        parts.append(f"{offset} {word} `{field.name}`: {field.meaning}")
-        offset += struct.calcsize("<" + field.code)
-    if kind.tail:
-        size = f"{kind.tail_max} bytes" if kind.tail_min == kind.tail_max else f"up to {kind.tail_max} bytes"
-        parts.append(f"{offset} {kind.tail}, {size}")
-    return "<br>".join(parts) or "empty"

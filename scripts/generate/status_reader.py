@@ -8,6 +8,7 @@ from textwrap import wrap
 from typing import Final
 
 from pygnc.formats import status
+from pygnc.formats.layout import Field
 
 READER: Final = Path(__file__).resolve().parents[1] / "read_status.py"
 BEGIN: Final = "# Tables: made by scripts/generate/docs.py.\n"
@@ -32,7 +33,11 @@ def tables() -> str:
         for version in range(status.OLDEST_VERSION, status.VERSION)
     }
     layout = "".join(f'    ({_prefixes(names)}, """\n{rows}\n"""),\n' for names, rows in _blocks(status.FIELDS))
-    words = "".join(f"    {name!r}: {_words(name)!r},\n" for name in ("phase", "orbit_mode", "attitude_mode"))
+    words = "".join(
+        f"    {field.name!r}: {tuple(word for _, word in field.words)!r},\n"
+        for field in status.FIELDS
+        if field.words and not field.name.startswith("task_")
+    )
     states = tuple(state.name.lower() for state in status.TaskState)
     text = (
         f"# fmt: off\nVERSION = {status.VERSION}\nMISSING = {missing!r}\nTASKS = {tuple(status.TASK_NAMES)!r}\n"
@@ -45,13 +50,7 @@ def _prefixes(prefixes: tuple[str, ...]) -> str:
     return '["task_" + name + "_" for name in TASKS]' if prefixes == _TASK_PREFIXES else repr(prefixes)
 
 
-def _words(name: str) -> tuple[str, ...]:
-    """Return the words for the numbers of a field, which its meaning lists."""
-    meaning = next(field.meaning for field in status.FIELDS if field.name == name)
-    return tuple(entry.partition(" ")[2] for entry in meaning.split(", "))
-
-
-def _blocks(fields: Sequence[status.Field]) -> Iterator[tuple[tuple[str, ...], str]]:
+def _blocks(fields: Sequence[Field]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Yield consecutive fields with the same prefix as rows; equal rows are yielded once, with all their prefixes."""
     found: list[tuple[list[str], str]] = []
     for prefix, group in groupby(fields, lambda field: ((match := _PREFIX.match(field.name)) and match[0]) or ""):
@@ -63,7 +62,7 @@ def _blocks(fields: Sequence[status.Field]) -> Iterator[tuple[tuple[str, ...], s
     return ((tuple(prefixes), rows) for prefixes, rows in found)
 
 
-def _rows(fields: Sequence[status.Field]) -> str:
+def _rows(fields: Sequence[Field]) -> str:
     """Return the rows: a struct code, then the names of consecutive fields that have it."""
     rows: list[str] = []
     for code, group in groupby(fields, lambda field: field.code):

@@ -5,7 +5,7 @@ spacecraft time, which the controller writes big-endian. The log's checksum is n
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
+from pygnc.formats.layout import XYZ, Field
 
 WEEKS_PER_ROLLOVER: Final = 1024
 _BLOCK_RECORDS: Final = 2048
@@ -42,37 +43,61 @@ def cache_blocks(count: int) -> Iterator[slice]:
     return (slice(start, start + _BLOCK_RECORDS) for start in range(0, count, _BLOCK_RECORDS))
 
 
-def _bestxyz_words(velocity_status: str) -> list[tuple[Any, ...]]:
-    return [
-        ("gps_week", "<u2"),
-        ("gps_tow_ms", "<u4"),
-        ("position_status", "u1"),
-        ("position_ecef_m", "<f8", (3,)),
-        ("position_sigma_m", "<f4", (3,)),
-        ("velocity_status", velocity_status),
-        ("velocity_ecef_mps", "<f8", (3,)),
-        ("velocity_sigma_mps", "<f4", (3,)),
-        ("velocity_latency_s", "<f4"),
-        ("differential_age_s", "<f4"),
-        ("solution_age_s", "<f4"),
-        ("satellites_tracked", "u1"),
-        ("satellites_used", "u1"),
+def numpy_type(fields: Sequence[Field]) -> np.dtype[np.void]:
+    """Return the NumPy type of a packet: a field with parts is an array, and a field of bytes is one of octets."""
+    shapes = [
+        (int(field.code[:-1]),) if field.code.endswith("s") else field.parts and (len(field.parts),) for field in fields
     ]
+    return np.dtype([(field.name, _numpy_code(field.code), shape) for field, shape in zip(fields, shapes, strict=True)])
 
 
-SENSE_GPS_PACKET: Final = np.dtype([("t_spacecraft_s", ">u4"), ("time_status", "u1"), *_bestxyz_words("u1")])
+def _numpy_code(code: str) -> str:
+    return "u1" if code.endswith("s") else f"<{code}"[-2:]
+
+
+SPACECRAFT_TIME: Final = Field("t_spacecraft_s", ">I", "s", "spacecraft time")
+RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
+TERMINATOR: Final = b"\r\n"
+
+
+def _bestxyz_fields(velocity_status: str) -> tuple[Field, ...]:
+    return (
+        Field("gps_week", "H", "", "GPS week, 0: unknown"),
+        Field("gps_tow_ms", "I", "ms", "GPS time of week"),
+        Field("position_status", "B", "", "position solution status of NovAtel, 0: computed"),
+        Field("position_ecef_m", "d", "m", "position, ECEF", parts=XYZ),
+        Field("position_sigma_m", "f", "m", "standard deviation of the position", parts=XYZ),
+        Field("velocity_status", velocity_status, "", "velocity solution status of NovAtel, 0: computed"),
+        Field("velocity_ecef_mps", "d", "m/s", "velocity, ECEF", parts=XYZ),
+        Field("velocity_sigma_mps", "f", "m/s", "standard deviation of the velocity", parts=XYZ),
+        Field("velocity_latency_s", "f", "s", "latency: the velocity was valid this long before the position"),
+        Field("differential_age_s", "f", "s", "age of the differential corrections"),
+        Field("solution_age_s", "f", "s", "age of the solution"),
+        Field("satellites_tracked", "B", "", "satellites tracked"),
+        Field("satellites_used", "B", "", "satellites used"),
+    )
+
+
+SENSE_GPS_FIELDS: Final = (
+    SPACECRAFT_TIME,
+    Field("time_status", "B", "", "GPS reference time status of NovAtel: 20 unknown ... 180 fine steering"),
+    *_bestxyz_fields("B"),
+)
 """GPS packet of a sense file, 99 bytes: spacecraft time and receiver time status first, one-byte velocity status."""
+SENSE_GPS_PACKET: Final = numpy_type(SENSE_GPS_FIELDS)
 
-RANGE_GPS_PACKET: Final = np.dtype([("sync", "u1", (3,)), *_bestxyz_words("<u4"), ("terminator", "u1", (2,))])
-"""GPS packet of a range file, 102 bytes: sync AA 44 12, no spacecraft time, four-byte velocity status, CR LF."""
+RANGE_GPS_FIELDS: Final = (
+    Field("sync", "3s", "", "sync AA 44 12", fixed=RANGE_GPS_SYNC),
+    *_bestxyz_fields("I"),
+    Field("terminator", "2s", "", "end 0D 0A", fixed=TERMINATOR),
+)
+"""GPS packet of a range file, 102 bytes: no spacecraft time, four-byte velocity status."""
+RANGE_GPS_PACKET: Final = numpy_type(RANGE_GPS_FIELDS)
 
 SENSE_GPS: Final = "sense_gps"
 RANGE_GPS: Final = "range_gps"
 GPS_PACKETS: Final = {SENSE_GPS: SENSE_GPS_PACKET, RANGE_GPS: RANGE_GPS_PACKET}
 """Layouts of both packets by the `kind` of the input messages that contain them."""
-
-RANGE_GPS_SYNC: Final = b"\xaa\x44\x12"
-TERMINATOR: Final = b"\r\n"
 
 # The limits apply to the sum of absolute components, which is faster to compute and at most sqrt(3) times the length.
 _POSITION_M: Final = (6.2e6, 9.0e7)

@@ -1,17 +1,8 @@
 """Journal records with a CRC each, found again after any damage.
 
 A journal file consists of records only: first a HEADER, then MESSAGE records, and a FOOTER if the file was closed
-properly. Layout of a record, little-endian:
-
-| bytes | field |
-|---|---|
-| 4 | sync `A5 50 47 4A` |
-| 1 | kind (1 header, 2 message, 3 footer) |
-| 1 | format version (1) |
-| 2 | payload length, at most 16384 |
-| 8 | sequence number |
-| n | payload, MessagePack |
-| 4 | CRC-32 (zlib) over everything between sync and CRC |
+properly. A record has the fields `FIELDS`, the payload in MessagePack, and a CRC-32 (zlib) over everything between sync
+and CRC.
 
 The length is bounded and trusted only if the CRC is right, so a damaged length costs only its own record. The CRC also
 corrects a single flipped bit, unless it is in the sync marker or the length. Other damage is taken for a flipped bit
@@ -27,13 +18,12 @@ from enum import IntEnum, unique
 from typing import Final, NamedTuple
 
 from pygnc.formats.damage import Damage, DamageReason
+from pygnc.formats.layout import Field, format_of, words_of
 
 SYNC: Final = b"\xa5PGJ"
 VERSION: Final = 1
 PAYLOAD_MAX: Final = 16_384
-_HEAD: Final = struct.Struct("<4sBBHQ")
 _CRC: Final = struct.Struct("<I")
-_OVERHEAD: Final = _HEAD.size + _CRC.size
 _POLYNOMIAL: Final = 0xEDB88320
 """Polynomial of CRC-32, bits in reverse order."""
 _INVERTED: Final = 0xFFFFFFFF
@@ -51,6 +41,16 @@ class Kind(IntEnum):
 
 
 _KINDS: Final = frozenset(Kind)
+FIELDS: Final = (
+    Field("sync", "4s", "", "sync A5 50 47 4A", fixed=SYNC),
+    Field("kind", "B", "", "kind of the record", words=words_of(Kind)),
+    Field("version", "B", "", "version of this layout"),
+    Field("payload_size", "H", "B", f"size of the payload, at most {PAYLOAD_MAX}"),
+    Field("seq", "Q", "", "number of the message in its stream"),
+)
+"""Beginning of a record; the payload follows."""
+_HEAD: Final = struct.Struct(format_of(FIELDS))
+_OVERHEAD: Final = _HEAD.size + _CRC.size
 
 
 class Record(NamedTuple):

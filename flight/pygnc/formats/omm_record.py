@@ -1,7 +1,6 @@
 """`~/pygnc_omm.bin`: the filter's orbit as mean elements of SGP4 in 104 bytes, for a beacon.
 
-`FIELDS` is the layout: name, struct code, unit and meaning of each field, in order, little-endian, without padding. The
-record ends with a CRC-32 (zlib) over everything before it.
+`FIELDS` is the layout. The record ends with a CRC-32 (zlib) over everything before it.
 """
 
 import struct
@@ -13,13 +12,14 @@ import msgspec
 
 from pygnc.common.clock import gps_ms_from_week, week_from_gps_ms
 from pygnc.common.mean_elements import RANGES, STATED_HOURS, MeanElements, out_of_range
-from pygnc.formats.status import Field, Value
+from pygnc.formats.layout import Field, format_of
+from pygnc.formats.status import Value
 
 MAGIC: Final = b"PGOM"
 VERSION: Final = 1
 
 FIELDS: Final = (
-    Field("magic", "4s", "", "magic, the letters PGOM"),
+    Field("magic", "4s", "", "magic, the letters PGOM", fixed=MAGIC),
     Field("version", "B", "", "version of this layout"),
     Field("size", "B", "B", "size of the whole record"),
     Field("gps_week", "H", "", "epoch: GPS week"),
@@ -43,7 +43,7 @@ FIELDS: Final = (
     Field("fixes_accepted", "I", "", "fixes in the orbit"),
     Field("run_number", "I", "", "number of the run"),
 )
-_BODY: Final = struct.Struct("<" + "".join(field.code for field in FIELDS))
+_BODY: Final = struct.Struct(format_of(FIELDS))
 _CRC: Final = struct.Struct("<I")
 SIZE: Final = _BODY.size + _CRC.size
 

@@ -1,7 +1,7 @@
 """Range files (`rng#####.bin`): GPS packets and range packets in any order.
 
-A range packet is one measurement of the SX1280 radio to a partner. Layouts: `RANGE_PACKET` and
-`gps_packet.RANGE_GPS_PACKET`. This module converts packets to physical values and back and sorts files by their
+A range packet is one measurement of the SX1280 radio to a partner. Layouts: `FIELDS` and
+`gps_packet.RANGE_GPS_FIELDS`. This module converts packets to physical values and back and sorts files by their
 numbers; `range_scan` finds the packets in a file.
 """
 
@@ -20,22 +20,41 @@ from pygnc.common.constants import (
     SX1280_FREQUENCY_REFERENCE_HZ,
     SX1280_M_HZ_PER_COUNT,
 )
-from pygnc.formats.gps_packet import store_words
-
-RANGE_PACKET: Final = np.dtype(
-    [
-        ("partner_id", "u1"),
-        ("rssi", "u1"),
-        ("t_spacecraft_s", ">u4"),
-        ("frequency_error", "u1", (3,)),
-        ("distance", "u1", (3,)),
-    ]
-)
-"""12 bytes, big-endian: partner, signal strength, spacecraft time, frequency error (20 bits), distance (24 bits)."""
+from pygnc.formats.gps_packet import SPACECRAFT_TIME, numpy_type, store_words
+from pygnc.formats.layout import Field
 
 _FREQUENCY_BITS: Final = 20
 _DISTANCE_BITS: Final = 24
 _RSSI_DBM_PER_COUNT: Final = -0.5
+
+
+def _frequency_hz_per_count(bandwidth_hz: float) -> float:
+    return SX1280_FREQUENCY_HZ_PER_COUNT / (SX1280_FREQUENCY_REFERENCE_HZ / bandwidth_hz)
+
+
+FIELDS: Final = (
+    Field("partner_id", "B", "", "radio id of the partner, 0x4A to 0x4D"),
+    Field("rssi", "B", "dBm", "signal strength", scale=_RSSI_DBM_PER_COUNT),
+    SPACECRAFT_TIME,
+    Field(
+        "frequency_error",
+        "3s",
+        "Hz",
+        "frequency error; the scale is 1.55 / (1 625 000 / bandwidth)",
+        bits=_FREQUENCY_BITS,
+        scale=_frequency_hz_per_count(SX1280_BANDWIDTH_HZ),
+    ),
+    Field(
+        "distance",
+        "3s",
+        "m",
+        "range with the delay of the radios; the scale is 36621.09375 / bandwidth",
+        bits=_DISTANCE_BITS,
+        scale=SX1280_M_HZ_PER_COUNT / SX1280_BANDWIDTH_HZ,
+    ),
+)
+"""Range packet, 12 bytes."""
+RANGE_PACKET: Final = numpy_type(FIELDS)
 _FILE_NAME: Final = re.compile(r"rng([0-9]{5})\.bin")
 FILE_NUMBERS: Final = 1 << 16
 """Number of different file numbers, 0 to 65535, because the controller's counter has 16 bits."""
@@ -127,10 +146,6 @@ def consecutive_runs(numbers: Iterable[int]) -> list[list[int]]:
     missing_before = [(run[0] - runs[index - 1][-1]) % FILE_NUMBERS for index, run in enumerate(runs)]
     oldest = missing_before.index(max(missing_before)) if runs else 0
     return runs[oldest:] + runs[:oldest]
-
-
-def _frequency_hz_per_count(bandwidth_hz: float) -> float:
-    return SX1280_FREQUENCY_HZ_PER_COUNT / (SX1280_FREQUENCY_REFERENCE_HZ / bandwidth_hz)
 
 
 def _signed(octets: NDArray[np.uint8], bits: int) -> NDArray[np.float64]:

@@ -1,8 +1,8 @@
 """Sense file (`sense.bin`): records of N sensor packets, one GPS packet and, usually, CR LF.
 
-`SENSOR_PACKET`, `gps_packet.SENSE_GPS_PACKET` and `SenseLayout` are the only declarations of the layout. Times and
-light words are big-endian, magnetometer, Hall and gyro values little-endian. This module converts records to values
-and back; `sense_scan` finds records in damaged data.
+`FIELDS`, `gps_packet.SENSE_GPS_FIELDS` and `SenseLayout` are the only declarations of the layout. Times and light
+words are big-endian, magnetometer, Hall and gyro values little-endian. This module converts records to values and back;
+`sense_scan` finds records in damaged data.
 """
 
 from dataclasses import dataclass
@@ -21,26 +21,42 @@ from pygnc.common.constants import (
 )
 from pygnc.formats.gps_packet import (
     SENSE_GPS_PACKET,
+    SPACECRAFT_TIME,
     TERMINATOR,
     GpsFixes,
     cache_blocks,
     encode_gps_packets,
+    numpy_type,
     store_words,
 )
+from pygnc.formats.layout import XYZ, Field
 
-SENSOR_PACKET: Final = np.dtype(
-    [
-        ("t_spacecraft_s", ">u4"),
-        ("mag", "<i2", (3,)),
-        ("hall", "<i2"),
-        ("gyro", "<i2", (3,)),
-        ("lux", ">u2", (6,)),
-    ]
+_LUX_MANTISSA_MAX: Final = 0xFFF
+FIELDS: Final = (
+    SPACECRAFT_TIME,
+    Field("mag", "h", "uT", "magnetic field, sensor axes", parts=XYZ, scale=MAGNETOMETER_UT_PER_COUNT),
+    Field("hall", "h", "", "Hall resistance, or times"),
+    Field("gyro", "h", "deg/s", "angular rate, sensor axes", parts=XYZ, scale=GYRO_DEG_S_PER_COUNT),
+    Field(
+        "lux",
+        ">H",
+        "lx",
+        "illuminance, 0.01 lx x (word & 0xFFF) x 2^(word >> 12)",
+        parts=("plus_x", "plus_y", "plus_z", "minus_x", "minus_y", "minus_z"),
+        curve=(
+            *(
+                (exponent << 12 | mantissa, mantissa * LUX_PER_COUNT * 2.0**exponent)
+                for exponent in range(16)
+                for mantissa in (0, _LUX_MANTISSA_MAX)
+            ),
+            (1 << 16, 0.0),  # some readers of XTCE refuse a word that is not before the last point
+        ),
+    ),
 )
-"""30 bytes: spacecraft time, magnetometer X Y Z and Hall resistance, gyro X Y Z, illuminance on +X +Y +Z -X -Y -Z."""
+"""Sensor packet, 30 bytes."""
+SENSOR_PACKET: Final = numpy_type(FIELDS)
 
 _GYRO_RAD_S_PER_COUNT: Final = np.deg2rad(GYRO_DEG_S_PER_COUNT)
-_LUX_MANTISSA_MAX: Final = 0xFFF
 
 
 def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:

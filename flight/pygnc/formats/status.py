@@ -1,9 +1,8 @@
 """`~/pygnc_status.bin`: state of the run in one fixed record of less than 1000 bytes.
 
-`FIELDS` is the layout: name, struct code, unit and meaning of each field, in order, little-endian, without padding. The
-record begins with the magic `PGST` and ends with a CRC-32 (zlib) over everything before it. A new field or task is
-declared beside related fields, with the next version in `since`: the layout appends it before the CRC all the same.
-`scripts/read_status.py` is generated from this layout and decodes the record without this package.
+`FIELDS` is the layout. The record begins with the magic `PGST` and ends with a CRC-32 (zlib) over all before it. A new
+field or task is declared beside related fields, with the next version in `since`: the layout appends it before the CRC
+all the same. `scripts/read_status.py` is generated from this layout and decodes the record without this package.
 """
 
 import math
@@ -12,12 +11,17 @@ import sys
 import zlib
 from collections.abc import Iterable, Mapping
 from enum import IntEnum, unique
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
+
+from pygnc.formats.layout import XYZ, Field, format_of, scalars, valid_if, words_of
 
 MAGIC: Final = b"PGST"
 OLDEST_VERSION: Final = 4
 """Oldest version of the record that `decode` can read."""
 PARTNERS: Final = 3
+FACES: Final = ((1, "+X"), (2, "+Y"), (4, "+Z"), (8, "-X"), (16, "-Y"), (32, "-Z"))
+"""Flags of the faces of the sun sensors."""
+GYRO_AXES: Final = ((1, "x"), (2, "y"), (4, "z"))
 MAGNETOMETER_REFUTED: Final = 1 << 6
 GYRO_REFUTED: Final = 1 << 7
 """Bits of `mirrored_faces`. A longer record would not arrive within 100 ms beside a stream (decision 17)."""
@@ -103,113 +107,133 @@ TASK_NAMES: Final = dict.fromkeys(
 )
 """Names of the tasks that a run may have, with the version of the record that introduced the task's fields."""
 
-
-class Field(NamedTuple):
-    """Field of a record: name, struct code, unit, meaning, and the version of the record that introduced it."""
-
-    name: str
-    code: str
-    unit: str
-    meaning: str
-    since: int = OLDEST_VERSION
-
-    @property
-    def default(self) -> Value:
-        """Value of a field that is not given: NaN (unknown) for quantities, 0 for counters."""
-        return math.nan if self.code in {"f", "d"} else 0
-
-
-def _vector(name: str, code: str, unit: str, meaning: str) -> tuple[Field, ...]:
-    return tuple(Field(f"{name}_{axis}", code, unit, f"{meaning}, {axis}") for axis in "xyz")
-
-
 _PARTNER: Final = (
     Field("id", "B", "", "radio id of the partner, 0: none"),
-    Field("ambiguous", "B", "", "1 while a mirror solution fits equally well"),
-    Field("gps_week", "H", "", "epoch of the partner's relative state: GPS week, 0: unknown"),
-    Field("gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    *_vector("rtn_m", "f", "m", "position of the partner relative to this satellite, RTN axes"),
-    *_vector("rtn_mps", "f", "m/s", "relative velocity, RTN axes"),
-    *_vector("sigma_m", "f", "m", "standard deviation of the relative position"),
-    Field("bias_m", "f", "m", "range bias of the radio pair"),
-    Field("residual_m", "f", "m", "residual (measured minus computed) of the newest own range to the partner"),
-    Field("chi2_best", "f", "", "chi-square of the best solution for all partners"),
-    Field("chi2_mirror", "f", "", "chi-square of the best solution with a different orbit of this partner"),
-    Field("closest_m", "f", "m", "predicted minimum distance within one day"),
-    Field("closest_sigma_m", "f", "m", "standard deviation of the minimum distance"),
-    Field("closest_in_s", "f", "s", "time from the epoch of the relative state to the minimum distance"),
+    *valid_if(
+        "id",
+        1,
+        Field("ambiguous", "B", "", "1 while a mirror solution fits equally well"),
+        Field("gps_week", "H", "", "epoch of the partner's relative state: GPS week, 0: unknown"),
+        Field("gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
+        Field("rtn_m", "f", "m", "position of the partner relative to this satellite, RTN axes", parts=XYZ),
+        Field("rtn_mps", "f", "m/s", "relative velocity, RTN axes", parts=XYZ),
+        Field("sigma_m", "f", "m", "standard deviation of the relative position", parts=XYZ),
+        Field("bias_m", "f", "m", "range bias of the radio pair"),
+        Field("residual_m", "f", "m", "residual (measured minus computed) of the newest own range to the partner"),
+        Field("chi2_best", "f", "", "chi-square of the best solution for all partners"),
+        Field("chi2_mirror", "f", "", "chi-square of the best solution with a different orbit of this partner"),
+        Field("closest_m", "f", "m", "predicted minimum distance within one day"),
+        Field("closest_sigma_m", "f", "m", "standard deviation of the minimum distance"),
+        Field("closest_in_s", "f", "s", "time from the epoch of the relative state to the minimum distance"),
+    ),
 )
 
 
 def _task(name: str, since: int) -> tuple[Field, ...]:
-    title, states = name.replace("_", " "), "0 not in this run, 1 starting, 2 running, 3 stopped, 4 failed"
+    title = name.replace("_", " ")
     return (
-        Field(f"task_{name}_state", "B", "", f"{title}: {states}", since),
+        Field(
+            f"task_{name}_state",
+            "B",
+            "",
+            f"{title}: state, none if the run has no such task",
+            since,
+            words_of(TaskState),
+        ),
         Field(f"task_{name}_restarts", "B", "", f"{title}: restarts in this run (255: or more)", since),
         Field(f"task_{name}_through", "I", "", f"{title}: sequence number of the last input processed", since),
     )
 
 
+_MEASURED: Final = ("attitude_mode", int(AttitudeMode.SEARCHING))
+_KNOWN: Final = ("attitude_mode", int(AttitudeMode.COARSE))
+"""Conditions for valid attitude fields: a sample has been used, and the attitude is known."""
 _STATE: Final = (
-    Field("magic", "4s", "", "magic, the letters PGST"),
+    Field("magic", "4s", "", "magic, the letters PGST", fixed=MAGIC),
     Field("version", "B", "", "version of this layout"),
-    Field("phase", "B", "", "0 starting, 1 batch, 2 idle, 3 no data, 4 stopping, 5 stopped, 6 failed"),
+    Field("phase", "B", "", "phase of the run", words=words_of(Phase)),
     Field("size", "H", "B", "size of the whole record"),
     Field("generation", "I", "", "number of records written in this run"),
     Field("run_number", "I", "", "number of the run and of its folder in ~/pygnc_logs"),
     Field("uptime_s", "I", "s", "time since the start of main.py"),
     Field("spacecraft_time_s", "I", "s", "spacecraft time of this record: time given at the start plus elapsed time"),
     Field("gps_week", "H", "", "GPS week of this record, 0: unknown"),
-    Field("gps_tow_ms", "I", "ms", "GPS time of week of this record"),
+    Field("gps_tow_ms", "I", "ms", "GPS time of week of this record", valid_if=("gps_week", 1)),
     Field(
-        "orbit_mode", "B", "", "0 none, 1 at the newest fix, 2 predicted to the time of this record, 3 by mean elements"
+        "orbit_mode",
+        "B",
+        "",
+        "orbit at the newest fix, predicted to the time of this record, or by mean elements",
+        words=words_of(OrbitMode),
     ),
-    Field("orbit_gps_week", "H", "", "epoch of the orbit: GPS week"),
-    Field("orbit_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
-    Field(
-        "orbit_age_s",
-        "f",
-        "s",
-        "time from the newest accepted fix, or from the epoch of the mean elements, to the epoch of the orbit",
+    *valid_if(
+        "orbit_mode",
+        OrbitMode.AT_FIX,
+        Field("orbit_gps_week", "H", "", "epoch of the orbit: GPS week"),
+        Field("orbit_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
+        Field(
+            "orbit_age_s",
+            "f",
+            "s",
+            "time from the newest accepted fix, or from the epoch of the mean elements, to the epoch of the orbit",
+        ),
+        Field("position_ecef_m", "d", "m", "position, ITRF", parts=XYZ),
+        Field("velocity_ecef_mps", "d", "m/s", "velocity, ITRF", parts=XYZ),
+        Field("position_sigma_m", "f", "m", "standard deviation of the position, ITRF axes", parts=XYZ),
+        Field("velocity_sigma_mps", "f", "m/s", "standard deviation of the velocity, ITRF axes", parts=XYZ),
+        Field("nis_mean", "f", "", "mean normalised innovation squared per degree of freedom, 1 if consistent"),
+        Field("nis_count", "I", "", "number of fixes in nis_mean"),
     ),
-    *_vector("position_ecef_m", "d", "m", "position, ITRF"),
-    *_vector("velocity_ecef_mps", "d", "m/s", "velocity, ITRF"),
-    *_vector("position_sigma_m", "f", "m", "standard deviation of the position, ITRF axes"),
-    *_vector("velocity_sigma_mps", "f", "m/s", "standard deviation of the velocity, ITRF axes"),
-    Field("nis_mean", "f", "", "mean normalised innovation squared per degree of freedom, 1 if consistent"),
-    Field("nis_count", "I", "", "number of fixes in nis_mean"),
-    Field("attitude_mode", "B", "", "0 none, 1 searching, 2 coarse, 3 fine"),
+    Field("attitude_mode", "B", "", "state of the attitude estimation", words=words_of(AttitudeMode)),
     Field("attitude_gps_week", "H", "", "epoch of the attitude (newest sample): GPS week, 0: unknown"),
-    Field("attitude_gps_tow_ms", "I", "ms", "GPS time of week of that epoch"),
+    Field("attitude_gps_tow_ms", "I", "ms", "GPS time of week of that epoch", valid_if=("attitude_gps_week", 1)),
     Field(
         "attitude_orbit_age_s",
         "f",
         "s",
         "time from the newest fix, or the epoch of the elements, in the orbit used to that epoch",
+        valid_if=_MEASURED,
     ),
-    *(Field(f"quaternion_{part}", "f", "", f"attitude, body to GCRF, Hamilton quaternion, {part}") for part in "wxyz"),
-    *_vector("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes"),
-    *_vector("attitude_sigma_rad", "f", "rad", "standard deviation of the attitude, body axes"),
-    *_vector("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes"),
-    *_vector("mag_bias_ut", "f", "uT", "total magnetometer bias, sensor axes"),
-    *_vector("mag_body_ut", "f", "uT", "magnetic field at the newest sample, estimated bias removed, body axes"),
-    Field("in_sun", "B", "", "newest sample: 1 in sunlight, 0 in eclipse"),
+    Field("quaternion", "f", "", "attitude, body to GCRF, Hamilton quaternion", parts=("w", *XYZ), valid_if=_KNOWN),
+    Field("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes", parts=XYZ, valid_if=_MEASURED),
     Field(
-        "dead_faces",
-        "B",
-        "",
-        "sun sensors that are dark in sunlight, bits 0 to 5: +X, +Y, +Z, -X, -Y, -Z; further sensors have no bit",
+        "attitude_sigma_rad",
+        "f",
+        "rad",
+        "standard deviation of the attitude, body axes",
+        parts=XYZ,
+        valid_if=_KNOWN,
     ),
-    Field(
-        "mirrored_faces",
-        "B",
-        "",
-        "sun sensors that are bright with the Sun behind them, bits as in dead_faces; bit 6, 7: the readings refute the"
-        " declared axes of the magnetometer, of the gyro",
+    Field("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes", parts=XYZ, valid_if=_KNOWN),
+    *valid_if(
+        *_MEASURED,
+        Field("mag_bias_ut", "f", "uT", "total magnetometer bias, sensor axes", parts=XYZ),
+        Field(
+            "mag_body_ut",
+            "f",
+            "uT",
+            "magnetic field at the newest sample, estimated bias removed, body axes",
+            parts=XYZ,
+        ),
+        Field("in_sun", "B", "", "newest sample in sunlight or eclipse", words=((0, "eclipse"), (1, "sunlight"))),
+        Field(
+            "dead_faces",
+            "B",
+            "",
+            "sun sensors that are dark in sunlight; further sensors than these have no bit",
+            flags=FACES,
+        ),
+        Field(
+            "mirrored_faces",
+            "B",
+            "",
+            "sun sensors that are bright with the Sun behind them, and sensors whose readings refute their axes",
+            flags=(*FACES, (MAGNETOMETER_REFUTED, "magnetometer"), (GYRO_REFUTED, "gyro")),
+        ),
+        Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, sensor axes", flags=GYRO_AXES),
+        Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, sensor axes", flags=GYRO_AXES),
     ),
-    Field("stuck_gyro_axes", "B", "", "gyro axes with constant output, bits 0 to 2: x, y, z, sensor axes"),
-    Field("gyro_axes_beyond_range", "B", "", "gyro axes in saturation, bits as in stuck_gyro_axes"),
-    *(field._replace(name=f"partner{k}_{field.name}") for k in range(PARTNERS) for field in _PARTNER),
+    *(field.prefixed(f"partner{k}_") for k in range(PARTNERS) for field in _PARTNER),
     *(field for name, since in TASK_NAMES.items() for field in _task(name, since)),
     Field("events", "I", "", "events in the journal of the run"),
 )
@@ -238,7 +262,13 @@ _COUNTED: Final = (
     Field("attitude_starts", "H", "", "number of attitude initialisations"),
     Field("mag_calibration_seen", "I", "", "samples received by the magnetometer calibration"),
     Field("mag_calibration_kept", "I", "", "samples used by the magnetometer calibration"),
-    *_vector("mag_calibration_sigma_ut", "f", "uT", "standard deviation of the calibrated bias, once it has converged"),
+    Field(
+        "mag_calibration_sigma_ut",
+        "f",
+        "uT",
+        "standard deviation of the calibrated bias, once it has converged",
+        parts=XYZ,
+    ),
     Field("ranges_received", "I", "", "range packets that reached the formation task"),
     Field("ranges_held", "H", "", "range packets waiting for their time"),
     Field("ranges_no_time", "H", "", "ranges not used: no time"),
@@ -255,7 +285,7 @@ _COUNTED: Final = (
 
 def in_order(declared: Iterable[Field]) -> tuple[Field, ...]:
     """Return fields in the order of the record: those of later versions follow those of earlier ones."""
-    return tuple(sorted(declared, key=lambda field: field.since))
+    return tuple(sorted(scalars(declared), key=lambda field: max(field.since, OLDEST_VERSION)))
 
 
 FIELDS: Final = in_order((*_STATE, *_COUNTED))
@@ -264,7 +294,7 @@ COUNTERS: Final = frozenset(field.name for field in _COUNTED if field.code in "B
 VERSION: Final = FIELDS[-1].since
 _CRC: Final = struct.Struct("<I")
 _BODIES: Final = {
-    version: struct.Struct("<" + "".join(field.code for field in FIELDS if field.since <= version))
+    version: struct.Struct(format_of(field for field in FIELDS if field.since <= version))
     for version in range(OLDEST_VERSION, VERSION + 1)
 }
 """Layouts of the record, without the CRC, by readable version."""

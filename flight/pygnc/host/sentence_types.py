@@ -2,8 +2,8 @@
 
 The tables in the documentation are generated from these declarations.
 
-A body is a sequence of little-endian fields without padding, followed by bytes or text of up to `tail_max` bytes.
-Packets have the same bytes as in the files.
+A body is a sequence of little-endian fields without padding, followed by bytes or text of up to `tail_max` bytes, or by
+a packet with the same bytes as in the files.
 """
 
 import struct
@@ -11,6 +11,9 @@ from enum import IntEnum, IntFlag, StrEnum, unique
 from functools import partial
 from typing import Final, NamedTuple
 
+from pygnc.formats import ranges, sense
+from pygnc.formats.gps_packet import RANGE_GPS_FIELDS, SENSE_GPS_FIELDS
+from pygnc.formats.layout import Field, format_of, size_of, words_of
 from pygnc.host.sentence import Delivery
 
 VERSION: Final = 1
@@ -30,14 +33,6 @@ class Sender(StrEnum):
     HOST = "host"
     PI = "Pi"
     BOTH = "both"
-
-
-class BodyField(NamedTuple):
-    """One field of a body; `code` is a format character of the struct module."""
-
-    name: str
-    code: str
-    meaning: str
 
 
 class BodyError(ValueError):
@@ -63,16 +58,20 @@ class SentenceType(NamedTuple):
         tail: Meaning of the bytes after the fields; empty if there are none.
         tail_max: Maximum number of bytes after the fields.
         tail_min: Minimum number of bytes after the fields.
+        packet: Fields of the packet after the fields, if they are followed by one.
+        tail_is_text: True if the bytes after the fields are text, UTF-8.
     """
 
     name: str
     sender: Sender
     delivery: Delivery
     meaning: str
-    fields: tuple[BodyField, ...]
+    fields: tuple[Field, ...]
     tail: str
     tail_max: int
     tail_min: int
+    packet: tuple[Field, ...] = ()
+    tail_is_text: bool = True
 
     def pack(self, *values: int, tail: bytes = b"") -> bytes:
         """Encode a body from the values of all fields, in order, and the bytes after them (`tail`).
@@ -81,7 +80,7 @@ class SentenceType(NamedTuple):
             BodyError: A value does not fit its field, or the tail is too long or too short.
         """
         try:
-            head = struct.pack(_layout(self), *values)
+            head = struct.pack(format_of(self.fields), *values)
         except struct.error as error:
             raise BodyError(f"{self.name}: {error}") from None
         self._check_tail(len(tail))
@@ -93,23 +92,19 @@ class SentenceType(NamedTuple):
         Raises:
             BodyError: The body is too short or too long.
         """
-        size = struct.calcsize(_layout(self))
+        size = struct.calcsize(format_of(self.fields))
         if len(body) < size:
             raise BodyError(
                 f"{self.name}: the body has {len(body)} bytes; at least {size + self.tail_min} are expected"
             )
         self._check_tail(len(body) - size)
-        values = struct.unpack_from(_layout(self), body)
+        values = struct.unpack_from(format_of(self.fields), body)
         return Body(dict(zip((field.name for field in self.fields), values, strict=True)), body[size:])
 
     def _check_tail(self, length: int) -> None:
         if not self.tail_min <= length <= self.tail_max:
             wanted = f"{self.tail_min} to {self.tail_max}" if self.tail_min < self.tail_max else f"{self.tail_max}"
             raise BodyError(f"{self.name}: the body has {length} bytes after the fields; {wanted} are expected")
-
-
-def _layout(kind: SentenceType) -> str:
-    return "<" + "".join(field.code for field in kind.fields)
 
 
 @unique
@@ -184,12 +179,15 @@ def _declare(
     delivery: Delivery,
     name: str,
     meaning: str,
-    *fields: BodyField,
+    *fields: Field,
     tail: str = "",
     tail_max: int = 0,
     tail_min: int = 0,
+    packet: tuple[Field, ...] = (),
+    tail_is_text: bool = True,
 ) -> SentenceType:
-    TYPES[name] = SentenceType(name, sender, delivery, meaning, fields, tail, tail_max, tail_min)
+    is_text = tail_is_text and not packet
+    TYPES[name] = SentenceType(name, sender, delivery, meaning, fields, tail, tail_max, tail_min, packet, is_text)
     return TYPES[name]
 
 
@@ -202,51 +200,52 @@ _request = partial(_declare, Sender.HOST, Delivery.ORDERED)
 _response = partial(_declare, Sender.PI, Delivery.ORDERED)
 
 
-def _live(name: str, meaning: str, *fields: BodyField, packet: str = "", size: int = 0) -> SentenceType:
-    LIVE_TYPES[name] = _query(name, meaning, *fields, tail=packet, tail_max=size, tail_min=size)
+def _live(name: str, meaning: str, *fields: Field, tail: str = "", packet: tuple[Field, ...] = ()) -> SentenceType:
+    size = size_of(packet)
+    LIVE_TYPES[name] = _query(name, meaning, *fields, tail=tail, tail_max=size, tail_min=size, packet=packet)
     return LIVE_TYPES[name]
 
 
-_RADIO_ID: Final = BodyField("radio_id", "B", "radio id of the partner that made the packet, 0x4A to 0x4D")
-_TRANSFER: Final = BodyField("transfer", "H", "number of the transfer, chosen by the host")
-_OFFSET: Final = BodyField("offset", "I", "offset of the first byte in the file")
-_SIZE: Final = BodyField("size", "I", "size of the whole file, B")
-_FILE_CRC: Final = BodyField("crc", "I", "CRC-32 of the whole file")
-_FIRST: Final = BodyField("first", "H", "index of the first entry to list")
-_INDEX: Final = BodyField("index", "H", "index of this entry, from 0")
-_TOTAL: Final = BodyField(
-    "total", "H", "number of entries; a response without a name means that `first` is beyond them"
+_RADIO_ID: Final = Field("radio_id", "B", "", "radio id of the partner that made the packet, 0x4A to 0x4D")
+_TRANSFER: Final = Field("transfer", "H", "", "number of the transfer, chosen by the host")
+_OFFSET: Final = Field("offset", "I", "B", "offset of the first byte in the file")
+_SIZE: Final = Field("size", "I", "B", "size of the whole file")
+_FILE_CRC: Final = Field("crc", "I", "", "CRC-32 of the whole file")
+_FIRST: Final = Field("first", "H", "", "index of the first entry to list")
+_INDEX: Final = Field("index", "H", "", "index of this entry, from 0")
+_TOTAL: Final = Field(
+    "total", "H", "", "number of entries; a response without a name means that `first` is beyond them"
 )
-_NUMBER: Final = BodyField("number", "H", "number of the sentence concerned")
+_NUMBER: Final = Field("number", "H", "", "number of the sentence concerned")
 
 HELO: Final = _control(
     "HELO",
     "opens a session",
-    BodyField("version_min", "B", "lowest protocol version supported"),
-    BodyField("version_max", "B", "highest protocol version supported; the highest common one is used"),
-    BodyField("window", "B", "ordered sentences that this end can hold while one is missing, 1 to 32"),
-    BodyField("capabilities", "I", "1 live packets, 2 upload, 4 download, 8 parameters, 16 stop, 32 nesting"),
-    BodyField("heard", "H", "session of the other end, 0: none received yet"),
-    BodyField("ready", "B", "1: has received its own session number in `heard`, and so accepts numbered sentences"),
-    BodyField("next_ordered", "H", "number of the next ordered sentence"),
-    BodyField("next_unordered", "H", "number of the next unordered sentence"),
+    Field("version_min", "B", "", "lowest protocol version supported"),
+    Field("version_max", "B", "", "highest protocol version supported; the highest common one is used"),
+    Field("window", "B", "", "ordered sentences that this end can hold while one is missing, 1 to 32"),
+    Field("capabilities", "I", "", "optional functions", flags=words_of(Capability)),
+    Field("heard", "H", "", "session of the other end, 0: none received yet"),
+    Field("ready", "B", "", "1: has received its own session number in `heard`, and so accepts numbered sentences"),
+    Field("next_ordered", "H", "", "number of the next ordered sentence"),
+    Field("next_unordered", "H", "", "number of the next unordered sentence"),
     tail="name and version of the software",
     tail_max=NAME_MAX,
 )
 ACKN: Final = _control(
     "ACKN",
     "acknowledgement",
-    BodyField("next_ordered", "H", "first ordered number that is missing"),
-    BodyField("later_ordered", "I", "bit k: number next_ordered + 1 + k has arrived"),
-    BodyField("newest_unordered", "H", "newest unordered number that has arrived"),
-    BodyField("earlier_unordered", "I", "bit k: number newest_unordered - 1 - k has arrived"),
+    Field("next_ordered", "H", "", "first ordered number that is missing"),
+    Field("later_ordered", "I", "", "bit k: number next_ordered + 1 + k has arrived"),
+    Field("newest_unordered", "H", "", "newest unordered number that has arrived"),
+    Field("earlier_unordered", "I", "", "bit k: number newest_unordered - 1 - k has arrived"),
 )
-_CAUSE: Final = "1 unknown type, 2 body, 3 name, 4 order or offset, 5 storage, 6 value, 7 not possible at present"
+_CAUSE: Final = "reason; order: the transfer is not open or the offset is wrong; unable: not possible at present"
 NAKN: Final = _notice(
     "NAKN",
     "a sentence was received and is rejected",
     _NUMBER,
-    BodyField("cause", "B", _CAUSE),
+    Field("cause", "B", "", _CAUSE, words=words_of(NakCause)),
     tail="four letters of the rejected sentence's type, then the cause as text",
     tail_max=TEXT_MAX,
     tail_min=4,
@@ -259,28 +258,32 @@ LOST: Final = _notice(
     tail_max=4,
     tail_min=4,
 )
-PING: Final = _probe("PING", "asks for a PONG", BodyField("key", "I", "returned in the PONG"))
-PONG: Final = _probe("PONG", "responds to a PING", BodyField("key", "I", "key of the PING"))
-SENS: Final = _live("SENS", "sensor packet", packet="sensor packet as in `sense.bin`", size=30)
-GPSS: Final = _live("GPSS", "GPS packet of a sense record", packet="GPS packet as in `sense.bin`", size=99)
+PING: Final = _probe("PING", "asks for a PONG", Field("key", "I", "", "returned in the PONG"))
+PONG: Final = _probe("PONG", "responds to a PING", Field("key", "I", "", "key of the PING"))
+SENS: Final = _live("SENS", "sensor packet", tail="sensor packet as in `sense.bin`", packet=sense.FIELDS)
+GPSS: Final = _live(
+    "GPSS", "GPS packet of a sense record", tail="GPS packet as in `sense.bin`", packet=SENSE_GPS_FIELDS
+)
 _RANGE_FILE_GPS: Final = "GPS packet as in `rng#####.bin`"
 _RANGE_FILE_RANGE: Final = "range packet as in `rng#####.bin`"
-GPSR: Final = _live("GPSR", "GPS packet of a range file", packet=_RANGE_FILE_GPS, size=102)
-RANG: Final = _live("RANG", "range packet", packet=_RANGE_FILE_RANGE, size=12)
-PGPS: Final = _live("PGPS", "GPS packet of a partner", _RADIO_ID, packet=_RANGE_FILE_GPS, size=102)
-PRNG: Final = _live("PRNG", "range packet of a partner", _RADIO_ID, packet=_RANGE_FILE_RANGE, size=12)
+GPSR: Final = _live("GPSR", "GPS packet of a range file", tail=_RANGE_FILE_GPS, packet=RANGE_GPS_FIELDS)
+RANG: Final = _live("RANG", "range packet", tail=_RANGE_FILE_RANGE, packet=ranges.FIELDS)
+PGPS: Final = _live("PGPS", "GPS packet of a partner", _RADIO_ID, tail=_RANGE_FILE_GPS, packet=RANGE_GPS_FIELDS)
+PRNG: Final = _live("PRNG", "range packet of a partner", _RADIO_ID, tail=_RANGE_FILE_RANGE, packet=ranges.FIELDS)
 TIME: Final = _live(
     "TIME",
     "time mark: spacecraft time at which this sentence was begun",
-    BodyField("spacecraft_time_s", "I", "spacecraft time, s"),
-    BodyField("ms", "H", "milliseconds, 0 if unknown"),
+    Field("spacecraft_time_s", "I", "s", "spacecraft time"),
+    Field("ms", "H", "ms", "milliseconds, 0 if unknown"),
 )
 STRQ: Final = _query(
-    "STRQ", "requests the status record or the info text", BodyField("what", "B", "0 status record, 1 info text")
+    "STRQ", "requests the status record or the info text", Field("what", "B", "", "report", words=words_of(ReportKind))
 )
-STAT: Final = _report("STAT", "status record", tail="the bytes of `pygnc_status.bin`", tail_max=1000)
+STAT: Final = _report(
+    "STAT", "status record", tail="the bytes of `pygnc_status.bin`", tail_max=1000, tail_is_text=False
+)
 INFO: Final = _report("INFO", "info text", tail="the text of `pygnc_info.txt`", tail_max=200)
-_SEVERITY: Final = BodyField("severity", "B", "0 info, 1 warning, 2 error")
+_SEVERITY: Final = Field("severity", "B", "", "severity", words=((0, "info"), (1, "warning"), (2, "error")))
 EVNT: Final = _report("EVNT", "an event", _SEVERITY, tail="name, colon, text, UTF-8", tail_max=TEXT_MAX)
 UPOP: Final = _request(
     "UPOP",
@@ -296,10 +299,18 @@ UPST: Final = _response(
     "UPST",
     "upload: state, responds to UPOP and UPCL",
     _TRANSFER,
-    BodyField("state", "B", "0 send from `offset`, 1 complete and in place, 2 CRC-32 wrong, bytes deleted"),
-    BodyField("offset", "I", "bytes received so far"),
+    Field(
+        "state",
+        "B",
+        "",
+        "send from `offset`, complete and in place, or CRC-32 wrong and bytes deleted",
+        words=words_of(UploadState),
+    ),
+    Field("offset", "I", "B", "bytes received so far"),
 )
-UPCH: Final = _request("UPCH", "upload: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1)
+UPCH: Final = _request(
+    "UPCH", "upload: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1, tail_is_text=False
+)
 UPCL: Final = _request("UPCL", "upload: end", _TRANSFER)
 DNLS: Final = _request("DNLS", "download: list the files, newest first", _FIRST)
 DNLE: Final = _response(
@@ -307,7 +318,7 @@ DNLE: Final = _response(
     "download: one file of the list; at most 16 DNLE respond to a DNLS",
     _INDEX,
     _TOTAL,
-    BodyField("size", "I", "size of the file, B"),
+    Field("size", "I", "B", "size of the file"),
     tail="name",
     tail_max=NAME_MAX,
 )
@@ -315,7 +326,9 @@ DNOP: Final = _request(
     "DNOP", "download: open at an offset", _TRANSFER, _OFFSET, tail="name", tail_max=NAME_MAX, tail_min=1
 )
 DNST: Final = _response("DNST", "download: file to be sent, responds to DNOP", _TRANSFER, _OFFSET, _SIZE, _FILE_CRC)
-DNCH: Final = _response("DNCH", "download: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1)
+DNCH: Final = _response(
+    "DNCH", "download: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1, tail_is_text=False
+)
 DNCL: Final = _request("DNCL", "download: complete or cancelled by the host", _TRANSFER)
 PGET: Final = _request("PGET", "requests a setting", tail="dotted name", tail_max=NAME_MAX, tail_min=1)
 PSET: Final = _request(
@@ -326,7 +339,13 @@ PSET: Final = _request(
     tail_min=2,
 )
 PLST: Final = _request("PLST", "lists the settings; at most 16 PVAL respond to a PLST", _FIRST)
-_FLAGS: Final = BodyField("flags", "B", "1 set over this interface, 2 a change takes effect at the next start")
+_FLAGS: Final = Field(
+    "flags",
+    "B",
+    "",
+    "set over this interface; a change takes effect at the next start",
+    flags=words_of(ParameterFlag),
+)
 PVAL: Final = _response(
     "PVAL",
     "value of a setting, responds to PGET, PSET and PLST",

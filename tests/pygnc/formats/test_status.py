@@ -11,6 +11,7 @@ from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause as SampleRejectCause
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.formats import info, status
+from pygnc.formats.layout import Field
 from pygnc.navigation.attitude import NO_TIME
 from pygnc.tasks.table import TASKS
 from scripts import read_status
@@ -54,7 +55,7 @@ def test_recorded_files_of_each_version_are_readable(version: int, size: int) ->
 
 def test_a_field_of_a_later_version_is_appended_wherever_it_is_declared() -> None:
     first, *others = status.FIELDS
-    inserted = status.Field("new", "H", "", "a field", status.VERSION + 1)
+    inserted = Field("new", "H", "", "a field", status.VERSION + 1)
     assert status.in_order([first, inserted, *others]) == (*status.FIELDS, inserted)
 
 

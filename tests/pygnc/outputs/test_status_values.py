@@ -197,6 +197,21 @@ def test_an_unknown_mode_is_dropped_and_named() -> None:
     assert fields["rate_body_rad_s_x"] == 0.1
 
 
+@pytest.mark.parametrize("mode", ["", "searching", "coarse"])
+def test_a_field_whose_condition_does_not_hold_has_no_value(mode: str) -> None:
+    shown = NewestEstimates()
+    shown.take(estimate(75))
+    unknown = dict.fromkeys(("quaternion_gcrf_from_body", "gyro_bias_imu_rad_s", "sigma_rad"))
+    if mode:
+        shown.take(attitude(mode=mode, **unknown if mode == "searching" else {}))
+    values = decoded(shown)
+    invalid = [one for one in status.FIELDS if one.valid_if and int(values[one.valid_if[0]]) < one.valid_if[1]]
+    assert {"partner1_rtn_m_x", "position_ecef_m_x"} <= {one.name for one in invalid}
+    assert ("quaternion_w" in {one.name for one in invalid}) == (mode != "coarse")
+    assert all(values[one.name] == one.default or math.isnan(one.default) for one in invalid)
+    assert all(math.isnan(float(values[one.name])) for one in invalid if math.isnan(one.default))
+
+
 def test_flags_without_a_bit_are_left_out() -> None:
     shown = NewestEstimates()
     shown.take(attitude(dead_faces=(-1, 0, 0, 2, 6, 7, 8, 10**9)))

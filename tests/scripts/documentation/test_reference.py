@@ -4,11 +4,10 @@ import re
 
 import pytest
 
-from pygnc.formats import sense, status
 from pygnc_cli.subcommands import BUILT_IN
 from pygnc_devices.family import all_families
 from scripts.documentation.command_reference import command_page
-from scripts.documentation.format_reference import format_page, packet_page
+from scripts.documentation.device_reference import packet_page
 
 
 @pytest.fixture(scope="module")
@@ -28,15 +27,6 @@ def test_options_have_names_defaults_and_meanings(commands: str) -> None:
     assert re.search(r"^\| `--out PATH` \| required \| Folder .+ \|$", section, re.MULTILINE)
     section = commands.partition("### pygnc device simulate\n")[2].partition("\n#")[0]
     assert re.search(r"^\| `--speed NUMBER` \| `1.0` \| Simulated .+ \|$", section, re.MULTILINE)
-
-
-def test_every_field_of_a_layout_has_its_offset() -> None:
-    page = format_page()
-    section = page.partition("### Sensor packet\n")[2].partition("\n#")[0]
-    offsets = {name: int(offset) for offset, name in re.findall(r"^\| (\d+) \| `(\w+)`", section, re.MULTILINE)}
-    assert offsets == {name: field[1] for name, field in (sense.SENSOR_PACKET.fields or {}).items()}
-    section = page.partition("### Status record\n")[2].partition("\n#")[0]
-    assert re.findall(r"^\| \d+ \| `(\w+)`", section, re.MULTILINE) == [field.name for field in status.FIELDS]
 
 
 def test_every_packet_of_every_family_has_a_section() -> None:
