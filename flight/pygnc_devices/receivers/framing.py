@@ -31,6 +31,7 @@ Values = Mapping[str, Value]
 NOVATEL_BEGINNING: Final = rb"\xaa(?:\x44(?:[\x12\x13]|\Z)|\Z)|#(?:[A-Z](?:[A-Z0-9]|\Z)|\Z)"
 _LONGEST_TEXT: Final = 1 << 15
 _END: Final = re.compile(rb"\*([0-9a-fA-F]{8})|[\r\n\0]")
+_QUOTES: Final = re.compile(rb'\\+"')
 _CRC_BYTES: Final = 4
 _LONG_HEADER_BYTES: Final = 28
 _SHORT_HEADER_BYTES: Final = 12
@@ -58,8 +59,8 @@ def _text_at(octets: bytes, at: int) -> Found:
     if end.group(1) is None:
         return DamageReason.NOISE
     text, stated = octets[at + 1 : end.start()], int(end.group(1), 16)
-    # In JSON, each quotation mark is preceded by a backslash.
-    for content in (text, text.replace(b'\\"', b'"')):
+    # In JSON, each quotation mark is preceded by a backslash; in JSON within JSON, by three.
+    for content in (text, _QUOTES.sub(b'"', text)):
         if crc32(content) == stated:
             raw = octets[at : end.end()]
             return Frame(content.split(b",", 1)[0].decode("ascii", "replace"), content, raw, at)

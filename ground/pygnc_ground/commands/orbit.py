@@ -42,7 +42,7 @@ app: Final = Application()
 
 @app.command(example="pygnc orbit receiver.ubx --out orbit")
 def determine_orbit(
-    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of a receiver, or sense files.")],
+    logs: Annotated[list[Path], typer.Argument(metavar="LOG...", help="Logs of a receiver, tables, or sense files.")],
     *,
     out: Annotated[Path, typer.Option(help="Folder for tables, report and messages, missing or empty.")],
     truth: TruthOption = None,
@@ -62,7 +62,8 @@ def determine_orbit(
 ) -> None:
     """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
-    Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183.
+    Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183. The
+    settings name the columns of other tables (CSV, Parquet).
     """
     with report_user_errors("pygnc orbit"):
         recorded = RecordedFiles(

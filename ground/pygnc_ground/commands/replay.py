@@ -35,7 +35,7 @@ ConfigOption: TypeAlias = Annotated[Path | None, typer.Option(help="Settings (TO
 def replay_files(
     sense: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[SENSE...]", help="Sense files, or the folder of one run in ~/pygnc_logs."),
+        typer.Argument(metavar="[SENSE...]", help="Sense files, logs, tables, or the folder of a run in ~/pygnc_logs."),
     ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder for tables and report, missing or empty.")],

@@ -1,6 +1,6 @@
 """Epochs of a receiver: messages with one time form a fix."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from pygnc.bus.messages import GnssFix
@@ -9,6 +9,8 @@ from pygnc.inputs.receivers.parts import Part, Place, fix_of
 from pygnc_devices.framing import Frame
 
 _MS_PER_DAY: Final = 86_400_000
+_OPEN_MAX: Final = 4
+"""Number of epochs of which messages may still come."""
 
 
 class TimeScale(NamedTuple):
@@ -37,24 +39,33 @@ class Epochs:
         self._protocol = protocol
         self._scale = scale
         self._rank = {name: rank for rank, name in enumerate(preferred)}
-        self._parts: dict[str, tuple[Frame, Part]] = {}
+        self._open: list[dict[str, tuple[Frame, Part]]] = []
         self._period: int | None = None
         self._last_key_ms = 0
         self._t_spacecraft_ms = 0
 
     def add(self, frame: Frame, part: Part) -> GnssFix | None:
-        """Add a message; return the fix of the epoch that it ends."""
-        is_new = any(part.key_ms != other.key_ms for _, other in self._parts.values())
-        ended = self.end() if is_new or frame.kind in self._parts else None
-        self._parts[frame.kind] = (frame, part)
-        return ended
+        """Add a message to the epoch with its time that lacks it, or to a new one; return the fix of the oldest epoch.
 
-    def end(self) -> GnssFix | None:
-        """End the epoch and return its fix; None without a position."""
-        ordered = sorted(self._parts.items(), key=lambda item: self._rank.get(item[0], len(self._rank)))
-        self._parts = {}
-        if not ordered:
-            return None
+        Several epochs are open, because messages of two receivers alternate, or arrive out of order.
+        """
+        for parts in self._open:
+            if frame.kind not in parts and part.key_ms == next(iter(parts.values()))[1].key_ms:
+                parts[frame.kind] = (frame, part)
+                return None
+        self._open.append({frame.kind: (frame, part)})
+        return self._fix(self._open.pop(0)) if len(self._open) > _OPEN_MAX else None
+
+    def end(self) -> Iterator[GnssFix]:
+        """End all epochs and yield their fixes."""
+        for parts in self._open:
+            if (fix := self._fix(parts)) is not None:
+                yield fix
+        self._open = []
+
+    def _fix(self, messages: dict[str, tuple[Frame, Part]]) -> GnssFix | None:
+        """Return the fix of an epoch; None without a position."""
+        ordered = sorted(messages.items(), key=lambda item: self._rank.get(item[0], len(self._rank)))
         frames, parts = [frame for _, (frame, _) in ordered], [part for _, (_, part) in ordered]
         gps_ms = self._gps_ms(parts)
         if all(part.position is None for part in parts):

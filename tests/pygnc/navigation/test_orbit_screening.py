@@ -58,6 +58,18 @@ def test_makes_a_fix_of_a_good_packet() -> None:
 
 
 @pytest.mark.parametrize(
+    ("age_s", "cause", "sigma_s"),
+    [(0.006, None, 0.01), (0.5, RejectCause.TIME_STATUS, 0.5), (-1.0, None, 0.008), (math.nan, None, 0.008)],
+)
+def test_the_age_of_a_solution_is_an_uncertainty_of_its_time(
+    age_s: float, cause: RejectCause | None, sigma_s: float
+) -> None:
+    packet = changed(solution_age_s=age_s, time_sigma_s=0.008)
+    assert screen(packet, SETTINGS) is cause
+    assert fix_from(packet, SETTINGS).time_sigma_s == pytest.approx(sigma_s, rel=1e-3)
+
+
+@pytest.mark.parametrize(
     ("changes", "cause"),
     [
         ({"gps_ms": None}, RejectCause.NO_TIME),

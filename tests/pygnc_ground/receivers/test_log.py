@@ -2,6 +2,7 @@
 
 import json
 import math
+import random
 import struct
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -17,14 +18,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from novatel_edie import oem
 
-from pygnc.bus.messages import GnssFix
+from pygnc.bus.messages import GnssFix, SourceFile
 from pygnc.common.clock import gps_ms_from_week
+from pygnc.configuration.settings import Settings
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_ground.receivers import log as receiver_log
 from pygnc_ground.receivers.log import read, recognises
+from pygnc_ground.replay.inputs import from_files
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 
@@ -210,6 +213,56 @@ def test_a_log_in_json_is_read(tmp_path: Path) -> None:
     assert [fix.position_ecef_m for fix in fixes] == [pytest.approx(one.position_m, abs=1e-4) for one in expected]
 
 
+def test_a_log_in_json_within_json_and_in_replies_to_telecommands_is_read(tmp_path: Path) -> None:
+    expected = solutions()
+    lines = []
+    for number, one in enumerate(expected):
+        reply = json.dumps({"cmd": "gnss_send", "rsp": f"<OK\r\n[COM1]{fake.bestxyza(one).decode()}[COM1]"})
+        lines.append(json.dumps({"seq": number, "t": 1e9 + number, "payload": f"RES:{number}:{reply}#"}))
+    fixes, damage = parts("\n".join(lines).encode(), tmp_path)
+    assert [fix.position_ecef_m for fix in fixes] == [pytest.approx(one.position_m, abs=1e-4) for one in expected]
+    assert {one.reason for one in damage} == {DamageReason.FOREIGN}
+
+
+def test_a_sentence_that_a_wrapper_cuts_costs_only_itself(tmp_path: Path) -> None:
+    expected = solutions()
+    whole = [fake.bestxyza(one) for one in expected]
+    whole[2] = whole[2][:180] + b'"}\n{"seq": 8, "data": "' + whole[2][180:]
+    fixes, damage = parts(b"".join(whole), tmp_path)
+    assert [fix.gps_ms for fix in fixes] == [one.gps_ms for k, one in enumerate(expected) if k != 2]
+    assert (damage[0].start, damage[-1].stop) == (len(b"".join(whole[:2])), len(b"".join(whole[:3])))
+
+
+def test_messages_of_two_receivers_of_one_make_alternate(tmp_path: Path) -> None:
+    first = solutions()
+    shifted = [one._replace(gps_ms=one.gps_ms + 250) for one in first]
+    same = [one._replace(position_m=(one.position_m[0] + 1.0, *one.position_m[1:])) for one in first]
+    for second in (shifted, same):
+        pairs = [(fake.bestpos_bestvel(a), fake.bestpos_bestvel(b)) for a, b in zip(first, second, strict=True)]
+        cuts = [(a[:-_BESTVEL], b[:-_BESTVEL], a[-_BESTVEL:], b[-_BESTVEL:]) for a, b in pairs]
+        fixes, damage = parts(b"".join(octets for cut in cuts for octets in cut), tmp_path)
+        assert not damage
+        assert len(fixes) == 12
+        assert {fix.velocity_solution for fix in fixes} == {"computed"}
+
+
+_BESTVEL = 28 + 44 + 4
+"""Length of BESTVEL in binary."""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_messages_of_four_epochs_in_any_order_are_put_together(seed: int, tmp_path: Path) -> None:
+    expected = solutions(24)
+    dice, messages = random.Random(seed), []  # noqa: S311 - no secrets
+    for at in range(0, 24, 4):
+        epochs = [fake.nav_ecef(one) for one in expected[at : at + 4]]
+        messages += dice.sample([part for one in epochs for part in (one[:28], one[28:56], one[56:])], 12)
+    fixes, damage = parts(b"".join(messages), tmp_path)
+    assert not damage
+    assert sorted(fix.gps_ms or 0 for fix in fixes) == [one.gps_ms for one in expected]
+    assert {fix.velocity_solution for fix in fixes} == {"computed"}
+
+
 def test_two_receivers_in_one_file_give_the_fixes_of_both(tmp_path: Path) -> None:
     expected = solutions()
     fixes, damage = parts(fake.log(expected, fake.bestxyzb, fake.nav_sol, fake.sentences), tmp_path)
@@ -334,6 +387,43 @@ def test_damage_costs_the_epochs_that_it_touches_only(
     whole = {raw for number, raw in enumerate(epochs) if number not in touched}
     found = _delivered(bytes(content[:at]) + noise + bytes(content[at:]), folder)
     assert {raw.replace(b"\r\n", b"") for raw in whole} <= {raw.replace(b"\r\n", b"") for raw in found}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_bytes_of_a_damaged_log_add_up(seed: int, tmp_path: Path) -> None:
+    dice = random.Random(seed)  # noqa: S311 - no secrets
+    content = bytearray(b"boot\r\n".join(fake.log(solutions(4), encode) for encode, *_ in FORMATS.values()))
+    for _ in range(40):
+        at = dice.randrange(len(content))
+        match dice.randrange(4):
+            case 0:
+                content[at] ^= 1 << dice.randrange(8)
+            case 1:
+                del content[at : at + dice.randrange(60)]
+            case 2:
+                content[at:at] = dice.randbytes(dice.randrange(60))
+            case _:
+                content[at:at] = content[at : at + dice.randrange(200)]
+    path = tmp_path / "receiver.log"
+    path.write_bytes(content)
+    inputs = from_files([path], None, Settings())
+    (source,) = (message for message in inputs.messages if isinstance(message, SourceFile))
+    assert source.delivered_bytes + source.damaged_bytes == source.size_bytes == len(content)
+    _, damage = parts(bytes(content), tmp_path)
+    assert sum(one.stop - one.start for one in damage) == source.damaged_bytes
+
+
+def test_a_log_among_many_zeros_is_found_by_its_offset(tmp_path: Path) -> None:
+    path, expected, begin = tmp_path / "card.img", solutions(2), 32 << 20
+    first, last = (fake.bestxyzb(one) for one in expected)
+    with path.open("wb") as file:
+        file.write(first)
+        file.seek(begin)
+        file.write(last[:-3])
+    found = list(read(path))
+    assert [part.offset for part in found if isinstance(part, GnssFix)] == [0]
+    damage = [part for part in found if isinstance(part, Damage)]
+    assert [(one.start, one.stop) for one in damage] == [(len(first), begin + len(last) - 3)]
 
 
 @given(st.binary(max_size=3000))

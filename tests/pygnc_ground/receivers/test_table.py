@@ -256,6 +256,9 @@ def test_a_table_that_no_section_describes_gets_a_proposal(names: str, expected:
         ({"positon": ["x"]}, "unknown setting columns.one.positon"),
         ({"gyro": ["x", "y", "z"]}, "magnetometer and gyro need each other"),
         ({"status": "fix"}, "status and status_computed need each other"),
+        ({"position": []}, "need a position"),
+        ({"velocity": [], "velocity_sigma": ["s"]}, "velocity_sigma needs a velocity"),
+        ({"illuminance": ["l"]}, "need magnetometer and gyro"),
     ],
 )
 def test_a_wrong_section_is_refused_by_name(change: dict[str, Any], text: str) -> None:

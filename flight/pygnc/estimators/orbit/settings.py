@@ -31,7 +31,8 @@ class ScreeningSettings:
     wrote 1, with which a real receiver reports that it has no fix.
     """
     time_status_min: _Octet = 100
-    """Least GPS reference time status; 100 is NovAtel's COARSE."""
+    """Least GPS reference time status; 100 is NovAtel's COARSE, 10 ms. The age of a solution counts as such an error.
+    """
     earliest_gps_week: Annotated[int, Meta(ge=0, le=4096)] = 2048
     """First possible GPS week; earlier weeks are corrected by multiples of 1024, because the receiver's
     count has rolled over. 2048 began on 2019-04-07; set it to the week of the launch, or lower for older recordings.
