@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pygnc.bus.messages import DEVICES, GnssFix, OrbitEstimate, SensorSample, vector3
+from pygnc.common.clock import week_from_gps_ms
 from pygnc.configuration.data_files import load_earth_orientation
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.navigation.orbit import OrbitTracker
@@ -47,7 +48,7 @@ samples_s = 0.5
 
 
 class OrbitingReceiver(NovatelSimulator):
-    """A receiver on the orbit of the demonstration; its errors are those that it states."""
+    """A receiver on the orbit of the demonstration, whose count of weeks has rolled over; it states its true errors."""
 
     noise = np.random.default_rng(31)
 
@@ -61,6 +62,10 @@ class OrbitingReceiver(NovatelSimulator):
         velocity_mps = true.velocity_ecef_mps[0] + SIGMA_MPS * self.noise.standard_normal(3)
         stated = {"sigma_m": SIGMA_M, "sigma_mps": SIGMA_MPS}
         return vector("ecef", "m", position_m.tolist()) | vector("velocity", "mps", velocity_mps.tolist()) | stated
+
+    def values(self, gps_s: float) -> dict[str, Any]:
+        values = super().values(gps_s)
+        return values | {"week": values["week"] - 1024}
 
 
 @pytest.fixture
@@ -106,6 +111,10 @@ def test_orbits_come_from_the_own_receiver(equipped: tuple[LinkedFlight, PtyEndp
     flight.host.run(lambda: any(event.text.startswith("gps: ") for event in flight.events()), 10.0)
     line.plug_in()
     flight.host.run(lambda: len(orbits_of(flight)) >= known + 20, 30.0)
+
+    week = week_from_gps_ms(START_GPS_MS)[0]
+    (text,) = {event.text for event in flight.events() if event.name == "gps_week_rollover"}
+    assert text == f"GPS week {week - 1024} of gps is a rollover of the receiver's count; week {week} is used"
 
     # The journaled inputs give the same orbits again, bit for bit.
     found = orbits_of(flight)

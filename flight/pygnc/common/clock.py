@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 MS_PER_WEEK: Final = 604_800_000
+WEEKS_PER_ROLLOVER: Final = 1024
 UNKNOWN_GPS_MS: Final = -1
 """Value of an unknown GPS time in integer arrays; for scalars it is None."""
 
@@ -65,6 +66,11 @@ def gps_ms_from_week(week: int, tow_ms: int) -> int | None:
     if week <= 0 or not 0 <= tow_ms < MS_PER_WEEK:
         return None
     return week * MS_PER_WEEK + tow_ms
+
+
+def rolled_over_weeks(week: int, earliest_week: int) -> int:
+    """Return the weeks to add to a week before `earliest_week`, whose count has rolled over; 0 to an unknown week."""
+    return -((week - earliest_week) // WEEKS_PER_ROLLOVER) * WEEKS_PER_ROLLOVER if 0 < week < earliest_week else 0
 
 
 def gps_ms_from_weeks(

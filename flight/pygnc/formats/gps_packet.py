@@ -12,11 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.common.clock import MS_PER_WEEK
+from pygnc.common.clock import MS_PER_WEEK, WEEKS_PER_ROLLOVER
 from pygnc.common.constants import GpsTimeStatus, SolutionStatus
 from pygnc.formats.layout import XYZ, Field
 
-WEEKS_PER_ROLLOVER: Final = 1024
 _BLOCK_RECORDS: Final = 2048
 
 

@@ -60,7 +60,9 @@ def device_messages(
     such a sample come from readings.
     """
     t_spacecraft_ms = spacecraft_ms_at(reading.t_mono_ns, clock)
-    fix = own_fix(reading, seq, t_spacecraft_ms) if reading.device == settings.orbit.own_receiver else None
+    fix = None
+    if reading.device == settings.orbit.own_receiver:
+        fix = own_fix(reading, seq, t_spacecraft_ms, settings.orbit.screening.earliest_gps_week)
     messages: list[Message] = [fix or msgspec.structs.replace(reading, seq=seq)]
     own = settings.attitude.own_sensors
     is_due = newest_sample_ns is None or reading.t_mono_ns - newest_sample_ns >= 1e9 * own.samples_s

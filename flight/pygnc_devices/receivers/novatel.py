@@ -84,7 +84,7 @@ FAMILY: Final = receiver_family(
     is_timed=_is_timed,
     # The first line end separates the question from what other drivers sent in a search.
     commands=Commands(
-        b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL, frozenset((OK, REFUSAL, PROMPT)), 0.2
+        b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL, frozenset((OK, REFUSAL, PROMPT)), 0.15
     ),
     quiet_bauds=(9600,),
 )

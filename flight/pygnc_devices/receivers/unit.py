@@ -1,22 +1,24 @@
 """Interpreter, driver classes and controls that the families of receivers share."""
 
+import contextlib
 import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from pygnc_devices.continuity import Cadence
 from pygnc_devices.declaration import Packet
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.errors import DeviceError, NoAnswerError
+from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Family, Found, Setting
 from pygnc_devices.framing import LINE_END, DamageReason, Frame, FrameFormat
 from pygnc_devices.reading import Counters, CounterUnwrapper, Reading, Stamp
 from pygnc_devices.receivers import framing
 from pygnc_devices.receivers.framing import Values
-from pygnc_devices.scheduler import Operation, Request, accept_if, responds, retry, wait_for
+from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, responds, retry, wait_for
 
 _MS_PER_WEEK: Final = 604_800_000
 _NS_PER_MS: Final = 1_000_000
@@ -25,6 +27,8 @@ _TRIES: Final = 20
 """A receiver that has just been switched on responds after some seconds."""
 _STREAM_S: Final = 1.3
 """Time in which a receiver that sends once per second is heard."""
+_SILENCE_S: Final = 5.0
+"""Time without a message after which a receiver may have been switched off and on."""
 _RATE: Final = "rate"
 _LINE_ENDS: Final = b"\r\n"
 _DOLLAR: Final = ord("$")
@@ -77,7 +81,8 @@ class ReceiverUnit:
         commands: commands of the receiver.
 
     Attributes:
-        rate_hz: rate that was set, Hz, restored after a reconnection; 0 if none was set.
+        rate_hz: rate that was set, Hz, restored after a reconnection and a silence; 0 if none was set.
+        messages: number of messages with values.
     """
 
     def __init__(
@@ -89,6 +94,7 @@ class ReceiverUnit:
         self.decode = decode
         self.commands = commands
         self.rate_hz = 0.0
+        self.messages = 0
         self._is_timed = is_timed
         self._clock = CounterUnwrapper(_MS_PER_WEEK)
         self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
@@ -99,6 +105,7 @@ class ReceiverUnit:
         found = self.decode(frame)
         if found is None:
             return None
+        self.messages += 1
         packet, values = found
         t_device_ns, tow_s = None, float(values["tow_s"])
         if self._is_timed(values) and math.isfinite(tow_s):
@@ -140,6 +147,16 @@ async def set_rate(unit: ReceiverUnit, hz: float) -> None:
     unit.rate_hz = hz
     await unit.commands.set_rate(hz)
     unit.forget_cadence()
+
+
+async def keep_rate(unit: ReceiverUnit) -> None:
+    """Set the rate again whenever the receiver falls silent: its UART is always there, but its settings may be lost."""
+    while True:
+        before = unit.messages
+        await Sleep(max(_SILENCE_S, 3.0 / (unit.rate_hz or 1.0)))
+        if unit.rate_hz and unit.messages == before:
+            with contextlib.suppress(NoAnswerError, RefusedError):
+                await set_rate(unit, unit.rate_hz)
 
 
 async def start(unit: ReceiverUnit) -> None:
@@ -208,7 +225,9 @@ def receiver_family(
             PortError: the port cannot be opened.
         """
         unit = make_unit()
-        return Engine(url, baud, wire, unit), unit
+        engine = Engine(url, baud, wire, unit)
+        engine.run_while_connected(partial(keep_rate, unit))
+        return engine, unit
 
     opener: Opener[...] = Opener(connect)
 

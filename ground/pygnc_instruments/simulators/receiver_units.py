@@ -1,4 +1,4 @@
-"""Simulated satellite navigation receivers of NovAtel, u-blox and SkyTraq on a circular orbit."""
+"""Simulated satellite navigation receivers of NovAtel, u-blox and SkyTraq on a circular orbit of two bodies."""
 
 import math
 import struct
@@ -15,7 +15,8 @@ _TOW_S: Final = 345_600
 _S_PER_WEEK: Final = 604_800
 _LEAP_S: Final = 18
 _RADIUS_M: Final = 6_878_137.0
-_SPEED_MPS: Final = 7_600.0
+_SPEED_MPS: Final = math.sqrt(3.986004418e14 / _RADIUS_M)
+_EARTH_RATE_RAD_S: Final = 7.292115e-5
 _INCLINATION_RAD: Final = 1.2
 _WGS84_A_M: Final = 6_378_137.0
 _WGS84_B_M: Final = 6_356_752.314245
@@ -45,11 +46,14 @@ class ReceiverSimulator(SimulatedUnit):
 
     def solution(self, gps_s: float) -> dict[str, Any]:
         """Return position and velocity in axes fixed to the Earth and their standard deviations, by field name."""
-        angle = gps_s % _S_PER_WEEK * _SPEED_MPS / _RADIUS_M
+        t_s = gps_s - (_WEEK * _S_PER_WEEK + _TOW_S)
+        angle, turned = t_s * _SPEED_MPS / _RADIUS_M, t_s * _EARTH_RATE_RAD_S
         across, up = math.cos(_INCLINATION_RAD), math.sin(_INCLINATION_RAD)
         out, along = (math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))
-        position = [_RADIUS_M * factor for factor in (out[0], across * out[1], up * out[1])]
-        velocity = [_SPEED_MPS * factor for factor in (along[0], across * along[1], up * along[1])]
+        position = _turned([_RADIUS_M * factor for factor in (out[0], across * out[1], up * out[1])], turned)
+        velocity = _turned([_SPEED_MPS * factor for factor in (along[0], across * along[1], up * along[1])], turned)
+        velocity[0] += _EARTH_RATE_RAD_S * position[1]
+        velocity[1] -= _EARTH_RATE_RAD_S * position[0]
         return vector("ecef", "m", position) | vector("velocity", "mps", velocity) | {"sigma_m": 1.5, "sigma_mps": 0.05}
 
     def values(self, gps_s: float) -> dict[str, Any]:
@@ -72,6 +76,13 @@ class ReceiverSimulator(SimulatedUnit):
     @abstractmethod
     def message(self, gps_s: float) -> bytes:
         """Return the message with the position at a GPS time."""
+
+
+def _turned(components: list[float], angle: float) -> list[float]:
+    """Return a vector of an inertial frame in axes that the Earth's rotation has turned by an angle, rad."""
+    x, y, z = components
+    sine, cosine = math.sin(angle), math.cos(angle)
+    return [cosine * x + sine * y, cosine * y - sine * x, z]
 
 
 def vector(name: str, suffix: str, components: list[float]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.inputs.live import device_messages
-from pygnc.inputs.own_receiver import own_fix
+from pygnc.inputs.own_receiver import own_fix, own_week
 
 DEVICE = DeviceSettings(family="mip", port="/dev/null")
 LATITUDE, LONGITUDE, HEIGHT_M = math.radians(37.0), math.radians(-122.0), 500_000.0
@@ -88,6 +88,14 @@ def test_a_time_between_milliseconds_moves_the_position() -> None:
     assert between.gps_ms == whole.gps_ms
     difference_m = np.array(whole.position_ecef_m) - between.position_ecef_m
     assert difference_m == pytest.approx(0.0004 * np.array(whole.velocity_ecef_mps), abs=1e-4)
+
+
+@pytest.mark.parametrize("week", [2400, 2400 - 1024, 2400 - 2048])
+def test_a_week_whose_count_has_rolled_over_is_corrected(week: int) -> None:
+    reading = msgspec.structs.replace(READING, values=VALUES | {"week": week})
+    fix = own_fix(reading, 12, 1_000_250, earliest_week=2048)
+    assert fix is not None
+    assert (fix.gps_ms, own_week(reading)) == (2400 * 604_800_000 + 345_600_250, week)
 
 
 @pytest.mark.parametrize("fix_type", [1, 2, 3, 4])

@@ -15,6 +15,7 @@ from pygnc_devices.errors import DeviceError, RefusedError
 from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.reading import Counters, Reading, RecordedStamp
+from pygnc_devices.receivers import unit as receiver_unit
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.receiver_units import (
     NovatelSimulator,
@@ -52,7 +53,10 @@ UNITS: dict[str, tuple[str, ReceiverSimulator, str, str]] = {
 
 
 @pytest.mark.parametrize("model", UNITS)
-def test_a_silent_receiver_is_found_and_sends_at_the_rate_that_is_set(model: str, tmp_path: Path) -> None:
+def test_a_silent_receiver_is_found_and_sends_at_the_rate_that_is_set(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver_unit, "_SILENCE_S", 0.2)
     name, unit, packet, version = UNITS[model]
     kind = family(name)
     unit.baud = kind.bauds[-1]
@@ -67,10 +71,13 @@ def test_a_silent_receiver_is_found_and_sends_at_the_rate_that_is_set(model: str
             first, second = device.read(5.0), device.read(5.0)
             assert (first.packet.name, unit.rate_hz) == (packet, 10.0)
             assert second.t_device_ns - first.t_device_ns == 100_000_000
-            # A receiver that has lost its settings gets them again.
+            # A receiver that has lost its settings gets them again, also if its port was open all the time.
             line.unplug()
             line.plug_in()
             assert device.read(10.0) is not None
+            with line.hold():
+                unit.power_cycle(line.now_s())
+            assert line.wait_until(lambda: unit.rate_hz == 10.0)
             with pytest.raises(DeviceError, match="rate 0 Hz"):
                 device.set_rate(0.0)
 

@@ -22,7 +22,7 @@ import msgspec
 from pygnc.bus import control
 from pygnc.bus.messages import DEVICES, LIVE, BatchEnd, DeviceReading, GnssFix, LivePacket, Message, SourceFile
 from pygnc.bus.streams import StreamReader
-from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.clock import WEEKS_PER_ROLLOVER, utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc.common.constants import SENSE_FILE
 from pygnc.configuration.run import Notify, Run
 from pygnc.inputs.batch import batch_head, drop_repeats, find_batch, is_of_last_run, open_named, record_messages
@@ -32,6 +32,7 @@ from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.journaled import decode_input
 from pygnc.inputs.live import device_messages, live_anomalies, live_message
+from pygnc.inputs.own_receiver import own_week
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.source import BatchSource
 from pygnc.tasks.runtime import IDLE_WAIT_S, Context, PollSource, Task
@@ -56,6 +57,7 @@ class IngestTask(Task):
         self._live: list[StreamReader] | None = None
         self._looks_for_files = True
         self._sense_change_reported = False
+        self._own_rollover_reported = False
         self._next_look_s = 0.0
         self._steps: Iterator[None] | None = self._begin()
 
@@ -116,6 +118,7 @@ class IngestTask(Task):
                     clock = self._counters.newest_mark or self.run.start
                     newest_ns = self._counters.newest_own_sample_ns
                     messages = device_messages(packet, self._seq + 1, settings, clock, newest_ns)
+                    self._report_own_rollover(packet, messages[0])
                 elif isinstance(packet, LivePacket):
                     messages = [live_message(packet, self._seq + 1, settings)]
             except (StopIteration, ValueError, struct.error) as error:
@@ -127,6 +130,16 @@ class IngestTask(Task):
                     self.notify("warning", name, text)
             self._write(messages)
         return any(reader.is_behind for reader in readers)
+
+    def _report_own_rollover(self, reading: DeviceReading, message: Message) -> None:
+        """Report once that the weeks of the receiver at the computer are corrected."""
+        if self._own_rollover_reported or not isinstance(message, GnssFix) or message.gps_ms is None:
+            return
+        received, (used, _) = own_week(reading), week_from_gps_ms(message.gps_ms)
+        if received is not None and used - received >= WEEKS_PER_ROLLOVER:
+            self._own_rollover_reported = True
+            text = f"GPS week {received} of {reading.device} is a rollover of the receiver's count"
+            self.notify("warning", "gps_week_rollover", f"{text}; week {used} is used")
 
     def _live_readers(self) -> list[StreamReader]:
         """Return the readers of the live streams; open them on first use, after the newest packet in the journal."""
