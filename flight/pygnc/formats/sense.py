@@ -43,10 +43,13 @@ FIELDS: Final = (
         "lx",
         "illuminance, 0.01 lx x (word & 0xFFF) x 2^(word >> 12)",
         parts=("plus_x", "plus_y", "plus_z", "minus_x", "minus_y", "minus_z"),
-        curve=tuple(
-            (exponent << 12 | mantissa, mantissa * LUX_PER_COUNT * 2.0**exponent)
-            for exponent in range(16)
-            for mantissa in (0, _LUX_MANTISSA_MAX)
+        curve=(
+            *(
+                (exponent << 12 | mantissa, mantissa * LUX_PER_COUNT * 2.0**exponent)
+                for exponent in range(16)
+                for mantissa in (0, _LUX_MANTISSA_MAX)
+            ),
+            (1 << 16, 0.0),  # some readers of XTCE refuse a word that is not before the last point
         ),
     ),
 )

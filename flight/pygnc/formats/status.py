@@ -196,7 +196,14 @@ _STATE: Final = (
     ),
     Field("quaternion", "f", "", "attitude, body to GCRF, Hamilton quaternion", parts=("w", *XYZ), valid_if=_KNOWN),
     Field("rate_body_rad_s", "f", "rad/s", "angular rate of the body, body axes", parts=XYZ, valid_if=_MEASURED),
-    Field("attitude_sigma_rad", "f", "rad", "standard deviation, body axes", parts=XYZ, valid_if=_KNOWN),
+    Field(
+        "attitude_sigma_rad",
+        "f",
+        "rad",
+        "standard deviation of the attitude, body axes",
+        parts=XYZ,
+        valid_if=_KNOWN,
+    ),
     Field("gyro_bias_rad_s", "f", "rad/s", "gyro bias, sensor axes", parts=XYZ, valid_if=_KNOWN),
     *valid_if(
         *_MEASURED,

@@ -58,7 +58,8 @@ class SentenceType(NamedTuple):
         tail: Meaning of the bytes after the fields; empty if there are none.
         tail_max: Maximum number of bytes after the fields.
         tail_min: Minimum number of bytes after the fields.
-        packet: Fields of the packet after the fields, if it is one.
+        packet: Fields of the packet after the fields, if they are followed by one.
+        tail_is_text: True if the bytes after the fields are text, UTF-8.
     """
 
     name: str
@@ -70,6 +71,7 @@ class SentenceType(NamedTuple):
     tail_max: int
     tail_min: int
     packet: tuple[Field, ...] = ()
+    tail_is_text: bool = True
 
     def pack(self, *values: int, tail: bytes = b"") -> bytes:
         """Encode a body from the values of all fields, in order, and the bytes after them (`tail`).
@@ -182,8 +184,10 @@ def _declare(
     tail_max: int = 0,
     tail_min: int = 0,
     packet: tuple[Field, ...] = (),
+    tail_is_text: bool = True,
 ) -> SentenceType:
-    TYPES[name] = SentenceType(name, sender, delivery, meaning, fields, tail, tail_max, tail_min, packet)
+    is_text = tail_is_text and not packet
+    TYPES[name] = SentenceType(name, sender, delivery, meaning, fields, tail, tail_max, tail_min, packet, is_text)
     return TYPES[name]
 
 
@@ -275,7 +279,9 @@ TIME: Final = _live(
 STRQ: Final = _query(
     "STRQ", "requests the status record or the info text", Field("what", "B", "", "report", words=words_of(ReportKind))
 )
-STAT: Final = _report("STAT", "status record", tail="the bytes of `pygnc_status.bin`", tail_max=1000)
+STAT: Final = _report(
+    "STAT", "status record", tail="the bytes of `pygnc_status.bin`", tail_max=1000, tail_is_text=False
+)
 INFO: Final = _report("INFO", "info text", tail="the text of `pygnc_info.txt`", tail_max=200)
 _SEVERITY: Final = Field("severity", "B", "", "severity", words=((0, "info"), (1, "warning"), (2, "error")))
 EVNT: Final = _report("EVNT", "an event", _SEVERITY, tail="name, colon, text, UTF-8", tail_max=TEXT_MAX)
@@ -302,7 +308,9 @@ UPST: Final = _response(
     ),
     Field("offset", "I", "B", "bytes received so far"),
 )
-UPCH: Final = _request("UPCH", "upload: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1)
+UPCH: Final = _request(
+    "UPCH", "upload: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1, tail_is_text=False
+)
 UPCL: Final = _request("UPCL", "upload: end", _TRANSFER)
 DNLS: Final = _request("DNLS", "download: list the files, newest first", _FIRST)
 DNLE: Final = _response(
@@ -318,7 +326,9 @@ DNOP: Final = _request(
     "DNOP", "download: open at an offset", _TRANSFER, _OFFSET, tail="name", tail_max=NAME_MAX, tail_min=1
 )
 DNST: Final = _response("DNST", "download: file to be sent, responds to DNOP", _TRANSFER, _OFFSET, _SIZE, _FILE_CRC)
-DNCH: Final = _response("DNCH", "download: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1)
+DNCH: Final = _response(
+    "DNCH", "download: chunk", _TRANSFER, _OFFSET, tail="data", tail_max=CHUNK_BYTES, tail_min=1, tail_is_text=False
+)
 DNCL: Final = _request("DNCL", "download: complete or cancelled by the host", _TRANSFER)
 PGET: Final = _request("PGET", "requests a setting", tail="dotted name", tail_max=NAME_MAX, tail_min=1)
 PSET: Final = _request(

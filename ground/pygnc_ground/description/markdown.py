@@ -105,7 +105,7 @@ def _values(field: Field) -> str:
     """Return words, flags and condition of a field, to follow its meaning."""
     texts = (", ".join(f"{number} {word}" for number, word in pairs) for pairs in (field.words, field.flags))
     values = "".join(f" ({text})" for text in texts if text)
-    return values + (f"; valid if `{field.valid_if[0]}` >= {field.valid_if[1]}" if field.valid_if else "")
+    return values + (f"; valid if `{field.valid_if[0]}` is at least {field.valid_if[1]}" if field.valid_if else "")
 
 
 def sentence_table() -> str:
