@@ -15,6 +15,7 @@ from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_ground.exports.estimates import Estimates
 from pygnc_ground.exports.export import File, Kind, Options, element_files, files
 from pygnc_ground.exports.message import Notation
+from pygnc_system.files import durable_write
 
 _TEXT_MAX: Final = 60
 
@@ -74,7 +75,7 @@ def write(found: Iterable[File], out: Path) -> list[Path]:
         if file.content:
             out.mkdir(parents=True, exist_ok=True)
             paths.append(out / file.name)
-            paths[-1].write_bytes(file.content)
+            durable_write(paths[-1], file.content, sync=False)
     return paths
 
 

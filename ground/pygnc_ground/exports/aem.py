@@ -7,11 +7,12 @@ have the components of our Hamilton quaternion, which takes body components to G
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
-from pygnc_ground.exports.message import Block, Entry, Message
+from pygnc_ground.exports.message import Block, Entry, Message, Rows
 from pygnc_ground.exports.orbit_messages import Label, utc
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
@@ -64,8 +65,7 @@ def _segment(attitudes: Attitudes, rows: IntArray, label: Label) -> Block:
         Entry("ATTITUDE_TYPE", "QUATERNION/ANGVEL"),
         Entry("ANGVEL_FRAME", "SC_BODY_1"),
     )
-    lines = tuple(_line(attitudes, row) for row in rows.tolist())
-    data = Block("data", lines, "DATA_START", "DATA_STOP")
+    data = Block("data", Rows(partial(_line, attitudes), rows.tolist()), "DATA_START", "DATA_STOP")
     return Block("segment", (Block("metadata", metadata, "META_START", "META_STOP"), data))
 
 

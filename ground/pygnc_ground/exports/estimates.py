@@ -23,6 +23,7 @@ from pygnc_ground.replay import folder
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.replay.tables import triangles
 from pygnc_ground.report.replay import Replay
+from pygnc_ground.tables.declaration import columns
 from pygnc_system.files import data_file
 
 STEP_MS: Final = 60_000
@@ -69,7 +70,7 @@ class Estimates:
                 f"{place}: the replay used the Earth orientation {stored.earth_orientation}, not"
                 f" {orientation.identification}; name its table by --earth-orientation"
             )
-        found = {name: pl.read_parquet(file) for name in _TABLES if (file := place / f"{name}.parquet").exists()}
+        found = {name: _table(file) for name in _TABLES if (file := place / f"{name}.parquet").exists()}
         return cls(found, stored.state, OrbitFilter(stored.orbit, orientation))
 
     @property
@@ -104,8 +105,8 @@ class Estimates:
         gps_ms = _gps_ms(table)
         frame = "ITRF" if in_itrf else self.frame(int(gps_ms[0]))
         ending = "gcrf" if frame == "GCRF" else "ecef"
-        columns = [f"{axis}_{ending}_{unit}" for axes, unit in (("xyz", "m"), (_RATES, "mps")) for axis in axes]
-        return States(gps_ms, table.select(columns).to_numpy(), _full(triangles(name, table)), frame)
+        wanted = [f"{axis}_{ending}_{unit}" for axes, unit in (("xyz", "m"), (_RATES, "mps")) for axis in axes]
+        return States(gps_ms, table.select(wanted).to_numpy(), _full(triangles(name, table)), frame)
 
     def frame(self, gps_ms: int) -> str:
         """Return the frame of states from a time on: GCRF, or ITRF before the Earth orientation begins."""
@@ -174,6 +175,16 @@ class Estimates:
                 probability=row["probability_encounter"],
                 radius_m=row["collision_radius_m"],
             )
+
+
+def _table(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise ReplayError(f"{path}: damaged ({str(error).partition(chr(10))[0]}); repeat the replay") from error
+    if missing := set(columns(path.stem)) - set(table.columns):
+        raise ReplayError(f"{path}: has no column {min(missing)}; repeat the replay with this version")
+    return table
 
 
 def _known(table: pl.DataFrame | None, column: str) -> pl.DataFrame | None:

@@ -7,7 +7,8 @@ one flat object of strings, as Space-Track delivers it.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeAlias
 from xml.sax.saxutils import escape
@@ -43,20 +44,37 @@ class Block(NamedTuple):
 
     Attributes:
         tag: Element in XML; empty for none.
-        items: Entries and blocks in their order.
+        items: Entries and blocks in their order; they may be `Rows`.
         begin: Line before it in KVN; empty for none.
         end: Line after it in KVN; empty for none.
         is_line: True if KVN has all values in one line, without keywords.
     """
 
     tag: str
-    items: "tuple[Item, ...]"
+    items: "Iterable[Item]"
     begin: str = ""
     end: str = ""
     is_line: bool = False
 
 
 Item: TypeAlias = Entry | Block
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Items that are made when they are written, because a week of attitudes has hundreds of thousands.
+
+    Attributes:
+        make: Function that returns the item of a row.
+        rows: Numbers of the rows.
+    """
+
+    make: Callable[[int], Item]
+    rows: Sequence[int]
+
+    def __iter__(self) -> Iterator[Item]:
+        """Make each item."""
+        return map(self.make, self.rows)
 
 
 class Message(NamedTuple):

@@ -6,6 +6,7 @@ along radial, transverse and normal of the inertial orbit, also of states in ITR
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ import numpy as np
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import STATED_HOURS, MeanElements, printable_ascii
 from pygnc.estimators.orbit.state import LOWER
-from pygnc_ground.exports.message import Block, Entry, Message, header
+from pygnc_ground.exports.message import Block, Entry, Message, Rows, header
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _VERSION: Final = "2.0"
@@ -121,28 +122,29 @@ def oem(states: States, label: Label, comments: Iterable[str], form: OemForm | N
 
 
 def _segment(states: States, label: Label, form: OemForm) -> Block:
-    times = [utc(gps_ms) for gps_ms in states.gps_ms.tolist()]
     metadata = (
         *label.entries,
         *_frame(form.frame or states.frame, form.centre),
-        Entry("START_TIME", times[0]),
-        Entry("STOP_TIME", times[-1]),
+        Entry("START_TIME", utc(int(states.gps_ms[0]))),
+        Entry("STOP_TIME", utc(int(states.gps_ms[-1]))),
     )
     if len(states) >= (_NODES if form.method == "HERMITE" else _DEGREE + 1):
         metadata += (Entry("INTERPOLATION", form.method), Entry("INTERPOLATION_DEGREE", str(_DEGREE)))
-    lines = (
-        Block("stateVector", (Entry("EPOCH", time), *map(Entry, _AXES, _numbers(state))), is_line=True)
-        for time, state in zip(times, states.states, strict=True)
-    )
-    covariances = (
-        Block(
-            "covarianceMatrix",
-            (Entry("EPOCH", time), Entry("COV_REF_FRAME", "RTN"), *_triangle(_covariance_entries(covariance))),
-        )
-        for time, covariance in zip(times, states.covariance_rtn, strict=True)
-    )
-    data = Block("data", (*lines, Block("", tuple(covariances), "COVARIANCE_START", "COVARIANCE_STOP")))
+    rows = range(len(states))
+    covariances = Block("", Rows(partial(_covariance, states), rows), "COVARIANCE_START", "COVARIANCE_STOP")
+    data = Block("data", (Block("", Rows(partial(_line, states), rows)), covariances))
     return Block("segment", (Block("metadata", metadata, "META_START", "META_STOP"), data))
+
+
+def _line(states: States, row: int) -> Block:
+    epoch = Entry("EPOCH", utc(int(states.gps_ms[row])))
+    return Block("stateVector", (epoch, *map(Entry, _AXES, _numbers(states.states[row]))), is_line=True)
+
+
+def _covariance(states: States, row: int) -> Block:
+    epoch = Entry("EPOCH", utc(int(states.gps_ms[row])))
+    triangle = _triangle(_covariance_entries(states.covariance_rtn[row]))
+    return Block("covarianceMatrix", (epoch, Entry("COV_REF_FRAME", "RTN"), *triangle))
 
 
 def omm(elements: MeanElements, error_m: Sequence[float], created_gps_ms: int, comments: Iterable[str] = ()) -> Message:

@@ -74,6 +74,10 @@ class StoredState(msgspec.Struct, frozen=True):
     orbit: OrbitSettings
     earth_orientation: str
 
+    def __post_init__(self) -> None:
+        if self.gps_ms is not None and (len(self.x), len(self.sqrt_covariance)) != (SIZE, SIZE * (SIZE + 1) // 2):
+            raise ValueError("the state is incomplete")
+
     @property
     def state(self) -> OrbitState | None:
         """The state; None without an orbit."""

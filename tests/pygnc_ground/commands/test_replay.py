@@ -1,5 +1,6 @@
 """`pygnc replay` on the demonstration data, on a run's journal, and through the real processes."""
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -187,6 +188,29 @@ def test_export_explains_a_mistake(
     assert found.exit_code == code
     assert says in found.output
     assert not (tmp_path / "messages").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("orbit_state.json", b'{"gps_ms": 5}', "orbit_state.json: damaged: Object missing required field"),
+        ("orbit.parquet", b"PAR1", "orbit.parquet: damaged (parquet: "),
+    ],
+)
+def test_export_names_a_damaged_file(
+    replayed: tuple[Path, str], tmp_path: Path, name: str, content: bytes, says: str
+) -> None:
+    shutil.copy(replayed[0] / "orbit_state.json", tmp_path)
+    (tmp_path / name).write_bytes(content)
+    found = export(tmp_path, "--as", "oem", "--out", tmp_path / "messages")
+    assert (found.exit_code, found.output.count("\n")) == (ExitCode.INPUT, 1)
+    assert says in found.output
+
+
+def test_an_incomplete_state_is_damage(replayed: tuple[Path, str], tmp_path: Path) -> None:
+    stored = msgspec.json.decode((replayed[0] / "orbit_state.json").read_bytes())
+    (tmp_path / "orbit_state.json").write_bytes(msgspec.json.encode({**stored, "sqrt_covariance": [1.0]}))
+    assert "the state is incomplete" in export(tmp_path, "--out", tmp_path / "messages").output
 
 
 def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:

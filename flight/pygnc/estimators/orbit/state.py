@@ -65,8 +65,8 @@ def to_ecef(state: OrbitState, frames: EarthFrames) -> EcefOrbit:
 
 def covariance_rtn(state: OrbitState) -> Array:
     """Return the covariance of position and inertial velocity along radial, transverse and normal, (6, 6)."""
-    both = np.kron(np.eye(2), rtn_axes(state.x[POSITION], state.x[VELOCITY]).T)
-    root = both.dot(state.sqrt_covariance[:6])
+    axes = rtn_axes(state.x[POSITION], state.x[VELOCITY]).T
+    root = (axes @ state.sqrt_covariance[:6].reshape(2, 3, SIZE)).reshape(6, SIZE)
     covariance: Array = root.dot(root.T)
     return covariance
 
