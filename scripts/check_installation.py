@@ -33,6 +33,10 @@ grep "^R " pygnc_info.txt""",
     "pygnc-ground": """
 pygnc demo --out demo
 pygnc calibrate-mag demo/home/sense.bin --out calibration""",
+    "pygnc-ground[mcap]": """
+pygnc replay "$DATA/demo/sense.bin" --out replayed
+pygnc export replayed --as mcap --out messages
+test -s messages/estimates.mcap""",
     "pygnc-ground[scenario]": "tutorials: fly-a-batch replay-a-file",
     "pygnc-ground[campaign]": """
 printf 'repetitions = 2\\npreset = "nominal"\\n[scenario]\\nduration_s = 1800\\n' > campaign.toml
@@ -153,14 +157,26 @@ def processor_s() -> float:
 
 
 def install(
-    uv: str, job: str, declared: Mapping[str, Any], files: Path, environment: Path, *, python: str, versions: str
+    uv: str,
+    job: str,
+    declared: Mapping[str, Any],
+    files: Path,
+    environment: Path,
+    *,
+    python: str,
+    versions: str,
+    compiled: bool = True,
 ) -> str:
-    """Install what a job needs into a new environment, from wheels only; return the output of uv if that fails."""
+    """Install what a job needs into a new environment, from wheels only; return the output of uv if that fails.
+
+    All modules are compiled if `compiled`, else those that the job imports, when it does.
+    """
     name, _, extra = job.rstrip("]").partition("[")
     # What is named here counts as direct: the lowest version of these is installed.
     words = [job, *libraries_of(name, declared, {extra} if extra else set())]
     options = ["--quiet", "--resolution", VERSIONS[versions], "--only-binary", ":all:", "--find-links", str(files)]
-    options += ["--python", str(environment / "bin/python"), "--compile-bytecode"]
+    options += ["--python", str(environment / "bin/python")]
+    options += ["--compile-bytecode"] * compiled
     for command in (
         [uv, "venv", "--quiet", "--seed", "--python", python, str(environment)],
         [uv, "pip", "install", *options, *words],

@@ -26,8 +26,16 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sort the tests by file: all workers must have the same order."""
+    """Sort the tests by file, because all workers must have the same order, and let one worker make a file's fixtures.
+
+    Without a group, each worker takes some of the tests of a file and makes the fixtures of the file again.
+    """
     items.sort(key=lambda item: item.path)
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("xdist_group") is None:
+            fixtures = item._fixtureinfo.name2fixturedefs.values()
+            if any(definitions[-1].scope == "module" for definitions in fixtures):
+                item.add_marker(pytest.mark.xdist_group(item.module.__name__))
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")

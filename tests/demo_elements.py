@@ -8,14 +8,14 @@ import numpy as np
 import polars as pl
 from msgspec.structs import replace
 
-from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms, utc_iso_from_gps_ms
+from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms
 from pygnc.common.mean_elements import MeanElements
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.elements_fit import fit_elements
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
-from pygnc.formats.tle import checksum
+from pygnc_ground.exports.two_lines import tle_text
 
 DEMO: Final = Path(__file__).resolve().parents[1] / "data" / "demo"
 _STATE: Final = ("x_gcrf_m", "y_gcrf_m", "z_gcrf_m", "vx_gcrf_mps", "vy_gcrf_mps", "vz_gcrf_mps")
@@ -40,20 +40,7 @@ def demo_elements(along_track_deg: float = 0.03) -> MeanElements:
 
 def as_tle(elements: MeanElements, name: str = "") -> str:
     """Return elements as two lines, or three with a name, for catalogue number 99001."""
-    utc = utc_iso_from_gps_ms(elements.epoch_gps_ms)
-    start_ms = 1000 * int(np.datetime64(f"{utc[:4]}-01-01", "s").astype(int))
-    days = 1.0 + (unix_ms_from_gps_ms(elements.epoch_gps_ms) - start_ms) / 86_400_000
-    exponent = int(np.floor(np.log10(elements.bstar_per_radius))) + 1
-    bstar = f" {round(elements.bstar_per_radius / 10.0**exponent * 1e5):05d}{exponent:+d}"
-    eccentricity = f"{round(elements.eccentricity * 1e7):07d}"
-    motion = f"{elements.mean_motion_rev_per_day:11.8f}"
-    perigee = f"{elements.argument_of_perigee_deg:8.4f} {elements.mean_anomaly_deg:8.4f}"
-    bodies = (
-        f"1 99001U 25001A   {utc[2:4]}{days:012.8f}  .00000000  00000-0 {bstar} 0    0",
-        f"2 99001 {elements.inclination_deg:8.4f} {elements.raan_deg:8.4f} {eccentricity} {perigee} {motion}    0",
-    )
-    lines = [f"{body:<68}{checksum(f'{body:<68}0')}" for body in bodies]
-    return "\n".join([name, *lines] if name else lines) + "\n"
+    return tle_text(replace(elements, catalogue_number=99_001, designator="2025-001A", name=name), ())
 
 
 def without_fixes(sense: bytes, *, with_time: bool = True) -> bytes:

@@ -89,6 +89,9 @@ _BUILT_IN: Final = {
     "monodrive": "pygnc_devices.monodrive.driver",
     "emus": "pygnc_devices.emus.driver",
     "opc_n3": "pygnc_devices.opc_n3.driver",
+    "novatel": "pygnc_devices.receivers.novatel",
+    "ublox": "pygnc_devices.receivers.ublox",
+    "skytraq": "pygnc_devices.receivers.skytraq",
 }
 """Module of each family, which declares it as `FAMILY`, in the order in which a search tries the families."""
 

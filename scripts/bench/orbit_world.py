@@ -16,7 +16,7 @@ from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.formats.gps_packet import SENSE_GPS
 from pygnc.inputs.host_packets import fix_messages
-from pygnc.navigation.orbit import fix_from, screen
+from pygnc.navigation.screening import fix_from, screen
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.scenario.gps import make_fixes

@@ -20,6 +20,7 @@ import msgspec
 import msgspec.inspect
 
 from pygnc.configuration.load import range_text
+from pygnc.configuration.settings import ColumnSettings
 from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.supervisor.process import TaskSpec
 from pygnc.tasks.table import TASKS
@@ -63,13 +64,17 @@ def documents() -> dict[Path, str]:
             "sentence": markdown.sentence_table(),
             "sentence example": sentence_examples(),
         },
-        "settings.md": {"settings": settings_tables(FlightSettings())},
+        "settings.md": {
+            "settings": settings_tables(FlightSettings()),
+            "columns": settings_tables(ColumnSettings(time=("utc",), time_scale="utc"), "columns.NAME"),
+        },
         "scenario.md": {
             "settings": settings_tables(ScenarioSettings())
             + "".join(settings_tables(example, name) for name, example in SCENARIO_LISTS.items())
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
     files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
     return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
@@ -114,7 +119,8 @@ def quantities_lists() -> str:
 
 def _columns_of(quantity: declaration.Quantity) -> str:
     columns = ", ".join(f"`{column}`" for column in quantity.columns)
-    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame)))
+    not_in_csv = "" if quantity.in_csv else "not in CSV"
+    details = ", ".join(filter(None, (quantity.unit or quantity.kind, quantity.frame, not_in_csv)))
     return f"**{columns}** ({details})"
 
 

@@ -12,8 +12,9 @@ from pygnc.bus.messages import UploadedElements
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats import status
-from pygnc.formats.omm import write_kvn
 from pygnc.formats.status import OrbitMode, Phase
+from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.orbit_messages import omm
 from tests.demo_elements import DEMO, RECORD_BYTES, as_tle, demo_elements, without_fixes
 from tests.e2e.conftest import Flight, minute_after
 
@@ -84,7 +85,7 @@ def test_killed_tasks_give_the_same_estimates(flown: Flight, tmp_path_factory: p
 def test_without_any_gps_time_the_spacecraft_clock_counts_as_utc(flight: Flight) -> None:
     sense = without_fixes(SENSE, with_time=False)
     (flight.home / "sense.bin").write_bytes(sense)
-    (flight.home / NAME).write_text(write_kvn(ELEMENTS, (), ELEMENTS.epoch_gps_ms))
+    (flight.home / NAME).write_text(omm(ELEMENTS, (), ELEMENTS.epoch_gps_ms).text(Notation.KVN))
     assert flight.run("10", str(minute_after(sense)), "--exit-when-done") == 0
     assert flight.status()["orbit_mode"] == OrbitMode.ELEMENTS
     errors_deg, sunlit = attitude_errors_deg(flight)

@@ -116,6 +116,15 @@ def test_a_stop_at_the_first_moment_is_silent_and_recorded(
     assert all(not segment.is_open for segment in list_segments([demo.newest_run()]))
 
 
+def test_a_stop_that_the_shell_script_has_noted_ends_the_run(
+    demo: Flight, demo_time_s: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYGNC_STOP", "1")
+    assert demo.run("10", str(demo_time_s)) == 0
+    assert [event.text for event in demo.events() if event.name == "stop"] == ["stopped by the host"]
+    assert not list_segments([demo.newest_run()], "input"), "no task was started"
+
+
 def catches(pid: int, number: signal.Signals) -> bool:
     """Return True if a process has a handler of a signal."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()

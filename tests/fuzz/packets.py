@@ -20,7 +20,7 @@ from pygnc.formats.ranges import RANGE_PACKET, PacketKind, decode_ranges, encode
 from pygnc.formats.sense import SENSOR_PACKET, STANDARD_LAYOUT, SenseLayout, decode_sensors, encode_records
 from pygnc.formats.sense_assembler import Assembled, SenseAssembler
 from pygnc.inputs.host_packets import fix_messages, range_messages, sample_messages
-from pygnc.navigation.orbit import fix_from, screen
+from pygnc.navigation.screening import fix_from, screen
 from tests.fuzz import mutations
 from tests.fuzz.mutations import fields_of
 from tests.fuzz.target import Target, cut_of, finite, tiles

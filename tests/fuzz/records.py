@@ -19,10 +19,11 @@ from pygnc.formats.gps_packet import (
     decode_gps_packets,
 )
 from pygnc.formats.info import SIZE_MAX, compose
-from pygnc.formats.omm import write_kvn
 from pygnc.inputs.host_packets import fix_messages
 from pygnc.inputs.journaled import decode_input
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
+from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.orbit_messages import omm
 from tests.fuzz import mutations
 from tests.fuzz.mutations import OCTETS, sealed_at_end, struct_fields
 from tests.fuzz.target import Target, cut_of, finite, folder, sealing, tiles
@@ -78,7 +79,7 @@ def check_elements(data: bytes) -> None:
     check_elements_values(parsed.elements)
     lines = data.decode("utf-8-sig").replace("\r\n", "\n").replace("\r", "\n").split("\n")
     assert 1 <= parsed.epoch_line <= len(lines)
-    text = write_kvn(parsed.elements, ("fuzz",), 1_000_000_000_000)
+    text = omm(parsed.elements, (), 1_000_000_000_000, ("fuzz",)).text(Notation.KVN)
     again = parse_elements(text.encode()).elements
     assert abs(again.epoch_gps_ms - parsed.elements.epoch_gps_ms) <= 1
     for name in RANGES:
@@ -160,7 +161,7 @@ def elements_seeds() -> list[bytes]:
         b"2 25544  51.6416 247.4627 0006703 130.5360 325.0288 15.72125391563537\n"
     )
     elements = parse_elements(tle).elements
-    kvn = write_kvn(elements, ("fuzz",), 1_000_000_000_000)
+    kvn = omm(elements, (), 1_000_000_000_000, ("fuzz",)).text(Notation.KVN)
     pairs = [line.split(" = ") for line in kvn.splitlines() if " = " in line]
     xml = "".join(f"<{name}>{value}</{name}>\n" for name, value in pairs)
     message = f'<?xml version="1.0"?>\n<omm>{xml}</omm>'

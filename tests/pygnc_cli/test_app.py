@@ -190,7 +190,7 @@ def test_a_broken_subcommand_is_named_and_the_others_work(packages: Packages, so
     done = packages.pygnc("greet")
     assert (done.returncode, done.stderr.count("\n")) == (ExitCode.FAILURE, 1)
     assert done.stderr.startswith(f"pygnc: {reason}")
-    assert packages.pygnc("omm", "--help").returncode == 0
+    assert packages.pygnc("export", "--help").returncode == 0
 
 
 def test_another_package_does_not_replace_a_subcommand_of_ours(packages: Packages) -> None:
@@ -199,12 +199,12 @@ def test_another_package_does_not_replace_a_subcommand_of_ours(packages: Package
         done = packages.pygnc(*words)
         assert done.returncode == 0
         assert "`inspect` of pygnc-other 1.0 is ignored: " in done.stderr
-    assert packages.pygnc("omm", "--help").stderr == ""
+    assert packages.pygnc("export", "--help").stderr == ""
 
 
 def test_a_distribution_of_another_version_is_refused(packages: Packages) -> None:
-    packages.add("omm", GREET, "pygnc-ground", "9.9")
-    done = packages.pygnc("omm", alone=True)
+    packages.add("export", GREET, "pygnc-ground", "9.9")
+    done = packages.pygnc("export", alone=True)
     assert done.returncode == ExitCode.FAILURE
     assert f"pygnc-ground 9.9 does not work with pygnc-devices {pygnc_system.__version__}" in done.stderr
 

@@ -112,6 +112,7 @@ def test_an_option_has_one_meaning_in_all_subcommands() -> None:
             if parameter.param_type_name == "option" and not parameter.is_flag:
                 values.setdefault(parameter.opts[0], set()).add(parameter.metavar)
                 assert "--satellite" not in parameter.opts or path[0] in {"replay", "gate"}
+    assert len(values.pop("--as")) == 2  # forms of descriptions; kinds of files
     several = {
         "--out": {"PATH", "FOLDER"},
         "--port": {"N", "PORT"},  # of TCP; of a device

@@ -17,6 +17,7 @@ from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.receiver_units import NovatelSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
@@ -63,12 +64,13 @@ def test_finds_families_by_name() -> None:
         family("toaster")
 
 
-@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2"])
+@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2", "novatel"])
 def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
     units: dict[str, SimulatedUnit] = {
         "emus": EmusSimulator(broadcast_s=math.inf),
         "opc_n3": UsbIssSimulator(OpcN3Simulator()),
         "gx2": Gx2Simulator(),
+        "novatel": NovatelSimulator(),
     }
     with PtyEndpoint(units[name], tmp_path / "unit") as line:
         outcome = search([line.url])

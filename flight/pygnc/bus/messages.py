@@ -297,6 +297,8 @@ class OrbitEstimate(Estimate, frozen=True):
         delta_v_sigma_rtn_mps: Standard deviations of `delta_v_rtn_mps`.
         time_error_s: Error of the stated time of the newest fix, if those of the first fixes are right; `gps_ms` is
             without this error.
+        covariance_rtn: Covariance of position (m) and inertial velocity (m/s) along radial, transverse and normal:
+            lower triangle, row by row; None for a prediction.
     """
 
     gps_ms: int
@@ -321,6 +323,7 @@ class OrbitEstimate(Estimate, frozen=True):
     delta_v_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     delta_v_sigma_rtn_mps: Vector3 = (0.0, 0.0, 0.0)
     time_error_s: float = 0.0
+    covariance_rtn: tuple[float, ...] | None = None
 
 
 class OrbitWatermark(Estimate, frozen=True, tag="OrbitMark"):

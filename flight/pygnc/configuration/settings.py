@@ -72,7 +72,7 @@ class DeviceSettings:
     """`[devices.NAME]`: a sensor on a port of the computer, read during the run; each sensor has a section."""
 
     family: _NonEmpty
-    """Family of the sensor; docs/devices.md lists the families."""
+    """Family of the sensor; docs/devices.md lists the families. "auto" finds family and speed."""
     port: _NonEmpty
     """Path or URL of the port; docs/devices.md lists the forms."""
     baud: Annotated[int, Meta(ge=0, le=4_000_000)] = 0
@@ -82,7 +82,82 @@ class DeviceSettings:
     options: Annotated[_Options, Meta(max_length=32)] = field(default_factory=dict)
     """Options of the family's driver, such as timer_hz (gx2) or sample_s (opc_n3)."""
     stream: Annotated[int, Meta(ge=0, le=10_000)] | Name = ""
-    """Stream to request after opening: a rate in Hz (ucb) or a response type such as "CC" (gx2); empty for none."""
+    """Stream to request after opening: rate in Hz (ucb, receivers) or packet such as "CC" (gx2); empty for none."""
+
+
+_Column: TypeAlias = Annotated[str, Meta(min_length=1, max_length=128)]
+_Vector: TypeAlias = Annotated[tuple[_Column, ...], Meta(max_length=3)]
+TimeScale: TypeAlias = Literal["utc", "unix_s", "unix_ms", "gps_s", "gps_week_s", "gps_week_ms"]
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSettings:
+    """`[columns.NAME]`: columns of a CSV or Parquet table with fixes or readings, for replays; no effect in flight."""
+
+    time: Annotated[tuple[_Column, ...], Meta(min_length=1, max_length=2)]
+    """Column of the time; GPS week and time of week for `gps_week_s` and `gps_week_ms`."""
+    time_scale: TimeScale
+    """UTC (ISO 8601), Unix time or GPS time in s or ms, or GPS week with s or ms of the week."""
+    time_sigma_s: Annotated[float, Meta(ge=0.0, le=10.0)] | None = None
+    """Standard deviation of the times, s; by default unknown."""
+    position: _Vector = ()
+    """Columns x, y, z, or latitude and longitude in degrees and height above WGS 84; empty for none."""
+    position_frame: Literal["itrf", "geodetic"] = "itrf"
+    position_unit: Literal["m", "km", "cm"] = "m"
+    """Unit of x, y, z, of the height and of the standard deviations."""
+    position_sigma: _Vector = ()
+    """Columns of the standard deviations: one for all axes, or three (geodetic: north, east, up)."""
+    velocity: _Vector = ()
+    """Columns of the velocity relative to the rotating Earth."""
+    velocity_frame: Literal["itrf", "enu", "ned"] = "itrf"
+    """Axes of the velocity and its standard deviations: Earth-fixed, east, north, up, or north, east, down."""
+    velocity_unit: Literal["m/s", "km/s", "cm/s"] = "m/s"
+    velocity_sigma: _Vector = ()
+    """Columns of the standard deviations: one for all axes, or three."""
+    velocity_latency_s: Annotated[float, Meta(ge=0.0, le=2.0)] = 0.0
+    """Time from the epoch of the velocity to the stated time, s."""
+    status: Annotated[str, Meta(max_length=128)] = ""
+    """Column that states whether there is a solution; empty for none."""
+    status_computed: Annotated[tuple[_Column, ...], Meta(max_length=32)] = ()
+    """Values of `status` with which there is one; others reject the position."""
+    satellites: Annotated[str, Meta(max_length=128)] = ""
+    """Column of the number of satellites in the solution; empty for none."""
+    magnetometer: _Vector = ()
+    """Columns of the magnetic field in the axes of `[attitude.mounting]`; empty for none."""
+    magnetometer_unit: Literal["uT", "nT", "T", "G", "mG"] = "uT"
+    gyro: _Vector = ()
+    """Columns of the body rate in the axes of `[attitude.mounting]`; empty for none."""
+    gyro_unit: Literal["rad/s", "mrad/s", "deg/s", "mdeg/s"] = "rad/s"
+    illuminance: Annotated[tuple[_Column, ...], Meta(max_length=32)] = ()
+    """Columns of the sun sensors in the order of `face_normals_body`, lux times `attitude.sun_sensors.scale`."""
+    sun_direction: _Vector = ()
+    """Columns of a vector towards the Sun of any length, in the axes of `[attitude.sun_direction]`; empty for none."""
+    missing: Annotated[tuple[_Column, ...], Meta(max_length=16)] = ()
+    """Cells that mean no value, besides empty ones, `nan`, `null` and `none`."""
+
+    def __post_init__(self) -> None:
+        if len(self.time) != 1 + self.time_scale.startswith("gps_week"):
+            raise ValueError(f"time names {len(self.time)} columns; {self.time_scale} has another number")
+        for name, sizes in _SIZES.items():
+            if len(getattr(self, name)) not in sizes:
+                raise ValueError(f"{name} names {len(getattr(self, name))} columns; it must name {sizes[-1]}")
+        if bool(self.magnetometer) != bool(self.gyro):
+            raise ValueError("magnetometer and gyro need each other")
+        if bool(self.status) != bool(self.status_computed):
+            raise ValueError("status and status_computed need each other")
+        if (self.velocity or self.position_sigma or self.status or self.satellites) and not self.position:
+            raise ValueError("velocity, position_sigma, status and satellites need a position")
+        if self.velocity_sigma and not self.velocity:
+            raise ValueError("velocity_sigma needs a velocity")
+        if (self.illuminance or self.sun_direction) and not self.gyro:
+            raise ValueError("illuminance and sun_direction need magnetometer and gyro")
+
+
+_SIZES: Final = {
+    **dict.fromkeys(("position", "velocity", "magnetometer", "gyro", "sun_direction"), (0, 3)),
+    **dict.fromkeys(("position_sigma", "velocity_sigma"), (0, 1, 3)),
+}
+"""Permitted numbers of columns of vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +173,8 @@ class Settings:
     batch: BatchSettings = field(default_factory=BatchSettings)
     devices: Annotated[dict[Name, DeviceSettings], Meta(max_length=16)] = field(default_factory=dict)
     """One section `[devices.NAME]` for each sensor, see *Sensors of the Pi*."""
+    columns: Annotated[dict[Name, ColumnSettings], Meta(max_length=16)] = field(default_factory=dict)
+    """One section `[columns.NAME]` for each kind of table that a replay reads, see *Tables of fixes and readings*."""
 
     def __post_init__(self) -> None:
         sensors = asdict(self.attitude.own_sensors).items()

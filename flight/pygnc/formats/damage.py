@@ -41,11 +41,12 @@ class DamageReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """Bytes `start` to `stop` (exclusive) of the input, which were not delivered."""
+    """Bytes `start` to `stop` (exclusive) of the input, which were not delivered; `detail` names line and fault."""
 
     start: int
     stop: int
     reason: DamageReason
+    detail: str = ""
 
 
 @unique

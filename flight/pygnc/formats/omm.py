@@ -10,7 +10,7 @@ from datetime import date, timedelta
 from typing import Final, NamedTuple
 from xml.parsers import expat
 
-from pygnc.common.clock import gps_ms_from_utc_iso, utc_iso_from_gps_ms
+from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.mean_elements import (
     ElementsError,
     MeanElements,
@@ -137,37 +137,6 @@ def parse_json(text: str) -> ParsedElements:
             place = re.search(rf'"{re.escape(keyword)}"\s*:', text)
             _add(entries, keyword, value, 1 + text.count("\n", 0, place.start()) if place else 1)
     return _elements(entries)
-
-
-def write_kvn(elements: MeanElements, comments: tuple[str, ...], created_gps_ms: int) -> str:
-    """Return a message in KVN with lines of comment; `created_gps_ms` is its time of creation (GPS time, ms)."""
-    fields = {
-        "CREATION_DATE": utc_iso_from_gps_ms(created_gps_ms).removesuffix("Z"),
-        "ORIGINATOR": "PYGNC",
-        "OBJECT_NAME": elements.name or "UNKNOWN",
-        "OBJECT_ID": elements.designator or "UNKNOWN",
-        "CENTER_NAME": "EARTH",
-        "REF_FRAME": "TEME",
-        "TIME_SYSTEM": "UTC",
-        "MEAN_ELEMENT_THEORY": "SGP4",
-        "EPOCH": utc_iso_from_gps_ms(elements.epoch_gps_ms).removesuffix("Z"),
-        "MEAN_MOTION": f"{elements.mean_motion_rev_per_day:.12f}",
-        "ECCENTRICITY": f"{elements.eccentricity:.11f}",
-        "INCLINATION": f"{elements.inclination_deg:.9f}",
-        "RA_OF_ASC_NODE": f"{elements.raan_deg:.9f}",
-        "ARG_OF_PERICENTER": f"{elements.argument_of_perigee_deg:.9f}",
-        "MEAN_ANOMALY": f"{elements.mean_anomaly_deg:.9f}",
-        "EPHEMERIS_TYPE": "0",
-        "CLASSIFICATION_TYPE": "U",
-        "NORAD_CAT_ID": str(elements.catalogue_number),
-        "ELEMENT_SET_NO": "0",
-        "REV_AT_EPOCH": "0",
-        "BSTAR": f"{elements.bstar_per_radius:.10e}",
-        "MEAN_MOTION_DOT": "0",
-        "MEAN_MOTION_DDOT": "0",
-    }
-    lines = ["CCSDS_OMM_VERS = 2.0", *(f"COMMENT {comment}" for comment in comments)]
-    return "\n".join([*lines, *(f"{keyword} = {value}" for keyword, value in fields.items())]) + "\n"
 
 
 def _add(entries: dict[str, Entry], keyword: str, value: str, line: int) -> None:

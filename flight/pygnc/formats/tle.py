@@ -19,7 +19,8 @@ from pygnc.common.mean_elements import (
 )
 
 LINE_CHARACTERS: Final = 69
-_ALPHA5: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+ALPHA5: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+"""Letters of the Alpha-5 scheme, for 10 to 33."""
 _MS_PER_DAY: Final = 86_400_000
 _DAY_DIGITS: Final = 8
 _NAME_MAX: Final = 60
@@ -50,12 +51,18 @@ class _Line(NamedTuple):
 
 
 def parse_tle(text: str) -> ParsedElements:
-    """Return the elements of one object from two lines, or three with the name first; blank lines are ignored.
+    """Return the elements of one object from two lines, or three with the name first.
+
+    Blank lines and comments, which begin with `#`, are ignored.
 
     Raises:
         ElementsError: A line is missing, too many, or damaged, or a value is out of range.
     """
-    lines = [_Line(number, line.rstrip()) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
+    lines = [
+        _Line(number, line.rstrip())
+        for number, line in enumerate(text.split("\n"), 1)
+        if line.strip() and line[0] != "#"
+    ]
     name = ""
     if lines and not (lines[0].text.startswith(("1 ", "2 ")) and (len(lines) != 3 or len(lines[0].text) > _NAME_MAX)):
         name = printable_ascii(lines.pop(0).text.removeprefix("0 ").strip()[:_NAME_MAX])
@@ -133,8 +140,8 @@ def _epoch_gps_ms(line: _Line) -> int:
 
 def _catalogue_number(line: _Line) -> int:
     text = line.field(3, 7).strip()
-    if re.fullmatch(rf"[{_ALPHA5}]\d{{4}}", text):
-        return (10 + _ALPHA5.index(text[0])) * 10_000 + int(text[1:])
+    if re.fullmatch(rf"[{ALPHA5}]\d{{4}}", text):
+        return (10 + ALPHA5.index(text[0])) * 10_000 + int(text[1:])
     if not re.fullmatch(r"\d{1,5}", text):
         raise ElementsError(line.number, f"catalogue number {text!r} is not a number of five digits")
     return int(text)

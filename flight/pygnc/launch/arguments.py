@@ -87,7 +87,8 @@ def help_text() -> str:
     """Return the text of --help: usage, purpose and options."""
     lines = [f"  {option:18} {description}" for option, description in OPTIONS.items()]
     what = "Run the flight software on the files of the host, for at most the timeout, from the given spacecraft time."
-    return "\n".join([USAGE.replace(", or: ", "\n   or: "), "", what, "", "Options:", *lines]) + "\n"
+    usage = USAGE.replace(", or: ", "\n   or: ").replace(" [--exit", "\n       [--exit")
+    return "\n".join([usage, "", what, "", "Options:", *lines]) + "\n"
 
 
 def version_text() -> str:

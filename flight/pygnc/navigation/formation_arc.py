@@ -15,8 +15,8 @@ from pygnc.estimators.clock.clock_map import CONFIRMATIONS
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.orbit.settings import ScreeningSettings
-from pygnc.navigation.orbit import fix_from, screen
 from pygnc.navigation.range_clock import HELD_MAX, RangeClock
+from pygnc.navigation.screening import fix_from, screen
 
 Observation: TypeAlias = RangeObservation | SatelliteFix
 

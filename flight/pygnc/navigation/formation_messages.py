@@ -3,14 +3,11 @@
 import math
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from pygnc.bus.messages import FormationEstimate, vector3
 from pygnc.estimators.formation.filter import FormationFilter
 from pygnc.estimators.formation.solution import FormationSolution, Partner, RelativeState
+from pygnc.estimators.orbit.state import LOWER
 from pygnc.navigation.formation_arc import MeasurementTime
-
-_LOWER = np.tril_indices(6)
 
 
 def solved_estimates(
@@ -108,7 +105,7 @@ def _estimate(
         velocity_rtn_mps=vector3(state.rtn[3:]),
         position_gcrf_m=vector3(state.gcrf[:3]),
         velocity_gcrf_mps=vector3(state.gcrf[3:]),
-        covariance_rtn=tuple(state.covariance_rtn[_LOWER].tolist()),
+        covariance_rtn=tuple(state.covariance_rtn[LOWER].tolist()),
         range_bias_m=bias_m,
         range_bias_sigma_m=bias_sigma_m,
         range_noise_m=noise_m,

@@ -65,11 +65,11 @@ def scan_recording(octets: bytes) -> FrameTable:
     inside = at + OVERHEAD_BYTES + lengths <= len(buffer)
     at, lengths = at[inside], lengths[inside]
     good = np.zeros(len(at), bool)
-    for length in np.unique(lengths):
+    for length in set(lengths.tolist()):
         rows = np.flatnonzero(lengths == length)
         for first in range(0, len(rows), _ROWS_AT_ONCE):
             some = rows[first : first + _ROWS_AT_ONCE]
-            bodies = _gather(buffer, at[some] + len(PREAMBLE), OVERHEAD_BYTES - len(PREAMBLE) + int(length))
+            bodies = _gather(buffer, at[some] + len(PREAMBLE), OVERHEAD_BYTES - len(PREAMBLE) + length)
             good[some] = _crc16_rows(bodies) == 0
     at, lengths = at[good], lengths[good]
     kept = _without_overlap(at, at + OVERHEAD_BYTES + lengths)

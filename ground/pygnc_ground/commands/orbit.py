@@ -2,28 +2,29 @@
 
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import numpy as np
 import typer
-from msgspec.structs import replace
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
-from pygnc.estimators.orbit.elements_fit import FitError, fit_in_steps
+from pygnc.estimators.orbit.elements_fit import FitError
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, osculating_elements
-from pygnc.formats.omm import write_kvn
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.commands.omm import error_comments
+from pygnc_ground.commands.export import label, write
 from pygnc_ground.commands.replay import ConfigOption, ObjectOption, TruthOption
 from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.orbit.oem import EphemerisRow, oem_text, rows_of_solution, rows_of_states
+from pygnc_ground.exports.estimates import Estimates
+from pygnc_ground.exports.export import File, Kind, Options, files
+from pygnc_ground.exports.message import Notation
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
@@ -33,8 +34,7 @@ from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
 _DAY_MS: Final = 86_400_000
-_STEP_MS: Final = 60_000
-"""Time between the states of a message; interpolated with degree 7, they are exact to micrometres."""
+_KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
 
 app: Final = Application()
 
@@ -64,25 +64,26 @@ def determine_orbit(
     Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183.
     """
     with report_user_errors("pygnc orbit"):
-        files = RecordedFiles(
+        recorded = RecordedFiles(
             sense=tuple(logs),
             truth=truth,
             object_name=object_name,
             config=config,
             earth_orientation=earth_orientation,
         )
-        context = files.context()
+        context = recorded.context()
+        name, designator = label("--name", name), label("--designator", designator)
         folder.require_free(out, overwrite=overwrite)
-        replay = replay_with_true_noise(files, context)
+        replay = replay_with_true_noise(recorded, context)
         paths = replay.write(out, overwrite=overwrite)
-        newest = max((update.state for update in replay.collected.updates if update.state), key=_time, default=None)
+        newest = folder.newest_state(replay.collected.updates)
         orbit = OrbitFilter(context.settings.orbit, context.orientation)
         for line in _lines(replay, orbit, newest):
             typer.echo(line)
         if newest is not None:
-            for file, text in _messages(replay, orbit, newest, _Options(predict, name, designator)):
-                (out / file).write_text(text)
-                paths.append(out / file)
+            kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
+            options = Options(kinds, Notation.KVN, name, designator, predict)
+            paths += write(_files(Estimates(replay.tables, newest, orbit), options), out)
     echo_files(paths)
 
 
@@ -101,12 +102,9 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
         note = f"standard deviations of the receiver: positions times {used.position:.3g}, velocities times"
         note = f"{note} {used.velocity:.3g}, because the stated ones are not those of its errors"
         result = dataclasses.replace(result, notes=(note, *result.notes))
-    origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+    orientation = context.orientation.identification
+    origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name, orientation)
     return Replay(result, collected, origin)
-
-
-def _time(state: OrbitState) -> int:
-    return state.gps_ms
 
 
 def _lines(replay: Replay, orbit: OrbitFilter, newest: OrbitState | None) -> Iterator[str]:
@@ -140,34 +138,10 @@ def _sigma(state: OrbitState, part: slice) -> float:
     return math.sqrt(float(np.trace(state.covariance[part, part])))
 
 
-class _Options(NamedTuple):
-    predict_h: float
-    name: str
-    designator: str
-
-
-def _messages(replay: Replay, orbit: OrbitFilter, newest: OrbitState, options: _Options) -> Iterator[tuple[str, str]]:
-    """Yield names and contents of the CCSDS messages: orbit, mean elements, and the prediction if it is wanted."""
-    solution = replay.result.smoothed or replay.result.solution
-    rows = rows_of_solution(solution, orbit.frames, _STEP_MS)
-    labels = {"name": options.name, "designator": options.designator}
-
-    def message(rows: Sequence[EphemerisRow], comment: str) -> str:
-        return oem_text(rows, orbit.frames, created_gps_ms=newest.gps_ms, comment=comment, **labels)
-
-    yield folder.EPHEMERIS, message(rows, "Estimated from fixes")
-    try:
-        *_, fitted = fit_in_steps(orbit, newest)
-    except FitError as error:
-        typer.echo(f"mean elements: {error}")
-        fitted = None
-    if fitted is not None:
-        elements = replace(fitted.elements, **labels)
-        typer.echo(f"mean elements: within {1e-3 * fitted.error_m[-1]:.2f} km for a day, with a probability of 95 %")
-        yield folder.MEAN_ELEMENTS, write_kvn(elements, error_comments(fitted.error_m), elements.epoch_gps_ms)
-    if options.predict_h:
-        states = [newest]
-        for _ in range(math.ceil(options.predict_h * 3.6e6 / _STEP_MS)):
-            states.append(orbit.predict(states[-1].gps_ms + _STEP_MS, states[-1]))
-        comment = f"Predicted from the newest fix, {utc_iso_from_gps_ms(newest.gps_ms)}"
-        yield folder.PREDICTION, message(rows_of_states(states), comment)
+def _files(estimates: Estimates, options: Options) -> Iterator[File]:
+    """Yield the messages, and print the error to expect of the mean elements."""
+    with suppress(FitError):
+        if fitted := estimates.fitted:
+            error_km = 1e-3 * fitted.error_m[-1]
+            typer.echo(f"mean elements: within {error_km:.2f} km for a day, with a probability of 95 %")
+    yield from files(estimates, options)

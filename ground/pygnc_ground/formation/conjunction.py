@@ -46,12 +46,16 @@ class Encounter(NamedTuple):
         distance_m: Distance at that time.
         sigma_m: Standard deviation of the distance at that time.
         probability: Probability of a collision during the pass.
+        relative: Position (m) and velocity (m/s) of the partner minus ours at that time, GCRF, shape (6,).
+        covariance: Covariance of `relative`, shape (6, 6).
     """
 
     gps_ms: int
     distance_m: float
     sigma_m: float
     probability: float
+    relative: FloatArray
+    covariance: FloatArray
 
 
 class Conjunction(NamedTuple):
@@ -99,7 +103,9 @@ def encounters(track: RelativeTrack, radius_m: float) -> Iterator[Encounter]:
         expected = inside + _expected_entries(track, first_s, last_s, radius_m)
         gps_ms = track.begin_ms + round(1e3 * float(near_s[at]))
         sigma_m = distance_sigma_m(values[at])
-        yield Encounter(gps_ms, float(distances_m(values)[at]), sigma_m, min(1.0, expected))
+        state, covariance = _moments(track, near_s[at : at + 1])
+        distance = float(distances_m(values)[at])
+        yield Encounter(gps_ms, distance, sigma_m, min(1.0, expected), state[0], covariance[0])
         inside = 0.0
 
 

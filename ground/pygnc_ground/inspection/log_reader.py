@@ -32,11 +32,13 @@ class LogReader(NamedTuple):
         recognises: Function that returns True for the beginning of a file of this kind (up to HEAD_BYTES bytes).
         read: Function that yields the records and the damaged byte ranges of a file, in file order. Each record has
             its spacecraft time. It raises ValueError with the line and the remedy if the file cannot be used at all.
+        has_gps_clock: True if the spacecraft times of all records are GPS time.
     """
 
     kind: str
     recognises: Callable[[bytes], bool]
     read: Callable[[Path], Iterator[LogRecord | Damage]]
+    has_gps_clock: bool = False
 
     def records(self, path: Path) -> Iterator[LogRecord | Damage]:
         """Yield the records and the damaged byte ranges of a file.

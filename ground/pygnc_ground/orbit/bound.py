@@ -31,7 +31,7 @@ from pygnc.formats.gps_packet import SENSE_GPS, decode_gps_packets
 from pygnc.formats.sense_scan import recognise_layout, scan
 from pygnc.inputs.host_packets import fix_messages
 from pygnc.inputs.sense_file import RECOGNITION_BYTES
-from pygnc.navigation.orbit import fix_from, screen
+from pygnc.navigation.screening import fix_from, screen
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
 from pygnc_ground.orbit.batch.observations import Observations, observe, usable
 from pygnc_ground.orbit.smoother import backward_gain

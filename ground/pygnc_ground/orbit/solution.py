@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,10 @@ from pygnc_ground.truth.orbit_truth import TrueOrbit
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+
+_SPIN: Final = EARTH_ROTATION_RAD_S * np.array(((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
+"""Velocity due to the Earth's rotation over position, in ITRF."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -59,6 +63,15 @@ class OrbitSolution:
     def sigma_ecef(self) -> FloatArray:
         """Standard deviations of position (m) and velocity (m/s) in ITRF, shape (n, 6)."""
         return np.sqrt(np.diagonal(self.covariance_ecef, axis1=1, axis2=2))
+
+    @property
+    def covariance_rtn(self) -> FloatArray:
+        """Covariance of position (m) and inertial velocity (m/s) along RTN of the inertial orbit, shape (n, 6, 6)."""
+        axes = rtn_axes(inertial_states(self.position_ecef_m, self.velocity_ecef_mps))
+        turn = np.zeros((len(self), 6, 6))
+        turn[:, :3, :3] = turn[:, 3:, 3:] = axes
+        turn[:, 3:, :3] = axes @ _SPIN
+        return turn @ self.covariance_ecef @ turn.transpose(0, 2, 1)
 
 
 class Usage(NamedTuple):
@@ -179,8 +192,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
 
 def inertial_states(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
     """Return states with inertial velocities along ITRF axes, (n, 6); sufficient for RTN, which needs no fixed axes."""
-    spin = np.array((0.0, 0.0, EARTH_ROTATION_RAD_S))
-    return np.concatenate((position_ecef_m, velocity_ecef_mps + np.cross(spin, position_ecef_m)), axis=1)
+    return np.concatenate((position_ecef_m, velocity_ecef_mps + position_ecef_m @ _SPIN.T), axis=1)
 
 
 def rtn_axes(states: FloatArray) -> FloatArray:

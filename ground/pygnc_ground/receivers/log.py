@@ -13,11 +13,8 @@ from pygnc_devices.framing import LINE_END, Frame, FrameFormat, Scan, scan_to_en
 from pygnc_ground.inspection.log_reader import LogReader
 from pygnc_ground.receivers.epochs import Epochs
 from pygnc_ground.receivers.nmea import NMEA
-from pygnc_ground.receivers.novatel import NOVATEL
-from pygnc_ground.receivers.protocol import Protocol
+from pygnc_ground.receivers.protocol import NOVATEL, SKYTRAQ, UBLOX, Protocol
 from pygnc_ground.receivers.septentrio import SEPTENTRIO
-from pygnc_ground.receivers.skytraq import SKYTRAQ
-from pygnc_ground.receivers.ublox import UBLOX
 
 PROTOCOLS: Final = (NOVATEL, UBLOX, SEPTENTRIO, SKYTRAQ, NMEA)
 _CHUNK_BYTES: Final = 1 << 20

@@ -3,36 +3,21 @@
 No sentence has a vertical velocity, so these logs give positions without velocities. Source: NMEA 0183, version 4.11.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import date
-from functools import reduce
-from operator import xor
 from typing import Final
 
-from pygnc_devices.framing import DamageReason, Frame
-from pygnc_ground.receivers.epochs import COMPUTED, UTC_DAYS, Part, Position, Spread, ecef_from_geodetic
+from pygnc.inputs.receivers.parts import COMPUTED, Part, Position, Spread, ecef_from_geodetic
+from pygnc_devices.framing import Frame
+from pygnc_devices.receivers import framing
+from pygnc_ground.receivers.epochs import UTC_DAYS
 from pygnc_ground.receivers.protocol import Protocol
 
-_LONGEST: Final = 512
-"""The standard allows 82 bytes; sentences of makers are longer."""
-_END: Final = re.compile(rb"\*([0-9A-Fa-f]{2})|[\r\n\0]")
 _TIME: Final = re.compile(r"(\d\d)(\d\d)(\d\d)(\.\d+)?")
 _QUALITIES: Final = {"0": "none", "1": COMPUTED, "2": COMPUTED, "3": COMPUTED, "4": COMPUTED, "5": COMPUTED}
 _UNIX_DAY: Final = date(1970, 1, 1).toordinal()
-
-
-def _frame_at(octets: bytes, at: int) -> Frame | DamageReason | None:
-    end = _END.search(octets, at, at + _LONGEST)
-    if end is None:
-        return None if len(octets) - at < _LONGEST else DamageReason.NOISE
-    if end.group(1) is None:
-        return DamageReason.NOISE
-    content = octets[at + 1 : end.start()]
-    if reduce(xor, content, 0) != int(end.group(1), 16):
-        return DamageReason.CHECKSUM
-    name = content.split(b",", 1)[0].decode("ascii", "replace")
-    return Frame(name if name.startswith("P") else name[2:], content, octets[at : end.end()], at)
 
 
 def _time_ms(text: str) -> int:
@@ -48,11 +33,11 @@ def _time_ms(text: str) -> int:
     return 1000 * (3600 * hours + 60 * minutes + seconds) + round(1000 * float(match[4] or 0))
 
 
-def _degrees(text: str, side: str) -> float:
-    """Return an angle of degrees and minutes, ddmm.mmm."""
+def _angle(text: str, side: str) -> float:
+    """Return an angle of degrees and minutes, ddmm.mmm, in radians."""
     point = text.index(".") if "." in text else len(text)
     degrees = float(text[: point - 2]) + float(text[point - 2 :]) / 60.0
-    return -degrees if side in {"S", "W"} else degrees
+    return math.radians(-degrees if side in {"S", "W"} else degrees)
 
 
 def _day(year: int, month: int, day: int) -> int:
@@ -63,7 +48,7 @@ def _gga(words: Sequence[str]) -> Part:
     solution, satellites = _QUALITIES.get(words[6], "estimated"), int(words[7] or 0)
     if solution != COMPUTED:
         return Part(_time_ms(words[1]), position=Position(solution, ecef_from_geodetic(0.0, 0.0, 0.0)))
-    latitude, longitude = _degrees(words[2], words[3]), _degrees(words[4], words[5])
+    latitude, longitude = _angle(words[2], words[3]), _angle(words[4], words[5])
     height_m = float(words[9]) + float(words[11] or 0.0)
     return Part(
         _time_ms(words[1]),
@@ -101,6 +86,4 @@ def _part(frame: Frame) -> Part | None:
         return None  # empty fields: the receiver does not know them yet
 
 
-NMEA: Final = Protocol(
-    "nmea", "NMEA 0183", rb"\$(?:[A-Z](?:[A-Z]|\Z)|\Z)", _frame_at, _part, UTC_DAYS, tuple(_SENTENCES)
-)
+NMEA: Final = Protocol("nmea", "NMEA 0183", framing.NMEA_BEGINNING, framing.nmea, _part, UTC_DAYS, tuple(_SENTENCES))

@@ -1,10 +1,15 @@
 """Declaration of a receiver's protocol and of its messages."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from pygnc.inputs.receivers import novatel, skytraq, ublox
+from pygnc.inputs.receivers.parts import Part, Values
+from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_ground.receivers.epochs import Part, TimeScale
+from pygnc_devices.receivers import framing
+from pygnc_ground.receivers.epochs import GPS_WEEKS, TimeScale
 
 
 class Protocol(NamedTuple):
@@ -57,3 +62,44 @@ def part_of(messages: Mapping[str, Message], frame: Frame) -> Part | None:
         return message.part(frame.payload)
     except (ValueError, OverflowError):
         return None
+
+
+_Decoder: TypeAlias = Callable[[Frame], tuple[Packet, Values] | None]
+
+
+def _declared_part(decode: _Decoder, parts: Mapping[str, Callable[[Values], Part]], frame: Frame) -> Part | None:
+    """Return what a frame tells about an epoch, by the values of its declaration."""
+    found = decode(frame)
+    try:
+        return None if found is None else parts[found[0].name](found[1])
+    except (ValueError, OverflowError):
+        return None  # a time that is not a number
+
+
+NOVATEL: Final = Protocol(
+    "novatel",
+    "NovAtel OEM",
+    framing.NOVATEL_BEGINNING,
+    framing.novatel,
+    partial(_declared_part, framing.novatel_values, novatel.PARTS),
+    GPS_WEEKS,
+    tuple(f"{name}{form}" for name in novatel.PARTS for form in "AB"),
+)
+UBLOX: Final = Protocol(
+    "ublox",
+    "UBX of u-blox",
+    framing.UBLOX_BEGINNING,
+    framing.ublox,
+    partial(_declared_part, framing.ublox_values, ublox.PARTS),
+    GPS_WEEKS,
+    tuple(ublox.PARTS),
+)
+SKYTRAQ: Final = Protocol(
+    "skytraq",
+    "SkyTraq binary",
+    framing.SKYTRAQ_BEGINNING,
+    framing.skytraq,
+    partial(_declared_part, framing.skytraq_values, skytraq.PARTS),
+    GPS_WEEKS,
+    tuple(skytraq.PARTS),
+)

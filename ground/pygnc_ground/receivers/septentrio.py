@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.inputs.receivers.parts import COMPUTED, Part, Position, Spread, Velocity
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_ground.receivers.epochs import COMPUTED, GPS_WEEKS, Part, Position, Spread, Velocity
+from pygnc_ground.receivers.epochs import GPS_WEEKS
 from pygnc_ground.receivers.protocol import Message, Protocol, names_of, part_of
 
 _HEADER_BYTES: Final = 8

@@ -1,25 +1,30 @@
 """Folder for the results of a replay. It holds those of one replay only, which `replay.json` describes."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+import numpy as np
 
 import pygnc
 from pygnc.configuration.settings import Settings
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import SIZE, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.host.settings_slots import named_values
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.tables.declaration import tables_of
 
 MARKER: Final = "replay.json"
+STATE: Final = "orbit_state.json"
 REPORT: Final = "report.html"
-MEAN_ELEMENTS: Final = "orbit.omm"
-EPHEMERIS: Final = "orbit.oem"
 PREDICTION: Final = "predicted.oem"
+MESSAGES: Final = ("orbit.oem", "orbit.omm", "orbit.opm", "orbit.tle")
+"""Messages that `pygnc orbit` writes."""
 _TABLES: Final = tuple(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv"))
-_FILES: Final = (MARKER, REPORT, MEAN_ELEMENTS, EPHEMERIS, PREDICTION, *_TABLES)
+_FILES: Final = (MARKER, REPORT, STATE, *MESSAGES, PREDICTION, *_TABLES)
 """Files that `pygnc replay` or `pygnc orbit` writes."""
 
 
@@ -33,6 +38,7 @@ class Origin(msgspec.Struct, frozen=True):
         inputs: SHA-256 of each input file by path.
         settings: Settings that differ from the defaults, by dotted name.
         settings_sha256: SHA-256 of all settings.
+        earth_orientation: Identification of the Earth orientation table.
     """
 
     software: str
@@ -41,12 +47,41 @@ class Origin(msgspec.Struct, frozen=True):
     inputs: dict[str, str]
     settings: dict[str, Any]
     settings_sha256: str
+    earth_orientation: str
 
     @property
     def metadata(self) -> dict[str, str]:
         """Entries for the metadata of a Parquet file."""
         fields = msgspec.to_builtins(self)
         return {name: value if isinstance(value, str) else _json(value).decode() for name, value in fields.items()}
+
+
+class StoredState(msgspec.Struct, frozen=True):
+    """Content of `orbit_state.json`: the newest state of the orbit filter, and what its prediction needs.
+
+    Attributes:
+        gps_ms: GPS milliseconds of the state; None without an orbit.
+        x: Position (m) and velocity (m/s) in GCRF, log drag factor, and empirical acceleration (m/s^2) along radial,
+            transverse and normal.
+        sqrt_covariance: Lower triangle, row by row, of L with the covariance L L'.
+        orbit: Settings of the orbit filter.
+        earth_orientation: Identification of the Earth orientation table.
+    """
+
+    gps_ms: int | None
+    x: list[float]
+    sqrt_covariance: list[float]
+    orbit: OrbitSettings
+    earth_orientation: str
+
+    @property
+    def state(self) -> OrbitState | None:
+        """The state; None without an orbit."""
+        if self.gps_ms is None:
+            return None
+        root = np.zeros((SIZE, SIZE))
+        root[np.tril_indices(SIZE)] = self.sqrt_covariance
+        return OrbitState(self.gps_ms, np.array(self.x), root)
 
 
 class _Marker(msgspec.Struct, frozen=True):
@@ -56,7 +91,7 @@ class _Marker(msgspec.Struct, frozen=True):
     files: list[str]
 
 
-def origin_of(inputs: Mapping[str, str], settings: Settings, filter_name: str) -> Origin:
+def origin_of(inputs: Mapping[str, str], settings: Settings, filter_name: str, earth_orientation: str) -> Origin:
     """Return the origin of results; `inputs` are the SHA-256 of the input files by path."""
     every, defaults = named_values(settings), named_values(Settings())
     return Origin(
@@ -66,11 +101,47 @@ def origin_of(inputs: Mapping[str, str], settings: Settings, filter_name: str) -
         inputs=dict(inputs),
         settings={name: value for name, value in every.items() if value != defaults[name]},
         settings_sha256=hashlib.sha256(_json(settings)).hexdigest(),
+        earth_orientation=earth_orientation,
     )
 
 
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
+
+
+def newest_state(updates: Sequence[OrbitUpdate]) -> OrbitState | None:
+    """Return the newest state of the filter; None without an orbit."""
+    states = (update.state for update in updates if update.state is not None)
+    return max(states, key=lambda state: state.gps_ms, default=None)
+
+
+def write_state(folder: Path, state: OrbitState | None, settings: OrbitSettings, earth_orientation: str) -> Path:
+    """Write `orbit_state.json`; return its path."""
+    stored = StoredState(
+        gps_ms=None if state is None else state.gps_ms,
+        x=[] if state is None else state.x.tolist(),
+        sqrt_covariance=[] if state is None else state.sqrt_covariance[np.tril_indices(SIZE)].tolist(),
+        orbit=settings,
+        earth_orientation=earth_orientation,
+    )
+    (folder / STATE).write_bytes(_json(stored) + b"\n")
+    return folder / STATE
+
+
+def read_state(folder: Path) -> StoredState:
+    """Return the content of `orbit_state.json`.
+
+    Raises:
+        OSError: The file cannot be read.
+        ReplayError: There is none, or it is damaged.
+    """
+    try:
+        return msgspec.json.decode((folder / STATE).read_bytes(), type=StoredState)
+    except FileNotFoundError:
+        remedy = "name a folder that pygnc replay or pygnc orbit wrote"
+        raise ReplayError(f"{folder}: has no {STATE}; {remedy}") from None
+    except msgspec.MsgspecError as error:
+        raise ReplayError(f"{folder / STATE}: damaged: {error}; repeat the replay") from None
 
 
 def require_free(folder: Path, *, overwrite: bool) -> None:

@@ -15,6 +15,7 @@ from pygnc.estimators.formation.filter import initial_memory
 from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
+from pygnc.estimators.orbit.state import LOWER
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Conjunction, conjunction
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -31,7 +32,6 @@ from pygnc_ground.truth.orbit_truth import OrbitTruth
 _STEP_MS: Final = 90_000
 _MOMENTS: Final = (60, 240)
 """Minimum and maximum number of times of a track."""
-_LOWER: Final = np.tril_indices(6)
 
 
 def formation_result(
@@ -95,8 +95,8 @@ def _states(rows: Sequence[FormationEstimate], truth: Callable[[IntArray], Float
     for place, row in enumerate(rows):
         if row.position_rtn_m is not None and row.velocity_rtn_mps is not None and row.covariance_rtn is not None:
             rtn[place] = (*row.position_rtn_m, *row.velocity_rtn_mps)
-            covariance[place][_LOWER] = row.covariance_rtn
-            covariance[place].T[_LOWER] = row.covariance_rtn
+            covariance[place][LOWER] = row.covariance_rtn
+            covariance[place].T[LOWER] = row.covariance_rtn
     mirror_rtn_m = column((row.mirror_rtn_m for row in rows), 3)
     return RelativeStates(gps_ms, rtn, covariance, mirror_rtn_m, truth(gps_ms))
 

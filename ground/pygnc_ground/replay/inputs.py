@@ -1,6 +1,6 @@
 """Inputs of a replay: recorded files in the order of the ingest task, or the input journal of a run."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import msgspec
 
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import BatchEnd, Message
-from pygnc.configuration.settings import Settings
+from pygnc.configuration.settings import ColumnSettings, Settings
 from pygnc.estimators.attitude.settings import HallWord
 from pygnc.inputs.batch import batch_head, record_messages
 from pygnc.inputs.elements_file import read_elements
@@ -23,6 +23,8 @@ from pygnc_cli.exit_codes import UsageError
 from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
 from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.inspection.sense_and_range import SENSE_FILES
+from pygnc_ground.receivers.proposal import proposal
+from pygnc_ground.receivers.table import table_reader
 from pygnc_ground.replay.log_file import LogFile
 from pygnc_system.files import open_input
 
@@ -77,7 +79,8 @@ def from_run(folder: Path, hall_word: HallWord | None = None) -> Inputs:
 def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, elements: Path | None = None) -> Inputs:
     """Return the messages that the ingest task makes of recorded files.
 
-    `sense` are sense files, or logs that readers of other packages recognise; `ranges` is a folder.
+    `sense` are sense files, logs that a reader recognises, or tables whose columns the settings name; `ranges` is a
+    folder.
 
     Raises:
         OSError: A file cannot be read.
@@ -85,13 +88,15 @@ def from_files(sense: Sequence[Path], ranges: Path | None, settings: Settings, e
     """
     sources: list[BatchSource] = []
     for path in sense:
-        reader = log_reader_of(path)
+        reader = log_reader_of(path, settings.columns)
         sources.append(SenseFile(path, str(path), settings) if reader is None else LogFile(path, reader))
     of_ranges = _range_series(ranges, settings) if ranges else []
     inputs = inputs_of([*sources, *of_ranges], _elements(elements, settings) if elements else [])
     known = ", ".join([SENSE_FILES.kind, *(reader.kind for reader in added_log_readers())])
     for path, source in zip(sense, sources, strict=True):
-        require_records(path, [source], f"; it is of none of these kinds: {known}")
+        if not len(source.keys):
+            table = proposal(path, _head(path), settings.columns)
+            require_records(path, [source], f"; it is of none of these kinds: {known}{table}")
     if ranges:
         require_records(ranges, of_ranges)
     return inputs
@@ -107,17 +112,21 @@ def require_records(path: Path, sources: Sequence[BatchSource], cause: str = "")
     raise ReplayError(f"{path}: no record found in {size} bytes{cause}; name another file, or copy it again")
 
 
-def log_reader_of(path: Path) -> LogReader | None:
-    """Return the reader of another package for a log; None for a sense file or an unknown file.
+def log_reader_of(path: Path, columns: Mapping[str, ColumnSettings] | None = None) -> LogReader | None:
+    """Return the reader of a log or of a table with these `columns`; None for a sense file or an unknown file.
 
     Raises:
         OSError: The file cannot be read.
     """
-    if not added_log_readers():
+    head = _head(path)
+    if SENSE_FILES.recognises(head):
         return None
+    return added_log_reader(head) or table_reader(path, head, columns or {})
+
+
+def _head(path: Path) -> bytes:
     with open(open_input(path), "rb") as file:  # noqa: PTH123 - does not wait for the writer of a pipe
-        head = file.read(HEAD_BYTES)
-    return None if SENSE_FILES.recognises(head) else added_log_reader(head)
+        return file.read(HEAD_BYTES)
 
 
 def _elements(path: Path, settings: Settings) -> list[Message]:

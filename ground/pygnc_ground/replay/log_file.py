@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc.bus.messages import GnssFix, Message, SourceFile
+from pygnc.bus.messages import GnssFix, Message, RangeMeasurement, SourceFile
 from pygnc.common.clock import UNKNOWN_GPS_MS
 from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
@@ -23,13 +23,14 @@ class LogFile(BatchSource):
         self._path = path
         self._reader = reader
         self._records: list[LogRecord] = []
-        self._damage: list[Damage] = []
+        self._damage: list[tuple[int, int, str]] = []
+        self._damaged_bytes = self._damaged_ranges = 0
 
     def _scan(self) -> Generator[None, None, NDArray[np.int64]]:
-        t_spacecraft_s, gps_ms = [], []
+        t_spacecraft_s, gps_ms, clock_ms = [], [], []
         for record in self._reader.records(self._path):
             if isinstance(record, Damage):
-                self._damage.append(record)
+                self._add(record)
                 continue
             if record.t_spacecraft_s is None:
                 raise ValueError(
@@ -38,24 +39,33 @@ class LogFile(BatchSource):
             known_ms = record.gps_ms if isinstance(record, GnssFix) else None
             self._records.append(record)
             t_spacecraft_s.append(record.t_spacecraft_s)
+            of_second_ms = 0 if isinstance(record, RangeMeasurement) else record.t_spacecraft_ms
+            clock_ms.append(1000 * record.t_spacecraft_s + of_second_ms)
             gps_ms.append(UNKNOWN_GPS_MS if known_ms is None else known_ms)
         yield
+        if self._reader.has_gps_clock:
+            return np.array(clock_ms, np.int64)
         return sort_key_gps_ms(np.array(t_spacecraft_s, np.int64), np.array(gps_ms, np.int64))
+
+    def _add(self, damage: Damage) -> None:
+        self._damaged_bytes += damage.stop - damage.start
+        self._damaged_ranges += 1
+        if self._damaged_ranges <= DAMAGE_LISTED:
+            self._damage.append((damage.start, damage.stop, damage.detail or str(damage.reason)))
 
     @property
     def files(self) -> list[SourceFile]:
         """The file with its byte counts; its `seq` is 0."""
         size = self._path.stat().st_size
-        damaged = sum(one.stop - one.start for one in self._damage)
         return [
             SourceFile(
                 seq=0,
                 name=self.names[0],
                 size_bytes=size,
-                delivered_bytes=size - damaged,
-                damaged_bytes=damaged,
-                damaged_ranges=len(self._damage),
-                damage=tuple((one.start, one.stop, str(one.reason)) for one in self._damage[:DAMAGE_LISTED]),
+                delivered_bytes=size - self._damaged_bytes,
+                damaged_bytes=self._damaged_bytes,
+                damaged_ranges=self._damaged_ranges,
+                damage=tuple(self._damage),
             )
         ]
 

@@ -2,7 +2,7 @@
 
 import gc
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from types import MappingProxyType
@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.bus.messages import SourceFile
 from pygnc.common.clock import utc_iso_from_gps_ms, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -53,6 +54,10 @@ _DESCRIPTIONS: Final = {
     FilterName.EKF: "square-root EKF of the flight software",
     FilterName.UKF: "unscented Kalman filter of filterpy with the models of the flight software",
 }
+
+
+_LINES_NAMED: Final = 3
+"""Number of unusable lines of a table that a note names."""
 
 
 @contextmanager
@@ -118,7 +123,7 @@ class ReplayContext(NamedTuple):
         frames = EarthFrames(orientation)
         timed = collected.timed
         fixes = fix_records(timed)
-        notes = [*_rollovers(fixes, settings.orbit), *self._early(fixes)]
+        notes = [*_bad_lines(collected.sources), *_rollovers(fixes, settings.orbit), *self._early(fixes)]
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
@@ -165,6 +170,15 @@ class ReplayContext(NamedTuple):
             return []
         text = f"the Earth orientation table begins at {utc_iso_from_gps_ms(begins_ms)}: before, positions in GCRF are"
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
+
+
+def _bad_lines(sources: Sequence[SourceFile]) -> Iterator[str]:
+    """Yield a note on the lines of each table that could not be used: the first ones, and how many there are."""
+    for source in sources:
+        named = [reason for _, _, reason in source.damage if reason.startswith("line ")]
+        if named:
+            more = source.damaged_ranges - len(named[:_LINES_NAMED])
+            yield f"{source.name}: {'; '.join(named[:_LINES_NAMED])}" + (f"; {more} more lines" if more else "")
 
 
 def _rollovers(fixes: FixRecords, settings: OrbitSettings) -> list[str]:

@@ -10,9 +10,10 @@ import polars as pl
 from pygnc.bus.messages import AttitudeEstimate, FormationEstimate, FormationMessage
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings
+from pygnc.estimators.orbit.state import LOWER
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.orbit.solution import OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
 from pygnc_ground.replay.collect import Collected, TimedRecord
 from pygnc_ground.replay.result import (
     FixRecords,
@@ -22,7 +23,7 @@ from pygnc_ground.replay.result import (
     UntimedRecord,
     column,
 )
-from pygnc_ground.tables.declaration import frame, metadata, time_values
+from pygnc_ground.tables.declaration import frame, quantities, time_values, write_table
 
 _ATTITUDE_VECTORS: Final = {
     "body rate": "rate_body_rad_s",
@@ -38,7 +39,12 @@ _ORBIT_VECTORS: Final = {
     "velocity in GCRF": "velocity_gcrf_mps",
 }
 """Vectors without a standard deviation, by their names in messages and solutions."""
-_UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
+_COVARIANCES: Final = {
+    "position covariance": np.flatnonzero(LOWER[0] < 3),
+    "covariance of velocity and position": np.flatnonzero((LOWER[0] >= 3) & (LOWER[1] < 3)),
+    "velocity covariance": np.flatnonzero(LOWER[1] >= 3),
+}
+"""Places of the elements in a lower triangle, by the names of their quantities."""
 _POSITION_VARIANCES: Final = [0, 2, 5]
 """Indices of the variances in the lower triangle of a covariance."""
 
@@ -117,6 +123,7 @@ def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
             **{name: column((getattr(of, field, None) for of in found), 3) for name, field in vectors.items()},
             "nis": [of.nis if of and of.nis_dof else None for of in found],
             "accepted": [of is not None and of.accepted for of in found],
+            **_covariances(column((of.covariance_rtn if of else None for of in found), 21)),
         },
     )
 
@@ -132,8 +139,24 @@ def solution_table(name: str, solution: OrbitSolution) -> pl.DataFrame:
             "velocity sigma": solution.sigma_ecef[:, 3:],
             "nis": solution.nis,
             "accepted": solution.accepted,
+            **_covariances(solution.covariance_rtn[:, *LOWER]),
         },
     )
+
+
+def _covariances(triangles: FloatArray, prefix: str = "") -> dict[str, FloatArray]:
+    """Return the three quantities of covariances of position and velocity (n, 21)."""
+    return {prefix + name: triangles[:, places] for name, places in _COVARIANCES.items()}
+
+
+def triangles(name: str, table: pl.DataFrame) -> FloatArray:
+    """Return the covariances of position and velocity in a table as lower triangles, row by row, shape (n, 21)."""
+    lower = np.empty((len(table), 21))
+    for quantity in quantities(name):
+        places = _COVARIANCES.get(quantity.name.removeprefix("closest "))
+        if places is not None:
+            lower[:, places] = table.select(quantity.columns).to_numpy()
+    return lower
 
 
 def rejected_table(untimed: Sequence[UntimedRecord]) -> pl.DataFrame:
@@ -194,6 +217,9 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
             "collision_radius_m": [formation.collision_radius_m] * len(rows),
             "probability_encounter": [encounter.probability for _, _, encounter in rows],
             "probability_day": [each.probability for each, _, _ in rows],
+            "closest position in GCRF": column((encounter.relative[:3] for _, _, encounter in rows), 3),
+            "closest velocity in GCRF": column((encounter.relative[3:] for _, _, encounter in rows), 3),
+            **_covariances(column((encounter.covariance[LOWER] for _, _, encounter in rows), 21), "closest "),
         },
     )
 
@@ -225,9 +251,7 @@ def write_tables(
     """
     written: list[Path] = []
     for name, table in all_tables(result, collected).items():
-        written.append(folder / f"{name}.parquet")
-        table.write_parquet(written[-1], metadata=metadata(name, about))
-        if csv:
-            written.append(folder / f"{name}.csv")
-            table.write_csv(written[-1], datetime_format=_UTC_FORMAT)
+        for suffix in ("parquet", "csv") if csv else ("parquet",):
+            written.append(folder / f"{name}.{suffix}")
+            write_table(name, table, written[-1], about or {})
     return written

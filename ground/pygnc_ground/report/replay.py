@@ -75,7 +75,8 @@ class Replay:
             )
         if flown is not None:
             flown.require_same(collected)
-        origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name)
+        orientation = context.orientation.identification
+        origin = folder.origin_of(files.digests(result.sources), result.settings, result.filter_name, orientation)
         return cls(result, collected, origin, pipeline)
 
     @property
@@ -120,7 +121,9 @@ class Replay:
         folder.begin(place, self.origin)
         paths = write_tables(self.result, self.collected, place, csv=csv, about=self.origin.metadata)
         write_report(self.result, place / folder.REPORT)
-        return [*paths, place / folder.REPORT, place / folder.MARKER]
+        state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
+        paths += [place / folder.REPORT, place / folder.MARKER]
+        return [*paths, folder.write_state(place, state, settings, self.origin.earth_orientation)]
 
 
 def replay_files(

@@ -1,4 +1,4 @@
-"""Declaration of the tables of replays, scenarios and campaigns, and the metadata by which Parquet files explain them.
+"""Declaration of the tables of all commands, and the metadata by which Parquet files explain them.
 
 `quantities.toml` is the only place that names columns, types, units, frames and meanings.
 """
@@ -16,6 +16,7 @@ import pygnc
 from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms
 
 UTC: Final = pl.Datetime("ms", "UTC")
+UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _TYPES: Final[dict[str, Any]] = {
     "number": pl.Float64,
     "integer": pl.Int64,
@@ -38,6 +39,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         frame: Frame of the components.
         sigma: Columns of their standard deviations; empty if the table has none.
         follows_from: Name of the quantity that differs whenever this one differs.
+        in_csv: False if CSV files leave the quantity out.
     """
 
     columns: tuple[str, ...]
@@ -48,6 +50,7 @@ class Quantity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     frame: str = ""
     sigma: tuple[str, ...] = ()
     follows_from: str = ""
+    in_csv: bool = True
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -61,7 +64,7 @@ class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rows: str
     groups: tuple[str, ...]
     prefixed: dict[str, tuple[str, ...]] = {}
-    made_by: Literal["replay", "scenario", "campaign"] = "replay"
+    made_by: Literal["replay", "scenario", "campaign", "passes", "identify"] = "replay"
 
 
 class _Declaration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -77,7 +80,7 @@ GROUPS: Final = _DECLARATION.groups
 
 
 def tables_of(made_by: str) -> dict[str, Table]:
-    """Return the tables of replays, scenarios or campaigns by name."""
+    """Return the tables of a command by name."""
     return {name: table for name, table in TABLES.items() if table.made_by == made_by}
 
 
@@ -96,9 +99,9 @@ def _quantities(table: Table) -> Iterator[Quantity]:
 _QUANTITIES: Final = {name: (*_quantities(table),) for name, table in TABLES.items()}
 
 
-def columns(table: str) -> tuple[str, ...]:
-    """Return the columns of a table in their order."""
-    return tuple(column for quantity in quantities(table) for column in quantity.columns)
+def columns(table: str, *, csv: bool = False) -> tuple[str, ...]:
+    """Return the columns of a table in their order; with `csv`, those of its CSV file."""
+    return tuple(column for quantity in quantities(table) if quantity.in_csv or not csv for column in quantity.columns)
 
 
 def schema(table: str) -> dict[str, Any]:
@@ -151,3 +154,15 @@ def metadata(table: str, about: Mapping[str, str] | None = None, more: Sequence[
         **({"frames": json.dumps({name: FRAMES[name] for name in sorted(frames)})} if frames else {}),
         "columns": json.dumps(described),
     }
+
+
+def write_table(table: str, rows: pl.DataFrame, path: Path, about: Mapping[str, str]) -> None:
+    """Write a table as Parquet with its metadata and the entries `about`, or as CSV if the file has this suffix.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if path.suffix == ".csv":
+        rows.select(columns(table, csv=True)).write_csv(path, datetime_format=UTC_FORMAT)
+    else:
+        rows.write_parquet(path, metadata=metadata(table, about))

@@ -17,7 +17,7 @@ import numpy as np
 from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, Arc, Ephemeris, choose_object
 from pygnc_ground.truth.epochs import OEM_TIME_SYSTEMS, gps_ns_from_ccsds
 from pygnc_ground.truth.frames import Frame
-from pygnc_ground.truth.orbit_truth import IntArray
+from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 
 class Entry(NamedTuple):
@@ -37,13 +37,37 @@ class StateLine(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class CovarianceText:
+    """Covariance as text in the file: its keywords, and the lower triangle in km and km/s."""
+
+    line: int
+    keywords: dict[str, str] = field(default_factory=dict)
+    numbers: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
 class Segment:
-    """Segment of a message: metadata and the states that follow them."""
+    """Segment of a message: metadata, and the states and covariances that follow them."""
 
     line: int
     """First line of the metadata"""
     metadata: dict[str, Entry] = field(default_factory=dict)
     states: list[StateLine] = field(default_factory=list)
+    covariances: list[CovarianceText] = field(default_factory=list)
+
+
+class Covariances(NamedTuple):
+    """Covariances of n states.
+
+    Attributes:
+        gps_ns: Times in ns since the GPS epoch, shape (n,).
+        frames: Names of their axes in capital letters, such as RTN.
+        matrices: Covariances of position (m) and velocity (m/s), shape (n, 6, 6).
+    """
+
+    gps_ns: IntArray
+    frames: list[str]
+    matrices: FloatArray
 
 
 _M_PER_KM = 1e3
@@ -64,17 +88,61 @@ def ephemeris_from_oem(segments: list[Segment], object_id: str | None) -> Epheme
     Raises:
         ValueError: A value is missing, unknown or impossible, or the object does not exist; the message names the line.
     """
+    own = segments_of(segments, object_id)
+    chosen = _value(own[0], "OBJECT_ID").text
+    name = own[0].metadata.get("OBJECT_NAME", Entry("without a name", 0)).text
+    frames = ", ".join(dict.fromkeys(_value(segment, "REF_FRAME").text for segment in own))
+    return Ephemeris([arc_of(segment) for segment in own], f"OEM, object {chosen} {name}, {frames}")
+
+
+def segments_of(segments: list[Segment], object_id: str | None) -> list[Segment]:
+    """Return the segments with states of one object, or for None of the only one.
+
+    Raises:
+        ValueError: There are no states, or the object does not exist or has to be named.
+    """
     filled = [segment for segment in segments if segment.states]
     if not filled:
         raise ValueError("the message contains no states; get the ephemeris again")
     chosen = choose_object([_value(segment, "OBJECT_ID").text for segment in filled], object_id)
-    own = [segment for segment in filled if _value(segment, "OBJECT_ID").text == chosen]
-    name = own[0].metadata.get("OBJECT_NAME", Entry("without a name", 0)).text
-    frames = ", ".join(dict.fromkeys(_value(segment, "REF_FRAME").text for segment in own))
-    return Ephemeris([_arc(segment) for segment in own], f"OEM, object {chosen} {name}, {frames}")
+    return [segment for segment in filled if _value(segment, "OBJECT_ID").text == chosen]
 
 
-def _arc(segment: Segment) -> Arc:
+def covariances_of(segment: Segment) -> Covariances:
+    """Return the covariances of a segment.
+
+    Raises:
+        ValueError: A covariance is not complete or not one; the message names its first line.
+    """
+    own_frame = _value(segment, "REF_FRAME").text
+    times = [_time_ns(segment, Entry(one.keywords.get("EPOCH", ""), one.line)) for one in segment.covariances]
+    frames = [one.keywords.get("COV_REF_FRAME", own_frame).upper() for one in segment.covariances]
+    matrices = np.array([_matrix(one) for one in segment.covariances]).reshape(-1, 6, 6)
+    return Covariances(np.array(times, dtype=np.int64), frames, matrices)
+
+
+def _matrix(text: CovarianceText) -> FloatArray:
+    matrix = np.zeros((6, 6))
+    rows, columns = np.tril_indices(6)
+    try:
+        matrix[rows, columns] = [float(number) for number in text.numbers]
+    except ValueError:
+        raise ValueError(
+            f"line {text.line}: the covariance that begins here is not a lower triangle of 21 numbers; get the"
+            " ephemeris again"
+        ) from None
+    matrix[columns, rows] = matrix[rows, columns]
+    if not (np.isfinite(matrix).all() and np.linalg.eigvalsh(matrix)[0] >= -1e-6 * matrix.trace()):
+        raise ValueError(f"line {text.line}: the numbers that begin here are not a covariance; get the ephemeris again")
+    return _M_PER_KM**2 * matrix
+
+
+def arc_of(segment: Segment) -> Arc:
+    """Return the states of a segment.
+
+    Raises:
+        ValueError: A value is missing, unknown or impossible; the message names the line.
+    """
     centre = _value(segment, "CENTER_NAME")
     if centre.text.upper() != "EARTH":
         raise ValueError(
@@ -194,7 +262,7 @@ _DELIMITERS = {
 
 
 def read_kvn(text: str) -> list[Segment]:
-    """Return the segments of a KVN message; covariances and comments are ignored.
+    """Return the segments of a KVN message; comments are ignored.
 
     Raises:
         ValueError: A line is not allowed where it stands; the message names it.
@@ -217,6 +285,8 @@ def read_kvn(text: str) -> list[Segment]:
             segments[-1].metadata[keyword] = Entry(value, number)
         elif block is _Block.STATES:
             segments[-1].states.append(_state(number, line))
+        elif block is _Block.COVARIANCE:
+            _add_covariance_line(segments[-1].covariances, number, line)
         elif block is _Block.HEADER:
             _assignment(number, line)
     if block is not _Block.STATES:
@@ -239,6 +309,16 @@ def _assignment(number: int, line: str) -> tuple[str, str]:
     return keyword.strip(), value.strip()
 
 
+def _add_covariance_line(covariances: list[CovarianceText], number: int, line: str) -> None:
+    keyword, equals, value = line.partition("=")
+    if not covariances or keyword.strip() == "EPOCH":
+        covariances.append(CovarianceText(number))
+    if equals:
+        covariances[-1].keywords[keyword.strip()] = value.strip()
+    else:
+        covariances[-1].numbers.extend(line.split())
+
+
 def _state(number: int, line: str) -> StateLine:
     """Return a state; an acceleration is ignored."""
     epoch, *components = line.split()
@@ -254,7 +334,7 @@ _STATE = {"X": "km", "Y": "km", "Z": "km", "X_DOT": "km/s", "Y_DOT": "km/s", "Z_
 
 
 def read_xml(content: bytes) -> list[Segment]:
-    """Return the segments of all messages in an XML document; covariances and comments are ignored.
+    """Return the segments of all messages in an XML document; comments are ignored.
 
     Raises:
         ValueError: The document is not XML, contains no OEM, or a state is incomplete; the message names the line.
@@ -308,6 +388,8 @@ class _Reader:
             if not self.segments:
                 raise ValueError(f"line {self._line}: the state is outside a segment; get the file again")
             self._state = {}
+        elif element == "covarianceMatrix" and self.segments:
+            self.segments[-1].covariances.append(CovarianceText(self._line))
         elif self._within("stateVector") and element in _STATE:
             unit = attributes.get("units", _STATE[element])
             if unit.lower() != _STATE[element]:
@@ -321,6 +403,12 @@ class _Reader:
             self.segments[-1].metadata[self._path[-1]] = Entry(self._text.strip(), self._line)
         elif self._within("stateVector"):
             self._state[self._path[-1]] = self._text.strip()
+        elif self._within("covarianceMatrix"):
+            covariance = self.segments[-1].covariances[-1]
+            if re.fullmatch(r"C[XYZ](_DOT)?_[XYZ](_DOT)?", self._path[-1]):
+                covariance.numbers.append(self._text.strip())
+            else:
+                covariance.keywords[self._path[-1]] = self._text.strip()
         elif self._path[-1] == "stateVector":
             self._close_state()
         self._path.pop()

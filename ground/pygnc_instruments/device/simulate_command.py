@@ -19,6 +19,7 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.receiver_units import NovatelSimulator, SkytraqSimulator, UbloxSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
@@ -39,6 +40,9 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,
+    "oem719": lambda: NovatelSimulator(5.0),
+    "zed-f9p": lambda: UbloxSimulator(5.0),
+    "venus8": lambda: SkytraqSimulator(5.0),
 }
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 

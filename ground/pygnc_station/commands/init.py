@@ -131,7 +131,7 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
     """Return the devices that the user chooses among those that respond."""
     names = iter(gadgets)
     if ports:
-        found = _find(" ".join(ports), family)
+        found = _find(ports, family)
     else:
         typer.echo("searching the serial adapters ...")
         candidates = search(families=[family_named(family)] if family else None).found
@@ -142,7 +142,7 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
             words = text.replace(",", " ").split()
             if words and all(word.isdigit() and 1 <= int(word) <= len(candidates) for word in words):
                 return [candidates[int(word) - 1] for word in dict.fromkeys(words)]
-            return _find(text, family)
+            return _find(words, family)
 
         default = " ".join(str(rank) for rank in range(1, len(candidates) + 1)) or None
         question = "Devices (numbers or ports)" if candidates else "No device was found; name it (ports)"
@@ -169,14 +169,13 @@ def _choose_devices(ports: list[str] | None, gadgets: list[str], family: str) ->
     return devices
 
 
-def _find(text: str, family: str) -> list[Discovery]:
-    """Return the devices at ports, which are separated by spaces or commas.
+def _find(urls: Sequence[str], family: str) -> list[Discovery]:
+    """Return the devices at ports.
 
     Raises:
         DeviceError: a port cannot be opened, or no device responds.
     """
-    urls = text.replace(",", " ").split()
-    if not urls:
+    if not any(urls):
         raise StationError("no port was named; ports are such as /dev/ttyACM0 or usb://0403:6001")
     result = search(urls, [family_named(family)] if family else None)
     for problem in result.problems.values():

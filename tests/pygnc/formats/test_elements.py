@@ -4,15 +4,19 @@ import json
 import math
 from collections.abc import Callable
 
+import msgspec
 import pytest
+import satkit
 from hypothesis import given
 from hypothesis import strategies as st
 
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError, MeanElements
 from pygnc.formats.elements import parse_elements
-from pygnc.formats.omm import write_kvn
 from pygnc.formats.tle import checksum
+from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.orbit_messages import omm
+from pygnc_ground.exports.two_lines import losses, tle_text
 
 LINE1 = "1 25544U 98067A   21264.51782528  .00002893  00000-0  58680-4 0  9996"
 LINE2 = "2 25544  51.6442 208.5856 0001458  47.2277  50.1624 15.48919419302874"
@@ -237,10 +241,43 @@ def test_a_written_message_is_read_back(  # noqa: PLR0917 - hypothesis passes by
     elements = MeanElements(
         1000 * epoch_s, motion, eccentricity, inclination, raan, perigee, anomaly, bstar, 7, "", "A B"
     )
-    found = parse_elements(write_kvn(elements, ("a comment",), 1000 * epoch_s).encode()).elements
-    assert (found.epoch_gps_ms, found.name, found.catalogue_number) == (1000 * epoch_s, "A B", 7)
-    for field in ("mean_motion_rev_per_day", "eccentricity", "inclination_deg", "raan_deg", "bstar_per_radius"):
-        assert math.isclose(getattr(found, field), getattr(elements, field), rel_tol=1e-9, abs_tol=1e-9), field
+    message = omm(elements, (), 1000 * epoch_s, ("a comment",))
+    for notation in Notation:
+        found = parse_elements(message.text(notation).encode()).elements
+        assert (found.epoch_gps_ms, found.name, found.catalogue_number) == (1000 * epoch_s, "A B", 7)
+        for field in ("mean_motion_rev_per_day", "eccentricity", "inclination_deg", "raan_deg", "bstar_per_radius"):
+            assert math.isclose(getattr(found, field), getattr(elements, field), rel_tol=1e-9, abs_tol=1e-9), field
+    rounded = parse_elements(tle_text(elements, (), ("a comment",)).encode()).elements
+    assert (rounded.name, rounded.catalogue_number, rounded.designator) == ("A B", 7, "")
+    assert abs(rounded.epoch_gps_ms - 1000 * epoch_s) <= 1
+    digits = {"mean_motion_rev_per_day": 8, "eccentricity": 7, "inclination_deg": 4}
+    for field, places in digits.items():
+        assert getattr(rounded, field) == pytest.approx(getattr(elements, field), abs=0.51 * 10**-places), field
+    for field in ("raan_deg", "argument_of_perigee_deg", "mean_anomaly_deg"):
+        change = (getattr(rounded, field) - getattr(elements, field) + 180.0) % 360.0 - 180.0
+        assert abs(change) < 0.51e-4, field
+    assert rounded.bstar_per_radius == pytest.approx(bstar, rel=0.51e-4, abs=1e-14)
+
+
+def test_what_a_tle_cannot_carry_is_said_in_it_and_it_is_valid() -> None:
+    elements = msgspec.structs.replace(ISS, name="N" * 30, catalogue_number=800_000, designator="TBA")
+    text = tle_text(elements, (100.0, 200.0, 300.0, 400.0))
+    assert len(losses(elements)) == 3
+    assert all(f"# {sentence}\n" in text for sentence in losses(elements))
+    assert "within 24 h after the epoch, exceeded in 5 % of cases: 0.400 km" in text
+    found = parse_elements(text.encode()).elements
+    assert (found.name, found.catalogue_number, found.designator) == ("N" * 24, 0, "")
+
+
+def test_a_tle_is_written_as_it_was_read() -> None:
+    text = tle_text(msgspec.structs.replace(ISS, catalogue_number=100_001), ())
+    assert losses(ISS) == []
+    assert text.splitlines()[0].startswith("1 A0001U 98067A   21264.51782528  .00000000  00000-0  58680-4 0    0")
+    assert text.splitlines()[1].startswith("2 A0001  51.6442 208.5856 0001458  47.2277  50.1624 15.48919419    0")
+    line_1, line_2 = text.splitlines()
+    found = satkit.TLE.from_lines([line_1, line_2])
+    theirs = found[0] if isinstance(found, list) else found
+    assert (theirs.inclination, theirs.bstar, theirs.mean_motion) == pytest.approx((51.6442, 5.868e-5, 15.48919419))
 
 
 @given(st.binary(max_size=400))

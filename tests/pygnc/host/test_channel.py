@@ -279,6 +279,15 @@ def test_an_old_hello_that_arrives_late_does_not_repeat_a_sentence() -> None:
     assert len([o for o in pi.pop_events() if isinstance(o, Received)]) == 1
 
 
+def test_a_peer_that_has_not_received_the_answer_to_its_hello_gets_another_one_at_once() -> None:
+    pi = Channel(Direction.TO_HOST, PI_SESSION, "pi")
+    greet(pi)
+    assert [b"HELO" in line for line in drain(pi, 0.0)] == [True]
+    assert drain(pi, 0.1) == []
+    greet(pi)
+    assert [b"HELO" in line for line in drain(pi, 0.1)] == [True]
+
+
 def test_a_session_number_that_counts_starts_is_not_taken_for_that_of_an_earlier_session() -> None:
     first, pi = Channel(Direction.TO_PI, 1, "host"), Channel(Direction.TO_HOST, PI_SESSION, "pi")
     exchange(first, pi, 0.0)

@@ -106,6 +106,20 @@ def test_what_the_unit_calls_invalid_is_not_used() -> None:
     assert fix_with(week=None).gps_ms is None
 
 
+@pytest.mark.parametrize(
+    ("family", "packet", "values"),
+    [
+        ("novatel", "TIME", {}),
+        ("ublox", "05-01", {}),
+        ("skytraq", "navigation data", {"tow_s": math.inf, "fix_type": 2}),
+    ],
+)
+def test_packets_without_a_solution_stay_readings(family: str, packet: str, values: dict[str, float]) -> None:
+    known = dict.fromkeys(("clock_status", "clock_offset_s", "clock_sigma_s", "week", "time_status", "tow_s"), 0.0)
+    reading = msgspec.structs.replace(READING, family=family, packet=packet, values=known | values)
+    assert own_fix(reading, 1, 1_000_250) is None
+
+
 def test_other_packets_and_other_devices_stay_readings() -> None:
     def messages(one: DeviceReading, receiver: str) -> list[Message]:
         settings = Settings(orbit=OrbitSettings(own_receiver=receiver), devices=dict.fromkeys(("gps", "imu"), DEVICE))

@@ -126,14 +126,15 @@ def test_what_is_done_with_the_files_of_the_last_run_is_reported(
         assert "the oldest 8000000 bytes" in log.events[1][1]
 
 
-def test_settings_on_trial_and_mirrored_sensors_are_reported(tmp_path: Path) -> None:
+def test_moved_files_settings_on_trial_and_mirrored_sensors_are_reported(tmp_path: Path) -> None:
     (tmp_path / "pygnc.toml").write_text("formation.own_id = 76\n")
     load_settings(None, tmp_path).trial.begin()
     log = Log()
     loaded = load_settings(None, tmp_path)
-    run._report_home([], loaded._replace(fault="a fault"), log)  # type: ignore[arg-type]
-    assert [name for name, _ in log.events] == ["warning settings", "warning settings_trial", "warning mounting"]
-    assert "1 start with these settings failed" in log.events[1][1]
+    run._report_home(["pygnc_logs is no folder"], loaded._replace(fault="a fault"), log)  # type: ignore[arg-type]
+    kinds = ("moved", "settings", "settings_trial", "mounting")
+    assert [name for name, _ in log.events] == [f"warning {kind}" for kind in kinds]
+    assert "1 start with these settings failed" in log.events[2][1]
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pygnc.bus.journal_writer import JournalWriter
 from pygnc.launch import workspace
 from pygnc.launch.workspace import (
     AlreadyRunningError,
+    clear_places,
     lock_home,
     make_run_folder,
     make_runtime_folder,
@@ -55,6 +56,19 @@ def test_a_run_on_a_card_that_is_dead_before_it_starts_has_a_lock_and_a_private_
         assert not folder.is_relative_to(tmp_path)
     finally:
         folder.rmdir()
+
+
+def test_what_is_in_place_of_an_output_is_renamed(tmp_path: Path) -> None:
+    (tmp_path / "pygnc_status.bin").mkdir()
+    (tmp_path / "pygnc_status.bin.moved-1").symlink_to("nowhere")
+    (tmp_path / "pygnc_info.txt").touch()
+    (tmp_path / "pygnc_logs").touch()
+    assert clear_places(tmp_path) == [
+        "pygnc_status.bin is a folder; renamed to pygnc_status.bin.moved-2",
+        "pygnc_logs is no folder; renamed to pygnc_logs.moved-1",
+    ]
+    assert (tmp_path / "pygnc_status.bin.moved-2").is_dir()
+    assert clear_places(tmp_path) == []
 
 
 def test_numbers_runs_from_the_newest_one(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from pygnc.bus.messages import BatchEnd, GnssFix, Message, OrbitEstimate, vector3
+from pygnc.bus.messages import DEVICES, BatchEnd, GnssFix, Message, OrbitEstimate, vector3
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -62,6 +62,18 @@ def test_a_restart_anywhere_changes_no_bit(inputs: list[Message], cut: int) -> N
     estimates += run(second, inputs[cut:], len(estimates) + 1)
     assert msgspec.msgpack.encode(estimates) == msgspec.msgpack.encode(undisturbed)
     assert second.counts["fixes_received"] == RECORDS
+
+
+def test_a_receiver_whose_fixes_come_on_two_ways_counts_once(inputs: list[Message]) -> None:
+    undisturbed = run(OrbitTracker(SETTINGS, NONE), inputs[:20])
+    # The port of the computer is quicker than the packets of the host, which come a fix later.
+    pairs = [(msgspec.structs.replace(m, source=DEVICES), inputs[max(k - 1, 0)]) for k, m in enumerate(inputs[:20])]
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = [each for each in run(tracker, [m for pair in pairs for m in pair]) if each.accepted]
+    for estimate, alone in zip(estimates, undisturbed, strict=True):
+        assert estimate.position_ecef_m == alone.position_ecef_m
+        assert estimate.position_sigma_m == alone.position_sigma_m
+    assert tracker.counts["rejected_not_later"] == 20
 
 
 def test_a_prediction_does_not_change_the_estimates(inputs: list[Message]) -> None:

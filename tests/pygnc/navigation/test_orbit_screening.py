@@ -12,8 +12,9 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
 from pygnc.formats.gps_packet import solution_name
-from pygnc.navigation.orbit import OrbitTracker, fix_from, screen, screen_velocity
+from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
+from pygnc.navigation.screening import fix_from, screen, screen_velocity
 
 SETTINGS = ScreeningSettings()
 GPS_MS = 2300 * 604_800_000

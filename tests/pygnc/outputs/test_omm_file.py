@@ -20,7 +20,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs import omm_file
 from pygnc.outputs.omm_file import OMM_FILE, PAUSE_S, PERIOD_S, STEPS_AT_ONCE, OmmFile
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands.omm import app
+from pygnc_ground.commands.export import app
 from pygnc_ground.inspection.registry import inspect
 from pygnc_ground.inspection.sections import Listing
 from tests.demo_elements import DEMO, RECORD_BYTES
@@ -94,8 +94,8 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     (run.home / OMM_FILE).write_bytes(written)
     listings = [section for section in inspect(run.home / OMM_FILE, 0) if isinstance(section, Listing)]
     assert ("fixes_accepted", RECORDS) in [row[:2] for listing in listings for row in listing.rows]
-    out = tmp_path / "out.omm"
-    words = [str(run.home / OMM_FILE), "--out", str(out), "--name", "DEMO", "--designator", "2025-001A"]
+    out = tmp_path / "orbit.omm"
+    words = [str(run.home / OMM_FILE), "--out", str(tmp_path), "--name", "DEMO", "--designator", "2025-001A"]
     assert CliRunner().invoke(app, words).exit_code == 0
     read = parse_elements(out.read_bytes()).elements
     assert (read.name, read.designator) == ("DEMO", "2025-001A")
@@ -104,6 +104,7 @@ def test_the_file_holds_the_orbit_of_a_day_and_becomes_a_message(run: Run, tmp_p
     ours, theirs = (gcrf_states(one, [one.epoch_gps_ms], frames) for one in (elements, plain))
     assert np.abs(ours - theirs).max() < 0.1
     assert "exceeded in 5 % of cases" in out.read_text()
+    assert parse_elements((tmp_path / "orbit.tle").read_bytes()).elements.name == "DEMO"
 
 
 def test_a_damaged_file_is_reported_in_one_line(tmp_path: Path) -> None:

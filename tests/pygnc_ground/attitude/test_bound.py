@@ -1,5 +1,6 @@
 from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,20 +17,23 @@ from pygnc_ground.attitude.smoother import smooth
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from tests.pygnc.estimators.attitude.truth import SETTINGS, Truth, errors_deg, fly
 
-FLIGHT = fly(3, 30.0)
+SETTLED = 120
+pytestmark = pytest.mark.xdist_group("attitude_bound")  # one worker flies
 
 
-def with_known_models(flight: Truth) -> list[AttitudeUpdate]:
+@cache
+def flown() -> Truth:
+    return fly(3, 30.0)
+
+
+@cache
+def updates() -> list[AttitudeUpdate]:
     """Return the updates of a filter that knows that its sensor models have no errors."""
     attitude, small = AttitudeFilter(SETTINGS), ErrorSize.SMALL
     errors = ModelErrors(small, small, small, small, NO_TIME_TAG_ERRORS, NO_WALKS)
     attitude.memory.errors = errors
     attitude.memory.search = Search(SETTINGS, SensorPrior.initial(SETTINGS, errors), errors)
-    return [attitude.process(*pair) for pair in zip(flight.samples, flight.environments, strict=True)]
-
-
-UPDATES = with_known_models(FLIGHT)
-SETTLED = 120
+    return [attitude.process(*pair) for pair in zip(flown().samples, flown().environments, strict=True)]
 
 
 def true(flight: Truth) -> TrueAttitude:
@@ -46,7 +50,9 @@ def bound(flight: Truth, change: Callable[[AttitudeSample], AttitudeSample] = la
     return attitude_bound(seen, true(flight), SETTINGS)
 
 
-BOUND = bound(FLIGHT)
+@cache
+def flown_bound() -> AttitudeBound:
+    return bound(flown())
 
 
 def rms_deg(angles_rad: Array) -> float:
@@ -54,21 +60,21 @@ def rms_deg(angles_rad: Array) -> float:
 
 
 def test_the_filters_covariance_comes_near_it_once_it_has_settled() -> None:
-    formal = np.array([update.state.attitude_sigma_rad for update in UPDATES[SETTLED:] if update.state is not None])
-    assert rms_deg(formal) == pytest.approx(rms_deg(BOUND.filter_rad[SETTLED:]), rel=0.05)
-    smoothed = [state.attitude_sigma_rad for state in smooth(UPDATES)[SETTLED:] if state is not None]
-    assert rms_deg(np.array(smoothed)) == pytest.approx(rms_deg(BOUND.smoother_rad[SETTLED:]), rel=0.05)
+    formal = np.array([update.state.attitude_sigma_rad for update in updates()[SETTLED:] if update.state is not None])
+    assert rms_deg(formal) == pytest.approx(rms_deg(flown_bound().filter_rad[SETTLED:]), rel=0.05)
+    smoothed = [state.attitude_sigma_rad for state in smooth(updates())[SETTLED:] if state is not None]
+    assert rms_deg(np.array(smoothed)) == pytest.approx(rms_deg(flown_bound().smoother_rad[SETTLED:]), rel=0.05)
 
 
 def test_the_filters_errors_are_of_its_size() -> None:
-    error = float(np.sqrt(np.nanmean(np.square(errors_deg(FLIGHT, UPDATES)[SETTLED:]))))
-    assert 0.6 < error / rms_deg(BOUND.filter_rad[SETTLED:]) < 1.3
+    error = float(np.sqrt(np.nanmean(np.square(errors_deg(flown(), updates())[SETTLED:]))))
+    assert 0.6 < error / rms_deg(flown_bound().filter_rad[SETTLED:]) < 1.3
 
 
 def test_all_samples_give_lower_bounds_than_samples_so_far() -> None:
-    assert (BOUND.smoother_rad <= BOUND.filter_rad * (1.0 + 1e-9)).all()
-    assert BOUND.smoother_rad[-1] == BOUND.filter_rad[-1]
-    assert BOUND.smoother_rad[0] < 0.05 * BOUND.filter_rad[0]
+    assert (flown_bound().smoother_rad <= flown_bound().filter_rad * (1.0 + 1e-9)).all()
+    assert flown_bound().smoother_rad[-1] == flown_bound().filter_rad[-1]
+    assert flown_bound().smoother_rad[0] < 0.05 * flown_bound().filter_rad[0]
 
 
 def test_a_static_body_under_one_vector_has_the_bound_of_the_closed_form() -> None:
@@ -82,7 +88,7 @@ def test_a_static_body_under_one_vector_has_the_bound_of_the_closed_form() -> No
     )
     count, field_ut = 26, np.array([0.0, 0.0, 40.0])
     truth = TrueAttitude(np.tile([1.0, 0.0, 0.0, 0.0], (count, 1)), *(np.zeros((count, 3)) for _ in range(3)))
-    dark = replace(FLIGHT.environments[0], field_gcrf_ut=field_ut, sunlit_fraction=0.0)
+    dark = replace(flown().environments[0], field_gcrf_ut=field_ut, sunlit_fraction=0.0)
     reading = np.array(SETTINGS.mounting.imu_from_body) @ field_ut
     seen = [
         BoundSample(row, AttitudeSample(1000 + 5000 * row, reading, np.zeros(3), np.zeros(6)), dark)
@@ -100,22 +106,24 @@ def test_noise_of_the_readings_hardly_changes_it() -> None:
     def noisier(sample: AttitudeSample) -> AttitudeSample:
         return replace(sample, gyro_imu_rad_s=sample.gyro_imu_rad_s + np.radians(rng.normal(0.0, 0.025, 3)))
 
-    other = bound(FLIGHT, noisier)
-    assert rms_deg(other.filter_rad[SETTLED:]) == pytest.approx(rms_deg(BOUND.filter_rad[SETTLED:]), rel=0.01)
+    other = bound(flown(), noisier)
+    assert rms_deg(other.filter_rad[SETTLED:]) == pytest.approx(rms_deg(flown_bound().filter_rad[SETTLED:]), rel=0.01)
 
 
 def test_rows_of_the_truth_may_be_half_a_minute_apart() -> None:
-    truth = true(FLIGHT)
+    truth = true(flown())
     truth.quaternion[np.arange(len(truth.quaternion)) % 5 > 0] = np.nan
-    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.environments, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(flown().samples, flown().environments, strict=True))]
     sparse = attitude_bound(seen, truth, SETTINGS)
-    assert rms_deg(sparse.filter_rad[SETTLED:500]) == pytest.approx(rms_deg(BOUND.filter_rad[SETTLED:500]), rel=0.01)
+    assert rms_deg(sparse.filter_rad[SETTLED:500]) == pytest.approx(
+        rms_deg(flown_bound().filter_rad[SETTLED:500]), rel=0.01
+    )
 
 
 def test_outside_the_truth_and_without_it_there_is_no_bound() -> None:
-    truth = true(FLIGHT)
+    truth = true(flown())
     truth.quaternion[:50] = truth.quaternion[200:] = np.nan
-    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(FLIGHT.samples, FLIGHT.environments, strict=True))]
+    seen = [BoundSample(row, *pair) for row, pair in enumerate(zip(flown().samples, flown().environments, strict=True))]
     part = attitude_bound(seen, truth, SETTINGS)
     assert (np.flatnonzero(np.isfinite(part.filter_rad)) == np.arange(50, 200)).all()
     truth.quaternion[:] = np.nan

@@ -1,3 +1,5 @@
+from functools import cache
+
 import numpy as np
 import pytest
 
@@ -22,14 +24,27 @@ def compared(
     )
 
 
-TRUTH = fly(5, 35.0, dead=3)
-_, UPDATES = run(TRUTH)
-LIGHT = compared(TRUTH, UPDATES)
+pytestmark = pytest.mark.xdist_group("face_illuminance")  # one worker flies
+
+
+@cache
+def truth() -> Truth:
+    return fly(5, 35.0, dead=3)
+
+
+@cache
+def updates() -> list[AttitudeUpdate]:
+    return run(truth())[1]
+
+
+@cache
+def light() -> FaceIlluminance:
+    return compared(truth(), updates())
 
 
 def share(row: int) -> Array:
     """Return the readings of the faces at the true attitude, by its definition."""
-    w, x, y, z = TRUTH.quaternion[row]
+    w, x, y, z = truth().quaternion[row]
     gcrf_from_body = np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
@@ -37,45 +52,45 @@ def share(row: int) -> Array:
             [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
         ]
     )
-    around = TRUTH.environments[row]
+    around = truth().environments[row]
     to_sun = SUN_M - around.position_gcrf_m
     normals = NORMALS @ gcrf_from_body.T
-    light = earth_albedo(around.position_gcrf_m, SUN_M)
+    albedo = earth_albedo(around.position_gcrf_m, SUN_M)
     direct = np.maximum(normals @ to_sun, 0.0) / np.linalg.norm(to_sun) * around.sunlit_fraction
-    total = direct + 0.3 * np.maximum(normals @ light.directions.T, 0.0) @ light.shares
+    total = direct + 0.3 * np.maximum(normals @ albedo.directions.T, 0.0) @ albedo.shares
     return np.asarray(np.minimum(total, SETTINGS.sun_sensors.saturation_lux / FULL_SUN_LUX))
 
 
 def test_a_good_attitude_predicts_the_true_illuminance() -> None:
     rows = np.arange(200, 240)
     expected = np.array([share(row) for row in rows.tolist()])
-    assert np.abs(LIGHT.expected[rows] - expected).max() < 0.05
-    assert np.abs(LIGHT.expected[rows] - expected).mean() < 0.01
+    assert np.abs(light().expected[rows] - expected).max() < 0.05
+    assert np.abs(light().expected[rows] - expected).mean() < 0.01
 
 
 def test_readings_are_shares_of_full_sunlight_and_full_scale_is_marked() -> None:
-    lux = np.array([sample.lux for sample in TRUTH.samples])
-    assert LIGHT.measured == pytest.approx(lux / FULL_SUN_LUX, rel=1e-4)
-    assert (LIGHT.saturated == (lux > 83_865.0)).all()
-    assert LIGHT.saturated.any()
-    assert np.nanmax(LIGHT.expected) <= LIGHT.full_scale.max()
+    lux = np.array([sample.lux for sample in truth().samples])
+    assert light().measured == pytest.approx(lux / FULL_SUN_LUX, rel=1e-4)
+    assert (light().saturated == (lux > 83_865.0)).all()
+    assert light().saturated.any()
+    assert np.nanmax(light().expected) <= light().full_scale.max()
 
 
 def test_a_dead_face_is_dark_where_the_sun_is_before_it() -> None:
-    assert LIGHT.dark[:, 3].sum() > 20
-    assert not np.delete(LIGHT.dark, 3, axis=1).any()
-    assert (LIGHT.expected[LIGHT.dark] > 0.1).all()
+    assert light().dark[:, 3].sum() > 20
+    assert not np.delete(light().dark, 3, axis=1).any()
+    assert (light().expected[light().dark] > 0.1).all()
 
 
 def test_nothing_is_dark_in_the_shadow() -> None:
-    shadowed = np.array([around.sunlit_fraction == 0.0 for around in TRUTH.environments])
+    shadowed = np.array([around.sunlit_fraction == 0.0 for around in truth().environments])
     assert shadowed.sum() > 30
-    assert not LIGHT.dark[shadowed].any()
+    assert not light().dark[shadowed].any()
 
 
 def test_without_attitude_or_place_only_the_readings_are_there() -> None:
-    for light in (compared(TRUTH, UPDATES, states=False), compared(TRUTH, UPDATES, places=False)):
-        assert np.isnan(light.expected).all()
-        assert np.isnan(light.sigma).all()
-        assert not light.dark.any()
-        assert np.isfinite(light.measured).all()
+    for found in (compared(truth(), updates(), states=False), compared(truth(), updates(), places=False)):
+        assert np.isnan(found.expected).all()
+        assert np.isnan(found.sigma).all()
+        assert not found.dark.any()
+        assert np.isfinite(found.measured).all()

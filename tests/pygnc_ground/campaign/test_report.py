@@ -14,8 +14,6 @@ from pygnc_ground.campaign.statistics import ESTIMATORS
 from tests.pygnc_ground.campaign.samples import drawn_tables
 from tests.pygnc_ground.report.page import Page
 
-pytestmark = pytest.mark.xdist_group("campaign_report")  # one worker makes the fixtures of this module
-
 NOISE = "scenario.gps.position_noise_m"
 HOSTILE = "<script>alert(1)</script>"
 

@@ -19,8 +19,6 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.calibrate_mag import app
 from tests.reference import recording
 
-pytestmark = pytest.mark.xdist_group("calibrate_mag")  # one worker makes the fixtures of this module
-
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORD_BYTES = SenseLayout().size
 TRUE_BIAS_UT = [20.0, 10.0, -25.0]

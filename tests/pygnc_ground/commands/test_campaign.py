@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -161,6 +162,7 @@ def test_an_interrupted_campaign_continues(tmp_path: Path) -> None:
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
         while not list((tmp_path / "out" / "parts").glob("runs-*")):
             assert process.poll() is None
+            time.sleep(0.02)
         # A terminal sends Ctrl-C to all processes of the group.
         os.killpg(process.pid, signal.SIGINT)
         _, errors = process.communicate(timeout=60.0)

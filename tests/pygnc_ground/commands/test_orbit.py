@@ -11,6 +11,7 @@ from typer.testing import CliRunner, Result
 import pygnc_ground as pg
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats.omm import parse_kvn
+from pygnc.formats.tle import parse_tle
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.orbit import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray
@@ -18,8 +19,6 @@ from pygnc_ground.replay.files import RecordedFiles
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 from tests.pygnc_command import app
-
-pytestmark = pytest.mark.xdist_group("orbit")  # one worker makes the fixtures of this module
 
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 TRUTH = DEMO / "truth.parquet"
@@ -60,6 +59,8 @@ def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: lis
     assert float(errors.split(": ")[1].split(" m,")[0]) < 5.0
     elements = parse_kvn((tmp_path / "out" / "orbit.omm").read_text()).elements
     assert elements.name == "DEMO"
+    assert parse_tle((tmp_path / "out" / "orbit.tle").read_text()).elements.epoch_gps_ms == elements.epoch_gps_ms
+    assert "OBJECT_NAME = DEMO" in (tmp_path / "out" / "orbit.opm").read_text()
     assert (tmp_path / "out" / "report.html").exists()
     truth = pg.load_truth(TRUTH)
     times = [solution.gps_ms for solution in solutions]
@@ -68,6 +69,27 @@ def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: lis
         distance_m = pg.load_truth(tmp_path / "out" / file).at(at).position_ecef_m - truth.at(at).position_ecef_m
         assert np.nanmax(np.linalg.norm(distance_m, axis=1)) < 20.0
     assert orbit(log, "--out", tmp_path / "out").exit_code == ExitCode.INPUT
+
+
+def test_a_table_of_another_program_gives_the_same_orbit(
+    solutions: list[Solution], expected: FloatArray, tmp_path: Path
+) -> None:
+    page = (DEMO.parents[1] / "docs" / "receivers.md").read_text()
+    example, config = page.split("# ADCS log of SAT-1")[1], tmp_path / "sat.toml"
+    config.write_text(example.split("```toml")[1].split("```")[0])
+    lines = ["# ADCS log of SAT-1", example.splitlines()[1]]
+    for one in solutions:
+        values = (*(1e-3 * value for value in (*one.position_m, *one.velocity_mps)), "3D", one.satellites)
+        lines.append(f"{one.utc:%Y-%m-%d %H:%M:%S};" + ";".join(map(str, values)))
+    lines[9] = lines[9].replace("3D", "NO FIX")
+    log = tmp_path / "adcs.csv"
+    log.write_text("\r\n".join([*lines, "2025-03-20 09:00:00;?;?"]))
+    result = pg.replay_files(log, settings=config).result
+    assert result.notes[0] == f"{log}: line 39, 3 cells instead of 9"
+    assert (result.solution.accepted.sum(), result.not_used) == (35, {"position_status": 1})
+    assert result.smoothed is not None
+    # This table has no standard deviations.
+    assert np.linalg.norm(result.smoothed.position_ecef_m - expected, axis=1).max() < 5.0
 
 
 def test_one_fix_gives_an_orbit_that_knows_how_little_it_knows(solutions: list[Solution], tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ import msgspec
 import numpy as np
 import polars as pl
 import pytest
+from brahe import ccsds
+from mcap.reader import make_reader
 from numpy.typing import NDArray
 from typer.testing import CliRunner, Result
 
 from pygnc.common import quaternion
+from pygnc.formats.elements import parse_elements
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.report import html
@@ -25,8 +29,6 @@ from tests.demo_elements import as_tle, demo_elements, without_fixes
 from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
-
-pytestmark = pytest.mark.xdist_group("replay")  # one worker makes the fixtures of this module
 
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "data" / "demo"
@@ -105,15 +107,86 @@ def test_json_has_null_for_errors_without_a_truth(few: Path, tmp_path: Path) -> 
 def test_every_table_is_written_in_both_forms(replayed: tuple[Path, str]) -> None:
     out, printed = replayed
     names = ("orbit", "orbit_smoothed", "orbit_batch", "attitude", "attitude_smoothed", "rejected", "fixes")
-    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")} | {"report.html", "replay.json"}
+    files = {f"{name}.{form}" for name in names for form in ("parquet", "csv")}
+    files |= {"report.html", "replay.json", "orbit_state.json"}
     assert {path.name for path in out.iterdir()} == files
     assert all(str(out / name) in printed for name in files)
     for name in ("orbit", "orbit_smoothed", "orbit_batch"):
         table = pl.read_parquet(out / f"{name}.parquet")
         assert tuple(table.columns) == columns(name)
         assert len(table) == HOUR
-        assert table.null_count().select(columns(name)[:-2]).sum_horizontal().item() == 0
-        assert read_csv(out / f"{name}.csv", table.schema).equals(table)
+        assert table.null_count().drop("nis", "accepted").sum_horizontal().item() == 0
+        in_csv = table.select(columns(name, csv=True))
+        assert read_csv(out / f"{name}.csv", in_csv.schema).equals(in_csv)
+
+
+def export(*words: str | Path) -> Result:
+    return CliRunner().invoke(export_app, [*map(str, words)])
+
+
+@pytest.mark.parametrize("notation", ["kvn", "xml"])
+def test_a_folder_becomes_messages(replayed: tuple[Path, str], notation: str, tmp_path: Path) -> None:
+    kinds = ("opm", "oem", "aem", "cdm", "starlink", *(["omm"] if notation == "kvn" else []))
+    wanted = [word for kind in kinds for word in ("--as", kind)]
+    words = ("--notation", notation, "--name", "DEMO", "--designator", "2025-001A", "--predict", "0.5")
+    found = export(replayed[0], *wanted, *words, "--out", tmp_path / "messages")
+    assert found.exit_code == ExitCode.DONE, found.output
+    assert "partner.cdm: there is no predicted encounter with a partner; it is not written" in found.output
+    ending = "" if notation == "kvn" else f".{notation}"
+    names = {f"{name}{ending}" for name in ("orbit.opm", "orbit.oem", "attitude.aem")} | {"starlink.oem"}
+    names |= {"orbit.omm"} if notation == "kvn" else set()
+    assert {path.name for path in (tmp_path / "messages").iterdir()} == names
+    table = pl.read_parquet(replayed[0] / "orbit_smoothed.parquet")
+    states = next(iter(ccsds.OEM.from_file(str(tmp_path / "messages" / f"orbit.oem{ending}")).segments)).states
+    kept = table.filter(pl.int_range(pl.len()) % 3 == 0)  # fixes are 25 s apart, states at least 60 s
+    assert np.array([state.position for state in states]) == pytest.approx(
+        kept.select(f"{axis}_gcrf_m" for axis in "xyz").to_numpy(), abs=0.5e-6
+    )
+    opm = ccsds.OPM.from_file(str(tmp_path / "messages" / f"orbit.opm{ending}"))
+    last = pl.read_parquet(replayed[0] / "orbit.parquet")[-1].select(f"{axis}_gcrf_m" for axis in "xyz")
+    assert opm.position == pytest.approx(last.row(0), abs=0.5e-6)
+    (segment,) = ccsds.AEM.from_file(str(tmp_path / "messages" / f"attitude.aem{ending}")).segments
+    attitudes = pl.read_parquet(replayed[0] / "attitude_smoothed.parquet").drop_nulls("qw_gcrf_from_body")
+    assert len(segment.states) == len(attitudes)
+    if notation == "kvn":
+        elements = parse_elements((tmp_path / "messages" / "orbit.omm").read_bytes()).elements
+        assert (elements.name, elements.designator) == ("DEMO", "2025-001A")
+
+
+def test_a_folder_becomes_an_mcap_file(replayed: tuple[Path, str], tmp_path: Path) -> None:
+    assert export(replayed[0], "--as", "mcap", "--out", tmp_path).exit_code == ExitCode.DONE
+    with (tmp_path / "estimates.mcap").open("rb") as file:
+        messages = [(channel.topic, message) for _, channel, message in make_reader(file).iter_messages()]
+    table = pl.read_parquet(replayed[0] / "orbit.parquet").drop("utc")
+    rows = [msgspec.json.decode(message.data) for topic, message in messages if topic == "/orbit"]
+    assert rows == [
+        {name: value for name, value in row.items() if value is not None} for row in table.iter_rows(named=True)
+    ]
+    at, location = next(
+        (message.log_time, msgspec.json.decode(message.data)) for topic, message in messages if topic == "/location"
+    )
+    first = pl.read_parquet(replayed[0] / "orbit_smoothed.parquet")[0]
+    assert at == first["utc"].dt.epoch("ms").item() * 1_000_000
+    variances = first.select(pl.col("^sigma_[xyz]_ecef_m$") ** 2).sum_horizontal().item()
+    assert sum(location["position_covariance"][::4]) == pytest.approx(variances)
+    assert 500e3 < location["altitude"] < 560e3
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "says"),
+    [
+        (["{none}"], ExitCode.INPUT, "has no orbit_state.json; name a folder that pygnc replay or pygnc orbit wrote"),
+        (["{out}", "--name", "A\nB"], ExitCode.USAGE, "--name: 'A\\nB' is not up to 60 characters of printable ASCII"),
+        (["{out}", "--as", "png"], ExitCode.USAGE, "'png' is not one of"),
+    ],
+)
+def test_export_explains_a_mistake(
+    replayed: tuple[Path, str], tmp_path: Path, words: list[str], code: ExitCode, says: str
+) -> None:
+    found = export(*(word.format(none=tmp_path, out=replayed[0]) for word in words), "--out", tmp_path / "messages")
+    assert found.exit_code == code
+    assert says in found.output
+    assert not (tmp_path / "messages").exists()
 
 
 def read_csv(path: Path, schema: pl.Schema) -> pl.DataFrame:

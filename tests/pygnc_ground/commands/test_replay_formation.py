@@ -5,9 +5,11 @@ from pathlib import Path
 import msgspec
 import polars as pl
 import pytest
+from brahe import ccsds
 from typer.testing import CliRunner, Result
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.report import html
 from pygnc_ground.tables.declaration import columns
@@ -62,6 +64,18 @@ def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Pat
     of_partner = table.filter(pl.col("partner_id") == 75)
     assert len(of_partner) > 100
     assert of_partner["relative_r_m"].null_count() == 0
+
+
+def test_an_encounter_becomes_a_message(replayed: tuple[Path, str], tmp_path: Path) -> None:
+    found = CliRunner().invoke(export_app, [str(replayed[0]), "--as", "cdm", "--out", str(tmp_path)])
+    assert found.exit_code == ExitCode.DONE, found.output
+    table = pl.read_parquet(replayed[0] / "approaches.parquet").filter(pl.col("encounter") == "likeliest")
+    row = table.filter((pl.col("partner_id") == 75) & (pl.col("orbit") == "best orbit")).row(0, named=True)
+    message = ccsds.CDM.from_file(str(tmp_path / "partner-75-best-orbit.cdm"))
+    assert message.miss_distance == pytest.approx(row["closest_m"], abs=1e-3)
+    assert message.collision_probability == pytest.approx(row["probability_encounter"])
+    relative = message.object2_state[:3] - message.object1_state[:3]
+    assert relative == pytest.approx([row[f"closest_{axis}_gcrf_m"] for axis in "xyz"], abs=1e-5)
 
 
 def test_the_report_has_the_formation(replayed: tuple[Path, str]) -> None:

@@ -116,8 +116,12 @@ def test_encounters_are_separate_and_the_most_probable_one_may_be_later_than_the
     assert [each.gps_ms for each in found] == sorted(each.gps_ms for each in found)
     one = conjunction(slow_ellipse(), 2.0)
     assert one.hypothesis == 3
-    assert one.nearest == min(found, key=lambda each: each.distance_m)
-    assert one.likeliest == max(found, key=lambda each: each.probability)
+    assert one.nearest[:4] == min(found, key=lambda each: each.distance_m)[:4]
+    assert one.likeliest[:4] == max(found, key=lambda each: each.probability)[:4]
+    for each in (one.nearest, one.likeliest):
+        assert np.linalg.norm(each.relative[:3]) == pytest.approx(each.distance_m)
+        along = each.relative[:3] / each.distance_m
+        assert np.sqrt(along @ each.covariance[:3, :3] @ along) <= each.sigma_m * (1.0 + 1e-9)
     assert one.probability == pytest.approx(sum(each.probability for each in found))
 
 

@@ -5,7 +5,7 @@ import math
 import os
 import shutil
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import msgspec
@@ -29,11 +29,9 @@ from pygnc_ground.replay.files import RecordedFiles
 from tests.pygnc_command import app
 from tests.reference import recording
 
-pytestmark = pytest.mark.xdist_group("gate")  # one worker makes the fixtures of this module
-
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORDS = 24
-CONSTANTS = record()
+constants = cache(record)
 LIMIT = 0.01
 
 
@@ -45,7 +43,7 @@ def accepted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     sense.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
     corpus = folder / "corpus"
     run = add_run(corpus, "few", RecordedFiles(sense=(sense,), truth=DEMO / "truth.parquet"))
-    assert accept_run(run, CONSTANTS).verdict is Verdict.UNCHANGED
+    assert accept_run(run, constants()).verdict is Verdict.UNCHANGED
     return corpus
 
 
@@ -56,7 +54,7 @@ def corpus(accepted: Path, tmp_path: Path) -> Path:
 
 
 def checked(corpus: Path) -> RunReport:
-    return check_run(corpus / "few", CONSTANTS, LIMIT)
+    return check_run(corpus / "few", constants(), LIMIT)
 
 
 def lines(report: RunReport) -> str:
@@ -177,7 +175,7 @@ def test_another_platform_is_named_and_its_rounding_tolerated(corpus: Path, monk
 def test_changed_results_can_be_accepted(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_reference(corpus / "few")
     monkeypatch.setattr(measurement_model, "_WEIGHT", 0.03)
-    assert accept_run(corpus / "few", CONSTANTS).reason == ""
+    assert accept_run(corpus / "few", constants()).reason == ""
     assert read_reference(corpus / "few").digests != before.digests
     assert checked(corpus).verdict is Verdict.UNCHANGED
     assert {path.name for path in (corpus / "few").iterdir() if path.is_dir()} == {"reference"}
@@ -208,11 +206,11 @@ def test_rejected_velocities_are_compared_as_texts(accepted: Path, tmp_path: Pat
     config = tmp_path / "pygnc.toml"
     config.write_text("[orbit.screening]\nvelocity_latency_max_s = 0.0\n")
     run = add_run(tmp_path / "corpus", "run", RecordedFiles(sense=(accepted / "few" / "sense.bin",), config=config))
-    assert accept_run(run, CONSTANTS).reason == ""
+    assert accept_run(run, constants()).reason == ""
     causes = pl.read_parquet(run / "reference" / "fixes.parquet")["velocity_cause"]
     assert causes.dtype == pl.String
     assert set(causes) == {"no_velocity"}
-    assert check_run(run, CONSTANTS, LIMIT).verdict is Verdict.UNCHANGED
+    assert check_run(run, constants(), LIMIT).verdict is Verdict.UNCHANGED
 
 
 def gate(*words: str | Path) -> Result:
@@ -270,7 +268,7 @@ def test_user_errors_are_reported_in_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["default_scenario.bin", "recorded_sense.bin"])
 def test_recordings_of_others_pass_the_gate(name: str, tmp_path: Path) -> None:
     run = add_run(tmp_path, "run", RecordedFiles(sense=(recording(name),)))
-    assert accept_run(run, CONSTANTS).reason == ""
-    report = check_run(run, CONSTANTS, LIMIT)
+    assert accept_run(run, constants()).reason == ""
+    report = check_run(run, constants(), LIMIT)
     assert report.verdict is Verdict.UNCHANGED
     assert not report.judged

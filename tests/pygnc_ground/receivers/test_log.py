@@ -22,7 +22,7 @@ from pygnc.common.clock import gps_ms_from_week
 from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc.navigation.orbit import screen, screen_velocity
+from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_ground.receivers import log as receiver_log
 from pygnc_ground.receivers.log import read, recognises
 from tests.fakes import receiver_logs as fake
@@ -279,13 +279,15 @@ def test_a_receiver_without_a_3d_fix_gives_no_position(fix_type: int, tmp_path: 
     assert screen(fix, ScreeningSettings()) is RejectCause.POSITION_STATUS
 
 
-def test_the_offset_of_a_free_running_clock_moves_the_position_to_the_stated_time(tmp_path: Path) -> None:
+def test_the_offset_of_a_free_running_clock_corrects_the_time(tmp_path: Path) -> None:
     (one,) = solutions(1)
-    time = fake.novatel_text("TIME", one, "VALID,2.0e-03,1.0e-09,-18.0,2026,3,20,9,1,28000,VALID")
+    time = fake.novatel_text("TIME", one, "VALID,2.03e-02,1.0e-09,-18.0,2026,3,20,9,1,28000,VALID")
     (fix,), _ = parts(fake.bestxyza(one) + time, tmp_path)
-    # The clock is fast: the satellite was there 2 ms before the stated time.
-    expected = np.array(one.position_m) + 2e-3 * np.array(one.velocity_mps)
+    # The clock is fast: the satellite was there 20.3 ms before the stated time.
+    assert fix.gps_ms == one.gps_ms - 20
+    expected = np.array(one.position_m) + 3e-4 * np.array(one.velocity_mps)
     assert fix.position_ecef_m == pytest.approx(expected, abs=1e-3)
+    assert fix.velocity_ecef_mps == pytest.approx(one.velocity_mps, abs=1e-4)
     assert fix.time_sigma_s == pytest.approx(1e-9)
 
 

@@ -24,8 +24,6 @@ from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.truth.load import load_attitude_truth
 from pygnc_system.files import data_file
 
-pytestmark = pytest.mark.xdist_group("attitude_run")  # one worker makes the fixtures of this module
-
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 RECORDS = 60
 SETTINGS = Settings()

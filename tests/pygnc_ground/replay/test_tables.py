@@ -1,12 +1,17 @@
 """Columns of the formation table."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import gps_ms_from_week, unix_ms_from_gps_ms
-from pygnc_ground.replay.tables import formation_table
+from pygnc.estimators.orbit.state import LOWER
+from pygnc_ground.replay.tables import formation_table, solution_table, write_tables
+from pygnc_ground.report.replay import Replay, replay_files
 from pygnc_ground.tables.declaration import columns
+from tests.demo_elements import DEMO, RECORD_BYTES
 
 GPS_MS = 1_426_464_078_250
 COVARIANCE = np.diag([4.0, 9.0, 16.0, 0.01, 0.04, 0.09])
@@ -27,6 +32,11 @@ KNOWN = FormationEstimate(
     chi2_best=10.0,
     chi2_mirror=12.0,
 )
+AXES = ("r", "t", "n", "rdot", "tdot", "ndot")
+UNITS = ("m2", "m2_s", "m2_s2")
+LOWER_TRIANGLE = [
+    f"c{AXES[row]}_{AXES[column]}_{UNITS[row // 3 + column // 3]}" for row, column in zip(*LOWER, strict=True)
+]
 UNKNOWN = FormationEstimate(seq=2, last_input_seq=9, input_seq=9, gps_ms=GPS_MS, partner_id=76, cause="too few ranges")
 APPROACH = ClosestApproach(
     seq=3, last_input_seq=9, partner_id=75, chi2=10.0, gps_ms=GPS_MS, distance_m=5.0, sigma_m=1.0
@@ -54,3 +64,29 @@ def test_unknown_values_are_empty() -> None:
 
 def test_without_partners_the_table_has_its_columns() -> None:
     assert tuple(formation_table([]).columns) == columns("formation")
+
+
+@pytest.fixture(scope="module")
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    """Replay of the first quarter of an hour of the demonstration."""
+    file = tmp_path_factory.mktemp("tables") / "sense.bin"
+    file.write_bytes((DEMO / "sense.bin").read_bytes()[: 36 * RECORD_BYTES])
+    return replay_files(file)
+
+
+def test_orbits_have_their_covariances(replay: Replay) -> None:
+    flown = replay.tables["orbit"].drop_nulls("cr_r_m2")
+    on_ground = solution_table("orbit", replay.result.solution).drop_nulls("cr_r_m2")
+    assert len(flown) > 25
+    ours, theirs = (table.select(LOWER_TRIANGLE).to_numpy() for table in (flown, on_ground))
+    sigma = np.sqrt(ours[:, LOWER[0] == LOWER[1]])
+    # The vectorised rotation on the ground leaves out the motion of the pole.
+    assert np.abs((ours - theirs) / (sigma[:, LOWER[0]] * sigma[:, LOWER[1]])).max() < 1e-5
+    sigma_m = flown.select(f"sigma_{axis}_ecef_m" for axis in "xyz").to_numpy()
+    assert (sigma[:, :3] ** 2).sum(axis=1) == pytest.approx((sigma_m**2).sum(axis=1), rel=1e-9)
+
+
+def test_csv_files_leave_the_covariances_out(replay: Replay, tmp_path: Path) -> None:
+    write_tables(replay.result, replay.collected, tmp_path, csv=True)
+    head = (tmp_path / "orbit_smoothed.csv").read_text().partition("\n")[0].split(",")
+    assert head == [*columns("orbit", csv=True)] == [*columns("orbit")][:-21]

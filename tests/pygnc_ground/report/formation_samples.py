@@ -111,7 +111,9 @@ def ambiguous(begin_ms: int, count: int = 60) -> FormationResult:
 
 def conjunction(gps_ms: int, hypothesis: int, distance_m: float, probability: float = 0.0) -> Conjunction:
     """Return a conjunction with partner 75 whose only encounter has a sigma of 20 m."""
-    encounter = Encounter(gps_ms, distance_m, 20.0, probability)
+    relative = np.array((0.0, distance_m, 0.0, 0.1, 0.0, 0.0))
+    covariance = np.diag(np.repeat((400.0, 4e-4), 3))
+    encounter = Encounter(gps_ms, distance_m, 20.0, probability, relative, covariance)
     return Conjunction(75, hypothesis, encounter, encounter, probability)
 
 

@@ -16,8 +16,6 @@ from tests.pygnc_ground.report import formation_samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 from tests.pygnc_ground.report.samples import clean as replayed
 
-pytestmark = pytest.mark.xdist_group("formation_figures")  # one worker makes the fixtures of this module
-
 ERRORS = "Relative position error against truth"
 APPROACH = "Closest approach within a day"
 USUAL = ["Relative motion in three planes", "Relative positions", "Ranges and their residuals", "Hypotheses"]

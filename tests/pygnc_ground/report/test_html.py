@@ -14,8 +14,6 @@ from pygnc_ground.report.html import render_report, write_report
 from tests.pygnc_ground.report import attitude_samples, samples
 from tests.pygnc_ground.report.page import Page
 
-pytestmark = pytest.mark.xdist_group("html")  # one worker makes the fixtures of this module
-
 _HOSTILE = "<script>alert(1)</script>\"'&\x1b[2J\u202e\udcff.bin"
 
 

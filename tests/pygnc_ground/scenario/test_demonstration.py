@@ -37,7 +37,7 @@ WHOLE_FIELDS = (
     "satellites_used",
 )
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("demonstration")]  # one worker makes its fixtures
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")

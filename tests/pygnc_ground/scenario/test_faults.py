@@ -14,8 +14,6 @@ from pygnc_ground.scenario.faults import InjectedFaults, inject
 from pygnc_ground.scenario.generate import Scenario, generate
 from pygnc_ground.scenario.settings import Damage, Faults, Forces, Partner, Ranging, Settings
 
-pytestmark = pytest.mark.xdist_group("scenario_faults")  # one worker makes the fixtures of this module
-
 RECORDS = [bytes([number % 251]) * 40 for number in range(2000)]
 EVERYTHING = Damage(
     flipped_bit_rate=0.02,

@@ -15,8 +15,6 @@ from pygnc_ground.scenario.imu import torquers_on
 from pygnc_ground.scenario.sensor_settings import Gps, Imu, SpacecraftClock, Torquers
 from pygnc_ground.scenario.settings import Forces, Formation, Partner, Ranging, Settings, noise_generator, partner_seed
 
-pytestmark = pytest.mark.xdist_group("generate")  # one worker makes the fixtures of this module
-
 PARTNERS = (
     Partner(id=0x4B, position_rtn_m=(0.0, 1500.0, 0.0), delay_bias_m=1050.0),
     Partner(id=0x4D, position_rtn_m=(0.0, -800.0, 200.0), delay_bias_m=900.0, frequency_offset_hz=-50.0),

@@ -49,6 +49,9 @@ FAMILIES = {
     "monodrive": "monodrive",
     "opc-n3": "opc_n3",
     "emus": "emus",
+    "oem719": "novatel",
+    "zed-f9p": "ublox",
+    "venus8": "skytraq",
 }
 
 

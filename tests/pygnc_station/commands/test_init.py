@@ -181,15 +181,18 @@ def test_an_interruption_while_writing_leaves_no_file(tmp_path: Path, monkeypatc
     assert [path for path in pi.rglob("*") if path.is_file()] == []
 
 
-def test_refuses_a_silent_port_and_a_key_that_is_none(tmp_path: Path) -> None:
+def test_refuses_a_silent_port_whatever_its_name(tmp_path: Path) -> None:
     master, slave = os.openpty()
+    port = tmp_path / "line, to the unit"
+    port.symlink_to(os.ttyname(slave))
     try:
-        code, output = _invoke("--folder", tmp_path / "pi", "--port", os.ttyname(slave), "--family", "emus")
+        code, output = _invoke("--folder", tmp_path / "pi", "--port", port, "--family", "emus")
     finally:
         os.close(master)
         os.close(slave)
     assert code != 0
     assert "no device responds" in output
+    assert str(port) in " ".join(output.split())
     with line(tmp_path) as unit, socket.create_server(("127.0.0.1", 0)) as closed:
         url = f"http://127.0.0.1:{closed.getsockname()[1]}"
         closed.close()

@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from pygnc.common.arrays import unique
 from pygnc.common.clock import SPACECRAFT_RESTART_S
 from pygnc.estimators.clock.clock_map import CONFIRMATIONS, CONTINUED_S, RESTART_WINDOW_S, TOLERANCE_MS
 
@@ -143,8 +144,7 @@ def _never_falling(key: Int64Array, fell_back: BoolArray) -> Int64Array:
 
     This prevents jitter from swapping two records that are seconds apart.
     """
-    values: Int64Array
-    values, rank = np.unique(key, return_inverse=True)
+    values, rank = unique(key)
     base = np.cumsum(fell_back) * values.size
     highest_so_far: npt.NDArray[np.intp] = np.maximum.accumulate(rank + base) - base
     return values[highest_so_far]

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, unique
 from pygnc.estimators.formation.fix_errors import WHITE_ERRORS, FixErrors, FixRows, whitened_squares
 from pygnc.estimators.formation.observations import FixEquations, Pair, Prior, RangeEquations, with_shared_times
 from pygnc.estimators.formation.reference import COINCIDENT_M, NODE_S, STATE_SIZE, Track, state_indices
@@ -316,7 +316,7 @@ class Equations:
             The fixes in blocks, at evenly chosen times if there are more than `times_max`; and the number of positions
             and velocities, at all times, that are outliers.
         """
-        times = np.unique(np.concatenate([self.fixes[satellite].node_time for satellite in self.known]))
+        times, _ = unique(np.concatenate([self.fixes[satellite].node_time for satellite in self.known]))
         chosen = times if times_max is None else times[:: -(-len(times) // times_max)]
         parts, rejected = [], 0
         for satellite in self.known:
@@ -346,8 +346,9 @@ class Equations:
             shape = len(block), 2, len(parts)
             values, used = np.zeros((*shape, 3, self.parameter_count + 1)), np.zeros(shape, dtype=np.bool_)
             for place, (node_time, scaled, is_used, columns) in enumerate(parts):
-                rows = np.flatnonzero(np.isin(node_time, block))
-                at = np.searchsorted(block, node_time[rows])
+                at = np.minimum(np.searchsorted(block, node_time), len(block) - 1)
+                rows = np.flatnonzero(block[at] == node_time)
+                at = at[rows]
                 values[at[:, None, None, None], [[[0]], [[1]]], place, [[[0], [1], [2]]], columns] = scaled[rows]
                 used[at, :, place] = is_used[rows]
             yield FixRows(NODE_S * block, values, used)

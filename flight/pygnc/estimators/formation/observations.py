@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, unique
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track
 from pygnc.estimators.formation.settings import FormationSettings
@@ -184,7 +184,7 @@ class RangeEquations(NamedTuple):
 
     def select(self, pair: tuple[int, int], rows: slice) -> "RangeEquations":
         """Return the ranges `rows`, with `pair` as the indices of the satellites in another set of equations."""
-        times, at = np.unique(self.at[rows], return_inverse=True)
+        times, at = unique(self.at[rows])
         one, other = self.designs
         return RangeEquations(
             pair, self.node_time[times], self.offset_m[times], (one[times], other[times]), self.range_m[rows], at
@@ -247,7 +247,7 @@ def range_equations(
     ranges: Sequence[RangeObservation], pair: tuple[int, int], tracks: Sequence[Track]
 ) -> RangeEquations:
     """Return ranges of a pair in order of time, linearised at the references of all satellites; `pair` has indices."""
-    times, at = np.unique([float(each.gps_ms) for each in ranges], return_inverse=True)
+    times, at = unique(np.array([float(each.gps_ms) for each in ranges]))
     positions: list[Array] = []
     designs: list[Array] = []
     for end in pair:

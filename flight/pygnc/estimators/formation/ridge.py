@@ -272,7 +272,7 @@ def _covariance_corrections(
     followed = np.flatnonzero(is_bent & (first == np.arange(len(first))))
     # On the flattest ridges a search finds a dozen minima; the linear covariance of one that is left out means nothing.
     followed = np.sort(followed[np.argsort(excess[followed], kind="stable")][:24])
-    bent = np.flatnonzero(np.isin(first, followed))
+    bent = np.flatnonzero((first[:, None] == followed).any(axis=1))
     if not len(bent):
         return bent, np.zeros((0, len(columns), len(columns)))
     selected = minima.select(followed)

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.environment.frames import EarthFrames
+from pygnc.environment.frames import EarthFrames, rtn_axes
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 
 SIZE: Final = 10
@@ -18,6 +18,8 @@ POSITION: Final = slice(0, 3)
 VELOCITY: Final = slice(3, 6)
 DRAG: Final = 6
 EMPIRICAL: Final = slice(7, 10)
+LOWER: Final = np.tril_indices(6)
+"""Rows and columns of the lower triangle of a covariance of position and velocity, row by row."""
 UNKNOWN_SIGMA: Final = np.repeat((1e5, 1e3), 3)
 """Standard deviations of an unknown position (m) and velocity (m/s): uninformative, but without rounding errors."""
 
@@ -59,6 +61,14 @@ def to_ecef(state: OrbitState, frames: EarthFrames) -> EcefOrbit:
     root = transform.dot(state.sqrt_covariance[:6])
     sigma = np.sqrt(np.einsum("ij,ij->i", root, root))
     return EcefOrbit(ecef[:3], ecef[3:], sigma[:3], sigma[3:])
+
+
+def covariance_rtn(state: OrbitState) -> Array:
+    """Return the covariance of position and inertial velocity along radial, transverse and normal, (6, 6)."""
+    both = np.kron(np.eye(2), rtn_axes(state.x[POSITION], state.x[VELOCITY]).T)
+    root = both.dot(state.sqrt_covariance[:6])
+    covariance: Array = root.dot(root.T)
+    return covariance
 
 
 def osculating_elements(state: Array) -> Array:

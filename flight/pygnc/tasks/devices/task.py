@@ -9,6 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import replace
 from typing import Any, Final
 
 from pygnc.bus import control
@@ -17,7 +19,8 @@ from pygnc.configuration.run import Notify, Run
 from pygnc.configuration.settings import DeviceSettings
 from pygnc.tasks.runtime import WAIT_S, Context, Task
 from pygnc_devices.device import BlockingDevice
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.discovery import Search, search
+from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family
 from pygnc_devices.reading import Reading
 from pygnc_devices.reconnecting import ReconnectingDevice
@@ -27,6 +30,8 @@ from pygnc_system.backoff import Backoff
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to open a port the first time; afterwards the driver reconnects on its own."""
 CLOSING_S: Final = 2.5
+AUTO: Final = "auto"
+"""Name in the settings for a device whose family and baud rate are found."""
 
 
 class DevicesTask(Task):
@@ -81,7 +86,7 @@ class DevicesTask(Task):
             source=DEVICES,
             offset=seq,
             device=device.name,
-            family=self.run.settings.devices[device.name].family,
+            family=device.family,
             packet=reading.packet.name,
             t_mono_ns=reading.t_mono_ns,
             t_wall_ns=reading.t_wall_ns,
@@ -106,8 +111,14 @@ class ConfiguredDevice:
         self.connection = ReconnectingDevice(
             self._open, self._report, on_reading, Backoff(PAUSES_S), interval_s=settings.interval_s
         )
+        self._search: Future[Search] | None = None
         self._stream_request: Procedure[Any] | None = None
         self._is_unusable = False
+
+    @property
+    def family(self) -> str:
+        """Name of the family; AUTO until the search has found it."""
+        return self._settings.family
 
     def check(self) -> None:
         """Open the device if an attempt is due; report unusable settings and a failed stream request."""
@@ -142,11 +153,37 @@ class ConfiguredDevice:
             self._report("error", f"stream = {stream!r}: not a rate in Hz; {remedy}")
 
     def _open(self) -> BlockingDevice:
+        if self._settings.family == AUTO:
+            self._settings = self._identified()
         settings = self._settings
         driver: Any = family(settings.family).device
         options = settings.options | ({"baud": settings.baud} if settings.baud else {})
         device: BlockingDevice = driver.open(settings.port, **options)
         return device
 
+    def _identified(self) -> DeviceSettings:
+        """Return the settings with family and baud rate of the device that a search in another thread has found.
+
+        Raises:
+            PortError: The search is in progress, or it has found no device.
+        """
+        port = self._settings.port
+        if self._search is None:
+            self._search = Future()
+            threading.Thread(target=_search_into, args=(self._search, port), daemon=True).start()
+        if not self._search.done():
+            raise PortError(f"{port}: searching for a device of any family")
+        result, self._search = self._search.result(), None
+        for found in result.found:
+            return replace(self._settings, family=found.family, baud=found.baud)
+        raise PortError(result.problems.get(port) or result.reason(port))
+
     def _report(self, severity: str, text: str) -> None:
         self._notify(severity, "device", f"{self.name}: {text}")
+
+
+def _search_into(outcome: "Future[Search]", port: str) -> None:
+    try:
+        outcome.set_result(search([port]))
+    except Exception as error:  # noqa: BLE001 - the result raises it
+        outcome.set_exception(error)

@@ -1,0 +1,242 @@
+"""Interpreter, driver classes and controls that the families of receivers share."""
+
+import math
+import re
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from pygnc_devices.continuity import Cadence
+from pygnc_devices.declaration import Packet
+from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
+from pygnc_devices.engine import Engine, Wire
+from pygnc_devices.errors import DeviceError, NoAnswerError
+from pygnc_devices.family import Controls, Family, Found, Setting
+from pygnc_devices.framing import LINE_END, DamageReason, Frame, FrameFormat
+from pygnc_devices.reading import Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.receivers import framing
+from pygnc_devices.receivers.framing import Values
+from pygnc_devices.scheduler import Operation, Request, accept_if, responds, retry, wait_for
+
+_MS_PER_WEEK: Final = 604_800_000
+_NS_PER_MS: Final = 1_000_000
+_PROBE_S: Final = 0.35
+_ANSWER_S: Final = 0.5
+_TRIES: Final = 20
+"""A receiver that has just been switched on responds after some seconds."""
+_STREAM_S: Final = 1.3
+"""Time in which a receiver that sends once per second is heard."""
+_RATE: Final = "rate"
+_LINE_ENDS: Final = b"\r\n"
+_DOLLAR: Final = ord("$")
+
+
+class Commands(NamedTuple):
+    """Commands of a maker's receivers.
+
+    Attributes:
+        question: request for the identity.
+        identity: kind of the frame with the identity.
+        describe: returns the identity in that frame, with the keys `model`, `serial_number` and `version`.
+        set_rate: sets the rate of position and velocity, Hz, on this port.
+        refusal: kind of the frames with which a command is refused.
+    """
+
+    question: bytes
+    identity: str
+    describe: Callable[[Frame], dict[str, str]]
+    set_rate: Callable[[float], Operation[None]]
+    refusal: str
+
+
+def command(octets: bytes, accept: Callable[[Frame], bool], what: str) -> Request:
+    """Return a request with the patience that a receiver needs after it was switched on."""
+    return Request(octets, accept_if(accept), "command", _ANSWER_S, _TRIES, what=what)
+
+
+def receiver_format(beginning: bytes, frame_at: Callable[[bytes, int], framing.Found]) -> FrameFormat:
+    """Return the format of a protocol, with sentences of NMEA 0183 and line ends between its frames."""
+
+    def between(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
+        if octets[at] in _LINE_ENDS:
+            return Frame(LINE_END, b"", octets[at : at + 1], at)
+        return (framing.nmea if octets[at] == _DOLLAR else frame_at)(octets, at)
+
+    return FrameFormat(re.compile(b"|".join((rb"[\r\n]", framing.NMEA_BEGINNING, beginning))), between)
+
+
+class ReceiverUnit:
+    """Interpreter of the messages of a receiver.
+
+    Args:
+        decode: returns declaration and values of a message; None for another message.
+        is_timed: returns True if the receiver knows the time of the week in these values.
+        commands: commands of the receiver.
+
+    Attributes:
+        rate_hz: rate that was set, Hz, restored after a reconnection; 0 if none was set.
+    """
+
+    def __init__(
+        self,
+        decode: Callable[[Frame], tuple[Packet, Values] | None],
+        is_timed: Callable[[Values], bool],
+        commands: Commands,
+    ) -> None:
+        self.decode = decode
+        self.commands = commands
+        self.rate_hz = 0.0
+        self._is_timed = is_timed
+        self._clock = CounterUnwrapper(_MS_PER_WEEK)
+        self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
+
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
+        """Return the reading in a message; see `engine.Interpreter`."""
+        counters.refusals += frame.kind == self.commands.refusal
+        found = self.decode(frame)
+        if found is None:
+            return None
+        packet, values = found
+        t_device_ns, tow_s = None, float(values["tow_s"])
+        if self._is_timed(values) and math.isfinite(tow_s):
+            self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
+            t_device_ns = _NS_PER_MS * self._clock.total
+        lost = self._cadences[packet.name].missing(t_device_ns)
+        return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
+
+    def reconnected(self) -> Operation[None] | None:
+        """Return the operation that sets the rate again; see `engine.Interpreter`."""
+        self._cadences.clear()
+        return retry(lambda: set_rate(self, self.rate_hz), 3, 0.0) if self.rate_hz else None
+
+    def forget_cadence(self) -> None:
+        """Discard the usual times between messages; the rate has changed."""
+        self._cadences.clear()
+
+
+async def identify(unit: ReceiverUnit) -> dict[str, str]:
+    """Return model, serial number and version of a receiver; a key is absent if the receiver does not tell it.
+
+    Raises:
+        NoAnswerError: the receiver does not respond.
+    """
+    commands = unit.commands
+    request = command(commands.question, lambda frame: frame.kind == commands.identity, "the question for the model")
+    return commands.describe((await request)[-1])
+
+
+async def set_rate(unit: ReceiverUnit, hz: float) -> None:
+    """Set the rate of position and velocity, until power-off; it is restored after a reconnection.
+
+    Raises:
+        RefusedError: the receiver does not have this rate.
+        NoAnswerError: the receiver does not respond.
+    """
+    if not 0.0 < hz <= 100.0:
+        raise DeviceError(f"rate {hz:g} Hz: choose a rate above 0 and up to 100 Hz")
+    unit.rate_hz = hz
+    await unit.commands.set_rate(hz)
+    unit.forget_cadence()
+
+
+async def start(unit: ReceiverUnit) -> None:
+    """Make a receiver send position and velocity once per second, unless it sends them already."""
+    if not await responds(wait_for(lambda frame: unit.decode(frame) is not None, "start", _STREAM_S)):
+        await set_rate(unit, 1.0)
+
+
+async def put(unit: ReceiverUnit, values: Mapping[str, str]) -> list[Setting]:
+    """Set the rate; receivers have no other setting here."""
+    for name in values:
+        if name != _RATE:
+            raise DeviceError(f"unknown setting {name!r}; choose from {_RATE}")
+    try:
+        hz = float(values[_RATE].lower().removesuffix("hz"))
+    except ValueError:
+        raise DeviceError(f"{_RATE}: {values[_RATE]!r} is not a number") from None
+    await set_rate(unit, hz)
+    return [Setting(_RATE, hz, f"{hz:g} Hz", "rate of position and velocity")]
+
+
+async def _probe(unit: ReceiverUnit, title: str) -> Found:
+    """Detect a receiver by its identity, or by its messages."""
+    commands = unit.commands
+
+    def is_mine(frame: Frame) -> bool:
+        return frame.kind == commands.identity or unit.decode(frame) is not None
+
+    (frame,) = await Request(commands.question, accept_if(is_mine), "command", _PROBE_S, 1, what="the model")
+    if frame.kind != commands.identity:
+        request = Request(
+            commands.question, accept_if(lambda one: one.kind == commands.identity), "command", _ANSWER_S, 2
+        )
+        try:
+            (frame,) = await request
+        except NoAnswerError:
+            return Found("", f"{title}; does not respond to commands")
+    identity = commands.describe(frame)
+    return Found(identity.get("serial_number", ""), " ".join(filter(None, map(identity.get, ("model", "version")))))
+
+
+def receiver_family(
+    name: str,
+    title: str,
+    *,
+    bauds: tuple[int, ...],
+    wire: Wire,
+    packets: Sequence[Packet],
+    decode: Callable[[Frame], tuple[Packet, Values] | None],
+    is_timed: Callable[[Values], bool],
+    commands: Commands,
+) -> Family:
+    """Return a family of receivers; for the arguments see `Family`, `ReceiverUnit` and `Commands`."""
+    default_baud = bauds[0]
+
+    def make_unit(_: int = 0) -> ReceiverUnit:
+        return ReceiverUnit(decode, is_timed, commands)
+
+    def connect(url: str, baud: int = default_baud) -> tuple[Engine, ReceiverUnit]:
+        """Open a receiver. It sends what it is configured to send.
+
+        Args:
+            url: serial path, `socket://host:port`, `rfc2217://host:port`, `file://recording.raw`.
+            baud: baud rate of the line; on USB, any.
+
+        Raises:
+            PortError: the port cannot be opened.
+        """
+        unit = make_unit()
+        return Engine(url, baud, wire, unit), unit
+
+    opener: Opener[...] = Opener(connect)
+
+    class ReceiverMethods(UnitDevice[ReceiverUnit]):
+        """Methods of the synchronous and the asyncio API."""
+
+        open = opener
+        identify = method(identify)
+        set_rate = method(set_rate)
+
+    class Receiver(ReceiverMethods, BlockingDevice):
+        """Synchronous driver."""
+
+    class AsyncReceiver(ReceiverMethods, AsyncDevice):
+        """Driver for asyncio."""
+
+    return Family(
+        name=name,
+        title=title,
+        bauds=bauds,
+        wire=wire,
+        packets=tuple(packets),
+        device=Receiver,
+        async_device=AsyncReceiver,
+        interpreter=make_unit,
+        probe=lambda: _probe(make_unit(), title),
+        controls=Controls(
+            describe=identify,
+            start=start,
+            stream=lambda unit, hz: set_rate(unit, float(hz)),
+            set=put,
+        ),
+    )

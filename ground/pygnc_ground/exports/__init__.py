@@ -1,0 +1,1 @@
+"""Estimates as messages that others read: CCSDS navigation data messages, TLE, MCAP."""

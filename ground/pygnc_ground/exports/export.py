@@ -1,0 +1,178 @@
+"""Files of estimates for others: which there are, and what each of them cannot carry."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
+
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.mean_elements import MeanElements
+from pygnc.estimators.orbit.elements_fit import FitError
+from pygnc_ground.exports.aem import aem
+from pygnc_ground.exports.cdm import cdm
+from pygnc_ground.exports.estimates import STEP_MS, Estimates
+from pygnc_ground.exports.mcap_file import mcap_bytes
+from pygnc_ground.exports.message import Message, Notation
+from pygnc_ground.exports.orbit_messages import Label, OemForm, States, oem, omm, opm
+from pygnc_ground.exports.two_lines import losses, tle_text
+
+
+class Kind(StrEnum):
+    """Kind of a file."""
+
+    OPM = "opm"
+    OEM = "oem"
+    OMM = "omm"
+    TLE = "tle"
+    AEM = "aem"
+    CDM = "cdm"
+    MCAP = "mcap"
+    PREDICTION = "prediction"
+    STARLINK = "starlink"
+    AWS = "aws"
+
+
+class Options(NamedTuple):
+    """Form of the files.
+
+    Attributes:
+        kinds: Kinds in their order.
+        notation: Notation of the messages.
+        name: Name of the satellite.
+        designator: International designator.
+        predict_h: Time of predictions in h.
+    """
+
+    kinds: Sequence[Kind]
+    notation: Notation = Notation.KVN
+    name: str = ""
+    designator: str = ""
+    predict_h: float = 24.0
+
+
+class File(NamedTuple):
+    """File to write; without a content, `note` is the reason why there is none."""
+
+    name: str
+    content: bytes = b""
+    note: str = ""
+
+
+STARLINK: Final = OemForm(frame="ITRF")
+"""Space Safety by Starlink: states in ITRF or EME2000 at UTC, with a covariance at the time of each state."""
+AWS: Final = OemForm(frame="ITRF2000", centre="Earth", method="LAGRANGE")
+"""AWS Ground Station: KVN of version 2.0, centre `Earth`, EME2000 or ITRF2000, UTC, with a method of interpolation."""
+_ONLY_KVN: Final = frozenset({Kind.STARLINK, Kind.AWS})
+
+
+def files(estimates: Estimates, options: Options) -> Iterator[File]:
+    """Yield the files of all kinds; what a kind cannot carry is in the note of its file."""
+    writers: dict[Kind, Callable[[], Iterable[File]]] = {
+        Kind.MCAP: lambda: _mcap(estimates),
+        Kind.AEM: lambda: _aem(estimates, options),
+        Kind.CDM: lambda: _cdms(estimates, options),
+        Kind.OMM: lambda: _elements(estimates, options, Kind.OMM),
+        Kind.TLE: lambda: _elements(estimates, options, Kind.TLE),
+    }
+    for kind in options.kinds:
+        yield from writers[kind]() if kind in writers else _orbit(estimates, options, kind)
+
+
+def element_files(
+    elements: MeanElements, error_m: Sequence[float], options: Options, comments: Sequence[str] = ()
+) -> Iterator[File]:
+    """Yield OMM and TLE of mean elements with their errors; files of other kinds need a replay."""
+    named = replace(elements, name=options.name or elements.name, designator=options.designator or elements.designator)
+    for kind in options.kinds:
+        if kind is Kind.OMM:
+            yield _message("orbit.omm", omm(named, error_m, named.epoch_gps_ms, comments), options.notation)
+        elif kind is Kind.TLE:
+            note = "; ".join(losses(named))
+            yield File("orbit.tle", tle_text(named, error_m, comments).encode("ascii"), note)
+        else:
+            yield File(
+                f"orbit.{kind}", note="mean elements have no covariance and no attitude; export a replay instead"
+            )
+
+
+def _label(estimates: Estimates, options: Options) -> Label:
+    return Label(options.name, options.designator, estimates.created_gps_ms)
+
+
+def _message(name: str, message: Message, notation: Notation) -> File:
+    """Return a message in the notation, or in KVN if its standard does not have the notation."""
+    note = ""
+    if notation is Notation.JSON and message.kind != "OMM":
+        notation, note = Notation.KVN, f"{message.kind} has no notation in JSON; it is written in KVN"
+    ending = "" if notation is Notation.KVN else f".{notation}"
+    return File(name + ending, message.text(notation).encode("ascii"), note)
+
+
+def _orbit(estimates: Estimates, options: Options, kind: Kind) -> Iterator[File]:
+    name = {Kind.PREDICTION: "predicted.oem", Kind.OPM: "orbit.opm", Kind.OEM: "orbit.oem"}.get(kind, f"{kind}.oem")
+    is_predicted = kind in {Kind.PREDICTION, *_ONLY_KVN}
+    states = _states(estimates, options, kind) if kind is not Kind.OPM else _newest(estimates)
+    if states is None:
+        yield File(name, note="there is no orbit")
+        return
+    comment = "Estimated from fixes"
+    if is_predicted:
+        comment = f"Predicted from the newest fix, {utc_iso_from_gps_ms(estimates.created_gps_ms)}"
+    form = {Kind.STARLINK: STARLINK, Kind.AWS: AWS}.get(kind)
+    label = _label(estimates, options)
+    message = opm(states, label, (comment,)) if kind is Kind.OPM else oem(states, label, (comment,), form)
+    yield _message(name, message, Notation.KVN if kind in _ONLY_KVN else options.notation)
+
+
+def _newest(estimates: Estimates) -> States | None:
+    return None if estimates.newest is None else estimates.of_filter([estimates.newest])
+
+
+def _states(estimates: Estimates, options: Options, kind: Kind) -> States | None:
+    if kind is Kind.OEM:
+        states = estimates.states()
+        return None if states is None else states.thinned(STEP_MS)
+    return estimates.predicted(options.predict_h, in_itrf=kind in _ONLY_KVN)
+
+
+def _elements(estimates: Estimates, options: Options, kind: Kind) -> Iterator[File]:
+    try:
+        fitted = estimates.fitted
+    except FitError as error:
+        yield File(f"orbit.{kind}", note=str(error))
+        return
+    if fitted is None:
+        yield File(f"orbit.{kind}", note="there is no orbit")
+        return
+    yield from element_files(fitted.elements, fitted.error_m, options._replace(kinds=(kind,)))
+
+
+def _aem(estimates: Estimates, options: Options) -> Iterator[File]:
+    if estimates.attitudes is None:
+        yield File("attitude.aem", note="there is no attitude")
+        return
+    message = aem(estimates.attitudes, _label(estimates, options), ("Estimated from sensor samples",))
+    yield _message("attitude.aem", message, options.notation)
+
+
+def _cdms(estimates: Estimates, options: Options) -> Iterator[File]:
+    found = [*estimates.approaches()]
+    if not found:
+        yield File("partner.cdm", note="there is no predicted encounter with a partner")
+    for approach in found:
+        if isinstance(approach, str):
+            yield File("partner.cdm", note=approach)
+            continue
+        orbit = re.sub(r"[^a-z0-9]+", "-", approach.orbit)
+        name = f"partner-{approach.partner}-{orbit}.cdm"
+        yield _message(name, cdm(approach, _label(estimates, options)), options.notation)
+
+
+def _mcap(estimates: Estimates) -> Iterator[File]:
+    itrf = estimates.states(in_itrf=True)
+    try:
+        yield File("estimates.mcap", mcap_bytes(estimates.tables, itrf, estimates.attitudes))
+    except ModuleNotFoundError as error:
+        yield File("estimates.mcap", note=f"needs the library {error.name}: pip install 'pygnc-ground[mcap]'")

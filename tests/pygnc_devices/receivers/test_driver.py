@@ -1,0 +1,142 @@
+"""Commands of receivers, and what their messages become."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pygnc.bus.messages import DEVICES, DeviceReading
+from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.inputs.own_receiver import own_fix
+from pygnc.navigation.screening import screen, screen_velocity
+from pygnc_devices.discovery import search
+from pygnc_devices.errors import DeviceError, RefusedError
+from pygnc_devices.family import family
+from pygnc_devices.framing import scan_to_end
+from pygnc_devices.reading import Counters, Reading, RecordedStamp
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from pygnc_instruments.simulators.receiver_units import (
+    NovatelSimulator,
+    ReceiverSimulator,
+    SkytraqSimulator,
+    UbloxSimulator,
+)
+from tests.fakes import receiver_logs as fake
+from tests.fakes.receiver_logs import Solution
+
+FIRST_MS = 2400 * 604_800_000 + 604_797_000
+
+
+def solution(number: int) -> Solution:
+    return Solution(FIRST_MS + 1000 * number, (6.8e6, 1e5, -2e5), (100.0, 7400.0, 900.0))
+
+
+def readings(name: str, content: bytes) -> list[Reading]:
+    """Return the readings of a recording."""
+    kind, counters = family(name), Counters()
+    unit: Any = kind.interpreter(0)
+    found = [
+        unit.interpret(frame, RecordedStamp.now(), counters) for frame in scan_to_end(kind.scanner, content).frames
+    ]
+    return [reading for reading in found if reading is not None]
+
+
+UNITS: dict[str, tuple[str, ReceiverSimulator, str, str]] = {
+    "OEM719": ("novatel", NovatelSimulator(), "BESTXYZ", "OM7CR0709RN0000"),
+    "u-blox 6": ("ublox", UbloxSimulator(generation=6), "NAV-SOL", "HPG 1.32"),
+    "u-blox 8": ("ublox", UbloxSimulator(generation=8), "NAV-PVT", "HPG 1.32"),
+    "u-blox 10": ("ublox", UbloxSimulator(generation=10), "NAV-PVT", "HPG 1.32"),
+    "Venus 8": ("skytraq", SkytraqSimulator(), "navigation data", "kernel 2.2.3, ODM 1.7.28, revision 20.5.6"),
+}
+
+
+@pytest.mark.parametrize("model", UNITS)
+def test_a_silent_receiver_is_found_and_sends_at_the_rate_that_is_set(model: str, tmp_path: Path) -> None:
+    name, unit, packet, version = UNITS[model]
+    kind = family(name)
+    unit.baud = kind.bauds[-1]
+    with PtyEndpoint(unit, tmp_path / "port", speed=4.0) as line:
+        (found,) = search([line.url], [kind]).found
+        assert (found.family, found.baud) == (name, kind.bauds[-1])
+        assert version in found.text
+        device: Any = kind.device.open(line.url, found.baud)  # type: ignore[attr-defined]
+        with device:
+            assert device.identify()["version"] == version
+            device.set_rate(10.0)
+            first, second = device.read(5.0), device.read(5.0)
+            assert (first.packet.name, unit.rate_hz) == (packet, 10.0)
+            assert second.t_device_ns - first.t_device_ns == 100_000_000
+            # A receiver that has lost its settings gets them again.
+            line.unplug()
+            line.plug_in()
+            assert device.read(10.0) is not None
+            with pytest.raises(DeviceError, match="rate 0 Hz"):
+                device.set_rate(0.0)
+
+
+def test_a_refused_rate_is_an_error(tmp_path: Path) -> None:
+    for unit, name, hz in ((NovatelSimulator(), "novatel", 1e-6), (SkytraqSimulator(), "skytraq", 3.0)):
+        kind = family(name)
+        with PtyEndpoint(unit, tmp_path / "port") as line:
+            device: Any = kind.device.open(line.url)  # type: ignore[attr-defined]
+            with device, pytest.raises(RefusedError):
+                device.set_rate(hz)
+
+
+def test_ascii_and_binary_give_the_same_values() -> None:
+    (text,), (binary,) = (readings("novatel", make(solution(0))) for make in (fake.bestxyza, fake.bestxyzb))
+    assert text.packet is binary.packet
+    assert text.values.keys() <= binary.values.keys()
+    for name, value in text.values.items():
+        other = binary.values[name]
+        assert value in (other, b"") if isinstance(other, bytes) else value == pytest.approx(other, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("name", "encode"), [("novatel", fake.bestxyzb), ("ublox", fake.nav_pvt), ("skytraq", fake.receiver_state)]
+)
+def test_missing_epochs_are_counted_also_over_the_end_of_a_week(name: str, encode: Callable[[Solution], bytes]) -> None:
+    sent = [number for number in range(12) if number not in {5, 7, 8}]
+    found = readings(name, fake.log([solution(number) for number in sent], encode, fake.sentences))
+    assert [reading.t_device_ns for reading in found] == [1_000_000_000 * number for number in sent]
+    assert sum(reading.lost_before for reading in found) == 3
+    assert {reading.lost_before for reading in found} == {0, 1, 2}
+
+
+def test_a_receiver_that_does_not_know_the_time_has_no_device_time() -> None:
+    pvt = bytearray(fake.nav_pvt(solution(0))[6:-2])
+    pvt[11] = 0
+    content = fake.ubx(b"\x01\x07", bytes(pvt)) + fake.nav_pvt(solution(1))
+    assert [reading.t_device_ns for reading in readings("ublox", content)] == [None, 0]
+    (reading,) = readings("novatel", fake.bestxyza(solution(0), status="UNKNOWN"))
+    assert reading.t_device_ns is None
+
+
+@pytest.mark.parametrize(
+    ("name", "unit", "resolution_m"),
+    [
+        ("novatel", NovatelSimulator(), 1e-6),
+        ("ublox", UbloxSimulator(), 0.02),
+        ("ublox", UbloxSimulator(generation=6), 0.01),
+        ("skytraq", SkytraqSimulator(), 0.01),
+        ("skytraq", SkytraqSimulator(sends_state=True), 1e-6),
+    ],
+)
+def test_messages_of_each_receiver_become_fixes_of_the_flight(
+    name: str, unit: ReceiverSimulator, resolution_m: float
+) -> None:
+    gps_s = unit.gps_s(0.5)
+    (reading,) = readings(name, unit.message(gps_s))
+    values = {key: value.hex() if isinstance(value, bytes) else value for key, value in reading.values.items()}
+    place = (8, DEVICES, 8, "gps", name, reading.packet.name, 0, 0, None, 0)
+    fix = own_fix(DeviceReading(*place, reading.raw, values), 12, 1_000_250)
+    assert fix is not None
+    expected = unit.solution(gps_s)
+    assert (fix.kind, fix.gps_ms) == (f"{name} {reading.packet.name}", round(1e3 * gps_s))
+    assert fix.position_ecef_m == pytest.approx([expected[f"ecef_{axis}_m"] for axis in "xyz"], abs=resolution_m)
+    assert fix.velocity_ecef_mps == pytest.approx([expected[f"velocity_{axis}_mps"] for axis in "xyz"], abs=0.011)
+    sigma_m = 0.0 if name == "skytraq" else expected["sigma_m"]
+    assert fix.position_sigma_m == pytest.approx([sigma_m] * 3, abs=0.01)
+    assert screen(fix, ScreeningSettings()) is None
+    assert screen_velocity(fix, ScreeningSettings()) is None
