@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz coverage docs lint format lock release \
+.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz coverage readers docs lint format lock release \
 	release-files installations audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
@@ -71,6 +71,9 @@ coverage: .venv/proof/stamp ## measure which branches of the flight software the
 radiation: .venv/development.stamp ## flip bits in memory, state and files; ARGS="--trials 2000" for more of each kind
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.radiation $(ARGS)
 
+readers: .venv/readers/stamp ## read every export back by other implementations (needs Java)
+	$(BIN)/python -m scripts.bench.bench_exports .venv/readers/bin/python
+
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network; NOTEBOOKS="NAME ..." executes only these
 	$(BIN)/python -m scripts.documentation.build --out build/docs $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS))
 
@@ -95,6 +98,7 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 		--constraint requirements/ground.txt
 	$(LOCK) --output-file requirements/release.txt --group release --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/proof.txt --group proof --constraint requirements/development.txt
+	$(LOCK) --output-file requirements/readers.txt --group readers --constraint requirements/development.txt
 	$(LOCK) --output-file requirements/docs.txt --group docs --constraint requirements/development.txt
 
 # CI_RECORD=FILE names another record of .ci/run, ADVISORIES=PATH lets the release check the locks, DEBIAN=amd64 builds
@@ -150,6 +154,13 @@ python: ## print the Python that .venv uses
 	@echo "Installing the tools for releases into .venv/release."
 	$(BIN)/python -m venv --clear .venv/release
 	$(BIN)/python -m pip --python .venv/release --disable-pip-version-check install --quiet --require-hashes \
+		--only-binary :all: --requirement $<
+	@touch $@
+
+.venv/readers/stamp: requirements/readers.txt .venv/project.stamp
+	@echo "Installing other readers of our exports into .venv/readers."
+	$(BIN)/python -m venv --clear .venv/readers
+	$(BIN)/python -m pip --python .venv/readers --disable-pip-version-check install --quiet --require-hashes \
 		--only-binary :all: --requirement $<
 	@touch $@
 

@@ -105,6 +105,9 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
     for family, baud in attempts:
         if time.monotonic() > end_s:
             break
+        is_quiet = not heard and family.quiet_bauds is not None and baud not in family.quiet_bauds
+        if is_quiet and len(families) > 1:
+            continue
         try:
             found = probe(url, baud, family, end_s - time.monotonic(), heard)
         except PortError as error:

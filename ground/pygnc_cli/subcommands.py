@@ -33,12 +33,13 @@ _DESCRIPTIONS: Final = {
         "inspect": ("Show the content of files: journals, status, info, sense and range files, tables, logs, folders."),
         "scenario": "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
         "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
+        "orbit": "Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.",
         "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",
         "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
         "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
-        "describe": "Describe status record, sentences or journals for other systems: XTCE, C header or Markdown.",
         "passes": "Show rise, culmination and set over ground stations, with the uncertainty of the times.",
         "export": "Write estimates as CCSDS messages (OPM, OEM, OMM, AEM, CDM), TLE or MCAP, for other programs.",
+        "describe": "Describe status record, sentences or journals for other systems: XTCE, C header or Markdown.",
         "calibrate-mag": (
             "Estimate bias, scale and axes of the magnetometer from recorded files; write them as settings."
         ),

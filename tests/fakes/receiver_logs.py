@@ -118,13 +118,27 @@ def nmea(content: str) -> bytes:
 # --- Messages -------------------------------------------------------------------------------------------------------
 
 
-def bestxyza(solution: Solution, solution_status: str = "SOL_COMPUTED", status: str = "FINESTEERING") -> bytes:
-    """Return BESTXYZ in ASCII."""
+def bestxyza(
+    solution: Solution,
+    solution_status: str = "SOL_COMPUTED",
+    status: str = "FINESTEERING",
+    *,
+    kind: str = "SINGLE",
+    ages_s: tuple[float, float] = (0.0, 0.0),
+) -> bytes:
+    """Return BESTXYZ in ASCII; `ages_s` are those of differential corrections and solution."""
     position, velocity = ([f"{value:.4f}" for value in vector] for vector in (solution[1], solution[2]))
     sigma, sigma_mps = ([f"{value:.4f}"] * 3 for value in (solution.position_sigma_m, solution.velocity_sigma_mps))
     words = [
-        *(solution_status, "SINGLE", *position, *sigma, solution_status, "DOPPLER_VELOCITY", *velocity, *sigma_mps),
-        *('""', "0.000", "0.000", "0.000", str(solution.satellites + 2), str(solution.satellites), "9,0,0,06,0,33"),
+        *(solution_status, kind, *position, *sigma, solution_status, "DOPPLER_VELOCITY", *velocity, *sigma_mps),
+        *(
+            '""',
+            "0.000",
+            *(f"{age_s:.3f}" for age_s in ages_s),
+            str(solution.satellites + 2),
+            str(solution.satellites),
+            "9,0,0,06,0,33",
+        ),
     ]
     return novatel_text("BESTXYZ", solution, ",".join(words), status)
 

@@ -18,13 +18,18 @@ def screen(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
     """Return the reason why the packet holds no plausible position; None if it holds one."""
     if packet.gps_ms is None:
         return RejectCause.NO_TIME
-    if packet.time_sigma_s is not None and packet.time_sigma_s > time_sigma_s(settings.time_status_min):
+    if _time_sigma_s(packet) > time_sigma_s(settings.time_status_min):
         return RejectCause.TIME_STATUS
     if packet.position_solution not in map(solution_name, settings.accept_position_status):
         return RejectCause.POSITION_STATUS
     if packet.satellites_used == 0:
         return RejectCause.NO_SATELLITES
     return _screen_position(packet, settings)
+
+
+def _time_sigma_s(packet: GnssFix) -> float:
+    """Return the standard deviation of the time of a position, which may be that of an old solution."""
+    return math.hypot(packet.time_sigma_s or 0.0, max(0.0, packet.solution_age_s))
 
 
 def _screen_position(packet: GnssFix, settings: ScreeningSettings) -> RejectCause | None:
@@ -67,7 +72,7 @@ def fix_from(packet: GnssFix, settings: ScreeningSettings) -> Fix:
         velocity_sigma_mps=np.array(packet.velocity_sigma_mps) if with_velocity else None,
         velocity_latency_s=packet.velocity_latency_s if with_velocity else 0.0,
         seq=packet.seq,
-        time_sigma_s=packet.time_sigma_s or 0.0,
+        time_sigma_s=_time_sigma_s(packet),
     )
 
 

@@ -19,6 +19,7 @@ LONGEST: Final = 1024
 """Bytes of the longest frame; logs with raw measurements may be longer and then count as damaged."""
 OK: Final = "OK"
 REFUSAL: Final = "ERROR"
+PROMPT: Final = "prompt"
 _BEGINNING: Final = rb"<(?:OK|ERR|\Z|O\Z|ER?\Z)|\[(?:[A-Z]|\Z)|" + framing.NOVATEL_BEGINNING
 _RESPONSE: Final = re.compile(rb"<(OK|ERROR:[ -~]{0,100})[\r\n]")
 _RESPONSE_BYTES: Final = 110
@@ -42,7 +43,7 @@ def _matched(pattern: re.Pattern[bytes], octets: bytes, at: int, longest: int) -
         piece = octets[at : at + longest]
         return None if len(piece) < longest and piece.isascii() and piece.decode().isprintable() else DamageReason.NOISE
     if not found.lastindex:
-        return Frame("prompt", b"", found.group(), at)
+        return Frame(PROMPT, b"", found.group(), at)
     kind, _, text = found.group(1).partition(b":")
     return Frame(kind.decode(), text, found.group(), at)
 
@@ -82,5 +83,8 @@ FAMILY: Final = receiver_family(
     decode=framing.novatel_values,
     is_timed=_is_timed,
     # The first line end separates the question from what other drivers sent in a search.
-    commands=Commands(b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL),
+    commands=Commands(
+        b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL, frozenset((OK, REFUSAL, PROMPT)), 0.2
+    ),
+    quiet_bauds=(9600,),
 )

@@ -20,7 +20,6 @@ from pygnc_devices.scheduler import Operation, Request, accept_if, responds, ret
 
 _MS_PER_WEEK: Final = 604_800_000
 _NS_PER_MS: Final = 1_000_000
-_PROBE_S: Final = 0.35
 _ANSWER_S: Final = 0.5
 _TRIES: Final = 20
 """A receiver that has just been switched on responds after some seconds."""
@@ -40,6 +39,8 @@ class Commands(NamedTuple):
         describe: returns the identity in that frame, with the keys `model`, `serial_number` and `version`.
         set_rate: sets the rate of position and velocity, Hz, on this port.
         refusal: kind of the frames with which a command is refused.
+        signs: kinds of further frames that only these receivers send, such as a prompt.
+        probe_s: time for the first frame in a search, s; messages of a slow line delay it.
     """
 
     question: bytes
@@ -47,6 +48,8 @@ class Commands(NamedTuple):
     describe: Callable[[Frame], dict[str, str]]
     set_rate: Callable[[float], Operation[None]]
     refusal: str
+    signs: frozenset[str] = frozenset()
+    probe_s: float = 0.6
 
 
 def command(octets: bytes, accept: Callable[[Frame], bool], what: str) -> Request:
@@ -163,13 +166,11 @@ async def _probe(unit: ReceiverUnit, title: str) -> Found:
     commands = unit.commands
 
     def is_mine(frame: Frame) -> bool:
-        return frame.kind == commands.identity or unit.decode(frame) is not None
+        return frame.kind in commands.signs or frame.kind == commands.identity or unit.decode(frame) is not None
 
-    (frame,) = await Request(commands.question, accept_if(is_mine), "command", _PROBE_S, 1, what="the model")
+    (frame,) = await Request(commands.question, accept_if(is_mine), "command", commands.probe_s, 1, what="the model")
     if frame.kind != commands.identity:
-        request = Request(
-            commands.question, accept_if(lambda one: one.kind == commands.identity), "command", _ANSWER_S, 2
-        )
+        request = wait_for(lambda one: one.kind == commands.identity, "command", _STREAM_S)
         try:
             (frame,) = await request
         except NoAnswerError:
@@ -188,6 +189,7 @@ def receiver_family(
     decode: Callable[[Frame], tuple[Packet, Values] | None],
     is_timed: Callable[[Values], bool],
     commands: Commands,
+    quiet_bauds: tuple[int, ...] = (),
 ) -> Family:
     """Return a family of receivers; for the arguments see `Family`, `ReceiverUnit` and `Commands`."""
     default_baud = bauds[0]
@@ -233,6 +235,7 @@ def receiver_family(
         async_device=AsyncReceiver,
         interpreter=make_unit,
         probe=lambda: _probe(make_unit(), title),
+        quiet_bauds=quiet_bauds,
         controls=Controls(
             describe=identify,
             start=start,

@@ -27,6 +27,7 @@ from pygnc_ground.exports.export import File, Kind, Options, files
 from pygnc_ground.exports.message import Notation
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.replay.fix_times import FirstTimes
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
 from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.report.replay import Replay
@@ -88,16 +89,19 @@ def determine_orbit(
 
 
 def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Replay:
-    """Replay the files, again with other standard deviations of the receiver if its own are not true."""
-    factors, measurement = NoiseFactors(), context.settings.orbit.measurement
+    """Replay the files, again with other times or standard deviations of the receiver if its own are not true."""
+    factors, measurement, times = NoiseFactors(), context.settings.orbit.measurement, FirstTimes()
     for _ in range(PASSES_MAX):
-        inputs, used = factors.scaled(files.inputs(), measurement), factors
+        inputs, used = factors.scaled(times.corrected(files.inputs()), measurement), factors
         with progress_bar() as progress:
             advance = partial(progress.advance, progress.add_task("fixes", total=inputs.records))
             result, collected = context.replay(inputs, advance=advance)
+        if not times.seqs and (times := FirstTimes.of(collected)).seqs:
+            continue
         factors = used.refined(result, collected, EarthFrames(context.orientation))
         if factors == used:
             break
+    result = dataclasses.replace(result, notes=(*times.notes, *result.notes))
     if used != NoiseFactors():
         note = f"standard deviations of the receiver: positions times {used.position:.3g}, velocities times"
         note = f"{note} {used.velocity:.3g}, because the stated ones are not those of its errors"

@@ -53,7 +53,8 @@ def show_passes(
     ] = [],  # noqa: B006 - Typer's way of an empty list
     stations: StationsOption = None,
     begin: Annotated[
-        str, typer.Option(metavar="UTC", help="First time; default: the newest state, or where elements or file begin.")
+        str,
+        typer.Option(help="First time (ISO 8601, UTC); default: the newest state, or where elements or file begin."),
     ] = "",
     hours: Annotated[float, typer.Option(min=0.1, max=336.0, help="Time span in hours.")] = 24.0,
     mask: Annotated[float, typer.Option(metavar="DEG", min=-10.0, max=89.0, help="Least elevation of a pass.")] = 10.0,

@@ -1,7 +1,7 @@
 """Estimates of a replay that messages are made from: those in memory, or those in the folder of a replay."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Final
@@ -28,6 +28,7 @@ from pygnc_system.files import data_file
 STEP_MS: Final = 60_000
 """Time between the states of a message; interpolated with degree 7, they are exact to micrometres."""
 _HOUR_MS: Final = 3_600_000
+_RATES: Final = ("vx", "vy", "vz")
 _TABLES: Final = ("orbit_smoothed", "orbit", "attitude_smoothed", "attitude", "formation", "approaches")
 
 
@@ -44,6 +45,8 @@ class Estimates:
     tables: Mapping[str, pl.DataFrame]
     newest: OrbitState | None
     orbit: OrbitFilter
+    _predicted: dict[float, list[OrbitState]] = field(default_factory=dict)
+    """Predictions so far, by their length in h"""
 
     @classmethod
     def of(cls, replay: Replay, orientation: EarthOrientationTable) -> "Estimates":
@@ -95,10 +98,9 @@ class Estimates:
         States are in GCRF, or in ITRF where the Earth orientation does not reach, because GCRF would be off by 1 km.
         """
         name = "orbit_smoothed" if "orbit_smoothed" in self.tables else "orbit"
-        table = self.tables[name].drop_nulls(["gps_week", "cr_r_m2"]).unique(["gps_week", "gps_tow_ms"])
-        if table.is_empty():
+        table = _known(self.tables.get(name), "cr_r_m2")
+        if table is None:
             return None
-        table = table.sort("gps_week", "gps_tow_ms")
         gps_ms = _gps_ms(table)
         frame = "ITRF" if in_itrf else self.frame(int(gps_ms[0]))
         ending = "gcrf" if frame == "GCRF" else "ecef"
@@ -114,7 +116,7 @@ class Estimates:
         """Return predictions from the newest state on; None without one."""
         if self.newest is None:
             return None
-        states = [self.newest]
+        states = self._predicted.setdefault(hours, [self.newest])
         while states[-1].gps_ms < self.newest.gps_ms + round(_HOUR_MS * hours):
             states.append(self.orbit.predict(states[-1].gps_ms + STEP_MS, states[-1]))
         return self.of_filter(states, in_itrf=in_itrf)
@@ -130,21 +132,19 @@ class Estimates:
     @cached_property
     def attitudes(self) -> Attitudes | None:
         """Attitudes of smoother or, without one, filter; None without any."""
-        for name in ("attitude_smoothed", "attitude"):
-            table = self.tables.get(name, pl.DataFrame({"gps_week": [], "qw_gcrf_from_body": []}))
-            table = table.drop_nulls(["gps_week", "qw_gcrf_from_body"])
-            if not table.is_empty():
-                table = table.unique(["gps_week", "gps_tow_ms"]).sort("gps_week", "gps_tow_ms")
-                quaternion, rate, sigma = (
-                    table.select(form.format(axis) for axis in axes).to_numpy()
-                    for form, axes in (
-                        ("q{}_gcrf_from_body", "wxyz"),
-                        ("{}_rate_body_rad_s", "xyz"),
-                        ("sigma_{}_body_rad", "xyz"),
-                    )
-                )
-                return Attitudes(_gps_ms(table), quaternion, rate, sigma)
-        return None
+        found = (_known(self.tables.get(name), "qw_gcrf_from_body") for name in ("attitude_smoothed", "attitude"))
+        table = next((table for table in found if table is not None), None)
+        if table is None:
+            return None
+        quaternion, rate, sigma = (
+            table.select(form.format(axis) for axis in axes).to_numpy()
+            for form, axes in (
+                ("q{}_gcrf_from_body", "wxyz"),
+                ("{}_rate_body_rad_s", "xyz"),
+                ("sigma_{}_body_rad", "xyz"),
+            )
+        )
+        return Attitudes(_gps_ms(table), quaternion, rate, sigma)
 
     def approaches(self) -> Iterator[Approach | str]:
         """Yield the likeliest encounter of each partner and orbit, or the reason why it cannot be described."""
@@ -176,7 +176,13 @@ class Estimates:
             )
 
 
-_RATES: Final = ("vx", "vy", "vz")
+def _known(table: pl.DataFrame | None, column: str) -> pl.DataFrame | None:
+    """Return the rows with a time and a value in a column, one per time, in order of time; None without any."""
+    if table is None:
+        return None
+    times = ["gps_week", "gps_tow_ms"]
+    known = table.drop_nulls([*times, column]).unique(times, keep="last").sort(times)
+    return None if known.is_empty() else known
 
 
 def _gps_ms(table: pl.DataFrame) -> IntArray:

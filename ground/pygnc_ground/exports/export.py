@@ -1,13 +1,12 @@
 """Files of estimates for others: which there are, and what each of them cannot carry."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import MeanElements
 from pygnc.estimators.orbit.elements_fit import FitError
 from pygnc_ground.exports.aem import aem
@@ -15,7 +14,7 @@ from pygnc_ground.exports.cdm import cdm
 from pygnc_ground.exports.estimates import STEP_MS, Estimates
 from pygnc_ground.exports.mcap_file import mcap_bytes
 from pygnc_ground.exports.message import Message, Notation
-from pygnc_ground.exports.orbit_messages import Label, OemForm, States, oem, omm, opm
+from pygnc_ground.exports.orbit_messages import Label, OemForm, oem, omm, opm, utc
 from pygnc_ground.exports.two_lines import losses, tle_text
 
 
@@ -64,20 +63,15 @@ STARLINK: Final = OemForm(frame="ITRF")
 """Space Safety by Starlink: states in ITRF or EME2000 at UTC, with a covariance at the time of each state."""
 AWS: Final = OemForm(frame="ITRF2000", centre="Earth", method="LAGRANGE")
 """AWS Ground Station: KVN of version 2.0, centre `Earth`, EME2000 or ITRF2000, UTC, with a method of interpolation."""
-_ONLY_KVN: Final = frozenset({Kind.STARLINK, Kind.AWS})
+_PROFILES: Final = {Kind.STARLINK: STARLINK, Kind.AWS: AWS}
+_NO_ORBIT: Final = "there is no orbit"
+_ESTIMATED: Final = "Estimated from fixes"
 
 
 def files(estimates: Estimates, options: Options) -> Iterator[File]:
     """Yield the files of all kinds; what a kind cannot carry is in the note of its file."""
-    writers: dict[Kind, Callable[[], Iterable[File]]] = {
-        Kind.MCAP: lambda: _mcap(estimates),
-        Kind.AEM: lambda: _aem(estimates, options),
-        Kind.CDM: lambda: _cdms(estimates, options),
-        Kind.OMM: lambda: _elements(estimates, options, Kind.OMM),
-        Kind.TLE: lambda: _elements(estimates, options, Kind.TLE),
-    }
     for kind in options.kinds:
-        yield from writers[kind]() if kind in writers else _orbit(estimates, options, kind)
+        yield from _WRITERS[kind](estimates, options, kind)
 
 
 def element_files(
@@ -110,31 +104,33 @@ def _message(name: str, message: Message, notation: Notation) -> File:
     return File(name + ending, message.text(notation).encode("ascii"), note)
 
 
-def _orbit(estimates: Estimates, options: Options, kind: Kind) -> Iterator[File]:
-    name = {Kind.PREDICTION: "predicted.oem", Kind.OPM: "orbit.opm", Kind.OEM: "orbit.oem"}.get(kind, f"{kind}.oem")
-    is_predicted = kind in {Kind.PREDICTION, *_ONLY_KVN}
-    states = _states(estimates, options, kind) if kind is not Kind.OPM else _newest(estimates)
-    if states is None:
-        yield File(name, note="there is no orbit")
+def _opm(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
+    if estimates.newest is None:
+        yield File("orbit.opm", note=_NO_ORBIT)
         return
-    comment = "Estimated from fixes"
-    if is_predicted:
-        comment = f"Predicted from the newest fix, {utc_iso_from_gps_ms(estimates.created_gps_ms)}"
-    form = {Kind.STARLINK: STARLINK, Kind.AWS: AWS}.get(kind)
-    label = _label(estimates, options)
-    message = opm(states, label, (comment,)) if kind is Kind.OPM else oem(states, label, (comment,), form)
-    yield _message(name, message, Notation.KVN if kind in _ONLY_KVN else options.notation)
+    newest = estimates.of_filter([estimates.newest])
+    yield _message("orbit.opm", opm(newest, _label(estimates, options), (_ESTIMATED,)), options.notation)
 
 
-def _newest(estimates: Estimates) -> States | None:
-    return None if estimates.newest is None else estimates.of_filter([estimates.newest])
+def _oem(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
+    states = estimates.states()
+    if states is None:
+        yield File("orbit.oem", note=_NO_ORBIT)
+        return
+    message = oem(states.thinned(STEP_MS), _label(estimates, options), (_ESTIMATED,))
+    yield _message("orbit.oem", message, options.notation)
 
 
-def _states(estimates: Estimates, options: Options, kind: Kind) -> States | None:
-    if kind is Kind.OEM:
-        states = estimates.states()
-        return None if states is None else states.thinned(STEP_MS)
-    return estimates.predicted(options.predict_h, in_itrf=kind in _ONLY_KVN)
+def _prediction(estimates: Estimates, options: Options, kind: Kind) -> Iterator[File]:
+    """Yield the prediction; those for receivers with rules of their own are in KVN."""
+    name = "predicted.oem" if kind is Kind.PREDICTION else f"{kind}.oem"
+    states = estimates.predicted(options.predict_h, in_itrf=kind in _PROFILES)
+    if states is None:
+        yield File(name, note=_NO_ORBIT)
+        return
+    comment = f"Predicted from the newest fix, {utc(int(states.gps_ms[0]))}Z"
+    message = oem(states, _label(estimates, options), (comment,), _PROFILES.get(kind))
+    yield _message(name, message, Notation.KVN if kind in _PROFILES else options.notation)
 
 
 def _elements(estimates: Estimates, options: Options, kind: Kind) -> Iterator[File]:
@@ -144,12 +140,12 @@ def _elements(estimates: Estimates, options: Options, kind: Kind) -> Iterator[Fi
         yield File(f"orbit.{kind}", note=str(error))
         return
     if fitted is None:
-        yield File(f"orbit.{kind}", note="there is no orbit")
+        yield File(f"orbit.{kind}", note=_NO_ORBIT)
         return
     yield from element_files(fitted.elements, fitted.error_m, options._replace(kinds=(kind,)))
 
 
-def _aem(estimates: Estimates, options: Options) -> Iterator[File]:
+def _aem(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
     if estimates.attitudes is None:
         yield File("attitude.aem", note="there is no attitude")
         return
@@ -157,7 +153,7 @@ def _aem(estimates: Estimates, options: Options) -> Iterator[File]:
     yield _message("attitude.aem", message, options.notation)
 
 
-def _cdms(estimates: Estimates, options: Options) -> Iterator[File]:
+def _cdms(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
     found = [*estimates.approaches()]
     if not found:
         yield File("partner.cdm", note="there is no predicted encounter with a partner")
@@ -170,9 +166,23 @@ def _cdms(estimates: Estimates, options: Options) -> Iterator[File]:
         yield _message(name, cdm(approach, _label(estimates, options)), options.notation)
 
 
-def _mcap(estimates: Estimates) -> Iterator[File]:
+def _mcap(estimates: Estimates, _: Options, __: Kind) -> Iterator[File]:
     itrf = estimates.states(in_itrf=True)
     try:
         yield File("estimates.mcap", mcap_bytes(estimates.tables, itrf, estimates.attitudes))
     except ModuleNotFoundError as error:
         yield File("estimates.mcap", note=f"needs the library {error.name}: pip install 'pygnc-ground[mcap]'")
+
+
+_WRITERS: Final[Mapping[Kind, Callable[[Estimates, Options, Kind], Iterator[File]]]] = {
+    Kind.OPM: _opm,
+    Kind.OEM: _oem,
+    Kind.OMM: _elements,
+    Kind.TLE: _elements,
+    Kind.AEM: _aem,
+    Kind.CDM: _cdms,
+    Kind.MCAP: _mcap,
+    Kind.PREDICTION: _prediction,
+    Kind.STARLINK: _prediction,
+    Kind.AWS: _prediction,
+}

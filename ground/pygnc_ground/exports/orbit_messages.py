@@ -22,7 +22,7 @@ _AXES: Final = ("X", "Y", "Z", "X_DOT", "Y_DOT", "Z_DOT")
 _STATE_UNITS: Final = ("km", "km", "km", "km/s", "km/s", "km/s")
 _UNITS: Final = ("km**2", "km**2/s", "km**2/s**2")
 GAP_MS: Final = 600_000
-"""Time between states beyond which a new segment begins: between them, interpolation would err by more than a metre."""
+"""Time between states beyond which a new segment begins: interpolation would err by more than 2 m."""
 _DEGREE: Final = 7
 _NODES: Final = 4
 """Number of states that determine a polynomial of this degree with their velocities."""

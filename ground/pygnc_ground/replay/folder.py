@@ -138,7 +138,7 @@ def read_state(folder: Path) -> StoredState:
     try:
         return msgspec.json.decode((folder / STATE).read_bytes(), type=StoredState)
     except FileNotFoundError:
-        remedy = "name a folder that pygnc replay or pygnc orbit wrote"
+        remedy = "name a folder that pygnc replay or pygnc orbit of this version wrote"
         raise ReplayError(f"{folder}: has no {STATE}; {remedy}") from None
     except msgspec.MsgspecError as error:
         raise ReplayError(f"{folder / STATE}: damaged: {error}; repeat the replay") from None

@@ -27,6 +27,7 @@ from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
+from pygnc_ground.replay.fix_times import step_notes
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import FixRecords, ReplayResult
@@ -124,6 +125,7 @@ class ReplayContext(NamedTuple):
         timed = collected.timed
         fixes = fix_records(timed)
         notes = [*_bad_lines(collected.sources), *_rollovers(fixes, settings.orbit), *self._early(fixes)]
+        notes += step_notes(collected)
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],

@@ -108,6 +108,7 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
             "ambiguous": [row.ambiguous for row in rows],
             "chi_square_best": [row.chi2_best for row in rows],
             "chi_square_mirror": [row.chi2_mirror for row in rows],
+            **_covariances(covariances, "relative "),
         },
     )
 

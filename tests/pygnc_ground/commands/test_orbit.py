@@ -16,6 +16,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.orbit import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.files import RecordedFiles
+from pygnc_ground.replay.result import ReplayResult
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 from tests.pygnc_command import app
@@ -146,8 +147,7 @@ def test_standard_deviations_that_are_not_true_give_the_same_orbit(tmp_path: Pat
             one._replace(position_sigma_m=factor * _SIGMA_M, velocity_sigma_mps=factor * _SIGMA_MPS) for one in fixes
         ]
         log.write_bytes(fake.log(stated, fake.bestxyzb))
-        files = RecordedFiles(sense=(log,))
-        found.append(replay_with_true_noise(files, files.context()).result)
+        found.append(determined(log))
     expected = found[0].smoothed
     assert expected is not None
     assert not any("standard deviations" in note for note in found[0].notes)
@@ -155,6 +155,73 @@ def test_standard_deviations_that_are_not_true_give_the_same_orbit(tmp_path: Pat
         assert any("standard deviations of the receiver" in note for note in one.notes)
         assert one.smoothed is not None
         assert np.linalg.norm(one.smoothed.position_ecef_m - expected.position_ecef_m, axis=1).max() < 1.0
+
+
+def determined(log: Path) -> ReplayResult:
+    """Return the result of `pygnc orbit`."""
+    files = RecordedFiles(sense=(log,))
+    return replay_with_true_noise(files, files.context()).result
+
+
+RXSTATUS = "0,4,02000000,00000000,00000000,00000000," + ",".join(["00180000,00000000,00000000,00000000"] * 4)
+
+
+def test_strange_solutions_are_rejected_with_the_cause_or_enter_with_a_larger_sigma(
+    solutions: list[Solution], tmp_path: Path
+) -> None:
+    frames = [fake.bestxyza(one) + fake.novatel_text("RXSTATUS", one, RXSTATUS) for one in solutions]
+    coarse = [fake.bestxyza(one, status="COARSE") for one in solutions[:8]]
+
+    def moved(at: int, seconds: float) -> Solution:
+        """Return a solution whose time is stated later than that of its position and velocity."""
+        return solutions[at]._replace(gps_ms=solutions[at].gps_ms + round(1000 * seconds))
+
+    unset = solutions[0]._replace(gps_ms=5_000, position_m=(0.0,) * 3, velocity_mps=(0.0,) * 3, satellites=0)
+    strange = {
+        6: (fake.bestxyza(solutions[6], "INSUFFICIENT_OBS"), "position_status"),
+        9: (fake.bestxyza(solutions[9], kind="PROPAGATED"), "position_status"),
+        12: (fake.bestxyza(solutions[12]._replace(satellites=0)), "no_satellites"),
+        15: (fake.bestxyza(moved(15, 12.0), ages_s=(0.0, 12.0)), "time_status"),
+        18: (fake.bestxyza(moved(18, 0.3), status="APPROXIMATE"), "time_status"),
+        # These are used: with 76 m along the track, as is an old solution; with the time that TIME corrects; and with
+        # the receiver's own standard deviation, which contains old corrections.
+        21: (fake.bestxyza(moved(21, 0.01), status="FREEWHEELING"), ""),
+        24: (fake.bestxyza(moved(24, 0.008), ages_s=(0.0, 0.008)), ""),
+        27: (
+            fake.bestxyza(moved(27, 0.02), status="FREEWHEELING")
+            + fake.novatel_text("TIME", moved(27, 0.02), "VALID,0.02,1e-8,-18.0,2026,3,20,9,1,28000,VALID"),
+            "",
+        ),
+        30: (fake.bestxyza(solutions[30], kind="PSRDIFF", ages_s=(250.0, 0.0)), ""),
+    }
+    for number, (content, _) in strange.items():
+        frames[number] = content
+    log = tmp_path / "receiver.log"
+    log.write_bytes(fake.bestxyza(unset, "INSUFFICIENT_OBS", "UNKNOWN") + b"".join(frames))
+    result = determined(log)
+    causes = [strange[number][1] if number in strange else "" for number in range(len(frames))]
+    assert list(result.fixes.position_cause) == causes
+    assert [record.cause for record in result.untimed] == ["no_time"]
+    assert result.smoothed is not None
+    truth = pg.load_truth(TRUTH).at(result.fixes.gps_ms)
+    assert np.linalg.norm(result.smoothed.position_ecef_m - truth.position_ecef_m, axis=1).max() < 15.0
+    log.write_bytes(b"".join(coarse))
+    smoothed = determined(log).smoothed
+    assert smoothed is not None
+    assert 70.0 < np.linalg.norm(smoothed.sigma_ecef[-1, :3]) < 90.0
+
+
+def test_times_before_the_leap_seconds_are_known_are_corrected(solutions: list[Solution], tmp_path: Path) -> None:
+    log = tmp_path / "receiver.nmea"
+    early = (one._replace(leap_s=16) for one in solutions[:8])
+    log.write_bytes(b"".join(map(fake.sentences, (*early, *solutions[8:20]))))
+    flown = pg.replay_files(log).result
+    assert any(note.startswith("the receiver's time steps by -2 s at 2025-03-20T") for note in flown.notes)
+    result = determined(log)
+    assert any(note.startswith("times of the first fixes are corrected by -2 s") for note in result.notes)
+    truth = pg.load_truth(TRUTH).at(result.fixes.gps_ms)
+    assert result.smoothed is not None
+    assert np.linalg.norm(result.smoothed.position_ecef_m - truth.position_ecef_m, axis=1).max() < 10.0
 
 
 @pytest.mark.parametrize("content", [b"", b"not a log\r\n" * 40, bytes(4000)])

@@ -175,7 +175,7 @@ def test_a_folder_becomes_an_mcap_file(replayed: tuple[Path, str], tmp_path: Pat
 @pytest.mark.parametrize(
     ("words", "code", "says"),
     [
-        (["{none}"], ExitCode.INPUT, "has no orbit_state.json; name a folder that pygnc replay or pygnc orbit wrote"),
+        (["{none}"], ExitCode.INPUT, "has no orbit_state.json; name a folder that pygnc replay or pygnc orbit of this"),
         (["{out}", "--name", "A\nB"], ExitCode.USAGE, "--name: 'A\\nB' is not up to 60 characters of printable ASCII"),
         (["{out}", "--as", "png"], ExitCode.USAGE, "'png' is not one of"),
     ],

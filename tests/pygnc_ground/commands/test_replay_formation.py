@@ -60,7 +60,7 @@ def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 def test_the_table_has_its_columns_and_a_row_for_each_moment(replayed: tuple[Path, str]) -> None:
     table = pl.read_csv(replayed[0] / "formation.csv")
-    assert tuple(table.columns) == columns("formation")
+    assert tuple(table.columns) == columns("formation", csv=True)
     of_partner = table.filter(pl.col("partner_id") == 75)
     assert len(of_partner) > 100
     assert of_partner["relative_r_m"].null_count() == 0

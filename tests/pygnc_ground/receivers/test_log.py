@@ -266,8 +266,7 @@ def test_the_status_of_the_clock_is_its_standard_deviation(status: str, sigma_s:
 @pytest.mark.parametrize("kind", ["NONE", "FIXEDPOS", "PROPAGATED"])
 def test_a_position_without_a_measurement_is_none(kind: str, tmp_path: Path) -> None:
     (one,) = solutions(1)
-    content = fake.bestxyza(one).split(b";")[1].split(b"*")[0].decode().replace("SINGLE", kind)
-    (fix,), _ = parts(fake.novatel_text("BESTXYZ", one, content), tmp_path)
+    (fix,), _ = parts(fake.bestxyza(one, kind=kind), tmp_path)
     assert screen(fix, ScreeningSettings()) is RejectCause.POSITION_STATUS
     assert fix.position_solution == kind.lower()
 

@@ -54,6 +54,7 @@ def test_a_row_equals_the_message() -> None:
     assert [row[f"sigma_relative_{axis}_m"] for axis in "rtn"] == pytest.approx([2.0, 3.0, 4.0])
     last = ("range_bias_m", "ambiguous", "chi_square_best", "chi_square_mirror")
     assert [row[name] for name in last] == [1051.0, True, 10.0, 12.0]
+    assert [row[f"relative_{name}"] for name in LOWER_TRIANGLE] == [*COVARIANCE[LOWER]]
 
 
 def test_unknown_values_are_empty() -> None:

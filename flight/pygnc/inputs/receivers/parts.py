@@ -1,7 +1,9 @@
 """Fixes of a receiver, each put together from the messages of one epoch."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
+from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import erfa
@@ -14,6 +16,7 @@ COMPUTED: Final = "computed"
 """Name of a position or velocity that the receiver has computed, as in `GnssFix`."""
 _WGS84: Final = 1
 _NOT_STATED: Final = (-1, -1)
+_NO_ROTATION: Final = np.eye(3)
 Values: TypeAlias = Mapping[str, Any]
 """Values of a message by the names of its declaration in `pygnc_devices`."""
 
@@ -29,7 +32,7 @@ class Spread(NamedTuple):
         """Return the spread of three standard deviations; those that are not finite and positive count as unknown."""
         known = np.array(sigma, dtype=float)
         known[~(np.isfinite(known) & (known > 0.0))] = 0.0
-        return cls(np.diag(known**2), is_local)
+        return cls(known**2 * _NO_ROTATION, is_local)
 
     def sigma(self, ecef_from_local: Array) -> Array:
         """Return the standard deviations in ITRF, shape (3,); 0 if unknown."""
@@ -47,7 +50,12 @@ def shared(accuracy: float) -> Spread:
 
 def numbers(values: Values, name: str, suffix: str) -> Array:
     """Return the values `name_x_suffix` and so on, shape (3,)."""
-    return np.array([values[f"{name}_{axis}_{suffix}"] for axis in "xyz"], dtype=float)
+    return np.array(_components(name, suffix)(values), dtype=float)
+
+
+@cache
+def _components(name: str, suffix: str) -> Callable[[Values], tuple[Any, ...]]:
+    return itemgetter(*(f"{name}_{axis}_{suffix}" for axis in "xyz"))
 
 
 class Position(NamedTuple):
@@ -116,7 +124,7 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
     if position is None:
         return None
     moving = next((part.velocity for part in parts if part.velocity is not None), None)
-    ecef_from_local = east_north_up(position.ecef_m) if any(map(_has_local_axes, parts)) else np.eye(3)
+    ecef_from_local = east_north_up(position.ecef_m) if any(map(_has_local_axes, parts)) else _NO_ROTATION
     velocity_mps, velocity_sigma = np.zeros(3), np.zeros(3)
     if moving is not None:
         velocity_mps = ecef_from_local @ moving.mps if moving.is_local else moving.mps
@@ -124,7 +132,7 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
     late_s = next((part.late_s for part in parts if part.late_s), 0.0)
     time_sigma_s = next((part.time_sigma_s for part in parts if part.time_sigma_s is not None), None)
     velocity_solution = "none" if moving is None else moving.solution
-    if not np.isfinite(velocity_mps).all():
+    if not _is_finite(velocity_mps):
         velocity_solution = "invalid"
     is_moving = velocity_solution == COMPUTED
     # The time of a fix is in whole milliseconds; the position is moved along the velocity by the rest.
@@ -137,7 +145,7 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
         **place._asdict(),
         gps_ms=None if gps_ms is None else gps_ms + late_ms,
         time_sigma_s=time_sigma_s,
-        position_solution=position.solution if np.isfinite(position.ecef_m).all() else "invalid",
+        position_solution=position.solution if _is_finite(position.ecef_m) else "invalid",
         position_ecef_m=vector3(position.ecef_m - rest_s * velocity_mps if is_moving else position.ecef_m),
         position_sigma_m=vector3(_sigma([part.position_spread for part in parts], position.spread, ecef_from_local)),
         velocity_solution=velocity_solution,
@@ -149,6 +157,10 @@ def fix_of(parts: Sequence[Part], gps_ms: int | None, place: Place) -> GnssFix |
         satellites_tracked=tracked,
         satellites_used=used,
     )
+
+
+def _is_finite(vector: Array) -> bool:
+    return all(map(math.isfinite, vector.tolist()))  # quicker than NumPy's for three numbers
 
 
 def _has_local_axes(part: Part) -> bool:
@@ -176,7 +188,7 @@ def ecef_from_geodetic(latitude_rad: float, longitude_rad: float, height_m: floa
 
 def east_north_up(position_ecef_m: Array) -> Array:
     """Return the rotation (3, 3) to ITRF from the axes east, north, up of WGS 84 at a position."""
-    if not (np.isfinite(position_ecef_m).all() and position_ecef_m.any()):
+    if not (_is_finite(position_ecef_m) and position_ecef_m.any()):
         return np.full((3, 3), math.nan)
     longitude, latitude, _ = erfa.gc2gd(_WGS84, position_ecef_m)
     (sin_lat, cos_lat), (sin_lon, cos_lon) = ((math.sin(angle), math.cos(angle)) for angle in (latitude, longitude))
