@@ -1,7 +1,7 @@
 """Host's side of the streaming interface for MicroPython and CircuitPython: copy this one file to the controller.
 
-It needs only struct and binascii. docs/interface.md, "Streaming interface", is the specification. The tests run this
-file against the Pi's side and compare its tables with the flight software.
+It needs only struct and binascii. docs/interface.md, "Streaming interface", is the specification. Its tables are
+generated from the flight software, and the tests run it against the Pi's side.
 
     link = Link(session=boot_count)                 # a different number from 1 to 65535 at each start
     upload = Upload(link, "sense.bin", size, crc, read, transfer=1)
@@ -42,6 +42,7 @@ NESTING = 32
 SESSION_STEP = 257
 HELD = float("inf")  # time of the next retry of an ordered sentence that the Pi holds until an earlier one arrives
 
+# Tables: made by scripts/generate/docs.py.
 # Delivery (r ordered, i unordered) and fields of the host's sentences; bytes after the fields are passed as `tail`.
 HOST_SENTENCES = {
     "NAKN": ("r", "<HB"),
@@ -118,6 +119,7 @@ STATUS = {
     "fixes_received": (520, "I"),
     "fixes_accepted": (524, "I"),
 }
+# End of the tables.
 
 
 # Packets with the bytes of sense.bin and rng#####.bin

@@ -1,4 +1,4 @@
-"""Generate what follows from the code: the drawing of the tasks, the tables of the documentation and of read_status.py.
+"""Generate what follows from the code: the drawing of the tasks, tables of the documentation, tables for controllers.
 
 Usage: python -m scripts.generate.docs
 
@@ -33,6 +33,7 @@ from pygnc_ground.scenario.settings import Impulse, Partner, Thrust
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from pygnc_ground.tables import declaration
 from scripts.documentation.short_lines import short_lines
+from scripts.generate.controller_tables import CONTROLLER, controller
 from scripts.generate.sentence_tables import sentence_examples
 from scripts.generate.status_reader import READER, reader
 
@@ -76,7 +77,7 @@ def documents() -> dict[Path, str]:
     tables["campaign.md"] = campaign_tables()
     tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
-    files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader()}
+    files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader(), CONTROLLER: controller()}
     return files | {DOCS / name: with_tables(DOCS / name, content) for name, content in tables.items()}
 
 

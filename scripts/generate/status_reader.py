@@ -21,9 +21,14 @@ _AXES: Final = ("_w _x _y _z", "_x _y _z")
 
 def reader() -> str:
     """Return the required content of scripts/read_status.py."""
-    before, _, rest = READER.read_text().partition(BEGIN)
+    return with_tables(READER, tables())
+
+
+def with_tables(path: Path, tables: str) -> str:
+    """Return the content of a module with the tables between their markers replaced."""
+    before, _, rest = path.read_text().partition(BEGIN)
     _, _, after = rest.partition(END)
-    return before + BEGIN + tables() + END + after
+    return before + BEGIN + tables + END + after
 
 
 def tables() -> str:
