@@ -8,12 +8,12 @@ are computed in each call.
 import math
 from typing import Final, NamedTuple
 
-import erfa
 import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.chebyshev import ChebyshevDays
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.erfa_functions import erfa
 from pygnc.environment.time_scales import SECONDS_PER_DAY, TT_MINUS_GPS_S, julian_date
 
 EARTH_ROTATION_RAD_S: Final = 2.0 * np.pi * 1.002_737_811_911_354_48 / SECONDS_PER_DAY

@@ -9,13 +9,13 @@ by the Earth orientation of `EarthFrames`.
 from collections.abc import Sequence
 from typing import Any, Final
 
-import erfa
 import numpy as np
 import satkit
 
 from pygnc.common.arrays import Array
 from pygnc.common.clock import week_from_gps_ms
 from pygnc.common.mean_elements import MeanElements
+from pygnc.environment.erfa_functions import erfa
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.time_scales import julian_date
 

@@ -7,11 +7,11 @@ some km), both far better than the relative 1e-3 that the orbit and the sun sens
 import math
 from typing import Final
 
-import erfa
 import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.environment.chebyshev import ChebyshevDays
+from pygnc.environment.erfa_functions import erfa
 from pygnc.environment.time_scales import TT_MINUS_GPS_S, julian_date
 
 ASTRONOMICAL_UNIT_M: Final = 149_597_870_700.0
@@ -59,5 +59,5 @@ def third_body_acceleration(position_m: Array, sun_m: Array, moon_m: Array) -> A
 def _sample(gps_ms: int, offsets_s: Array) -> Array:
     """Return Sun and Moon in m, shape (n, 6). TT is used for TDB: 2 ms, or 60 m of the Earth's path around the Sun."""
     date = julian_date(gps_ms, offsets_s + TT_MINUS_GPS_S)
-    earth_heliocentric, _ = erfa.epv00(*date)
+    earth_heliocentric, _, _ = erfa.epv00(*date)
     return np.concatenate([-earth_heliocentric["p"], erfa.moon98(*date)["p"]], axis=1) * ASTRONOMICAL_UNIT_M

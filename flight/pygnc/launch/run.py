@@ -14,9 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-import erfa  # noqa: F401 - loaded before the fork, so that orbit, attitude and formation share its memory
 import msgspec
-import satkit  # noqa: F401 - loaded before the fork for the same reason
+import satkit  # noqa: F401 - loaded before the fork, so that orbit, attitude and formation share its memory
 
 import pygnc
 from pygnc.bus.control import RunState
@@ -53,7 +52,13 @@ from pygnc.supervisor.process import (
     close_all_but,
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.runtime import run_task, share_heap_among_threads, trim_heap, unmap_libraries
+from pygnc.tasks.runtime import (
+    find_unchanged_libraries,
+    run_task,
+    share_heap_among_threads,
+    trim_heap,
+    unmap_libraries,
+)
 from pygnc.tasks.seal import MODULES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
@@ -207,6 +212,7 @@ def _load_shared(modules: Sequence[str]) -> None:
     for kind in STREAMS.values():
         msgspec.msgpack.Decoder(kind)  # it stores what it finds out about the types; each task would modify their pages
     MODULES.search()
+    find_unchanged_libraries()
     gc.freeze()  # garbage collection would write to all objects
     gc.enable()
 

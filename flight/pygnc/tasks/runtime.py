@@ -63,6 +63,8 @@ TRIM_INTERVAL_S: Final = 0.5
 UNMAP_AFTER_S: Final = 2.0
 """Time without progress after which a task unmaps its libraries, s."""
 UNMAP_INTERVAL_S: Final = 60.0
+UNMAP_USED_S: Final = 0.1
+"""Processor time after which a task unmaps its libraries, s; a batch uses a half of them only for a moment."""
 ZMQ_THREADS: Final = 2
 TRACEBACK_MAX: Final = 8000
 _NOT_DURABLE: Final = "the stream is kept in memory only"
@@ -255,6 +257,7 @@ class TaskLoop:
         self._reported = self._trimmed = (0, False)
         self._next_trim_s = self._next_unmap_s = 0.0
         self._unmap_at_s = math.inf
+        self._unmap_at_used_s = UNMAP_USED_S
         self._next_check_s = time.monotonic() + POSITIONS_INTERVAL_S
         self._stop_requested = False
         self._context: Context = zmq.Context()
@@ -282,6 +285,7 @@ class TaskLoop:
             self._task.serve_streams()
             if self._task.stop_request and not self._stop_requested:
                 self._stop_requested = control.send(self._channel, control.StopRequest(self._task.stop_request))
+            self._unmap_if_due()
             if not more:
                 self._report_progress()
                 self._free_memory_if_due()
@@ -377,6 +381,12 @@ class TaskLoop:
             unmap_libraries()
             trim_heap()  # checkpoints and second looks leave unused memory, too
 
+    def _unmap_if_due(self) -> None:
+        used_s = time.process_time()
+        if used_s >= self._unmap_at_used_s:
+            self._unmap_at_used_s = used_s + UNMAP_USED_S
+            unmap_libraries()
+
     def _check_positions_if_due(self) -> None:
         now = time.monotonic()
         if now >= self._next_check_s:
@@ -417,12 +427,8 @@ def trim_heap() -> None:
     _malloc_trim(0)
 
 
-def unmap_libraries() -> None:
-    """Unmap the unchanged pages of libraries, most of which only the start needs; takes about 4 ms.
-
-    They stay in the system's file cache as long as there is room. A page that is used again is mapped from there within
-    a microsecond.
-    """
+def find_unchanged_libraries() -> None:
+    """Find the pages of libraries that `unmap_libraries` unmaps; takes about 4 ms, before the tasks are forked."""
     mapping = b""
     with contextlib.suppress(OSError), Path("/proc/self/smaps").open("rb") as lines:
         for line in lines:
@@ -432,11 +438,14 @@ def unmap_libraries() -> None:
                 if mapping and line.split()[1] == b"0":  # the loader has not written to these pages
                     _unchanged.add(mapping)
                 mapping = b""
-    unmap_libraries_again()
 
 
-def unmap_libraries_again() -> None:
-    """Unmap the pages that `unmap_libraries` has found unchanged and that have been used again; takes 1 ms."""
+def unmap_libraries() -> None:
+    """Unmap the unchanged pages of libraries, most of which only the start needs; takes about a millisecond.
+
+    They stay in the system's file cache as long as there is room. A page that is used again is mapped from there within
+    a microsecond.
+    """
     with contextlib.suppress(OSError), Path("/proc/self/maps").open("rb") as lines:
         for line in lines:
             if line in _unchanged:

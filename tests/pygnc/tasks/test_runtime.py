@@ -246,6 +246,7 @@ def mapped_kb() -> int:
 
 lu = np.linalg.inv(np.eye(40) + 0.1)
 before = mapped_kb()
+runtime.find_unchanged_libraries()
 runtime.unmap_libraries()
 after = mapped_kb()
 assert np.array_equal(np.linalg.inv(np.eye(40) + 0.1), lu)

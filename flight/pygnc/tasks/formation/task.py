@@ -29,7 +29,7 @@ from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, PollSource, return_memory_early, trim_heap, unmap_libraries
+from pygnc.tasks.runtime import Context, PollSource, return_memory_early, trim_heap
 
 if TYPE_CHECKING:
     from pygnc.navigation.formation import FormationResult, Problem
@@ -170,8 +170,7 @@ class FormationTask(EstimatorTask):
         tracker = stage.tracker
         is_new_stage = tracker.stage != self._saved_stage
         if is_new_stage:
-            trim_heap()  # a stage leaves megabytes of unused memory in the heap, and needs other parts of the libraries
-            unmap_libraries()
+            trim_heap()  # a stage leaves megabytes of unused memory in the heap
         if is_new_stage or self.is_checkpoint_due(stage.last_input_seq):
             self._saved_stage = tracker.stage
             self.save(tracker.checkpoint(), stage.last_input_seq, stage.last_orbit_seq)

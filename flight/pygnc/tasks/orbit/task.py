@@ -23,7 +23,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.checkpoints import Checkpoint
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, unmap_libraries_again
+from pygnc.tasks.runtime import Context, unmap_libraries
 
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
@@ -71,7 +71,7 @@ class OrbitTask(EstimatorTask):
             return True
         if is_due or self._has_propagated:
             self._has_propagated = False
-            unmap_libraries_again()  # a few milliseconds of work each second would keep five megabytes in memory
+            unmap_libraries()  # a few milliseconds of work each second would keep five megabytes in memory
         if not self.input.lost:
             self.look_again(self._tracker.checkpoint, self.input.last_seq)
         return False
