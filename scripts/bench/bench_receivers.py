@@ -1,8 +1,8 @@
-"""Logs of receivers: time to decode them beside the protocols' own libraries, and orbits by wrong standard deviations.
+"""Logs of receivers: time to decode them beside the protocols' own libraries, and orbits from them.
 
-Run: python scripts/bench/bench_receivers.py [--epochs 5000] [--repetitions 5] [--sigmas]
+Run: python scripts/bench/bench_receivers.py [--epochs 5000] [--repetitions 5] [--formats | --sigmas | --times]
 
---sigmas needs the reference data: PYGNC_REFERENCE_DATA.
+--formats and --sigmas need the reference data: PYGNC_REFERENCE_DATA.
 """
 
 import argparse
@@ -11,13 +11,14 @@ import io
 import math
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice
+from itertools import islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -25,10 +26,17 @@ import pynmeagps
 import pysbf2
 import pyubx2
 from novatel_edie import oem
+from scipy.interpolate import CubicHermiteSpline
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))  # allows to start the program by its path
 
 from pygnc.bus.messages import GnssFix
+from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import SIZE
+from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.commands.orbit import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, normalised_squares, rms_3d
 from pygnc_ground.receivers.log import read
@@ -106,6 +114,17 @@ def _accuracy(solution: OrbitSolution | None, true_m: FloatArray) -> str:
     return f"{rms_3d(error_m):.2f} m ({math.sqrt(np.trace(covariance, axis1=1, axis2=2).mean()):.2f} m), {nees:.2f}"
 
 
+def _grace_fixes(orbit: Sequence[tuple[int, list[float]]], factor: float = 1.0) -> list[Solution]:
+    """Return fixes with white noise of 5 m and 5 cm/s, and `factor` times that as standard deviations."""
+    noise = np.random.default_rng(7)
+    errors = np.concatenate((noise.normal(0.0, 5.0, (1081, 3)), noise.normal(0.0, 0.05, (1081, 3))), axis=1)
+    fixes = []
+    for (gps_ms, state), error in zip(orbit, errors.tolist(), strict=True):
+        x, y, z, vx, vy, vz = (value + wrong for value, wrong in zip(state, error, strict=True))
+        fixes.append(Solution(gps_ms, (x, y, z), (vx, vy, vz), 5.0 * factor, 0.05 * factor, leap_s=15))
+    return fixes
+
+
 def _print_sigmas() -> None:
     """Print errors, sigmas and NEES of filter and smoother for stated standard deviations that are not true."""
     orbit = _grace_orbit()
@@ -114,17 +133,77 @@ def _print_sigmas() -> None:
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "receiver.log"
         for factor in (0.05, 0.2, 1.0, 5.0, 20.0):
-            noise = np.random.default_rng(7)
-            errors = np.concatenate((noise.normal(0.0, 5.0, (1081, 3)), noise.normal(0.0, 0.05, (1081, 3))), axis=1)
-            fixes = []
-            for (gps_ms, state), error in zip(orbit, errors.tolist(), strict=True):
-                x, y, z, vx, vy, vz = (value + wrong for value, wrong in zip(state, error, strict=True))
-                fixes.append(Solution(gps_ms, (x, y, z), (vx, vy, vz), 5.0 * factor, 0.05 * factor))
-            log.write_bytes(fake.log(fixes, fake.bestxyzb))
+            log.write_bytes(fake.log(_grace_fixes(orbit, factor), fake.bestxyzb))
             files = RecordedFiles(sense=(log,))
             found = [replay_files(log).result, replay_with_true_noise(files, files.context()).result]
             rows.append((f"{factor:g}", *(_accuracy(one.smoothed, true_m) for one in found)))
     print_table(("factor", "`pygnc replay`: smoother", "`pygnc orbit`: smoother"), rows)
+
+
+_RESOLUTIONS: dict[str, tuple[Callable[[Solution], bytes], str]] = {
+    "NovAtel BESTXYZ, ASCII": (fake.bestxyza, "0.1 mm, 0.1 mm/s"),
+    "NovAtel BESTXYZ, binary": (fake.bestxyzb, "double"),
+    "NovAtel BESTPOS, BESTVEL": (fake.bestpos_bestvel, "double, 0.5 mm/s; no sigma of the velocity"),
+    "UBX NAV-PVT": (fake.nav_pvt, "1 cm, 1 mm/s"),
+    "UBX NAV-SOL": (fake.nav_sol, "1 cm, 1 cm/s"),
+    "SBF PVTCartesian": (fake.pvt_cartesian, "double, 0.5 mm/s"),
+    "SkyTraq A8": (fake.navigation_data, "1 cm, 1 cm/s; no sigmas"),
+    "SkyTraq DF": (fake.receiver_state, "double, 0.5 mm/s; no sigmas"),
+    "NMEA GGA, GST, RMC, ZDA": (fake.sentences, "2 cm; no velocities"),
+}
+"""Encoders of receivers' formats, with the resolution of position and velocity."""
+
+
+def _print_formats() -> None:
+    """Print the smoother's errors by the same fixes in each format, and the distance from that by the first."""
+    orbit = _grace_orbit()
+    true_m = np.array([state[:3] for _, state in orbit])
+    fixes, first_m, rows = _grace_fixes(orbit), None, []
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "receiver.log"
+        for name, (encode, resolution) in _RESOLUTIONS.items():
+            log.write_bytes(fake.log(fixes, encode))
+            files = RecordedFiles(sense=(log,))
+            smoothed = replay_with_true_noise(files, files.context()).result.smoothed
+            found_m = true_m if smoothed is None else smoothed.position_ecef_m
+            first_m = found_m if first_m is None else first_m
+            distance_m = float(np.linalg.norm(found_m - first_m, axis=1).max())
+            rows.append((name, resolution, _accuracy(smoothed, true_m), f"{distance_m:.4f} m"))
+    print_table(("log", "resolution", "smoother", "from the first, at most"), rows)
+
+
+def _free_orbit(epochs: int) -> list[Solution]:
+    """Return solutions every 10 s with white noise of 5 m and 5 cm/s on an orbit by the flight's forces."""
+    dynamics = OrbitDynamics(OrbitSettings(), EarthFrames(ORIENTATION))
+    begin_ms, x = gps_ms_from_utc_iso("2025-03-20T00:00:00Z"), np.zeros(SIZE)
+    x[:6] = 6.9e6, 0.0, 0.0, 0.0, 1000.0, 7532.0
+    states, times = [x], np.arange(0, 10_000 * epochs + 30_000, 30_000)
+    for before_ms, after_ms in pairwise(times.tolist()):
+        states.append(dynamics.propagate_vector(begin_ms + before_ms, states[-1], begin_ms + after_ms)[0])
+    rows = np.array(states)
+    path = CubicHermiteSpline(1e-3 * times, rows[:, :3], rows[:, 3:6])
+    noise, found = np.random.default_rng(7), []
+    for gps_ms in range(0, 10_000 * epochs, 10_000):
+        state = np.concatenate((path(1e-3 * gps_ms), path(1e-3 * gps_ms, 1)))
+        state = dynamics.frames.ecef_state_from_gcrf(begin_ms + gps_ms).dot(state)
+        px, py, pz, vx, vy, vz = (state + np.repeat((5.0, 0.05), 3) * noise.standard_normal(6)).tolist()
+        found.append(Solution(begin_ms + gps_ms, (px, py, pz), (vx, vy, vz)))
+    return found
+
+
+def _print_times() -> None:
+    """Print processor time and memory of `pygnc orbit` for one fix up to a week of fixes."""
+    pygnc, rows = str(Path(sys.executable).with_name("pygnc")), []
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "receiver.log"
+        for name, epochs in (("one fix", 1), ("10 fixes", 10), ("3 h", 1_081), ("7 days", 60_481)):
+            log.write_bytes(fake.log(_free_orbit(epochs), fake.bestxyzb))
+            words = (pygnc, "orbit", str(log), "--out", f"{folder}/out", "--overwrite")
+            _, status, usage = os.wait4(subprocess.Popen(words, stdout=subprocess.DEVNULL).pid, 0)
+            if status:
+                raise SystemExit(f"{name}: pygnc orbit failed")
+            rows.append((name, f"{usage.ru_utime + usage.ru_stime:.1f} s", f"{usage.ru_maxrss / 1024:.0f} MB"))
+    print_table(("fixes every 10 s", "processor time", "memory"), rows)
 
 
 def main() -> None:
@@ -132,10 +211,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5000)
     parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--sigmas", action="store_true", help="Orbits by wrong standard deviations instead.")
+    parts = {"formats": _print_formats, "sigmas": _print_sigmas, "times": _print_times}
+    for name, part in parts.items():
+        parser.add_argument(f"--{name}", dest="part", action="store_const", const=part, help=part.__doc__)
     options = parser.parse_args()
-    if options.sigmas:
-        _print_sigmas()
+    if options.part:
+        options.part()
         return
     solutions = _solutions(options.epochs)
     rows = []

@@ -15,7 +15,6 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.elements_fit import FitError
-from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, osculating_elements
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
@@ -25,6 +24,8 @@ from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.exports.estimates import Estimates
 from pygnc_ground.exports.export import File, Kind, Options, files
 from pygnc_ground.exports.message import Notation
+from pygnc_ground.orbit.prediction import OrbitPrediction
+from pygnc_ground.orbit.solution import IntArray
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.fix_times import FirstTimes
@@ -36,6 +37,8 @@ from pygnc_ground.report.wording import duration
 
 _DAY_MS: Final = 86_400_000
 _KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
+_GAP: Final = 10.0
+"""Intervals without fixes from which on the summary names them."""
 
 app: Final = Application()
 
@@ -79,7 +82,8 @@ def determine_orbit(
         replay = replay_with_true_noise(recorded, context)
         paths = replay.write(out, overwrite=overwrite)
         newest = folder.newest_state(replay.collected.updates)
-        orbit = OrbitFilter(context.settings.orbit, context.orientation)
+        fixes = [update.fix for update in replay.collected.updates]
+        orbit = OrbitPrediction(context.settings.orbit, context.orientation, newest, fixes)
         for line in _lines(replay, orbit, newest):
             typer.echo(line)
         if newest is not None:
@@ -112,7 +116,7 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
     return Replay(result, collected, origin)
 
 
-def _lines(replay: Replay, orbit: OrbitFilter, newest: OrbitState | None) -> Iterator[str]:
+def _lines(replay: Replay, orbit: OrbitPrediction, newest: OrbitState | None) -> Iterator[str]:
     """Yield what was read, the newest orbit, its prediction and, with a truth, its errors."""
     result = replay.result
     for source in result.sources:
@@ -122,8 +126,9 @@ def _lines(replay: Replay, orbit: OrbitFilter, newest: OrbitState | None) -> Ite
     if newest is None:
         yield "no orbit: no fix was used"
         return
-    first_ms, last_ms = int(result.fixes.gps_ms.min()), int(result.fixes.gps_ms.max())
-    yield f"{utc_iso_from_gps_ms(first_ms)} to {utc_iso_from_gps_ms(last_ms)}: {duration(last_ms - first_ms)}"
+    yield _times_line(result.fixes.gps_ms)
+    if not any(update.velocity_accepted for update in replay.collected.updates):
+        yield "velocities: none used; the orbit is that of the positions alone"
     axis_m, _, e_x, e_y, inclination, _ = osculating_elements(newest.x[:6]).tolist()
     eccentricity = math.hypot(e_x, e_y)
     low_km, high_km = (1e-3 * (axis_m * (1.0 + sign * eccentricity) - EARTH_RADIUS_M) for sign in (-1, 1))
@@ -134,8 +139,21 @@ def _lines(replay: Replay, orbit: OrbitFilter, newest: OrbitState | None) -> Ite
     )
     yield f"newest state: sigma {_sigma(newest, POSITION):.2f} m, {_sigma(newest, VELOCITY):.4f} m/s"
     after_day = orbit.predict(newest.gps_ms + _DAY_MS, newest)
-    yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km"
+    drag_share = 100.0 * orbit.drag_sigma
+    yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km; drag known to {drag_share:.0f} %"
     yield from orbit_lines(replay.orbits)
+
+
+def _times_line(gps_ms: IntArray) -> str:
+    """Return the first and the last time of the fixes, the usual interval and, if it is much longer, the longest."""
+    times_ms = np.unique(gps_ms)
+    first, last = (utc_iso_from_gps_ms(int(time_ms)) for time_ms in times_ms[[0, -1]])
+    if len(times_ms) == 1:
+        return f"{first}: a single fix"
+    intervals_ms = np.diff(times_ms)
+    usual_ms, longest_ms = float(np.median(intervals_ms)), float(intervals_ms.max())
+    gap = f", once none for {duration(longest_ms)}" if longest_ms >= _GAP * usual_ms else ""
+    return f"{first} to {last}: {duration(float(np.ptp(times_ms)))}, a fix every {duration(usual_ms)}{gap}"
 
 
 def _sigma(state: OrbitState, part: slice) -> float:

@@ -45,6 +45,15 @@ def epochs(start_gps_ms: int, t_s: npt.ArrayLike) -> list[brahe.Epoch]:
     return [start + float(seconds) for seconds in np.asarray(t_s)]
 
 
+def covers(first_gps_ms: int, last_gps_ms: int) -> bool:
+    """Return True if brahe is installed and its tables cover a time span."""
+    try:
+        require_coverage(first_gps_ms, last_gps_ms)
+    except (ModuleNotFoundError, ValueError):
+        return False
+    return True
+
+
 def require_coverage(first_gps_ms: int, last_gps_ms: int) -> None:
     """Check that the bundled tables cover a time span, given in milliseconds since the GPS epoch.
 
@@ -115,6 +124,19 @@ def air_transmission(position_gcrf_m: FloatArray, sun_gcrf_m: FloatArray, optica
     crossed = optical_depth * np.sqrt(2.0 * np.pi * brahe.R_EARTH / _SCALE_HEIGHT_M)
     crossed *= np.exp(-np.maximum(height_m, 0.0) / _SCALE_HEIGHT_M)
     return np.asarray(np.where(along_m < 0.0, np.exp(-crossed), 1.0))
+
+
+def density_kg_m3(gps_ms: int, position_itrf_m: FloatArray) -> float:
+    """Return the density of the air by NRLMSISE-00 with the space weather of the day, observed or forecast."""
+    (instant,) = epochs(gps_ms, [0.0])
+    return float(brahe.density_nrlmsise00(instant, position_itrf_m))
+
+
+def space_weather_end_gps_ms() -> int:
+    """Return the end of the observed space weather."""
+    _load_earth_data()
+    last = brahe.Epoch.from_mjd(brahe.get_global_sw_mjd_last_observed(), brahe.TimeSystem.UTC)
+    return gps_ms_from_utc_iso(last.isostring())
 
 
 def magnetic_field_itrf_ut(instants: Sequence[brahe.Epoch], position_itrf_m: FloatArray) -> FloatArray:

@@ -101,6 +101,18 @@ def test_one_fix_gives_an_orbit_that_knows_how_little_it_knows(solutions: list[S
     predicted = next(line for line in found.output.splitlines() if line.startswith("predicted a day ahead"))
     # 5 cm/s along the track are an error of the period: 3 * 0.05 m/s * 86400 s = 13 km.
     assert 10.0 < float(predicted.split("sigma ")[1].split()[0]) < 40.0
+    # Nothing has shown the drag: half to twice the declared area alone are 0.4.
+    assert 40.0 < float(predicted.split("drag known to ")[1].split()[0]) < 70.0
+    assert any(line.endswith(": a single fix") for line in found.output.splitlines())
+
+
+def test_the_summary_names_a_gap_and_missing_velocities(solutions: list[Solution], tmp_path: Path) -> None:
+    log = tmp_path / "receiver.log"
+    log.write_bytes(fake.log([*solutions[:6], *solutions[20:26]], fake.sentences))
+    found = orbit(log, "--out", tmp_path / "out")
+    assert found.exit_code == ExitCode.DONE, found.output
+    assert "a fix every 1 min 40 s, once none for 25 min 00 s" in found.output
+    assert "velocities: none used" in found.output
 
 
 def smoothed(message: Callable[[Solution], bytes], solutions: list[Solution], folder: Path) -> FloatArray:

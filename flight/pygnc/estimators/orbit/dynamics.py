@@ -25,6 +25,7 @@ from pygnc.environment.gravity import (
 from pygnc.environment.solar_radiation import radiation_pressure_acceleration
 from pygnc.environment.sun_moon import SunMoon, third_body_acceleration
 from pygnc.estimators.kalman import triangular
+from pygnc.estimators.orbit.force_model import ForceModel
 from pygnc.estimators.orbit.process_noise import decay, omitted_gravity_density, sqrt_process_noise, with_pole
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
@@ -78,9 +79,14 @@ class OrbitDynamics:
     """
 
     def __init__(
-        self, settings: OrbitSettings, frames: EarthFrames, *, gradient_degree: int = _GRADIENT_DEGREE
+        self,
+        settings: OrbitSettings,
+        frames: EarthFrames,
+        *,
+        model: ForceModel | None = None,
+        gradient_degree: int = _GRADIENT_DEGREE,
     ) -> None:
-        self._model = settings.force_model
+        self._model = model or settings.force_model
         self._gradient_degree = gradient_degree
         self._spacecraft = settings.spacecraft
         self._noise = settings.process_noise
