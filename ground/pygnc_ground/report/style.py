@@ -77,7 +77,7 @@ _OPENING: Final = re.compile(r"<svg [^>]*viewBox=\"([^\"]*)\"[^>]*>")
 _REFERENCE: Final = re.compile(r"(?:url\(|href=\")#([^)\"]+)")
 _IDENTITY: Final = re.compile(r" id=\"([^\"]*)\"")
 _GEOMETRY: Final = re.compile(r" (?:d|x|y|transform)=\"[^\"]*\"")
-_NEEDLESS_DIGITS: Final = re.compile(r"(\.\d\d)\d+")
+_NEEDLESS_DIGITS: Final = re.compile(r"(?<=\.\d\d)\d+")
 _NEEDLESS_SPACE: Final = re.compile(r" ?\n?([MLQCz]) ?")
 _HEX: Final = re.compile(r"#[0-9a-f]{6}\b")
 _VARIABLES: Final = {colour.light: f"var(--{name})" for name, colour in PALETTE.items()}
@@ -199,5 +199,5 @@ def to_svg(figure: Figure, name: str, description: str) -> Markup:
 
 
 def _short_geometry(match: re.Match[str]) -> str:
-    text = _NEEDLESS_DIGITS.sub(r"\1", match[0])
+    text = _NEEDLESS_DIGITS.sub("", match[0])
     return _NEEDLESS_SPACE.sub(r"\1", text) if text.startswith(' d="') else text
