@@ -37,6 +37,7 @@ _DESCRIPTIONS: Final = {
         "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",
         "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
         "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",
+        "identify": "Find the object of a catalogue that a satellite is, from its orbit or Doppler shifts.",
         "passes": "Show rise, culmination and set over ground stations, with the uncertainty of the times.",
         "export": "Write estimates as CCSDS messages (OPM, OEM, OMM, AEM, CDM), TLE or MCAP, for other programs.",
         "describe": "Describe status record, sentences or journals for other systems: XTCE, C header or Markdown.",

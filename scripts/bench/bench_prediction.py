@@ -28,7 +28,7 @@ from pygnc.environment.gravity import EARTH_RADIUS_M
 from pygnc.estimators.orbit.state import POSITION
 from pygnc.formats.gps_packet import SENSE_GPS
 from pygnc.inputs.host_packets import fix_messages
-from pygnc.navigation.orbit import fix_from
+from pygnc.navigation.screening import fix_from
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.solution import FloatArray, normalised_squares, rtn_axes

@@ -75,6 +75,7 @@ def documents() -> dict[Path, str]:
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["identify.md"] = {"identification": columns_table("identification")}
     tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}
     files = {DOCS / "architecture.svg": drawing(TASKS), READER: reader(), CONTROLLER: controller()}

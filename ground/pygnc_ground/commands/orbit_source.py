@@ -17,6 +17,8 @@ from pygnc_ground.orbit.uncertain import UncertainOrbit
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
 from pygnc_ground.replay.inputs import ReplayError
+from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, NS_PER_MS, Arc, Ephemeris
+from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.oem import read_kvn, read_xml
 from pygnc_system.files import data_file
 
@@ -33,12 +35,14 @@ class OrbitSource(NamedTuple):
         begin_ms: Time of the newest state, epoch of the elements, or begin of the file, GPS ms.
         end_ms: Last time for which the source has an orbit, GPS ms; None if it can be predicted further.
         over: Function that returns the orbit between two times, GPS ms.
+        estimated: Orbit at the times of the fixes, if the source has it.
     """
 
     description: str
     begin_ms: int
     end_ms: int | None
     over: Callable[[int, int], UncertainOrbit]
+    estimated: UncertainOrbit | None = None
 
 
 def read_source(paths: Sequence[Path], config: Path | None, object_id: str | None) -> OrbitSource:
@@ -53,10 +57,11 @@ def read_source(paths: Sequence[Path], config: Path | None, object_id: str | Non
     if others:
         return _of_log(paths, config)
     if first.is_dir():
-        if (first / folder.PREDICTION).exists():
-            return _of_oem(first / folder.PREDICTION, None, orbit)
         found = Estimates.read(first)
-        return _predicted(first, "newest state of a replay", found.newest, found.orbit)
+        source = _predicted(first, "newest state of a replay", found.newest, found.orbit)
+        if (first / folder.PREDICTION).exists():
+            source = _of_oem(first / folder.PREDICTION, None, orbit)
+        return source._replace(estimated=_estimated(found))
     with first.open("rb") as file:
         start = file.read(400)
     start = start.removeprefix(b"\xef\xbb\xbf")
@@ -92,7 +97,7 @@ def _of_oem(path: Path, object_id: str | None, orbit: OrbitFilter) -> OrbitSourc
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     begin_ms, end_ms = found.ephemeris.span_gps_ms
-    return OrbitSource("orbit ephemeris message", begin_ms, end_ms, lambda _begin_ms, _end_ms: found)
+    return OrbitSource("orbit ephemeris message", begin_ms, end_ms, lambda _begin_ms, _end_ms: found, found)
 
 
 def _of_log(paths: Sequence[Path], config: Path | None) -> OrbitSource:
@@ -102,11 +107,20 @@ def _of_log(paths: Sequence[Path], config: Path | None) -> OrbitSource:
         replay = replay_with_true_noise(files, context)
     except ReplayError as error:
         raise ValueError(f"{error}; or name mean elements, an OEM file, or the folder of a replay") from error
-    states = [update.state for update in replay.collected.updates if update.state is not None]
-    newest = max(states, key=lambda state: state.gps_ms, default=None)
-    return _predicted(
-        paths[0], "newest state of a log", newest, OrbitFilter(context.settings.orbit, context.orientation)
-    )
+    found = Estimates.of(replay, context.orientation)
+    source = _predicted(paths[0], "newest state of a log", found.newest, found.orbit)
+    return source._replace(estimated=_estimated(found))
+
+
+def _estimated(found: Estimates) -> UncertainOrbit | None:
+    """Return the orbit at the times of the fixes."""
+    states = found.states(in_itrf=True)
+    if states is None:
+        return None
+    gps_ns = NS_PER_MS * states.gps_ms
+    span = int(gps_ns[0]), int(gps_ns[-1])
+    arc = Arc(gps_ns, states.states[:, :3], states.states[:, 3:], Frame.ITRF, HERMITE_WINDOW, span)
+    return UncertainOrbit(Ephemeris([arc], "replay"), gps_ns, states.covariance_rtn)
 
 
 def _predicted(path: Path, description: str, newest: OrbitState | None, orbit: OrbitFilter) -> OrbitSource:

@@ -43,6 +43,12 @@ def chosen_stations(words: Sequence[str], file: Path | None) -> list[Station]:
     return [named.get(word) or Station.from_text(word) for word in words] or [*named.values()]
 
 
+def require_table_suffix(out: Path | None) -> None:
+    """Raise UsageError unless the name of a table to write ends with .csv or .parquet."""
+    if out is not None and out.suffix not in {".csv", ".parquet"}:
+        raise UsageError(f"--out {out}: name a file that ends with .csv or .parquet")
+
+
 @app.command(example="pygnc passes orbit --station 48.15,11.57,520 --frequency 437e6")
 def show_passes(
     source: SourceArgument,
@@ -70,8 +76,7 @@ def show_passes(
     Times have standard deviations, which follow from the covariance of the orbit.
     """
     with report_user_errors("pygnc passes"):
-        if out is not None and out.suffix not in {".csv", ".parquet"}:
-            raise UsageError(f"--out {out}: name a file that ends with .csv or .parquet")
+        require_table_suffix(out)
         places = chosen_stations(station, stations)
         orbit = read_source(source, config, object_name)
         begin_ms = gps_ms_from_utc_iso(begin) if begin else orbit.begin_ms
