@@ -110,7 +110,7 @@ def rows_of(seed: int) -> list[list[float | str]]:
     for name, count in DATA.items():
         # The prediction takes only the place of the satellite from this state, for which ten minutes are enough.
         now = newest = last_orbit(fixes[max(0, count - 24) : count], settings)
-        prediction = OrbitPrediction(settings, ORIENTATION, newest, fixes[:count])
+        prediction = OrbitPrediction.after(settings, ORIENTATION, newest, fixes[:count])
         for hours in HOURS:
             now = prediction.predict(newest.gps_ms + 3_600_000 * hours, now)
             true_m = path.states_gcrf((now.gps_ms - start_gps_ms) * 1e-3)[0, :3]

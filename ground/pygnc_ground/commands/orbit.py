@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 import numpy as np
 import typer
+from msgspec.structs import replace
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
@@ -83,7 +84,9 @@ def determine_orbit(
         paths = replay.write(out, overwrite=overwrite)
         newest = folder.newest_state(replay.collected.updates)
         fixes = [update.fix for update in replay.collected.updates]
-        orbit = OrbitPrediction(context.settings.orbit, context.orientation, newest, fixes)
+        orbit = OrbitPrediction.after(context.settings.orbit, context.orientation, newest, fixes)
+        prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
+        folder.write_state(out, replace(folder.read_state(out), prediction=prediction))
         for line in _lines(replay, orbit, newest):
             typer.echo(line)
         if newest is not None:

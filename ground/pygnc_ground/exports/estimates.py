@@ -18,6 +18,7 @@ from pygnc.estimators.orbit.state import LOWER, OrbitState, covariance_rtn
 from pygnc_ground.exports.aem import Attitudes
 from pygnc_ground.exports.cdm import Approach
 from pygnc_ground.exports.orbit_messages import States
+from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.inputs import ReplayError
@@ -71,7 +72,10 @@ class Estimates:
                 f" {orientation.identification}; name its table by --earth-orientation"
             )
         found = {name: _table(file) for name in _TABLES if (file := place / f"{name}.parquet").exists()}
-        return cls(found, stored.state, OrbitFilter(stored.orbit, orientation))
+        newest, over_days = stored.state, stored.prediction
+        if over_days is None:
+            return cls(found, newest, OrbitFilter(stored.orbit, orientation))
+        return cls(found, newest, OrbitPrediction(over_days.orbit, orientation, newest, over_days.state))
 
     @property
     def created_gps_ms(self) -> int:

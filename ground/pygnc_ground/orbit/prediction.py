@@ -9,7 +9,7 @@ walk.
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
@@ -63,10 +63,10 @@ class OrbitPrediction(OrbitFilter):
     """Filter that predicts over days, from the newest estimate of the flight's filter.
 
     Args:
-        settings: Settings of the flight's filter.
+        settings: Settings of the prediction, from `after`.
         orientation: Earth orientation of the flight's filter.
         newest: Its newest estimate, None if there is none.
-        fixes: Its fixes in order of time.
+        start: The same estimate with the drag of the prediction, from `after`.
     """
 
     def __init__(
@@ -74,16 +74,27 @@ class OrbitPrediction(OrbitFilter):
         settings: OrbitSettings,
         orientation: EarthOrientationTable,
         newest: OrbitState | None,
-        fixes: Sequence[Fix],
+        start: OrbitState | None,
     ) -> None:
+        super().__init__(settings, orientation)
+        self._dynamics = OrbitDynamics(self.settings, self.frames, model=_FORCES)
+        self._newest = newest
+        self.start = start
+
+    @classmethod
+    def after(
+        cls,
+        settings: OrbitSettings,
+        orientation: EarthOrientationTable,
+        newest: OrbitState | None,
+        fixes: Sequence[Fix],
+    ) -> Self:
+        """Return the prediction after all fixes, which are in order of time, by the settings of the flight's filter."""
         prior, drag_mps2 = _drag_prior(newest, settings, EarthFrames(orientation)) if newest else _NOWHERE
         craft = settings.spacecraft
         craft = replace(craft, drag_coefficient=craft.drag_coefficient * math.exp(prior.mean))
         settings = replace(settings, spacecraft=craft)
-        super().__init__(replace(settings, process_noise=_over_days(settings.process_noise, drag_mps2)), orientation)
-        self._dynamics = OrbitDynamics(self.settings, self.frames, model=_FORCES)
-        self._newest = newest
-        self._start: OrbitState | None = None
+        start: OrbitState | None = None
         if newest is not None:
             noise = replace(settings.process_noise, drag_log_sigma=prior.sigma, drag_log_time_s=_FILTER_TIME_S)
             again = OrbitFilter(replace(settings, process_noise=noise), orientation)
@@ -94,12 +105,14 @@ class OrbitPrediction(OrbitFilter):
                     due_ms = fix.gps_ms + _INTERVAL_MS
             again.initialise_from_buffered()
             unfiltered = replace(newest, x=newest.x - prior.mean * np.eye(SIZE)[DRAG])
-            self._start = _with_mean_drag(again.state or unfiltered)
+            start = _with_mean_drag(again.state or unfiltered)
+        over_days = replace(settings, process_noise=_over_days(settings.process_noise, drag_mps2))
+        return cls(over_days, orientation, newest, start)
 
     @property
     def drag_sigma(self) -> float:
         """Standard deviation of the drag at the newest estimate, relative to the mean; infinite without an estimate."""
-        return math.inf if self._start is None else math.sqrt(self._start.covariance[DRAG, DRAG])
+        return math.inf if self.start is None else math.sqrt(self.start.covariance[DRAG, DRAG])
 
     def predict(self, gps_ms: int, start: OrbitState | None = None) -> OrbitState:
         """Return the orbit at a later time, predicted from the newest estimate or from another prediction.
@@ -110,7 +123,7 @@ class OrbitPrediction(OrbitFilter):
             ValueError: There is no estimate yet, or `gps_ms` is before it.
         """
         is_prediction = start is not None and start is not self._newest
-        return super().predict(gps_ms, start if is_prediction else self._start)
+        return super().predict(gps_ms, start if is_prediction else self.start)
 
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         del empirical_factor  # belongs to what a filter without fixes assumes on its forces

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -66,6 +66,7 @@ class StoredState(msgspec.Struct, frozen=True):
         sqrt_covariance: Lower triangle, row by row, of L with the covariance L L'.
         orbit: Settings of the orbit filter.
         earth_orientation: Identification of the Earth orientation table.
+        prediction: State and settings from which `pygnc orbit` predicts over days; None after `pygnc replay`.
     """
 
     gps_ms: int | None
@@ -73,10 +74,22 @@ class StoredState(msgspec.Struct, frozen=True):
     sqrt_covariance: list[float]
     orbit: OrbitSettings
     earth_orientation: str
+    prediction: "StoredState | None" = None
 
     def __post_init__(self) -> None:
         if self.gps_ms is not None and (len(self.x), len(self.sqrt_covariance)) != (SIZE, SIZE * (SIZE + 1) // 2):
             raise ValueError("the state is incomplete")
+
+    @classmethod
+    def of(cls, state: OrbitState | None, settings: OrbitSettings, earth_orientation: str) -> Self:
+        """Return a state and the settings of its filter."""
+        return cls(
+            gps_ms=None if state is None else state.gps_ms,
+            x=[] if state is None else state.x.tolist(),
+            sqrt_covariance=[] if state is None else state.sqrt_covariance[np.tril_indices(SIZE)].tolist(),
+            orbit=settings,
+            earth_orientation=earth_orientation,
+        )
 
     @property
     def state(self) -> OrbitState | None:
@@ -119,15 +132,8 @@ def newest_state(updates: Sequence[OrbitUpdate]) -> OrbitState | None:
     return max(states, key=lambda state: state.gps_ms, default=None)
 
 
-def write_state(folder: Path, state: OrbitState | None, settings: OrbitSettings, earth_orientation: str) -> Path:
+def write_state(folder: Path, stored: StoredState) -> Path:
     """Write `orbit_state.json`; return its path."""
-    stored = StoredState(
-        gps_ms=None if state is None else state.gps_ms,
-        x=[] if state is None else state.x.tolist(),
-        sqrt_covariance=[] if state is None else state.sqrt_covariance[np.tril_indices(SIZE)].tolist(),
-        orbit=settings,
-        earth_orientation=earth_orientation,
-    )
     (folder / STATE).write_bytes(_json(stored) + b"\n")
     return folder / STATE
 

@@ -122,8 +122,8 @@ class Replay:
         paths = write_tables(self.result, self.collected, place, csv=csv, about=self.origin.metadata)
         write_report(self.result, place / folder.REPORT)
         state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
-        paths += [place / folder.REPORT, place / folder.MARKER]
-        return [*paths, folder.write_state(place, state, settings, self.origin.earth_orientation)]
+        stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)
+        return [*paths, place / folder.REPORT, place / folder.MARKER, folder.write_state(place, stored)]
 
 
 def replay_files(

@@ -69,6 +69,10 @@ def test_a_log_becomes_an_orbit_with_its_errors_and_mean_elements(solutions: lis
     for file, at in (("orbit.oem", np.array(times)), ("predicted.oem", ahead)):
         distance_m = pg.load_truth(tmp_path / "out" / file).at(at).position_ecef_m - truth.at(at).position_ecef_m
         assert np.nanmax(np.linalg.norm(distance_m, axis=1)) < 20.0
+    again = ("export", tmp_path / "out", "--as", "prediction", "--as", "omm", "--name", "DEMO", "--predict", "0.5")
+    assert CliRunner().invoke(app, [*map(str, again), "--out", str(tmp_path / "again")]).exit_code == ExitCode.DONE
+    for file in ("predicted.oem", "orbit.omm"):
+        assert (tmp_path / "again" / file).read_bytes() == (tmp_path / "out" / file).read_bytes()
     assert orbit(log, "--out", tmp_path / "out").exit_code == ExitCode.INPUT
 
 

@@ -48,7 +48,7 @@ def test_the_newest_state_of_a_replay_is_predicted(tmp_path: Path) -> None:
     x = np.array((6.9e6, 0.0, 0.0, 0.0, 5000.0, 5700.0, *(0.0,) * 4))
     state = OrbitState(1_426_118_400_000, x, 1e-3 * np.eye(10))
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
-    folder.write_state(tmp_path, state, OrbitSettings(), orientation.identification)
+    folder.write_state(tmp_path, folder.StoredState.of(state, OrbitSettings(), orientation.identification))
     found = passes(tmp_path, "--station", STATION, "--hours", "0.5")
     assert found.exit_code == ExitCode.DONE, found.output
     assert "newest state of a replay; 2025-03-15T23:59:42.000Z to 2025-03-16T00:29:42.000Z" in found.output

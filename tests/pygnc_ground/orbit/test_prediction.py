@@ -57,7 +57,7 @@ def drag(prediction: OrbitPrediction, gps_ms: int) -> DragPrior:
 def drag_of_one_fix(utc: str) -> DragPrior:
     """Return the drag with which the prediction from a single fix begins."""
     (fix,) = seen = fixes(utc)
-    return drag(OrbitPrediction(_SETTINGS, ORIENTATION, newest(seen), seen), fix.gps_ms + 1000)
+    return drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, newest(seen), seen), fix.gps_ms + 1000)
 
 
 def test_space_weather_decides_on_the_drag_that_no_fix_has_shown() -> None:
@@ -83,14 +83,14 @@ def test_the_drag_of_a_solar_minimum_is_as_certain_as_stated() -> None:
     state = newest(seen)
     # The filter of the flight has its linearisation at a mean Sun.
     assert state.x[DRAG] - true > 3.0 * math.sqrt(state.covariance[DRAG, DRAG])
-    found = drag(OrbitPrediction(_SETTINGS, ORIENTATION, state, seen), state.gps_ms)
+    found = drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, state, seen), state.gps_ms)
     assert abs(found.mean - true) < 2.0 * found.sigma
 
 
 def test_predictions_continue_each_other_and_the_density_walks() -> None:
     (fix,) = seen = fixes("2022-03-01T00:00:00Z")
     state = newest(seen)
-    prediction = OrbitPrediction(_SETTINGS, ORIENTATION, state, seen)
+    prediction = OrbitPrediction.after(_SETTINGS, ORIENTATION, state, seen)
     half = prediction.predict(fix.gps_ms + 1_800_000, state)
     in_parts, whole = prediction.predict(fix.gps_ms + 3_600_000, half), prediction.predict(fix.gps_ms + 3_600_000)
     np.testing.assert_array_equal(in_parts.x, whole.x)
@@ -99,7 +99,7 @@ def test_predictions_continue_each_other_and_the_density_walks() -> None:
 
 
 def test_without_an_estimate_there_is_no_prediction() -> None:
-    prediction = OrbitPrediction(_SETTINGS, ORIENTATION, None, [])
+    prediction = OrbitPrediction.after(_SETTINGS, ORIENTATION, None, [])
     assert math.isinf(prediction.drag_sigma)
     with pytest.raises(ValueError, match="not initialised"):
         prediction.predict(0)
@@ -107,5 +107,5 @@ def test_without_an_estimate_there_is_no_prediction() -> None:
 
 def test_an_estimate_without_its_fixes_keeps_its_drag() -> None:
     state = newest(fixes("2022-03-01T00:00:00Z"))
-    found = drag(OrbitPrediction(_SETTINGS, ORIENTATION, state, []), state.gps_ms)
+    found = drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, state, []), state.gps_ms)
     assert found.mean == pytest.approx(0.5 * 0.8**2, abs=0.01)
