@@ -151,9 +151,13 @@ def _text(raw: bytes) -> str:
 
 
 def _cells(line: str, delimiter: str | None) -> list[str]:
+    """Return the cells of a line; none if it is not one of CSV, as with a carriage return in its midst."""
     if delimiter is None:
         return line.split()
-    return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    try:
+        return next(csv.reader([line], delimiter=delimiter, skipinitialspace=True), [])
+    except csv.Error:
+        return []
 
 
 # --- Rows -----------------------------------------------------------------------------------------------------------
@@ -398,10 +402,7 @@ def _lines(path: Path) -> Iterator[_Line]:
 def _row_cells(line: _Line, table: _Columns) -> list[str]:
     if line.is_too_long:
         raise _BadCellError(f"longer than {_LONGEST_LINE} bytes")
-    try:
-        cells = _cells(_text(line.raw), table.layout.delimiter)
-    except csv.Error as error:
-        raise _BadCellError(str(error)) from None
+    cells = _cells(_text(line.raw), table.layout.delimiter)
     wanted = len(table.layout.names) or table.width
     if len(cells) < wanted or any(cell.strip() for cell in cells[wanted:] if table.layout.names):
         raise _BadCellError(f"{len(cells)} cells instead of {wanted}")
