@@ -32,6 +32,7 @@ from pygnc_ground.orbit.identification import (
     identify_orbit,
 )
 from pygnc_ground.orbit.passes import Station
+from pygnc_ground.report.wording import plural
 from pygnc_ground.tables.declaration import frame, write_table
 from pygnc_ground.truth.ephemeris import NS_PER_MS
 from pygnc_system.files import data_file
@@ -175,7 +176,9 @@ def _table(found: Identification) -> Table:
 
 def _verdict(found: Identification) -> Iterator[str]:
     """Yield sentences: what is certain, what remains possible, and what would decide."""
-    when = f"Observed until {utc_iso_from_gps_ms(found.gps_ms)}; {len(found.candidates) - 1} objects compared."
+    when = (
+        f"Observed until {utc_iso_from_gps_ms(found.gps_ms)}; {plural(len(found.candidates) - 1, 'object')} compared."
+    )
     yield f"\n{when}"
     best = found.best
     if best.probability >= CERTAIN:

@@ -30,7 +30,7 @@ def test_elements_are_found_in_their_catalogue(catalogue: Path, tmp_path: Path) 
     out = tmp_path / "objects.parquet"
     found = identify(catalogue, catalogue, "--out", out)
     assert found.exit_code == ExitCode.DONE, found.output
-    assert "1 objects compared" in found.output
+    assert "1 object compared" in found.output
     assert ": ISS (ZARYA) 25544 1998-067A." in found.output
     table = pl.read_parquet(out)
     assert table["object"].to_list() == ["ISS (ZARYA) 25544 1998-067A", "none of these"]
