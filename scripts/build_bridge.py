@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.family import all_families
+from pygnc_devices.family import BUILT_IN
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 GROUND: Final = ROOT / "ground"
@@ -35,8 +35,7 @@ def main() -> None:
 
 def arguments(out: Path, work: Path) -> list[str]:
     """Return the arguments for PyInstaller."""
-    modules = [kind.device.__module__ for kind in all_families()]
-    modules += ["serial.urlhandler.protocol_socket", "serial.urlhandler.protocol_rfc2217"]
+    modules = [*BUILT_IN.values(), "serial.urlhandler.protocol_socket", "serial.urlhandler.protocol_rfc2217"]
     return [
         *("--onefile", "--noconfirm", "--log-level", "ERROR", "--name", NAME),
         *("--distpath", str(out), "--workpath", str(work), "--specpath", str(work)),

@@ -1,6 +1,6 @@
 """Families of devices, as commands, bridges, stations and the search use them.
 
-`_BUILT_IN` names the modules that declare the families of this package; other packages add families by an entry point
+`BUILT_IN` names the modules that declare the families of this package; other packages add families by an entry point
 of the group `pygnc_devices`; see docs/plugins.md.
 """
 
@@ -82,7 +82,7 @@ class Controls:
 
 
 ENTRY_POINTS: Final = "pygnc_devices"
-_BUILT_IN: Final = {
+BUILT_IN: Final = {
     "ucb": "pygnc_devices.ucb.driver",
     "gx2": "pygnc_devices.gx2.driver",
     "mip": "pygnc_devices.mip.driver",
@@ -165,9 +165,9 @@ def family(name: str) -> Family:
     Raises:
         DeviceError: the name is unknown, or the package that adds the family is broken.
     """
-    if name in _BUILT_IN:
+    if name in BUILT_IN:
         return _built_in(name)
-    found = installed(ENTRY_POINTS, _BUILT_IN)
+    found = installed(ENTRY_POINTS, BUILT_IN)
     if name not in found.entries:
         raise DeviceError(f"unknown device family {name!r}; choose from {', '.join(family_names())}")
     if name in found.clashes:
@@ -180,15 +180,15 @@ def family(name: str) -> Family:
 
 def family_names() -> list[str]:
     """Return the names of all families, first the families of this package."""
-    return [*_BUILT_IN, *sorted(installed(ENTRY_POINTS, _BUILT_IN).entries)]
+    return [*BUILT_IN, *sorted(installed(ENTRY_POINTS, BUILT_IN).entries)]
 
 
 def all_families() -> list[Family]:
     """Return all families; those of broken packages are reported and left out."""
-    added = sorted(usable(ENTRY_POINTS, Family, _BUILT_IN), key=lambda named: named[0])
-    return [*map(_built_in, _BUILT_IN), *(kind for _, kind in added)]
+    added = sorted(usable(ENTRY_POINTS, Family, BUILT_IN), key=lambda named: named[0])
+    return [*map(_built_in, BUILT_IN), *(kind for _, kind in added)]
 
 
 def _built_in(name: str) -> Family:
-    found: Family = import_module(_BUILT_IN[name]).FAMILY
+    found: Family = import_module(BUILT_IN[name]).FAMILY
     return found

@@ -11,7 +11,7 @@ from pygnc_devices import family
 CONTRACTS = tomllib.loads((Path(__file__).resolve().parents[2] / "pyproject.toml").read_text())["tool"]["importlinter"]
 (LINES,) = (rule["layers"] for rule in CONTRACTS["contracts"] if rule["name"] == "layers of pygnc_devices")
 LAYERS = [frozenset(line.split(" | ")) for line in LINES]
-FAMILIES = frozenset(module.split(".")[1] for module in family._BUILT_IN.values())
+FAMILIES = frozenset(module.split(".")[1] for module in family.BUILT_IN.values())
 
 
 @pytest.fixture(scope="module")
