@@ -36,14 +36,9 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.campaign.flight import ORIENTATION
-from pygnc_ground.orbit.identification import (
-    CERTAIN,
-    Doppler,
-    Identification,
-    Observation,
-    identify_doppler,
-    identify_orbit,
-)
+from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
+from pygnc_ground.orbit.identification import CERTAIN, Identification
+from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
 from pygnc_ground.orbit.passes import SPEED_OF_LIGHT_MPS, Station, look
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 from scripts.bench.table import Row, print_rows, print_table, select_parts

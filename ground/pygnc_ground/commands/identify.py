@@ -22,15 +22,9 @@ from pygnc_ground.commands.orbit_source import OrbitSource, read_source
 from pygnc_ground.commands.passes import StationsOption, chosen_stations, require_table_suffix
 from pygnc_ground.commands.replay import ConfigOption, ObjectOption
 from pygnc_ground.orbit.catalogue import Catalogue, read_catalogue
-from pygnc_ground.orbit.identification import (
-    CERTAIN,
-    Doppler,
-    Identification,
-    Observation,
-    deciding_measurement,
-    identify_doppler,
-    identify_orbit,
-)
+from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
+from pygnc_ground.orbit.identification import CERTAIN, Identification, deciding_measurement
+from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
 from pygnc_ground.orbit.passes import Station
 from pygnc_ground.report.wording import plural
 from pygnc_ground.tables.declaration import frame, write_table

@@ -7,15 +7,10 @@ from msgspec.structs import replace
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import teme_states
 from pygnc_ground.campaign.flight import ORIENTATION
-from pygnc_ground.orbit.identification import (
-    NONE,
-    Doppler,
-    Observation,
-    deciding_measurement,
-    identify_doppler,
-    identify_orbit,
-    offsets,
-)
+from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
+from pygnc_ground.orbit.element_errors import offsets
+from pygnc_ground.orbit.identification import NONE, deciding_measurement
+from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
 from scripts.bench.bench_identify import Launch, observed_pass, trials
 from tests.pygnc_ground.orbit.test_catalogue import EPOCH_MS, OBJECTS
 
