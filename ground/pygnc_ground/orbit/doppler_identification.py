@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from scipy.interpolate import CubicHermiteSpline
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import MeanElements
@@ -110,25 +111,18 @@ class _Track:
     """Orbit of an object during a pass, in TEME; cubic Hermite interpolation is exact to centimetres."""
 
     def __init__(self, elements: MeanElements, rates: RangeRates) -> None:
-        first, last = int(rates.gps_ms[0]), int(rates.gps_ms[-1])
-        margin = round(1e3 * _SEARCH_S) + 2 * _TRACK_MS
-        self._begin_ms = first - margin
-        self._states = teme_states(elements, range(first - margin, last + margin + _TRACK_MS, _TRACK_MS))
+        self._first_ms = int(rates.gps_ms[0])
+        margin_ms = round(1e3 * _SEARCH_S) + _TRACK_MS
+        times = np.arange(self._first_ms - margin_ms, int(rates.gps_ms[-1]) + margin_ms + _TRACK_MS, _TRACK_MS)
+        states = teme_states(elements, times.tolist())
+        self._position = CubicHermiteSpline(1e-3 * (times - self._first_ms), states[:, :3], states[:, 3:])
+        self._velocity = self._position.derivative()
         self._rates = rates
-        self._offset_ms = rates.gps_ms - self._begin_ms
 
     def at(self, ahead_s: float) -> FloatArray:
         """Return the states (n, 6) at the times of the range rates plus `ahead_s`."""
-        place = (self._offset_ms + 1e3 * ahead_s) / _TRACK_MS
-        row = place.astype(np.int64)
-        t, step_s = (place - row)[:, None], 1e-3 * _TRACK_MS
-        before, after = self._states[row], self._states[row + 1]
-        p0, v0, p1, v1 = before[:, :3], before[:, 3:], after[:, :3], after[:, 3:]
-        jump, v0, v1 = p1 - p0, step_s * v0, step_s * v1
-        two, three = 3.0 * jump - 2.0 * v0 - v1, v0 + v1 - 2.0 * jump
-        position_m = p0 + t * (v0 + t * (two + t * three))
-        velocity_mps = (v0 + t * (2.0 * two + 3.0 * t * three)) / step_s
-        return np.concatenate((position_m, velocity_mps), axis=1)
+        times_s = 1e-3 * (self._rates.gps_ms - self._first_ms) + ahead_s
+        return np.concatenate((self._position(times_s), self._velocity(times_s)), axis=1)
 
     def highest_rad(self) -> float:
         """Return the largest elevation during the pass, for any permitted offset in time."""
