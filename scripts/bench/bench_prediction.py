@@ -52,8 +52,9 @@ _DENSITY_SIGMA: Final = 0.15
 _DENSITY_TIME_S: Final = 86_400.0
 """Errors of NRLMSISE-00 with observed space weather: of the logarithm of the density, constant, and Gauss-Markov."""
 _CHI_SQUARE_95: Final = 7.815
-"""Of three degrees of freedom."""
+"""Square of a normalised error in three dimensions that 95 % of the cases are within."""
 _SIGMAS_95: Final = 1.960
+"""Normalised error in one dimension that 95 % of the cases are within."""
 
 
 class TruePath(SatellitePath):

@@ -1,4 +1,4 @@
-"""What fixes tell about an error of the receiver's clock: sigmas after an arc if offset and drift are estimated.
+"""Compute how well fixes show an error of the receiver's clock: sigmas after an arc, with offset and drift estimated.
 
     python -m scripts.bench.receiver_clock
 

@@ -12,6 +12,8 @@ from typing import NamedTuple
 import erfa
 import numpy as np
 
+from pygnc_instruments.simulators.receiver_units import novatel_crc, skytraq_frame, ubx_frame
+
 _GPS_EPOCH = datetime(1980, 1, 6, tzinfo=UTC)
 _MS_PER_WEEK = 604_800_000
 
@@ -63,26 +65,6 @@ class Solution(NamedTuple):
 # --- Framing --------------------------------------------------------------------------------------------------------
 
 
-def ubx(number: bytes, payload: bytes) -> bytes:
-    """Return a UBX frame."""
-    body = number + struct.pack("<H", len(payload)) + payload
-    first = second = 0
-    for octet in body:
-        first = (first + octet) % 256
-        second = (second + first) % 256
-    return b"\xb5\x62" + body + bytes([first, second])
-
-
-def novatel_crc(octets: bytes) -> int:
-    """Return NovAtel's CRC-32, bit by bit."""
-    crc = 0
-    for octet in octets:
-        crc ^= octet
-        for _ in range(8):
-            crc = crc >> 1 ^ (0xEDB88320 if crc & 1 else 0)
-    return crc
-
-
 def novatel_binary(number: int, solution: Solution, data: bytes, status: int = 180) -> bytes:
     """Return a binary log."""
     head = b"\xaa\x44\x12\x1c" + struct.pack("<HBBHHBBHIIHH", number, 0, 32, len(data), 0, 100, status, 0, 0, 0, 0, 0)
@@ -99,8 +81,7 @@ def novatel_text(name: str, solution: Solution, data: str, status: str = "FINEST
 
 def skytraq(number: int, body: bytes) -> bytes:
     """Return a SkyTraq frame."""
-    payload = bytes([number]) + body
-    return b"\xa0\xa1" + struct.pack(">H", len(payload)) + payload + bytes([reduce(xor, payload)]) + b"\r\n"
+    return skytraq_frame(bytes([number]) + body)
 
 
 def sbf(number: int, body: bytes) -> bytes:
@@ -172,7 +153,7 @@ def nav_pvt(solution: Solution, fix: int = 3) -> bytes:
     payload += struct.pack("<4i", round(1e7 * longitude), round(1e7 * latitude), round(1e3 * height), 0)
     payload += struct.pack("<2I", level, round(1e3 * solution.position_sigma_m))
     payload += struct.pack("<5i2I", north, east, -up, 0, 0, round(1e3 * math.sqrt(3.0) * solution[4]), 0)
-    return ubx(b"\x01\x07", payload + bytes(92 - len(payload)))
+    return ubx_frame(b"\x01\x07", payload + bytes(92 - len(payload)))
 
 
 def nav_sol(solution: Solution) -> bytes:
@@ -181,7 +162,7 @@ def nav_sol(solution: Solution) -> bytes:
     accuracies = (round(100.0 * math.sqrt(3.0) * sigma) for sigma in (solution[3], solution[4]))
     payload = struct.pack("<IihBB", solution.tow_ms, 0, solution.week, 3, 0x0D)
     payload += struct.pack("<3iI3iIHBBI", *position, next(accuracies), *velocity, next(accuracies), 150, 0, 9, 0)
-    return ubx(b"\x01\x06", payload)
+    return ubx_frame(b"\x01\x06", payload)
 
 
 def nav_ecef(solution: Solution) -> bytes:
@@ -190,9 +171,9 @@ def nav_ecef(solution: Solution) -> bytes:
     accuracy, speed = (round(100.0 * math.sqrt(3.0) * sigma) for sigma in (solution[3], solution[4]))
     time = struct.pack("<IihbBI", solution.tow_ms, 0, solution.week, solution.leap_s, 7, 20)
     return (
-        ubx(b"\x01\x01", struct.pack("<I3iI", solution.tow_ms, *position, accuracy))
-        + ubx(b"\x01\x11", struct.pack("<I3iI", solution.tow_ms, *velocity, speed))
-        + ubx(b"\x01\x20", time)
+        ubx_frame(b"\x01\x01", struct.pack("<I3iI", solution.tow_ms, *position, accuracy))
+        + ubx_frame(b"\x01\x11", struct.pack("<I3iI", solution.tow_ms, *velocity, speed))
+        + ubx_frame(b"\x01\x20", time)
     )
 
 

@@ -37,7 +37,7 @@ _AREA_SIGMA: Final = 0.4
 _OBSERVED_SIGMA: Final = 0.2
 """Standard deviation of the logarithm of NRLMSISE-00's density with observed space weather."""
 _FORECAST_SIGMA: Final = 0.6
-"""The same with forecast space weather."""
+"""Standard deviation of the logarithm of that density with forecast space weather."""
 _FILTER_TIME_S: Final = 604_800.0
 """Correlation time of the density in the filter, whose standard deviation is that of the prior."""
 _ARC_MS: Final = 43_200_000
@@ -48,7 +48,7 @@ _REVOLUTION_PARTS: Final = 24
 
 
 class DragPrior(NamedTuple):
-    """What is known of the logarithm of the drag factor without fixes: mean and standard deviation."""
+    """Mean and standard deviation of the logarithm of the drag factor before any fix."""
 
     mean: float
     sigma: float

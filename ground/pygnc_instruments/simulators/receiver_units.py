@@ -161,17 +161,17 @@ class NovatelSimulator(ReceiverSimulator):
         body = packets.NOVATEL["BESTXYZ"].encode(values)[7:] + bytes(6)
         times = (_FINE_STEERING, values["week"], round(1e3 * values["tow_s"]))
         head = _NOVATEL_HEADER.pack(b"\xaa\x44\x12", 28, _BESTXYZ, 0, 32, len(body), 0, 120, *times, 0, 0, 16_807)
-        return head + body + struct.pack("<I", _novatel_crc(head + body))
+        return head + body + struct.pack("<I", novatel_crc(head + body))
 
     def _version(self, gps_s: float) -> bytes:
         week, tow_s = divmod(gps_s, _S_PER_WEEK)
         head = f"VERSIONA,COM1,0,60.0,FINESTEERING,{week:.0f},{tow_s:.3f},02000000,3681,16807"
         part = 'GPSCARD,"FFNRNNCBN","BMHR15470120X","OEM719N-1.10","OM7CR0709RN0000","OM7BR0000RBG000"'
         text = f'{head};1,{part},"2024/Mar/29","14:02:11"'.encode()
-        return b"#%s*%08x\r\n" % (text, _novatel_crc(text))
+        return b"#%s*%08x\r\n" % (text, novatel_crc(text))
 
 
-def _novatel_crc(octets: bytes) -> int:
+def novatel_crc(octets: bytes) -> int:
     """Return NovAtel's CRC-32, bit by bit."""
     crc = 0
     for octet in octets:
@@ -217,7 +217,7 @@ class UbloxSimulator(ReceiverSimulator):
             return False
         frame, self._input = self._input[:size], self._input[size:]
         number, payload = frame[2:4], frame[6:-2]
-        if frame == _ubx(number, payload):
+        if frame == ubx_frame(number, payload):
             self._answer(number, payload, now_s)
         return True
 
@@ -226,10 +226,10 @@ class UbloxSimulator(ReceiverSimulator):
             texts = [b"EXT CORE 1.00 (61b2dd)", b"00190000", b"FWVER=HPG 1.32", b"PROTVER=27.31", b"MOD=ZED-F9P"]
             sizes = [30, 10, 30, 30, 30]
             texts = [text.ljust(size, b"\0") for text, size in zip(texts, sizes, strict=True)]
-            self._send(_ubx(_MON_VER, b"".join(texts)), now_s)
+            self._send(ubx_frame(_MON_VER, b"".join(texts)), now_s)
             return
         is_taken = self._obey(number, payload, now_s)
-        self._send(_ubx(b"\x05\x01" if is_taken else b"\x05\0", number), now_s)
+        self._send(ubx_frame(b"\x05\x01" if is_taken else b"\x05\0", number), now_s)
 
     def _obey(self, number: bytes, payload: bytes, now_s: float) -> bool:
         is_old = self._generation < _WITHOUT_CFG_MSG
@@ -264,13 +264,13 @@ class UbloxSimulator(ReceiverSimulator):
         values["speed_accuracy_mps"] = math.sqrt(3.0) * values["sigma_mps"]
         if self._generation < _WITH_PVT:
             values |= {"fix_type": 3, "status_flags": 0x0D, "ecef_accuracy_m": math.sqrt(3.0) * values["sigma_m"]}
-            return _ubx(self._number, packets.UBLOX["NAV-SOL"].encode(values))
+            return ubx_frame(self._number, packets.UBLOX["NAV-SOL"].encode(values))
         values |= {"fix_type": 3, "status_flags": 1, "valid": 7, "time_accuracy_ns": 30} | _utc(gps_s)
         values |= {
             "horizontal_accuracy_m": math.sqrt(2.0) * values["sigma_m"],
             "vertical_accuracy_m": values["sigma_m"],
         }
-        return _ubx(self._number, packets.UBLOX["NAV-PVT"].encode(values) + bytes(8))
+        return ubx_frame(self._number, packets.UBLOX["NAV-PVT"].encode(values) + bytes(8))
 
 
 def _utc(gps_s: float) -> dict[str, Any]:
@@ -281,7 +281,8 @@ def _utc(gps_s: float) -> dict[str, Any]:
     return named | {"nano_ns": round(1e9 * (gps_s - whole))}
 
 
-def _ubx(number: bytes, payload: bytes) -> bytes:
+def ubx_frame(number: bytes, payload: bytes) -> bytes:
+    """Return a UBX frame; `number` are class and number of the message."""
     body = number + struct.pack("<H", len(payload)) + payload
     first = second = 0
     for octet in body:
@@ -314,11 +315,11 @@ class SkytraqSimulator(ReceiverSimulator):
             return False
         frame, self._input = self._input[:size], self._input[size:]
         payload = frame[4:-3]
-        if payload and frame == _skytraq(payload):
+        if payload and frame == skytraq_frame(payload):
             is_taken = self._obey(payload, now_s)
-            self._send(_skytraq(bytes((_ACK if is_taken else _NACK, payload[0]))), now_s)
+            self._send(skytraq_frame(bytes((_ACK if is_taken else _NACK, payload[0]))), now_s)
             if is_taken and payload[0] == _QUERY_VERSION:
-                self._send(_skytraq(b"\x80\x01" + bytes((0, 2, 2, 3, 0, 1, 7, 28, 0, 20, 5, 6))), now_s)
+                self._send(skytraq_frame(b"\x80\x01" + bytes((0, 2, 2, 3, 0, 1, 7, 28, 0, 20, 5, 6))), now_s)
         return True
 
     def _obey(self, payload: bytes, now_s: float) -> bool:
@@ -341,10 +342,11 @@ class SkytraqSimulator(ReceiverSimulator):
         """Return the message A8, or DF."""
         values = self.values(gps_s) | {"fix_type": 2, "state": 3, "pdop": 1.5}
         name = "receiver state" if self._sends_state else "navigation data"
-        return _skytraq(bytes([packets.SKYTRAQ_NUMBERS[name]]) + packets.SKYTRAQ[name].encode(values))
+        return skytraq_frame(bytes([packets.SKYTRAQ_NUMBERS[name]]) + packets.SKYTRAQ[name].encode(values))
 
 
-def _skytraq(payload: bytes) -> bytes:
+def skytraq_frame(payload: bytes) -> bytes:
+    """Return a SkyTraq frame."""
     check = 0
     for octet in payload:
         check ^= octet

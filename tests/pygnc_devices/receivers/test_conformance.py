@@ -1,5 +1,5 @@
 from pygnc_devices.family import family
-from pygnc_instruments.simulators.receiver_units import NovatelSimulator, SkytraqSimulator, UbloxSimulator
+from pygnc_instruments.simulators.receiver_units import NovatelSimulator, SkytraqSimulator, UbloxSimulator, ubx_frame
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance
@@ -23,8 +23,8 @@ class TestUbloxScanner(ScannerConformance):
     family = family("ublox")
 
     def frames(self) -> list[bytes]:
-        inside = fake.ubx(b"\x0d\x03", fake.ubx(b"\x05\x01", b"\x06\x01") + b"\xb5\x62\x01$")
-        return [inside, SENTENCE[:-2], fake.ubx(b"\x02\x15", bytes(512 - 8)), fake.ubx(b"\x05\0", b"\xb5\x62")]
+        inside = ubx_frame(b"\x0d\x03", ubx_frame(b"\x05\x01", b"\x06\x01") + b"\xb5\x62\x01$")
+        return [inside, SENTENCE[:-2], ubx_frame(b"\x02\x15", bytes(512 - 8)), ubx_frame(b"\x05\0", b"\xb5\x62")]
 
 
 class TestSkytraqScanner(ScannerConformance):

@@ -22,6 +22,7 @@ from pygnc_instruments.simulators.receiver_units import (
     ReceiverSimulator,
     SkytraqSimulator,
     UbloxSimulator,
+    ubx_frame,
 )
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
@@ -114,7 +115,7 @@ def test_missing_epochs_are_counted_also_over_the_end_of_a_week(name: str, encod
 def test_a_receiver_that_does_not_know_the_time_has_no_device_time() -> None:
     pvt = bytearray(fake.nav_pvt(solution(0))[6:-2])
     pvt[11] = 0
-    content = fake.ubx(b"\x01\x07", bytes(pvt)) + fake.nav_pvt(solution(1))
+    content = ubx_frame(b"\x01\x07", bytes(pvt)) + fake.nav_pvt(solution(1))
     assert [reading.t_device_ns for reading in readings("ublox", content)] == [None, 0]
     (reading,) = readings("novatel", fake.bestxyza(solution(0), status="UNKNOWN"))
     assert reading.t_device_ns is None

@@ -28,6 +28,7 @@ from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_ground.receivers import log as receiver_log
 from pygnc_ground.receivers.log import read, recognises
 from pygnc_ground.replay.inputs import from_files
+from pygnc_instruments.simulators.receiver_units import ubx_frame
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
 
@@ -163,7 +164,7 @@ def test_nav_cov_replaces_the_accuracy_of_nav_pvt(tmp_path: Path) -> None:
     (one,) = solutions(1)
     variances = (1.0, 0.0, 0.0, 4.0, 0.0, 9.0)
     payload = struct.pack("<I3B9x12f", one.tow_ms, 0, 1, 1, *variances, *(0.01 * value for value in variances))
-    frame = fake.ubx(b"\x01\x36", payload)
+    frame = ubx_frame(b"\x01\x36", payload)
     other = pyubx2.UBXReader.parse(frame)
     assert (other.posCovNN, other.posCovEE, other.posCovDD) == (1.0, 4.0, 9.0)
     (fix,), _ = parts(fake.nav_pvt(one) + frame, tmp_path)
@@ -200,7 +201,7 @@ def test_other_text_and_other_sentences_are_between_the_logs(tmp_path: Path) -> 
     lines = [
         b"2026-03-16 16:34:45.135: GNSS response (312 chars): <OK\r\n[COM1]" + fake.bestxyza(one) for one in expected
     ]
-    other = fake.nmea("GPGSV,1,1,02,05,45,120,40,12,30,240,38") + fake.ubx(b"\x02\x15", bytes(16))
+    other = fake.nmea("GPGSV,1,1,02,05,45,120,40,12,30,240,38") + ubx_frame(b"\x02\x15", bytes(16))
     fixes, damage = parts(other.join(lines), tmp_path)
     assert [fix.gps_ms for fix in fixes] == [one.gps_ms for one in expected]
     assert {one.reason for one in damage} == {DamageReason.FOREIGN}
@@ -347,7 +348,7 @@ def test_a_fix_before_the_receiver_knows_the_date_has_no_time(tmp_path: Path) ->
     (one,) = solutions(1)
     frame = bytearray(fake.nav_pvt(one))
     frame[6 + 11] = 0
-    (fix,), _ = parts(fake.ubx(b"\x01\x07", bytes(frame[6:-2])), tmp_path)
+    (fix,), _ = parts(ubx_frame(b"\x01\x07", bytes(frame[6:-2])), tmp_path)
     assert fix.gps_ms is None
     assert screen(fix, ScreeningSettings()) is RejectCause.NO_TIME
 
