@@ -25,6 +25,8 @@ from pygnc_devices.scheduler import Operation
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
+_LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
+"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -195,10 +197,15 @@ class DataStream:
         if not isinstance(count, int | float):
             return None
         per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
+        if not 0 <= count * per_count_ns < _LONGEST_NS:
+            return None
         now_ns = round(count * per_count_ns) % modulus_ns
-        self._unwrapper.advance(now_ns, 1.0, host_ns)
         if self._start_ns is None:
             self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
+        if self._unwrapper.step_to(now_ns) > _LONGEST_NS:  # backwards: the unit has restarted, or a word was wrong
+            self._start_ns += self._unwrapper.total
+            self._unwrapper = CounterUnwrapper(modulus_ns)
+        self._unwrapper.advance(now_ns, 1.0, host_ns)
         return self._start_ns + self._unwrapper.total
 
 

@@ -1,6 +1,7 @@
 """`pygnc device stream`: show readings on a terminal, or print them as lines, as CSV or as JSON."""
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter
@@ -204,10 +205,15 @@ def _table(name: str, reading: Reading) -> Table:
 
 
 def _json_value(value: Value | None) -> int | float | str | None:
+    """Return a value as JSON has it, which knows neither NaN nor infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value.hex() if isinstance(value, bytes) else value
 
 
 def _value_text(value: Value | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(_json_value(value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value.hex() if isinstance(value, bytes) else str(value)
