@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
+from statistics import mean
 
 import msgspec
 import pytest
