@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode, UsageError
+from pygnc_devices.family import family as family_of
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
     plot_command,
@@ -24,8 +25,15 @@ from pygnc_instruments.device import (
     stream_command,
     upgrade_command,
 )
-from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
+from pygnc_instruments.device.connection import (
+    ConnectedDevice,
+    DeviceSelection,
+    connect,
+    find_devices,
+    recording_url,
+)
 from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.recording import families_of, recording_path, summarise
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
@@ -37,6 +45,7 @@ from pygnc_instruments.device.terminal import (
     print_note,
     print_report,
     print_settings,
+    read_progress,
     reported_errors,
     stderr_console,
 )
@@ -87,11 +96,28 @@ def list_devices(
 @app.command(example="pygnc device info /dev/ttyUSB0")
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
     """Show identity, configuration and status of a device, or the content of a recording."""
-    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
-        device, kind = connected.device, connected.family
-        content = connected.describe_recording() if connected.device.engine.is_recording else connected.describe()
-        report = {"port": device.url, "family": kind.name, "title": kind.title} | content
-    print_report("", report, as_json=as_json)
+    with reported_errors():
+        url = recording_url(port)
+        if url is not None:
+            reports = _recording_reports(url, family, baud)
+        else:
+            with connect(DeviceSelection(port, family, baud)) as connected:
+                device, kind = connected.device, connected.family
+                reports = [{"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()]
+    for report in reports:
+        print_report("", report, as_json=as_json)
+
+
+def _recording_reports(url: str, family: str, baud: int) -> list[dict[str, str]]:
+    """Return the content of a recording, for each family in it; read it with a progress bar."""
+    path = recording_path(url)
+    kinds = [family_of(family)] if family else families_of(path)
+    with read_progress("read", path.stat().st_size) as report:
+        summaries = summarise(path, kinds, baud, report)
+    return [
+        {"port": url, "family": kind.name, "title": kind.title} | summary
+        for kind, summary in zip(kinds, summaries, strict=True)
+    ]
 
 
 def _show_command(title: str, *, stored: bool) -> Callable[..., None]:

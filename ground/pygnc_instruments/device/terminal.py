@@ -1,13 +1,15 @@
 """Options, output and error handling that all `pygnc device` commands share."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -106,6 +108,15 @@ def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) ->
     for entry in settings:
         table.add_row(entry.name, printable(str(entry.value)), Text(printable(entry.text)), Text(entry.meaning, "dim"))
     console.print(table)
+
+
+@contextlib.contextmanager
+def read_progress(title: str, size: int) -> Generator[Callable[[int], object], None, None]:
+    """Show a progress bar on a terminal; yield the function that takes the number of bytes read of `size`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr_console, disable=not stderr_console.is_terminal, transient=True) as progress:
+        bar = progress.add_task(title, total=size)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 def statistics_line(statistics: Statistics) -> str:

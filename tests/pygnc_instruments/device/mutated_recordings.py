@@ -11,6 +11,7 @@ from typing import Any, Final
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.declaration import TEXT, Packet, Record
 from pygnc_devices.emus.framing import make_sentence
+from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.gx2.framing import make_frame as gx2_frame
@@ -27,6 +28,7 @@ from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.mcap_log import McapLog
+from pygnc_instruments.device.recording import summarise
 from pygnc_instruments.device.sensor_log import read_sensor_log
 from pygnc_instruments.device.stream_command import _as_json, _as_line
 from pygnc_instruments.simulators.receiver_units import novatel_crc, skytraq_frame, ubx_frame
@@ -66,8 +68,8 @@ def read(name: str, path: Path, out: Path) -> None:
     """Read a recording as all commands do, and its frames as live ones; raise an error if one fails."""
     with connect(DeviceSelection(str(path), name)) as connected:
         _log(connected, out)
-    with connect(DeviceSelection(str(path), name)) as connected:
-        connected.describe_recording()
+    with suppress(DeviceError):  # all frames of an OPC-N3 may be rejected
+        summarise(path, [family(name)])
     with suppress(LogError):  # a noise report needs more readings
         read_sensor_log(path, DeviceSelection(str(path), name))
     kind, continuity = family(name), Continuity()
