@@ -201,6 +201,7 @@ def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
         "title": "Aceinna DMU38x, IMU38x, OpenIMU",
         "readings": "499 z1",
         "duration": "4.990 s",
+        "rate": "100 Hz z1",
         "missing": "1",
         "bad_checksums": "0",
         "skipped_bytes": "7",
