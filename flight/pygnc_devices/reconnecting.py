@@ -9,7 +9,7 @@ from pygnc_devices.continuity import Continuity
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import PortError
 from pygnc_devices.reading import Reading
-from pygnc_devices.subscriptions import QUEUE_DEPTH, Subscription
+from pygnc_devices.subscriptions import LIVE_DEPTH, Subscription
 from pygnc_system.backoff import Backoff
 
 
@@ -41,7 +41,7 @@ class ReconnectingDevice:
         *,
         interval_s: float = 0.0,
         on_grid: bool = False,
-        depth: int = QUEUE_DEPTH,
+        depth: int = LIVE_DEPTH,
         fatal: tuple[type[PortError], ...] = (),
     ) -> None:
         self.device: BlockingDevice | None = None

@@ -8,20 +8,37 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
+
+from msgspec.structs import replace
 
 from pygnc_devices.reading import Counters, Reading
 from pygnc_system.wake_event import WakeEvent
 
-QUEUE_DEPTH: Final = 1024
-"""Readings that a queue holds before the oldest are dropped: 5 s at 200 Hz."""
+QUEUE_DEPTH: Final = 1 << 17
+"""Readings that a queue holds before the oldest are dropped: 20 min at 100 Hz. Only those that wait need memory."""
+LIVE_DEPTH: Final = 1024
+"""The same for displays, which need the newest readings only, and for recordings, which wait for their subscribers."""
+
+
+class _Position(NamedTuple):
+    """Readings of a kind of packet up to a reading, missing ones included, and the sum of their gaps, ns."""
+
+    number: int = 0
+    gap_ns: int = 0
+
+    def after(self, reading: Reading) -> "_Position":
+        return _Position(self.number + 1 + reading.lost_before, self.gap_ns + reading.gap_ns)
+
+
+_START: Final = _Position()
 
 
 class Subscription:
-    """Bounded queue that drops its oldest readings.
+    """Bounded queue that drops its oldest readings; `lost_before` of the next reading of their kind counts them.
 
     Attributes:
-        queue: readings that wait.
+        queue: readings that wait, each with its position among the readings of its kind.
         depth: largest number of waiting readings.
         drops: number of readings that were dropped because they were not taken in time.
     """
@@ -30,9 +47,12 @@ class Subscription:
         self._publisher = publisher
         self._notify = notify
         self._changed = WakeEvent()
-        self.queue: deque[Reading] = deque()
+        self.queue: deque[tuple[Reading, _Position]] = deque()
         self.depth = depth
         self.drops = 0
+        self._added: dict[str, _Position] = {}
+        """Position of the newest reading of each kind; of the reading thread only."""
+        self._taken: dict[str, _Position] = {}
 
     def take(self, timeout_s: float | None) -> Reading | None:
         """Return the next reading; None after `timeout_s` seconds, or at once if no more readings can arrive.
@@ -44,7 +64,7 @@ class Subscription:
         while True:
             is_closed = self._publisher.is_closed  # read first: readings that came before the end are still returned
             try:
-                reading = self.queue.popleft()
+                reading, position = self.queue.popleft()
             except IndexError:
                 if is_closed:
                     self._changed.set()  # for other waiting threads
@@ -55,7 +75,7 @@ class Subscription:
                 if self.queue or self._publisher.is_closed:
                     self._changed.set()  # for other waiting threads
                 self._publisher.room.set()
-                return reading
+                return self._with_drops(reading, position)
             left_s = None if end_s is None else end_s - time.monotonic()
             if left_s is not None and left_s <= 0.0:
                 return None
@@ -79,9 +99,20 @@ class Subscription:
                 dropped = 1
             except IndexError:  # taken by its reader in the meantime
                 pass
-        self.queue.append(reading)
+        kind = reading.packet.name
+        position = self._added[kind] = self._added.get(kind, _START).after(reading)
+        self.queue.append((reading, position))
         self.drops += dropped
         return dropped
+
+    def _with_drops(self, reading: Reading, position: _Position) -> Reading:
+        """Return a reading whose losses and gap include those of the readings dropped before it."""
+        kind = reading.packet.name
+        last = self._taken.get(kind, _START)
+        self._taken[kind] = position
+        if position == last.after(reading):
+            return reading
+        return replace(reading, lost_before=position.number - last.number - 1, gap_ns=position.gap_ns - last.gap_ns)
 
     def wake(self) -> None:
         """Wake the threads that wait for a reading."""
@@ -116,7 +147,7 @@ class Publisher:
 
     def subscribe(self, depth: int = QUEUE_DEPTH, notify: Callable[[], None] | None = None) -> Subscription:
         """Return a queue that receives all readings from now on; `notify` is called in the reading thread."""
-        subscription = Subscription(self, depth, notify)
+        subscription = Subscription(self, min(depth, LIVE_DEPTH) if self._is_lossless else depth, notify)
         with self._changing:
             self._subscriptions = (*self._subscriptions, subscription)
         self.room.set()

@@ -16,7 +16,9 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
+from pygnc_devices.declaration import Packet
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_devices.reading import Counters, Reading
@@ -142,7 +144,7 @@ def test_readings_before_the_end_are_returned_before_its_error_is_raised() -> No
         publisher.publish(reading(number))
     publisher.close(PortGoneError("gone"))
     assert (subscription.drops, subscription.is_over) == (1, False)
-    assert [subscription.take(0), subscription.take(0)] == [reading(1), reading(2)]
+    assert [subscription.take(0), subscription.take(0)] == [replace(reading(1), lost_before=1), reading(2)]
     with pytest.raises(PortGoneError, match="gone"):
         subscription.take(None)
     assert subscription.is_over
@@ -160,3 +162,31 @@ def test_a_recording_waits_for_its_subscribers() -> None:
     subscription = publisher.subscribe(depth=3)
     assert [subscription.take(LIMIT_S) for _ in range(100)] == [reading(number) for number in range(100)]
     assert subscription.drops == 0
+
+
+def test_a_minute_of_readings_waits_for_a_slow_logger() -> None:
+    publisher = Publisher(Counters(), is_lossless=False)
+    subscription = publisher.subscribe()
+    for number in range(6000):
+        publisher.publish(reading(number % 256))
+    assert len(subscription.queue) == 6000
+    assert subscription.drops == 0
+
+
+def test_the_next_reading_of_a_kind_counts_the_dropped_readings() -> None:
+    publisher = Publisher(Counters(), is_lossless=False)
+    subscription = publisher.subscribe(depth=3)
+    other = Packet("other", ())
+    for number in range(10):
+        publisher.publish(replace(reading(number), lost_before=2 * (number == 4), gap_ns=5 * (number == 4)))
+        if number == 1:
+            assert subscription.take(0) == reading(0)
+        if number in {4, 8}:
+            publisher.publish(Reading(other, b"", {}, number, 0))
+    taken = [subscription.take(0) for _ in range(3)]
+    assert taken == [
+        replace(reading(8), lost_before=9, gap_ns=5),
+        Reading(other, b"", {}, 8, 0, lost_before=1),
+        reading(9),
+    ]
+    assert subscription.drops == 8

@@ -98,11 +98,14 @@ class ConnectedDevice:
     ) -> Generator[Reading | None, None, None]:
         """Yield readings, and None after each 0.2 s without a reading; print a note after 3 s without readings.
 
+        Readings that have arrived before the end are yielded although their receiver is late.
+
         Args:
             count: number of readings after which to stop; 0 for no limit.
             seconds: time after which to stop, s; 0 for no limit.
             is_stopped: returns True if the readings are to end.
         """
+        left = count or float("inf")
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
         with closing(self.device.subscribe()) as subscription:
@@ -117,9 +120,13 @@ class ConnectedDevice:
                     print_note(self._reason_for_silence())
                     last_s = None
                 yield reading
-                count -= reading is not None
-                if count == 0 and reading is not None:
+                left -= reading is not None
+                if not left:
                     return
+            subscription.close()
+            while left and (reading := subscription.take(0.0)) is not None:
+                yield reading
+                left -= 1
 
     def _require_frames(self) -> None:
         if self.device.engine.is_recording and not self.device.statistics.frame_bytes:

@@ -17,6 +17,7 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.monodrive.sensor import ImuSensor, make_sensors
 from pygnc_devices.reading import Reading
+from pygnc_devices.subscriptions import LIVE_DEPTH
 from pygnc_devices.units import ACCELERATION, ANGLE, MAGNETIC, RATE
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
@@ -147,7 +148,7 @@ class Source:
 
 
 def _device_source(connected: ConnectedDevice, stack: contextlib.ExitStack) -> Source:
-    readings = stack.enter_context(contextlib.closing(connected.device.subscribe()))
+    readings = stack.enter_context(contextlib.closing(connected.device.subscribe(LIVE_DEPTH)))
 
     def new_samples() -> list[Sample]:
         return [sample_of(reading) for reading in iter(lambda: readings.take(0.0), None)]

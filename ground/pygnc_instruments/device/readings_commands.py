@@ -126,6 +126,9 @@ def log(
                 else:
                     echo_files(closed)
                     print_note(f"{readings.rows} rows; {statistics_line(statistics)}")
+                if statistics.queue_drops:
+                    print_note("the log could not keep up; `lost_before` counts the dropped readings")
+                    raise typer.Exit(ExitCode.FAILURE)
 
 
 def upload(

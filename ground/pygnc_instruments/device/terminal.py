@@ -125,4 +125,5 @@ def statistics_line(statistics: Statistics) -> str:
     parts = [f"{statistics.readings} readings", rate, f"{statistics.lost_readings} missing"]
     parts += [f"{statistics.damaged.get('checksum', 0)} bad checksums", f"{statistics.skipped_bytes} bytes skipped"]
     parts += [f"{statistics.reconnects} reconnects"] if statistics.reconnects else []
+    parts += [f"{statistics.queue_drops} received but dropped"] if statistics.queue_drops else []
     return ", ".join(parts)
