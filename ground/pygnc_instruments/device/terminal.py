@@ -19,6 +19,7 @@ from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting, family_names
 from pygnc_devices.reading import Statistics
+from pygnc_devices.ucb.firmware import ImageError
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.upload import DestinationError
 
@@ -60,6 +61,8 @@ Seconds: TypeAlias = Annotated[
     float, typer.Option("--seconds", min=0.0, help="Time after which to stop, s; 0: no limit.")
 ]
 
+_WHOLE_LINE: Final = 10_000
+"""Characters of a line in a file or pipe, which programs search by lines."""
 DRAWS_PER_S: Final = 10
 """Updates of a display that shows readings or their number."""
 console: Final = Console(highlight=False)
@@ -67,6 +70,7 @@ stderr_console: Final = Console(stderr=True, highlight=False)
 
 
 _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
+    ImageError: ExitCode.INPUT,
     DeviceError: ExitCode.DEVICE,
     DestinationError: ExitCode.NETWORK,
     LogError: ExitCode.INPUT,
@@ -86,6 +90,14 @@ def print_json(content: Any) -> None:  # noqa: ANN401 - any JSON
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
+def print_table(table: Table) -> None:
+    """Print a table: long values are folded on a terminal and whole lines elsewhere, never truncated."""
+    for column in table.columns:
+        column.overflow = "fold"
+    shown = console if console.is_terminal else Console(file=console.file, width=_WHOLE_LINE, highlight=False)
+    shown.print(table)
+
+
 def print_report(title: str, pairs: Mapping[str, str], *, as_json: bool) -> None:
     """Print names and values as a table, or as a JSON object."""
     if as_json:
@@ -94,7 +106,7 @@ def print_report(title: str, pairs: Mapping[str, str], *, as_json: bool) -> None
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in pairs.items():
         table.add_row(Text(name), Text(printable(value)))
-    console.print(table)
+    print_table(table)
 
 
 def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) -> None:
@@ -107,7 +119,7 @@ def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) ->
     table = Table("setting", "value", "", "meaning", title=title, title_justify="left")
     for entry in settings:
         table.add_row(entry.name, printable(str(entry.value)), Text(printable(entry.text)), Text(entry.meaning, "dim"))
-    console.print(table)
+    print_table(table)
 
 
 @contextlib.contextmanager
