@@ -37,6 +37,8 @@ _CLOCKS: Final = {
 
 The SDK does not state the tick of the internal time stamp, a field of old models. 62.5 kHz is that of a 3DM-GX3."""
 
+_NEWEST: Final = "newest"
+
 
 @dataclass(frozen=True)
 class FieldSet(Record):
@@ -134,7 +136,8 @@ class DataStream:
     Args:
         name: name of the set.
         known: declared fields by descriptor.
-        origins: first value of each clock of the unit, ns; the sets of a unit share it.
+        origins: value of each clock at the origin of the unit's time, and the newest time, ns; the sets of a unit share
+            them.
 
     Attributes:
         record: declaration of the readings so far.
@@ -201,12 +204,16 @@ class DataStream:
             return None
         now_ns = round(count * per_count_ns) % modulus_ns
         if self._start_ns is None:
-            self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
+            # A clock that begins later continues the time of those that the unit has sent so far.
+            origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
+            self._start_ns = now_ns - origin_ns
         if self._unwrapper.step_to(now_ns) > _LONGEST_NS:  # backwards: the unit has restarted, or a word was wrong
             self._start_ns += self._unwrapper.total
             self._unwrapper = CounterUnwrapper(modulus_ns)
         self._unwrapper.advance(now_ns, 1.0, host_ns)
-        return self._start_ns + self._unwrapper.total
+        t_device_ns = self._start_ns + self._unwrapper.total
+        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
+        return t_device_ns
 
 
 class MipUnit:

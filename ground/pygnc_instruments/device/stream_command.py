@@ -22,7 +22,7 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family as family_of
 from pygnc_devices.monodrive.sensor import make_sensors
 from pygnc_devices.reading import Reading
-from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvRows, utc_text
 from pygnc_instruments.device.terminal import (
     DRAWS_PER_S,
@@ -61,7 +61,8 @@ def stream(
 ) -> None:
     """Show readings, in SI units and radians, until Ctrl-C.
 
-    PORT may be a configuration of monoDrive's simulator (a .json file), for all its IMUs.
+    PORT may be a configuration of monoDrive's simulator (a .json file), for all its IMUs, or a recording. The names of
+    the families precede the readings of a recording with several families.
     """
     with reported_errors(), contextlib.ExitStack() as stack:
         if as_csv and as_json:
@@ -69,7 +70,8 @@ def stream(
         if port.endswith(".json"):
             sensors = _connect_sensors(Path(port), server, stack)
         else:
-            sensors = {"": stack.enter_context(connect(DeviceSelection(port, family, baud, user_packets)))}
+            parts = selections(DeviceSelection(port, family, baud, user_packets))
+            sensors = {name: stack.enter_context(connect(part)) for name, part in parts.items()}
         with until_interrupted():
             for connected in sensors.values():
                 connected.start_streaming()
@@ -114,6 +116,8 @@ def _readings(sensors: Mapping[str, ConnectedDevice], seconds: float) -> Generat
             for name, queue in queues.items():
                 while (reading := queue.take(0.0)) is not None:
                     yield name, reading
+            if all(queue.is_over for queue in queues.values()):
+                return
             if not has_arrived:
                 yield None
 
