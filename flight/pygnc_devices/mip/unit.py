@@ -13,13 +13,13 @@ from dataclasses import field as attribute
 from functools import cached_property, lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
-from pygnc_devices.continuity import Cadence
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
 from pygnc_devices.mip.framing import field_headers, make_field
-from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 
 Header: TypeAlias = tuple[int, int]
@@ -164,6 +164,12 @@ class DataStream:
             if self.record.clock != clock:
                 self._restart_clock()
 
+    def interrupt(self) -> None:
+        """Mark an interruption, after which the unit may have restarted or been replaced."""
+        self._clock.interrupt()
+        self._cadence.interrupt()
+        self._regular = None
+
     def reset_rate(self) -> None:
         """Discard the usual interval of the packets."""
         self._regular = None
@@ -183,11 +189,12 @@ class DataStream:
         t_device_ns = self._time_ns(values.get(self.record.clock), stamp.host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
         flags = tuple(flag for name, flag in layout.validity if not values[name])
-        return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags)
+        is_estimate = t_device_ns is not None and self._clock.is_estimate
+        return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
 
     def _restart_clock(self) -> None:
         _, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
-        self._unwrapper = CounterUnwrapper(modulus_ns)
+        self._clock = DeviceClock(modulus_ns)
         self._start_ns: int | None = None
         self._cadence = Cadence()
 
@@ -196,10 +203,10 @@ class DataStream:
             return None
         per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
         now_ns = round(count * per_count_ns) % modulus_ns
-        self._unwrapper.advance(now_ns, 1.0, host_ns)
+        self._clock.advance(now_ns, 1.0, host_ns)
         if self._start_ns is None:
             self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
-        return self._start_ns + self._unwrapper.total
+        return self._start_ns + self._clock.total
 
 
 class MipUnit:
@@ -246,7 +253,8 @@ class MipUnit:
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""
-        self.reset_rate()
+        for stream in self.streams.values():
+            stream.interrupt()
         return None if self._recover is None or not self.volatile else self._recover(self)
 
     def reset_rate(self) -> None:
