@@ -102,18 +102,21 @@ class DeviceClock:
         wrap_ns = self._modulus * tick_ns
         due_ns = host_ns - self._device_ns - largest_offset_ns
         """Time since the measurement of the previous count, if this one is not delayed."""
-        if self._is_interrupted and wrap_ns > _LONGEST_DELAY_NS:
+        tells_restart = wrap_ns > _LONGEST_DELAY_NS
+        if self._is_interrupted and tells_restart:
             step += self._modulus * max(0, math.floor((due_ns - step * tick_ns + _TOLERANCE_NS) / wrap_ns))
-        counts_from_zero = count * tick_ns <= due_ns + _TOLERANCE_NS
-        self._may_have_restarted |= counts_from_zero and due_ns > _TOLERANCE_NS
+        counts_from_zero = tells_restart and count * tick_ns <= due_ns + _TOLERANCE_NS
+        self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS
         delay_ns = due_ns - step * tick_ns
-        if wrap_ns > _LONGEST_DELAY_NS and self._is_other(delay_ns, counts_from_zero=counts_from_zero):
+        if tells_restart and self._is_other(delay_ns, counts_from_zero=counts_from_zero):
             self.is_estimate, self._may_have_restarted, self._settling = True, False, None
             step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
-        elif self._may_have_restarted or delay_ns > wrap_ns / 2:
-            step += self._settled_step(delay_ns, tick_ns, host_ns)
         else:
-            self._settling = None
+            silence_ns = elapsed_ns - step * tick_ns
+            if self._settling is None and (self._may_have_restarted or silence_ns > wrap_ns / 2):
+                self._settling = _Settling(host_ns, delay_ns - silence_ns)
+            if self._settling is not None:
+                step += self._settled_step(self._settling, delay_ns, tick_ns, host_ns)
         self._is_interrupted = False
         self._device_ns += step * tick_ns
         self._offset_ns, self._host_ns = min(largest_offset_ns, host_ns - self._device_ns), host_ns
@@ -125,38 +128,42 @@ class DeviceClock:
             return self._is_interrupted and delay_ns > _LONGEST_DELAY_NS
         return self._is_interrupted or counts_from_zero or delay_ns < -_LONGEST_JUMP_NS
 
-    def _settled_step(self, delay_ns: float, tick_ns: float, host_ns: int) -> int:
+    def _settled_step(self, settling: "_Settling", delay_ns: float, tick_ns: float, host_ns: int) -> int:
         """Return the missing ticks if the delay is steady: whole wraps, or the time that a restart has taken."""
-        if self._settling is None:
-            self._settling = _Settling(host_ns)
-        steady_ns = self._settling.steady_delay(delay_ns, host_ns)
+        steady_ns = settling.steady_delay(delay_ns, host_ns)
         if steady_ns is None:
             return 0
         wraps = steady_ns / (self._modulus * tick_ns)
         has_restarted, self._may_have_restarted, self._settling = self._may_have_restarted, False, None
         if round(wraps) and abs(wraps - round(wraps)) < _WRAP_FRACTION:
             return self._modulus * round(wraps)
-        if not has_restarted or steady_ns < 2 * _TOLERANCE_NS or self._modulus * tick_ns < _LONGEST_DELAY_NS:
+        if not has_restarted or steady_ns < 2 * _TOLERANCE_NS:
             return 0
         self.is_estimate = True
         return round(steady_ns / tick_ns)
 
 
 class _Settling:
-    """Smallest delay of each second: that of a line that delivers what it has held decreases."""
+    """Smallest delay of each second after a silence: that of a line that delivers what it has held decreases.
 
-    def __init__(self, host_ns: int) -> None:
+    Args:
+        host_ns: time of the host's clock, ns.
+        usual_ns: delay before the silence, ns: that of a clock that is slow.
+    """
+
+    def __init__(self, host_ns: int, usual_ns: float) -> None:
         self._start_ns = host_ns
+        self._usual_ns = usual_ns
         self._lowest_ns = self._previous_ns = math.inf
 
     def steady_delay(self, delay_ns: float, host_ns: int) -> float | None:
-        """Return the delay if it is steady; None while that is unknown."""
+        """Return by how much a steady delay is longer than before; None while it is not steady."""
         if host_ns - self._start_ns < _SETTLING_NS:
             self._lowest_ns = min(self._lowest_ns, delay_ns)
             return None
         decrease_ns = self._previous_ns - self._lowest_ns
         self._previous_ns, self._lowest_ns, self._start_ns = self._lowest_ns, delay_ns, host_ns
-        return self._previous_ns if decrease_ns < _STEADY * _SETTLING_NS else None
+        return self._previous_ns - self._usual_ns if decrease_ns < _STEADY * _SETTLING_NS else None
 
 
 class Cadence:
