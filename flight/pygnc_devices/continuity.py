@@ -1,9 +1,16 @@
-"""Device time and number of missing readings over interruptions of a connection.
+"""Time model of all families: device time, gaps and missing readings.
 
-A device that was unplugged or switched off may have restarted its clock, another device may answer, and the driver may
-be a new one. The host's monotonic clock then continues the device's time.
+A packet has up to four sources of time: the device's clock (a count that wraps), its count of packets, the usual step
+between packets, and the arrival by the host's clock. The arrival is never early, and may be late by any time: the
+difference of the host's and the device's clock is the smallest one that was seen, and drifts by at most 200 ppm. So
+
+- a count that arrives late, or that jumps up to the host's clock, is the device's time: readings are missing;
+- a count from zero that runs ahead of the host's clock is a restart; the host's clock continues the time;
+- whole wraps of a short count are found when the delay has been steady for two seconds, so that nothing of what the
+  line has held can still arrive.
 """
 
+import math
 from collections import deque
 from statistics import median
 from typing import Final
@@ -14,14 +21,220 @@ from pygnc_devices.reading import NS_PER_S, Reading
 
 _STEPS_TO_ESTIMATE: Final = 3
 _STEPS_KEPT: Final = 16
-_USUAL_STEPS: Final = 9
-"""Steps of which the median is the usual time between packets."""
-_AGREEMENT_NS: Final = NS_PER_S // 2
-"""Difference between the device's clock and the host's clock over an interruption, ns; larger if the clock restarted.
-
-The delivery of a reading may take this long."""
 _DRIFT: Final = 2e-4
 """Drift of the device's clock relative to the host's clock."""
+_TOLERANCE_NS: Final = NS_PER_S // 4
+"""Uncertainty of the difference of the clocks, ns: jitter of the line."""
+_LONGEST_DELAY_NS: Final = 60 * NS_PER_S
+"""Delay after a reconnection beyond which the device is another one or has restarted."""
+_LONGEST_JUMP_NS: Final = 600 * NS_PER_S
+"""Jump beyond the host's clock that is still a gap: the line has delayed all packets so far."""
+_LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
+"""Step in a recording that is not a gap; a recording has no host's clock."""
+_SETTLING_NS: Final = NS_PER_S
+_STEADY: Final = 0.05
+"""Decrease of the delay, relative to the elapsed time, of a line that still delivers what it has held."""
+_WRAP_FRACTION: Final = 0.25
+"""Deviation of a steady delay from whole wraps, in wraps."""
+_STEPS_TO_COUNT: Final = 8
+_USUAL_STEPS: Final = 32
+_STEP_TOLERANCE: Final = 0.2
+_LEAST_SHARE: Final = 0.1
+_REGULAR_SHARE: Final = 0.9
+
+
+class DeviceClock:
+    """Continuous count of a device's clock that wraps, restarts, and whose packets arrive late.
+
+    Args:
+        modulus: number of different counts; 65536 for a 16-bit counter.
+
+    Attributes:
+        total: ticks from the first count to the newest count; never decreases.
+        is_estimate: True if the newest step comes from the host's clock.
+    """
+
+    def __init__(self, modulus: int) -> None:
+        self.total = 0
+        self.is_estimate = False
+        self._modulus = modulus
+        self._last: int | None = None
+        self._host_ns: int | None = None
+        """Arrival of the newest count; None while the host's clock or the tick is unknown."""
+        self._device_ns = 0.0
+        self._offset_ns = 0.0
+        """Smallest difference of the host's and the device's clock."""
+        self._is_interrupted = False
+        self._may_have_restarted = False
+        self._settling: _Settling | None = None
+
+    def interrupt(self) -> None:
+        """Mark an interruption, after which the device may have restarted or been replaced."""
+        self._is_interrupted = True
+
+    def advance(self, count: int, tick_ns: float = 0.0, host_ns: int | None = None) -> int:
+        """Process the next count; return the ticks since the previous count, 0 for the first count.
+
+        Args:
+            count: value of the counter, 0 to modulus - 1.
+            tick_ns: length of a tick, ns; 0: unknown.
+            host_ns: arrival time on the host's monotonic clock, ns; None: unknown.
+        """
+        step = 0 if self._last is None else (count - self._last) % self._modulus
+        self.is_estimate = False
+        if not tick_ns or host_ns is None:
+            self._host_ns = None
+            if step * tick_ns > _LONGEST_STEP_NS:
+                self.is_estimate, step = True, 1
+        elif self._host_ns is None:
+            self._device_ns += step * tick_ns
+            self._offset_ns, self._host_ns = host_ns - self._device_ns, host_ns
+        else:
+            step = self._follow(count, step, tick_ns, host_ns)
+        self._last = count
+        self.total += step
+        return step
+
+    def _follow(self, count: int, step: int, tick_ns: float, host_ns: int) -> int:
+        """Return the step of a count by both clocks."""
+        elapsed_ns = host_ns - (self._host_ns or 0)
+        largest_offset_ns = self._offset_ns + _DRIFT * elapsed_ns
+        wrap_ns = self._modulus * tick_ns
+        due_ns = host_ns - self._device_ns - largest_offset_ns
+        """Time since the measurement of the previous count, if this one is not delayed."""
+        tells_restart = wrap_ns > _LONGEST_DELAY_NS
+        if self._is_interrupted and tells_restart:
+            step += self._modulus * max(0, math.floor((due_ns - step * tick_ns + _TOLERANCE_NS) / wrap_ns))
+        counts_from_zero = tells_restart and count * tick_ns <= due_ns + _TOLERANCE_NS
+        self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS
+        delay_ns = due_ns - step * tick_ns
+        if tells_restart and self._is_other(delay_ns, counts_from_zero=counts_from_zero):
+            self.is_estimate, self._may_have_restarted, self._settling = True, False, None
+            step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
+        else:
+            silence_ns = elapsed_ns - step * tick_ns
+            if self._settling is None and (self._may_have_restarted or silence_ns > wrap_ns / 2):
+                self._settling = _Settling(host_ns, delay_ns - silence_ns)
+            if self._settling is not None:
+                step += self._settled_step(self._settling, delay_ns, tick_ns, host_ns)
+        self._is_interrupted = False
+        self._device_ns += step * tick_ns
+        self._offset_ns, self._host_ns = min(largest_offset_ns, host_ns - self._device_ns), host_ns
+        return step
+
+    def _is_other(self, delay_ns: float, *, counts_from_zero: bool) -> bool:
+        """Return True if the device has restarted, was replaced, or its clock was set."""
+        if delay_ns >= -_TOLERANCE_NS:
+            return self._is_interrupted and delay_ns > _LONGEST_DELAY_NS
+        return self._is_interrupted or counts_from_zero or delay_ns < -_LONGEST_JUMP_NS
+
+    def _settled_step(self, settling: "_Settling", delay_ns: float, tick_ns: float, host_ns: int) -> int:
+        """Return the missing ticks if the delay is steady: whole wraps, or the time that a restart has taken."""
+        steady_ns = settling.steady_delay(delay_ns, host_ns)
+        if steady_ns is None:
+            return 0
+        wraps = steady_ns / (self._modulus * tick_ns)
+        has_restarted, self._may_have_restarted, self._settling = self._may_have_restarted, False, None
+        if round(wraps) and abs(wraps - round(wraps)) < _WRAP_FRACTION:
+            return self._modulus * round(wraps)
+        if not has_restarted or steady_ns < 2 * _TOLERANCE_NS:
+            return 0
+        self.is_estimate = True
+        return round(steady_ns / tick_ns)
+
+
+class _Settling:
+    """Smallest delay of each second after a silence: that of a line that delivers what it has held decreases.
+
+    Args:
+        host_ns: time of the host's clock, ns.
+        usual_ns: delay before the silence, ns: that of a clock that is slow.
+    """
+
+    def __init__(self, host_ns: int, usual_ns: float) -> None:
+        self._start_ns = host_ns
+        self._usual_ns = usual_ns
+        self._lowest_ns = self._previous_ns = math.inf
+
+    def steady_delay(self, delay_ns: float, host_ns: int) -> float | None:
+        """Return by how much a steady delay is longer than before; None while it is not steady."""
+        if host_ns - self._start_ns < _SETTLING_NS:
+            self._lowest_ns = min(self._lowest_ns, delay_ns)
+            return None
+        decrease_ns = self._previous_ns - self._lowest_ns
+        self._previous_ns, self._lowest_ns, self._start_ns = self._lowest_ns, delay_ns, host_ns
+        return self._previous_ns - self._usual_ns if decrease_ns < _STEADY * _SETTLING_NS else None
+
+
+class Cadence:
+    """Usual step between packets of a kind, and the number of packets missing between two of them.
+
+    The usual step is the largest one of which nearly all steps are multiples, so that it is right even if most packets
+    are missing. Packets missing before it is known are counted when it is known.
+
+    Attributes:
+        usual: usual step; 0 while it is unknown.
+    """
+
+    def __init__(self) -> None:
+        self.usual = 0.0
+        self._last: int | None = None
+        self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
+        self._sum = self._number = 0
+        """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
+        self._is_interrupted = False
+
+    def interrupt(self) -> None:
+        """Count the next step by the usual step so far, then determine the usual step again."""
+        self._is_interrupted = True
+
+    def missing(self, time: int | None) -> int:
+        """Return the number of packets missing before a packet with device time `time`, in any unit."""
+        last, self._last = self._last, time
+        if time is None or last is None or time <= last:
+            return 0
+        step, usual = time - last, self.usual
+        if self._is_interrupted:
+            self._is_interrupted, self.usual = False, 0.0
+            self._steps.clear()
+            return max(0, round(step / usual) - 1) if usual else 0
+        self._steps.append(step)
+        if abs(step - usual) > _STEP_TOLERANCE * usual:
+            found = _usual_step(sorted(self._steps)) or usual
+            if abs(found - usual) > _STEP_TOLERANCE * usual:
+                self.usual = found
+                self._sum = self._number = 0
+                return self._add(*self._steps) if not usual else self._add(step)
+        return self._add(step) if usual else 0
+
+    def _add(self, *steps: int) -> int:
+        numbers = [max(1, round(step / self.usual)) for step in steps]
+        self._sum += sum(steps)
+        self._number += sum(numbers)
+        self.usual = self._sum / self._number
+        return sum(numbers) - len(numbers)
+
+
+def _usual_step(steps: list[int]) -> float:
+    """Return the largest frequent step of which nearly all steps are multiples; 0 if there is none.
+
+    Args:
+        steps: steps, ascending.
+    """
+    if len(steps) < _STEPS_TO_COUNT:
+        is_regular = len(steps) >= _STEPS_TO_ESTIMATE and steps[-1] - steps[0] <= _STEP_TOLERANCE * steps[0] + 1
+        return median(steps) if is_regular else 0.0
+    found = 0.0
+    begin = 0
+    while begin < len(steps):
+        limit = (1.0 + _STEP_TOLERANCE) * steps[begin]
+        alike = [step for step in steps[begin:] if step <= limit]
+        begin += len(alike)
+        usual = median(alike)
+        multiples = sum(abs(step / usual - max(1, round(step / usual))) <= _STEP_TOLERANCE for step in steps)
+        if len(alike) >= _LEAST_SHARE * len(steps) and multiples >= _REGULAR_SHARE * len(steps):
+            found = usual
+    return found
 
 
 class Continuity:
@@ -31,10 +244,11 @@ class Continuity:
         self._tracks: dict[str, _Track] = {}
         self._newest_kind = ""
 
-    def interrupt(self) -> None:
-        """Mark an interruption: readings may be missing, and the device may have restarted or been replaced."""
+    def interrupt(self, *, has_new_clock: bool = False) -> None:
+        """Mark an interruption: readings may be missing; `has_new_clock` is True if the driver is a new one."""
         for track in self._tracks.values():
             track.is_interrupted = True
+            track.has_new_clock |= has_new_clock
 
     def is_same_kind(self, reading: Reading) -> bool:
         """Return True if the previous reading was of the same kind of packet, or if there was none."""
@@ -57,7 +271,7 @@ class _Track:
     """Readings of one kind of packet."""
 
     def __init__(self) -> None:
-        self.is_interrupted = False
+        self.is_interrupted = self.has_new_clock = False
         self._offset_ns = 0
         self._period_ns = 0.0
         self._newest: deque[Reading] = deque(maxlen=_STEPS_KEPT + 1)
@@ -66,28 +280,29 @@ class _Track:
     def follow(self, reading: Reading) -> Reading:
         if self._newest:
             last = self._newest[-1]
-            t_device_ns = self._device_time(reading, last)
+            t_device_ns, is_estimate = self._device_time(reading, last)
+            if t_device_ns != reading.t_device_ns:
+                is_estimate |= reading.is_estimate
+                reading = replace(reading, t_device_ns=t_device_ns, is_estimate=is_estimate)
             if self.is_interrupted:
-                reading = self._bridge(replace(reading, t_device_ns=t_device_ns), last)
-            elif t_device_ns != reading.t_device_ns:
-                reading = replace(reading, t_device_ns=t_device_ns)
+                reading = self._bridge(reading, last)
         self._newest.append(reading)
         return reading
 
-    def _device_time(self, reading: Reading, last: Reading) -> int | None:
+    def _device_time(self, reading: Reading, last: Reading) -> tuple[int | None, bool]:
+        """Return the device time of a reading, and True if it comes from the host's clock."""
+        has_new_clock, self.has_new_clock = self.has_new_clock, False
         if last.t_device_ns is None:
-            return reading.t_device_ns
-        elapsed_ns = reading.t_mono_ns - last.t_mono_ns
-        expected_ns = last.t_device_ns + elapsed_ns
+            return reading.t_device_ns, False
+        expected_ns = last.t_device_ns + reading.t_mono_ns - last.t_mono_ns
         if reading.t_device_ns is None:
-            return expected_ns
+            self.has_new_clock = has_new_clock
+            return expected_ns, True
         t_device_ns = reading.t_device_ns + self._offset_ns
-        limit_ns = _AGREEMENT_NS + _DRIFT * elapsed_ns
-        has_restarted = self.is_interrupted and abs(t_device_ns - expected_ns) > limit_ns
-        if t_device_ns < last.t_device_ns or has_restarted:
-            self._offset_ns += expected_ns - t_device_ns
-            return expected_ns
-        return t_device_ns
+        if t_device_ns >= last.t_device_ns and not has_new_clock:
+            return t_device_ns, False
+        self._offset_ns += expected_ns - t_device_ns
+        return expected_ns, True
 
     def _bridge(self, reading: Reading, last: Reading) -> Reading:
         self.is_interrupted = False
@@ -97,7 +312,9 @@ class _Track:
         self._newest.clear()
         missing = round(_between(last, reading) / self._period_ns) - 1 if self._period_ns else 0
         lost_before = reading.lost_before or max(0, missing)
-        return replace(reading, gap_ns=reading.t_mono_ns - last.t_mono_ns, lost_before=lost_before)
+        is_estimate = reading.is_estimate or (reading.t_device_ns is None and not reading.lost_before)
+        gap_ns = reading.t_mono_ns - last.t_mono_ns
+        return replace(reading, gap_ns=gap_ns, lost_before=lost_before, is_estimate=is_estimate)
 
 
 def _between(first: Reading, last: Reading) -> int:
@@ -105,20 +322,3 @@ def _between(first: Reading, last: Reading) -> int:
     if first.t_device_ns is None or last.t_device_ns is None:
         return last.t_mono_ns - first.t_mono_ns
     return last.t_device_ns - first.t_device_ns
-
-
-class Cadence:
-    """Usual time between packets of a kind."""
-
-    def __init__(self) -> None:
-        self._last_ns: int | None = None
-        self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
-
-    def missing(self, t_device_ns: int | None) -> int:
-        """Return the number of packets missing before a packet with device time `t_device_ns`, ns."""
-        last_ns, self._last_ns = self._last_ns, t_device_ns
-        if t_device_ns is None or last_ns is None or t_device_ns <= last_ns:
-            return 0
-        usual = median(self._steps) if len(self._steps) >= _STEPS_TO_ESTIMATE else 0
-        self._steps.append(t_device_ns - last_ns)
-        return max(0, round((t_device_ns - last_ns) / usual) - 1) if usual else 0

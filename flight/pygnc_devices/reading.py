@@ -52,13 +52,14 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
         t_mono_ns: arrival time on the monotonic clock of this computer, ns.
         t_wall_ns: arrival time on the wall clock of this computer, ns since 1970 (UTC). May jump.
         t_device_ns: time of the device's own clock since its first reading, ns, unwrapped; None if the device has no
-            clock or the driver has not determined the tick of the clock yet. It continues over reconnections, by the
-            host's clock if the device has restarted.
-        lost_before: number of readings missing before this reading, by the device's own count or clock; after a
-            reconnection estimated from the time without readings and the rate before it.
+            clock or the driver has not determined the tick of the clock yet. It continues over interruptions, see
+            `continuity`.
+        lost_before: number of readings missing before this reading.
         flags: reasons to doubt the values, named by the family; the values are published nevertheless.
         gap_ns: time since the previous reading of this kind of packet, ns, if the connection was interrupted in
             between; else 0.
+        is_estimate: True if the step of `t_device_ns` to this reading, or `lost_before`, comes from the host's clock
+            instead of the device's own count or clock.
     """
 
     packet: Record
@@ -70,6 +71,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
     lost_before: int = 0
     flags: tuple[str, ...] = ()
     gap_ns: int = 0
+    is_estimate: bool = False
 
 
 @dataclass(slots=True)
@@ -155,55 +157,3 @@ class Counters(Statistics):
 
 
 NS_PER_S: Final = 1_000_000_000
-_RESTART_NS: Final = 2 * NS_PER_S
-"""A counter that has advanced further than this beyond the host's clock was reset: the device has restarted."""
-
-
-class CounterUnwrapper:
-    """Continuous count from a counter that wraps, also over gaps longer than a wrap and restarts of the device.
-
-    The host's monotonic clock reveals long gaps and restarts, if the length of a tick is known.
-
-    Args:
-        modulus: number of different counts; 65536 for a 16-bit counter.
-
-    Attributes:
-        total: ticks from the first count to the newest count.
-        is_restart: True if the device restarted before the last step, so that the step comes from the host's clock.
-    """
-
-    def __init__(self, modulus: int) -> None:
-        self._modulus = modulus
-        self._last: int | None = None
-        self._last_host_ns: int | None = None
-        self.total = 0
-        self.is_restart = False
-
-    def step_to(self, count: int) -> int:
-        """Return the ticks from the last count to `count`, assuming that no whole wrap is missing."""
-        return 0 if self._last is None else (count - self._last) % self._modulus
-
-    def advance(
-        self, count: int, tick_ns: float = 0.0, host_ns: int | None = None, *, may_have_wrapped: bool = True
-    ) -> int:
-        """Process the next count; return the ticks since the previous count, 0 for the first count.
-
-        Args:
-            count: value of the counter, 0 to modulus - 1.
-            tick_ns: length of a tick, ns; 0: unknown.
-            host_ns: arrival time on the host's monotonic clock, ns; None: unknown.
-            may_have_wrapped: True if a late arrival can mean whole wraps.
-        """
-        step = self.step_to(count)
-        elapsed_ns = None if host_ns is None or self._last_host_ns is None else host_ns - self._last_host_ns
-        self.is_restart = False
-        if elapsed_ns is not None and tick_ns:
-            if may_have_wrapped:
-                missing_ns = elapsed_ns - step * tick_ns
-                step += self._modulus * max(0, round(missing_ns / (self._modulus * tick_ns)))
-            if step * tick_ns > elapsed_ns + _RESTART_NS:
-                self.is_restart = True
-                step = max(1, round(elapsed_ns / tick_ns))
-        self._last, self._last_host_ns = count, host_ns
-        self.total += step
-        return step

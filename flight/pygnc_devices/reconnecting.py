@@ -60,8 +60,8 @@ class ReconnectingDevice:
         self._due_ns: dict[str, int] = {}
         self._last_two_ns: dict[str, tuple[int, int]] = {}
         self._continuity = Continuity()
-        self._omitted: dict[str, tuple[int, int]] = {}
-        """Missing readings and gaps, ns, before the omitted readings of each kind of packet."""
+        self._omitted: dict[str, tuple[int, int, bool]] = {}
+        """Missing readings, gaps, ns, and True for estimates, before the omitted readings of each kind of packet."""
 
     def connect(self) -> bool:
         """Open the device if an attempt is due, or report that its port has disappeared or is back.
@@ -90,7 +90,7 @@ class ReconnectingDevice:
                 self._report("warning", f"{error}; retrying")
             self._next_attempt_s = time.monotonic() + self._backoff.next()
             return False
-        self._continuity.interrupt()
+        self._continuity.interrupt(has_new_clock=True)
         self._readings = self.device.subscribe(self._depth, self._on_news)
         self._report("warning" if self._backoff.failures else "info", f"{self.device.url}: connected")
         self._backoff.reset()
@@ -104,11 +104,15 @@ class ReconnectingDevice:
         """
         while (reading := self._next()) is not None:
             kind = reading.packet.name
-            lost, gap_ns = self._omitted.get(kind, (0, 0))
-            self._omitted[kind] = lost + reading.lost_before, gap_ns + reading.gap_ns
+            lost, gap_ns, is_estimate = self._omitted.get(kind, (0, 0, False))
+            self._omitted[kind] = (
+                lost + reading.lost_before,
+                gap_ns + reading.gap_ns,
+                is_estimate or reading.is_estimate,
+            )
             if self._is_due(kind, reading.t_mono_ns):
-                lost, gap_ns = self._omitted.pop(kind)
-                yield replace(reading, lost_before=lost, gap_ns=gap_ns)
+                lost, gap_ns, is_estimate = self._omitted.pop(kind)
+                yield replace(reading, lost_before=lost, gap_ns=gap_ns, is_estimate=is_estimate)
 
     @property
     def is_over(self) -> bool:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc_devices.continuity import Continuity
+from pygnc_devices.continuity import Continuity, DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import Reading
 
@@ -39,10 +39,11 @@ def test_the_clock_of_a_unit_that_kept_running_counts_the_missing_readings() -> 
 
 
 @pytest.mark.parametrize("restarts_at_ms", [0, 20, 90, 100_000])
-def test_the_host_clock_continues_the_time_of_a_restarted_unit(restarts_at_ms: int) -> None:
+def test_the_host_clock_continues_the_time_of_a_new_driver(restarts_at_ms: int) -> None:
     continuity = started()
-    continuity.interrupt()
+    continuity.interrupt(has_new_clock=True)
     found = continuity.follow(reading(3090, restarts_at_ms))
+    assert found.is_estimate
     assert (found.t_device_ns, found.lost_before, found.gap_ns) == (2090 * MS, 199, 2000 * MS)
     assert continuity.follow(reading(3100, restarts_at_ms + 10)).t_device_ns == 2100 * MS
 
@@ -95,3 +96,15 @@ def test_a_kind_of_packet_that_begins_after_the_interruption_has_no_gap() -> Non
     assert continuity.follow(entry) is entry
     assert continuity.is_same_kind(entry)
     assert continuity.follow(reading(2095, 1095)).gap_ns == 1005 * MS
+
+
+@pytest.mark.parametrize("rate", [0.8, 0.97, 0.9995, 1.0005])
+def test_a_clock_that_is_slow_or_fast_misses_no_wraps(rate: float) -> None:
+    clock = DeviceClock(1 << 16)
+    tick_ns = 1e9 / (1 << 16)
+    total = 0
+    for k in [*range(20_000), *range(20_330, 21_000)]:  # 10 Hz, with a silence of 33 s
+        total = round(k * 0.1 * rate * (1 << 16))
+        clock.advance(total % (1 << 16), tick_ns, k * 100_000_000)
+    # A silence has a whole number of wraps by the host's clock, of which the device's differs.
+    assert clock.total == pytest.approx(total, abs=round(33.0 * abs(rate - 1.0)) << 16)

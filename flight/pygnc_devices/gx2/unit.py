@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final, TypeAlias
 
-from pygnc_devices.continuity import Cadence
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS
-from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Request
 
 GX2_HZ: Final = 19_660_800
@@ -30,11 +30,12 @@ class Timer:
 
     Attributes:
         hz: ticks per second; None while the frequency is unknown.
+        clock: continuous count of the ticks.
     """
 
     def __init__(self, hz: int | None = None) -> None:
         self.hz = hz
-        self._unwrapper = CounterUnwrapper(_MODULUS)
+        self.clock = DeviceClock(_MODULUS)
         self._steps: deque[int] = deque(maxlen=_STEPS_TO_DECIDE)
 
     def advance(self, ticks: int, host_ns: int | None) -> int | None:
@@ -46,14 +47,15 @@ class Timer:
                 recording.
         """
         tick_ns = NS_PER_S / self.hz if self.hz else 0.0
-        step = self._unwrapper.advance(ticks, tick_ns, host_ns)
+        step = self.clock.advance(ticks, tick_ns, host_ns)
         if step and self.hz is None:
             self._steps.append(step)
             self.hz = self._identify_frequency()
-        return round(self._unwrapper.total * NS_PER_S / self.hz) if self.hz else None
+        return round(self.clock.total * NS_PER_S / self.hz) if self.hz else None
 
     def restart(self) -> None:
         """Prepare for a timer that begins at zero: the unit may have lost its power."""
+        self.clock.interrupt()
         self._steps.clear()
 
     def _identify_frequency(self) -> int | None:
@@ -130,12 +132,14 @@ class Gx2Unit:
         ticks = values[packet.clock]
         t_device_ns = self.timer.advance(ticks, stamp.host_ns) if isinstance(ticks, int) else None
         lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(t_device_ns)
-        return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
+        is_estimate = t_device_ns is not None and self.timer.clock.is_estimate
+        return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores continuous mode; see `engine.Interpreter`."""
         self.timer.restart()
-        self._cadences.clear()
+        for cadence in self._cadences.values():
+            cadence.interrupt()
         return None if self._recover is None or self.stream is None else self._recover(self)
 
     def reset_rate(self) -> None:

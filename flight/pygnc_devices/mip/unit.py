@@ -13,20 +13,20 @@ from dataclasses import field as attribute
 from functools import cached_property, lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
-from pygnc_devices.continuity import Cadence
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
 from pygnc_devices.mip.framing import field_headers, make_field
-from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
 _LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
-"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
+"""A time beyond this is a wrong word."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -169,6 +169,12 @@ class DataStream:
             if self.record.clock != clock:
                 self._restart_clock()
 
+    def interrupt(self) -> None:
+        """Mark an interruption, after which the unit may have restarted or been replaced."""
+        self._clock.interrupt()
+        self._cadence.interrupt()
+        self._regular = None
+
     def reset_rate(self) -> None:
         """Discard the usual interval of the packets."""
         self._regular = None
@@ -188,11 +194,12 @@ class DataStream:
         t_device_ns = self._time_ns(values.get(self.record.clock), stamp.host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
         flags = tuple(flag for name, flag in layout.validity if not values[name])
-        return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags)
+        is_estimate = t_device_ns is not None and self._clock.is_estimate
+        return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
 
     def _restart_clock(self) -> None:
         _, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
-        self._unwrapper = CounterUnwrapper(modulus_ns)
+        self._clock = DeviceClock(modulus_ns)
         self._start_ns: int | None = None
         self._cadence = Cadence()
 
@@ -203,15 +210,12 @@ class DataStream:
         if not 0 <= count * per_count_ns < _LONGEST_NS:
             return None
         now_ns = round(count * per_count_ns) % modulus_ns
+        self._clock.advance(now_ns, 1.0, host_ns)
         if self._start_ns is None:
             # A clock that begins later continues the time of those that the unit has sent so far.
             origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
             self._start_ns = now_ns - origin_ns
-        if self._unwrapper.step_to(now_ns) > _LONGEST_NS:  # backwards: the unit has restarted, or a word was wrong
-            self._start_ns += self._unwrapper.total
-            self._unwrapper = CounterUnwrapper(modulus_ns)
-        self._unwrapper.advance(now_ns, 1.0, host_ns)
-        t_device_ns = self._start_ns + self._unwrapper.total
+        t_device_ns = self._start_ns + self._clock.total
         self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
         return t_device_ns
 
@@ -260,7 +264,8 @@ class MipUnit:
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""
-        self.reset_rate()
+        for stream in self.streams.values():
+            stream.interrupt()
         return None if self._recover is None or not self.volatile else self._recover(self)
 
     def reset_rate(self) -> None:

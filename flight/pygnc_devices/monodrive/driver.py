@@ -8,13 +8,14 @@ import math
 import struct
 from typing import Final
 
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
-from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import wait_for
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
@@ -40,7 +41,8 @@ class MonoDriveUnit:
         self.layout = layout or Layout()
         self.order: Order = ">" if self.layout.byte_order == "auto" else self.layout.byte_order
         self._packet = imu_packet(self.layout.accel_unit)
-        self._unwrapper = CounterUnwrapper(_WRAP)
+        self._clock = DeviceClock(_WRAP)
+        self._cadence = Cadence()
         self._last_count: int | None = None
         self._heard = 0
 
@@ -57,18 +59,22 @@ class MonoDriveUnit:
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
-        self._unwrapper.advance(int(unpack(body, self.order)[6]), _TICK_NS, stamp.host_ns)
-        t_device_ns = round(self._unwrapper.total * _TICK_NS)
+        self._clock.advance(int(unpack(body, self.order)[6]), _TICK_NS, stamp.host_ns)
+        t_device_ns = round(self._clock.total * _TICK_NS)
         self._check_gravity(body)
-        return Reading(self._packet, frame.raw, values, *stamp, t_device_ns, self._missing(sample_count))
+        lost = self._missing(sample_count, t_device_ns)
+        return Reading(self._packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=self._clock.is_estimate)
 
     def reconnected(self) -> None:
         """Discard the sample count, which may restart; see `engine.Interpreter`."""
+        self._clock.interrupt()
+        self._cadence.interrupt()
         self._last_count = None
 
-    def _missing(self, sample_count: list[int]) -> int:
+    def _missing(self, sample_count: list[int], t_device_ns: int) -> int:
+        """Return the number of missing samples by their count, by the timer of an old simulator without a count."""
         if not sample_count:
-            return 0
+            return self._cadence.missing(t_device_ns)
         last, self._last_count = self._last_count, sample_count[0]
         return 0 if last is None else max(0, sample_count[0] - last - 1)
 

@@ -7,14 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from pygnc_devices.continuity import Cadence
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Family, Found, Setting
 from pygnc_devices.framing import LINE_END, DamageReason, Frame, FrameFormat
-from pygnc_devices.reading import Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.receivers import framing
 from pygnc_devices.receivers.framing import Values
 from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, responds, retry, wait_for
@@ -97,7 +97,7 @@ class ReceiverUnit:
         self.rate_hz = 0.0
         self.messages = 0
         self._is_timed = is_timed
-        self._clock = CounterUnwrapper(_MS_PER_WEEK)
+        self._clock = DeviceClock(_MS_PER_WEEK)
         self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
@@ -113,11 +113,14 @@ class ReceiverUnit:
             self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
             t_device_ns = _NS_PER_MS * self._clock.total
         lost = self._cadences[packet.name].missing(t_device_ns)
-        return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
+        is_estimate = t_device_ns is not None and self._clock.is_estimate
+        return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that sets the rate again; see `engine.Interpreter`."""
-        self._cadences.clear()
+        self._clock.interrupt()
+        for cadence in self._cadences.values():
+            cadence.interrupt()
         return retry(lambda: set_rate(self, self.rate_hz), 3, 0.0) if self.rate_hz else None
 
     def forget_cadence(self) -> None:

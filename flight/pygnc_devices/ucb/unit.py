@@ -6,16 +6,15 @@ in milliseconds by its documentation and in microseconds in recordings.
 """
 
 import struct
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum, unique
-from statistics import median
 from typing import Final
 
+from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.reading import NS_PER_S, Counters, CounterUnwrapper, Reading, Stamp
+from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb import commands
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
@@ -24,10 +23,7 @@ from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PAC
 _RATES_HZ: Final = (200, 100, 50, 25, 20, 10, 5, 4, 2)
 _TIMER_HZ: Final = 1 << 16
 _MS_PER_WEEK: Final = 604_800_000
-_STEPS_TO_DECIDE: Final = 3
-_STEPS_KEPT: Final = 9
 _TOLERANCE: Final = 0.03
-_JITTER: Final = 0.01
 _LEAST_STEP_US: Final = 1000
 """Largest step between packets in milliseconds: a packet per second; larger steps are microseconds."""
 
@@ -62,22 +58,25 @@ class PacketClock:
         bits = 8 * struct.calcsize(f"<{code}")
         self._is_week = packet.clock == "itow_ms"
         self._modulus = _MS_PER_WEEK if self._is_week else 1 << bits
-        self._unwrapper = CounterUnwrapper(self._modulus)
-        self._steps: deque[int] = deque(maxlen=_STEPS_KEPT)
-        self._usual = 0.0
-        """Median of the steps when the last unusual one arrived; 0 while there are too few."""
+        self._clock = DeviceClock(self._modulus)
+        self._cadence = Cadence()
         self._packets_ns = 0
-        self._has_paused = self._is_identified = False
+        self._is_identified = False
 
     def reset_rate(self) -> None:
         """Discard the learned sample interval; the packet rate may have changed."""
-        self._steps.clear()
-        self._usual = 0.0
+        self._cadence = Cadence()
+
+    @property
+    def is_estimate(self) -> bool:
+        """True if the newest step comes from the host's clock."""
+        return self._clock.is_estimate
 
     def resume(self) -> None:
         """Continue after a pause of any length, in which the unit may have restarted or been replaced."""
-        self.reset_rate()
-        self._has_paused, self._is_identified = True, False
+        self._cadence.interrupt()
+        self._clock.interrupt()
+        self._is_identified = False
 
     def advance(self, word: int, period_ns: int | None, host_ns: int | None) -> tuple[int | None, int]:
         """Process the time word of the next packet.
@@ -93,34 +92,21 @@ class PacketClock:
             before the packet.
         """
         if self._is_week and word >= _MS_PER_WEEK:  # time since the unit's start, not a time of week
-            self._is_week, self._modulus, self._unwrapper = False, 1 << 32, CounterUnwrapper(1 << 32)
-        tick_ns = 0.0 if host_ns is None else self._tick_ns(period_ns)
-        usual = self._usual
-        # A late packet at the usual step was delayed by this computer; no wrap is missing. A packet count is bridged
-        # only over pauses; otherwise it counts the missing packets.
-        is_next = usual > 0 and abs(self._unwrapper.step_to(word) - usual) <= _JITTER * usual + 1
-        may_have_wrapped = not is_next and (self._has_paused or self.tick is not Tick.PACKET)
-        self._has_paused = False
-        step = self._unwrapper.advance(word, tick_ns, host_ns, may_have_wrapped=may_have_wrapped)
-        if self._unwrapper.is_restart:
-            self.reset_rate()
+            self._is_week, self._modulus, self._clock = False, 1 << 32, DeviceClock(1 << 32)
+        step = self._clock.advance(word, self._tick_ns(period_ns), host_ns)
         self._packets_ns += step * (period_ns or 0)
-        lost = max(0, round(step / usual) - 1) if usual and step != usual else 0
-        if step:
-            self._steps.append(step)
-            if not is_next and len(self._steps) >= _STEPS_TO_DECIDE:  # usual steps hardly change the median
-                self._usual = median(self._steps)
-        if not self._is_identified and len(self._steps) >= _STEPS_TO_DECIDE:
+        lost = self._cadence.missing(self._clock.total)
+        if not self._is_identified and self._cadence.usual:
             self._identify(word)
         return self._time_ns(period_ns), lost
 
     def _identify(self, word: int) -> None:
-        tick = self._decide(median(self._steps))
+        tick = self._decide(self._cadence.usual)
         if tick is Tick.UNKNOWN:
             return
         if self.tick not in {Tick.UNKNOWN, tick}:  # another unit was connected; its time begins
-            self._unwrapper, self._packets_ns = CounterUnwrapper(self._modulus), 0
-            self._unwrapper.advance(word)
+            self._clock, self._packets_ns = DeviceClock(self._modulus), 0
+            self._clock.advance(word)
         self.tick, self._is_identified = tick, True
         self._ticks_per_s = _TICKS_PER_S.get(tick)
 
@@ -145,7 +131,7 @@ class PacketClock:
     def _time_ns(self, period_ns: int | None) -> int | None:
         if self.tick is Tick.PACKET:
             return None if period_ns is None else self._packets_ns
-        return None if self._ticks_per_s is None else round(self._unwrapper.total * NS_PER_S / self._ticks_per_s)
+        return None if self._ticks_per_s is None else round(self._clock.total * NS_PER_S / self._ticks_per_s)
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
@@ -208,7 +194,8 @@ class UcbUnit:
             counters.damaged[DamageReason.CONTENT] += 1
             return None
         t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp)
-        return Reading(packet, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, t_device_ns, lost)
+        is_estimate = t_device_ns is not None and self._clock is not None and self._clock.is_estimate
+        return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings; see `engine.Interpreter`."""

@@ -145,7 +145,7 @@ class DeviceLink:
                 self._change(LinkState.SEARCHING, str(error))
                 await asyncio.sleep(SEARCH_PAUSE_S)
                 continue
-            self._continuity.interrupt()
+            self._continuity.interrupt(has_new_clock=True)
             try:
                 await self._read(device)
             except Exception:  # noqa: BLE001 - a fault of one driver must not end the bridge

@@ -4,12 +4,13 @@ A file begins with comment lines that describe the device and the start time:
 
     # serial_number: 2008705635
     # start_utc: 2026-03-01T12:00:00.000Z
-    # units: s,m/s^2,...,UTC,,s
-    time,xAccel,yAccel,...,utc,lost_before,gap
-    0.00000,-0.09577,...,2026-03-01T12:00:00.000000Z,0,0
+    # units: s,m/s^2,...,UTC,,s,
+    time,xAccel,yAccel,...,utc,lost_before,gap,estimate
+    0.00000,-0.09577,...,2026-03-01T12:00:00.000000Z,0,0,0
 
-The last three columns describe the row: its arrival time by this computer's clock, the number of readings missing
-before it, and, after a reconnection, the time since the previous row. Each line is written at once.
+The last four columns describe the row: its arrival time by this computer's clock, the number of readings missing before
+it, after a reconnection the time since the previous row, and 1 if time or losses are estimates. Each line is written at
+once.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
 from pygnc_system.files import write_all
 
 _MIN_DECIMALS: Final = 5
-_ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"))
+_ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"), ("estimate", ""))
 """Names and units of the columns that follow those of the packet."""
 
 
@@ -47,7 +48,7 @@ class CsvRows:
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
         cells += [utc_text(reading.t_wall_ns), str(reading.lost_before)]
-        cells.append(f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0")
+        cells += [f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0", "1" if reading.is_estimate else "0"]
         return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
 
 

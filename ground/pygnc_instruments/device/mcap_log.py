@@ -7,6 +7,7 @@ contains:
 - `device_time_s`: time of the device's own clock since its first reading; missing while it is unknown
 - `lost_before`: number of readings missing before this one
 - `gap_s`: time since the previous reading if the connection was interrupted in between, else 0
+- `is_estimate`: true if `device_time_s` or `lost_before` comes from this computer's clock, else missing
 - `flags`: reasons to doubt the values, if the driver has any
 
 A value that the device does not have is missing. `log_time` of a message is the arrival time by this computer's clock,
@@ -63,6 +64,7 @@ _ROW_FIELDS: Final = {
     "lost_before": ("number of readings missing before this one", ""),
     "gap_s": ("time since the previous reading if the connection was interrupted in between, else 0", "s"),
 }
+_IS_ESTIMATE: Final = {"type": "boolean", "description": "true if time or losses come from the computer's clock"}
 _FLAGS: Final = {"type": "array", "items": {"type": "string"}, "description": "reasons to doubt the values"}
 _JSON_TYPES: Final[Mapping[str, dict[str, str]]] = {
     "number": {"type": "number"},
@@ -85,7 +87,7 @@ def json_schema(packet: Record) -> dict[str, Any]:
         entry.name: _JSON_TYPES[packet.kind_of(entry)] | {"description": entry.meaning, "unit": entry.unit.name}
         for entry in packet.fields
     }
-    properties = row | values | {"flags": _FLAGS}
+    properties = row | values | {"is_estimate": _IS_ESTIMATE, "flags": _FLAGS}
     return {"title": packet.name, "description": packet.meaning, "type": "object", "properties": properties}
 
 
@@ -161,6 +163,8 @@ def _message(reading: Reading) -> dict[str, Any]:
     row["lost_before"] = reading.lost_before
     row["gap_s"] = reading.gap_ns / NS_PER_S
     row |= {name: value for name, value in reading.values.items() if value is not None}
+    if reading.is_estimate:
+        row["is_estimate"] = True
     if reading.flags:
         row["flags"] = reading.flags
     return row
