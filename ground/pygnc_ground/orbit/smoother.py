@@ -27,6 +27,7 @@ from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc_ground.orbit.normal_points import ShortArcs, members_ms
 
 _Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
 """Updates of one uninterrupted state, between two initialisations."""
@@ -47,6 +48,8 @@ def smooth(
     """
     tracks: list[_Track] = []
     begins_ms: list[int] = []
+    members = members_ms(updates)
+    smoothed_ms = {*times_gps_ms}.difference(*members.values())
     for update in updates:
         if update.state is None or update.hypotheses is None:
             continue
@@ -67,8 +70,12 @@ def smooth(
         first, last = (update.fix.gps_ms for update, *_ in (track[0], track[-1]))
         begin_ms = begins_ms[number] if number else first - gap_ms
         end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
-        wanted = {time for time in times_gps_ms if begin_ms <= time <= end_ms}
+        wanted = {time for time in smoothed_ms if begin_ms <= time <= end_ms}
         states |= _smooth_track(track, wanted, dynamics, settings)
+    for point_ms, of_point_ms in members.items():
+        if point_ms in states:
+            at_members = ShortArcs(states[point_ms], dynamics.frames).states(np.array(of_point_ms))
+            states.update(zip(of_point_ms, at_members, strict=True))
     return states
 
 

@@ -208,10 +208,12 @@ class ErrorBank:
         position: Observation,
         velocity: Observation | None,
         of_clock: Array,
+        count: int = 1,
     ) -> InnovationTest:
         """Test position and velocity of a fix, linearised about the common state, against the predicted mixture.
 
-        `of_clock` (6,) is the effect of one standard deviation of the clock's error on position and velocity.
+        `of_clock` (6,) is the effect of one standard deviation of the clock's error on position and velocity. In the
+        mean of `count` fixes, white errors are smaller than in one of them, but correlated ones are not.
         """
         parts = [position] if velocity is None else [position, velocity]
         seen = Observation.stacked(parts)
@@ -223,7 +225,7 @@ class ErrorBank:
         if rows > 3:
             correlated[_DISTRUST, 3:] = self._limits.slow_velocity_error_mps
         partials[:, np.arange(rows), SIZE + np.arange(rows)] = correlated
-        white = self._white[: len(sigma), :rows] * sigma
+        white = self._white[: len(sigma), :rows] * (sigma / math.sqrt(count))
         residual = seen.residual - (partials @ hypotheses.deviation[:, :, None])[:, :, 0]
         projected = partials @ hypotheses.root
         covariance = projected @ projected.swapaxes(1, 2)

@@ -255,7 +255,7 @@ class OrbitFilter:
             updates[first] = replace(updates[first], restarted_from_ms=updates[first].fix.gps_ms)
         return tuple(updates)
 
-    # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
+    # --- Flight (filters on the ground override some methods) ---------------------------------------------------------
 
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         return self._dynamics.propagate(state, gps_ms, empirical_factor)
@@ -495,7 +495,7 @@ class OrbitFilter:
 
     def _linearise(self, x: Array, fix: Fix) -> Observations:
         settings = self.settings.measurement
-        return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings)
+        return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings), 1
 
 
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:

@@ -28,8 +28,10 @@ from pygnc.estimators.orbit.measurement import Fix, rates_along_track
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
-Observations: TypeAlias = tuple[Observation, Observation | None, Array]
-"""Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
+Observations: TypeAlias = tuple[Observation, Observation | None, Array, int]
+"""Position, velocity, the effect of one standard deviation of the receiver's clock on both, (6,), and the number of
+fixes whose mean they are.
+"""
 Predict: TypeAlias = Callable[[OrbitState, Sequence[Hypotheses], int], tuple[Array, list[Hypotheses]]]
 """Function that returns the state vector (10,) and the banks of hypotheses relative to it at a later time, GPS ms."""
 Linearise: TypeAlias = Callable[[Array, Fix], Observations]
