@@ -276,6 +276,22 @@ class ErrorBank:
         """Return the probability that the velocities have a slow error, 0 to 1."""
         return float(hypotheses.weight[_DISTRUST].sum())
 
+    def position_lead(
+        self, changed: Hypotheses, result: InnovationTest, unchanged: Hypotheses, test: InnovationTest
+    ) -> float:
+        """Return the logarithm of the likelihood ratio of a position with a change to that of distrusted velocities.
+
+        `result` and `test` are the tests of the fix by the hypotheses with the change and by those without it. One
+        outlier contributes no more than the gate allows.
+        """
+        distrusting = unchanged.log_weight[_DISTRUST]
+        if not len(distrusting):
+            return math.inf
+        without = _log_sum(distrusting + test.position_log_likelihood[_DISTRUST]) - _log_sum(distrusting)
+        lead = _log_sum(changed.log_weight + result.position_log_likelihood) - without
+        most = 0.5 * self._limits.gate
+        return min(max(lead, -most), most)
+
     def doubted(self, hypotheses: Hypotheses) -> Hypotheses:
         """Return the hypotheses with at least half of the weight for distrust in the velocities."""
         distrust = self.distrust(hypotheses)
