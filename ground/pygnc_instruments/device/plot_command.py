@@ -1,4 +1,4 @@
-"""`pygnc device plot`: a Tk window with curves of the last ten seconds of a device.
+"""`pygnc device plot`: a Tk window with curves, spectra or waterfalls of the last ten seconds of a device.
 
 For a configuration of monoDrive's simulator, the window shows every IMU with `display_process`.
 """
@@ -9,8 +9,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum, unique
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
+
+import numpy as np
+import typer
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.device import BlockingDevice
@@ -20,6 +24,7 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.subscriptions import LIVE_DEPTH
 from pygnc_devices.units import ACCELERATION, ANGLE, MAGNETIC, RATE
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
+from pygnc_instruments.device.spectrum import BINS, ROW_S, ROWS, Waterfall, amplitude_density
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
@@ -43,14 +48,29 @@ _MAX_POINTS: Final = 4000
 _TICK_COUNT: Final = 4
 _TICK_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
 _REFRESH_MS: Final = 50
+_DECADES: Final = 6
+"""Largest range of a spectrum."""
 _WIDTH, _HEIGHT, _LEFT, _EDGE = 640, 150, 64, 8
 _COLOURS: Final = ("#c0392b", "#1e8449", "#1f618d", "#b9770e", "#6c3483", "#117a65")
 _TEXT_COLOUR, _GRID_COLOUR, _BACKGROUND = "#333333", "#dddddd", "#ffffff"
 
 
+@unique
+class PlotView(StrEnum):
+    """View of the readings."""
+
+    TIME = "time"
+    SPECTRUM = "spectrum"
+    WATERFALL = "waterfall"
+
+
 def plot(
     port: Port = "",
     *,
+    view: Annotated[
+        PlotView,
+        typer.Option(help="Curves over time, amplitude spectral density of 10 s, or its history (waterfall)."),
+    ] = PlotView.TIME,
     server: Server = "127.0.0.1",
     seconds: Seconds = 0.0,
     family: FamilyName = "",
@@ -73,7 +93,7 @@ def plot(
         if tk is None:
             raise DeviceError("the plot window needs Tk; on Debian: sudo apt install python3-tk")
         try:
-            window = PlotWindow(sources)
+            window = PlotWindow(sources, view)
         except tk.TclError as error:
             raise DeviceError(f"the window cannot be shown: {error}; start the command on a desktop") from None
         with stopped_by_signals(window.close):
@@ -101,6 +121,8 @@ class Panel:
     """Curves on one axis, over the last seconds."""
 
     curves: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
+    waterfall: Waterfall = field(default_factory=Waterfall)
+    image: "tk.PhotoImage | None" = None
 
     def add(self, t_s: float, values: Mapping[str, float]) -> None:
         """Append a value at `t_s` to each curve and drop the values that are older than the time span of the axis."""
@@ -193,7 +215,12 @@ class PlotWindow:
         tkinter.TclError: there is no display.
     """
 
-    def __init__(self, sources: list[Source]) -> None:
+    def __init__(self, sources: list[Source], view: PlotView = PlotView.TIME) -> None:
+        self._draw = {
+            PlotView.TIME: _draw_curves,
+            PlotView.SPECTRUM: _draw_spectra,
+            PlotView.WATERFALL: _draw_waterfall,
+        }[view]
         self.root = tk.Tk()
         self.root.title(", ".join(source.title for source in sources))
         self.root.configure(background=_BACKGROUND)
@@ -241,24 +268,83 @@ class PlotWindow:
             self._canvases[key] = canvas
         return self._canvases[key]
 
-    @staticmethod
-    def _draw(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
-        canvas.delete("all")
-        width = max(canvas.winfo_width(), _WIDTH) - _LEFT - _EDGE
-        top, height = 18, max(canvas.winfo_height(), _HEIGHT) - 18 - 16
-        low, high = panel.limits()
-        for tick in ticks(low, high):
-            y = top + height * (high - tick) / (high - low)
-            canvas.create_line(_LEFT, y, _LEFT + width, y, fill=_GRID_COLOUR)
-            canvas.create_text(_LEFT - 6, y, text=f"{tick:.5g}", anchor="e", fill=_TEXT_COLOUR)
-        canvas.create_rectangle(_LEFT, top, _LEFT + width, top + height, outline=_GRID_COLOUR)
-        canvas.create_text(_LEFT, top + height + 9, text=f"-{SPAN_S:.0f} s", anchor="w", fill=_TEXT_COLOUR)
-        canvas.create_text(_LEFT + width, top + height + 9, text="now", anchor="e", fill=_TEXT_COLOUR)
-        legend_x = canvas.bbox(canvas.create_text(_LEFT, 8, text=title, anchor="w", fill=_TEXT_COLOUR))[2] + 16
-        for (name, curve), colour in zip(panel.curves.items(), _COLOURS * len(panel.curves), strict=False):
-            points = panel.points(name, width, height)
-            if len(points) >= 4:
-                shifted = [value + (_LEFT if at % 2 == 0 else top) for at, value in enumerate(points)]
-                canvas.create_line(*shifted, fill=colour, width=1.5, tags=("curve", name))
-            text = canvas.create_text(legend_x, 8, text=f"{name} {curve[-1][1]:.4g}", anchor="w", fill=colour)
-            legend_x = canvas.bbox(text)[2] + 12
+
+@dataclass(frozen=True, slots=True)
+class _Area:
+    """Area of a canvas inside its axes, pixels."""
+
+    width: float
+    top: float
+    height: float
+
+
+def _draw_curves(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
+    low, high = panel.limits()
+    marks = {tick: f"{tick:.5g}" for tick in ticks(low, high)}
+    area = _draw_axes(canvas, (low, high), marks, (f"-{SPAN_S:.0f} s", "now"))
+    labels = {f"{name} {curve[-1][1]:.4g}": name for name, curve in panel.curves.items()}
+    curves = {label: panel.points(name, area.width, area.height) for label, name in labels.items()}
+    _draw_lines(canvas, title, area, curves)
+
+
+def _draw_spectra(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
+    spectra = {name: found for name, curve in panel.curves.items() if (found := amplitude_density(curve)) is not None}
+    if not spectra:
+        return
+    logs = {name: np.log10(np.maximum(density, np.finfo(float).tiny)) for name, (_, density) in spectra.items()}
+    high = math.ceil(max(float(log.max()) for log in logs.values()))
+    low = max(math.floor(min(float(log.min()) for log in logs.values())), high - _DECADES)
+    last_hz = max(float(frequencies[-1]) for frequencies, _ in spectra.values())
+    marks = {float(decade): f"1e{decade}" for decade in range(low, high + 1)}
+    area = _draw_axes(canvas, (low, high), marks, ("0 Hz", f"{last_hz:.4g} Hz"))
+    curves = {}
+    for name, (frequencies, _) in spectra.items():
+        x = area.width * frequencies / last_hz
+        y = area.height * (high - np.maximum(logs[name], low)) / (high - low)
+        peak_hz = float(frequencies[int(np.argmax(logs[name]))])
+        curves[f"{name} {peak_hz:.4g} Hz"] = np.column_stack((x, y)).ravel().tolist()
+    _draw_lines(canvas, f"{title}/√Hz; highest at", area, curves)
+
+
+def _draw_waterfall(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
+    newest_s = max(curve[-1][0] for curve in panel.curves.values())
+    if not panel.waterfall.add(newest_s, panel.curves.values()):
+        return
+    marks = {0.0: "now", -ROWS * ROW_S: f"-{ROWS * ROW_S:.0f} s"}
+    last = f"{panel.waterfall.half_rate_hz:.4g} Hz"
+    area = _draw_axes(canvas, (-ROWS * ROW_S, 0.0), marks, ("0 Hz", last))
+    image = tk.PhotoImage(width=BINS, height=ROWS)
+    image.put(" ".join("{" + " ".join(row) + "}" for row in panel.waterfall.colours()))
+    panel.image = image.zoom(max(1, int(area.width) // BINS), max(1, int(area.height) // ROWS))
+    canvas.create_image(_LEFT, area.top, image=panel.image, anchor="nw", tags=("waterfall",))
+    _draw_lines(canvas, f"{title}, density of all axes, white: low", area, {})
+
+
+def _draw_axes(
+    canvas: "tk.Canvas", limits: tuple[float, float], marks: Mapping[float, str], ends: tuple[str, str]
+) -> _Area:
+    """Clear a canvas and draw its axes: marks of the vertical axis, and the ends of the horizontal axis."""
+    canvas.delete("all")
+    low, high = limits
+    top = 18
+    area = _Area(max(canvas.winfo_width(), _WIDTH) - _LEFT - _EDGE, top, max(canvas.winfo_height(), _HEIGHT) - top - 16)
+    for mark, text in marks.items():
+        y = area.top + area.height * (high - mark) / (high - low)
+        canvas.create_line(_LEFT, y, _LEFT + area.width, y, fill=_GRID_COLOUR)
+        canvas.create_text(_LEFT - 6, y, text=text, anchor="e", fill=_TEXT_COLOUR)
+    canvas.create_rectangle(_LEFT, area.top, _LEFT + area.width, area.top + area.height, outline=_GRID_COLOUR)
+    bottom = area.top + area.height + 9
+    canvas.create_text(_LEFT, bottom, text=ends[0], anchor="w", fill=_TEXT_COLOUR)
+    canvas.create_text(_LEFT + area.width, bottom, text=ends[1], anchor="e", fill=_TEXT_COLOUR)
+    return area
+
+
+def _draw_lines(canvas: "tk.Canvas", title: str, area: _Area, curves: Mapping[str, list[float]]) -> None:
+    """Draw the title, and each curve with its label in the legend."""
+    legend_x = canvas.bbox(canvas.create_text(_LEFT, 8, text=title, anchor="w", fill=_TEXT_COLOUR))[2] + 16
+    for (label, points), colour in zip(curves.items(), _COLOURS * len(curves), strict=False):
+        if len(points) >= 4:
+            shifted = [value + (_LEFT if at % 2 == 0 else area.top) for at, value in enumerate(points)]
+            canvas.create_line(*shifted, fill=colour, width=1.5, tags=("curve", label.partition(" ")[0]))
+        text = canvas.create_text(legend_x, 8, text=label, anchor="w", fill=colour)
+        legend_x = canvas.bbox(text)[2] + 12
