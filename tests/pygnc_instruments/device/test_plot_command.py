@@ -18,7 +18,8 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.plot_command import SPAN_S, Panel, sample_of, ticks
+from pygnc_instruments.device.plot_command import sample_of
+from pygnc_instruments.device.plot_panel import SPAN_S, Panel, ticks
 from pygnc_instruments.device.spectrum import COLOURS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
