@@ -189,7 +189,9 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
         baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """
     families = [family(family_name)] if family_name else all_families()
-    return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
+    if baud:
+        families = [replace(kind, bauds=(baud,), rare_bauds=()) for kind in families]
+    return search(list(ports) or None, families)
 
 
 def _locate(selection: DeviceSelection) -> tuple[str, Family, int]:
