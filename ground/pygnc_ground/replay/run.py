@@ -30,6 +30,7 @@ from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, so
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.fix_times import step_notes
+from pygnc_ground.replay.folder import newest_state
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import FixRecords, ReplayResult
@@ -145,7 +146,7 @@ class ReplayContext(NamedTuple):
                 found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
                 notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
         if normal_points:
-            _release_hypotheses(collected)
+            _release_states(collected)
         result = ReplayResult(
             settings=settings,
             filter_name=_DESCRIPTIONS[filter_name] + (", on normal points of a minute" if normal_points else ""),
@@ -182,12 +183,17 @@ class ReplayContext(NamedTuple):
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
 
 
-def _release_hypotheses(collected: Collected) -> None:
-    """Release the hypotheses of the filter, a third of the memory, which only smoother and manoeuvres need."""
-    released = {id(update): replace(update, hypotheses=None) for update in collected.updates}
+def _release_states(collected: Collected) -> None:
+    """Release the filter's states, except for the newest, and its hypotheses: a third of the memory of a long log."""
+    newest = newest_state(collected.updates)
+    released = {
+        id(update): replace(update, hypotheses=None, state=newest if update.state is newest else None)
+        for update in collected.updates
+    }
     for record in collected.timed:
         if record.outcome is not None and record.outcome.update is not None:
-            record.outcome = record.outcome._replace(update=released[id(record.outcome.update)])
+            update = released[id(record.outcome.update)]
+            record.outcome = record.outcome._replace(update=update, state=update.state)
     collected.updates[:] = released.values()
     return_free_memory()
 
