@@ -39,6 +39,7 @@ _WRAP_FRACTION: Final = 0.25
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32
 _STEP_TOLERANCE: Final = 0.2
+_AVERAGED_STEPS: Final = 10_000
 _LEAST_SHARE: Final = 0.1
 _REGULAR_SHARE: Final = 0.9
 
@@ -180,7 +181,7 @@ class Cadence:
         self.usual = 0.0
         self._last: int | None = None
         self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
-        self._sum = self._number = 0
+        self._sum = self._number = 0.0
         """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
         self._is_interrupted = False
 
@@ -203,16 +204,18 @@ class Cadence:
             found = _usual_step(sorted(self._steps)) or usual
             if abs(found - usual) > _STEP_TOLERANCE * usual:
                 self.usual = found
-                self._sum = self._number = 0
-                return self._add(*self._steps) if not usual else self._add(step)
+                self._sum = self._number = 0.0
+                return self._add(step) if usual else sum(map(self._add, self._steps))
         return self._add(step) if usual else 0
 
-    def _add(self, *steps: int) -> int:
-        numbers = [max(1, round(step / self.usual)) for step in steps]
-        self._sum += sum(steps)
-        self._number += sum(numbers)
+    def _add(self, step: int) -> int:
+        number = max(1, round(step / self.usual))
+        if self._number > _AVERAGED_STEPS:
+            self._sum, self._number = self._sum / 2, self._number / 2
+        self._sum += step
+        self._number += number
         self.usual = self._sum / self._number
-        return sum(numbers) - len(numbers)
+        return number - 1
 
 
 def _usual_step(steps: list[int]) -> float:
