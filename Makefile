@@ -2,8 +2,8 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz coverage readers docs lint format lock release \
-	release-files installations audit clean python
+.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz fuzz-recordings coverage readers docs lint format lock \
+	release release-files installations audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
 FITS := import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
@@ -58,6 +58,9 @@ explore: .venv/development.stamp ## explore all orders of faults on the line to 
 
 fuzz: .venv/proof/stamp ## fuzz the parsers of the flight; ARGS="--runs 10000000 --seed 7 status" does more
 	$(PROOF) -m tests.fuzz $(ARGS)
+
+fuzz-recordings: .venv/development.stamp ## read 1000 recordings with wrong values of each family of devices
+	PYTHONPATH=. $(BIN)/python -W error scripts/bench/bench_recordings.py $(ARGS)
 
 FLIGHT_TESTS := $(addprefix tests/,fuzz pygnc pygnc_system pygnc_devices pygnc_cli e2e)
 

@@ -24,7 +24,7 @@ from typing import Final
 
 from pygnc_station.commands.systemd_units import unit_files
 from pygnc_station.settings import settings_of
-from scripts.build_distributions import build
+from scripts.build_distributions import build, repository
 from scripts.package_flight_code import ROOT, ZIP_EPOCH_S, download_wheels, git, read_version, wheel_target
 from scripts.release.declared_licence import declared_licence
 
@@ -35,7 +35,8 @@ MACHINES: Final = {"amd64": "x86_64", "arm64": "aarch64"}
 STRIP: Final = {machine: f"{machine}-linux-gnu-strip" for machine in MACHINES.values()}
 PYTHONS: Final = {"12": "3.11", "13": "3.13"}
 """Python of each supported release of Debian, and of Raspberry Pi OS of the same number."""
-MAINTAINER: Final = "the PyGNC authors <pygnc@users.noreply.github.com>"
+DECLARED: Final = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+MAINTAINER: Final = "{name} <{email}>".format(**DECLARED["project"]["authors"][0])
 _TEMPLATES: Final = ROOT / "scripts" / "debian"
 _HOME: Final = f"usr/lib/{NAME}"
 _SETTINGS: Final = f"etc/{NAME}/station.toml"
@@ -56,6 +57,7 @@ Depends: python{python}, libc6 (>= 2.36), adduser
 Recommends: systemd
 Section: science
 Priority: optional
+Homepage: {homepage}
 Description: {summary}
  It logs inertial units, particle counters and battery systems on serial
  lines for years, and uploads their readings to a server.
@@ -117,10 +119,9 @@ def install_libraries(packages: Path, machine: str, python: str, wheels: Path) -
     locked = ["--find-links", str(wheels), "--require-hashes", "--requirement", str(LOCK)]
     subprocess.run([*pip, *locked], check=True)
     shutil.rmtree(packages / "bin")  # commands of the libraries
-    declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory() as folder:
         for name in OURS:
-            build(name, declared, Path(folder))
+            build(name, DECLARED, Path(folder))
         exact = [f"{name}=={read_version()}" for name in OURS]
         subprocess.run([*pip, "--find-links", folder, *exact], check=True)
     shutil.rmtree(packages / "bin")
@@ -219,6 +220,7 @@ def write_control(root: Path, version: str, architecture: str, python: str, size
         version=version,
         architecture=architecture,
         maintainer=MAINTAINER,
+        homepage=repository(DECLARED),
         size_kb=-(-size // 1024),
         python=python,
         summary="logger and server of sensor stations",

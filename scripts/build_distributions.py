@@ -27,7 +27,7 @@ DATA: Final = "pygnc_data"
 """Folder of the installed data files (`pygnc_system.files.data_file`)."""
 COPIED: Final = ("LICENSE", "README.md")
 """Files at the top of a source distribution; the README is the page of the distribution in docs/distributions."""
-PROJECT_FIELDS: Final = ("requires-python", "license", "classifiers", "keywords", "urls", "authors")
+PROJECT_FIELDS: Final = ("requires-python", "license", "classifiers", "keywords", "authors")
 """Fields of [project] that all distributions share."""
 
 
@@ -90,8 +90,24 @@ def copy_tracked(folder: str, target: Path) -> None:
 def read_me(name: str, declared: Mapping[str, Any]) -> str:
     """Return the README of a distribution: its page of the documentation, with links to the repository."""
     page = PurePosixPath("docs/distributions", f"{name}.md")
-    address = f"{declared['project']['urls']['Repository']}/blob/v{read_version()}"
+    address = f"{repository(declared)}/blob/v{read_version()}"
     return with_absolute_links((ROOT / page).read_text(encoding="utf-8"), page, address)
+
+
+def repository(declared: Mapping[str, Any]) -> str:
+    """Return the address of the repository, whose only declaration is in pyproject.toml."""
+    return str(declared["project"]["urls"]["Repository"])
+
+
+def addresses(declared: Mapping[str, Any]) -> dict[str, str]:
+    """Return the addresses that the metadata of a distribution contain, all within the repository."""
+    pages = {
+        "Changelog": "/blob/main/CHANGELOG.md",
+        "Documentation": "/blob/main/docs/index.md",
+        "Issues": "/issues",
+        "Repository": "",
+    }
+    return {label: f"{repository(declared)}{page}" for label, page in pages.items()}
 
 
 def project_file(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -110,6 +126,7 @@ def project_file(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
         "version": read_version(),
         "description": distribution["description"],
         "readme": "README.md",
+        "urls": addresses(declared),
         "dependencies": [versions[library] for library in distribution["requires"]],
         "optional-dependencies": {
             extra: [versions[library] for library in libraries]

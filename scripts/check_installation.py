@@ -71,6 +71,7 @@ pygnc inspect old.log""",
     "pygnc-tinycloud": "pygnc station families",
 }
 """Main job of each distribution and extra: commands of a shell, or tutorials."""
+_PYENV: Final = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
 _TUTORIALS: Final = "tutorials:"
 _LAST_LINES: Final = 15
 
@@ -102,7 +103,9 @@ def main() -> None:
         parser.error("uv is not installed: pip install uv")
     if unknown := set(arguments.jobs) - set(JOBS):
         parser.error(f"no job {', '.join(sorted(unknown))}; choose from {', '.join(JOBS)}")
-    pythons = arguments.python or [python for python in PYTHONS if is_found(uv, python)]
+    pythons = {name: path for name in arguments.python or PYTHONS if (path := find_python(uv, name))}
+    if missing := set(arguments.python or ()) - set(pythons):
+        parser.error(f"Python {', '.join(sorted(missing))} is not installed")
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     columns = [(python, versions) for python in pythons for versions in arguments.versions or VERSIONS]
     faults = []
@@ -113,7 +116,8 @@ def main() -> None:
         for job in arguments.jobs or JOBS:
             cells = []
             for python, versions in columns:
-                outcome = try_out(uv, job, declared, files, Path(folder) / job, python=python, versions=versions)
+                place = Path(folder) / job / python
+                outcome = try_out(uv, job, declared, files, place, python=pythons[python], versions=versions)
                 cells.append(
                     "**fails**"
                     if outcome.fault
@@ -124,10 +128,19 @@ def main() -> None:
     sys.exit("\n".join(faults) or 0)
 
 
-def is_found(uv: str, python: str) -> bool:
-    """Return True if uv finds a version of Python on this computer."""
-    command = [uv, "python", "find", "--no-python-downloads", "--system", python]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def find_python(uv: str, version: str) -> str | None:
+    """Return the path of a version of Python on this computer; None if there is none.
+
+    uv sees no more than the first interpreter of a name on the PATH, and pyenv places a program there that ends with
+    127 if the version is not the selected one.
+    """
+    installed = sorted(_PYENV.glob(f"versions/{version}.*/bin/python{version}"))
+    for name in (version, *map(str, installed)):
+        command = [uv, "python", "find", "--no-python-downloads", "--system", name]
+        found = subprocess.run(command, capture_output=True, text=True, check=False)
+        if found.returncode == 0:
+            return found.stdout.strip()
+    return None
 
 
 def build_all(declared: Mapping[str, Any], out: Path) -> Path:
@@ -141,7 +154,7 @@ def try_out(
     uv: str, job: str, declared: Mapping[str, Any], files: Path, folder: Path, *, python: str, versions: str
 ) -> Outcome:
     """Install a distribution, or one with an extra, into a new environment in a folder, and do its job."""
-    environment, work = folder / f"{python}-{versions}", folder / f"work-{python}-{versions}"
+    environment, work = folder / versions, folder / f"work-{versions}"
     work.mkdir(parents=True)
     begin_s = processor_s()
     fault = install(uv, job, declared, files, environment, python=python, versions=versions)

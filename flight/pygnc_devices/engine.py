@@ -117,6 +117,12 @@ class Engine:
         """True if the port is open."""
         return self._port is not None
 
+    @property
+    def progress(self) -> float | None:
+        """Share of a recording that has been read, 0 to 1; None for a device."""
+        port = self._port
+        return None if port is None else port.progress
+
     def start(self, operation: Operation[T]) -> Procedure[T]:
         """Start an operation; the engine's thread carries out its steps."""
         procedure = Procedure(operation)

@@ -12,9 +12,11 @@ class Port(ABC):
     Attributes:
         url: URL or path of the port.
         is_recording: True if the port returns recorded bytes and cannot be written.
+        progress: share of a recording that has been read, 0 to 1; None for a device.
     """
 
     is_recording = False
+    progress: float | None = None
 
     def __init__(self, url: str) -> None:
         self.url = url

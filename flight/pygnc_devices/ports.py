@@ -21,7 +21,7 @@ from pygnc_devices.serial_port import SerialPort, find_usb_port
 from pygnc_devices.spi_port import SpiPort
 from pygnc_system.files import open_input
 
-_PIECE_BYTES: Final = 4096
+_RECORDED_PIECE_BYTES: Final = 1 << 16
 _PACED_READS_PER_S: Final = 50
 _LENGTH: Final = struct.Struct("<I")
 _LARGEST_DATAGRAM: Final = 65536
@@ -68,11 +68,12 @@ class RecordedPort(Port):
             raise PortError(f"{path}: {error.strerror}") from None
         super().__init__(url)
         self._at = 0
+        self._size = os.fstat(self._file.fileno()).st_size
         self._t_start = time.monotonic()
 
     def read(self, timeout_s: float) -> bytes:
         """Return the next bytes of the file."""
-        size = _PIECE_BYTES
+        size = _RECORDED_PIECE_BYTES
         if self._bytes_per_s:
             due = int((time.monotonic() - self._t_start) * self._bytes_per_s)
             size = min(size, due - self._at)
@@ -86,6 +87,7 @@ class RecordedPort(Port):
         if not piece:
             raise EndOfRecordingError(f"{self.url}: end of the recording")
         self._at += len(piece)
+        self.progress = self._at / max(self._at, self._size)
         return piece
 
     def write(self, octets: bytes) -> None:

@@ -23,8 +23,9 @@ class ReconnectingDevice:
         report: receives the severity (`info`, `warning` or `error`) and the text of an event.
         on_news: called in the driver's thread when a reading has arrived.
         backoff: delays between attempts to open the device.
-        interval_s: minimum time in seconds between readings of one kind; 0 keeps all.
-        on_grid: keep the first reading after each multiple of the interval, so that the mean interval is exact.
+        interval_s: time in seconds between readings of one kind that are kept; 0 keeps all. Of the readings, that one
+            is kept which is nearest to the end of the interval, so that the jitter of a device at this rate costs none.
+        on_grid: keep the readings nearest to the multiples of the interval, so that the mean interval is exact.
         depth: number of readings that may wait; the oldest are dropped and counted.
         fatal: subclasses of PortError that `connect` raises instead of retrying.
 
@@ -57,6 +58,7 @@ class ReconnectingDevice:
         self._is_connected = True
         self._next_attempt_s = 0.0
         self._due_ns: dict[str, int] = {}
+        self._last_two_ns: dict[str, tuple[int, int]] = {}
         self._continuity = Continuity()
         self._omitted: dict[str, tuple[int, int, bool]] = {}
         """Missing readings, gaps, ns, and True for estimates, before the omitted readings of each kind of packet."""
@@ -144,8 +146,12 @@ class ReconnectingDevice:
         if not self._interval_ns:
             return True
         due_ns = self._due_ns.get(kind, t_mono_ns)
-        if t_mono_ns < due_ns:
+        before_ns, last_ns = self._last_two_ns.get(kind, (t_mono_ns, t_mono_ns - self._interval_ns))
+        self._last_two_ns[kind] = last_ns, t_mono_ns
+        step_ns = min((t_mono_ns - before_ns) // 2, self._interval_ns)
+        if t_mono_ns + step_ns // 2 < due_ns:  # the next reading is probably nearer
             return False
-        base_ns = due_ns + (t_mono_ns - due_ns) // self._interval_ns * self._interval_ns if self._on_grid else t_mono_ns
+        late_ns = max(t_mono_ns - due_ns, 0)
+        base_ns = due_ns + late_ns // self._interval_ns * self._interval_ns if self._on_grid else t_mono_ns
         self._due_ns[kind] = base_ns + self._interval_ns
         return True

@@ -69,6 +69,8 @@ class Request(Step[tuple[Frame, ...]]):
         grace_s: time limit for the next frame after a part of the response, s.
         what: name of the request in error messages.
         again: bytes to send from the second attempt on; empty: `octets`.
+        may_be_equal: True if the device may respond with the bytes of the request; otherwise such a frame is an echo of
+            the line and no response.
 
     Raises:
         NoAnswerError: no response arrived, in all attempts.
@@ -82,6 +84,7 @@ class Request(Step[tuple[Frame, ...]]):
     grace_s: float = GRACE_S
     what: str = ""
     again: bytes = b""
+    may_be_equal: bool = False
 
 
 def accept_if(is_response: Callable[[Frame], bool]) -> Callable[[Frame], Claim]:
@@ -261,6 +264,8 @@ class Scheduler:
             pending = queue[0] if queue else None
             # A request that is not sent has no response yet; a request that only waits accepts frames from now on.
             if pending is None or (pending.deadline_s is None and pending.request.octets):
+                continue
+            if not pending.request.may_be_equal and frame.raw in pending.request.octets:
                 continue
             claim = pending.request.accept(frame)
             if claim is Claim.NO:

@@ -9,15 +9,26 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
 from packaging.version import Version
 
+from scripts.build_distributions import repository
 from scripts.package_flight_code import ROOT, read_version
 from scripts.release.advisories import check_advisories
-from scripts.release.checks import CI_RECORD, check_ci, check_clean, check_tag, check_version, git, tag_of
+from scripts.release.checks import (
+    CI_RECORD,
+    check_ci,
+    check_clean,
+    check_repository,
+    check_tag,
+    check_version,
+    git,
+    tag_of,
+)
 from scripts.release.errors import ReleaseError
 from scripts.release.files import ARCHITECTURES
 from scripts.release.publication import compare, folder_of, publish
@@ -84,6 +95,9 @@ def release(text: str, ci_record: Path, advisories: Path | None, options: list[s
         check_clean(ROOT)
         check_tag(ROOT, version)
         check_ci(ROOT, ci_record)
+        address = repository(tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8")))
+        if not check_repository(ROOT, address):
+            report(f"no remote repository on a host; the address {address} is not checked")
         if target.exists():
             message = f"{target} exists; remove it"
             raise ReleaseError(message)
@@ -98,7 +112,7 @@ def release(text: str, ci_record: Path, advisories: Path | None, options: list[s
         start = git(ROOT, "rev-parse", "HEAD")
         report(f"version {version} and changelog")
         first = add_worktree(ROOT, work / "first", start)
-        commit = commit_release(first, version)
+        commit = commit_release(first, version, address)
         report("files, first build")
         options = ["--wheels", str(work / "wheels"), *options]
         files = build_files(first, work / "files", options)
@@ -135,12 +149,13 @@ def run(tree: Path, step: str, *module: str, **environment: str) -> str:
     return done.stdout
 
 
-def commit_release(tree: Path, version: Version) -> str:
-    """Set the version, assemble the changelog and commit both; return the commit."""
+def commit_release(tree: Path, version: Version, address: str) -> str:
+    """Set the version and the repository's address, assemble the changelog and commit both; return the commit."""
     today = datetime.now(UTC).date().isoformat()
     set_line(tree / VERSION_FILE, "__version__ = ", f'"{version}"')
     if (tree / CITATION).exists():
         set_line(tree / CITATION, "version: ", f'"{version}"')
+        set_line(tree / CITATION, "repository-code: ", f'"{address}"')
         set_line(tree / CITATION, "date-released: ", f'"{today}"')
     run(tree, "changelog", "towncrier", "build", "--yes", "--version", str(version), "--date", today)
     git(tree, "commit", "--quiet", "--all", "--message", f"Release {version}")

@@ -14,6 +14,10 @@ CI_RECORD: Final = Path("build/ci-passed.txt")
 """File in which .ci/run records the commit that passed it."""
 RELEASE_NUMBERS: Final = 3
 COMMIT: Final = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
+_REMOTE: Final = re.compile(
+    r"(?:(?:https?|ssh|git)://(?:[^@/]*@)?([^/:]+)(?::\d+)?/|[^@/:]+@([^/:]+):)(.+?)(?:\.git)?/?"
+)
+"""Address of a repository on a host, as https://host/path.git or user@host:path."""
 
 
 def git(tree: Path, *arguments: str) -> str:
@@ -74,6 +78,29 @@ def check_clean(tree: Path) -> None:
     if not git(tree, "branch", "--show-current"):
         message = "no branch is checked out; check out the branch to release from"
         raise ReleaseError(message)
+
+
+def check_repository(tree: Path, declared: str) -> bool:
+    """Return True if a remote repository of the tree is the declared one, False if none is on a host.
+
+    Raises:
+        ReleaseError: the remote repositories are others; metadata and READMEs would link to a wrong address.
+    """
+    remotes = {line.split()[1] for line in git(tree, "remote", "-v").splitlines()}
+    places = {remote: place for remote in remotes if (place := _place(remote))}
+    if places and _place(declared) not in places.values():
+        message = (
+            f"pyproject.toml declares the repository {declared}, but the remote is {', '.join(sorted(places))};"
+            " correct [project.urls]"
+        )
+        raise ReleaseError(message)
+    return bool(places)
+
+
+def _place(address: str) -> str:
+    """Return host and path of a repository's address; empty if it is on no host."""
+    found = _REMOTE.fullmatch(address)
+    return f"{found[1] or found[2]}/{found[3]}".lower() if found else ""
 
 
 def check_ci(tree: Path, record: Path) -> None:

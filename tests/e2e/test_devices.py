@@ -4,6 +4,7 @@ import os
 import signal
 from collections.abc import Iterator
 from itertools import pairwise
+from statistics import mean
 
 import msgspec
 import pytest
@@ -73,7 +74,8 @@ def test_numbers_readings_among_the_inputs(equipped: tuple[Flight, PtyEndpoint, 
         assert set(one.values) == {field.name for field in packet.fields}
         assert one.raw[2:4].decode() == one.packet
     gaps_s = [1e-9 * (after.t_mono_ns - before.t_mono_ns) for before, after in pairwise(imu)]
-    assert min(gaps_s) >= 0.1
+    assert min(gaps_s) >= 0.05  # of several readings, the one nearest to the interval
+    assert mean(gaps_s) >= 0.09
 
     heading = readings(flight, "heading")
     assert {one.packet for one in heading} == {heading[0].packet}

@@ -21,7 +21,7 @@ OCTETS = [(k, "<B") for k in range(64)]
 """Fields of a record without a fixed form."""
 
 NUMBERS = (0, 1, -1, 127, 128, 255, 256, 32767, 65535, 65536, 2**31 - 1, 2**31, 2**32 - 1, 2**63 - 1, 2**64 - 1)
-REALS = (0.0, -0.0, 1.0, -1.0, 5e-324, 1e-30, 1e7, 1e30, 3.4e38, 1.8e308, float("inf"), float("-inf"), float("nan"))
+REALS = (0.0, -0.0, 1.0, -1.0, 5e-324, 1e-30, 1e7, 1e30, 3.4e38, 1.7e308, float("inf"), float("-inf"), float("nan"))
 LITERALS = (
     *map(repr, (*NUMBERS, *REALS)),
     *("10" * 2500, "1e999", "0x1F", "1_000", "+1", "true", '""', '"x"', '"\\ud800"', '"\\u0000"', "'''", "\t"),

@@ -3,6 +3,7 @@ import math
 import os
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,41 @@ def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
     with PtyEndpoint(units[name], tmp_path / "unit") as line:
         outcome = search([line.url])
     assert [entry.family for entry in outcome.found] == [name]
+
+
+class Echo(SimulatedUnit):
+    """Line that returns all bytes, such as a plug that connects transmitter and receiver."""
+
+    received = 0
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        self.received += len(octets)
+        self._send(octets, now_s)
+
+    def _restart(self, now_s: float) -> None: ...
+
+
+@pytest.mark.parametrize("name", ["ucb", "ublox"])
+def test_a_line_that_returns_all_bytes_is_no_device(name: str, tmp_path: Path) -> None:
+    unit = Echo()
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        found = search([line.url], [replace(family(name), bauds=(115200,))]).found
+    assert found == ()
+    assert unit.received < 100
+
+
+class EchoedUcb(UcbSimulator):
+    """Unit on a line that also returns what is sent."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        self._send(octets, now_s)
+        super().receive(octets, now_s)
+
+
+def test_a_unit_on_a_line_with_an_echo_is_identified(tmp_path: Path) -> None:
+    with PtyEndpoint(EchoedUcb(eeprom={1: 0}), tmp_path / "unit") as line:
+        (entry,) = search([line.url], [FAMILY]).found
+    assert entry.serial_number == "2008705635"
 
 
 def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.MonkeyPatch) -> None:

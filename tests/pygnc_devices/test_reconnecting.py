@@ -1,5 +1,6 @@
 """Devices that are missing at first, lose readings or fail."""
 
+import random
 from collections.abc import Iterator
 from typing import Any
 
@@ -119,14 +120,27 @@ def test_thins_readings_on_a_grid_that_does_not_drift() -> None:
     times_s = [0.0, 0.13, 0.49, 0.52, 0.9, 1.03, 1.04, 1.6, 3.4, 3.6]
     bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5, on_grid=True)
     bench.device.connect()
-    assert [item.t_mono_ns / 1e9 for item in bench.device.take()] == [0.0, 0.52, 1.03, 1.6, 3.4, 3.6]
+    assert [item.t_mono_ns / 1e9 for item in bench.device.take()] == [0.0, 0.49, 0.9, 1.6, 3.4, 3.6]
 
 
-def test_keeps_a_minimum_time_between_readings() -> None:
-    times_s = [0.0, 0.13, 0.52, 0.9, 1.01, 1.03, 1.52, 1.6]
-    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=0.5)
+@pytest.mark.parametrize("rate_hz", [2.0, 10.0, 100.0])
+@pytest.mark.parametrize("on_grid", [True, False])
+def test_keeps_one_reading_per_interval_of_a_faster_device(rate_hz: float, on_grid: bool) -> None:  # noqa: FBT001
+    draw = random.Random(3)  # noqa: S311 - not for secrets
+    times_s = [(k + draw.uniform(-0.1, 0.1)) / rate_hz for k in range(round(20 * rate_hz))]
+    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=1.0, on_grid=on_grid, depth=len(times_s))
     bench.device.connect()
-    assert [item.t_mono_ns / 1e9 for item in bench.device.take()] == [0.0, 0.52, 1.03, 1.6]
+    assert 20 <= len(list(bench.device.take())) <= 21
+
+
+@pytest.mark.parametrize("clock", [0.999, 1.0, 1.001])
+@pytest.mark.parametrize("jitter_s", [0.02, 0.2])
+def test_loses_no_reading_of_a_device_that_sends_one_per_interval(clock: float, jitter_s: float) -> None:
+    draw = random.Random(5)  # noqa: S311 - not for secrets
+    times_s = [clock * k + draw.uniform(-jitter_s, jitter_s) for k in range(600)]
+    bench = Bench(FakeDevice(*map(reading, times_s)), interval_s=1.0, depth=600)
+    bench.device.connect()
+    assert len(list(bench.device.take())) == 600
 
 
 def test_counts_losses_before_readings_that_it_leaves_out() -> None:

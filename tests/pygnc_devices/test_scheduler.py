@@ -24,7 +24,7 @@ from pygnc_devices.scheduler import (
 
 
 def frame(kind: str, payload: bytes = b"") -> Frame:
-    return Frame(kind, payload, kind.encode() + payload)
+    return Frame(kind, payload, b"=" + kind.encode() + payload)
 
 
 def request(kind: str, *, last: int = 1, queue: str = "") -> Request:
@@ -61,6 +61,19 @@ def world() -> World:
 
 async def ask(*requests: Request) -> list[int]:
     return [len(await entry) for entry in requests]
+
+
+def test_an_echo_of_a_request_is_no_answer_unless_the_device_may_repeat_it(world: World) -> None:
+    echo = Frame("A", b"", b"A")
+    procedure = world.start(ask(request("A")))
+    world.scheduler.due(0.0)
+    assert not world.scheduler.take(echo, 0.1)
+    assert not procedure.future.done()
+    assert world.scheduler.take(frame("A"), 0.2)
+    repeating = world.start(ask(replace(request("A"), may_be_equal=True)), 1.0)
+    world.scheduler.due(1.0)
+    assert world.scheduler.take(echo, 1.1)
+    assert repeating.result(0.0) == [1]
 
 
 def test_an_answer_ends_a_request(world: World) -> None:

@@ -4,10 +4,11 @@ A task whose estimates are a function of its checkpoint and the journals is repe
 by a forked process of lowest priority, when the task has been idle for a second, at most once in a while. The process
 compares estimates and state bit for bit. If they differ, a second repetition decides whether the task or the first
 repetition was wrong; then the task continues from the repeated state. A process that remained in memory would need
-megabytes; the forked one shares its memory with the task and ends after a second.
+megabytes; the forked one shares its memory with the task and ends after a second. Only one task at a time has one.
 """
 
 import ctypes
+import fcntl
 import gc
 import os
 import signal
@@ -87,17 +88,32 @@ class SecondLook:
                 return self._judge(code)
             return None
         if now_s >= self._due_s and last_input_seq > self._verified.last_input_seq:
-            if self._first is None:
-                self._until = present()
             try:
-                pid = os.fork()
+                self._begin(present)
+            except BlockingIOError:
+                self._due_s = now_s + IDLE_S
             except OSError:  # the system has no process or memory left
                 self._due_s = now_s + self._interval_s
-                return None
+        return None
+
+    def _begin(self, present: Callable[[], Checkpoint]) -> None:
+        """Fork the process that repeats the inputs; its lock on the folder ends with it, however it ends.
+
+        Raises:
+            BlockingIOError: The second look of another task is in progress; both at once would need twice the memory.
+            OSError: There is no process.
+        """
+        lock = os.open(self._run.runtime, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if self._first is None:
+                self._until = present()
+            pid = os.fork()
             if pid == 0:
                 self._run_child()
             self._pid = pid
-        return None
+        finally:
+            os.close(lock)
 
     def close(self) -> None:
         """End a repetition in progress."""

@@ -139,6 +139,7 @@ def request_sentence(
         tries or (1 if is_slow else _TRIES),
         grace_s,
         what=f"{name} from the Control Unit",
+        may_be_equal="?" not in text,
     )
 
 

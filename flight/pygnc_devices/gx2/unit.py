@@ -81,7 +81,8 @@ class Gx2Unit:
         timer: timer of the unit.
         stream: packet that the unit streams, restored after a reconnection; None: the unit does not stream.
         polled: kinds of packets that are requested singly, so that a pause means no loss.
-        is_waking: True while C2 is polled only so that the unit starts streaming; the responses are no readings.
+        is_waking: True while C2 is polled only so that the unit starts streaming; the responses are no readings. In a
+            recording, those between the confirmation of a stream and its first packet are none.
         radio: link quality (LQI) and signal strength (RSSI) of the newest packet; None with a cable.
     """
 
@@ -99,6 +100,8 @@ class Gx2Unit:
         self.radio: tuple[int, int] | None = None
         self.node = node
         self._recover = recover
+        self._confirmed = ""
+        """Packet whose stream the unit has confirmed but not begun; "": none."""
         self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
 
     @property
@@ -118,7 +121,12 @@ class Gx2Unit:
             return None
         if self.node is not None:
             self.radio = framing.link_quality(frame.raw)
-        if not packet.is_reading or (self.is_waking and frame.kind == "C2"):
+        if frame.kind == "C4":
+            self._confirmed = f"{frame.payload[0]:02X}" if frame.payload[0] else ""
+        elif frame.kind == self._confirmed:
+            self._confirmed = ""
+        is_waking = self.is_waking or (self._confirmed and frame.kind not in self.polled)
+        if not packet.is_reading or (is_waking and frame.kind == "C2"):
             return None
         values = decode(packet, frame.payload)
         ticks = values[packet.clock]

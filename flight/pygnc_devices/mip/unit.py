@@ -25,6 +25,8 @@ from pygnc_devices.scheduler import Operation
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
+_LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
+"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -34,6 +36,8 @@ _CLOCKS: Final = {
 """Clocks, the best first: nanoseconds per count, and nanoseconds after which they wrap.
 
 The SDK does not state the tick of the internal time stamp, a field of old models. 62.5 kHz is that of a 3DM-GX3."""
+
+_NEWEST: Final = "newest"
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,8 @@ class DataStream:
     Args:
         name: name of the set.
         known: declared fields by descriptor.
-        origins: first value of each clock of the unit, ns; the sets of a unit share it.
+        origins: value of each clock at the origin of the unit's time, and the newest time, ns; the sets of a unit share
+            them.
 
     Attributes:
         record: declaration of the readings so far.
@@ -202,11 +207,17 @@ class DataStream:
         if not isinstance(count, int | float):
             return None
         per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
+        if not 0 <= count * per_count_ns < _LONGEST_NS:
+            return None
         now_ns = round(count * per_count_ns) % modulus_ns
-        self._clock.advance(now_ns, 1.0, host_ns)
         if self._start_ns is None:
-            self._start_ns = now_ns - self._origins.setdefault(self.record.clock, now_ns)
-        return self._start_ns + self._clock.total
+            # A clock that begins later continues the time of those that the unit has sent so far.
+            origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
+            self._start_ns = now_ns - origin_ns
+        self._clock.advance(now_ns, 1.0, host_ns)
+        t_device_ns = self._start_ns + self._clock.total
+        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
+        return t_device_ns
 
 
 class MipUnit:

@@ -150,7 +150,9 @@ async def _transact(octets: bytes, length: int, timeout_s: float) -> bytes:
         missing -= len(frame.payload)
         return Claim.LAST if missing <= 0 else Claim.PART
 
-    request = Request(octets, accept, "link", timeout_s, tries=1, grace_s=timeout_s, what="the adapter")
+    request = Request(
+        octets, accept, "link", timeout_s, tries=1, grace_s=timeout_s, what="the adapter", may_be_equal=True
+    )
     response = b"".join(frame.payload for frame in await request)
     if len(response) < length:
         raise NoAnswerError(f"the adapter sent {len(response)} of {length} bytes; check its cable")

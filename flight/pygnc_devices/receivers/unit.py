@@ -1,7 +1,6 @@
 """Interpreter, driver classes and controls that the families of receivers share."""
 
 import contextlib
-import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -22,6 +21,8 @@ from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, respon
 
 _MS_PER_WEEK: Final = 604_800_000
 _NS_PER_MS: Final = 1_000_000
+_LARGEST_TOW_S: Final = 604_801.0
+"""Largest time of week, s; a receiver may round it past the end of the week."""
 _ANSWER_S: Final = 0.5
 _TRIES: Final = 20
 """A receiver that has just been switched on responds after some seconds."""
@@ -108,7 +109,7 @@ class ReceiverUnit:
         self.messages += 1
         packet, values = found
         t_device_ns, tow_s = None, float(values["tow_s"])
-        if self._is_timed(values) and math.isfinite(tow_s):
+        if self._is_timed(values) and abs(tow_s) <= _LARGEST_TOW_S:
             self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
             t_device_ns = _NS_PER_MS * self._clock.total
         lost = self._cadences[packet.name].missing(t_device_ns)

@@ -50,7 +50,8 @@ def command(
     answer = answer or kind
     accept = accept_if(lambda frame: is_nak(frame, kind) or (frame.kind == answer and fits(frame.payload)))
     octets = make_frame(kind, payload)
-    return Request(octets, accept, kind, timeout_s, tries, what=f"{kind} command", again=FLUSH + octets)
+    again = FLUSH + octets
+    return Request(octets, accept, kind, timeout_s, tries, what=f"{kind} command", again=again, may_be_equal=True)
 
 
 async def send(request: Request) -> Frame:
@@ -133,7 +134,7 @@ def parse_values(payload: bytes) -> dict[int, int]:
 
 def where_are_you() -> Request:
     """Return the command pG, sent once. An application responds with its name, a bootloader with its own text."""
-    return command("pG", tries=1)
+    return command("pG", fits=bool, tries=1)
 
 
 def is_bootloader(frame: Frame) -> bool:

@@ -221,12 +221,17 @@ async def _alignment(unit: UcbUnit) -> MagAlignment:
 async def probe() -> Found:
     """Detect a unit by its stream or by its response to PK or pG, and identify it, for a search.
 
-    A unit that streams without responding to commands is found, too.
+    A unit that streams without responding to commands is found, too. The response to PK has the bytes of the command:
+    it does not tell a unit from a line that returns what is sent, but the response to GP does.
     """
     octets = commands.ping().octets + commands.where_are_you().octets
-    frames = await Request(octets, lambda _: Claim.LAST, "PK", _PROBE_S, tries=2, what="a stream or PK and pG commands")
+    frames = await Request(
+        octets, lambda _: Claim.LAST, "PK", _PROBE_S, 2, what="a stream or PK and pG commands", may_be_equal=True
+    )
     with contextlib.suppress(NoAnswerError):
-        frame = (await commands.get_packet("ID"))[-1]
+        frame = (await _identity_or_echo())[-1]
+        if frame.kind == "GP":
+            raise RefusedError("the line returns what is sent, and no unit responds")
         if frame.kind == "ID":
             values = PACKETS["ID"].decode(frame.payload)
             return Found(str(values["serial_number"]), str(values["text"]))
@@ -243,6 +248,16 @@ async def probe() -> Found:
         return Found("", "in its bootloader")
     identity = _application(answer)
     return Found(str(identity.serial_number or ""), identity.text)
+
+
+def _identity_or_echo() -> Request:
+    """Return the command GP ID; its own echo is accepted, too, if no response follows it in time."""
+    request = commands.get_packet("ID")
+
+    def accept(frame: Frame) -> Claim:
+        return Claim.PART if frame.raw == request.octets else request.accept(frame)
+
+    return replace(request, accept=accept, grace_s=request.timeout_s)
 
 
 def _application(answer: Frame) -> Identity:

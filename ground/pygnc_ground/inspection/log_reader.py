@@ -18,6 +18,8 @@ GROUP: Final = "pygnc.logs"
 """Group of the entry points of readers."""
 VIEWERS: Final = "pygnc.viewers"
 """Group of the entry points of viewers of files that cannot be replayed."""
+SEARCH_BYTES: Final = 1 << 26
+"""Number of bytes in which the first record of a log is searched."""
 _HIDDEN: Final = frozenset({"seq", "source"})
 
 LogRecord: TypeAlias = SensorSample | GnssFix | RangeMeasurement
@@ -32,6 +34,8 @@ class LogReader(NamedTuple):
         recognises: Function that returns True for the beginning of a file of this kind (up to HEAD_BYTES bytes).
         read: Function that yields the records and the damaged byte ranges of a file, in file order. Each record has
             its spacecraft time. It raises ValueError with the line and the remedy if the file cannot be used at all.
+        searches: Function that returns True if a record is somewhere in a file that no reader recognises by its
+            beginning; it reads at most SEARCH_BYTES bytes.
         has_gps_clock: True if the spacecraft times of all records are GPS time.
     """
 
@@ -39,6 +43,7 @@ class LogReader(NamedTuple):
     recognises: Callable[[bytes], bool]
     read: Callable[[Path], Iterator[LogRecord | Damage]]
     has_gps_clock: bool = False
+    searches: Callable[[Path], bool] = lambda _: False
 
     def records(self, path: Path) -> Iterator[LogRecord | Damage]:
         """Yield the records and the damaged byte ranges of a file.
@@ -104,6 +109,19 @@ def added_log_reader(head: bytes) -> LogReader | None:
     for reader in added_log_readers():
         with plugins.skipped_faults(f"the reader of {reader.kind}"):
             if reader.recognises(head):
+                return reader
+    return None
+
+
+def searched_log_reader(path: Path) -> LogReader | None:
+    """Return the reader of another package that finds a record in a file, or None; the kind is not recognised before.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    for reader in added_log_readers():
+        with plugins.skipped_faults(f"the reader of {reader.kind}"):
+            if reader.searches(path):
                 return reader
     return None
 

@@ -8,16 +8,26 @@ from typing import Final
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.formats import journal
+from pygnc_ground.inspection.ccsds import CCSDS_MESSAGES
 from pygnc_ground.inspection.host_files import INFO_TEXTS, OMM_RECORDS, STATUS_FILES
 from pygnc_ground.inspection.journal import JOURNALS, decode_message, read_journal
-from pygnc_ground.inspection.log_reader import added_viewers
+from pygnc_ground.inspection.log_reader import added_viewers, searched_log_reader
 from pygnc_ground.inspection.parquet import PARQUET_TABLES
 from pygnc_ground.inspection.sections import HEAD_BYTES, Facts, Listing, Note, Section, Value, Viewer
 from pygnc_ground.inspection.sense_and_range import RANGE_FILES, SENSE_FILES
 from pygnc_ground.inspection.times import format_unix_time
 from pygnc_system import plugins
 
-VIEWERS: Final = (JOURNALS, STATUS_FILES, PARQUET_TABLES, OMM_RECORDS, INFO_TEXTS, RANGE_FILES, SENSE_FILES)
+VIEWERS: Final = (
+    JOURNALS,
+    STATUS_FILES,
+    PARQUET_TABLES,
+    OMM_RECORDS,
+    CCSDS_MESSAGES,
+    INFO_TEXTS,
+    RANGE_FILES,
+    SENSE_FILES,
+)
 """Kinds with a magic number are first; the others are recognised by the structure of their content."""
 
 _SHOWN_BYTES: Final = 16
@@ -49,6 +59,8 @@ def find_viewer(path: Path) -> Viewer:
         with plugins.skipped_faults(f"the reader of {viewer.kind}"):
             if viewer.recognises(head):
                 return viewer
+    if (reader := searched_log_reader(path)) is not None:
+        return reader.viewer
     tried = ", ".join(viewer.kind for viewer in (*VIEWERS, *added))
     raise UnknownFileError(f"unknown kind of file; supported: {tried}. It begins with {head[:_SHOWN_BYTES].hex(' ')}")
 

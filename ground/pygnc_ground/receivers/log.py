@@ -1,6 +1,7 @@
 """Reader of logs of satellite navigation receivers, also with several protocols and other text in one file."""
 
 import re
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from pygnc.bus.messages import GnssFix
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_devices import framing
 from pygnc_devices.framing import LINE_END, Frame, FrameFormat, Scan, scan_to_end
-from pygnc_ground.inspection.log_reader import LogReader
+from pygnc_ground.inspection.log_reader import SEARCH_BYTES, LogReader
 from pygnc_ground.receivers.epochs import Epochs
 from pygnc_ground.receivers.nmea import NMEA
 from pygnc_ground.receivers.protocol import NOVATEL, SKYTRAQ, UBLOX, Protocol
@@ -47,6 +48,16 @@ _FORMAT: Final = FrameFormat(re.compile(b"|".join(_BEGINNINGS)), _frame_at)
 def recognises(head: bytes) -> bool:
     """Return True if a frame with a right checksum is in the beginning of a file."""
     return any(frame.kind != LINE_END for frame in _FORMAT.scan(head).frames)
+
+
+def searches(path: Path) -> bool:
+    """Return True if a message about an epoch is in the file, after any other text."""
+    for scan in _scans(path, SEARCH_BYTES):
+        for frame in scan.frames:
+            protocol = None if frame.kind == LINE_END else _protocol_at(frame.raw, 0)
+            if protocol is not None and protocol.part(frame) is not None:
+                return True
+    return False
 
 
 def read(path: Path) -> Iterator[GnssFix | Damage]:
@@ -94,11 +105,11 @@ def _merged(left: Damage | None, part: framing.Damage) -> Damage:
     return Damage(left.start, part.stop, left.reason if reason is DamageReason.FOREIGN else reason)
 
 
-def _scans(path: Path) -> Iterator[Scan]:
-    """Yield frames and damage of successive pieces of a file, with offsets in the file."""
+def _scans(path: Path, until: int = sys.maxsize) -> Iterator[Scan]:
+    """Yield frames and damage of successive pieces of a file up to about an offset, with offsets in the file."""
     begin, rest = 0, b""
     with path.open("rb") as file:
-        while piece := file.read(_CHUNK_BYTES):
+        while begin < until and (piece := file.read(_CHUNK_BYTES)):
             octets = rest + piece
             scan = _FORMAT.scan(octets)
             yield _moved(scan, begin)
@@ -113,5 +124,5 @@ def _moved(scan: Scan, begin: int) -> Scan:
 
 
 RECEIVER_LOG: Final = LogReader(
-    f"log of a receiver ({', '.join(protocol.title for protocol in PROTOCOLS)})", recognises, read
+    f"log of a receiver ({', '.join(protocol.title for protocol in PROTOCOLS)})", recognises, read, searches=searches
 )

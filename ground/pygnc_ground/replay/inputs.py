@@ -20,7 +20,7 @@ from pygnc.inputs.range_folders import list_range_folder
 from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
 from pygnc_cli.exit_codes import UsageError
-from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers
+from pygnc_ground.inspection.log_reader import LogReader, added_log_reader, added_log_readers, searched_log_reader
 from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.inspection.sense_and_range import SENSE_FILES
 from pygnc_ground.receivers.proposal import proposal
@@ -121,7 +121,7 @@ def log_reader_of(path: Path, columns: Mapping[str, ColumnSettings] | None = Non
     head = _head(path)
     if SENSE_FILES.recognises(head):
         return None
-    return added_log_reader(head) or table_reader(path, head, columns or {})
+    return added_log_reader(head) or table_reader(path, head, columns or {}) or searched_log_reader(path)
 
 
 def _head(path: Path) -> bytes:

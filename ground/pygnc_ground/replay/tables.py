@@ -226,14 +226,15 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
 
 
 def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
-    """Return all tables by name; those of solutions that do not exist are missing."""
+    """Return all tables by name; those of solutions and inputs that do not exist are missing."""
     tables = {"orbit": orbit_table(collected.timed)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table("orbit_smoothed", result.smoothed)
     if result.batch is not None:
         tables["orbit_batch"] = solution_table("orbit_batch", result.batch)
-    tables["attitude"] = attitude_table(collected.samples)
-    tables["attitude_smoothed"] = smoothed_table(collected.samples, result.attitude.smoothed, result.settings.attitude)
+    if samples := collected.samples:
+        tables["attitude"] = attitude_table(samples)
+        tables["attitude_smoothed"] = smoothed_table(samples, result.attitude.smoothed, result.settings.attitude)
     if collected.partners:
         tables["formation"] = formation_table(collected.partners)
     if result.formation is not None and result.formation.conjunctions:

@@ -47,7 +47,11 @@ def bridge(
     ] = "v2",
     interval_ms: Annotated[
         float | None,
-        typer.Option(min=1, help="Milliseconds between readings; default: 33 (v1, envelope) or 50 (v2)."),
+        typer.Option(
+            min=1,
+            help="Milliseconds between messages with all new readings (envelope, openimu) or the newest (v1, v2); "
+            "default: 33 (v1, envelope) or 50.",
+        ),
     ] = None,
     origin: Annotated[
         list[str] | None,

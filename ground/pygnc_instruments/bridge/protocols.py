@@ -20,6 +20,8 @@ from pygnc_instruments.bridge.messages import (
 )
 
 SERVER_VERSION: Final = "pygnc bridge 1"
+_OPENIMU_NAMES: Final = {"timeCounter": "time", "tstmp": "timeCntr", "timeSec": "time"}
+"""Names of python-openimu for the time words of its packets, by the names of CSV columns; they follow `time`."""
 
 
 class MessageProtocol:
@@ -33,14 +35,15 @@ class MessageProtocol:
         interval_s: time between readings, s, unless the bridge's settings specify it.
         streams_at_once: True if readings are sent before the client asks for them.
         greets: True if the state of the device is sent at the beginning of a session.
-        sends_all: True if a client receives all readings, False if it receives the newest at each interval.
+        sends_all: True if a client receives all readings, False if it receives the newest at each interval, as the
+            pages of python-imu380 do. The parameter `readings` of the URL, `all` or `newest`, overrides it.
     """
 
     name = "envelope"
     interval_s = 0.033
     streams_at_once = True
     greets = False
-    sends_all = False
+    sends_all = True
 
     def parse(self, text: str | bytes) -> Request:
         """Return the request in a message.
@@ -63,10 +66,10 @@ class MessageProtocol:
         """Return the response to a request that failed; `name` is "" if its name could not be read."""
         return _envelope(name or None, None, error)
 
-    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
-        """Return a message with readings of one packet; one reading unless the protocol sends all."""
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> tuple[str, ...]:
+        """Return the messages with readings of one packet."""
         del packet
-        return _envelope("output", readings[-1])
+        return tuple(_envelope("output", reading) for reading in readings)
 
     def events(self, event: Event) -> list[str]:
         """Return the messages of an event."""
@@ -80,6 +83,7 @@ class ProtocolV1(MessageProtocol):
     """
 
     name = "v1"
+    sends_all = False
 
     def __init__(self) -> None:
         self._outputs = 0
@@ -115,11 +119,12 @@ class ProtocolV1(MessageProtocol):
             return _json({"err": error.to_json()})
         return super().rejection(name, error)
 
-    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
-        """Return a message with a reading; `time` counts the messages, as in python-imu380. See `MessageProtocol`."""
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> tuple[str, ...]:
+        """See `MessageProtocol`; `time` counts the messages, as in python-imu380."""
         del packet
-        self._outputs += 1
-        return _json({**readings[-1], "time": self._outputs})
+        first = self._outputs + 1
+        self._outputs += len(readings)
+        return tuple(_json({**reading, "time": number}) for number, reading in enumerate(readings, first))
 
     def events(self, event: Event) -> list[str]:
         """Return a message with an event; a disconnection is an error, as in python-imu380. See `MessageProtocol`."""
@@ -133,6 +138,7 @@ class ProtocolV2(MessageProtocol):
 
     name = "v2"
     interval_s = 0.050
+    sends_all = False
 
     def parse(self, text: str | bytes) -> Request:
         """See `MessageProtocol`."""
@@ -173,10 +179,10 @@ class ProtocolV2(MessageProtocol):
         data = {key: _V2_EMPTY.get(name, [])}
         return _json({"messageType": "requestAction", "data": data, "err": error.to_json()})
 
-    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> tuple[str, ...]:
         """See `MessageProtocol`."""
         del packet
-        return _json({"messageType": "event", "data": {"newOutput": readings[-1]}})
+        return tuple(_json({"messageType": "event", "data": {"newOutput": reading}}) for reading in readings)
 
     def events(self, event: Event) -> list[str]:
         """See `MessageProtocol`."""
@@ -195,7 +201,6 @@ class ProtocolOpenImu(MessageProtocol):
     interval_s = 0.050
     streams_at_once = False
     greets = True
-    sends_all = True
 
     def __init__(self) -> None:
         self._is_connected: bool | None = None
@@ -237,9 +242,10 @@ class ProtocolOpenImu(MessageProtocol):
         details = error.to_json()
         return _method(name or "unknown", "error", details | {"error": details["code"]})
 
-    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> str:
-        """Return a message with a list of readings; `time` is the device's own if it has one."""
-        return _method("stream", packet, readings)
+    def output(self, readings: Sequence[Mapping[str, Scalar]], packet: str) -> tuple[str, ...]:
+        """Return a message with a list of readings; `time` is the word of the packet if it has one."""
+        named = [{_OPENIMU_NAMES.get(name, name): value for name, value in reading.items()} for reading in readings]
+        return (_method("stream", packet, named),)
 
     def events(self, event: Event) -> list[str]:
         """See `MessageProtocol`; the state of the device is sent when it changes, a loss also as a ping."""

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.datastructures import Headers
@@ -275,6 +275,11 @@ class Bridge:
         if request is None or protocol is None:
             return
         interval_s = self._settings.interval_s or protocol.interval_s
+        match parse_qs(urlsplit(request.path).query).get("readings"):
+            case ["all"]:
+                protocol.sends_all = True
+            case ["newest"]:
+                protocol.sends_all = False
         # The allowed origin was checked on connection; any program can send it, hence the owner is checked here.
         is_own_page = "Origin" in request.headers and await asyncio.to_thread(
             belongs_to_own_user, connection.remote_address[:2], connection.local_address[:2]

@@ -29,7 +29,7 @@ from pygnc_instruments.bridge.protocols import MessageProtocol
 MAX_READINGS: Final = 512
 """Readings between two messages to a client."""
 QUEUE_DEPTH: Final = 64
-"""Readings and events that may wait for a client: two seconds of readings."""
+"""Events, and intervals with their readings, that may wait for a client: two seconds of readings."""
 STALL_LIMIT_S: Final = 60.0
 """Time after which a client that accepts no data is disconnected, s; the pings of the library do not detect it."""
 _log = logging.getLogger(__name__)
@@ -48,6 +48,7 @@ class Session:
 
     Attributes:
         dropped: number of readings and events that the client did not fetch in time.
+        thinned: number of readings that were left out because the client receives the newest at each interval.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Session:
         command_refusal: str = "",
     ) -> None:
         self.dropped = 0
+        self.thinned = 0
         self._connection = connection
         self._protocol = protocol
         self._interval_s = interval_s
@@ -68,22 +70,22 @@ class Session:
         self._handler = handler
         self._command_refusal = command_refusal
         self._is_streaming = protocol.streams_at_once
-        self._readings: deque[Reading] = deque(maxlen=MAX_READINGS)
+        self._readings: deque[Reading] = deque()
         self._sending = 0
         self._first_ns: int | None = None
-        self._messages: asyncio.Queue[str] = asyncio.Queue(QUEUE_DEPTH)
+        self._messages: asyncio.Queue[tuple[str, ...]] = asyncio.Queue(QUEUE_DEPTH)
 
     def publish(self, event: Event) -> None:
         """Queue an event for the client, unless its protocol has none of this kind."""
         for message in self._protocol.events(event):
-            self._queue(message)
+            self._queue((message,))
 
     async def run(self) -> None:
         """Serve the client until it disconnects."""
         if self._protocol.greets or not self._link.is_connected:
             self.publish(Event("device", self._link.summary()))
         tasks = [asyncio.create_task(self._send_messages()), asyncio.create_task(self._queue_readings())]
-        self._link.listeners.append(self._readings.append)
+        self._link.listeners.append(self._take)
         try:
             # Responses need no queue: the next request is read only after the previous response has been sent.
             async for message in self._connection:
@@ -91,7 +93,7 @@ class Session:
         except ConnectionClosed:
             pass
         finally:
-            self._link.listeners.remove(self._readings.append)
+            self._link.listeners.remove(self._take)
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -101,16 +103,25 @@ class Session:
         if self._sending:
             self._connection.transport.abort()
 
-    def _queue(self, message: str) -> None:
-        """Queue a reading or an event; drop the oldest if the queue is full."""
-        if self._messages.full():
-            self._messages.get_nowait()
+    def _take(self, reading: Reading) -> None:
+        """Keep a reading until the next message; drop the oldest if there are too many."""
+        if not self._is_streaming:
+            return
+        if len(self._readings) == MAX_READINGS:
+            self._readings.popleft()
             self.dropped += 1
-        self._messages.put_nowait(message)
+        self._readings.append(reading)
+
+    def _queue(self, messages: tuple[str, ...]) -> None:
+        """Queue an event, or the readings of an interval; drop the oldest if the queue is full."""
+        if self._messages.full():
+            self.dropped += len(self._messages.get_nowait())
+        self._messages.put_nowait(messages)
 
     async def _send_messages(self) -> None:
         while True:
-            await self._send(await self._messages.get())
+            for message in await self._messages.get():
+                await self._send(message)
 
     async def _send(self, message: str) -> None:
         self._sending += 1
@@ -124,7 +135,7 @@ class Session:
             self._sending -= 1
 
     async def _queue_readings(self) -> None:
-        """Queue the newest reading at every interval, each reading once; missed intervals are not made up for."""
+        """Queue the new readings, or the newest, at every interval; missed intervals are not made up for."""
         clock = asyncio.get_running_loop().time
         tick_s = clock()
         while True:
@@ -139,7 +150,10 @@ class Session:
         """Return the readings since the last call, or only the newest, as the protocol demands."""
         found = list(self._readings) if self._is_streaming else []
         self._readings.clear()
-        return found if self._protocol.sends_all else found[-1:]
+        if self._protocol.sends_all or not found:
+            return found
+        self.thinned += len(found) - 1
+        return found[-1:]
 
     def _output(self, reading: Reading) -> dict[str, Scalar]:
         """Return the values of a reading and, as `time`, the seconds since the first one; a value `time` prevails."""
@@ -171,6 +185,8 @@ class Session:
         if request.command in {"status", "describe"}:
             result |= {
                 "dropped": self.dropped,
+                "thinned": self.thinned,
+                "readings": "all" if self._protocol.sends_all else "newest",
                 "interval_ms": round(self._interval_s * 1000),
                 "may_command": not self._command_refusal,
             }

@@ -3,8 +3,9 @@
 The commands that stream, plot, log, upload, upgrade and simulate have modules of their own.
 """
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import wait
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,9 @@ from rich.table import Table
 
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode, UsageError
+from pygnc_cli.signals import interruptible
+from pygnc_devices.errors import NoAnswerError, PortGoneError
+from pygnc_devices.family import family as family_of
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
     plot_command,
@@ -24,19 +28,27 @@ from pygnc_instruments.device import (
     stream_command,
     upgrade_command,
 )
-from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, find_devices
+from pygnc_instruments.device.connection import (
+    ConnectedDevice,
+    DeviceSelection,
+    connect,
+    find_devices,
+    recording_url,
+)
 from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.recording import families_of, recording_path, summarise
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
     Json,
     NeededPort,
     Port,
-    console,
     print_json,
     print_note,
     print_report,
     print_settings,
+    print_table,
+    read_progress,
     reported_errors,
     stderr_console,
 )
@@ -74,7 +86,7 @@ def list_devices(
     for entry in outcome.found:
         table.add_row(entry.url, str(entry.baud), entry.family, entry.serial_number, entry.text)
     if outcome.found:
-        console.print(table)
+        print_table(table)
     for url in outcome.silent:
         print_note(outcome.reason(url))
     for problem in outcome.problems.values():
@@ -87,11 +99,43 @@ def list_devices(
 @app.command(example="pygnc device info /dev/ttyUSB0")
 def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False) -> None:
     """Show identity, configuration and status of a device, or the content of a recording."""
-    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
-        device, kind = connected.device, connected.family
-        content = connected.describe_recording() if connected.device.engine.is_recording else connected.describe()
-        report = {"port": device.url, "family": kind.name, "title": kind.title} | content
-    print_report("", report, as_json=as_json)
+    with reported_errors():
+        url = recording_url(port)
+        if url is not None:
+            reports = _recording_reports(url, family, baud)
+        else:
+            with connect(DeviceSelection(port, family, baud)) as connected:
+                device, kind = connected.device, connected.family
+                reports = [{"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()]
+    for report in reports:
+        print_report("", report, as_json=as_json)
+
+
+def _recording_reports(url: str, family: str, baud: int) -> list[dict[str, str]]:
+    """Return the content of a recording, for each family in it; read it with a progress bar."""
+    path = recording_path(url)
+    kinds = [family_of(family)] if family else families_of(path)
+    with read_progress("read", path.stat().st_size) as report:
+        summaries = summarise(path, kinds, baud, report)
+    return [
+        {"port": url, "family": kind.name, "title": kind.title} | summary
+        for kind, summary in zip(kinds, summaries, strict=True)
+    ]
+
+
+@contextlib.contextmanager
+def _reports_partial_changes(port: str) -> Generator[None, None, None]:
+    """Say that settings may be partly written if Ctrl-C, a signal or the device interrupts their change."""
+    note = f"{port}: interrupted; settings may be partly written: repeat the command, or show them with get and read"
+    try:
+        with interruptible():
+            yield
+    except KeyboardInterrupt:
+        print_note(note)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (NoAnswerError, PortGoneError):
+        print_note(note)
+        raise
 
 
 def _show_command(title: str, *, stored: bool) -> Callable[..., None]:
@@ -114,7 +158,8 @@ def _change_command(title: str, *, stored: bool) -> Callable[..., None]:
             pairs = dict(_pair(value) for value in values)
             with connect(DeviceSelection(port, family, baud)) as connected:
                 controls = connected.family.controls
-                settings = connected.run(controls.write if stored else controls.set, "settings", pairs)
+                with _reports_partial_changes(port):
+                    settings = connected.run(controls.write if stored else controls.set, "settings", pairs)
         print_settings(title, settings, as_json=as_json)
 
     return change
@@ -184,7 +229,9 @@ def restore(
     with reported_errors():
         text = file.read_text()
         with connect(DeviceSelection(port, family, baud)) as connected:
-            changed = connected.run(connected.family.controls.restore, "restoring of settings", text, to_another_unit)
+            control = connected.family.controls.restore
+            with _reports_partial_changes(port):
+                changed = connected.run(control, "restoring of settings", text, to_another_unit)
     title = "written" if changed else "all settings are already as saved"
     print_settings(title, changed, as_json=as_json)
 

@@ -1,27 +1,22 @@
 """Find and open the device that a user selects, and iterate over its readings."""
 
 import time
-from collections import Counter
 from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.device import BlockingDevice
 from pygnc_devices.discovery import Discovery, Search, search
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
-from pygnc_devices.framing import DamageReason, scan_to_end
-from pygnc_devices.reading import NS_PER_S, Reading
+from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
+from pygnc_instruments.device.recording import families_of, no_frames, recording_path
 from pygnc_instruments.device.terminal import print_note
 
-_SAMPLE_BYTES: Final = 1 << 16
-_MIN_FRAME_SHARE: Final = 0.2
-"""Minimum fraction of a recording's bytes in valid frames of a family, for the recording to be of that family."""
 _POLL_S: Final = 0.2
 _SILENCE_S: Final = 3.0
 
@@ -84,22 +79,6 @@ class ConnectedDevice:
         describe = self.family.controls.describe
         return {} if describe is None or self.device.engine.is_recording else self.device.run(describe(self.unit))
 
-    def describe_recording(self) -> dict[str, str]:
-        """Read a recording to its end, and return the number and duration of its readings and its damage."""
-        kinds: Counter[str] = Counter()
-        duration_ns = 0
-        for reading in self.device:
-            kinds[reading.packet.name] += 1
-            duration_ns = max(duration_ns, reading.t_device_ns or 0)
-        statistics = self.device.statistics
-        return {
-            "readings": ", ".join(f"{count} {kind}" for kind, count in kinds.items()) or "none",
-            "duration": f"{duration_ns / NS_PER_S:.3f} s" if duration_ns else "unknown",
-            "missing": str(statistics.lost_readings),
-            "bad_checksums": str(statistics.damaged.get(DamageReason.CHECKSUM, 0)),
-            "skipped_bytes": str(statistics.skipped_bytes),
-        }
-
     def start_streaming(self, is_stopped: Callable[[], bool] = lambda: False) -> None:
         """Switch the stream on, for families that do not stream by default, unless `is_stopped` returns True."""
         start = self.family.controls.start
@@ -133,6 +112,7 @@ class ConnectedDevice:
             while (now_s := time.monotonic()) < end_s and not is_stopped():
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
                 if reading is None and subscription.is_over:
+                    self._require_frames()
                     return
                 if reading is not None:
                     last_s = now_s
@@ -147,6 +127,10 @@ class ConnectedDevice:
             while left and (reading := subscription.take(0.0)) is not None:
                 yield reading
                 left -= 1
+
+    def _require_frames(self) -> None:
+        if self.device.engine.is_recording and not self.device.statistics.frame_bytes:
+            raise no_frames(recording_path(self.device.url), self.family.name)
 
     def _reason_for_silence(self) -> str:
         if not self.device.is_connected:
@@ -178,6 +162,24 @@ def connect(selection: DeviceSelection) -> ConnectedDevice:
     return ConnectedDevice(device, kind)
 
 
+def recording_url(port: str) -> str | None:
+    """Return the URL of a recording; None for another port."""
+    if port.startswith("file:"):
+        return port
+    return Path(port).resolve().as_uri() if Path(port).is_file() else None
+
+
+def selections(selection: DeviceSelection) -> dict[str, DeviceSelection]:
+    """Return the selections of all devices in a recording by family; of another port, the selection by the name ""."""
+    url = recording_url(selection.port)
+    if url is None or selection.family:
+        return {"": selection}
+    kinds = families_of(recording_path(url))
+    if len(kinds) == 1:
+        return {"": replace(selection, family=kinds[0].name)}
+    return {kind.name: replace(selection, family=kind.name) for kind in kinds}
+
+
 def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> Search:
     """Search for devices.
 
@@ -192,9 +194,9 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
 
 def _locate(selection: DeviceSelection) -> tuple[str, Family, int]:
     port = selection.port
-    if port.startswith("file:") or Path(port).is_file():
-        url = port if port.startswith("file:") else Path(port).resolve().as_uri()
-        return url, family(selection.family) if selection.family else _family_of_recording(url), selection.baud
+    if (url := recording_url(port)) is not None:
+        kind = family(selection.family) if selection.family else families_of(recording_path(url))[0]
+        return url, kind, selection.baud
     if port and selection.family:
         kind = family(selection.family)
         if selection.baud or len(kind.bauds) == 1:
@@ -219,20 +221,3 @@ def _single_device(outcome: Search, port: str) -> Discovery:
         f"no device was found at the USB serial adapters{silent}{problems}; "
         "name a port such as /dev/ttyUSB0, COM3 or socket://host:4000"
     )
-
-
-def _family_of_recording(url: str) -> Family:
-    """Return the family whose valid frames make up the largest part of the recording's first 64 KiB."""
-    parts = urlsplit(url)
-    path = Path(unquote(parts.netloc + parts.path))
-    try:
-        with path.open("rb") as file:
-            octets = file.read(_SAMPLE_BYTES)
-    except OSError as error:
-        raise PortError(f"{path}: the recording cannot be read: {error.strerror}") from None
-    frames = {kind.name: scan_to_end(kind.scanner, octets).frames for kind in all_families()}
-    intact_bytes = {name: sum(len(frame.raw) for frame in found) for name, found in frames.items()}
-    best = max(intact_bytes, key=lambda name: intact_bytes[name])
-    if intact_bytes[best] < _MIN_FRAME_SHARE * max(1, len(octets)):
-        raise DeviceError(f"{path}: not a recording of a known device family; name the family: --family NAME")
-    return family(best)

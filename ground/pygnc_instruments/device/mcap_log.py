@@ -72,6 +72,8 @@ _JSON_TYPES: Final[Mapping[str, dict[str, str]]] = {
     "bytes": {"type": "string", "contentEncoding": "base64"},
 }
 _SEQUENCES: Final = 1 << 32
+_LATEST_NS: Final = (1 << 64) - 1
+"""Latest time of a message, in 2554; a device with a wrong clock may have counted further."""
 _RECORD_HEAD: Final = struct.Struct("<BQ")
 """Opcode and length of each record."""
 
@@ -118,7 +120,7 @@ class _McapFile(LogFile):
         self._writer.add_message(
             channel_id=channel.number,
             log_time=reading.t_wall_ns,
-            publish_time=channel.start_ns + channel.elapsed.at_ns(reading),
+            publish_time=min(channel.start_ns + channel.elapsed.at_ns(reading), _LATEST_NS),
             sequence=channel.sequence % _SEQUENCES,
             data=msgspec.json.encode(_message(reading)),
         )

@@ -23,7 +23,7 @@ from pygnc_instruments.device.allan import (
 )
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import SENSORS, Axis, SensorLog
-from pygnc_instruments.device.terminal import console, print_json, print_note
+from pygnc_instruments.device.terminal import print_json, print_note, print_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ QUANTITIES: Final = {
 }
 _MOVING: Final = {RATE: math.radians(1.0), ACCELERATION: 0.5}
 """Standard deviation of the readings, in SI units, above which a unit is not at rest."""
+_CERTAIN: Final = 0.1
+"""Largest relative standard deviation of the Allan deviation that is quoted as the lowest."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
 _COLOURS: Final = ("#0a62b0", "#c4570a", "#177245", "#a62f7e", "#6d3fa3", "#5a6572")
@@ -82,14 +84,21 @@ class AxisNoise:
 
     Attributes:
         reading_sigma: standard deviation of the readings within about a second, unit of the axis.
-        lowest: lowest Allan deviation, unit of the axis, and its averaging time, s.
+        lowest: index of the lowest Allan deviation that is certain to `_CERTAIN`.
     """
 
     axis: Axis
     allan: AllanDeviation
     model: NoiseModel
     reading_sigma: float
-    lowest: tuple[float, float]
+    lowest: int
+
+    @property
+    def lowest_deviation(self) -> tuple[float, float, float]:
+        """Lowest Allan deviation and its standard deviation, unit of the axis, and its averaging time, s."""
+        deviation = float(self.allan.deviation[self.lowest])
+        sigma = deviation * float(self.allan.relative_sigma[self.lowest])
+        return deviation, sigma, float(self.allan.tau_s[self.lowest])
 
 
 def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool) -> None:
@@ -131,14 +140,9 @@ def _measure(title: str, axis: Axis, interval_s: float) -> AxisNoise | None:
     except ValueError as error:
         print_note(f"{title}: {axis.name} is left out: {error}")
         return None
-    best = int(np.argmin(allan.deviation))
-    return AxisNoise(
-        axis,
-        allan,
-        model,
-        _reading_sigma(axis.readings, interval_s),
-        (float(allan.deviation[best]), float(allan.tau_s[best])),
-    )
+    certain = allan.relative_sigma <= max(_CERTAIN, float(allan.relative_sigma.min()))
+    lowest = int(np.argmin(np.where(certain, allan.deviation, np.inf)))
+    return AxisNoise(axis, allan, model, _reading_sigma(axis.readings, interval_s), lowest)
 
 
 def _reading_sigma(readings: FloatArray, interval_s: float) -> float:
@@ -183,8 +187,10 @@ def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:
             model = entry.model
             pairs = ((model.white, kind.white), (model.flicker, kind.flicker), (model.walk, kind.walk))
             cells = [_cell(coefficient, scale) for coefficient, (_, _, scale) in pairs]
-            table.add_row(entry.axis.name, *cells, f"{entry.lowest[0] * kind.flicker[2]:.4g}", f"{entry.lowest[1]:.3g}")
-        console.print(table)
+            deviation, sigma, tau_s = entry.lowest_deviation
+            shown = f"{deviation * kind.flicker[2]:.3g} ± {sigma * kind.flicker[2]:.1g}"
+            table.add_row(entry.axis.name, *cells, shown, f"{tau_s:.3g}")
+        print_table(table)
     toml = filter_settings(found)
     if toml:
         print_note(
@@ -216,6 +222,7 @@ def _report(log: SensorLog, found: Sequence[AxisNoise]) -> dict[str, Any]:
 def _axis_report(entry: AxisNoise) -> dict[str, Any]:
     names = ("quantisation", "white", "flicker", "walk", "ramp")
     coefficients: dict[str, Coefficient] = {name: getattr(entry.model, name) for name in names}
+    deviation, sigma, tau_s = entry.lowest_deviation
     return {
         "name": entry.axis.name,
         "unit": entry.axis.unit.name,
@@ -224,8 +231,9 @@ def _axis_report(entry: AxisNoise) -> dict[str, Any]:
             for name, found in coefficients.items()
         },
         "reading_sigma": entry.reading_sigma,
-        "lowest_deviation": entry.lowest[0],
-        "lowest_at_s": entry.lowest[1],
+        "lowest_deviation": deviation,
+        "lowest_deviation_sigma": sigma,
+        "lowest_at_s": tau_s,
         "tau_s": entry.allan.tau_s.tolist(),
         "deviation": entry.allan.deviation.tolist(),
         "relative_sigma": entry.allan.relative_sigma.tolist(),

@@ -17,7 +17,7 @@ from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
-from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
 from pygnc_instruments.device.log_recovery import recover_logs
@@ -84,6 +84,7 @@ def log(
     as_json: Json = False,
 ) -> None:
     """Log readings to CSV or MCAP files until Ctrl-C."""
+    options = locals()
     stopped = threading.Event()
     with reported_errors():
         store = destination(to, user)
@@ -93,7 +94,12 @@ def log(
             print_note(f"{path}: recovered; its last rows may be missing")
         closed: list[Path] = []
         selection = DeviceSelection(port, family, baud, user_packets)
-        with connect(selection) as connected:
+        if len(parts := selections(selection)) > 1:
+            for part in parts.values():
+                named = f"{file_name.removesuffix('.csv')}-{part.family}" if name else ""
+                log(**options | {"family": part.family, "name": named})
+            return
+        with connect(parts[""]) as connected:
             head = _head(connected)
             with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
                 with _uploader(store, spool) as uploader:
@@ -216,7 +222,9 @@ def _write(
 ) -> None:
     def state() -> Text:
         statistics = statistics_line(connected.device.statistics)
-        return Text(f"{written.current or 'waiting'}: {written.rows} rows; {statistics}")
+        share = connected.device.engine.progress
+        done = "" if share is None else f"{share:.0%} of the recording; "
+        return Text(f"{written.current or 'waiting'}: {done}{written.rows} rows; {statistics}")
 
     live = Live(get_renderable=state, console=stderr_console, refresh_per_second=DRAWS_PER_S)
     with live if stderr_console.is_terminal else contextlib.nullcontext():

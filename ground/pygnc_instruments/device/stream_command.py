@@ -1,6 +1,7 @@
 """`pygnc device stream`: show readings on a terminal, or print them as lines, as CSV or as JSON."""
 
 import contextlib
+import math
 import threading
 import time
 from collections import Counter
@@ -21,7 +22,7 @@ from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family as family_of
 from pygnc_devices.monodrive.sensor import make_sensors
 from pygnc_devices.reading import Reading
-from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvRows, utc_text
 from pygnc_instruments.device.terminal import (
     DRAWS_PER_S,
@@ -60,7 +61,8 @@ def stream(
 ) -> None:
     """Show readings, in SI units and radians, until Ctrl-C.
 
-    PORT may be a configuration of monoDrive's simulator (a .json file), for all its IMUs.
+    PORT may be a configuration of monoDrive's simulator (a .json file), for all its IMUs, or a recording. The names of
+    the families precede the readings of a recording with several families.
     """
     with reported_errors(), contextlib.ExitStack() as stack:
         if as_csv and as_json:
@@ -68,7 +70,8 @@ def stream(
         if port.endswith(".json"):
             sensors = _connect_sensors(Path(port), server, stack)
         else:
-            sensors = {"": stack.enter_context(connect(DeviceSelection(port, family, baud, user_packets)))}
+            parts = selections(DeviceSelection(port, family, baud, user_packets))
+            sensors = {name: stack.enter_context(connect(part)) for name, part in parts.items()}
         with until_interrupted():
             for connected in sensors.values():
                 connected.start_streaming()
@@ -113,6 +116,8 @@ def _readings(sensors: Mapping[str, ConnectedDevice], seconds: float) -> Generat
             for name, queue in queues.items():
                 while (reading := queue.take(0.0)) is not None:
                     yield name, reading
+            if all(queue.is_over for queue in queues.values()):
+                return
             if not has_arrived:
                 yield None
 
@@ -204,10 +209,15 @@ def _table(name: str, reading: Reading) -> Table:
 
 
 def _json_value(value: Value | None) -> int | float | str | None:
+    """Return a value as JSON has it, which knows neither NaN nor infinity."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
     return value.hex() if isinstance(value, bytes) else value
 
 
 def _value_text(value: Value | None) -> str:
     if value is None:
         return "-"
-    return f"{value:.6g}" if isinstance(value, float) else str(_json_value(value))
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,13 +1,15 @@
 """Options, output and error handling that all `pygnc device` commands share."""
 
+import contextlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
 import typer
 from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,6 +19,7 @@ from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Setting, family_names
 from pygnc_devices.reading import Statistics
+from pygnc_devices.ucb.firmware import ImageError
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.upload import DestinationError
 
@@ -58,6 +61,8 @@ Seconds: TypeAlias = Annotated[
     float, typer.Option("--seconds", min=0.0, help="Time after which to stop, s; 0: no limit.")
 ]
 
+_WHOLE_LINE: Final = 10_000
+"""Characters of a line in a file or pipe, which programs search by lines."""
 DRAWS_PER_S: Final = 10
 """Updates of a display that shows readings or their number."""
 console: Final = Console(highlight=False)
@@ -65,6 +70,7 @@ stderr_console: Final = Console(stderr=True, highlight=False)
 
 
 _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
+    ImageError: ExitCode.INPUT,
     DeviceError: ExitCode.DEVICE,
     DestinationError: ExitCode.NETWORK,
     LogError: ExitCode.INPUT,
@@ -84,6 +90,14 @@ def print_json(content: Any) -> None:  # noqa: ANN401 - any JSON
     typer.echo(json.dumps(content, ensure_ascii=False))
 
 
+def print_table(table: Table) -> None:
+    """Print a table: long values are folded on a terminal and whole lines elsewhere, never truncated."""
+    for column in table.columns:
+        column.overflow = "fold"
+    shown = console if console.is_terminal else Console(file=console.file, width=_WHOLE_LINE, highlight=False)
+    shown.print(table)
+
+
 def print_report(title: str, pairs: Mapping[str, str], *, as_json: bool) -> None:
     """Print names and values as a table, or as a JSON object."""
     if as_json:
@@ -92,7 +106,7 @@ def print_report(title: str, pairs: Mapping[str, str], *, as_json: bool) -> None
     table = Table(title=title, show_header=False, title_justify="left")
     for name, value in pairs.items():
         table.add_row(Text(name), Text(printable(value)))
-    console.print(table)
+    print_table(table)
 
 
 def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) -> None:
@@ -105,7 +119,16 @@ def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) ->
     table = Table("setting", "value", "", "meaning", title=title, title_justify="left")
     for entry in settings:
         table.add_row(entry.name, printable(str(entry.value)), Text(printable(entry.text)), Text(entry.meaning, "dim"))
-    console.print(table)
+    print_table(table)
+
+
+@contextlib.contextmanager
+def read_progress(title: str, size: int) -> Generator[Callable[[int], object], None, None]:
+    """Show a progress bar on a terminal; yield the function that takes the number of bytes read of `size`."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=stderr_console, disable=not stderr_console.is_terminal, transient=True) as progress:
+        bar = progress.add_task(title, total=size)
+        yield lambda done: progress.update(bar, completed=done)
 
 
 def statistics_line(statistics: Statistics) -> str:

@@ -15,7 +15,7 @@ from pygnc_devices.device import BlockingDevice
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import family as family_of
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings
+from pygnc_devices.ucb.firmware import Phase, UpgradeProgress, UpgradeSettings, check_image
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.terminal import (
     Baud,
@@ -62,6 +62,7 @@ def upgrade(
         if dry_run and write_firmware:
             raise UsageError("--dry-run and --write-firmware exclude each other; omit one of them")
         content = image.read_bytes()
+        check_image(content, any_content=any_content, sha256=sha256)
         settings = UpgradeSettings(at_power_up=at_power_up, sha256=sha256, any_content=any_content)
         selection = DeviceSelection(port, family, baud)
         with _connect(selection, in_bootloader=recover or at_power_up) as connected:

@@ -1,5 +1,7 @@
 """Second look: a task that is idle repeats its inputs, and continues from the repeated state if its own is wrong."""
 
+import fcntl
+import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -58,6 +60,20 @@ def test_the_state_of_an_idle_task_is_verified(run: Run, task: OrbitTask, events
     found = verified(run)
     assert found is not None
     assert (found.last_input_seq, found.last_output_seq, found.tracker) == (5, 5, task._tracker.checkpoint())
+    assert events == []
+
+
+def test_only_one_task_at_a_time_has_a_second_look(run: Run, task: OrbitTask, events: list[str]) -> None:
+    other = os.open(run.runtime, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    while task.work() and task.input.last_seq < 5:
+        pass
+    for _ in range(10):
+        task._second_look._due_s = 0.0
+        task.work()
+        assert not task._second_look._pid
+    os.close(other)  # as the end of another task's process does
+    work_until(task, lambda: verified(run) is not None)
     assert events == []
 
 

@@ -1,7 +1,10 @@
 import pytest
 
 from pygnc_devices.continuity import Cadence
-from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Timer
+from pygnc_devices.framing import Frame
+from pygnc_devices.gx2.packets import PACKETS
+from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Timer
+from pygnc_devices.reading import Counters, RecordedStamp
 
 S = 1_000_000_000
 WRAP = 1 << 32
@@ -38,3 +41,15 @@ def test_missing_replies_are_counted() -> None:
     cadence = Cadence()
     lost = [cadence.missing(t * 10_000_000) for t in (0, 1, 2, 3, 4, 7, 8)]
     assert lost == [0, 0, 0, 0, 0, 2, 0]
+
+
+def test_recorded_polls_that_wake_a_unit_are_no_readings() -> None:
+    unit, counters = Gx2Unit(), Counters()
+
+    def kinds(*sent: str) -> list[str]:
+        frames = [Frame(kind, PACKETS[kind].encode({"command": 0xCC}), b"") for kind in sent]
+        readings = [unit.interpret(frame, RecordedStamp(0, 0), counters) for frame in frames]
+        return [reading.packet.name for reading in readings if reading is not None]
+
+    assert kinds("C2", "C4", "C2", "C2", "C4", "CC", "CC") == ["C2", "CC", "CC"]
+    assert kinds("C2", "CC") == ["C2", "CC"]  # polled by a user while the unit streams

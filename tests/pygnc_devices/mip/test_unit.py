@@ -126,6 +126,16 @@ def test_the_sets_of_a_unit_share_the_origin_of_their_time(clock: object) -> Non
     assert reading(unit, make_packet(0x82, [(name, data)])).t_device_ns == S // 4
 
 
+def test_sets_with_different_clocks_share_the_origin_of_their_time() -> None:
+    unit = MipUnit()
+    assert reading(unit, sensor(reference(10 * S))).t_device_ns == 0
+    assert reading(unit, sensor(reference(12 * S))).t_device_ns == 2 * S
+    _, data = tow(100_000.0)
+    assert reading(unit, make_packet(0x82, [(0x11, data)])).t_device_ns == 2 * S
+    _, data = tow(100_001.0)
+    assert reading(unit, make_packet(0x82, [(0x11, data)])).t_device_ns == 3 * S
+
+
 def test_time_continues_over_the_end_of_the_week_and_a_first_gps_fix() -> None:
     unit = MipUnit()
     assert reading(unit, sensor(tow(7 * DAY_S - 0.5)), 0).t_device_ns == 0

@@ -27,7 +27,7 @@ from tests.pygnc_ground.campaign.samples import short_campaign
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240), pytest.mark.xdist_group("cluster")]
 
 KILLS = int(os.environ.get("PYGNC_CAMPAIGN_KILLS", "1"))
-"""Campaigns in which a worker is killed."""
+"""Campaigns in which both workers are killed."""
 
 
 @pytest.fixture(scope="module")
@@ -66,13 +66,15 @@ def test_results_do_not_depend_on_workers_and_kills(
 ) -> None:
     draw = random.Random(seed)  # noqa: S311 - not for secrets
     with local_cluster(2) as cluster:
-        victim, last = draw.choice(workers_of(cluster)), draw.randrange(1, 9)
+        # Both of the first workers are lost, so the last runs are computed by their successors.
+        victims = dict(zip(draw.sample(range(1, 9), 2), workers_of(cluster), strict=True))
 
         def kill(results: int) -> None:
-            if results == last:
-                os.kill(victim, signal.SIGKILL)
+            if results in victims:
+                os.kill(victims[results], signal.SIGKILL)
 
         assert compute(cluster, campaign, tmp_path / "c", kill) == expected
+        assert not set(workers_of(cluster)) & set(victims.values())
 
 
 def test_the_dashboard_and_the_scheduler_are_on_loopback_with_a_key() -> None:

@@ -108,6 +108,7 @@ def test_one_fix_gives_an_orbit_that_knows_how_little_it_knows(solutions: list[S
     # Nothing has shown the drag: half to twice the declared area alone are 0.4.
     assert 40.0 < float(predicted.split("drag known to ")[1].split()[0]) < 70.0
     assert any(line.endswith(": a single fix") for line in found.output.splitlines())
+    assert not [*(tmp_path / "out").glob("attitude*")]  # there is no sample of a sensor
 
 
 def test_the_summary_names_a_gap_and_missing_velocities(solutions: list[Solution], tmp_path: Path) -> None:

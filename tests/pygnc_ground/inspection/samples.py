@@ -154,6 +154,23 @@ def parquet_bytes() -> bytes:
     return file.getvalue()
 
 
+OEM = b"""CCSDS_OEM_VERS = 2.0
+CREATION_DATE = 2026-01-01T00:00:00
+COMMENT noise = 1
+META_START
+OBJECT_NAME = DEMO
+REF_FRAME = GCRF
+TIME_SYSTEM = UTC
+META_STOP
+2026-01-01T00:00:00 7000 0 0 0 7.5 0
+2026-01-01T00:01:00 6990 450 0 -0.4 7.5 0
+COVARIANCE_START
+EPOCH = 2026-01-01T00:00:00
+1e-6
+0 1e-6
+COVARIANCE_STOP
+"""
+
 SAMPLES = {
     "run journal": journal_bytes([sensor_sample(1), event(2), BatchEnd(seq=3, cause="")]),
     "status file": status.encode(status_values()),
@@ -161,6 +178,7 @@ SAMPLES = {
         MeanElements(WEEK * 604_800_000 + TOW_MS, 15.2, 0.001, 97.5, 10.0, 20.0, 30.0, 1e-4),
         {field.name: 1 for field in omm_record.FIELDS[-8:]},
     ),
+    "CCSDS message (OEM, AEM, OPM, OMM, CDM)": OEM,
     "info text": info.compose(status.decode(status.encode(status_values()))),
     "old PyGNC log": old_orbit_estimate(18) + old_orbit_estimate(43),
     "Parquet table": parquet_bytes(),

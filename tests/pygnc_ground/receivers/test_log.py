@@ -25,8 +25,10 @@ from pygnc.estimators.orbit.measurement import RejectCause
 from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc.navigation.screening import screen, screen_velocity
+from pygnc_ground.inspection.registry import find_viewer
+from pygnc_ground.inspection.sections import HEAD_BYTES
 from pygnc_ground.receivers import log as receiver_log
-from pygnc_ground.receivers.log import read, recognises
+from pygnc_ground.receivers.log import RECEIVER_LOG, read, recognises
 from pygnc_ground.replay.inputs import from_files
 from pygnc_instruments.simulators.receiver_units import ubx_frame
 from tests.fakes import receiver_logs as fake
@@ -425,6 +427,15 @@ def test_a_log_among_many_zeros_is_found_by_its_offset(tmp_path: Path) -> None:
     assert [part.offset for part in found if isinstance(part, GnssFix)] == [0]
     damage = [part for part in found if isinstance(part, Damage)]
     assert [(one.start, one.stop) for one in damage] == [(len(first), begin + len(last) - 3)]
+
+
+def test_a_log_whose_first_frame_comes_late_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "console.txt"
+    path.write_bytes(b"boot: waiting\r\n" * 40_000 + b"".join(fake.bestxyza(one) for one in solutions(2)))
+    assert path.stat().st_size > 2 * HEAD_BYTES
+    inputs = from_files([path], None, Settings())
+    assert sum(isinstance(message, GnssFix) for message in inputs.messages) == 2
+    assert find_viewer(path).kind == RECEIVER_LOG.kind
 
 
 @given(st.binary(max_size=3000))

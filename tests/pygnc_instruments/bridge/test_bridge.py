@@ -76,8 +76,10 @@ def test_root_path_uses_the_selected_protocol(start: Start, line: PtyEndpoint, p
 
 def test_readings_are_sent_at_the_selected_interval(start: Start, line: PtyEndpoint) -> None:
     bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "250")
-    with bridge.connect() as client:
+    with bridge.connect("envelope?readings=newest") as client:
         times = [client.wait(is_output)["data"]["time"] for _ in range(5)]
+        found = client.ask("status")
+        assert (found["readings"], found["thinned"] > 50) == ("newest", True)
     assert times[-1] - times[0] > 0.6  # a busy machine may delay the first of them
 
 

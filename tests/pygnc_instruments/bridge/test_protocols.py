@@ -232,20 +232,30 @@ def test_openimu_requires_the_number_of_a_parameter() -> None:
 def test_readings_in_each_protocol() -> None:
     values = {"time": 9.0, "xAccel": 0.5, "counter": 7}
     v1 = ProtocolV1()
-    assert [json.loads(v1.output([values], "S1")) for _ in range(2)] == [values | {"time": 1}, values | {"time": 2}]
-    assert json.loads(ProtocolOpenImu().output([values, values], "z1")) == {
+    numbered = [values | {"time": number} for number in (1, 2, 3)]
+    assert [*map(json.loads, v1.output([values], "S1")), *map(json.loads, v1.output([values] * 2, "S1"))] == numbered
+    (lists,) = ProtocolOpenImu().output([values, values], "z1")
+    assert json.loads(lists) == {
         "method": "stream",
         "result": {"packetType": "z1", "data": [values, values]},
     }
-    assert json.loads(ProtocolV2().output([values], "S1")) == {
+    assert json.loads(ProtocolV2().output([values], "S1")[0]) == {
         "messageType": "event",
         "data": {"newOutput": values},
     }
-    assert json.loads(MessageProtocol().output([values], "S1")) == {
+    assert json.loads(MessageProtocol().output([values], "S1")[0]) == {
         "cmd": "output",
         "data": values,
         "err": None,
     }
+
+
+def test_openimu_names_the_time_words_of_packets_as_python_openimu_does() -> None:
+    z1 = {"time": 0.5, "timeCounter": 4_000_000, "xAccel": 1.0}
+    s1 = {"time": 0.5, "tstmp": 4000, "timeSec": 4.0}
+    (first,), (second,) = ProtocolOpenImu().output([z1], "z1"), ProtocolOpenImu().output([s1], "s1")
+    assert json.loads(first)["result"]["data"] == [{"time": 4_000_000, "xAccel": 1.0}]
+    assert json.loads(second)["result"]["data"] == [{"time": 4.0, "timeCntr": 4000}]
 
 
 def test_default_intervals_are_those_of_python_imu380() -> None:
@@ -280,7 +290,7 @@ def test_nan_becomes_null() -> None:
     packet = Packet("zz", (Field("rate_rad_s", "f", RATE), Field("tag", "2s")))
     reading = Reading(packet, b"", {"rate_rad_s": math.nan, "tag": b"ab"}, 0, 0)
     assert output_values(reading) == {"rate_rad_s": None, "tag": "ab"}
-    assert json.loads(MessageProtocol().output([output_values(reading)], "S1"))["data"]["rate_rad_s"] is None
+    assert json.loads(MessageProtocol().output([output_values(reading)], "S1")[0])["data"]["rate_rad_s"] is None
 
 
 def test_readings_have_names_and_units_of_csv_columns() -> None:

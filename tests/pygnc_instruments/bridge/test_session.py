@@ -1,16 +1,19 @@
 """Messages of a session to a client that reads slowly."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+from pygnc_devices.declaration import Field, Packet
+from pygnc_devices.reading import Reading
 from pygnc_instruments.bridge import session as session_module
 from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.messages import Event
-from pygnc_instruments.bridge.protocols import MessageProtocol
+from pygnc_instruments.bridge.protocols import MessageProtocol, ProtocolV2
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.bridge.session import QUEUE_DEPTH, Session
 from pygnc_instruments.device.connection import DeviceSelection
@@ -39,11 +42,15 @@ class Connection:
             yield request
 
 
-def session_of(connection: Connection) -> Session:
+PACKET = Packet("A", (Field("number", "I"),))
+
+
+def session_of(connection: Connection, protocol: MessageProtocol | None = None) -> Session:
     link = DeviceLink(DeviceSelection("/dev/none", "ucb", 115200), lambda _: None)
     recorder = Recorder(link, Path("none"), lambda _: None)
     handler = CommandHandler(link, recorder, FirmwareUpgrader(link, lambda _: None), Path("none"))
-    return Session(cast("Any", connection), MessageProtocol(), 0.033, link, handler)
+    interval_s = 0.033 if protocol is None else 0.002
+    return Session(cast("Any", connection), protocol or MessageProtocol(), interval_s, link, handler)
 
 
 def test_a_slow_client_loses_the_oldest_messages_but_no_response() -> None:
@@ -66,6 +73,34 @@ def test_a_slow_client_loses_the_oldest_messages_but_no_response() -> None:
         await serving
 
     asyncio.run(run())
+
+
+def test_a_program_gets_each_reading_and_a_page_the_newest_with_the_others_counted() -> None:
+    async def run(path: str) -> tuple[list[int], int]:
+        connection = Connection()
+        connection.is_read.set()
+        session = session_of(connection, ProtocolV2() if path == "v2" else MessageProtocol())
+        serving = asyncio.create_task(session.run())
+        await asyncio.sleep(0)
+        for number in range(300):  # three readings per interval
+            for listener in session._link.listeners:
+                listener(Reading(PACKET, b"", {"number": number}, number, 0))
+            if number % 3 == 2:
+                await asyncio.sleep(0.002)
+        await asyncio.sleep(0.05)
+        connection.requests.put_nowait(None)
+        await serving
+        assert session.dropped == 0
+        return [
+            int(found[1]) for text in connection.sent if (found := re.search(r'"number":(\d+)', text))
+        ], session.thinned
+
+    numbers, thinned = asyncio.run(run("envelope"))
+    assert (numbers, thinned) == (list(range(300)), 0)
+    numbers, thinned = asyncio.run(run("v2"))
+    assert numbers[-1] == 299
+    assert len(numbers) + thinned == 300
+    assert thinned > 100
 
 
 def test_a_client_that_reads_nothing_is_disconnected(monkeypatch: Any) -> None:  # noqa: ANN401 - pytest's

@@ -3,13 +3,18 @@
 import csv
 import json
 import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_devices.device import BlockingDevice
+from pygnc_devices.family import Setting
 from pygnc_devices.ucb.framing import make_frame
+from pygnc_instruments.device import terminal
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
@@ -61,6 +66,33 @@ def test_settings_are_read_and_changed(line: PtyEndpoint, unit: UcbSimulator) ->
     assert "-y-x-z" in run("read", line.url, "orientation", *UCB).stdout
 
 
+@pytest.mark.parametrize("columns", [None, 80])
+def test_values_of_settings_are_never_truncated(
+    columns: int | None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = Console(force_terminal=columns is not None, width=columns or 40, highlight=False, color_system=None)
+    monkeypatch.setattr(terminal, "console", shown)
+    value = ",".join(f"field_{number}:5" for number in range(20))
+    terminal.print_settings("in effect", [Setting("format.sensor", value, "", "fields of the packets")], as_json=False)
+    lines = [line.split("│") for line in capsys.readouterr().out.splitlines() if line.startswith("│")]
+    assert "".join(cells[2].strip() for cells in lines) == value
+    assert (len(lines) == 1) == (columns is None)
+
+
+def test_an_interrupted_restore_says_that_settings_may_be_partly_written(
+    line: PtyEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("snapshot", line.url, tmp_path / "saved.json", *UCB)
+
+    def interrupted(_: BlockingDevice, operation: Any) -> None:  # noqa: ANN401 - any operation
+        operation.close()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(BlockingDevice, "run", interrupted)
+    for command in (("restore", line.url, tmp_path / "saved.json"), ("write", line.url, "orientation=-y-x-z")):
+        assert "settings may be partly written" in run(*command, *UCB, code=ExitCode.INTERRUPTED).stderr
+
+
 def test_openimu_application_parameters_are_settings(line: PtyEndpoint, unit: UcbSimulator) -> None:
     assert run_json("get", line.url, "user.packet_type", *UCB)["user.packet_type"]["value"] == "z1"
     run("set", line.url, "user.packet_rate=50", *UCB)
@@ -83,7 +115,7 @@ def test_openimu_application_parameters_are_settings(line: PtyEndpoint, unit: Uc
         (["set", "PORT", "user.packet_rate=x"], "is not of type int", ExitCode.DEVICE),
         (["get", "PORT", "accel_consistency_check"], "97", ExitCode.DEVICE),
         (["read", "PORT", "user.packet_rate"], "cannot be read", ExitCode.DEVICE),
-        (["upgrade", "PORT", "/dev/null"], "image", ExitCode.DEVICE),
+        (["upgrade", "PORT", "/dev/null"], "image", ExitCode.INPUT),
         (["restore", "PORT", "/dev/null"], "not a snapshot", ExitCode.DEVICE),
         (["restore", "PORT", "/nonexistent"], "/nonexistent: No such file", ExitCode.INPUT),
         (["log", "PORT", "--name", "../x"], "log name '../x' is not allowed", ExitCode.INPUT),
@@ -201,6 +233,7 @@ def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
         "title": "Aceinna DMU38x, IMU38x, OpenIMU",
         "readings": "499 z1",
         "duration": "4.990 s",
+        "rate": "100 Hz z1",
         "missing": "1",
         "bad_checksums": "0",
         "skipped_bytes": "7",

@@ -152,6 +152,14 @@ def test_draws_a_figure(suffix: str, tmp_path: Path) -> None:
         assert b"xRate" in octets
 
 
+def test_the_lowest_deviation_is_a_certain_one(tmp_path: Path) -> None:
+    axis = run_json(csv_log(tmp_path, readings()))["axes"][0]
+    best = axis["tau_s"].index(axis["lowest_at_s"])
+    assert axis["relative_sigma"][best] <= 0.1 < axis["relative_sigma"][-1]
+    assert axis["lowest_deviation"] == axis["deviation"][best]
+    assert axis["lowest_deviation_sigma"] == pytest.approx(axis["relative_sigma"][best] * axis["deviation"][best])
+
+
 def test_uses_the_longest_part_without_a_missing_reading(tmp_path: Path) -> None:
     entries = readings()
     entries[2000] = replace(entries[2000], lost_before=4)

@@ -38,9 +38,9 @@ def test_a_dry_run_checks_image_and_unit(line: PtyEndpoint, unit: UcbSimulator, 
     report = run_json("upgrade", line.url, tmp_path / "new.bin", "--dry-run", *UCB)
     assert (report["device"], report["is_in_bootloader"]) == (unit.text, False)
     (tmp_path / "bad.bin").write_bytes(b"<html>" * 1000)
-    assert (
-        "a web page" in run("upgrade", line.url, tmp_path / "bad.bin", "--dry-run", *UCB, code=ExitCode.DEVICE).stderr
-    )
+    (tmp_path / "elf.bin").write_bytes(b"\x7fELF" * 1000)
+    for name, what in (("bad.bin", "a web page"), ("elf.bin", "an ELF file")):
+        assert what in run("upgrade", "/no/port", tmp_path / name, code=ExitCode.INPUT).stderr  # before the device
     both = run("upgrade", line.url, tmp_path / "new.bin", "--dry-run", "--write-firmware", *UCB, code=ExitCode.USAGE)
     assert "exclude each other" in both.stderr
     with line.hold():

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from packaging.version import Version
 
-from scripts.release.checks import check_ci, check_clean, check_tag, check_version
+from scripts.release.checks import check_ci, check_clean, check_repository, check_tag, check_version
 from scripts.release.errors import ReleaseError
 from tests.scripts.release.scratch import ENVIRONMENT, ROOT, Scratch, new_repository
 
@@ -109,6 +109,24 @@ def test_an_existing_tag_is_refused(repository: Scratch) -> None:
     check_tag(repository.path, Version("0.2.1"))
     with pytest.raises(ReleaseError, match=r"v0\.2\.0 exists"):
         check_tag(repository.path, Version("0.2.0"))
+
+
+@pytest.mark.parametrize(
+    "remote",
+    [
+        "https://github.com/pygnc/pygnc",
+        "https://somebody@GitHub.com/pygnc/pygnc.git",
+        "git@github.com:pygnc/pygnc.git",
+        "ssh://git@github.com:22/pygnc/pygnc/",
+    ],
+)
+def test_the_declared_repository_must_be_a_remote_one(repository: Scratch, remote: str, tmp_path: Path) -> None:
+    repository.git("remote", "add", "local", str(tmp_path))
+    assert not check_repository(repository.path, "https://github.com/pygnc/pygnc")
+    repository.git("remote", "add", "origin", remote)
+    assert check_repository(repository.path, "https://github.com/pygnc/pygnc")
+    with pytest.raises(ReleaseError, match=r"github\.com/pygnc/other, but the remote is"):
+        check_repository(repository.path, "https://github.com/pygnc/other")
 
 
 def test_the_record_must_name_the_present_commit(repository: Scratch, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ are reported as events and affect nothing else.
 """
 
 import contextlib
+import math
 import os
 import threading
 import time
@@ -30,6 +31,8 @@ from pygnc_system.backoff import Backoff
 PAUSES_S: Final = (0.5, 1.0, 2.0, 5.0)
 """Pauses between attempts to open a port the first time; afterwards the driver reconnects on its own."""
 CLOSING_S: Final = 2.5
+SILENCE_S: Final = 30.0
+"""Time without a reading after which a stream is requested again; a device may have forgotten it in a power cut."""
 AUTO: Final = "auto"
 """Name in the settings for a device whose family and baud rate are found."""
 
@@ -60,7 +63,7 @@ class DevicesTask(Task):
             os.eventfd_read(self._wake)
         for device in self._devices:
             device.check()
-            readings = [self._message(device, reading, k) for k, reading in enumerate(device.connection.take())]
+            readings = [self._message(device, reading, k) for k, reading in enumerate(device.take())]
             if readings:
                 self._stream.write(readings)
         return False
@@ -113,6 +116,8 @@ class ConfiguredDevice:
         )
         self._search: Future[Search] | None = None
         self._stream_request: Procedure[Any] | None = None
+        self._stream_due_s = math.inf
+        self._stream_fault = ""
         self._is_unusable = False
 
     @property
@@ -131,15 +136,31 @@ class ConfiguredDevice:
             self._report("error", text)
             self._is_unusable = True
             return
-        if is_new and self.connection.device is not None and self._settings.stream:
-            self._request_stream(self.connection.device)
+        if is_new and self._settings.stream:
+            self._stream_due_s = 0.0
+        device = self.connection.device
+        if device is not None and device.is_connected and time.monotonic() >= self._stream_due_s:
+            self._request_stream(device)
         if self._stream_request is not None and self._stream_request.future.done():
             failure = self._stream_request.future.exception()
-            if failure is not None:
-                self._report("error", f"stream = {self._settings.stream!r}: {failure}; check setting and device")
-            self._stream_request = None
+            fault = "" if failure is None else f"{failure}; check setting and device"
+            if fault and fault != self._stream_fault:
+                self._report("error", f"stream = {self._settings.stream!r}: {fault}")
+            self._stream_request, self._stream_fault = None, fault
+
+    def take(self) -> list[Reading]:
+        """Return the readings that have arrived, thinned to the interval of the settings."""
+        readings = list(self.connection.take())
+        if readings and self._settings.stream:
+            self._expect_readings()
+        return readings
+
+    def _expect_readings(self) -> None:
+        """Request the stream again after a silence."""
+        self._stream_due_s = time.monotonic() + max(SILENCE_S, 3.0 * self._settings.interval_s)
 
     def _request_stream(self, device: BlockingDevice) -> None:
+        self._stream_due_s = math.inf
         stream, unit = self._settings.stream, getattr(device, "unit", None)
         request = family(self._settings.family).controls.stream
         remedy = f"correct [devices.{self.name}] in the settings"
@@ -151,6 +172,8 @@ class ConfiguredDevice:
             self._stream_request = device.engine.start(request(unit, stream))
         except ValueError:  # the setting is not a number
             self._report("error", f"stream = {stream!r}: not a rate in Hz; {remedy}")
+            return
+        self._expect_readings()
 
     def _open(self) -> BlockingDevice:
         if self._settings.family == AUTO:

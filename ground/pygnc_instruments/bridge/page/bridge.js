@@ -125,6 +125,7 @@ function showStatus(status) {
   }
   device.packet = status.device.packet;
   byId("packet").textContent = device.packet || "–";
+  byId("thinned").textContent = status.thinned;
   byId("dropped").textContent = status.dropped;
   if (statistics) {
     byId("rate").textContent = statistics.rate_hz && device.state === "streaming" ? `${statistics.rate_hz.toFixed(1)} Hz` : "–";

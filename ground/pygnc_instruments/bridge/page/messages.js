@@ -27,8 +27,9 @@ export class Connection {
       return;
     }
     const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const query = this.token ? `?token=${encodeURIComponent(this.token)}` : "";
-    this.socket = new WebSocket(`${scheme}://${location.host}/envelope${query}`);
+    const query = this.token ? `&token=${encodeURIComponent(this.token)}` : "";
+    // Thirty readings per second are enough to look at; the status counts those that are left out.
+    this.socket = new WebSocket(`${scheme}://${location.host}/envelope?readings=newest${query}`);
     this.socket.addEventListener("open", () => {
       this.retryMs = FIRST_RETRY_MS;
       this.onState("open");
