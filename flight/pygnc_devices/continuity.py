@@ -118,7 +118,7 @@ class DeviceClock:
             step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
         else:
             is_silence = elapsed_ns - step * tick_ns > wrap_ns / 2
-            if self._settling is None and (self._may_have_restarted or is_silence):
+            if is_silence or (self._settling is None and self._may_have_restarted):
                 self._settling = _Settling(host_ns, self._delay_ns)
             if self._settling is None:
                 self._delay_ns = min(delay_ns, self._delay_ns + _SLOWEST * elapsed_ns)
@@ -201,10 +201,11 @@ class Cadence:
         if time is None or last is None or time <= last:
             return 0
         step, usual = time - last, self.usual
-        if self._is_interrupted:
-            self._is_interrupted, self.usual = False, 0.0
+        is_interrupted, self._is_interrupted = self._is_interrupted, False
+        if is_interrupted and usual:
+            self.usual = 0.0
             self._steps.clear()
-            return max(0, round(step / usual) - 1) if usual else 0
+            return max(0, round(step / usual) - 1)
         self._steps.append(step)
         if step == usual:
             return 0
