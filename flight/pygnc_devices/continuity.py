@@ -31,14 +31,17 @@ _LONGEST_JUMP_NS: Final = 600 * NS_PER_S
 """Jump beyond the host's clock that is still a gap: the line has delayed all packets so far."""
 _LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
 """Step in a recording that is not a gap; a recording has no host's clock."""
+_SLOWEST: Final = 0.25
+"""Largest increase of the delay of a slow clock, relative to the elapsed time."""
 _SETTLING_NS: Final = NS_PER_S
 _STEADY: Final = 0.05
 """Decrease of the delay, relative to the elapsed time, of a line that still delivers what it has held."""
-_WRAP_FRACTION: Final = 0.25
+_WRAP_FRACTION: Final = 0.3
 """Deviation of a steady delay from whole wraps, in wraps."""
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32
 _STEP_TOLERANCE: Final = 0.2
+_AVERAGED_STEPS: Final = 10_000
 _LEAST_SHARE: Final = 0.1
 _REGULAR_SHARE: Final = 0.9
 
@@ -64,6 +67,8 @@ class DeviceClock:
         self._device_ns = 0.0
         self._offset_ns = 0.0
         """Smallest difference of the host's and the device's clock."""
+        self._delay_ns = 0.0
+        """Smallest delay of the newest counts before a silence; that of a slow clock grows."""
         self._is_interrupted = False
         self._may_have_restarted = False
         self._settling: _Settling | None = None
@@ -112,10 +117,12 @@ class DeviceClock:
             self.is_estimate, self._may_have_restarted, self._settling = True, False, None
             step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
         else:
-            silence_ns = elapsed_ns - step * tick_ns
-            if self._settling is None and (self._may_have_restarted or silence_ns > wrap_ns / 2):
-                self._settling = _Settling(host_ns, delay_ns - silence_ns)
-            if self._settling is not None:
+            is_silence = elapsed_ns - step * tick_ns > wrap_ns / 2
+            if is_silence or (self._settling is None and self._may_have_restarted):
+                self._settling = _Settling(host_ns, self._delay_ns)
+            if self._settling is None:
+                self._delay_ns = min(delay_ns, self._delay_ns + _SLOWEST * elapsed_ns)
+            else:
                 step += self._settled_step(self._settling, delay_ns, tick_ns, host_ns)
         self._is_interrupted = False
         self._device_ns += step * tick_ns
@@ -180,7 +187,7 @@ class Cadence:
         self.usual = 0.0
         self._last: int | None = None
         self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
-        self._sum = self._number = 0
+        self._sum = self._number = 0.0
         """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
         self._is_interrupted = False
 
@@ -194,25 +201,30 @@ class Cadence:
         if time is None or last is None or time <= last:
             return 0
         step, usual = time - last, self.usual
-        if self._is_interrupted:
-            self._is_interrupted, self.usual = False, 0.0
+        is_interrupted, self._is_interrupted = self._is_interrupted, False
+        if is_interrupted and usual:
+            self.usual = 0.0
             self._steps.clear()
-            return max(0, round(step / usual) - 1) if usual else 0
+            return max(0, round(step / usual) - 1)
         self._steps.append(step)
+        if step == usual:
+            return 0
         if abs(step - usual) > _STEP_TOLERANCE * usual:
             found = _usual_step(sorted(self._steps)) or usual
             if abs(found - usual) > _STEP_TOLERANCE * usual:
                 self.usual = found
-                self._sum = self._number = 0
-                return self._add(*self._steps) if not usual else self._add(step)
+                self._sum = self._number = 0.0
+                return self._add(step) if usual else sum(map(self._add, self._steps))
         return self._add(step) if usual else 0
 
-    def _add(self, *steps: int) -> int:
-        numbers = [max(1, round(step / self.usual)) for step in steps]
-        self._sum += sum(steps)
-        self._number += sum(numbers)
+    def _add(self, step: int) -> int:
+        number = max(1, round(step / self.usual))
+        if self._number > _AVERAGED_STEPS:
+            self._sum, self._number = self._sum / 2, self._number / 2
+        self._sum += step
+        self._number += number
         self.usual = self._sum / self._number
-        return sum(numbers) - len(numbers)
+        return number - 1
 
 
 def _usual_step(steps: list[int]) -> float:
@@ -222,7 +234,7 @@ def _usual_step(steps: list[int]) -> float:
         steps: steps, ascending.
     """
     if len(steps) < _STEPS_TO_COUNT:
-        is_regular = len(steps) >= _STEPS_TO_ESTIMATE and steps[-1] - steps[0] <= _STEP_TOLERANCE * steps[0] + 1
+        is_regular = len(steps) >= _STEPS_TO_ESTIMATE and steps[-1] - steps[0] <= _STEP_TOLERANCE * steps[0]
         return median(steps) if is_regular else 0.0
     found = 0.0
     begin = 0

@@ -8,7 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, TypeAlias
 
 from msgspec.structs import replace
 
@@ -21,17 +21,9 @@ LIVE_DEPTH: Final = 1024
 """The same for displays, which need the newest readings only, and for recordings, which wait for their subscribers."""
 
 
-class _Position(NamedTuple):
-    """Readings of a kind of packet up to a reading, missing ones included, and the sum of their gaps, ns."""
-
-    number: int = 0
-    gap_ns: int = 0
-
-    def after(self, reading: Reading) -> "_Position":
-        return _Position(self.number + 1 + reading.lost_before, self.gap_ns + reading.gap_ns)
-
-
-_START: Final = _Position()
+_Position: TypeAlias = tuple[int, int]
+"""Number of readings of a kind of packet up to a reading, missing ones included, and the sum of their gaps, ns."""
+_START: Final[_Position] = (0, 0)
 
 
 class Subscription:
@@ -100,7 +92,8 @@ class Subscription:
             except IndexError:  # taken by its reader in the meantime
                 pass
         kind = reading.packet.name
-        position = self._added[kind] = self._added.get(kind, _START).after(reading)
+        number, gap_ns = self._added.get(kind, _START)
+        position = self._added[kind] = number + 1 + reading.lost_before, gap_ns + reading.gap_ns
         self.queue.append((reading, position))
         self.drops += dropped
         return dropped
@@ -108,11 +101,12 @@ class Subscription:
     def _with_drops(self, reading: Reading, position: _Position) -> Reading:
         """Return a reading whose losses and gap include those of the readings dropped before it."""
         kind = reading.packet.name
-        last = self._taken.get(kind, _START)
+        number, gap_ns = self._taken.get(kind, _START)
         self._taken[kind] = position
-        if position == last.after(reading):
+        lost_before, gap_ns = position[0] - number - 1, position[1] - gap_ns
+        if lost_before == reading.lost_before:
             return reading
-        return replace(reading, lost_before=position.number - last.number - 1, gap_ns=position.gap_ns - last.gap_ns)
+        return replace(reading, lost_before=lost_before, gap_ns=gap_ns)
 
     def wake(self) -> None:
         """Wake the threads that wait for a reading."""

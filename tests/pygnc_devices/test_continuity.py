@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc_devices.continuity import Continuity, DeviceClock
+from pygnc_devices.continuity import Cadence, Continuity, DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import Reading
 
@@ -108,3 +108,21 @@ def test_a_clock_that_is_slow_or_fast_misses_no_wraps(rate: float) -> None:
         clock.advance(total % (1 << 16), tick_ns, k * 100_000_000)
     # A silence has a whole number of wraps by the host's clock, of which the device's differs.
     assert clock.total == pytest.approx(total, abs=round(33.0 * abs(rate - 1.0)) << 16)
+
+
+def test_a_second_silence_does_not_hide_the_first() -> None:
+    clock = DeviceClock(1 << 16)
+    arrivals = [*range(200), *range(550, 700), *range(850, 1400)]  # 100 Hz, silences of 3.5 s and 1.5 s
+    for k in arrivals:
+        clock.advance(round(k / 100 * (1 << 16)) % (1 << 16), 1e9 / (1 << 16), k * 10_000_000)
+    assert clock.total == round(13.99 * (1 << 16))
+
+
+@pytest.mark.parametrize("is_resumed", [False, True])
+@pytest.mark.parametrize("first", [[0, 1, 3, 5], [0, 2, 3, 4], [0, 3, 4, 5]])
+def test_losses_among_the_first_packets_are_counted(first: list[int], *, is_resumed: bool) -> None:
+    cadence = Cadence()
+    if is_resumed:
+        cadence.interrupt()
+    times = [*first, *range(first[-1] + 1, 20)]
+    assert sum(map(cadence.missing, times)) == 20 - len(times)

@@ -131,7 +131,7 @@ class Gx2Unit:
         values = decode(packet, frame.payload)
         ticks = values[packet.clock]
         t_device_ns = self.timer.advance(ticks, stamp.host_ns) if isinstance(ticks, int) else None
-        lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(t_device_ns)
+        lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(self.timer.clock.total)
         is_estimate = t_device_ns is not None and self.timer.clock.is_estimate
         return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
 

@@ -26,7 +26,7 @@ Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
 _LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
-"""A time beyond this is a wrong word."""
+"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -210,11 +210,11 @@ class DataStream:
         if not 0 <= count * per_count_ns < _LONGEST_NS:
             return None
         now_ns = round(count * per_count_ns) % modulus_ns
-        self._clock.advance(now_ns, 1.0, host_ns)
         if self._start_ns is None:
             # A clock that begins later continues the time of those that the unit has sent so far.
             origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
             self._start_ns = now_ns - origin_ns
+        self._clock.advance(now_ns, 1.0, host_ns)
         t_device_ns = self._start_ns + self._clock.total
         self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
         return t_device_ns
