@@ -15,10 +15,11 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.recording import families_of, no_frames, recording_path
-from pygnc_instruments.device.terminal import print_note
+from pygnc_instruments.device.terminal import print_note, read_progress
 
 _POLL_S: Final = 0.2
 _SILENCE_S: Final = 3.0
+_READINGS_PER_REPORT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +128,16 @@ class ConnectedDevice:
             while left and (reading := subscription.take(0.0)) is not None:
                 yield reading
                 left -= 1
+
+    def recorded(self) -> Generator[Reading, None, None]:
+        """Yield the readings of a recording to its end, with a progress bar on a terminal."""
+        size = recording_path(self.device.url).stat().st_size
+        with read_progress("read", size) as report:
+            for number, reading in enumerate(self.device.readings()):
+                if number % _READINGS_PER_REPORT == 0:
+                    report(round(size * (self.device.engine.progress or 0.0)))
+                yield reading
+        self._require_frames()
 
     def _require_frames(self) -> None:
         if self.device.engine.is_recording and not self.device.statistics.frame_bytes:
