@@ -26,7 +26,7 @@ from pygnc.estimators.attitude.mekf import (
 from pygnc.estimators.attitude.model_errors import ErrorPrior, ErrorSize, ModelErrors, chi_square_limit
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, Search
+from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, UNSURE_SIGMA_RAD, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -62,8 +62,6 @@ calibration without attitude, above which the track ends.
 """
 _TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
-_UNSURE_SIGMA_RAD: Final = math.radians(15.0)
-"""Uncertainty above which a track must be confirmed again: linearised updates may then turn it into a wrong one."""
 _STUCK_SHARE: Final = 0.3
 """Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
@@ -248,10 +246,7 @@ class AttitudeFilter:
         # A sensor that was found small is then large; estimates of other sensors can only be those of a wrong track.
         self._judge(update, is_implausible=any(getattr(before, name) is not ErrorSize.SMALL for name in implausible))
         if memory.track is not None:
-            if (
-                memory.track.standing is Standing.CONFIRMED
-                and memory.track.state.attitude_sigma_rad > _UNSURE_SIGMA_RAD
-            ):
+            if memory.track.standing is Standing.CONFIRMED and memory.track.state.attitude_sigma_rad > UNSURE_SIGMA_RAD:
                 memory.track = memory.track._replace(standing=Standing.FOUND)
             self._judge_walks(memory.track)
         if memory.track is not None and not memory.track.is_confirmed:

@@ -13,6 +13,7 @@ from pygnc.estimators.attitude.measurement_model import (
     Tested,
     Verdict,
 )
+from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
@@ -42,8 +43,6 @@ _DISTURBED_MAX: Final = 36
 """Number of disturbed readings after which the disturbance may again end without a sudden change."""
 _YOUNG_SAMPLES: Final = 150
 """Number of samples of a track below which a disturbance of more than `_DISTURBED_MAX` readings ends it."""
-_MISLED_SIGMA_RAD: Final = math.radians(8.0)
-"""Standard deviation added to an attitude about each axis that a wrong magnetometer bias has falsified."""
 
 
 class Magnetometer(MeasurementModel):
@@ -126,7 +125,7 @@ class Magnetometer(MeasurementModel):
         """Return a new memory, and the inflation of bias and attitude, whose estimates magnetorquers have falsified."""
         inflation = np.zeros(self._size)
         inflation[MAG_BIAS] = self._settings.magnetometer.bias_sigma_ut
-        inflation[ATTITUDE] = _MISLED_SIGMA_RAD
+        inflation[ATTITUDE] = MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation
 
     def _jumped(self, observation: Observation, memory: ModelMemory, left_ut: Array, prediction: Prediction) -> bool:

@@ -61,8 +61,8 @@ _SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36, _MAGNETOME
 """Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
 errors of the sun sensors enlarge the innovations of the magnetometer.
 """
-_ATTITUDE_SIGMA_RAD: Final = math.radians(8.0)
-"""Standard deviation added to the attitude, about each axis, when an error of a sensor model is detected."""
+MISLED_SIGMA_RAD: Final = math.radians(8.0)
+"""Standard deviation added to an attitude, about each axis, that a detected error of a sensor has falsified."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)
 """Standard deviation added to the gyro bias then."""
 _MAG_BIAS_SIGMA_UT: Final = 5.0
@@ -299,7 +299,7 @@ class ModelErrors(NamedTuple):
             inflation[rows] = sigma[rows]
         if _MAGNETOMETER in changed:
             inflation[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
-        inflation[ATTITUDE], inflation[GYRO_BIAS] = _ATTITUDE_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
+        inflation[ATTITUDE], inflation[GYRO_BIAS] = MISLED_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return inflation
 
 

@@ -150,7 +150,11 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
 
 _SEED_SAMPLES: Final = 3
 """Number of samples to which the first hypotheses are fitted."""
-_SEED_ITERATIONS: Final = 6
+_MANY_ITERATIONS: Final = 6
+"""Number of steps from a guess, and of those that estimate gains if the fit without them has a misfit above 1.
+Otherwise one linear step estimates gains: more steps would drift along the likelihood ridge while the first samples
+hardly determine the attitude.
+"""
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
 _COST_DROPPED: Final = 150.0
@@ -162,8 +166,10 @@ _RIVAL_RAD: Final = math.radians(15.0)
 """Angle from the best attitude up to which a hypothesis counts as the same attitude when costs are compared."""
 _CONFIRMATIONS: Final = 3
 """Number of successive samples at which the best hypothesis must be clear before the search ends."""
-_FIRST_SIGMA_MAX_RAD: Final = math.radians(15.0)
-"""Largest sigma of the first attitude, gain errors included; with a larger one, updates are far from linear."""
+UNSURE_SIGMA_RAD: Final = math.radians(15.0)
+"""Largest sigma of a first attitude, gain errors included. A track with a larger one must be confirmed again: updates
+are then far from linear and may make it a wrong one.
+"""
 _TURN_RAD: Final = math.radians(40.0)
 """Rotation of the body during a search from which no wrong biases explain all readings."""
 _FIELD_TURN_RAD: Final = math.radians(20.0)
@@ -173,10 +179,6 @@ HOPELESS_SAMPLES: Final = 2160
 attitude of a body that points at the Sun may become observable only in its second sunlit arc."""
 _REST: Final = 3
 """Number of skipped samples per used sample in such a search, which reduces its computing time to a quarter."""
-_SOLUTION_ITERATIONS: Final = 6
-"""Number of steps that estimate gains if the fit without them has a misfit above 1. Otherwise one linear step estimates
-them: more steps would drift along the likelihood ridge while the first samples hardly determine the attitude.
-"""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -236,7 +238,7 @@ class Search(msgspec.Struct, eq=False):
                 self.excluded_face, self.tolerant, self.untried = None, False, []
                 return None
             self.damping = np.full(len(hypotheses.quaternion), _SEED_DAMPING)
-            iterations = _SEED_ITERATIONS
+            iterations = _MANY_ITERATIONS
         else:
             iterations = _ITERATIONS
         self.attempt_samples += 1
@@ -330,7 +332,7 @@ class Search(msgspec.Struct, eq=False):
             np.concatenate((hypotheses.quaternion, rotations)), np.concatenate((hypotheses.biases, biases))
         )
         self.damping = np.concatenate((self.damping, np.full(len(rotations), _SEED_DAMPING)))
-        return self._pruned(*self._improved(window, joined, _SEED_ITERATIONS))
+        return self._pruned(*self._improved(window, joined, _MANY_ITERATIONS))
 
     def _propagated(self, newest: WindowSample) -> Hypotheses | None:
         """Return the hypotheses propagated to the time of a new sample by the gyro; None if there are none yet."""
@@ -401,14 +403,14 @@ class Search(msgspec.Struct, eq=False):
             self.excluded_face, self.tolerant = int(state.face_gain_errors.argmin()), False
             self._end_attempt()
             return None
-        return state if state.attitude_sigma_rad <= _FIRST_SIGMA_MAX_RAD else None
+        return state if state.attitude_sigma_rad <= UNSURE_SIGMA_RAD else None
 
     def _first_state(self, window: Window, best: Hypotheses, scatter: float) -> AttitudeState:
         """Return the state of a hypothesis, with model errors estimated; `scatter` is a factor on its covariance."""
         settings = self.settings
         sigma = self.errors.sigma(settings)
         sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
-        iterations = _SOLUTION_ITERATIONS if scatter > 1.0 else 1
+        iterations = _MANY_ITERATIONS if scatter > 1.0 else 1
         error, covariance = window.solution(best, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
         slow[PRIOR_ROWS - 3] = self.prior.mean
