@@ -148,6 +148,7 @@ def check_tree(tree: Path) -> None:
     assert f'__version__ = "{VERSION}"' in (tree / "flight/pygnc_system/__init__.py").read_text()
     citation = yaml.safe_load((tree / "CITATION.cff").read_text())
     assert (citation["version"], len(citation["date-released"])) == (VERSION, len("2026-11-23"))
+    assert citation["repository-code"].startswith("https://")
     newest = (tree / "CHANGELOG.md").read_text().partition("<!-- releases -->\n\n## ")[2].partition("\n## ")[0]
     assert re.match(re.escape(VERSION) + r" \(\d{4}-\d\d-\d\d\)\n\n### ", newest)
     assert "\n- A rehearsal of the release,\n  in two lines.\n" in newest
