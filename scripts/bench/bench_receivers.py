@@ -1,6 +1,6 @@
 """Logs of receivers: time to decode them beside the protocols' own libraries, and orbits from them.
 
-Run: python scripts/bench/bench_receivers.py [--epochs 5000] [--repetitions 5] [--formats | --sigmas | --times]
+Run: python scripts/bench/bench_receivers.py [--epochs N] [--repetitions N] [--formats | --sigmas | --points | --times]
 
 --formats and --sigmas need the reference data: PYGNC_REFERENCE_DATA.
 """
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from itertools import islice, pairwise
@@ -34,14 +35,20 @@ from pygnc.bus.messages import GnssFix
 from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
+from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.commands.orbit import replay_with_true_noise
+from pygnc_ground.orbit.normal_points import NormalPointFilter, point_dynamics
+from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, normalised_squares, rms_3d
 from pygnc_ground.receivers.log import read
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.report.replay import replay_files
+from pygnc_ground.scenario.sensor_settings import Gps
+from scripts.bench.orbit_world import random_world, settings_for
 from scripts.bench.table import print_table
 from tests.fakes import receiver_logs as fake
 from tests.fakes.receiver_logs import Solution
@@ -191,6 +198,71 @@ def _free_orbit(epochs: int) -> list[Solution]:
     return found
 
 
+_RECEIVERS: dict[str, tuple[Gps, float, bool]] = {
+    "white 10 m, 1 cm/s": (Gps(), 0.0, False),
+    "white 10 m, 1 mm/s": (Gps(velocity_noise_mps=0.001), 0.0, False),
+    "3 % outliers of 1 km": (Gps(), 0.03, False),
+    "3 m, Gauss-Markov 5 m, 3 mm/s, 600 s": (
+        Gps(position_noise_m=3.0, coloured_position_noise_m=5.0, coloured_velocity_noise_mps=0.003),
+        0.0,
+        False,
+    ),
+    "3 m, Gauss-Markov 5 m, 120 s": (
+        Gps(position_noise_m=3.0, coloured_position_noise_m=5.0, coloured_noise_time_s=120.0),
+        0.0,
+        False,
+    ),
+    "velocity drifts of 5 cm/s": (Gps(slow_velocity_error_mps=0.05, slow_velocity_error_shape="drift"), 0.0, False),
+    "20 min without fixes": (Gps(), 0.0, True),
+}
+"""Receivers, shares of outliers, and whether there is a gap."""
+
+
+def _print_points() -> None:
+    """Print errors, sigmas and NEES of the smoother by all fixes and by normal points: orbits of 3 h, every 10 s."""
+    rows = []
+    for name, (gps, share, has_gap) in _RECEIVERS.items():
+        found: dict[type[OrbitFilter], list[tuple[float, float, float]]] = {OrbitFilter: [], NormalPointFilter: []}
+        seconds = dict.fromkeys(found, 0.0)
+        for seed in range(40, 42):
+            world, settings = random_world(seed % 20, 20, 3), settings_for(gps, 3.0, 10.0)
+            fixes, draw = world.fixes(gps, 3.0, seed, 10), np.random.default_rng(seed)
+            wrong = [fix for fix in fixes if draw.random() < share]
+            fixes = [_displaced(fix, draw) if fix in wrong else fix for fix in fixes]
+            fixes = [fix for number, fix in enumerate(fixes) if not (has_gap and 500 <= number < 620)]
+            for kind, errors in found.items():
+                begin = time.process_time()
+                orbit_filter = kind(settings, ORIENTATION)
+                updates = [update for fix in fixes for update in orbit_filter.process(fix)]
+                updates += orbit_filter.initialise_from_buffered()
+                make = OrbitDynamics if kind is OrbitFilter else point_dynamics
+                states = smooth(updates, [fix.gps_ms for fix in fixes], make(settings, orbit_filter.frames), settings)
+                seconds[kind] += time.process_time() - begin
+                times = np.array([ms for ms in sorted(states) if ms > fixes[len(fixes) // 3].gps_ms])
+                frames = orbit_filter.frames
+                turns = [frames.ecef_state_from_gcrf(ms)[:3] for ms in times.tolist()]
+                at = [states[ms] for ms in times.tolist()]
+                error_m = np.array([turn.dot(one.x[:6]) for turn, one in zip(turns, at, strict=True)])
+                error_m -= world.at(times).position_ecef_m
+                covariance = np.array(
+                    [turn @ one.covariance[:6, :6] @ turn.T for turn, one in zip(turns, at, strict=True)]
+                )
+                variance = float(np.trace(covariance, axis1=1, axis2=2).mean())
+                nees = float(normalised_squares(error_m, covariance).mean()) / 3.0
+                errors.append((float(np.square(error_m).sum(axis=1).mean()), variance, nees))
+        cells = []
+        for kind, errors in found.items():
+            square, variance, nees = np.mean(errors, axis=0).tolist()
+            cells.append(f"{math.sqrt(square):.2f} m ({math.sqrt(variance):.2f} m), {nees:.2f}; {seconds[kind]:.1f} s")
+        rows.append((name, *cells))
+        print(rows[-1], file=sys.stderr)
+    print_table(("receiver", "all fixes", "normal points"), rows)
+
+
+def _displaced(fix: Fix, draw: np.random.Generator) -> Fix:
+    return replace(fix, position_ecef_m=fix.position_ecef_m + draw.normal(0.0, 1e3 / math.sqrt(3.0), 3))
+
+
 def _print_times() -> None:
     """Print processor time and memory of `pygnc orbit` for one fix up to a week of fixes."""
     pygnc, rows = str(Path(sys.executable).with_name("pygnc")), []
@@ -211,7 +283,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=5000)
     parser.add_argument("--repetitions", type=int, default=5)
-    parts = {"formats": _print_formats, "sigmas": _print_sigmas, "times": _print_times}
+    parts = {"formats": _print_formats, "sigmas": _print_sigmas, "points": _print_points, "times": _print_times}
     for name, part in parts.items():
         parser.add_argument(f"--{name}", dest="part", action="store_const", const=part, help=part.__doc__)
     options = parser.parse_args()

@@ -46,10 +46,10 @@ class World:
         states = self.path.states_itrf((gps_ms - self.settings.start_gps_ms) / 1000.0)
         return TrueOrbit(states[:, :3], states[:, 3:])
 
-    def fixes(self, gps: Gps, hours: float, seed: int) -> list[Fix]:
+    def fixes(self, gps: Gps, hours: float, seed: int, interval_s: int = CADENCE_S) -> list[Fix]:
         """Return the plausible fixes of the first `hours` hours with noise from `seed`."""
         settings = msgspec.structs.replace(self.settings, gps=gps, seed=seed)
-        t_s = CADENCE_S * np.arange(1, round(hours * 3600 / CADENCE_S) + 1)
+        t_s = interval_s * np.arange(1, round(hours * 3600 / interval_s) + 1)
         fixes = make_fixes(settings, self.path, t_s, log="sense")
         packets = fix_messages(fixes, [(seq, "", 0, b"") for seq in range(len(fixes))], SENSE_GPS)
         return [fix_from(packet, self.screening) for packet in packets if screen(packet, self.screening) is None]
