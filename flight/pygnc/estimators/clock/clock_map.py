@@ -79,6 +79,10 @@ class ClockSegment(msgspec.Struct):
         fell_back = 1000 * (median_low(self.readings_s) - t_spacecraft_s) > TOLERANCE_MS
         return not (fell_back and 0 <= t_spacecraft_s - SPACECRAFT_RESTART_S < RESTART_WINDOW_S)
 
+    def ran_on(self, t_spacecraft_s: int) -> bool:
+        """Return True if the spacecraft clock neither went back nor may have been restarted since the last readings."""
+        return -TAG_JITTER_S <= t_spacecraft_s - median_low(self.readings_s) <= CONTINUED_S
+
     def elapsed_ms(self, gps_ms: int | None) -> int | None:
         """Return the GPS time from the latest readings to `gps_ms`, ms; None if either is unknown."""
         if gps_ms is None or not self.offsets_ms:
@@ -112,7 +116,7 @@ class ClockMap(msgspec.Struct):
         current: Segment of the current boot; None before the first observation.
         challenger: Segment that may replace the current one; None while observations fit the current segment.
         confirmations: Number of successive observations with which it does.
-        has_jumped: True if the challenger began with a jump of the GPS time.
+        has_jumped: True if the challenger began with a jump of the GPS time, while the spacecraft clock ran on.
         jumps: Number of jumps of the GPS time within a boot.
         elapsed_ms: GPS time between the segment before and the challenger, ms; None if unknown.
     """
@@ -153,8 +157,9 @@ class ClockMap(msgspec.Struct):
         if self.challenger is None or not self.challenger.fits(t_spacecraft_s, gps_ms):
             self.challenger = ClockSegment()
             self.elapsed_ms = current.elapsed_ms(gps_ms)
-            self.has_jumped = current.gps_time_jumped(t_spacecraft_s, gps_ms)
-            self.confirmations = max(CONFIRMATIONS, len(current.offsets_ms)) if self.has_jumped else CONFIRMATIONS
+            jumped = current.gps_time_jumped(t_spacecraft_s, gps_ms)
+            self.confirmations = max(CONFIRMATIONS, len(current.offsets_ms)) if jumped else CONFIRMATIONS
+            self.has_jumped = jumped and current.ran_on(t_spacecraft_s)
         self.challenger.add(t_spacecraft_s, gps_ms)
         if self.challenger.length < self.confirmations:
             return False

@@ -55,7 +55,9 @@ def contradictions(equations: Equations, parameters: Array) -> dict[int, str]:
         if ratio > _MODE_MAX:
             found[satellite] = f"its drag would have to vary by {ratio:.0f} standard deviations"
     for satellite, error_s in _clock_errors_s(equations, parameters).items():
-        found[satellite] = f"its fixes fit the ranges only with a clock that is off by {1e3 * error_s:.0f} ms"
+        text = f"fixes fit the ranges only with a clock that is off by {1e3 * error_s:.0f} ms"
+        # Our own clock displaces us relative to all partners.
+        found |= {satellite: f"its {text}"} if satellite else dict.fromkeys(range(1, len(ids)), f"our {text}")
     motion = equations.motion(best, partials=False)
     for satellite in equations.known:
         outside = ~equations.fixes_inside(satellite, best) & equations.fixes[satellite].available
@@ -72,7 +74,10 @@ def contradictions(equations: Equations, parameters: Array) -> dict[int, str]:
 
 
 def _clock_errors_s(equations: Equations, parameters: Array) -> dict[int, float]:
-    """Return the errors of clocks, positive if fast, by which fixes contradict all else, by index of the satellite."""
+    """Return the errors of clocks, positive if fast, by which fixes contradict all else, by index of the satellite.
+
+    If our own clock explains the contradiction best, it is the only one.
+    """
     known, reference, count = equations.known, equations.dynamics.reference, len(parameters)
     if not known:
         return {}
@@ -90,13 +95,15 @@ def _clock_errors_s(equations: Equations, parameters: Array) -> dict[int, float]
 
     squares = whitened_squares(map(with_clocks, equations.known_fixes(parameters)[0]), (equations.errors,))[0][0]
     covariance = scaled_inverse(equations.folded(parameters).fit(parameters[None]).information[0])
-    errors_s = {}
+    errors_s, deviations = {}, {}
     for clock, satellite in enumerate(known, start=count):
         pull, score = squares[clock, :count], float(squares[clock, -1])
-        information = float(squares[clock, clock] - pull @ covariance @ pull)
-        if abs(score) > max(_CLOCK_SIGMAS * np.sqrt(max(information, 0.0)), _CLOCK_ERROR_S * information):
+        information = max(float(squares[clock, clock] - pull @ covariance @ pull), 0.0)
+        deviations[satellite] = abs(score) / np.sqrt(information) if information else 0.0
+        if abs(score) > max(_CLOCK_SIGMAS * np.sqrt(information), _CLOCK_ERROR_S * information):
             errors_s[satellite] = -score / information
-    return errors_s
+    ours = errors_s.pop(0, None)
+    return errors_s if ours is None or deviations[0] < max(deviations.values()) else {0: ours}
 
 
 def _is_in_succession(rejected: Iterable[bool]) -> bool:

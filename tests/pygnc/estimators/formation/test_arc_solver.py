@@ -215,21 +215,27 @@ def test_the_stated_error_of_a_partners_clock_is_in_its_covariance(has_ranges: b
     assert errors(solution, true, 76).sigma_m < 5.0
 
 
-def test_a_partners_clock_that_is_off_without_saying_so_contradicts_calibrated_ranges() -> None:
+@pytest.mark.parametrize(
+    ("wrong", "bias_sigma_m", "whose"), [(75, 20.0, {75: "its"}), (74, 5.0, {75: "our", 76: "our"})]
+)
+def test_a_clock_that_is_off_without_saying_so_contradicts_calibrated_ranges(
+    wrong: int, bias_sigma_m: float, whose: dict[int, str]
+) -> None:
     """In a train, only the biases of the radios tell it; elsewhere the ranges do (`docs/benchmarks/formation.md`)."""
-    true, calibrated = world(5, "train", satellites=3), FormationSettings(range_bias_m=1060.0, range_bias_sigma_m=20.0)
+    true = world(5, "train", satellites=3)
+    calibrated = FormationSettings(range_bias_m=1060.0, range_bias_sigma_m=bias_sigma_m)
     measured = given(true, MESH_ALL)
     late = []
     for entry in measured.fixes:
-        is_late = entry.satellite == 75
+        is_late = entry.satellite == wrong
         fix = replace(displaced_by_clock(entry, true).fix, time_sigma_s=0.0) if is_late else entry.fix
         late.append(SatelliteFix(entry.satellite, fix))
-    reasons = [
-        measured._replace(fixes=fixes).solved(calibrated).partners[75].unsolved for fixes in (measured.fixes, late)
-    ]
-    assert reasons[0] is None
-    assert reasons[1] is not None
-    assert "its fixes fit the ranges only with a clock that is off by 1" in reasons[1]
+    right = measured.solved(calibrated).partners
+    assert {partner: each.unsolved for partner, each in right.items()} == {75: None, 76: None}
+    partners = measured._replace(fixes=late).solved(calibrated).partners
+    assert {partner for partner, each in partners.items() if each.unsolved} == set(whose)
+    for partner, word in whose.items():
+        assert f"{word} fixes fit the ranges only with a clock that is off by " in (partners[partner].unsolved or "")
 
 
 def test_returns_none_without_observations() -> None:
