@@ -57,7 +57,7 @@ class Search:
         """Return why no device was found at a silent port."""
         if url in self.foreign:
             return f"{url}: receives {self.foreign[url]}, but no driver recognises the device"
-        return f"{url}: no device responds; check cable and power, or name an uncommon baud rate: --baud 230400"
+        return f"{url}: no device responds; check cable and power, or name an uncommon baud rate: --baud 460800"
 
 
 def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None = None) -> Search:
@@ -101,9 +101,13 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         for family in families
         if rank < len(family.bauds)
     ]
+    rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds)
+    attempts += [(family, baud) for baud in rare for family in families if baud in family.rare_bauds]
     end_s = time.monotonic() + TRY_LIMIT_S * len(attempts) + ANSWER_LIMIT_S
     for family, baud in attempts:
         if time.monotonic() > end_s:
+            break
+        if baud not in family.bauds and (uncertain is not None or foreign):
             break
         is_quiet = not heard or uncertain is not None
         if is_quiet and len(families) > 1 and family.quiet_bauds is not None and baud not in family.quiet_bauds:

@@ -130,6 +130,7 @@ class Family:
         make_frame: makes a frame from its kind and payload, so that the device can be simulated by its declaration.
         question: request to which the simulated device responds; b"" if it sends by itself.
         is_networked: True if the devices are on networks, so that serial lines are not searched for them.
+        rare_bauds: baud rates at which a search tries a port where no device was found at the usual rates.
         quiet_bauds: baud rates at which a search for several families tries a port from which nothing is heard, or
             what may be another family; None: all. Devices that send by themselves need none.
     """
@@ -148,6 +149,7 @@ class Family:
     make_frame: Callable[[str, bytes], bytes] | None = None
     question: bytes = b""
     is_networked: bool = False
+    rare_bauds: tuple[int, ...] = ()
     quiet_bauds: tuple[int, ...] | None = None
 
     @property

@@ -265,7 +265,7 @@ class Scheduler:
             # A request that is not sent has no response yet; a request that only waits accepts frames from now on.
             if pending is None or (pending.deadline_s is None and pending.request.octets):
                 continue
-            if not pending.request.may_be_equal and frame.raw in pending.request.octets:
+            if _is_echo(frame, pending.request):
                 continue
             claim = pending.request.accept(frame)
             if claim is Claim.NO:
@@ -377,6 +377,11 @@ class Scheduler:
             self._resume(procedure, error)
         else:
             procedure.wake_s = self._now_s
+
+
+def _is_echo(frame: Frame, request: Request) -> bool:
+    """Return True if the line returned a part of the request; one byte, such as an acknowledgement, is no proof."""
+    return not request.may_be_equal and len(frame.raw) > 1 and frame.raw in request.octets
 
 
 def _no_answer(request: Request) -> str:

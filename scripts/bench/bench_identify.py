@@ -1,12 +1,14 @@
 """Measure how well `pygnc identify` finds a satellite of a rideshare, for docs/benchmarks/identify.md.
 
-Usage: python scripts/bench/bench_identify.py [--launches N] [--seed N] [--part orbit|fixes|doppler]
+Usage: python scripts/bench/bench_identify.py [--launches N] [--seed N] [--part orbit|fixes|doppler] [--errors FACTOR]
+       [--freedom N]
 
-Each launch deploys 50 to 150 objects, one of which is ours. The generator shares no error model with the estimator: it
-propagates mean elements itself (secular effects of J2, drag with a density that varies in time), deploys by velocities,
-and gives the catalogue errors of Student's t distribution with three degrees of freedom, gross errors, unknown or wrong
-drag terms, a common offset of all times, swapped names, objects that are tracked twice, and objects that are missing.
-SGP4 serves only to turn mean elements into positions at their epoch.
+Each launch deploys 50 to 150 objects, one of which is ours. The generator propagates mean elements itself (secular
+effects of J2, drag with a density that varies in time), deploys by velocities, and gives the catalogue errors of
+Student's t distribution with three degrees of freedom, gross errors, unknown or wrong drag terms, a common offset of
+all times, swapped names, objects that are tracked twice, and objects that are missing. SGP4 serves only to turn mean
+elements into positions at their epoch. The estimator assumes three degrees of freedom too, but does not know the size
+of the errors; `--errors` and `--freedom` change both.
 
 - orbit: an orbit from fixes since the first hour, 6, 12 and 24 h after the deployment
 - fixes: three fixes 10 s apart with errors of 10 m and 0.1 m/s, through the filter of the flight
@@ -18,7 +20,7 @@ The script prints Markdown tables; a repeated run prints the same numbers.
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -60,7 +62,7 @@ _ERROR_M: Final = np.array((800.0, 25.0, 150.0, 150.0, 200.0, 200.0))
 class Launch:
     """Objects of one launch: true mean elements at any time of the first day."""
 
-    def __init__(self, seed: int, number: int) -> None:
+    def __init__(self, seed: int, number: int, errors: float = 1.0, freedom: float = 3.0) -> None:
         self.draw = draw = np.random.default_rng([seed, number])
         self.count = count = int(draw.integers(50, 151))
         self.begin_ms = 1_420_000_000_000 + int(draw.integers(0, 300)) * 86_400_000
@@ -103,7 +105,8 @@ class Launch:
         self.missing = draw.random(count) < 0.05
         self.missing[_OURS] = draw.random() < 0.05
         self.twice = draw.random(count) < 0.03
-        self.lasting = draw.standard_t(3, (count, 6))
+        self.error_m, self.freedom = errors * _ERROR_M, freedom
+        self.lasting = draw.standard_t(freedom, (count, 6))
         self.common_m = draw.normal(0.0, 30e3) if draw.random() < 0.1 else 0.0
         self.sets: list[tuple[int, MeanElements]] = []
         self._per_bstar = self._decay_per_bstar()
@@ -155,9 +158,9 @@ class Launch:
         draw = self.draw
         epoch_ms = gps_ms - round(3.6e6 * draw.uniform(0.5, 5.0))
         gross = 10.0 if draw.random() < 0.03 else 1.0
-        fresh = draw.standard_t(3, 6)
+        fresh = draw.standard_t(self.freedom, 6)
         # Part of the errors remains from set to set.
-        error = gross * _ERROR_M * (np.sqrt(0.2) * self.lasting[row] + np.sqrt(0.8) * fresh)
+        error = gross * self.error_m * (np.sqrt(0.2) * self.lasting[row] + np.sqrt(0.8) * fresh)
         error[0] += self.common_m
         decay = self.decay_m_per_day[row] * np.exp(draw.normal(0.0, 0.7))
         bstar = 0.0 if draw.random() < 0.25 else float(decay / self._per_bstar)
@@ -251,10 +254,9 @@ class Trial(NamedTuple):
         return bool(self.probability[0] >= CERTAIN)
 
 
-def trials(kind: str, launches: int, seed: int) -> Iterator[Trial]:
+def trials(kind: str, launches: Iterable[Launch]) -> Iterator[Trial]:
     """Yield the attempts of all launches."""
-    for number in range(launches):
-        launch = Launch(seed, number)
+    for launch in launches:
         for hours in HOURS:
             gps_ms = launch.begin_ms + 3_600_000 * hours
             launch.publish(gps_ms)
@@ -277,10 +279,11 @@ def trials(kind: str, launches: int, seed: int) -> Iterator[Trial]:
             yield Trial(hours, probability, np.array(right))
 
 
-def measure(kind: str, launches: int, seed: int) -> int:
+def measure(kind: str, options: argparse.Namespace) -> int:
     """Print the figures of one kind of observation; return 1 if a limit is exceeded."""
-    found = list(trials(kind, launches, seed))
-    print(f"\n{kind}: {launches} launches, seed {seed}\n")
+    make = partial(Launch, options.seed, errors=options.errors, freedom=options.freedom)
+    found = list(trials(kind, map(make, range(options.launches))))
+    print(f"\n{kind}: {options.launches} launches, seed {options.seed}\n")
     rows = []
     for hours in HOURS:
         own = [one for one in found if one.hours == hours]
@@ -324,8 +327,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--launches", type=int, metavar="N", default=1000, help="Number of launches (default: 1000).")
     parser.add_argument("--seed", type=int, metavar="N", default=35, help="Seed of the generator (default: 35).")
+    parser.add_argument("--errors", type=float, default=1.0, metavar="FACTOR", help="Factor on the errors of elements.")
+    parser.add_argument("--freedom", type=float, default=3.0, metavar="N", help="Degrees of freedom of the errors.")
     options, chosen = select_parts(parser, {kind: kind for kind in ("orbit", "fixes", "doppler")})
-    return max(measure(kind, options.launches, options.seed) for kind in chosen)
+    return max(measure(kind, options) for kind in chosen)
 
 
 if __name__ == "__main__":

@@ -71,7 +71,8 @@ def source_page(target: PurePosixPath) -> str:
         )
     text = path.read_text()
     if target.suffix == ".md":
-        return text
+        # Entries of the changelog have no heading, and the search of the site lists pages by their titles.
+        return text if text.startswith(("# ", "---\n")) else f"# `{target}`\n\n{text}"
     fence = "`" * 5
     return f"# `{target}`\n\n{fence}{_LANGUAGES.get(target.suffix, 'text')}\n{text}\n{fence}\n"
 

@@ -16,6 +16,7 @@ from pygnc_devices.ucb.driver import FAMILY
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
+from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.receiver_units import NovatelSimulator
@@ -78,6 +79,14 @@ def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
     assert [entry.family for entry in outcome.found] == [name]
 
 
+@pytest.mark.parametrize(("unit", "name"), [(UcbSimulator(eeprom={1: 0, 2: 6}), "ucb"), (MipSimulator(), "mip")])
+def test_finds_a_unit_at_a_rare_baud_rate_when_nothing_responds(unit: SimulatedUnit, name: str, tmp_path: Path) -> None:
+    unit.baud = 230_400 if name == "ucb" else 19200
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url], [FAMILY, family("mip")]).found
+    assert (entry.family, entry.baud) == (name, unit.baud)
+
+
 class Echo(SimulatedUnit):
     """Line that returns all bytes, such as a plug that connects transmitter and receiver."""
 
@@ -94,7 +103,7 @@ class Echo(SimulatedUnit):
 def test_a_line_that_returns_all_bytes_is_no_device(name: str, tmp_path: Path) -> None:
     unit = Echo()
     with PtyEndpoint(unit, tmp_path / "unit") as line:
-        found = search([line.url], [replace(family(name), bauds=(115200,))]).found
+        found = search([line.url], [replace(family(name), bauds=(115200,), rare_bauds=())]).found
     assert found == ()
     assert unit.received < 100
 

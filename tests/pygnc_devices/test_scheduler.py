@@ -64,16 +64,20 @@ async def ask(*requests: Request) -> list[int]:
 
 
 def test_an_echo_of_a_request_is_no_answer_unless_the_device_may_repeat_it(world: World) -> None:
-    echo = Frame("A", b"", b"A")
-    procedure = world.start(ask(request("A")))
+    echo, acknowledgement = Frame("AB", b"", b"AB"), Frame("AB", b"", b"A")
+    procedure = world.start(ask(request("AB")))
     world.scheduler.due(0.0)
     assert not world.scheduler.take(echo, 0.1)
     assert not procedure.future.done()
-    assert world.scheduler.take(frame("A"), 0.2)
-    repeating = world.start(ask(replace(request("A"), may_be_equal=True)), 1.0)
-    world.scheduler.due(1.0)
-    assert world.scheduler.take(echo, 1.1)
-    assert repeating.result(0.0) == [1]
+    assert world.scheduler.take(frame("AB"), 0.2)
+    for at_s, response, asked in (
+        (1.0, echo, replace(request("AB"), may_be_equal=True)),
+        (2.0, acknowledgement, request("AB")),
+    ):
+        other = world.start(ask(asked), at_s)
+        world.scheduler.due(at_s)
+        assert world.scheduler.take(response, at_s + 0.1)
+        assert other.result(0.0) == [1]
 
 
 def test_an_answer_ends_a_request(world: World) -> None:

@@ -29,6 +29,7 @@ from pygnc.bus.messages import (
     concerns_partner,
 )
 from pygnc.common.clock import SpacecraftReading
+from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.inputs.host_packets import rollover
@@ -79,6 +80,16 @@ class InputCounters:
     def boots(self) -> int:
         """Number of times our spacecraft clock was restarted or set, according to our GPS packets."""
         return self._clock.number
+
+    @property
+    def gps_time_jumps(self) -> int:
+        """Number of times our GPS packets contradicted earlier ones by the GPS time alone, and replaced them."""
+        return self._clock.jumps
+
+    @property
+    def gps_days_elapsed(self) -> float | None:
+        """GPS time over the latest restart of our spacecraft clock or jump of the GPS time, days; None if unknown."""
+        return None if self._clock.elapsed_ms is None else self._clock.elapsed_ms / MS_PER_DAY
 
     def count(self, message: Message) -> None:
         """Update all counters with one message of the input journal."""

@@ -5,7 +5,7 @@ the ground runs the same code.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -145,7 +145,9 @@ class OrbitTracker:
             yield from self._process_packet(message)
         elif isinstance(message, BatchEnd):
             self._memory.last_input_seq = message.seq
-            yield from map(self._counted, self._filter.initialise_from_buffered())
+            updates = self._filter.initialise_from_buffered()
+            self._report_first_times(updates)
+            yield from map(self._counted, updates)
         elif isinstance(message, UploadedElements):
             self._elements.take(message)
 
@@ -236,7 +238,9 @@ class OrbitTracker:
             yield FixOutcome(packet.seq, gps_ms, by_elements or state, str(cause), None, by_elements is not None)
             return
         self._count("fixes_waiting")
-        yield from map(self._counted, self._filter.process(fix_from(packet, self._settings.screening)))
+        updates = self._filter.process(fix_from(packet, self._settings.screening))
+        self._report_first_times(updates)
+        yield from map(self._counted, updates)
 
     def _discard_later_orbit(self, gps_ms: int) -> None:
         """Discard an orbit later than a fix with whose time the clock map now begins: the orbit's times were wrong."""
@@ -336,6 +340,22 @@ class OrbitTracker:
             text += " correction; if all earlier ones were wrong, begin without the checkpoint"
         else:
             text = f"{fixes} agree with the orbit without a correction of their times"
+        self._notices.append(("warning", "fix_times", text))
+
+    def _report_first_times(self, updates: Sequence[OrbitUpdate]) -> None:
+        """Report a step of the times among the first fixes, of which the orbit cannot use both sides."""
+        unused = [update for update in updates if update.position_cause == RejectCause.START and update.time_error_s]
+        for error_s in sorted({update.time_error_s for update in unused}):
+            times_ms = [update.fix.gps_ms for update in unused if update.time_error_s == error_s]
+            self._report_unused(f"{len(times_ms)} of the first fixes, the last at GPS {max(times_ms)} ms,", error_s)
+        for update in updates:
+            if update.replaced_error_s:
+                fixes = f"the first fixes, those before GPS {update.restarted_from_ms} ms,"
+                self._report_unused(fixes, update.replaced_error_s)
+
+    def _report_unused(self, fixes: str, error_s: float) -> None:
+        text = f"{fixes} agree with the orbit of the others if their times are wrong by {error_s:+g} s"
+        text += ", and are not used; if these times are right, all later ones are wrong"
         self._notices.append(("warning", "fix_times", text))
 
     def _report_velocities(self, gps_ms: int) -> None:

@@ -297,6 +297,7 @@ FAMILY: Final = Family(
     name="gx2",
     title="MicroStrain 3DM-GX2, Inertia-Link, 3DM-GX3-25",
     bauds=(115200,),
+    rare_bauds=(19200, 230_400),
     wire=WIRE,
     packets=tuple(PACKETS.values()),
     device=Gx2,

@@ -200,6 +200,7 @@ FAMILY: Final = Family(
     name="mip",
     title="MicroStrain MIP: 3DM-GX3-45, GX4, GX5, CV5, CV7, GQ7",
     bauds=(DEFAULT_BAUD, 921_600, 460_800),
+    rare_bauds=(19200, 230_400),
     wire=WIRE,
     packets=PACKETS,
     device=Mip,

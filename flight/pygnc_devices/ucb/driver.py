@@ -353,6 +353,7 @@ FAMILY: Final = Family(
     name="ucb",
     title="Aceinna DMU38x, IMU38x, OpenIMU",
     bauds=(115200, 57600, 38400),
+    rare_bauds=(19200, 230_400),
     wire=WIRE,
     packets=tuple(PACKETS.values()),
     device=Ucb,

@@ -103,7 +103,7 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
         inputs, used = factors.scaled(times.corrected(files.inputs()), measurement), factors
         with progress_bar() as progress:
             advance = partial(progress.advance, progress.add_task("fixes", total=inputs.records))
-            result, collected = context.replay(inputs, advance=advance)
+            result, collected = context.replay(inputs, advance=advance, normal_points=True)
         if not times.seqs and (times := FirstTimes.of(collected)).seqs:
             continue
         factors = used.refined(result, collected, EarthFrames(context.orientation))

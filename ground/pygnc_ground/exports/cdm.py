@@ -6,6 +6,7 @@ errors that both orbits share cancel in it. The covariance of the partner is the
 comments contain the standard deviations of the relative state.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,7 +51,7 @@ class Approach:
     radius_m: float
 
 
-def cdm(approach: Approach, label: Label) -> Message:
+def cdm(approach: Approach, label: Label, comments: Iterable[str] = ()) -> Message:
     """Return the message; states are in GCRF."""
     rotation = rtn_axes(approach.own)
     position, velocity = rotation @ approach.relative[:3], rotation @ approach.relative[3:]
@@ -87,7 +88,7 @@ def cdm(approach: Approach, label: Label) -> Message:
         _object(1, label.name, label.designator, approach.own, approach.own_covariance),
         _object(2, f"PARTNER {approach.partner}", "", partner, covariance),
     )
-    return Message("CDM", _VERSION, label.header((), message_id), (about, *objects))
+    return Message("CDM", _VERSION, label.header(comments, message_id), (about, *objects))
 
 
 def _along(vector: FloatArray) -> "zip[tuple[str, float]]":

@@ -66,6 +66,10 @@ AWS: Final = OemForm(frame="ITRF2000", centre="Earth", method="LAGRANGE")
 _PROFILES: Final = {Kind.STARLINK: STARLINK, Kind.AWS: AWS}
 _NO_ORBIT: Final = "there is no orbit"
 _ESTIMATED: Final = "Estimated from fixes"
+_TURNED: Final = (
+    "Without Earth orientation at this time, GCRF and TEME are wrong by up to 0.004 deg (0.5 km in low orbit)"
+)
+"""Remark of messages whose standard has no Earth-fixed frame for their content; UT1 is within 0.9 s of UTC."""
 
 
 def files(estimates: Estimates, options: Options) -> Iterator[File]:
@@ -104,6 +108,15 @@ def _message(name: str, message: Message, notation: Notation) -> File:
     return File(name + ending, message.text(notation).encode("ascii"), note)
 
 
+def _remarks(estimates: Estimates, gps_ms: int) -> tuple[str, ...]:
+    """Return the remark of inertial axes from a time on, if there is one."""
+    return () if estimates.frame(gps_ms) == "GCRF" else (_TURNED,)
+
+
+def _with_note(file: File, notes: Sequence[str]) -> File:
+    return file._replace(note="; ".join(filter(None, (file.note, *notes))))
+
+
 def _opm(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
     if estimates.newest is None:
         yield File("orbit.opm", note=_NO_ORBIT)
@@ -139,18 +152,21 @@ def _elements(estimates: Estimates, options: Options, kind: Kind) -> Iterator[Fi
     except FitError as error:
         yield File(f"orbit.{kind}", note=str(error))
         return
-    if fitted is None:
+    if fitted is None or estimates.newest is None:
         yield File(f"orbit.{kind}", note=_NO_ORBIT)
         return
-    yield from element_files(fitted.elements, fitted.error_m, options._replace(kinds=(kind,)))
+    remarks = _remarks(estimates, estimates.newest.gps_ms)
+    for file in element_files(fitted.elements, fitted.error_m, options._replace(kinds=(kind,)), remarks):
+        yield _with_note(file, remarks)
 
 
 def _aem(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
     if estimates.attitudes is None:
         yield File("attitude.aem", note="there is no attitude")
         return
-    message = aem(estimates.attitudes, _label(estimates, options), ("Estimated from sensor samples",))
-    yield _message("attitude.aem", message, options.notation)
+    remarks = _remarks(estimates, int(estimates.attitudes.gps_ms[0]))
+    message = aem(estimates.attitudes, _label(estimates, options), ("Estimated from sensor samples", *remarks))
+    yield _with_note(_message("attitude.aem", message, options.notation), remarks)
 
 
 def _cdms(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
@@ -163,7 +179,9 @@ def _cdms(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
             continue
         orbit = re.sub(r"[^a-z0-9]+", "-", approach.orbit)
         name = f"partner-{approach.partner}-{orbit}.cdm"
-        yield _message(name, cdm(approach, _label(estimates, options)), options.notation)
+        remarks = _remarks(estimates, approach.gps_ms)
+        message = cdm(approach, _label(estimates, options), remarks)
+        yield _with_note(_message(name, message, options.notation), remarks)
 
 
 def _mcap(estimates: Estimates, _: Options, __: Kind) -> Iterator[File]:

@@ -21,14 +21,17 @@ from pygnc_ground.orbit.element_errors import (
     LATE_PRIOR,
     SCALES,
     TWIN_COVARIANCES,
+    TWIN_SHARE,
     covariance_of,
     kernel_of,
     offsets,
 )
-from pygnc_ground.orbit.identification import IMPOSSIBLE, MISTAGGED, Evidence, Identification, log_sum, posterior
+from pygnc_ground.orbit.identification import IMPOSSIBLE, Identification, Match, log_sum, posterior
 from pygnc_ground.orbit.passes import SPEED_OF_LIGHT_MPS, Station
 from pygnc_ground.orbit.solution import FloatArray, IntArray, rtn_axes
 
+_MISTAGGED: Final = 0.05
+"""Probability that an element set is of another object, or useless."""
 _SAMPLES_MAX: Final = 60
 _OFFSET_MPS: Final = 6_000.0
 """Standard deviation of the carrier's offset, as a range rate: 20 parts per million."""
@@ -238,7 +241,7 @@ def identify_doppler(
     centred_s = 1e-3 * (rates.gps_ms - rates.gps_ms.mean())
     carrier = np.stack((_OFFSET_MPS * np.ones_like(centred_s), _DRIFT_MPS2 * centred_s), axis=1)
     unrelated = carrier @ carrier.T + rates.noise_mps**2 * np.eye(len(centred_s))
-    evidence, others = [], []
+    others, fits = [], []
     for one, track in tracks:
         ahead_s = _best_ahead_s(track, rates)
         along_m = ahead_s * float(np.linalg.norm(track.at(ahead_s)[0, 3:]))
@@ -251,15 +254,19 @@ def identify_doppler(
         errors = covariance_of(one, middle_ms)
         own = _log_evidence(information, pull, misfit, [(each.weight, each.of(errors)) for each in SCALES])
         twin = _log_evidence(information, pull, misfit, [(share, errors + each) for share, each in TWIN_COVARIANCES])
-        late = int((np.log(LATE_PRIOR) + own).argmax())
         others.append(_log_evidence(information, pull, misfit, [(1.0, errors + kernel)])[0])
-        sigma_m = math.sqrt(errors[0, 0] + 1.0 / information[0, 0])
-        evidence.append(Evidence(one, own, float(twin[late] - own[late]), along_m, sigma_m))
+        fits.append((one, own, twin, along_m, math.sqrt(errors[0, 0] + 1.0 / information[0, 0])))
     population = float(log_sum(np.array(others))) - math.log(len(others))
-    # An object that does not fit has no twin that does.
-    least = population + math.log(2.0 * MISTAGGED)
-    evidence = [one if one.own.max() > least else one._replace(twin=IMPOSSIBLE) for one in evidence]
-    return posterior(evidence, population, prior_none, middle_ms)
+    matches, twins = [], []
+    for one, own, twin, along_m, sigma_m in fits:
+        by_offset = np.logaddexp(math.log1p(-_MISTAGGED) + own - population, math.log(_MISTAGGED)) + np.log(LATE_PRIOR)
+        matches.append(Match(one, float(log_sum(by_offset)), along_m, sigma_m))
+        late = int((np.log(LATE_PRIOR) + own).argmax())
+        # An object that does not fit has no twin that does.
+        fitting = own.max() > population + math.log(2.0 * _MISTAGGED)
+        twins.append(matches[-1].log_ratio + (float(twin[late] - own[late]) if fitting else IMPOSSIBLE))
+    none = np.logaddexp(log_sum(np.array(twins)) - math.log(len(twins)), math.log1p(-TWIN_SHARE))
+    return posterior(matches, float(none), prior_none, middle_ms)
 
 
 def _log_evidence(

@@ -57,7 +57,7 @@ _TWINS: Final = (
 TWIN_SHARE: Final = sum(share for share, _ in _TWINS)
 TWIN_COVARIANCES: Final = tuple((share, np.diag(sigma_m**2)) for share, sigma_m in _TWINS)
 POPULATION_FLOOR_M: Final = np.array((5e3, 50.0, 100.0, 100.0, 100.0, 100.0))
-_NEIGHBOUR_M: Final = np.array((np.inf, 50e3, 300e3, 300e3, 400e3, 400e3))
+NEIGHBOUR_M: Final = np.array((np.inf, 50e3, 300e3, 300e3, 400e3, 400e3))
 """Largest differences of objects of one launch."""
 _S_PER_DAY: Final = 86_400.0
 _ALIGNMENTS: Final = 3
@@ -103,6 +103,11 @@ def _differences(states: FloatArray, reference: FloatArray) -> tuple[FloatArray,
     return np.einsum("nij,nj->ni", partials, states - reference), partials
 
 
+def partials_of(states: FloatArray) -> FloatArray:
+    """Return the partials of the six quantities with respect to states (n, 6), shape (n, 6, 6)."""
+    return _differences(states, states)[1]
+
+
 def offsets(
     states: FloatArray, elements: Sequence[MeanElements], gps_ms: Sequence[int]
 ) -> tuple[FloatArray, FloatArray]:
@@ -134,7 +139,7 @@ def offsets(
 
 def kernel_of(differences: FloatArray) -> FloatArray:
     """Return the covariance (6, 6) of the kernels of a density of objects, from differences (n, 6) to one of them."""
-    near = differences[(np.abs(differences) < _NEIGHBOUR_M).all(axis=1)]
+    near = differences[(np.abs(differences) < NEIGHBOUR_M).all(axis=1)]
     covariance = np.diag((100.0 * POPULATION_FLOOR_M) ** 2)
     if len(near) > 12:
         middle = np.median(near, axis=0)

@@ -1,9 +1,7 @@
 """Probabilities of the objects of a catalogue, from what their element sets and an observation show.
 
-Probabilities follow from the ratio of two densities of the observation: that by the element sets of an object, and that
-of any object of the launch. The hypothesis "none of these" has the ratio 1, and in addition the ratios of a twin of
-each object. A set may be of another object, so its ratio is not below `MISTAGGED`. Ratios of several sets of an object
-are multiplied, with a power below 1, because their errors are not independent.
+Probabilities follow from the ratio of two densities: that if the satellite is an object, and that if the object is
+another one of the launch. The hypothesis "none of these" has the ratio 1, unless an object may be the satellite's twin.
 """
 
 import math
@@ -16,18 +14,13 @@ import numpy as np
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.common.mean_elements import MeanElements
 from pygnc.environment.sgp4 import Sgp4Error, teme_states
-from pygnc_ground.orbit.catalogue import ObjectKey, object_key
-from pygnc_ground.orbit.element_errors import LATE_PRIOR, SIGMA_M, TWIN_SHARE, offsets
+from pygnc_ground.orbit.element_errors import SIGMA_M, offsets
 from pygnc_ground.orbit.solution import FloatArray
 
 NONE: Final = "none of these"
 CERTAIN: Final = 0.99
-MISTAGGED: Final = 0.05
-"""Probability that an element set is of another object, or useless."""
-CORRELATION: Final = 0.2
-"""Correlation of the errors of two element sets of an object."""
 IMPOSSIBLE: Final = -1e3
-"""Logarithm of a density that counts as zero."""
+"""Logarithm of a ratio that counts as zero."""
 _HOURS: Final = (6, 12, 24, 48, 72, 120, 168)
 _FRESH_M: Final = 6.0 * math.hypot(float(SIGMA_M[0]), 1_500.0)
 """Distance at which fresh elements of two objects are distinct: six standard deviations of a difference."""
@@ -75,20 +68,18 @@ class Identification:
         return self.candidates[: int(np.searchsorted(total, CERTAIN)) + 1]
 
 
-class Evidence(NamedTuple):
-    """Observation and an element set.
+class Match(NamedTuple):
+    """Object of a catalogue and how well the observation matches it.
 
     Attributes:
-        elements: The set.
-        own: Logarithms of the density of the observation if the set is of our object, for common offsets (k,).
-        twin: Logarithm of the density if the object's sets are of a twin, relative to that, times the share of twins.
+        elements: Newest elements.
+        log_ratio: Logarithm of the density if the satellite is this object, relative to another object of the launch.
         along_m: Offset along the track.
         along_sigma_m: Its standard deviation.
     """
 
     elements: MeanElements
-    own: FloatArray
-    twin: float
+    log_ratio: float
     along_m: float
     along_sigma_m: float
 
@@ -100,31 +91,14 @@ def log_sum(values: FloatArray, axis: int = 0) -> FloatArray:
     return total
 
 
-def ratios_of(own: FloatArray, population: float) -> FloatArray:
-    """Return logarithms of the ratios of element sets (n, k) to the density of any object."""
-    ratios: FloatArray = np.logaddexp(math.log1p(-MISTAGGED) + own - population, math.log(MISTAGGED))
-    return ratios
-
-
-def posterior(evidence: Sequence[Evidence], population: float, prior_none: float, gps_ms: int) -> Identification:
-    """Return the candidates; `population` is the logarithm of the density of the observation for any object."""
-    sets: dict[ObjectKey, list[Evidence]] = {}
-    for one in evidence:
-        sets.setdefault(object_key(one.elements), []).append(one)
-    newest = [min(own, key=lambda one: abs(gps_ms - one.elements.epoch_gps_ms)) for own in sets.values()]
-    logs, twins = [], []
-    for own in sets.values():
-        ratios = ratios_of(np.array([one.own for one in own]), population)
-        by_offset = np.log(LATE_PRIOR) + ratios.sum(axis=0) / (1.0 + CORRELATION * (len(own) - 1))
-        logs.append(float(log_sum(by_offset)))
-        twins.append(logs[-1] + own[0].twin)
-    count = len(logs)
-    none = np.logaddexp(log_sum(np.array(twins)) - math.log(count), math.log1p(-TWIN_SHARE))
-    weights = np.append(np.array(logs) + math.log((1.0 - prior_none) / count), none + math.log(prior_none))
+def posterior(matches: Sequence[Match], none: float, prior_none: float, gps_ms: int) -> Identification:
+    """Return the candidates; `none` is the logarithm of the ratio of "none of these"."""
+    each = math.log((1.0 - prior_none) / len(matches))
+    weights = np.array([each + one.log_ratio for one in matches] + [math.log(prior_none) + none])
     probability = np.exp(weights - log_sum(weights))
     candidates = [
         Candidate(one.elements, p, one.along_m, one.along_sigma_m, (gps_ms - one.elements.epoch_gps_ms) / 3.6e6)
-        for one, p in zip(newest, probability[:-1].tolist(), strict=True)
+        for one, p in zip(matches, probability[:-1].tolist(), strict=True)
     ]
     candidates.append(Candidate(None, float(probability[-1])))
     return Identification(sorted(candidates, key=lambda one: -one.probability), gps_ms)

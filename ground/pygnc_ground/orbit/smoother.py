@@ -14,6 +14,7 @@ from there.
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
@@ -27,12 +28,16 @@ from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc_ground.orbit.normal_points import ShortArcs, members_ms
+from pygnc_ground.orbit.solution import IntArray
 
 _Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
 """Updates of one uninterrupted state, between two initialisations."""
 
 _WEIGHT_MIN: Final = 0.01
 """Hypotheses with less weight after the last fix are left out."""
+_SECTION: Final = 1000
+"""Number of fixes whose steps are in memory at once."""
 
 
 def smooth(
@@ -43,10 +48,13 @@ def smooth(
     The results of the filter are in its order, the requested times in any. States are returned up to the longest gap
     that the filter bridges before its first and after its last state.
 
-    Cost: as much time as the filter; 5 kB of memory per fix and probable hypothesis, besides 14 kB of the update.
+    Cost: as much time as the filter; 5 kB of memory for each probable hypothesis at the last 1000 fixes, and 1 kB per
+    state.
     """
     tracks: list[_Track] = []
     begins_ms: list[int] = []
+    members = members_ms(updates)
+    smoothed_ms = {*times_gps_ms}.difference(*members.values())
     for update in updates:
         if update.state is None or update.hypotheses is None:
             continue
@@ -67,8 +75,12 @@ def smooth(
         first, last = (update.fix.gps_ms for update, *_ in (track[0], track[-1]))
         begin_ms = begins_ms[number] if number else first - gap_ms
         end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
-        wanted = {time for time in times_gps_ms if begin_ms <= time <= end_ms}
+        wanted = {time for time in smoothed_ms if begin_ms <= time <= end_ms}
         states |= _smooth_track(track, wanted, dynamics, settings)
+    for point_ms, of_point_ms in members.items():
+        if point_ms in states:
+            at_members = ShortArcs(states[point_ms], dynamics.frames).states(np.array(of_point_ms))
+            states.update(zip(of_point_ms, at_members, strict=True))
     return states
 
 
@@ -85,11 +97,49 @@ class _Backward(NamedTuple):
     root: Array
 
 
+class _Known(NamedTuple):
+    """Filtered state vector (10,), hypotheses relative to it, and factors (k,) of the propagation from it."""
+
+    x: Array
+    hypotheses: Hypotheses
+    factor: Array
+
+
+class _Forward(NamedTuple):
+    """Forward pass of the recursion over ordered times, from filtered states to the next ones."""
+
+    dynamics: OrbitDynamics
+    bank: ErrorBank
+    chosen: IntArray
+    times: list[int]
+    known: dict[int, _Known]
+
+    def steps(self, begin: int, end: int) -> tuple[list[_Backward], int, _Known]:
+        """Return the steps from one time with a filtered state to another time, and the time and state at their end."""
+        bank, chosen, gps_ms, steps = self.bank, self.chosen, self.times[begin], list[_Backward]()
+        x, hypotheses, factor = self.known[gps_ms]
+        for time in self.times[begin + 1 : end + 1]:
+            while gps_ms < time:
+                step = self.dynamics.linear_step(gps_ms, x, time, factor)
+                transition, noise = bank.transition(step, (step.gps_ms - gps_ms) * 1e-3)
+                gain, root = backward_gain(hypotheses.root[chosen], transition[chosen], noise[chosen])
+                before = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
+                after = transition[chosen] @ before
+                before[:, :SIZE, 0] += x
+                after[:, :SIZE, 0] += step.x
+                steps.append(_Backward(gps_ms, before, after, gain, root))
+                if step.gps_ms not in self.known:
+                    hypotheses = bank.predicted(hypotheses, step, (step.gps_ms - gps_ms) * 1e-3)
+                gps_ms, x = step.gps_ms, step.x
+            x, hypotheses, factor = self.known.get(time, _Known(x, hypotheses, factor))
+        return steps, gps_ms, _Known(x, hypotheses, factor)
+
+
 def _smooth_track(
     track: _Track, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
 ) -> dict[int, OrbitState]:
-    filtered = {update.fix.gps_ms: (state, hypotheses) for update, state, hypotheses in track}
-    times = sorted(wanted | filtered.keys())
+    filtered = {update.fix.gps_ms for update, *_ in track}
+    times = sorted(wanted | filtered)
     (first, state, hypotheses), (*_, last) = track[0], track[-1]
     # Reference filters have one hypothesis, whatever the settings.
     measurement = replace(settings.measurement, correlated_errors=len(last.weight) > 1)
@@ -104,39 +154,31 @@ def _smooth_track(
     # All fixes weigh the hypotheses; the improbable ones are left out.
     chosen = np.flatnonzero(last.weight > _WEIGHT_MIN)
     weight = last.weight[chosen] / last.weight[chosen].sum()
-    backward: list[_Backward] = []
     unadapted = np.ones(count)
     every = [unadapted if update.empirical_factor is None else update.empirical_factor for update, *_ in track]
-    factors = iter([factor[:count] for factor in every])
-    factor = next(factors)
-    gps_ms, x = state.gps_ms, state.x
-    for time in times:
-        while gps_ms < time:
-            step = dynamics.linear_step(gps_ms, x, time, factor)
-            transition, noise = bank.transition(step, (step.gps_ms - gps_ms) * 1e-3)
-            gain, root = backward_gain(hypotheses.root[chosen], transition[chosen], noise[chosen])
-            before = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
-            after = transition[chosen] @ before
-            before[:, :SIZE, 0] += x
-            after[:, :SIZE, 0] += step.x
-            backward.append(_Backward(gps_ms, before, after, gain, root))
-            hypotheses = bank.predicted(hypotheses, step, (step.gps_ms - gps_ms) * 1e-3)
-            gps_ms, x = step.gps_ms, step.x
-        if time in filtered:
-            state, hypotheses = filtered[time]
-            hypotheses, x = hypotheses.first(count), state.x
-            factor = next(factors, factor)
-    # The last filtered state is already smoothed.
-    states = {gps_ms: hypotheses.mixture(gps_ms, x)}
-    smoothed = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
-    smoothed[:, :SIZE, 0] += x
-    smoothed_roots = hypotheses.root[chosen]
-    for moment in reversed(backward):
-        smoothed = moment.before + moment.gain @ (smoothed - moment.predicted)
-        smoothed_roots = smoothed_root(moment.gain, moment.root, smoothed_roots)
-        if moment.gps_ms in filtered or moment.gps_ms in wanted:
-            of_orbit = smoothed[:, :SIZE, 0], smoothed_roots[:, :SIZE], smoothed[:, :SIZE, 1]
-            states[moment.gps_ms] = mixture(moment.gps_ms, *of_orbit, weight)
+    factors = [factor[:count] for factor in every]
+    known = {state.gps_ms: _Known(state.x, hypotheses, factors[0])}
+    for (update, of_update, bank_of), factor in zip(track, [*factors[1:], factors[-1]], strict=True):
+        known[update.fix.gps_ms] = _Known(of_update.x, bank_of.first(count), factor)
+
+    forward = _Forward(dynamics, bank, chosen, times, known)
+    # Sections from the last to the first need the memory of one.
+    begins = [row for row, time in enumerate(times) if time in known][::_SECTION]
+    states: dict[int, OrbitState] = {}
+    for begin, end in reversed([*pairwise([*begins, len(times) - 1])]):
+        backward, gps_ms, (x, hypotheses, _) = forward.steps(begin, end)
+        if not states:
+            # The last filtered state is already smoothed.
+            states[gps_ms] = hypotheses.mixture(gps_ms, x)
+            smoothed = np.stack((hypotheses.deviation, hypotheses.of_clock), axis=2)[chosen]
+            smoothed[:, :SIZE, 0] += x
+            smoothed_roots = hypotheses.root[chosen]
+        for moment in reversed(backward):
+            smoothed = moment.before + moment.gain @ (smoothed - moment.predicted)
+            smoothed_roots = smoothed_root(moment.gain, moment.root, smoothed_roots)
+            if moment.gps_ms in filtered or moment.gps_ms in wanted:
+                of_orbit = smoothed[:, :SIZE, 0], smoothed_roots[:, :SIZE], smoothed[:, :SIZE, 1]
+                states[moment.gps_ms] = mixture(moment.gps_ms, *of_orbit, weight)
     return states
 
 

@@ -4,6 +4,7 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -23,11 +24,13 @@ from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
+from pygnc_ground.orbit.normal_points import NormalPointFilter, PointUpdate, observed, point_dynamics, with_points_used
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.fix_times import step_notes
+from pygnc_ground.replay.folder import newest_state
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import FixRecords, ReplayResult
@@ -90,11 +93,13 @@ class ReplayContext(NamedTuple):
         inputs: Inputs,
         *,
         filter_name: FilterName = FilterName.EKF,
+        normal_points: bool = False,
         collision_radius_m: float = COMBINED_RADIUS_M,
         advance: Callable[[], None] = lambda: None,
     ) -> tuple[ReplayResult, Collected]:
         """Run the inputs through the estimators; `advance` is called after each GPS record.
 
+        With `normal_points`, fixes that agree with the orbit are taken together, and there is no formation.
         `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
         a sample 17 kB.
@@ -113,7 +118,8 @@ class ReplayContext(NamedTuple):
             )
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
         orientation = self.orientation
-        pipeline = make_pipeline(settings, orientation, orbit_filter=filter_name.orbit_filter)
+        kind = NormalPointFilter if normal_points else filter_name.orbit_filter
+        pipeline = make_pipeline(settings, orientation, orbit_filter=kind, formation=not normal_points)
         filtered: list[Filtered] = []
         collected = collect(inputs.messages, pipeline, advance, lambda record: packed(record, filtered))
         if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
@@ -132,15 +138,18 @@ class ReplayContext(NamedTuple):
             [Usage.of(record.update) for record in timed],
             frames,
         )
-        smoothed = _smoothed(collected, settings.orbit, frames)
+        dynamics = point_dynamics if normal_points else OrbitDynamics
+        smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames))
         batch = _batch(collected, settings.orbit, orientation, notes)
         for name, after in (("smoother", smoothed), ("batch", batch)):
             if after is not None:
                 found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
                 notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
+        if normal_points:
+            _release_states(collected)
         result = ReplayResult(
             settings=settings,
-            filter_name=_DESCRIPTIONS[filter_name],
+            filter_name=_DESCRIPTIONS[filter_name] + (", on normal points of a minute" if normal_points else ""),
             sources=tuple(collected.sources),
             counts=collected.counts,
             fixes=fixes,
@@ -174,6 +183,21 @@ class ReplayContext(NamedTuple):
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
 
 
+def _release_states(collected: Collected) -> None:
+    """Release the filter's states, except for the newest, and its hypotheses: a third of the memory of a long log."""
+    newest = newest_state(collected.updates)
+    released = {
+        id(update): replace(update, hypotheses=None, state=newest if update.state is newest else None)
+        for update in collected.updates
+    }
+    for record in collected.timed:
+        if record.outcome is not None and record.outcome.update is not None:
+            update = released[id(record.outcome.update)]
+            record.outcome = record.outcome._replace(update=update, state=update.state)
+    collected.updates[:] = released.values()
+    return_free_memory()
+
+
 def _bad_lines(sources: Sequence[SourceFile]) -> Iterator[str]:
     """Yield a note on the lines of each table that could not be used: the first ones, and how many there are."""
     for source in sources:
@@ -204,28 +228,32 @@ def _delta_v_text(change: DeltaV) -> str:
     return f"{begin} to {end}, change of the velocity in mm/s: {text}"
 
 
-def _smoothed(collected: Collected, settings: OrbitSettings, frames: EarthFrames) -> OrbitSolution | None:
+def _smoothed(collected: Collected, settings: OrbitSettings, dynamics: OrbitDynamics) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
     consistent = [
         record for record in collected.timed if RejectCause.TIME_INCONSISTENT not in record.causes or record.state
     ]
-    states = smooth(
-        collected.updates, [record.gps_ms for record in consistent], OrbitDynamics(settings, frames), settings
-    )
+    frames, times_ms = dynamics.frames, [record.gps_ms for record in consistent]
+    states = smooth(collected.updates, times_ms, dynamics, settings)
     if not states:
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
+    updates = [record.update for record in collected.timed]
     usage = [
-        Usage() if record.update is None or state is None else residual_usage(record.update, state, settings, frames)
-        for record, state in zip(collected.timed, at_records, strict=True)
+        Usage()
+        if update is None or state is None or isinstance(update, PointUpdate)
+        else residual_usage(update, state, settings, frames)
+        for update, state in zip(updates, at_records, strict=True)
     ]
-    return solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
+    solution = solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
+    return with_points_used(solution, updates, settings.measurement)
 
 
 def _batch(
     collected: Collected, settings: OrbitSettings, orientation: EarthOrientationTable, notes: list[str]
 ) -> OrbitSolution | None:
-    fixes: list[Fix] = [record.update.fix for record in collected.timed if record.update is not None]
+    updates = [record.update for record in collected.timed]
+    fixes: list[Fix] = [fix for update in updates if update is not None and (fix := observed(update)) is not None]
     times = np.array([record.gps_ms for record in collected.timed], dtype=np.int64)
     try:
         batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates))
@@ -237,4 +265,9 @@ def _batch(
     for left in batch.left_out:
         begin, end = (utc_iso_from_gps_ms(ms) for ms in (left.first_gps_ms, left.last_gps_ms))
         notes.append(f"batch: {left.fixes} fixes from {begin} to {end} omitted: {left.reason}")
-    return batch.solution
+    refused = {
+        update.point.gps_ms
+        for update, is_used in zip(updates, batch.solution.accepted.tolist(), strict=True)
+        if isinstance(update, PointUpdate) and update.hypotheses is not None and not is_used
+    }
+    return with_points_used(batch.solution, updates, settings.measurement, refused)

@@ -15,10 +15,11 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.recording import families_of, no_frames, recording_path
-from pygnc_instruments.device.terminal import print_note
+from pygnc_instruments.device.terminal import print_note, read_progress
 
 _POLL_S: Final = 0.2
 _SILENCE_S: Final = 3.0
+_READINGS_PER_REPORT: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,16 @@ class ConnectedDevice:
                 yield reading
                 left -= 1
 
+    def recorded(self) -> Generator[Reading, None, None]:
+        """Yield the readings of a recording to its end, with a progress bar on a terminal."""
+        size = recording_path(self.device.url).stat().st_size
+        with read_progress("read", size) as report:
+            for number, reading in enumerate(self.device.readings()):
+                if number % _READINGS_PER_REPORT == 0:
+                    report(round(size * (self.device.engine.progress or 0.0)))
+                yield reading
+        self._require_frames()
+
     def _require_frames(self) -> None:
         if self.device.engine.is_recording and not self.device.statistics.frame_bytes:
             raise no_frames(recording_path(self.device.url), self.family.name)
@@ -189,7 +200,9 @@ def find_devices(ports: Sequence[str], family_name: str = "", baud: int = 0) -> 
         baud: the only baud rate to try, bits per second; 0 for the default baud rates of each family.
     """
     families = [family(family_name)] if family_name else all_families()
-    return search(list(ports) or None, [replace(kind, bauds=(baud,)) for kind in families] if baud else families)
+    if baud:
+        families = [replace(kind, bauds=(baud,), rare_bauds=()) for kind in families]
+    return search(list(ports) or None, families)
 
 
 def _locate(selection: DeviceSelection) -> tuple[str, Family, int]:

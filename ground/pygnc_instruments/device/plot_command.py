@@ -1,4 +1,4 @@
-"""`pygnc device plot`: a Tk window with curves of the last ten seconds of a device.
+"""`pygnc device plot`: a Tk window with curves, spectra or waterfalls of the last ten seconds of a device.
 
 For a configuration of monoDrive's simulator, the window shows every IMU with `display_process`.
 """
@@ -6,11 +6,13 @@ For a configuration of monoDrive's simulator, the window shows every IMU with `d
 import contextlib
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum, unique
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Annotated, Final, TypeAlias
+
+import typer
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_devices.device import BlockingDevice
@@ -20,6 +22,7 @@ from pygnc_devices.reading import Reading
 from pygnc_devices.subscriptions import LIVE_DEPTH
 from pygnc_devices.units import ACCELERATION, ANGLE, MAGNETIC, RATE
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
+from pygnc_instruments.device.plot_panel import EDGE, HEIGHT, TEXT_COLOUR, WIDTH, Panel, draw_curves
 from pygnc_instruments.device.terminal import (
     Baud,
     FamilyName,
@@ -36,21 +39,28 @@ try:
 except ImportError:  # only the window needs Tk
     tk = None  # type: ignore[assignment]
 
-SPAN_S: Final = 10.0
 _MOTION: Final = {ACCELERATION: "specific force", RATE: "angular rate", ANGLE: "angles", MAGNETIC: "magnetic field"}
 _MONODRIVE: Final = {"acceleration": "acceleration_vector", "angular velocity": "angular_velocity_vector"}
-_MAX_POINTS: Final = 4000
-_TICK_COUNT: Final = 4
-_TICK_STEPS: Final = (1.0, 2.0, 5.0, 10.0)
 _REFRESH_MS: Final = 50
-_WIDTH, _HEIGHT, _LEFT, _EDGE = 640, 150, 64, 8
-_COLOURS: Final = ("#c0392b", "#1e8449", "#1f618d", "#b9770e", "#6c3483", "#117a65")
-_TEXT_COLOUR, _GRID_COLOUR, _BACKGROUND = "#333333", "#dddddd", "#ffffff"
+_BACKGROUND: Final = "#ffffff"
+
+
+@unique
+class PlotView(StrEnum):
+    """View of the readings."""
+
+    TIME = "time"
+    SPECTRUM = "spectrum"
+    WATERFALL = "waterfall"
 
 
 def plot(
     port: Port = "",
     *,
+    view: Annotated[
+        PlotView,
+        typer.Option(help="Curves over time, amplitude spectral density of 10 s, or its history (waterfall)."),
+    ] = PlotView.TIME,
     server: Server = "127.0.0.1",
     seconds: Seconds = 0.0,
     family: FamilyName = "",
@@ -73,7 +83,7 @@ def plot(
         if tk is None:
             raise DeviceError("the plot window needs Tk; on Debian: sudo apt install python3-tk")
         try:
-            window = PlotWindow(sources)
+            window = PlotWindow(sources, _drawing(view))
         except tk.TclError as error:
             raise DeviceError(f"the window cannot be shown: {error}; start the command on a desktop") from None
         with stopped_by_signals(window.close):
@@ -94,40 +104,6 @@ def sample_of(reading: Reading) -> Sample:
             title = f"{_MOTION[entry.unit]}, {entry.unit.column}" if motion else entry.unit.name or "numbers"
             panels.setdefault(title, {})[entry.column or entry.name] = value * entry.unit.column_per_unit
     return reading.t_mono_ns / 1e9, panels
-
-
-@dataclass(slots=True)
-class Panel:
-    """Curves on one axis, over the last seconds."""
-
-    curves: dict[str, deque[tuple[float, float]]] = field(default_factory=dict)
-
-    def add(self, t_s: float, values: Mapping[str, float]) -> None:
-        """Append a value at `t_s` to each curve and drop the values that are older than the time span of the axis."""
-        for name, value in values.items():
-            curve = self.curves.setdefault(name, deque(maxlen=_MAX_POINTS))
-            curve.append((t_s, value))
-            while curve[0][0] < t_s - SPAN_S:
-                curve.popleft()
-
-    def limits(self) -> tuple[float, float]:
-        """Return the range of the axis: all values and a margin of 8 % on both sides."""
-        values = [value for curve in self.curves.values() for _, value in curve]
-        if not values:
-            return -1.0, 1.0
-        low, high = min(values), max(values)
-        margin = 0.08 * (high - low) or max(abs(high) * 0.05, 1e-6)
-        return low - margin, high + margin
-
-    def points(self, name: str, width: float, height: float) -> list[float]:
-        """Return a curve as [x, y, x, y ...], pixels, y downwards; the newest point of all curves is at x = `width`."""
-        low, high = self.limits()
-        newest_s = max(curve[-1][0] for curve in self.curves.values())
-        flat = []
-        for t_s, value in self.curves[name]:
-            flat.append(width * (1.0 - (newest_s - t_s) / SPAN_S))
-            flat.append(height * (high - value) / (high - low))
-        return flat
 
 
 @dataclass(slots=True)
@@ -177,23 +153,31 @@ def _status(device: BlockingDevice) -> str:
     return f"{state}{statistics_line(device.statistics)}"
 
 
-def ticks(low: float, high: float) -> list[float]:
-    """Return at most six round numbers from `low` to `high`, for the marks of an axis."""
-    rough = (high - low) / _TICK_COUNT
-    scale = 10.0 ** math.floor(math.log10(rough))
-    step = next(scale * factor for factor in _TICK_STEPS if scale * factor >= rough * (1.0 - 1e-9))
-    first = math.ceil(low / step)
-    return [step * number for number in range(first, math.floor(high / step) + 1)]
+Draw: TypeAlias = Callable[["tk.Canvas", str, Panel], None]
+"""Draws a panel with its title on a canvas."""
+
+
+def _drawing(view: PlotView) -> Draw:
+    if view is PlotView.TIME:
+        return draw_curves
+    from pygnc_instruments.device.spectrum_views import WaterfallView, draw_spectra  # noqa: PLC0415 - loads NumPy
+
+    return draw_spectra if view is PlotView.SPECTRUM else WaterfallView()
 
 
 class PlotWindow:
     """Tk window with a section for each source.
 
+    Args:
+        sources: sources of the sections.
+        draw: draws the panels of the sources.
+
     Raises:
         tkinter.TclError: there is no display.
     """
 
-    def __init__(self, sources: list[Source]) -> None:
+    def __init__(self, sources: list[Source], draw: Draw) -> None:
+        self._draw = draw
         self.root = tk.Tk()
         self.root.title(", ".join(source.title for source in sources))
         self.root.configure(background=_BACKGROUND)
@@ -201,8 +185,8 @@ class PlotWindow:
         self._sections: list[tuple[Source, tk.Frame, tk.Label]] = []
         for source in sources:
             frame = tk.Frame(self.root, background=_BACKGROUND)
-            frame.pack(fill="both", expand=True, padx=_EDGE, pady=_EDGE)
-            title = tk.Label(frame, text=source.title, background=_BACKGROUND, foreground=_TEXT_COLOUR, anchor="w")
+            frame.pack(fill="both", expand=True, padx=EDGE, pady=EDGE)
+            title = tk.Label(frame, text=source.title, background=_BACKGROUND, foreground=TEXT_COLOUR, anchor="w")
             title.pack(fill="x")
             line = tk.Label(frame, text="", background=_BACKGROUND, foreground="#777777", anchor="w")
             line.pack(fill="x", side="bottom")
@@ -236,29 +220,7 @@ class PlotWindow:
     def _canvas(self, frame: "tk.Frame", title: str) -> "tk.Canvas":
         key = (frame, title)
         if key not in self._canvases:
-            canvas = tk.Canvas(frame, width=_WIDTH, height=_HEIGHT, background=_BACKGROUND, highlightthickness=0)
+            canvas = tk.Canvas(frame, width=WIDTH, height=HEIGHT, background=_BACKGROUND, highlightthickness=0)
             canvas.pack(fill="both", expand=True)
             self._canvases[key] = canvas
         return self._canvases[key]
-
-    @staticmethod
-    def _draw(canvas: "tk.Canvas", title: str, panel: Panel) -> None:
-        canvas.delete("all")
-        width = max(canvas.winfo_width(), _WIDTH) - _LEFT - _EDGE
-        top, height = 18, max(canvas.winfo_height(), _HEIGHT) - 18 - 16
-        low, high = panel.limits()
-        for tick in ticks(low, high):
-            y = top + height * (high - tick) / (high - low)
-            canvas.create_line(_LEFT, y, _LEFT + width, y, fill=_GRID_COLOUR)
-            canvas.create_text(_LEFT - 6, y, text=f"{tick:.5g}", anchor="e", fill=_TEXT_COLOUR)
-        canvas.create_rectangle(_LEFT, top, _LEFT + width, top + height, outline=_GRID_COLOUR)
-        canvas.create_text(_LEFT, top + height + 9, text=f"-{SPAN_S:.0f} s", anchor="w", fill=_TEXT_COLOUR)
-        canvas.create_text(_LEFT + width, top + height + 9, text="now", anchor="e", fill=_TEXT_COLOUR)
-        legend_x = canvas.bbox(canvas.create_text(_LEFT, 8, text=title, anchor="w", fill=_TEXT_COLOUR))[2] + 16
-        for (name, curve), colour in zip(panel.curves.items(), _COLOURS * len(panel.curves), strict=False):
-            points = panel.points(name, width, height)
-            if len(points) >= 4:
-                shifted = [value + (_LEFT if at % 2 == 0 else top) for at, value in enumerate(points)]
-                canvas.create_line(*shifted, fill=colour, width=1.5, tags=("curve", name))
-            text = canvas.create_text(legend_x, 8, text=f"{name} {curve[-1][1]:.4g}", anchor="w", fill=colour)
-            legend_x = canvas.bbox(text)[2] + 12

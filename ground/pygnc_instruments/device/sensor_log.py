@@ -202,7 +202,7 @@ def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
     with connect(selection) as connected:
         if not connected.device.engine.is_recording:
             raise LogError(f"{selection.port}: not a file; log the device first: pygnc device log {selection.port}")
-        for reading in connected.device:
+        for reading in connected.recorded():
             kind = reading.packet.name
             if packet not in {"", kind}:
                 continue

@@ -1,13 +1,14 @@
 """Findings, and the checks of the computer: clock, disks, and files that other users can read."""
 
 import os
+import re
 import shlex
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from pygnc_station.settings import StationSettings
@@ -18,8 +19,10 @@ LOW_DISK_BYTES: Final = 200_000_000
 _SYNCHRONISED: Final = Path("/run/systemd/timesync/synchronized")
 _SYSTEMD: Final = Path("/run/systemd/system")
 _MAX_NAMES: Final = 3
-_SECRET_KEYS: Final = frozenset({"password", "token"})
-"""Keys of secrets in the settings of outputs; a `url` may contain a password."""
+_SECRET_KEY: Final = re.compile(
+    r"(?!.*_(?:file|path)$).*(?:pass(?!ive)|pwd|token|secret|credential|authorization|key$)", re.IGNORECASE
+)
+"""Keys of secrets in the settings of outputs, also of those of other packages; addresses may contain passwords."""
 
 
 class Finding(NamedTuple):
@@ -102,9 +105,27 @@ def _private_files(settings: StationSettings, file: Path | None) -> Iterator[Pat
     yield from (path for path in files if path.is_file() and path.name != ".lock")
 
 
+def _texts(table: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the texts of a table of settings and of those in it, with their keys."""
+    for key, value in table.items():
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, Mapping):
+                yield from _texts(one)
+            elif isinstance(one, str):
+                yield key, one
+
+
+def _password(url: str) -> str:
+    """Return the password in an address; "" if it has none or is none."""
+    try:
+        return urlsplit(url).password or ""
+    except ValueError:
+        return ""
+
+
 def _secrets(settings: StationSettings) -> Iterator[str]:
-    texts = [(key, text) for sink in settings.sinks.values() for key, text in sink.items() if isinstance(text, str)]
-    urls = (settings.store.url, settings.sync.url, *(text for key, text in texts if key == "url"))
-    passwords = [urlsplit(url).password or "" for url in urls]
-    words = (text for key, text in texts if key in _SECRET_KEYS)
+    texts = [*_texts(settings.sinks)]
+    urls = (settings.store.url, settings.sync.url, *(text for _, text in texts if "://" in text))
+    passwords = [_password(url) for url in urls]
+    words = (text for key, text in texts if _SECRET_KEY.match(key))
     yield from filter(None, (*words, *passwords, *map(unquote, passwords), *settings.serve.alerts.urls.values()))

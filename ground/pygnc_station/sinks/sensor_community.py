@@ -55,7 +55,7 @@ class SensorCommunitySink(HttpSink):
             raise StationError(f"gadget = {chosen.gadget!r} in [sinks.sensor_community] is no device of this station")
         headers = {"X-Pin": _PARTICLE_PIN, "X-Sensor": self._settings.sensor}
         self.connect(f"sensor.community at {self._settings.url}", headers, timeout_s)
-        self._good: list[StoredReading] = []
+        self._good: dict[int, StoredReading] = {}
         self._sent_ms = 0
 
     def write(self, stream: Stream, readings: Sequence[StoredReading]) -> None:
@@ -64,20 +64,22 @@ class SensorCommunitySink(HttpSink):
         if stream.gadget_id.lower() != self._settings.gadget.lower() or not set(_VALUES.values()) <= set(names):
             return
         now_ms = clock_ms()
-        self._good += [one for one in readings if not one.quality & DOUBTFUL]
-        self._good = [one for one in self._good if now_ms - _MAX_AGE_MS <= one.t_utc_ms]
+        good = self._good | {one.number: one for one in readings if not one.quality & DOUBTFUL}  # some are passed again
+        self._good = {number: one for number, one in good.items() if now_ms - _MAX_AGE_MS <= one.t_utc_ms}
         if not self._good or now_ms < self._sent_ms + self._settings.every_s * 1000:
             return
         means = {}
         for title, name in _VALUES.items():
-            found = [value for one in self._good if isinstance(value := one.values[names.index(name)], int | float)]
+            found = [
+                value for one in self._good.values() if isinstance(value := one.values[names.index(name)], int | float)
+            ]
             if not found:
                 return
             means[title] = f"{sum(found) / len(found):.2f}"
         values = [{"value_type": title, "value": mean} for title, mean in means.items()]
         version = f"pygnc-{pygnc_system.__version__}"
         self.send_readings(self._settings.url, json={"software_version": version, "sensordatavalues": values})
-        self._good, self._sent_ms = [], now_ms
+        self._good, self._sent_ms = {}, now_ms
 
     def check_service(self) -> str:
         """Check that the service responds; it accepts no request without values."""

@@ -4,12 +4,13 @@ import math
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import pytest
 from msgspec import inspect
 
-from pygnc.bus.messages import BatchEnd, Message
+from pygnc.bus.messages import BatchEnd, Message, RangeMeasurement, SensorSample
 from pygnc.configuration.load import ConfigurationError, range_text
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -22,6 +23,9 @@ DECLARED = declarations()
 DEMO = Path(__file__).resolve().parents[3] / "data" / "demo"
 MESSAGES = 210
 """Inputs of a short replay: about 25 fixes, 140 samples and 45 ranges."""
+FIXES = 20
+UNUSED: Final[dict[str, type[Message]]] = {"attitude": RangeMeasurement, "formation": SensorSample}
+"""Inputs that no setting of a section affects; the solution of the formation takes more time than all other work."""
 NUMBERS = {name: kind for name, kind in DECLARED.items() if isinstance(kind, Number)}
 
 
@@ -62,10 +66,12 @@ def inputs() -> list[Message]:
     return [*messages, BatchEnd(seq=MESSAGES + 1, cause="")]
 
 
-def replay(settings: Settings) -> Iterator[object]:
-    """The estimates of all trackers."""
+def replay(settings: Settings, unused: type[Message] | None) -> Iterator[object]:
+    """The estimates of all trackers from all inputs but the unused ones."""
     pipeline = make_pipeline(settings, EarthOrientationTable.none())
     for message in inputs():
+        if unused is not None and isinstance(message, unused):
+            continue
         result = pipeline.process(message)
         yield from result.orbit.messages
         yield from (record.estimate for record in result.attitude)
@@ -81,9 +87,10 @@ def floats(value: object) -> Iterator[float]:
             yield from floats(item)
 
 
-def with_finite_estimates(settings: Settings) -> bool:
-    estimates = [msgspec.to_builtins(estimate) for estimate in replay(settings)]
-    return len(estimates) > MESSAGES // 2 and all(map(math.isfinite, floats(estimates)))
+def with_finite_estimates(settings: Settings, unused: type[Message] | None = None) -> bool:
+    estimates = [msgspec.to_builtins(estimate) for estimate in replay(settings, unused)]
+    least = MESSAGES // 2 if unused is not SensorSample else FIXES
+    return len(estimates) > least and all(map(math.isfinite, floats(estimates)))
 
 
 @pytest.mark.parametrize(
@@ -98,11 +105,11 @@ def test_the_filters_work_with_random_settings_in_range(seed: int, share: float)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(NUMBERS)[::3])  # a sample: each takes 2 s
+@pytest.mark.parametrize("name", [name for name in list(NUMBERS)[::3] if not name.startswith("logs.")])  # a sample
 def test_the_filters_work_at_both_ends_of_a_range(name: str) -> None:
     for value in (NUMBERS[name].ge, NUMBERS[name].le):
         try:
             settings = settings_of({name: value})
         except ConfigurationError:
             continue  # it contradicts the default of another setting
-        assert with_finite_estimates(settings)
+        assert with_finite_estimates(settings, UNUSED.get(name.partition(".")[0]))

@@ -1,7 +1,18 @@
 """Counters of input files and packets."""
 
-from pygnc.bus.messages import BatchEnd, SourceFile
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from pygnc.bus.messages import BatchEnd, GnssFix, SourceFile
+from pygnc.common.clock import MS_PER_WEEK, SPACECRAFT_RESTART_S
+from pygnc.configuration.settings import Settings
 from pygnc.inputs.input_state import InputCounters, merge_file_counts
+from pygnc.inputs.sense_file import SenseFile
+
+DEMO = Path(__file__).resolve().parents[3] / "data" / "demo" / "sense.bin"
 
 WHOLE = SourceFile(
     seq=1,
@@ -63,3 +74,25 @@ def test_a_replaced_file_keeps_its_counts() -> None:
     assert counters.files["rng00000.bin"].fault == "replaced"
     assert counters.counts["source_bytes"] == 1000
     assert (counters.counts["source_files"], counters.counts["unreadable_files"]) == (1, 1)
+
+
+@pytest.mark.parametrize(("restarted", "counts"), [(False, (0, 1)), (True, (1, 0))])
+def test_a_wrong_week_is_a_new_boot_only_if_the_spacecraft_clock_restarted(
+    restarted: bool,  # noqa: FBT001 - a parameter of the test
+    counts: tuple[int, int],
+) -> None:
+    file = SenseFile(DEMO, "sense.bin", Settings())
+    for _ in file.scan():
+        pass
+    fixes = [message for message in file.messages(np.arange(10), 1) if isinstance(message, GnssFix)]
+    back_s = (fixes[5].t_spacecraft_s or 0) - SPACECRAFT_RESTART_S if restarted else 0
+    counters = InputCounters()
+    for row, fix in enumerate(fixes):
+        is_late, spacecraft_s, gps_ms = row >= 5, fix.t_spacecraft_s or 0, fix.gps_ms or 0
+        counters.count(
+            msgspec.structs.replace(
+                fix, gps_ms=gps_ms + is_late * MS_PER_WEEK, t_spacecraft_s=spacecraft_s - is_late * back_s
+            )
+        )
+    assert (counters.boots, counters.gps_time_jumps) == counts
+    assert counters.gps_days_elapsed == pytest.approx(7.0, abs=0.002)

@@ -12,6 +12,7 @@ from pygnc.bus.messages import DEVICES, BatchEnd, GnssFix, Message, OrbitEstimat
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.estimators.orbit.error_models import ErrorBank
 from pygnc.estimators.orbit.manoeuvre import Change
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.formats import status
@@ -300,6 +301,26 @@ def test_a_step_of_the_time_by_a_part_of_a_second_is_reported(inputs: list[Messa
     assert f"wrong by {estimates[-1].time_error_s:+g} s" in notice[2]
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error_ms"),
+    [(1, 1000), (2, -18_000), (3, -1000), (4, 18_000), (5, 300), (7, -300), (9, 300), (5, -1000), (7, 18_000)],
+)
+def test_a_step_of_the_time_among_the_first_fixes_is_reported(inputs: list[Message], wrong: int, error_ms: int) -> None:
+    fixes = [m for m in inputs[:25] if isinstance(m, GnssFix)]
+    moved: list[Message] = [
+        msgspec.structs.replace(m, gps_ms=(m.gps_ms or 0) + (error_ms if k < wrong else 0)) for k, m in enumerate(fixes)
+    ]
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, moved)
+    (notice,) = tracker.take_notices()
+    assert notice[:2] == ("warning", "fix_times")
+    # Before there is an orbit, or without whole seconds, the later fixes give it; otherwise the first ones.
+    is_new = wrong < SETTINGS.start.fixes or error_ms % 1000
+    assert estimates[-1].time_error_s == (0.0 if is_new else -error_ms / 1000)
+    seconds = float(notice[2].split("wrong by ")[1].split(" s")[0])
+    assert seconds == pytest.approx((error_ms if is_new else -error_ms) / 1000, abs=0.005)
+
+
 def test_a_single_time_that_is_wrong_by_seconds_costs_no_fix(inputs: list[Message]) -> None:
     damaged = list(inputs)
     fix = damaged[30]
@@ -330,8 +351,14 @@ def test_velocities_that_the_positions_contradict_are_reported_once(inputs: list
     assert undisturbed.take_notices() == []
 
 
-def test_a_manoeuvre_that_the_positions_refute_afterwards_is_named(inputs: list[Message]) -> None:
-    """A step of the velocities after half an hour of good ones is reported as an impulse, as a real one would be."""
+@pytest.mark.parametrize("is_doubted", [True, False])
+def test_a_step_of_the_velocities_is_no_manoeuvre_and_one_that_was_reported_is_named(
+    inputs: list[Message],
+    is_doubted: bool,  # noqa: FBT001 - a parameter of the test
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if not is_doubted:
+        monkeypatch.setattr(ErrorBank, "doubted", lambda _, hypotheses: hypotheses)
 
     def stepped(message: Message) -> Message:
         if not isinstance(message, GnssFix) or message.seq < inputs[len(inputs) // 2].seq:
@@ -342,10 +369,12 @@ def test_a_manoeuvre_that_the_positions_refute_afterwards_is_named(inputs: list[
 
     tracker = OrbitTracker(SETTINGS, NONE)
     estimates = run(tracker, [stepped(message) for message in inputs])
-    (reported_ms,) = {each.manoeuvre_gps_ms for each in estimates if each.manoeuvre}
+    reported_ms = {each.manoeuvre_gps_ms for each in estimates if each.manoeuvre}
     ((_, name, text),) = tracker.take_notices()
     assert name == "fix_velocities"
-    assert f"the manoeuvre before GPS {reported_ms} ms was probably an error of these velocities" in text
+    assert len(reported_ms) == (not is_doubted)
+    for each_ms in reported_ms:
+        assert f"the manoeuvre before GPS {each_ms} ms was probably an error of these velocities" in text
 
 
 def test_the_time_status_of_the_receiver_is_in_the_sigma(inputs: list[Message]) -> None:

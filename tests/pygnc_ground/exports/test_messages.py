@@ -3,12 +3,14 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from brahe import ccsds
 
 from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.common.mean_elements import MeanElements
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
@@ -16,7 +18,7 @@ from pygnc.estimators.orbit.state import LOWER, OrbitState
 from pygnc_ground.exports.aem import Attitudes, aem
 from pygnc_ground.exports.cdm import Approach, cdm
 from pygnc_ground.exports.estimates import Estimates
-from pygnc_ground.exports.export import AWS, STARLINK
+from pygnc_ground.exports.export import AWS, STARLINK, Kind, Options, files
 from pygnc_ground.exports.message import Notation
 from pygnc_ground.exports.orbit_messages import Label, States, oem, opm
 from pygnc_ground.orbit.solution import FloatArray, rtn_axes
@@ -171,3 +173,16 @@ def test_a_cdm_has_both_states_and_the_probability(notation: Notation) -> None:
         reference_covariance(partner, of.own_covariance + of.relative_covariance), rel=1e-11, abs=1e-12
     )
     assert message.object2_name == "PARTNER 75"
+
+
+def test_messages_in_inertial_axes_say_that_there_was_no_earth_orientation(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = np.array([BEGIN_MS])
+    attitudes = Attitudes(times, np.eye(4)[:1], np.zeros((1, 3)), np.full((1, 3), 0.01))
+    for orientation, remarked in ((TABLE, False), (EarthOrientationTable.none(), True)):
+        of = estimates(orientation)
+        monkeypatch.setattr(Estimates, "attitudes", attitudes)
+        elements = MeanElements(BEGIN_MS, 15.2, 0.001, 97.5, 10.0, 20.0, 30.0, 1e-4)
+        monkeypatch.setattr(Estimates, "fitted", SimpleNamespace(elements=elements, error_m=[1.0] * 4))
+        monkeypatch.setattr(Estimates, "approaches", lambda _: iter([approach(filter_states()[0])]))
+        for file in files(of, Options([Kind.AEM, Kind.CDM, Kind.OMM, Kind.TLE])):
+            assert ("0.004 deg" in file.note) == (b"0.004 deg" in file.content) == remarked, file.name

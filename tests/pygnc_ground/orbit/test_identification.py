@@ -10,6 +10,7 @@ from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
 from pygnc_ground.orbit.element_errors import offsets
 from pygnc_ground.orbit.identification import NONE, deciding_measurement
+from pygnc_ground.orbit.object_orbits import ElementSets, ErrorModel, fixed_axes
 from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
 from scripts.bench.bench_identify import Launch, observed_pass, trials
 from tests.pygnc_ground.orbit.test_catalogue import EPOCH_MS, OBJECTS
@@ -19,9 +20,37 @@ LATER_MS = EPOCH_MS + 7_200_000
 
 
 def test_a_satellite_is_found_among_the_objects_of_its_launch() -> None:
-    found = list(trials("orbit", 1, 35))
+    found = list(trials("orbit", [Launch(35, 0)]))
     assert not any(one.is_certain and not one.is_right for one in found)
     assert all(one.is_right for one in found if one.hours == 24)
+
+
+@pytest.mark.parametrize("number", [127, 349])
+def test_all_sets_of_an_object_decide_together(number: int) -> None:
+    # In launch 127 the satellite is missing and an object is near it; in launch 349 all times are wrong by 5 s.
+    launch = Launch(90351, number)
+    (*_, last) = trials("orbit", [launch])
+    assert last.is_right
+
+
+def test_the_scales_of_the_errors_follow_from_successive_sets() -> None:
+    draw = np.random.default_rng(1)
+    scale_m = np.array((3000.0, 90.0, 60.0, 60.0, 220.0, 220.0))
+    objects, sets = 60, 4
+    epochs_ms = np.tile(EPOCH_MS + 6 * 3_600_000 * np.arange(sets), objects)
+    elements = [replace(OBJECTS[0], epoch_gps_ms=ms) for ms in epochs_ms.tolist()]
+    rows = np.arange(objects * sets).reshape(objects, sets).tolist()
+    empty = ElementSets.of(np.zeros((objects * sets, 6)), elements, epochs_ms, int(epochs_ms[-1]), rows)
+    differences = draw.normal(size=(objects, 1, 7)) * (200e3, 1e3, 600.0, 600.0, 600.0, 600.0, 60.0)
+    errors_m = scale_m * draw.standard_t(3.0, (objects, sets, 6))
+    measured = np.einsum("nmij,nkj->nmi", empty.partials, differences) + errors_m
+    found = ErrorModel.learnt(empty._replace(measured=measured))
+    np.testing.assert_allclose(found.scale_m, scale_m, rtol=0.5)
+
+
+def test_a_satellite_over_the_equator_has_axes() -> None:
+    turns = fixed_axes(np.array([(7e6, 0.0, 0.0, 0.0, 7500.0, 0.0)]))
+    np.testing.assert_allclose(turns[0, 4:, 4:], np.eye(2))
 
 
 @pytest.mark.parametrize("along_m", [-40e3, 0.0, 7e3, 2000e3])

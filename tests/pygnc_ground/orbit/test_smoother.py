@@ -15,6 +15,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc_ground.orbit import smoother
 from pygnc_ground.orbit.smoother import smooth
 from tests.pygnc.estimators.orbit.truth import make_fixes, run, sun_synchronous
 
@@ -89,6 +90,15 @@ def test_the_last_state_is_the_filters() -> None:
     last = smoothed(updates, orbit, TIMES[:40])[TIMES[39]]
     assert orbit.state is not None
     np.testing.assert_array_equal(last.x, orbit.state.x)
+
+
+def test_sections_of_the_recursion_do_not_change_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    orbit, updates = run(make_fixes(TRUTH)[:40])
+    whole = smoothed(updates, orbit, TIMES[:45])
+    monkeypatch.setattr(smoother, "_SECTION", 3)
+    for gps_ms, state in smoothed(updates, orbit, TIMES[:45]).items():
+        np.testing.assert_array_equal(state.x, whole[gps_ms].x)
+        np.testing.assert_array_equal(state.sqrt_covariance, whole[gps_ms].sqrt_covariance)
 
 
 def test_an_outage_is_bridged_from_both_sides() -> None:

@@ -94,6 +94,7 @@ def test_page_plots_readings(page: Chrome, bridge: RunningBridge) -> None:
     loaded = page.execute_script('return performance.getEntriesByType("resource").map((entry) => entry.name)')
     assert loaded
     assert all(str(name).startswith(bridge.url) for name in loaded)
+    until_text(page, "thinned", "^[1-9][0-9]*$")
 
 
 def test_page_stops_and_starts_the_stream(page: Chrome) -> None:

@@ -7,7 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +18,9 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.declaration import Field, Packet
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.plot_command import SPAN_S, Panel, sample_of, ticks
+from pygnc_instruments.device.plot_command import sample_of
+from pygnc_instruments.device.plot_panel import SPAN_S, Panel, ticks
+from pygnc_instruments.device.spectrum import COLOURS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
@@ -95,11 +97,16 @@ def plot(display: str, folder: Path, *arguments: object) -> subprocess.Popen[str
 
 def wait_for_colour(display: str, colour: tuple[int, int, int], process: subprocess.Popen[str]) -> None:
     """Wait until a curve of this colour is on the screen."""
+    wait_for_colours(display, {colour}, process)
+
+
+def wait_for_colours(display: str, wanted: Collection[tuple[int, ...]], process: subprocess.Popen[str]) -> None:
+    """Wait until more than 100 pixels on the screen have one of these colours."""
     from PIL import ImageGrab  # noqa: PLC0415 - needs Pillow and a display
 
     for _ in range(400):
         colours = ImageGrab.grab(xdisplay=display).convert("RGB").getcolors(1 << 20) or []
-        if any(count > 100 and found == colour for count, found in colours):
+        if sum(count for count, found in colours if found in wanted) > 100:
             return
         try:
             _, notes = process.communicate(timeout=0.05)
@@ -113,6 +120,19 @@ def test_window_plots_a_device_until_ctrl_c(display: str, tmp_path: Path) -> Non
     with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
         process = plot(display, tmp_path, line.url, "--family", "ucb", "--baud", 115200)
         wait_for_colour(display, (0xC0, 0x39, 0x2B), process)
+        process.send_signal(signal.SIGINT)
+        _, notes = process.communicate(timeout=20)
+    assert (process.returncode, notes) == (0, "")
+
+
+@pytest.mark.parametrize("view", ["spectrum", "waterfall"])
+def test_window_shows_spectra(display: str, view: str, tmp_path: Path) -> None:
+    colours: set[tuple[int, ...]] = {(0xC0, 0x39, 0x2B)}
+    if view == "waterfall":
+        colours = {tuple(bytes.fromhex(colour[1:])) for colour in COLOURS[100:]}
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line:
+        process = plot(display, tmp_path, line.url, "--family", "ucb", "--baud", 115200, "--view", view)
+        wait_for_colours(display, colours, process)
         process.send_signal(signal.SIGINT)
         _, notes = process.communicate(timeout=20)
     assert (process.returncode, notes) == (0, "")

@@ -1,6 +1,8 @@
 """Recordings with several families, of another family, and their summaries."""
 
+import contextlib
 import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -8,7 +10,7 @@ import pytest
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device import recording
+from pygnc_instruments.device import connection, recording
 from pygnc_instruments.device.recording import families_of
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.receiver_units import NovatelSimulator
@@ -65,7 +67,7 @@ def test_frames_inside_frames_are_of_no_further_family(tmp_path: Path) -> None:
     assert [kind.name for kind in families_of(tmp_path / "x.raw")] == ["monodrive"]
 
 
-@pytest.mark.parametrize("command", ["info", "stream", "log"])
+@pytest.mark.parametrize("command", ["info", "stream", "log", "noise"])
 def test_a_recording_of_another_family_than_named_is_an_error(command: str, tmp_path: Path) -> None:
     (tmp_path / "x.raw").write_bytes(ucb_bytes(5))
     options = ("--out", tmp_path) if command == "log" else ()
@@ -88,6 +90,23 @@ def test_a_recording_is_read_in_pieces_with_progress(tmp_path: Path, monkeypatch
     (summary,) = recording.summarise(tmp_path / "x.raw", kinds, report=seen.append)
     assert seen == [*range(1000, len(octets), 1000), len(octets)]
     assert (summary["readings"], summary["skipped_bytes"]) == ("100 A1", "0")
+
+
+def test_a_recording_that_a_command_reads_shows_its_progress(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "x.raw").write_bytes(ucb_bytes(4500))
+    seen: list[int] = []
+
+    @contextlib.contextmanager
+    def progress(_: str, size: int) -> Iterator[Callable[[int], object]]:
+        yield seen.append
+        assert size == (tmp_path / "x.raw").stat().st_size
+
+    monkeypatch.setattr(connection, "read_progress", progress)
+    with connection.connect(connection.DeviceSelection(str(tmp_path / "x.raw"))) as connected:
+        assert sum(1 for _ in connected.recorded()) == 4500
+    assert len(seen) == 5
+    assert seen == sorted(seen)
+    assert 0 < seen[0] < seen[-1] <= (tmp_path / "x.raw").stat().st_size
 
 
 def test_a_summary_equals_what_the_driver_reads(tmp_path: Path) -> None:

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
+from pygnc_station.diagnosis.computer import examine_modes
 from pygnc_station.server.access import revoke
+from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
@@ -100,6 +103,30 @@ def test_finds_files_that_other_users_can_read(tmp_path: Path) -> None:
     path.write_text("")
     path.chmod(0o644)  # contains no password
     assert findings(path)["files"].startswith("+")
+
+
+@pytest.mark.parametrize(
+    ("options", "is_secret"),
+    [
+        ({"api_key": "word"}, True),
+        ({"Authorization": "word"}, True),
+        ({"client_secret": "word"}, True),
+        ({"passwd": "word"}, True),
+        ({"servers": [{"accessToken": "word"}]}, True),
+        ({"broker": "mqtts://pi:word@host"}, True),
+        ({"key_file": "word", "passive": "word", "title": "word", "url": "http://[word"}, False),
+    ],
+)
+def test_secrets_of_outputs_of_other_packages_are_found(
+    options: dict[str, Any],
+    is_secret: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "station.toml"
+    path.write_text("text = 'word'\n")
+    path.chmod(0o644)
+    settings = StationSettings(folder=str(tmp_path), sinks={"other": options})
+    assert [found.is_good for found in examine_modes(settings, path)] == [False] * is_secret
 
 
 @contextmanager

@@ -63,6 +63,18 @@ def test_sensor_community_receives_means_of_current_good_readings(store: Store) 
     assert values == {"P0": "1.00", "P1": "30.00", "P2": "11.50"}
 
 
+def test_readings_that_are_passed_again_count_once(store: Store) -> None:
+    log(store, 10.0)
+    with service(BOX) as there:
+        there.answers.append(503)
+        publisher = Publisher(store, community(there))
+        assert not publisher.push(1)
+        log(store, 20.0)
+        assert publisher.push(1 << 60)
+    *_, sent = there.posts
+    assert {"value_type": "P2", "value": "15.00"} in sent["sensordatavalues"]
+
+
 def test_opensensemap_receives_every_value_with_its_time_despite_failures(store: Store) -> None:
     times = log(store, *[float(rank) for rank in range(3)], age_s=7200.0)
     with service(BOX) as there:

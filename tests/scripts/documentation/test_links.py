@@ -54,6 +54,12 @@ def test_every_link_of_a_folder_page_leads_to_a_page_of_the_folder() -> None:
     assert linked == {page_of(target) for target in source_targets({}, [folder]) - {folder}}
 
 
+def test_every_page_of_an_entry_of_the_changelog_has_a_title() -> None:
+    entries = [target for target in source_targets({}, [PurePosixPath("changelog.d")]) if target.suffix == ".md"]
+    assert len(entries) > 1
+    assert [target for target in entries if not source_page(target).startswith("# ")] == []
+
+
 def test_images_and_links_are_targets() -> None:
     assert targets("![d](../architecture.svg)\n[x](http://a/)", PAGE) == {PurePosixPath("docs/architecture.svg")}
 

@@ -9,18 +9,19 @@ by gyro noise, modelled as a rate error that is constant in each stretch of 16 s
 normal equations to the nine parameters.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
 from pygnc.common import quaternion
-from pygnc.common.arrays import Array
+from pygnc.common.arrays import Array, median
 from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobians
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
-from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, light_rows
+from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
+from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, Flags, light_rows
 from pygnc.estimators.attitude.sun_sensors import LightSources
 from pygnc.estimators.kalman import scaled_inverse
 
@@ -137,6 +138,10 @@ _FIELD_OUTLIER_COST: Final = 6.0
 """Cost of a disturbed reading in the misfit; the mean of an undisturbed one is 3."""
 
 
+_PULSE_SAMPLES: Final = 14
+"""Largest number of samples of a pulse of magnetorquers that are switched each minute."""
+
+
 class WindowSample(NamedTuple):
     """One sample of the window with its environment and the light sources at its time."""
 
@@ -159,6 +164,24 @@ class Fit(NamedTuple):
     information: Array
     gradient: Array
     misfit: Array
+
+
+def outside_pulses(mag_ut: Array, settings: MagnetometerSettings) -> Flags:
+    """Return False for readings that a pulse of magnetorquers may disturb, shapes (n, 3) -> (n,).
+
+    The readings jump when a pulse begins and ends. Those of a short stretch between two jumps, before the first or
+    after the last one may belong to a pulse. A rotation changes the readings smoothly, unless it is so fast that most
+    second differences are large, which then cannot show a jump.
+    """
+    if len(mag_ut) < 3:
+        return np.full(len(mag_ut), fill_value=True)
+    change_ut = np.linalg.norm(np.diff(mag_ut, 2, axis=0), axis=1)
+    # The second difference of white noise has six times its variance; 1.54 is the median for 3 degrees of freedom.
+    sigma_ut = max(math.sqrt(6.0) * settings.noise_ut, float(median(change_ut)) / 1.54)
+    jumps = np.cumsum(change_ut > math.sqrt(settings.gate) * sigma_ut)
+    stretch = np.concatenate((np.zeros(1, np.intp), jumps, jumps[-1:]))
+    steady: Flags = (np.bincount(stretch) > _PULSE_SAMPLES)[stretch] | (jumps[-1] == 0)
+    return steady
 
 
 class Window:
@@ -223,6 +246,7 @@ class Window:
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
         field2 = (self._field**2).sum(axis=1)
         undisturbed = np.array([not sample.field_unusable for sample in samples])
+        undisturbed[undisturbed] = outside_pulses(self._mag[undisturbed], magnetometer)
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity

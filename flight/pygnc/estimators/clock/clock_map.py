@@ -11,6 +11,7 @@ current segment again and has no effect other than its verdict.
 
 GPS time does not go back, and it does not jump ahead while the spacecraft clock runs on. A challenger that contradicts
 this has wrong GPS times, or the current segment has them; it must have as many observations as the current segment.
+Such a jump of the GPS time is no boot.
 
 Map and segments are structs that msgspec encodes: a decoded map continues with identical results.
 """
@@ -78,13 +79,18 @@ class ClockSegment(msgspec.Struct):
         fell_back = 1000 * (median_low(self.readings_s) - t_spacecraft_s) > TOLERANCE_MS
         return not (fell_back and 0 <= t_spacecraft_s - SPACECRAFT_RESTART_S < RESTART_WINDOW_S)
 
+    def elapsed_ms(self, gps_ms: int | None) -> int | None:
+        """Return the GPS time from the latest readings to `gps_ms`, ms; None if either is unknown."""
+        if gps_ms is None or not self.offsets_ms:
+            return None
+        return gps_ms - gps_ms_from_spacecraft_s(median_low(self.readings_s), median_low(self.offsets_ms))
+
     def gps_time_jumped(self, t_spacecraft_s: int, gps_ms: int | None) -> bool:
         """Return True if GPS time went back, or jumped ahead while the spacecraft clock ran on."""
-        if gps_ms is None or not self.offsets_ms:
+        elapsed_ms = self.elapsed_ms(gps_ms)
+        if elapsed_ms is None:
             return False
-        last_s = median_low(self.readings_s)
-        elapsed_ms = gps_ms - gps_ms_from_spacecraft_s(last_s, median_low(self.offsets_ms))
-        ran_on = t_spacecraft_s - last_s <= CONTINUED_S and self.fits(t_spacecraft_s, None)
+        ran_on = t_spacecraft_s - median_low(self.readings_s) <= CONTINUED_S and self.fits(t_spacecraft_s, None)
         return elapsed_ms < -TOLERANCE_MS or (ran_on and elapsed_ms > 1000 * CONTINUED_S)
 
     def add(self, t_spacecraft_s: int, gps_ms: int | None) -> None:
@@ -106,12 +112,18 @@ class ClockMap(msgspec.Struct):
         current: Segment of the current boot; None before the first observation.
         challenger: Segment that may replace the current one; None while observations fit the current segment.
         confirmations: Number of successive observations with which it does.
+        has_jumped: True if the challenger began with a jump of the GPS time.
+        jumps: Number of jumps of the GPS time within a boot.
+        elapsed_ms: GPS time between the segment before and the challenger, ms; None if unknown.
     """
 
     number: int = 0
     current: ClockSegment | None = None
     challenger: ClockSegment | None = None
     confirmations: int = CONFIRMATIONS
+    has_jumped: bool = False
+    jumps: int = 0
+    elapsed_ms: int | None = None
 
     def observe(self, t_spacecraft_s: int, gps_ms: int | None) -> ClockVerdict:
         """Add the two times of the next GPS packet, in the order of arrival; return the verdict.
@@ -140,15 +152,18 @@ class ClockMap(msgspec.Struct):
         """Add a contradicting observation to the challenger; return True if that becomes the current segment."""
         if self.challenger is None or not self.challenger.fits(t_spacecraft_s, gps_ms):
             self.challenger = ClockSegment()
-            jumped = current.gps_time_jumped(t_spacecraft_s, gps_ms)
-            self.confirmations = max(CONFIRMATIONS, len(current.offsets_ms)) if jumped else CONFIRMATIONS
+            self.elapsed_ms = current.elapsed_ms(gps_ms)
+            self.has_jumped = current.gps_time_jumped(t_spacecraft_s, gps_ms)
+            self.confirmations = max(CONFIRMATIONS, len(current.offsets_ms)) if self.has_jumped else CONFIRMATIONS
         self.challenger.add(t_spacecraft_s, gps_ms)
         if self.challenger.length < self.confirmations:
             return False
         restarted = not current.fits(t_spacecraft_s, None)
         # A segment with too few observations came from damaged times at the start of this boot; do not count it.
+        is_jump = self.has_jumped and not restarted
         if current.observations >= CONFIRMATIONS or (restarted and current.length >= CONFIRMATIONS):
-            self.number += 1
+            self.number += not is_jump
+            self.jumps += is_jump
         self.current, self.challenger = self.challenger, None
         return True
 

@@ -208,10 +208,12 @@ class ErrorBank:
         position: Observation,
         velocity: Observation | None,
         of_clock: Array,
+        count: int = 1,
     ) -> InnovationTest:
         """Test position and velocity of a fix, linearised about the common state, against the predicted mixture.
 
-        `of_clock` (6,) is the effect of one standard deviation of the clock's error on position and velocity.
+        `of_clock` (6,) is the effect of one standard deviation of the clock's error on position and velocity. In the
+        mean of `count` fixes, white errors are smaller than in one of them, but correlated ones are not.
         """
         parts = [position] if velocity is None else [position, velocity]
         seen = Observation.stacked(parts)
@@ -223,7 +225,7 @@ class ErrorBank:
         if rows > 3:
             correlated[_DISTRUST, 3:] = self._limits.slow_velocity_error_mps
         partials[:, np.arange(rows), SIZE + np.arange(rows)] = correlated
-        white = self._white[: len(sigma), :rows] * sigma
+        white = self._white[: len(sigma), :rows] * (sigma / math.sqrt(count))
         residual = seen.residual - (partials @ hypotheses.deviation[:, :, None])[:, :, 0]
         projected = partials @ hypotheses.root
         covariance = projected @ projected.swapaxes(1, 2)
@@ -273,6 +275,22 @@ class ErrorBank:
     def distrust(hypotheses: Hypotheses) -> float:
         """Return the probability that the velocities have a slow error, 0 to 1."""
         return float(hypotheses.weight[_DISTRUST].sum())
+
+    def position_lead(
+        self, changed: Hypotheses, result: InnovationTest, unchanged: Hypotheses, test: InnovationTest
+    ) -> float:
+        """Return the logarithm of the likelihood ratio of a position with a change to that of distrusted velocities.
+
+        `result` and `test` are the tests of the fix by the hypotheses with the change and by those without it. One
+        outlier contributes no more than the gate allows.
+        """
+        distrusting = unchanged.log_weight[_DISTRUST]
+        if not len(distrusting):
+            return math.inf
+        without = _log_sum(distrusting + test.position_log_likelihood[_DISTRUST]) - _log_sum(distrusting)
+        lead = _log_sum(changed.log_weight + result.position_log_likelihood) - without
+        most = 0.5 * self._limits.gate
+        return min(max(lead, -most), most)
 
     def doubted(self, hypotheses: Hypotheses) -> Hypotheses:
         """Return the hypotheses with at least half of the weight for distrust in the velocities."""

@@ -24,7 +24,6 @@ from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.initialisation import InitialFix, InitialOrbit, OrbitInitialiser, is_orbit
 from pygnc.estimators.orbit.manoeuvre import (
     DISTRUST_DECIDED,
-    DISTRUST_DOUBTFUL,
     Candidate,
     Change,
     Manoeuvre,
@@ -34,6 +33,7 @@ from pygnc.estimators.orbit.manoeuvre import (
 from pygnc.estimators.orbit.manoeuvre_detector import ManoeuvreDetector, Moment, Observations, moved
 from pygnc.estimators.orbit.measurement import (
     Fix,
+    Innovation,
     RejectCause,
     effect_of_clock,
     linearise_fix,
@@ -42,7 +42,7 @@ from pygnc.estimators.orbit.measurement import (
 from pygnc.estimators.orbit.new_orbit import NewOrbits
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import ROUNDING_SIGMA_S, time_error_s
 from pygnc.estimators.orbit.update import OrbitUpdate
 
@@ -63,7 +63,8 @@ class FilterMemory(msgspec.Struct, forbid_unknown_fields=True):
         recent: The last accepted fixes, before one of which a suspected impulse may have happened.
         time_error_s: Error of the times of the fixes, relative to those of the first ones.
         time_sigma_s: Standard deviation of that error, which is 0 for whole seconds.
-        doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead.
+        doubtful: Manoeuvres that the state covers, but that may be errors of the velocities instead; they are reported
+            when the positions have decided.
         positions: Number of positions accepted since the initialisation.
         position_gps_ms: Time of the last of them, GPS ms.
         is_discarded: True after a state was discarded, until the next initialisation.
@@ -246,6 +247,7 @@ class OrbitFilter:
         )
         memory.state, memory.buffered = state, []
         memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], []
+        updates = [self._with_time_error(update, state) for update in updates]
         used_ms = [update.fix.gps_ms for update in updates if update.position_accepted]
         memory.positions, memory.position_gps_ms = len(used_ms), max(used_ms, default=state.gps_ms)
         updates.sort(key=lambda update: update.fix.gps_ms)
@@ -255,7 +257,20 @@ class OrbitFilter:
             updates[first] = replace(updates[first], restarted_from_ms=updates[first].fix.gps_ms)
         return tuple(updates)
 
-    # --- Flight (reference filters on the ground override the first two methods) -------------------------------------
+    def _with_time_error(self, update: OrbitUpdate, state: OrbitState) -> OrbitUpdate:
+        """Return the result of a rejected first fix with the whole seconds by which its time is wrong, if any."""
+        seconds = abs(update.fix.gps_ms - state.gps_ms) * 1e-3
+        if update.position_accepted or seconds > self.settings.start.span_max_s:
+            return update
+        x, _ = self._dynamics.propagate_vector(state.gps_ms, state.x, update.fix.gps_ms)
+        position, *_ = self._linearise(x, update.fix)
+        variance = np.diagonal(state.covariance)
+        drift_m = math.sqrt(variance[POSITION].sum() + seconds**2 * variance[VELOCITY].sum())
+        sigma = tuple(np.hypot(position.sigma, drift_m).tolist())
+        innovation = Innovation(tuple(position.residual.tolist()), sigma, math.inf)
+        return replace(update, time_error_s=time_error_s(update.fix, x, innovation, self.frames))
+
+    # --- Flight (filters on the ground override some methods) ---------------------------------------------------------
 
     def _propagated(self, state: OrbitState, gps_ms: int, empirical_factor: float) -> OrbitState:
         return self._dynamics.propagate(state, gps_ms, empirical_factor)
@@ -346,13 +361,10 @@ class OrbitFilter:
                 recent=memory.recent,
                 in_thrust=memory.in_thrust,
             )
-            # The first fixes do not determine where on its track the satellite is, nor does an orbit by velocities that
-            # the positions begin to contradict.
-            is_located = memory.positions > 2 * self.settings.start.fixes and not memory.in_thrust
-            is_doubtful = DISTRUST_DOUBTFUL < self.velocity_distrust < 1.0 - DISTRUST_DECIDED
-            if is_located and not (is_doubtful and fix.velocity_ecef_mps is not None):
+            # The first fixes do not determine where on its track the satellite is.
+            if memory.positions > 2 * self.settings.start.fixes and not memory.in_thrust:
                 candidates = self._detector.with_time_step(candidates, x, hypotheses, test, fix)
-            candidates = self._detector.tested(candidates, test, observations)
+            candidates = self._detector.tested(candidates, hypotheses, test, observations)
         certain = confirmed(candidates)
         if certain is not None and certain.change is Change.TIME_STEP:
             stepped = self._after_time_step(certain, state, x, fix)
@@ -397,9 +409,11 @@ class OrbitFilter:
     def _after_manoeuvre(
         self, candidate: Candidate, x: Array, fix: Fix, test: InnovationTest, factor: Array
     ) -> OrbitUpdate:
-        """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix."""
+        """Replace state and hypotheses by those of a confirmed candidate; return the result of the fix.
+
+        An error of the velocities looks the same until the positions decide; `_decided` reports the manoeuvre then.
+        """
         memory = self.memory
-        is_doubtful = bool(memory.doubtful) or self.velocity_distrust > DISTRUST_DOUBTFUL
         hypotheses = candidate.hypotheses
         if candidate.change is not Change.THRUST_END:
             hypotheses = self._bank.doubted(hypotheses)
@@ -408,6 +422,7 @@ class OrbitFilter:
         memory.candidates, memory.in_thrust, memory.recent = [], candidate.change is Change.THRUST_BEGIN, []
         used = (True, test.velocity is not None)
         manoeuvre = candidate.manoeuvre(state, self._propagated(candidate.before, fix.gps_ms, 1.0))
+        is_doubtful = self.velocity_distrust > 0.0
         if is_doubtful:
             memory.doubtful = [*memory.doubtful, manoeuvre]
         return replace(
@@ -444,7 +459,7 @@ class OrbitFilter:
     def _decided(self) -> Manoeuvre | None:
         """Return the oldest doubtful manoeuvre once the positions confirm all; forget all once they refute them.
 
-        A thrust that was reported at once is refuted like one that is doubtful.
+        A thrust that was reported is refuted like one that is doubtful.
         """
         memory, distrust = self.memory, self.velocity_distrust
         if distrust > 1.0 - DISTRUST_DECIDED and (memory.doubtful or memory.in_thrust):
@@ -460,7 +475,7 @@ class OrbitFilter:
         These are `restart_fixes` if a manoeuvre or a long gap explains the new orbit. Otherwise either orbit is wrong,
         and the new one needs as many fixes as the old one, at most twice those of an initialisation. An old orbit with
         more fixes than that stays if a step of the times explains the new one; the result has the step as
-        `time_error_s`.
+        `time_error_s`. If an orbit of fewer fixes is replaced, the result has it as `replaced_error_s`.
         """
         limits, positions = self.settings.start, self.memory.positions
         buffered = [*self.memory.buffered, rejected.fix][-2 * limits.fixes :]
@@ -473,10 +488,8 @@ class OrbitFilter:
             return rejected
         elapsed_s = (rejected.fix.gps_ms - self.memory.position_gps_ms) * 1e-3
         is_reachable = self._new_orbits.is_reachable(initial, rejected, elapsed_s)
-        step_s = 0.0
-        if positions > 2 * limits.fixes:
-            step_s, sigma_s = self._new_orbits.time_step(initial, rejected, elapsed_s)
-        if step_s:
+        step_s, sigma_s = self._new_orbits.time_step(initial, rejected, elapsed_s)
+        if step_s and positions > 2 * limits.fixes:
             self.memory.time_sigma_s = sigma_s
             # More fixes make the step more accurate, unless the next one could end the old orbit.
             is_due = is_reachable or len(used) == limits.fixes
@@ -491,11 +504,12 @@ class OrbitFilter:
         self.memory.buffered = used
         updates = self._begin(initial)
         update = next(update for update in updates if update.fix is rejected.fix)
-        return replace(update, restarted_from_ms=updates[0].fix.gps_ms) if update.state else rejected
+        restarted_ms = updates[0].fix.gps_ms
+        return replace(update, restarted_from_ms=restarted_ms, replaced_error_s=-step_s) if update.state else rejected
 
     def _linearise(self, x: Array, fix: Fix) -> Observations:
         settings = self.settings.measurement
-        return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings)
+        return *linearise_fix(fix, x, self.frames, settings), effect_of_clock(fix, x, self.frames, settings), 1
 
 
 def uninformative_state(gps_ms: int, x: Array, settings: OrbitSettings) -> OrbitState:

@@ -35,19 +35,15 @@ STEP_SIGMA_S: Final = 5e-3
 _STEP_MAX_S: Final = 0.1
 """Least standard deviation of a suspected step, and largest step; beyond it the orbit is not linear in the step."""
 _LEAD_OVER_OTHERS: Final = 3.0
-"""Least difference of the `lead` of a candidate to the leads of other kinds of change."""
+"""Least difference of the `lead` of a candidate to the leads of other kinds of change, and least `position_lead`."""
 _LEAD_LOST: Final = -4.0
 """Value of `lead` below which a candidate is refuted."""
 _FIXES_CLEAR: Final = 7
 """Number of fixes from which a manoeuvre need not lead over other kinds of change."""
 _THRUST_S: Final = 100.0
 """Assumed time in s that a thrust has lasted when it is suspected."""
-DISTRUST_DOUBTFUL: Final = 1e-4
-"""Probability of slow errors of the velocities from which a manoeuvre is doubtful: only the positions can decide. With
-good velocities it is below this in 96 % of the time after the first 20 minutes.
-"""
 DISTRUST_DECIDED: Final = 0.01
-"""Probability of slow errors below which the positions have confirmed a doubtful manoeuvre."""
+"""Probability of slow errors of the velocities below which the positions have confirmed a manoeuvre."""
 THRUST_SHARE: Final = 0.3
 """Variation of the acceleration during a thrust, relative to the size of the acceleration."""
 
@@ -109,6 +105,8 @@ class Candidate:
         before: Orbit without the change at `first_gps_ms`, predicted from the last fix before it.
         lead: Logarithm of the likelihood ratio of the hypotheses with the change to those without it.
         fixes: Number of fixes that the ratio covers.
+        position_lead: For a step of the times, logarithm of the likelihood ratio of the positions alone to hypotheses
+            without the step that distrust the velocities.
         unchanged: Hypotheses without the fixes after a step of their times, relative to the state of the filter; None
             for a manoeuvre.
     """
@@ -119,6 +117,7 @@ class Candidate:
     before: OrbitState
     lead: float = 0.0
     fixes: int = 0
+    position_lead: float = 0.0
     unchanged: Hypotheses | None = None
 
     @property
@@ -145,12 +144,15 @@ class Candidate:
 
 
 def confirmed(candidates: Sequence[Candidate]) -> Candidate | None:
-    """Return the best candidate if its fixes and its lead, at first also over other kinds, confirm it; else None."""
+    """Return the best candidate if its fixes and its leads, at first also over other kinds, confirm it; else None."""
     if not candidates:
         return None
     best = max(candidates, key=lambda candidate: candidate.lead)
     others = [candidate.lead for candidate in candidates if candidate.change is not best.change]
     ahead = best.lead - max(others, default=-math.inf)
+    if best.change is Change.TIME_STEP:
+        # Slow errors of the velocities move the orbit along its track, too; only the positions can decide.
+        ahead = min(ahead, best.position_lead)
     is_clear = ahead >= _LEAD_OVER_OTHERS or (best.fixes >= _FIXES_CLEAR and best.change is not Change.TIME_STEP)
     limits = _LIMITS[best.change]
     return best if best.fixes >= limits.fixes and best.lead >= limits.lead and is_clear else None

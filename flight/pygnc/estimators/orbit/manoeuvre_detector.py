@@ -28,8 +28,10 @@ from pygnc.estimators.orbit.measurement import Fix, rates_along_track
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 
-Observations: TypeAlias = tuple[Observation, Observation | None, Array]
-"""Position, velocity, and the effect of one standard deviation of the receiver's clock on both, (6,)."""
+Observations: TypeAlias = tuple[Observation, Observation | None, Array, int]
+"""Position, velocity, the effect of one standard deviation of the receiver's clock on both, (6,), and the number of
+fixes whose mean they are.
+"""
 Predict: TypeAlias = Callable[[OrbitState, Sequence[Hypotheses], int], tuple[Array, list[Hypotheses]]]
 """Function that returns the state vector (10,) and the banks of hypotheses relative to it at a later time, GPS ms."""
 Linearise: TypeAlias = Callable[[Array, Fix], Observations]
@@ -64,18 +66,22 @@ class ManoeuvreDetector:
     def tested(
         self,
         candidates: Sequence[Candidate],
+        hypotheses: Hypotheses,
         test: InnovationTest,
         observations: Observations,
     ) -> list[Candidate]:
         """Return the candidates updated with the fix, without those that assume a change just before it but reject it.
 
-        `test` is the test of the fix without a manoeuvre, from which the leads of the candidates count.
+        `test` is the test of the fix by the `hypotheses` without a change; the leads count from it.
         """
         tested = []
         for candidate in candidates:
             result = self._bank.test(candidate.hypotheses, *observations)
             if candidate.fixes == 0 and not (result.accepted[0] and (result.accepted[1] or result.velocity is None)):
                 continue
+            position_lead = candidate.position_lead
+            if candidate.change is Change.TIME_STEP:
+                position_lead += self._bank.position_lead(candidate.hypotheses, result, hypotheses, test)
             updated, _ = self._bank.updated(candidate.hypotheses, result, result.accepted)
             tested.append(
                 replace(
@@ -83,6 +89,7 @@ class ManoeuvreDetector:
                     hypotheses=self._bank.adapted(updated, result),
                     lead=candidate.lead + result.log_likelihood - test.log_likelihood,
                     fixes=candidate.fixes + 1,
+                    position_lead=position_lead,
                 )
             )
         return tested
@@ -98,7 +105,7 @@ class ManoeuvreDetector:
             candidates = moved(candidates, changed)
             candidates.append(self._impulse(moment.state, x, hypotheses, gps_ms, size_mps))
             observations = self._linearise(x, moment.fix)
-            tested = self.tested(candidates, self._bank.test(hypotheses, *observations), observations)
+            tested = self.tested(candidates, hypotheses, self._bank.test(hypotheses, *observations), observations)
             candidates = [replace(each, hypotheses=each.hypotheses.centred(x, after.x)) for each in tested]
         return candidates
 

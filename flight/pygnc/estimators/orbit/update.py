@@ -30,7 +30,10 @@ class OrbitUpdate:
             shape (k,); None in the initialisation.
         hypotheses: Hypotheses at the fix's time relative to `state`; None if the fix was rejected entirely.
         manoeuvre: Manoeuvre that this fix confirms. The state may have followed an earlier fix already.
-        time_error_s: Error of the stated time, stated minus true; the time of `fix` is without it.
+        time_error_s: Error of the stated time, stated minus true; the time of `fix` is without it, unless the fix is
+            rejected by the initialisation.
+        replaced_error_s: Error of the times of the fixes of the former orbit, if this one replaces it and a step of the
+            times explains both; else 0.
     """
 
     fix: Fix
@@ -46,6 +49,7 @@ class OrbitUpdate:
     hypotheses: Hypotheses | None = None
     manoeuvre: Manoeuvre | None = None
     time_error_s: float = 0.0
+    replaced_error_s: float = 0.0
 
     @classmethod
     def rejected(cls, fix: Fix, cause: RejectCause) -> "OrbitUpdate":

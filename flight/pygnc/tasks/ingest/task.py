@@ -277,7 +277,8 @@ class IngestTask(Task):
         fresh = messages[max(0, self._resume_after - self._seq) :]
         self._seq += len(messages)
         for seq, message in enumerate(fresh, self._stream.next_seq):
-            boots, had_rolled_over = self._counters.boots, self._counters.has_rolled_over
+            boots, jumps = self._counters.boots, self._counters.gps_time_jumps
+            had_rolled_over = self._counters.has_rolled_over
             self._counters.count(message)
             if self._counters.has_rolled_over and not had_rolled_over and isinstance(message, GnssFix):
                 received, used = rollover(message) or (0, 0)
@@ -285,8 +286,19 @@ class IngestTask(Task):
                 self.notify("warning", "gps_week_rollover", f"{text}; week {used} is used")
             if self._counters.boots > boots:
                 text = f"GPS packets up to input {seq} show that the spacecraft clock was restarted or set"
-                self.notify("warning", "new_boot", f"{text}; it is mapped to GPS time again")
+                self._notify_mapped("new_boot", text)
+            if self._counters.gps_time_jumps > jumps:
+                text = f"GPS times up to input {seq} contradict earlier ones, while the spacecraft clock ran on"
+                self._notify_mapped("gps_time_jump", text)
         self._stream.write(fresh)
+
+    def _notify_mapped(self, name: str, text: str) -> None:
+        """Report a new relation of the spacecraft clock to GPS time."""
+        days = self._counters.gps_days_elapsed
+        elapsed = (
+            "" if days is None else f"; between these packets and those before, GPS time changed by {days:.3f} days"
+        )
+        self.notify("warning", name, f"{text}; it is mapped to GPS time again{elapsed}")
 
     def _break_off(self, recovery: InputRecovery, cause: str) -> None:
         """Stop reading the present files, report the cause, and end the batch if it has not ended."""

@@ -36,6 +36,8 @@ class Observations:
     """Measured vectors in ITRF, m or m/s, shape (n, 3)."""
     sigma: FloatArray
     """Standard deviations by the receiver, unknown and optimistic values replaced, m or m/s, shape (n, 3)."""
+    count: FloatArray
+    """Number of fixes whose mean each observation is, shape (n,)."""
     from_gcrf: FloatArray
     """Matrices from the GCRF state at the time of validity to the measurement, shape (n, 3, 6)."""
 
@@ -78,7 +80,8 @@ def observe(
         )
         sigma = np.maximum(np.where(reported > 0.0, reported, default), floor)
         gps_ms = np.array([fixes[row].gps_ms for row in rows], dtype=np.int64)
-        return Observations(np.array(rows, dtype=np.int64), gps_ms, offset_s, measured, sigma, from_gcrf)
+        count = np.array([float(getattr(fixes[row], "count", 1)) for row in rows])
+        return Observations(np.array(rows, dtype=np.int64), gps_ms, offset_s, measured, sigma, count, from_gcrf)
 
     latency_s = np.array([fixes[row].velocity_latency_s for row in moving])
     return (
@@ -175,7 +178,7 @@ class Residuals:
 
     observations: Observations
     normalised: FloatArray
-    """Measured minus computed over the receiver's standard deviations, shape (n, 3)."""
+    """Measured minus computed over the receiver's standard deviations of a single fix, shape (n, 3)."""
     scale: float
     """Estimated factor on the receiver's standard deviations."""
     weight: FloatArray
@@ -201,16 +204,17 @@ class Residuals:
         states = motion.states(observations.gps_ms, observations.offset_s)
         computed = np.einsum("nij,nj->ni", observations.from_gcrf, states)
         normalised = (observations.measured - computed) / observations.sigma
-        length = np.linalg.norm(normalised, axis=1)
+        length = np.linalg.norm(normalised, axis=1) * np.sqrt(observations.count)
         scale = noise_scale(length**2, fitted, limits.gate, limits.noise_scale_min)
         weight = redescending(length / scale, limits.gate) if settled else huber(length / scale)
-        return cls(observations, normalised, scale, weight, Whitening(observations.gps_ms, weight, 0.0, 1.0))
+        whitening = Whitening(observations.gps_ms, weight * observations.count, 0.0, 1.0)
+        return cls(observations, normalised, scale, weight, whitening)
 
     def correlated(self, limits: MeasurementSettings, fitted: float, share: float, time_s: float) -> "Residuals":
         """Return white residuals as residuals with a `share` of the variance that is correlated over `time_s`."""
         if share == 0.0:
             return self
-        whitening = Whitening(self.observations.gps_ms, self.weight, share, time_s)
+        whitening = Whitening(self.observations.gps_ms, self.weight * self.observations.count, share, time_s)
         white = whitening.apply(self.normalised, 0, np.zeros(3))
         scale = noise_scale((white**2).sum(axis=1), fitted, limits.gate, limits.noise_scale_min)
         return replace(self, scale=scale, whitening=whitening)
@@ -237,7 +241,7 @@ class Residuals:
     @property
     def chi_square(self) -> FloatArray:
         """Squared residuals over their variances, 3 degrees of freedom, shape (n,)."""
-        chi_square: FloatArray = (self.normalised**2).sum(axis=1) / self.scale**2
+        chi_square: FloatArray = (self.normalised**2).sum(axis=1) * self.observations.count / self.scale**2
         return chi_square
 
     @property

@@ -4,8 +4,8 @@ It shares only the environment models and the settings with the filter. Propagat
 orbit, weights and normal equations are its own; it ignores the filter's rejections and always uses the full force
 model.
 
-Fixes are divided into arcs at gaps longer than the settings' `gap_max_s` and at known restarts; arcs longer than two
-days are divided evenly. Each arc is solved on its own.
+Fixes are divided into arcs at gaps longer than the settings' `gap_max_s` and at known restarts; arcs longer than a
+day are divided evenly. Each arc is solved on its own.
 """
 
 from bisect import bisect_right
@@ -24,8 +24,8 @@ from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
 from pygnc_ground.orbit.solution import IntArray, OrbitSolution
 
-ARC_MAX_MS: Final = 172_800_000
-"""Maximum length of an arc; the equations of a longer arc would take tens of seconds."""
+ARC_MAX_MS: Final = 86_400_000
+"""Maximum length of an arc; the time for its equations grows with the cube of the length."""
 
 
 def cut_fixes(fixes: Sequence[Fix], settings: OrbitSettings, restarts_gps_ms: Sequence[int]) -> list[Sequence[Fix]]:
@@ -109,7 +109,7 @@ def solve_batch(
 ) -> BatchResult:
     """Return the orbits from all fixes.
 
-    Cost: with fixes every 25 s and one thread, 0.25 s for 3 h, 1.2 s for 12 h, 3.5 s for a day and 15 s for two. Forces
+    Cost: with fixes every 25 s and one thread, 0.25 s for 3 h, 1.2 s for 12 h, and 3.5 s for a day. Forces
     and first orbit grow with the length of the arc, the normal equations with its cube.
 
     Args:

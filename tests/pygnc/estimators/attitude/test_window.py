@@ -12,7 +12,14 @@ from pygnc.estimators.attitude.mekf import Standing
 from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
 from pygnc.estimators.attitude.sun_sensors import light_sources
-from pygnc.estimators.attitude.window import Hypotheses, LinearisedMeasurements, Window, WindowSample, marginalise
+from pygnc.estimators.attitude.window import (
+    Hypotheses,
+    LinearisedMeasurements,
+    Window,
+    WindowSample,
+    marginalise,
+    outside_pulses,
+)
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
 
@@ -283,3 +290,42 @@ def test_a_window_without_a_usable_reading_says_nothing_about_the_attitude() -> 
     assert np.isfinite(np.linalg.inv(fit.information)).all()
     np.testing.assert_array_equal(fit.gradient[0, :3], 0.0)
     assert np.isfinite(fit.misfit).all()
+
+
+@pytest.mark.parametrize("seed", [42, 48])
+def test_a_pulse_of_magnetorquers_causes_no_wrong_first_attitude(seed: int) -> None:
+    """The window of a search contains the pulse. The first attitudes were wrong by 60 and 51 degrees."""
+    truth = fly(seed, 5.0, rate_deg_s=0.2)
+    direction = np.random.default_rng(seed).normal(size=3)
+    tracker = AttitudeFilter(SETTINGS)
+    for row, (sample, around) in enumerate(zip(truth.samples, truth.environments, strict=True)):
+        pulse_ut = (4 <= row < 16) * 10.0 * direction / np.linalg.norm(direction)
+        tracker.process(replace(sample, mag_imu_ut=sample.mag_imu_ut + pulse_ut), around)
+        if tracker.memory.track is not None:
+            error = quaternion.error_vector(tracker.memory.track.state.quaternion, truth.quaternion[row])
+            assert np.degrees(np.linalg.norm(error)) < 10.0
+            return
+    pytest.fail("no attitude was found")
+
+
+@pytest.mark.parametrize(
+    ("rate_deg_s", "pulse", "disturbed"),
+    [
+        (0.2, (16, 28), slice(16, 28)),
+        (1.0, (16, 28), slice(16, 28)),
+        (1.0, (0, 10), slice(0, 10)),
+        (1.0, (38, 48), slice(38, 48)),
+        (0.0, (0, 0), slice(0)),
+        (1.0, (0, 0), slice(0)),
+        (10.0, (0, 0), slice(0)),
+    ],
+)
+def test_readings_in_a_pulse_are_found(rate_deg_s: float, pulse: tuple[int, int], disturbed: slice) -> None:
+    truth = fly(7, 4.0, rate_deg_s=rate_deg_s)
+    mag_ut = np.array([sample.mag_imu_ut for sample in truth.samples[:48]])
+    mag_ut[slice(*pulse)] += np.array([6.0, -5.0, 6.0])
+    expected = np.ones(48, np.bool_)
+    expected[disturbed] = False
+    # The last reading before a jump counts as disturbed, too.
+    expected[[row - 1 for row in pulse if 0 < row < 48 and expected[row - 1]]] = False
+    np.testing.assert_array_equal(outside_pulses(mag_ut, SETTINGS.magnetometer), expected)

@@ -110,6 +110,7 @@ def test_corrupt_first_weeks_are_corrected_by_as_many_right_ones(weeks: int, num
     verdicts = steady(clock_map, 5000 + 25 * number, number + 1)
     assert verdicts == [ClockVerdict.INCONSISTENT] * (number - 1) + [ClockVerdict.CONSISTENT] * 2
     assert clock_map.offset_ms == OFFSET_MS
+    assert (clock_map.number, clock_map.jumps) == (0, 1)
 
 
 @pytest.mark.parametrize("weeks", [-1, 1, 64])

@@ -8,13 +8,11 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.checkpoint import decode, encode
-from pygnc.estimators.orbit import filter as filter_module
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
-from pygnc.estimators.orbit.manoeuvre import Change
+from pygnc.estimators.orbit.manoeuvre import Candidate, Change, confirmed
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import ManoeuvreSettings, OrbitSettings
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.orbit.delta_v import restarts
 from tests.pygnc.environment.authority import ecef_state
 from tests.pygnc.estimators.orbit.truth import (
     CADENCE_S,
@@ -62,9 +60,9 @@ def changes(updates: list[OrbitUpdate]) -> list[tuple[Change, int]]:
     return [(each.change, NOMINAL.gps_ms.index(each.first_gps_ms)) for each in found]
 
 
-@pytest.mark.parametrize(("seed", "reported_s"), [(1, 450), (2, 150), (3, 150)])
-def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int, reported_s: int) -> None:
-    """The state follows within 150 s; with seed 1 the velocities are in doubt, and the report awaits the positions."""
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int) -> None:
+    """The state follows within 150 s, the report awaits the positions."""
     truth = with_pulses((0.0, 0.05, 0.0))
     _, updates = run(make_fixes(truth, seed=seed))
     ((change, first),) = changes(updates)
@@ -74,7 +72,7 @@ def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int, r
     assert followed.fix.gps_ms - NOMINAL.gps_ms[BEFORE] <= 150_000
     assert followed.restarted_from_ms == NOMINAL.gps_ms[first]
     update = next(update for update in updates if update.manoeuvre is not None)
-    assert update.fix.gps_ms - NOMINAL.gps_ms[BEFORE] <= 1000 * reported_s
+    assert followed.fix.gps_ms < update.fix.gps_ms <= NOMINAL.gps_ms[BEFORE] + 600_000
     assert update.manoeuvre is not None
     away = np.array(update.manoeuvre.delta_v_rtn_mps) - (0.0, 0.05, 0.0)
     assert (np.abs(away) < 3.0 * np.array(update.manoeuvre.sigma_rtn_mps)).all()
@@ -82,31 +80,6 @@ def test_an_impulse_is_detected_and_does_not_lead_the_filter_astray(seed: int, r
         assert each.state is not None
         error_m = np.linalg.norm(each.state.x[:3] - truth.gcrf[truth.index(each.fix.gps_ms), :3])
         assert error_m < 5.0 * np.sqrt(np.trace(each.state.covariance[:3, :3]))
-
-
-def test_a_doubtful_impulse_is_in_the_state_at_once_and_reported_when_the_positions_confirm_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    fixes = make_fixes(with_pulses((0.0, 0.05, 0.0)))[: BEFORE + 40]
-    _, doubtful = run(fixes)
-    monkeypatch.setattr(filter_module, "DISTRUST_DOUBTFUL", 1.0)
-    _, certain = run(fixes)
-    for one, other in zip(certain, doubtful, strict=True):
-        assert one.state is not None
-        assert other.state is not None
-        assert one.state.x.tobytes() == other.state.x.tobytes()
-        assert one.restarted_from_ms == other.restarted_from_ms
-    assert changes(doubtful) == changes(certain)
-    reported_ms = [next(each.fix.gps_ms for each in updates if each.manoeuvre) for updates in (certain, doubtful)]
-    assert 100_000 < reported_ms[1] - reported_ms[0] < 600_000
-    assert restarts(doubtful) == restarts(certain)
-
-
-def test_begin_and_end_of_a_doubtful_thrust_are_both_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    fixes = make_fixes(with_pulses((0.0, 6e-5 * CADENCE_S, 0.0), 1800 // CADENCE_S))
-    certain = changes(run(fixes)[1])
-    monkeypatch.setattr(filter_module, "DISTRUST_DOUBTFUL", 0.0)
-    assert changes(run(fixes)[1]) == certain
 
 
 def test_an_impulse_is_dated_before_its_first_suspicious_fix() -> None:
@@ -160,6 +133,17 @@ def test_drag_during_an_outage_is_no_manoeuvre() -> None:
     fixes = make_fixes(truth, seed=3)
     _, updates = run([*fixes[: BEFORE - 50], *fixes[BEFORE + 150 :]])
     assert changes(updates) == []
+
+
+def test_a_step_of_the_times_that_only_the_velocities_show_is_not_confirmed() -> None:
+    """Slow errors of the velocities move the orbit along its track."""
+    orbit, updates = run(make_fixes(NOMINAL)[:30])
+    before = updates[-1].state
+    assert before is not None
+    step = Candidate(Change.TIME_STEP, before.gps_ms, orbit.memory.hypotheses, before, lead=20.0, fixes=9)
+    shown = replace(step, position_lead=5.0)
+    assert confirmed([step]) is None
+    assert confirmed([shown]) is shown
 
 
 def test_detection_can_be_switched_off() -> None:
