@@ -173,11 +173,10 @@ class ErrorModel(NamedTuple):
         logs = -0.5 * (square + np.linalg.slogdet(spread)[1]) - 3.0 * math.log(2.0 * math.pi)
         return model._replace(lost=math.log(_MISTAGGED) + np.maximum(logs, _LEAST_LOG))
 
-    def nearest(self, offsets: FloatArray, count: int) -> IntArray:
-        """Return the indices of the objects whose sets agree best with one of some differences (k, 7)."""
-        at = np.concatenate((np.tile(offsets, (len(self.typical), 1, 1)), self.typical[:, None]), axis=1)
-        logs = self._weigh(at).log_density
-        return np.argsort(logs[:, -1] - logs[:, :-1].max(axis=1))[:count]
+    def nearest(self, prior: Prior, count: int) -> IntArray:
+        """Return the indices of the objects whose sets agree best with a prior."""
+        near = self.fit(prior, np.zeros_like(self.typical)[:, None]).log_evidence
+        return np.argsort(self.fit(self.population, iterations=1).log_evidence - near)[:count]
 
     def of(self, rows: IntArray) -> "ErrorModel":
         """Return the model of some of the objects."""

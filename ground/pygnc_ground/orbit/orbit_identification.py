@@ -111,15 +111,17 @@ def log_ratios(model: ErrorModel, observed: FloatArray) -> FloatArray:
 
     `observed` (6, 6) is the covariance of the observed orbit, at the reference time in axes that do not rotate.
     """
-    late = _common_offsets(model.population, observed)
-    count = len(model.typical)
-    rows = model.nearest(np.pad([[along_m] for _, along_m, _ in late], ((0, 0), (0, PARAMETERS - 1))), _FITTED_MAX)
-    model = model.of(rows)
-    others = model.fit(model.population, model.starts())
-    starts = np.stack((np.zeros_like(others.difference), others.difference), axis=1)
     of_orbit = np.zeros((PARAMETERS, PARAMETERS))
     of_orbit[:6, :6] = observed
     of_orbit[6, 6] = _OWN_DECAY_M_PER_DAY**2
+    late = _common_offsets(model.population, observed)
+    count = len(model.typical)
+    rough = of_orbit + np.diag(np.append(2.0 * model.scale_m, 0.0) ** 2)
+    rough[0, 0] += max(along_m**2 + variance for _, along_m, variance in late)
+    rows = model.nearest(Prior(np.zeros(PARAMETERS), rough), _FITTED_MAX)
+    model = model.of(rows)
+    others = model.fit(model.population, model.starts())
+    starts = np.stack((np.zeros_like(others.difference), others.difference), axis=1)
     twin_covariance = _TWIN**2 * model.population.covariance
     own, twin = [], []
     for share, along_m, variance in late:
