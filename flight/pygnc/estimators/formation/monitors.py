@@ -76,10 +76,11 @@ def contradictions(equations: Equations, parameters: Array) -> dict[int, str]:
 def _clock_errors_s(equations: Equations, parameters: Array) -> dict[int, float]:
     """Return the errors of clocks, positive if fast, by which fixes contradict all else, by index of the satellite.
 
-    If our own clock explains the contradiction best, it is the only one.
+    If our own clock explains the contradiction best, it is the only one. The clock of the only satellite with fixes
+    displaces the whole formation, which ranges cannot show.
     """
     known, reference, count = equations.known, equations.dynamics.reference, len(parameters)
-    if not known:
+    if len(known) < 2:
         return {}
     along_track = np.zeros((len(known), count))
     for row, state in zip(along_track, (state_indices(satellite)[:6] for satellite in known), strict=True):
