@@ -18,7 +18,7 @@ from pygnc_system.wake_event import WakeEvent
 QUEUE_DEPTH: Final = 1 << 17
 """Readings that a queue holds before the oldest are dropped: 20 min at 100 Hz. Only those that wait need memory."""
 LIVE_DEPTH: Final = 1024
-"""The same for displays, which need the newest readings only, and for recordings, which wait for their subscribers."""
+"""Depth of queues for displays, which need the newest readings only, and of recordings, which wait for readers."""
 
 
 _Position: TypeAlias = tuple[int, int]

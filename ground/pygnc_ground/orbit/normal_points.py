@@ -124,13 +124,13 @@ class NormalPointFilter(OrbitFilter):
     ) -> None:
         super().__init__(settings, orientation, memory)
         self._dynamics = point_dynamics(settings, self.frames)
-
-    _waiting: tuple[Fix, ...] = ()
-    _repeated: tuple[Fix, ...] = ()
-    _late: tuple[OrbitUpdate, ...] = ()
-    _used_until_ms: int = 0
-    _predicted_from: tuple[object, ...] = ()
-    _prediction: tuple[Array, list[Hypotheses]]
+        self._waiting: tuple[Fix, ...] = ()
+        self._repeated: tuple[Fix, ...] = ()
+        """Fixes at the times of waiting ones, by another receiver."""
+        self._late: tuple[OrbitUpdate, ...] = ()
+        self._used_until_ms = 0
+        self._predicted_from: tuple[object, ...] = ()
+        self._prediction: tuple[Array, list[Hypotheses]]
 
     def process(self, fix: Fix) -> tuple[OrbitUpdate, ...]:
         """Process one fix; return the results of fixes whose minute has ended, in order of time."""
@@ -229,7 +229,9 @@ class NormalPointFilter(OrbitFilter):
         memory.positions += len(fixes) - 1
         self._used_until_ms = fixes[-1].gps_ms
         arcs = ShortArcs(update.state, self.frames)
-        return self._shared(replace(update, fix=middle), update.hypotheses, arcs, fixes, kinds, point)
+        # Single precision suffices for roots, which are never subtracted, and a week of them must be kept.
+        kept = replace(update.hypotheses, root=update.hypotheses.root.astype(np.float32))
+        return self._shared(replace(update, fix=middle, hypotheses=kept), arcs, fixes, kinds, point)
 
     def _agreement(
         self, seen: _Measured, offsets_s: FloatArray, arcs: "ShortArcs", hypotheses: Hypotheses
@@ -274,9 +276,8 @@ class NormalPointFilter(OrbitFilter):
         )
 
     @staticmethod
-    def _shared(  # noqa: PLR0917 - what the fixes have in common, and they
+    def _shared(
         update: OrbitUpdate,
-        hypotheses: Hypotheses,
         arcs: "ShortArcs",
         fixes: Sequence[Fix],
         kinds: Sequence[_Agreement],
@@ -291,9 +292,8 @@ class NormalPointFilter(OrbitFilter):
             nis, dof = sum(innovation.chi_square for innovation in seen), 3 * len(seen)
             result = PointUpdate(fix, state, None, no_velocity, nis, dof, None, *seen, point=point)
             if fix is update.fix:
-                # Single precision suffices for roots, which are never subtracted, and a week of them must be kept.
-                kept, factor = replace(hypotheses, root=hypotheses.root.astype(np.float32)), update.empirical_factor
-                result = replace(result, state=update.state, empirical_factor=factor, hypotheses=kept)
+                factor = update.empirical_factor
+                result = replace(result, state=update.state, empirical_factor=factor, hypotheses=update.hypotheses)
             updates.append(result)
         return tuple(updates)
 

@@ -132,7 +132,7 @@ class ElementSets(NamedTuple):
 
 
 class ErrorModel(NamedTuple):
-    """What the element sets of a launch show about their errors and about its objects.
+    """Errors of the element sets of a launch, and density of its objects, as the sets show them.
 
     Attributes:
         sets: The sets.

@@ -1,6 +1,7 @@
 """The outputs of PyGNC, and that of the examples, conform to the suite."""
 
 import socket
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -30,8 +31,9 @@ class HttpConformance(SinkConformance):
 
     secret = "right-word"  # noqa: S105 - of a simulated server
 
+    @abstractmethod
     def options_for(self, url: str) -> dict[str, Any]:
-        raise NotImplementedError
+        """Return the settings of the output for an address."""
 
     @contextmanager
     def other_side(self, folder: Path) -> Iterator[dict[str, Any]]:  # noqa: ARG002 - see the suite

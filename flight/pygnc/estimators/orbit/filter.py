@@ -33,7 +33,6 @@ from pygnc.estimators.orbit.manoeuvre import (
 from pygnc.estimators.orbit.manoeuvre_detector import ManoeuvreDetector, Moment, Observations, moved
 from pygnc.estimators.orbit.measurement import (
     Fix,
-    Innovation,
     RejectCause,
     effect_of_clock,
     linearise_fix,
@@ -42,7 +41,7 @@ from pygnc.estimators.orbit.measurement import (
 from pygnc.estimators.orbit.new_orbit import NewOrbits
 from pygnc.estimators.orbit.process_noise import steady_sigma
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, UNKNOWN_SIGMA, VELOCITY, OrbitState, to_ecef
+from pygnc.estimators.orbit.state import UNKNOWN_SIGMA, OrbitState, to_ecef
 from pygnc.estimators.orbit.time_errors import ROUNDING_SIGMA_S, time_error_s
 from pygnc.estimators.orbit.update import OrbitUpdate
 
@@ -251,7 +250,7 @@ class OrbitFilter:
         )
         memory.state, memory.buffered = state, []
         memory.candidates, memory.in_thrust, memory.recent, memory.doubtful = [], False, [], []
-        updates = [self._with_time_error(update, state) for update in updates]
+        updates = [self._new_orbits.with_time_error(update, state) for update in updates]
         used_ms = [update.fix.gps_ms for update in updates if update.position_accepted]
         memory.positions, memory.position_gps_ms = len(used_ms), max(used_ms, default=state.gps_ms)
         updates.sort(key=lambda update: update.fix.gps_ms)
@@ -260,19 +259,6 @@ class OrbitFilter:
             first = next(row for row, update in enumerate(updates) if update.state is not None)
             updates[first] = replace(updates[first], restarted_from_ms=updates[first].fix.gps_ms)
         return tuple(updates)
-
-    def _with_time_error(self, update: OrbitUpdate, state: OrbitState) -> OrbitUpdate:
-        """Return the result of a rejected first fix with the whole seconds by which its time is wrong, if any."""
-        seconds = abs(update.fix.gps_ms - state.gps_ms) * 1e-3
-        if update.position_accepted or seconds > self.settings.start.span_max_s:
-            return update
-        x, _ = self._dynamics.propagate_vector(state.gps_ms, state.x, update.fix.gps_ms)
-        position, *_ = self._linearise(x, update.fix)
-        variance = np.diagonal(state.covariance)
-        drift_m = math.sqrt(variance[POSITION].sum() + seconds**2 * variance[VELOCITY].sum())
-        sigma = tuple(np.hypot(position.sigma, drift_m).tolist())
-        innovation = Innovation(tuple(position.residual.tolist()), sigma, math.inf)
-        return replace(update, time_error_s=time_error_s(update.fix, x, innovation, self.frames))
 
     # --- Flight (filters on the ground override some methods) ---------------------------------------------------------
 

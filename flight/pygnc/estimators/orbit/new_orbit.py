@@ -1,6 +1,7 @@
 """Comparison of the orbit of successive rejected fixes with the old orbit: what may have led from one to the other."""
 
 import math
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -9,10 +10,10 @@ from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.initialisation import InitialOrbit
-from pygnc.estimators.orbit.measurement import Fix, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, Innovation, linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, VELOCITY
-from pygnc.estimators.orbit.time_errors import ROUNDING_SIGMA_S, time_step_s
+from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
+from pygnc.estimators.orbit.time_errors import ROUNDING_SIGMA_S, time_error_s, time_step_s
 from pygnc.estimators.orbit.update import OrbitUpdate
 
 _REACHED_SIGMAS: Final = 3.0
@@ -22,7 +23,7 @@ _REACHED_SIGMAS: Final = 3.0
 class NewOrbits:
     """Comparison of new orbits, from successive rejected fixes, with the old orbit.
 
-    The argument `rejected` of both methods is the result of the last of these fixes, whose state is the old orbit;
+    The argument `rejected` of two methods is the result of the last of these fixes, whose state is the old orbit;
     `elapsed_s` is its time since the last accepted position.
     """
 
@@ -30,6 +31,19 @@ class NewOrbits:
         self._settings = settings
         self._dynamics = dynamics
         self._frames = frames
+
+    def with_time_error(self, update: OrbitUpdate, state: OrbitState) -> OrbitUpdate:
+        """Return the result of a fix that a first orbit rejects, with the whole seconds by which its time is wrong."""
+        seconds = abs(update.fix.gps_ms - state.gps_ms) * 1e-3
+        if update.position_accepted or seconds > self._settings.start.span_max_s:
+            return update
+        x, _ = self._dynamics.propagate_vector(state.gps_ms, state.x, update.fix.gps_ms)
+        position, _ = linearise_fix(update.fix, x, self._frames, self._settings.measurement)
+        variance = np.diagonal(state.covariance)
+        drift_m = math.sqrt(variance[POSITION].sum() + seconds**2 * variance[VELOCITY].sum())
+        sigma = tuple(np.hypot(position.sigma, drift_m).tolist())
+        innovation = Innovation(tuple(position.residual.tolist()), sigma, math.inf)
+        return replace(update, time_error_s=time_error_s(update.fix, x, innovation, self._frames))
 
     def is_reachable(self, initial: InitialOrbit, rejected: OrbitUpdate, elapsed_s: float) -> bool:
         """Return True if a manoeuvre since the last accepted position may have led to a new orbit.
