@@ -10,16 +10,16 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pygnc_devices.clock_line import ClockLine, Measured
+from pygnc_devices.clock_line import Measured
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
+from pygnc_instruments.device.time_base import TimeBase
 from pygnc_system.files import durable_rename, write_all
 
 try:
@@ -47,29 +47,6 @@ class Rotation:
 
     bytes: int = 0
     seconds: float = 0.0
-
-
-@dataclass(slots=True)
-class TimeBase:
-    """Times at which a device's readings were measured, UTC.
-
-    They follow this computer's monotonic clock, so that a clock that is set does not disturb them. Logs with the same
-    offset have one time base.
-
-    Attributes:
-        offset_ns: UTC minus the monotonic clock, ns; None: that of the first reading.
-        clocks: clock of the device for each kind of packet.
-    """
-
-    offset_ns: int | None = None
-    clocks: defaultdict[str, ClockLine] = field(default_factory=lambda: defaultdict(ClockLine))
-
-    def measured(self, reading: Reading) -> Measured | None:
-        """Return when the next reading was measured; None if the device has no clock."""
-        if self.offset_ns is None:
-            self.offset_ns = reading.t_wall_ns - reading.t_mono_ns
-        found = self.clocks[reading.packet.name].follow(reading)
-        return found and Measured(found.time_ns + self.offset_ns, found.sigma_ns)
 
 
 @dataclass(slots=True)

@@ -23,7 +23,7 @@ from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.reading import Stamp
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvLog
-from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, TimeBase, checked_log_name
+from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
 from pygnc_instruments.device.log_recovery import recover_logs
 from pygnc_instruments.device.terminal import (
     DRAWS_PER_S,
@@ -39,6 +39,7 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
     stderr_console,
 )
+from pygnc_instruments.device.time_base import Pulses, TimeBase
 from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
 _MEGABYTE: Final = 1_000_000
@@ -82,6 +83,10 @@ def log(
     rotate_minutes: Annotated[float, typer.Option(min=0.0, help="Begin a new file at this age, min; 0: never.")] = 0.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
+    pps: Annotated[
+        Path | None,
+        typer.Option(help="Kernel's device of a receiver's pulses for exact UTC, such as /sys/class/pps/pps0."),
+    ] = None,
     to: To = "",
     user: User = "",
     spool: SpoolFolder = None,
@@ -98,12 +103,13 @@ def log(
         for path in recover_logs(out) if out.is_dir() else []:
             print_note(f"{path}: recovered; its last rows may be missing")
         now = Stamp.now()
+        pulses = None if pps is None else Pulses(pps)
         logs: list[_DeviceLog] = []
         for label, part in _parts(ports or [""], family, baud, user_packets).items():
             connected = stack.enter_context(connect(part))
             engine = connected.device.engine
-            written = _log_class(file_format)(out, file_name, _head(connected), rotation, label=label)
-            written.time_base = None if engine.is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns)
+            written = _log_class(file_format)(out, file_name, _head(connected, pps), rotation, label=label)
+            written.time_base = None if engine.is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
             logs.append(_DeviceLog(connected, written, RawLog(out, file_name, label, engine) if raw else None))
         stopped = threading.Event()
         with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
@@ -181,7 +187,7 @@ def _uploader(store: Destination | None, spool: Path | None) -> Generator[Upload
             print_note(f"{pending} files stay in the spool; `pygnc device upload` sends them")
 
 
-def _head(connected: ConnectedDevice) -> dict[str, str]:
+def _head(connected: ConnectedDevice, pps: Path | None) -> dict[str, str]:
     try:
         description = connected.describe()
     except NoAnswerError:  # wired for reception only, for example
@@ -191,6 +197,7 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
         "software": f"pygnc {pygnc_system.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
+        "time_base": "monotonic clock of the computer" if pps is None else f"pulses of {pps}",
     }
 
 

@@ -24,7 +24,6 @@ from pygnc_devices.monodrive.sensor import make_sensors
 from pygnc_devices.reading import Reading
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvRows, utc_text
-from pygnc_instruments.device.log_files import TimeBase
 from pygnc_instruments.device.terminal import (
     DRAWS_PER_S,
     Baud,
@@ -41,6 +40,7 @@ from pygnc_instruments.device.terminal import (
     reported_errors,
     statistics_line,
 )
+from pygnc_instruments.device.time_base import TimeBase
 
 _POLL_S: Final = 0.2
 Named: TypeAlias = tuple[str, Reading]
