@@ -19,6 +19,7 @@ from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = re.compile(r"^## ([\w -]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -35,6 +36,7 @@ EXPECTED = {
     "A whole recording at once": "3 0 0.0",
     "MicroStrain": "name='3DM-GX2'",
     "MicroStrain MIP": "model='3DM-CV7-AHRS'",
+    "Xsens": "product='MTi-30-2A8G4'",
     "monoDrive": "'time_of_week': 34560",
     "OPC-N3": "serial_number='177700019'",
     "EMUS": "True (0, 0) 0.04 3.38",
@@ -55,6 +57,8 @@ def simulated(title: str) -> SimulatedUnit:
             return Gx2Simulator()
         case "MicroStrain MIP":
             return MipSimulator()
+        case "Xsens":
+            return XsensSimulator()
         case "OPC-N3":
             return UsbIssSimulator(OpcN3Simulator())
         case "EMUS":
