@@ -24,6 +24,7 @@ from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
+from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
 """EEPROM word of a GX2 that streams packet CC after power-up."""
@@ -40,6 +41,7 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "3dm-gx4": lambda: MipSimulator("3DM-GX4-25", "6234.00002", is_legacy=True),
     "vn-100": VectorNavSimulator,
     "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
+    "mti-30": XsensSimulator,
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,

@@ -28,6 +28,8 @@ from pygnc_devices.vectornav.fields import AsyncLine
 from pygnc_devices.vectornav.framing import make_line as vectornav_line
 from pygnc_devices.vectornav.framing import make_packet as vectornav_packet
 from pygnc_devices.vectornav.packets import BinaryOutput
+from pygnc_devices.xsens.framing import make_data
+from pygnc_devices.xsens.items import ITEMS
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError
@@ -64,6 +66,8 @@ STEP: Final = {
     "internal_ticks": 625,
     "timer_ticks": 196_608,
     "time_ticks": 10_000,
+    "sample_time_ticks": 100,
+    "packet_counter": 1,
 }
 """Advance of a clock from frame to frame; other clocks advance by 10."""
 _LITERALS: Final = [text for text in LITERALS if text.isascii() and text.isprintable()]
@@ -154,6 +158,17 @@ def _mip(dice: random.Random) -> MakeFrame:
     return make
 
 
+def _xsens(dice: random.Random) -> MakeFrame:
+    clocks = [ITEMS[0x1020], ITEMS[0x1060]]
+    parts = dict.fromkeys([*dice.sample([item for item in ITEMS.values() if _word_fields(item)], 3), *clocks])
+
+    def make(number: int, *, mutates: bool) -> bytes:
+        changed = dice.choice([*parts, *clocks]) if mutates else None
+        return make_data([(p.identifier, _payload(p, number, dice if p is changed else None)) for p in parts])
+
+    return make
+
+
 def _emus(dice: random.Random) -> MakeFrame:
     sentence = dice.choice([record for record in family("emus").packets if isinstance(record, Sentence)])
     text = sentence.encode({field.name: 1 for field in sentence.fields if field.code[0] in "uibdg"})
@@ -233,6 +248,7 @@ MAKERS: Final[dict[str, Callable[[random.Random], MakeFrame]]] = {
     "gx2": _packets(family("gx2").packets, gx2_frame),
     "mip": _mip,
     "vectornav": _vectornav,
+    "xsens": _xsens,
     "monodrive": _packets((IMU,), _monodrive),
     "emus": _emus,
     "opc_n3": _packets((HISTOGRAM,), lambda _, payload: payload[:-2] + crc16(payload[:-2]).to_bytes(2, "little")),

@@ -48,6 +48,7 @@ FAMILIES = {
     "3dm-gx4": "mip",
     "vn-100": "vectornav",
     "vn-100-binary": "vectornav",
+    "mti-30": "xsens",
     "monodrive": "monodrive",
     "opc-n3": "opc_n3",
     "emus": "emus",
