@@ -11,12 +11,13 @@ from typing import Final, Protocol
 from pygnc_devices.continuity import Continuity
 from pygnc_devices.declaration import TEXT, Packet, Record, Value
 from pygnc_devices.emus.framing import make_sentence
+from pygnc_devices.engine import readings_in
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.gx2.framing import make_frame as gx2_frame
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
-from pygnc_devices.mip.framing import make_packet
+from pygnc_devices.mip.framing import FIELD_HEADER_BYTES, LONGEST_FRAME, OVERHEAD_BYTES, make_packet
 from pygnc_devices.monodrive.packets import IMU, START
 from pygnc_devices.opc_n3.framing import crc16
 from pygnc_devices.opc_n3.packets import HISTOGRAM
@@ -98,8 +99,7 @@ def read(name: str, path: Path, out: Path) -> None:
     kind, continuity = family(name), Continuity()
     unit, counters = kind.interpreter(kind.bauds[0]), Counters()
     for number, frame in enumerate(scan_to_end(kind.scanner, path.read_bytes()).frames):
-        reading = unit.interpret(frame, Stamp(number * 10_000_000, number * 10_000_000), counters)
-        if reading is not None:
+        for reading in readings_in(unit.interpret(frame, Stamp(number * 10_000_000, number * 10_000_000), counters)):
             continuity.follow(reading)
 
 
@@ -148,8 +148,13 @@ def _packets(records: tuple[Record, ...], seal: Callable[[str, bytes], bytes]) -
 def _mip(dice: random.Random) -> MakeFrame:
     key = dice.choice(list(DATA_SETS))
     clocks = [field for field in FIELDS[key].values() if field.fields[0].name in STEP]
-    parts = dict.fromkeys([*dice.sample([part for part in FIELDS[key].values() if _word_fields(part)], 2)])
-    parts[dice.choice(clocks)] = None
+    parts = dict.fromkeys([dice.choice(clocks)])
+    for part in dice.sample([part for part in FIELDS[key].values() if _word_fields(part)], 2):
+        if (
+            sum(entry.layout.size + FIELD_HEADER_BYTES for entry in {**parts, part: None})
+            < LONGEST_FRAME - OVERHEAD_BYTES
+        ):
+            parts[part] = None
 
     def make(number: int, *, mutates: bool) -> bytes:
         changed = dice.choice(list(parts)) if mutates else None
