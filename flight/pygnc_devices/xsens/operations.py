@@ -174,7 +174,7 @@ def _learn(unit: MtUnit, data: bytes) -> None:
     outputs = list(parse_outputs(data))
     unit.declare(identifier for identifier, _ in outputs)
     hz = fastest_hz(outputs)
-    unit.clock.period_ns = NS_PER_S // hz if hz else None
+    unit.counter.period_ns = NS_PER_S // hz if hz else None
 
 
 async def filter_profiles(unit: MtUnit) -> dict[int, str]:

@@ -63,7 +63,7 @@ def test_the_outputs_determine_the_readings(device: Mti) -> None:
     assert {reading.values["q0_enu"] is None for reading in readings} == {True, False}
     assert all(reading.values["accel_z_mps2"] == pytest.approx(9.7577, rel=1e-3) for reading in readings)
     assert "rate_x_rad_s" not in readings[-1].values
-    assert device.unit.clock.period_ns == 10_000_000
+    assert device.unit.counter.period_ns == 10_000_000
 
 
 def test_settings_are_written_and_read_back(device: Mti, unit: XsensSimulator) -> None:

@@ -102,6 +102,37 @@ def test_the_satellites_are_one_value() -> None:
     assert items.satellites(octets) == [(0, 7, 41, 0x1F), (6, 3, 22, 0x14)]
 
 
+def test_messages_of_the_receiver_have_their_own_time_and_share_the_counter() -> None:
+    unit = MtUnit()
+    pvt = (0x7010, bytes(94))
+    late = [reading(unit, make_data([counter(2 * k), ticks(100 * k), ACCEL]), 10 * MS * k) for k in range(1, 16)]
+    gnss = []
+    for k in range(16, 70, 10):  # the sample times of the receiver are 80 ms old
+        late.append(reading(unit, make_data([counter(2 * k), ticks(100 * k), ACCEL]), 10 * MS * k))
+        gnss.append(reading(unit, make_data([counter(2 * k + 1), ticks(100 * k - 800), pvt]), 10 * MS * k))
+    assert {entry.packet.name for entry in late} == {"data"}
+    assert {entry.packet.name for entry in gnss} == {"gnss"}
+    assert not any(entry.is_estimate for entry in [*late, *gnss])
+    for entries in (late[15:], gnss):
+        times = [entry.t_device_ns for entry in entries]
+        assert [after - before for before, after in pairwise(times)] == [100 * MS] * 5  # type: ignore[operator]
+    assert late[15].t_device_ns == 150 * MS
+    assert gnss[0].t_device_ns == 70 * MS
+    assert [entry.lost_before for entry in gnss] == [0] * 6
+    assert sum(entry.lost_before for entry in late) == 14 + 1 + 5 * 18
+    together = reading(unit, make_data([counter(134), ticks(6700), ACCEL, pvt]))
+    assert (together.packet.name, together.lost_before) == ("data-2", 0)
+
+
+def test_the_outputs_declare_both_kinds_of_readings() -> None:
+    unit = MtUnit()
+    unit.declare([0x1020, 0x1060, 0x4020, 0x7010, 0xE020, 0xC830])
+    assert [unit.data.record.parts, unit.gnss.record.parts] == [
+        (0x1020, 0x1060, 0x4020, 0xE020),
+        (0x1020, 0x1060, 0x7010, 0xE020),
+    ]
+
+
 def test_a_value_that_is_not_a_number_is_missing() -> None:
     assert reading(MtUnit(), make_data([(0x0810, b"\x7f\xc0\0\0")])).values["temperature_degc"] is None
 
@@ -150,7 +181,7 @@ def test_missing_messages_are_counted_by_the_packet_counter_over_its_wraps() -> 
 
 def test_without_sample_time_the_counter_and_the_rate_give_the_time() -> None:
     unit = MtUnit()
-    unit.clock.period_ns = 10 * MS
+    unit.counter.period_ns = 10 * MS
     found = [reading(unit, make_data([counter(k)]), 10 * MS * k) for k in (0, 1, 4, 5)]
     assert [entry.t_device_ns for entry in found] == [0, 10 * MS, 40 * MS, 50 * MS]
     assert [entry.lost_before for entry in found] == [0, 0, 2, 0]
