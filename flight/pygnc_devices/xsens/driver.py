@@ -127,7 +127,7 @@ def _open(url: str, baud: int = DEFAULT_BAUD) -> tuple[Engine, MtUnit]:
     Raises:
         PortError: the port cannot be opened.
     """
-    unit = MtUnit(baud, recover=operations.measure)
+    unit = MtUnit(baud, recover=operations.recover)
     return Engine(url, baud, WIRE, unit), unit
 
 

@@ -77,6 +77,12 @@ async def measure(_unit: MtUnit | None = None) -> None:
     await ask(request(messages.GO_TO_MEASUREMENT))
 
 
+async def recover() -> None:
+    """Let a unit measure that an interrupted operation has left in its settings, unless it has restarted."""
+    with contextlib.suppress(RefusedError):
+        await measure()
+
+
 async def identify(unit: MtUnit) -> Identity:
     """Return the identity of the unit."""
     async with configuring(unit):

@@ -331,6 +331,7 @@ class MtUnit:
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading in a message; see `engine.Interpreter`."""
         if frame.kind == MTDATA2:
+            self.is_configuring = False
             return self._reading(frame, stamp)
         match frame.kind:
             case messages.ERROR:

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.discovery import search
-from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
+from pygnc_devices.scheduler import Sleep
 from pygnc_devices.xsens import driver
 from pygnc_devices.xsens.driver import CONTROLS, FAMILY, AsyncMti, Mti
 from pygnc_devices.xsens.messages import GO_TO_CONFIG, ask, request
+from pygnc_devices.xsens.operations import configuring
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 
@@ -144,6 +146,21 @@ def test_a_unit_unplugged_while_it_waits_measures_again(device: Mti, line: PtyEn
     line.plug_in()
     assert device.read(5.0) is not None
     assert unit.is_measuring
+
+
+def test_an_aborted_operation_returns_the_unit_to_its_measurements(device: Mti, unit: XsensSimulator) -> None:
+    async def wait() -> None:
+        async with configuring(device.unit):
+            await Sleep(60.0)
+
+    procedure = device.engine.start(wait())
+    while unit.is_measuring:
+        device.read(0.01)
+    device.engine.abort(procedure)
+    with pytest.raises(AbortedError):
+        procedure.result(5.0)
+    assert unit.is_measuring
+    assert device.read(2.0) is not None
 
 
 def test_snapshot_and_restore(device: Mti, unit: XsensSimulator) -> None:
