@@ -23,6 +23,7 @@ from pygnc_instruments.simulators.receiver_units import NovatelSimulator, Skytra
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
 from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 from pygnc_system.plugins import PluginError, installed, load_class
 
@@ -39,6 +40,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", "2143-01878", eeprom=_CONTINUOUS),
     "3dm-cv7": MipSimulator,
     "3dm-gx4": lambda: MipSimulator("3DM-GX4-25", "6234.00002", is_legacy=True),
+    "vn-100": VectorNavSimulator,
+    "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
     "mti-30": XsensSimulator,
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),

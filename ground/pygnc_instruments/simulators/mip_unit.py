@@ -22,6 +22,7 @@ _WEEK: Final = 2400
 _INTERNAL_HZ: Final = 62_500
 _DATA_SETS: Final = (0x80, 0x81, 0x82)
 _BAUD: Final = (0x0C, 0x40, b"")
+_DESCRIPTOR_BYTES: Final = 248
 _RESET, _POLL = (0x01, 0x7E), (0x0C, 0x0D)
 _FORMAT, _STREAM = (0x0C, 0x0F), (0x0C, 0x11)
 _LEGACY_FORMATS: Final = {0x08: 0x80, 0x09: 0x81, 0x0A: 0x82}
@@ -138,7 +139,8 @@ class MipSimulator(SimulatedUnit):
             (0x01, 0x02): b"",
             (0x01, 0x06): b"",
             (0x01, 0x03): _field(0x81, self._identity()),
-            (0x01, 0x04): _field(0x82, b"".join(bytes(pair) for pair in self._descriptors())),
+            (0x01, 0x04): _field(0x82, self._descriptors()[:_DESCRIPTOR_BYTES]),
+            (0x01, 0x07): _field(0x86, self._descriptors()[_DESCRIPTOR_BYTES:]),
             (0x01, 0x05): _field(0x83, bytes(4)),
             _RESET: b"",
             _POLL: b"",
@@ -222,9 +224,10 @@ class MipSimulator(SimulatedUnit):
         texts = (self.model, "6286-9999", self.serial_number, "I042Y", "8g, 500d/s")
         return struct.pack(">H", 1105) + b"".join(text.encode().rjust(16) for text in texts)
 
-    def _descriptors(self) -> list[tuple[int, int]]:
+    def _descriptors(self) -> bytes:
         commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *(key[:2] for key in _VALUES)]
-        return sorted({*commands, *((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])})
+        data = ((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])
+        return b"".join(bytes(pair) for pair in sorted({*commands, *data}))
 
     def _tick_s(self) -> float:
         return max(self._ready_s, self._boot_s + (self._ticks + 1) / _TICK_HZ)

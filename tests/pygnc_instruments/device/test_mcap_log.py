@@ -46,6 +46,8 @@ FAMILIES = {
     "3dm-gx3-25": "gx2",
     "3dm-cv7": "mip",
     "3dm-gx4": "mip",
+    "vn-100": "vectornav",
+    "vn-100-binary": "vectornav",
     "mti-30": "xsens",
     "monodrive": "monodrive",
     "opc-n3": "opc_n3",
