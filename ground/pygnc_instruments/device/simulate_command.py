@@ -24,7 +24,7 @@ from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
-from pygnc_instruments.simulators.xsens_unit import XsensSimulator
+from pygnc_instruments.simulators.xsens_unit import GNSS_OUTPUTS, XsensSimulator
 from pygnc_system.plugins import PluginError, installed, load_class
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
@@ -43,6 +43,7 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "vn-100": VectorNavSimulator,
     "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
     "mti-30": XsensSimulator,
+    "mti-680": lambda: XsensSimulator("MTi-680", 0x0068_0002, outputs=GNSS_OUTPUTS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,
