@@ -42,6 +42,9 @@ _DAY_TICKS: Final = 864_000_000
 _LATEST_TICKS: Final = 600_000
 """Ticks before the end of the day from which a smaller count is that of the next day."""
 _COUNTS: Final = 1 << 16
+_MOST_MESSAGES: Final = 2.0
+_SPARE_MESSAGES: Final = 16
+"""More messages than these per usual step, and these in addition, cannot be missing: the checksum has 8 bits only."""
 _GROUP: Final = 0xF800
 _TIME, _ORIENTATION, _GNSS, _STATE = 0x1000, 0x2000, 0x7000, 0xE000
 _RECEIVER: Final = {_TIME, _GNSS, _STATE}
@@ -270,26 +273,37 @@ class MessageCounter:
     def restart(self) -> None:
         """Mark that the counter may begin again, and that no message is missing."""
         self.clock = DeviceClock(_COUNTS)
-        self._last: int | None = None
         self._timed: tuple[int, int] | None = None
         """Count and time of the newest inertial message, ns."""
+        self._others = 0
+        """Number of other messages since."""
 
-    def missing(self, count: int, now_ns: int | None, usual_ns: float) -> int:
+    def missing(self, count: int, now_ns: int | None, usual_ns: float, estimated: int) -> int:
         """Return the number of messages missing before the one with this count.
+
+        Those before a message of the receiver are counted at the next inertial message, whose time tells the wraps of
+        the counter.
 
         Args:
             count: packet counter.
-            now_ns: time of an inertial message, ns, which tells the wraps of the counter; None for another message.
+            now_ns: time of an inertial message, ns; None for another message.
             usual_ns: usual time between inertial messages, ns; 0: unknown.
+            estimated: number by the usual time, for a count that cannot be right.
         """
-        step = 1 if self._last is None else (count - self._last) % _COUNTS
-        self._last = count
-        if now_ns is not None:
-            if self._timed is not None and usual_ns:
-                counted = (count - self._timed[0]) % _COUNTS
-                step += _COUNTS * max(0, round(((now_ns - self._timed[1]) / usual_ns - counted) / _COUNTS))
-            self._timed = count, now_ns
-        return max(0, step - 1)
+        if now_ns is None:
+            self._others += 1
+            return estimated if self._timed is None else 0
+        timed, self._timed = self._timed, (count, now_ns)
+        others, self._others = self._others, 0
+        if timed is None:
+            return 0
+        counted = (count - timed[0]) % _COUNTS
+        if usual_ns:
+            due = (now_ns - timed[1]) / usual_ns
+            counted += _COUNTS * max(0, round((due - counted) / _COUNTS))
+            if counted > _MOST_MESSAGES * due + _SPARE_MESSAGES:
+                return estimated
+        return max(0, counted - 1 - others)
 
     def advance(self, count: int, host_ns: int | None) -> tuple[int | None, int]:
         """Return the time of the next message by its count, ns, and the number of missing messages."""
@@ -387,10 +401,11 @@ class MtUnit:
             return t_device_ns, estimated, stream.is_estimate
         if stream is self.data and stream.is_estimate:
             self.counter.restart()
-            self.counter.missing(count, t_device_ns, stream.usual_ns)
+            self.counter.missing(count, t_device_ns, stream.usual_ns, 0)
             return t_device_ns, estimated, True
         timed_ns = t_device_ns if stream is self.data else None
-        return t_device_ns, self.counter.missing(count, timed_ns, stream.usual_ns), stream.is_estimate
+        lost = self.counter.missing(count, timed_ns, stream.usual_ns, estimated)
+        return t_device_ns, lost, stream.is_estimate
 
 
 def is_receivers(identifier: int) -> bool:

@@ -195,6 +195,14 @@ def test_missing_messages_are_counted_by_the_packet_counter_over_its_wraps() -> 
     ]
 
 
+def test_a_wrong_count_with_a_right_checksum_is_no_loss() -> None:
+    unit = MtUnit()
+    counts = [*range(20), 30_000, *range(21, 30), 32]
+    times = [*range(30), 32]
+    found = [reading(unit, make_data([ticks(100 * t), counter(k)])) for t, k in zip(times, counts, strict=True)]
+    assert [entry.lost_before for entry in found] == [0] * 30 + [2]
+
+
 def test_without_sample_time_the_counter_and_the_rate_give_the_time() -> None:
     unit = MtUnit()
     unit.counter.period_ns = 10 * MS
