@@ -12,7 +12,7 @@ from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.xsens import framing, operations
 from pygnc_devices.xsens.items import ITEMS
 from pygnc_devices.xsens.settings import BAUD, OUTPUTS, SETTINGS, fastest_hz, parse_outputs, setting
-from pygnc_devices.xsens.unit import MtUnit, item_set
+from pygnc_devices.xsens.unit import MtUnit, is_receivers, item_set
 
 
 async def describe(unit: MtUnit) -> dict[str, str]:
@@ -127,7 +127,7 @@ def _open(url: str, baud: int = DEFAULT_BAUD) -> tuple[Engine, MtUnit]:
     Raises:
         PortError: the port cannot be opened.
     """
-    unit = MtUnit(baud, recover=operations.measure)
+    unit = MtUnit(baud, recover=operations.recover)
     return Engine(url, baud, WIRE, unit), unit
 
 
@@ -157,7 +157,10 @@ class AsyncMti(MtiMethods, AsyncDevice):
     """Driver for asyncio."""
 
 
-PACKETS: Final[tuple[Record, ...]] = (item_set("data", tuple(ITEMS)),)
+PACKETS: Final[tuple[Record, ...]] = (
+    item_set("data", tuple(ITEMS)),
+    item_set("gnss", tuple(identifier for identifier in ITEMS if is_receivers(identifier))),
+)
 """Readings with all declared items; a unit sends some of them."""
 
 FAMILY: Final = Family(

@@ -77,6 +77,12 @@ async def measure(_unit: MtUnit | None = None) -> None:
     await ask(request(messages.GO_TO_MEASUREMENT))
 
 
+async def recover() -> None:
+    """Let a unit measure that an interrupted operation has left in its settings, unless it has restarted."""
+    with contextlib.suppress(RefusedError):
+        await measure()
+
+
 async def identify(unit: MtUnit) -> Identity:
     """Return the identity of the unit."""
     async with configuring(unit):
@@ -174,7 +180,7 @@ def _learn(unit: MtUnit, data: bytes) -> None:
     outputs = list(parse_outputs(data))
     unit.declare(identifier for identifier, _ in outputs)
     hz = fastest_hz(outputs)
-    unit.clock.period_ns = NS_PER_S // hz if hz else None
+    unit.counter.period_ns = NS_PER_S // hz if hz else None
 
 
 async def filter_profiles(unit: MtUnit) -> dict[int, str]:

@@ -24,7 +24,8 @@ from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
-from pygnc_instruments.simulators.xsens_unit import XsensSimulator
+from pygnc_instruments.simulators.xsens_unit import GNSS_OUTPUTS, XsensSimulator
+from pygnc_system.plugins import PluginError, installed, load_class
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
 """EEPROM word of a GX2 that streams packet CC after power-up."""
@@ -42,6 +43,7 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "vn-100": VectorNavSimulator,
     "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
     "mti-30": XsensSimulator,
+    "mti-680": lambda: XsensSimulator("MTi-680", 0x0068_0002, outputs=GNSS_OUTPUTS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,
@@ -49,6 +51,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "zed-f9p": lambda: UbloxSimulator(5.0),
     "venus8": lambda: SkytraqSimulator(5.0),
 }
+ENTRY_POINTS: Final = "pygnc.simulators"
+"""Group of entry points by which other packages add simulated devices, classes that need no arguments."""
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 
 
@@ -107,11 +111,17 @@ def simulate(
 def _unit(model: str) -> SimulatedUnit:
     if model in SIMULATORS:
         return SIMULATORS[model]()
+    added = installed(ENTRY_POINTS, SIMULATORS).entries
+    if model in added:
+        try:
+            return load_class(added[model], SimulatedUnit)()  # type: ignore[type-abstract]
+        except PluginError as error:
+            raise DeviceError(str(error)) from error
     declared = [kind for kind in all_families() if kind.make_frame is not None]
     for kind in declared:
         if kind.name == model and kind.make_frame is not None:
             return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
-    known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
+    known = ", ".join([*SIMULATORS, *added, *(kind.name for kind in declared)])
     raise UsageError(f"unknown model {model!r}; choose from {known}")
 
 

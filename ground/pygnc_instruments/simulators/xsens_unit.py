@@ -19,6 +19,13 @@ _INVALID_MESSAGE, _INVALID_BAUD, _INVALID_PARAMETER = 0x04, 0x20, 0x21
 _BAUDS: Final = {0x00: 460_800, 0x01: 230_400, 0x02: 115_200, 0x04: 57_600, 0x07: 19_200, 0x09: 9600, 0x0A: 921_600}
 _OUTPUTS: Final = ((0x1020, _EVERY_MESSAGE), (0x1060, _EVERY_MESSAGE), (0x4020, 100), (0x8020, 100), (0xC020, 100))
 _ORIENTATION: Final = ((0x2034, 100), (0xE020, _EVERY_MESSAGE))
+GNSS_OUTPUTS: Final = (*_OUTPUTS, *_ORIENTATION, (0x5042, 100), (0xD014, 100), (0x7010, 4), (0x7020, 4))
+"""Outputs of a unit with a receiver."""
+_COMMON: Final = {0x1020, 0x1060}
+"""Items that messages of the receiver have, too."""
+_RECEIVER: Final = 0x7000
+_GROUP: Final = 0xF800
+_RECEIVER_DELAY_S: Final = 0.08
 _BAUD, _ALIGNMENT, _OUTPUT, _PROFILE = 0x18, 0xEC, 0xC0, 0x64
 _PROFILES: Final = ((50, b"General"), (51, b"High_mag_dep"), (54, b"VRU_general"))
 _MEASUREMENT_ONLY: Final = {0x22: 2, 0xA4: 2}
@@ -190,8 +197,11 @@ class XsensSimulator(SimulatedUnit):
         ]
         if not any(hz != _EVERY_MESSAGE for identifier, hz in self._entries if identifier in due):
             return b""
-        octets = self.data_message(due, t_s - self._boot_s)
-        self._number = (self._number + 1) & 0xFFFF
+        receiver = [identifier for identifier in due if identifier & _GROUP == _RECEIVER]
+        octets = self.data_message([part for part in due if part not in receiver], t_s - self._boot_s)
+        if receiver:
+            common = [identifier for identifier in due if identifier in _COMMON]
+            octets += self.data_message([*common, *receiver], t_s - self._boot_s - _RECEIVER_DELAY_S)
         return octets
 
     def data_message(self, identifiers: Iterable[int], t_s: float) -> bytes:
@@ -208,7 +218,14 @@ class XsensSimulator(SimulatedUnit):
             "mag_y_au": -0.4 * math.sin(0.5 * t_s),
             "mag_z_au": 0.9,
             "pressure_pa": 101_325,
+            "gnss_fix_type": 3,
+            "gnss_flags": 1,
+            "gnss_latitude_rad": 0.65,
+            "gnss_longitude_rad": -2.13,
+            "satellites_count": 2,
+            "satellites": bytes([0, 7, 41, 0x1F, 6, 3, 22, 0x14]),
         }
+        self._number = (self._number + 1) & 0xFFFF
         items = encode_items(identifiers, values)
         payload = b"".join(struct.pack(">HB", identifier, len(data)) + data for identifier, data in items)
         return _message(0x36, payload)

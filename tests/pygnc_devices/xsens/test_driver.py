@@ -10,13 +10,15 @@ from pathlib import Path
 import pytest
 
 from pygnc_devices.discovery import search
-from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.errors import AbortedError, DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
+from pygnc_devices.scheduler import Sleep
 from pygnc_devices.xsens import driver
 from pygnc_devices.xsens.driver import CONTROLS, FAMILY, AsyncMti, Mti
 from pygnc_devices.xsens.messages import GO_TO_CONFIG, ask, request
+from pygnc_devices.xsens.operations import configuring
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
-from pygnc_instruments.simulators.xsens_unit import XsensSimulator
+from pygnc_instruments.simulators.xsens_unit import GNSS_OUTPUTS, XsensSimulator
 
 OUTPUTS = "packet_counter,sample_time_fine,acceleration:100"
 
@@ -63,7 +65,21 @@ def test_the_outputs_determine_the_readings(device: Mti) -> None:
     assert {reading.values["q0_enu"] is None for reading in readings} == {True, False}
     assert all(reading.values["accel_z_mps2"] == pytest.approx(9.7577, rel=1e-3) for reading in readings)
     assert "rate_x_rad_s" not in readings[-1].values
-    assert device.unit.clock.period_ns == 10_000_000
+    assert device.unit.counter.period_ns == 10_000_000
+
+
+def test_a_unit_with_a_receiver_sends_two_kinds_of_readings(tmp_path: Path) -> None:
+    unit = XsensSimulator(outputs=GNSS_OUTPUTS)
+    with PtyEndpoint(unit, tmp_path / "port", speed=4.0) as line, Mti.open(line.url) as device:
+        device.read_setting("outputs")
+        readings = list(itertools.islice(device, 80))
+    kinds = {name: [entry for entry in readings if entry.packet.name == name] for name in ("data", "gnss")}
+    assert sum(map(len, kinds.values())) == 80
+    assert kinds["gnss"][0].values["gnss_latitude_rad"] == pytest.approx(0.65, abs=1e-8)
+    assert not any(entry.lost_before or entry.is_estimate for entry in readings)
+    for entries in kinds.values():
+        steps = {b.t_device_ns - a.t_device_ns for a, b in itertools.pairwise(entries)}  # type: ignore[operator]
+        assert steps == ({10_000_000} if entries is kinds["data"] else {250_000_000})
 
 
 def test_settings_are_written_and_read_back(device: Mti, unit: XsensSimulator) -> None:
@@ -144,6 +160,21 @@ def test_a_unit_unplugged_while_it_waits_measures_again(device: Mti, line: PtyEn
     line.plug_in()
     assert device.read(5.0) is not None
     assert unit.is_measuring
+
+
+def test_an_aborted_operation_returns_the_unit_to_its_measurements(device: Mti, unit: XsensSimulator) -> None:
+    async def wait() -> None:
+        async with configuring(device.unit):
+            await Sleep(60.0)
+
+    procedure = device.engine.start(wait())
+    while unit.is_measuring:
+        device.read(0.01)
+    device.engine.abort(procedure)
+    with pytest.raises(AbortedError):
+        procedure.result(5.0)
+    assert unit.is_measuring
+    assert device.read(2.0) is not None
 
 
 def test_snapshot_and_restore(device: Mti, unit: XsensSimulator) -> None:

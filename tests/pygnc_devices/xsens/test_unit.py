@@ -4,6 +4,8 @@ import math
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pygnc_devices.framing import Frame, scan_to_end
 from pygnc_devices.reading import Counters, Reading, RecordedStamp, Stamp
@@ -62,15 +64,29 @@ def test_decodes_fixed_point_and_double_precision_of_the_makers_library() -> Non
 
 
 @pytest.mark.parametrize("number_format", range(4))
-@pytest.mark.parametrize("identifier", items.ITEMS)
-def test_any_item_in_any_format_decodes_to_what_was_encoded(identifier: int, number_format: int) -> None:
-    item = items.ITEMS[identifier]
-    full = identifier | number_format if item.is_real else identifier
-    values = {field.name: field.to_value(3 + k) for k, field in enumerate(item.fields) if field.code[-1] != "s"}
-    found = reading(MtUnit(), make_data(items.encode_items([full], values)))
-    assert {name: found.values[name] for name in values} == pytest.approx(values, abs=1e-6)
-    assert found.packet.encode(found.values) == found.raw[4:-1]
-    assert items.identifier_of(items.identifier_text(full)) == full
+def test_any_item_in_any_format_decodes_to_what_was_encoded(number_format: int) -> None:
+    for identifier, item in items.ITEMS.items():
+        full = identifier | number_format if item.is_real else identifier
+        values = {field.name: field.to_value(3 + k) for k, field in enumerate(item.fields) if field.code[-1] != "s"}
+        found = reading(MtUnit(), make_data(items.encode_items([full], values)))
+        assert {name: found.values[name] for name in values} == pytest.approx(values, abs=1e-6), item.name
+        assert found.packet.encode(found.values) == found.raw[4:-1]
+        assert items.identifier_of(items.identifier_text(full)) == full
+
+
+@given(
+    st.lists(
+        st.tuples(st.one_of(st.sampled_from([*items.ITEMS]), st.integers(0, 0xFFFF)), st.integers(0, 3), st.binary()),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_any_items_are_readings_or_are_counted(entries: list[tuple[int, int, bytes]]) -> None:
+    unit = MtUnit()
+    message = make_data([(identifier | number_format, data[:255]) for identifier, number_format, data in entries])
+    found = unit.interpret(frame(message), Stamp(0, 0), Counters())
+    known = 0 if found is None else len(found.packet.parts)  # type: ignore[attr-defined]
+    assert known + sum(unit.skipped.values()) == len(entries)
 
 
 def test_unknown_items_and_messages_are_skipped_and_counted() -> None:
@@ -100,6 +116,37 @@ def test_the_satellites_are_one_value() -> None:
     assert isinstance(octets, bytes)
     assert (values["satellites_tow_s"], values["satellites_count"]) == (1.5, 2)
     assert items.satellites(octets) == [(0, 7, 41, 0x1F), (6, 3, 22, 0x14)]
+
+
+def test_messages_of_the_receiver_have_their_own_time_and_share_the_counter() -> None:
+    unit = MtUnit()
+    pvt = (0x7010, bytes(94))
+    late = [reading(unit, make_data([counter(2 * k), ticks(100 * k), ACCEL]), 10 * MS * k) for k in range(1, 16)]
+    gnss = []
+    for k in range(16, 70, 10):  # the sample times of the receiver are 80 ms old
+        late.append(reading(unit, make_data([counter(2 * k), ticks(100 * k), ACCEL]), 10 * MS * k))
+        gnss.append(reading(unit, make_data([counter(2 * k + 1), ticks(100 * k - 800), pvt]), 10 * MS * k))
+    assert {entry.packet.name for entry in late} == {"data"}
+    assert {entry.packet.name for entry in gnss} == {"gnss"}
+    assert not any(entry.is_estimate for entry in [*late, *gnss])
+    for entries in (late[15:], gnss):
+        times = [entry.t_device_ns for entry in entries]
+        assert [after - before for before, after in pairwise(times)] == [100 * MS] * 5  # type: ignore[operator]
+    assert late[15].t_device_ns == 150 * MS
+    assert gnss[0].t_device_ns == 70 * MS
+    assert [entry.lost_before for entry in gnss] == [0] * 6
+    assert sum(entry.lost_before for entry in late) == 14 + 1 + 5 * 18
+    together = reading(unit, make_data([counter(134), ticks(6700), ACCEL, pvt]))
+    assert (together.packet.name, together.lost_before) == ("data-2", 0)
+
+
+def test_the_outputs_declare_both_kinds_of_readings() -> None:
+    unit = MtUnit()
+    unit.declare([0x1020, 0x1060, 0x4020, 0x7010, 0xE020, 0xC830])
+    assert [unit.data.record.parts, unit.gnss.record.parts] == [
+        (0x1020, 0x1060, 0x4020, 0xE020),
+        (0x1020, 0x1060, 0x7010, 0xE020),
+    ]
 
 
 def test_a_value_that_is_not_a_number_is_missing() -> None:
@@ -148,9 +195,17 @@ def test_missing_messages_are_counted_by_the_packet_counter_over_its_wraps() -> 
     ]
 
 
+def test_a_wrong_count_with_a_right_checksum_is_no_loss() -> None:
+    unit = MtUnit()
+    counts = [*range(20), 30_000, *range(21, 30), 32]
+    times = [*range(30), 32]
+    found = [reading(unit, make_data([ticks(100 * t), counter(k)])) for t, k in zip(times, counts, strict=True)]
+    assert [entry.lost_before for entry in found] == [0] * 30 + [2]
+
+
 def test_without_sample_time_the_counter_and_the_rate_give_the_time() -> None:
     unit = MtUnit()
-    unit.clock.period_ns = 10 * MS
+    unit.counter.period_ns = 10 * MS
     found = [reading(unit, make_data([counter(k)]), 10 * MS * k) for k in (0, 1, 4, 5)]
     assert [entry.t_device_ns for entry in found] == [0, 10 * MS, 40 * MS, 50 * MS]
     assert [entry.lost_before for entry in found] == [0, 0, 2, 0]

@@ -49,6 +49,7 @@ FAMILIES = {
     "vn-100": "vectornav",
     "vn-100-binary": "vectornav",
     "mti-30": "xsens",
+    "mti-680": "xsens",
     "monodrive": "monodrive",
     "opc-n3": "opc_n3",
     "emus": "emus",
