@@ -25,6 +25,7 @@ from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
 from pygnc_instruments.simulators.xsens_unit import XsensSimulator
+from pygnc_system.plugins import PluginError, installed, load_class
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
 """EEPROM word of a GX2 that streams packet CC after power-up."""
@@ -49,13 +50,18 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "zed-f9p": lambda: UbloxSimulator(5.0),
     "venus8": lambda: SkytraqSimulator(5.0),
 }
+ENTRY_POINTS: Final = "pygnc.simulators"
+"""Group of entry points by which other packages add models: subclasses of `SimulatedUnit` without arguments."""
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 
 
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a family made from declarations."),
+        typer.Argument(
+            metavar="MODEL",
+            help=f"Model: {', '.join(SIMULATORS)}, one of a plug-in, or a family made from declarations.",
+        ),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
@@ -107,11 +113,17 @@ def simulate(
 def _unit(model: str) -> SimulatedUnit:
     if model in SIMULATORS:
         return SIMULATORS[model]()
+    added = installed(ENTRY_POINTS, SIMULATORS).entries
+    if model in added:
+        try:
+            return load_class(added[model], SimulatedUnit)()  # type: ignore[type-abstract]
+        except PluginError as error:
+            raise DeviceError(str(error)) from None
     declared = [kind for kind in all_families() if kind.make_frame is not None]
     for kind in declared:
         if kind.name == model and kind.make_frame is not None:
             return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
-    known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
+    known = ", ".join([*SIMULATORS, *sorted(added), *(kind.name for kind in declared)])
     raise UsageError(f"unknown model {model!r}; choose from {known}")
 
 
