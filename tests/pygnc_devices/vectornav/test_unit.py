@@ -78,6 +78,7 @@ def test_appended_fields_make_a_kind_of_their_own() -> None:
     found = reading(unit, make_line("YPR,1,2,3,T1162704,S0F06"))
     assert found.packet.name == "YPR-TS"
     assert (found.values["appended_count"], found.values["appended_status"]) == (1_162_704, 0x0F06)
+    assert found.packet.encode(found.values) == b"1,2,3,T1162704,S0F06"
     assert reading(unit, make_line("YPR,1,2,3,S1")).packet.name == "YPR-S"
     assert reading(unit, make_line("YPR,1,2,3")).packet is LINES["YPR"]
 
