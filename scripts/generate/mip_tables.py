@@ -1,6 +1,9 @@
 """Lists of the data and the settings of units with the MIP protocol, for docs/devices.md."""
 
+from itertools import groupby
+
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
+from pygnc_devices.mip.settings import SETTINGS, SettingCommand
 
 
 def data_lists() -> str:
@@ -14,3 +17,25 @@ def data_lists() -> str:
         f"- **{title}**: {', '.join(f'`{part.name}`' for part in fields)}\n"
         for title, fields in [*entries, ("all sets", SHARED)]
     )
+
+
+def settings_list() -> str:
+    """Return the settings with what people write; those of one command are one entry."""
+    ordered = sorted(SETTINGS.values(), key=lambda entry: (entry.descriptor_set, entry.command))
+    groups = groupby(ordered, key=lambda entry: (entry.descriptor_set, entry.command))
+    return "".join(f"- {_entry(list(entries))}\n" for _, entries in groups)
+
+
+def _entry(entries: list[SettingCommand]) -> str:
+    first = entries[0]
+    names = [f"`{entry.name}`" for entry in entries]
+    if len(names) > 3 and first.name[-1] == "1":
+        names = [f"{names[0]} to {names[-1]}"]
+    usage = "field:divider,..." if first.name.startswith("format.") else first.values.usage
+    variants = [
+        f"`{first.values.words[-1].to_text(value)}`: `{following.usage}`"
+        for value, following in first.values.variants.items()
+        if following.words
+    ]
+    at_once = "; acts at once and is not in snapshots" if first.is_momentary else ""
+    return f"**{', '.join(names)}**: {first.meaning}{at_once}: {', '.join([f'`{usage}`', *variants])}"
