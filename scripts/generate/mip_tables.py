@@ -2,6 +2,7 @@
 
 from itertools import groupby
 
+from pygnc_devices.mip.actions import ACTIONS
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
 from pygnc_devices.mip.settings import SETTINGS, SettingCommand
 
@@ -24,6 +25,17 @@ def settings_list() -> str:
     ordered = sorted(SETTINGS.values(), key=lambda entry: (entry.descriptor_set, entry.command))
     groups = groupby(ordered, key=lambda entry: (entry.descriptor_set, entry.command))
     return "".join(f"- {_entry(list(entries))}\n" for _, entries in groups)
+
+
+def commands_list() -> str:
+    """Return the commands with their values and results."""
+    entries = (
+        f"- **`{entry.name}`**: {entry.meaning}"
+        + (f": `{entry.values.usage}`" if entry.values.usage else "")
+        + (f"; returns `{entry.result.usage}`" if entry.reply is not None else "")
+        for entry in ACTIONS.values()
+    )
+    return "\n".join(entries) + "\n"
 
 
 def _entry(entries: list[SettingCommand]) -> str:

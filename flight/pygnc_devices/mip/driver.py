@@ -14,8 +14,9 @@ from pygnc_devices.errors import NoAnswerError, RefusedError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.mip import framing, operations
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
-from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingError, parse_format, setting
+from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
+from pygnc_devices.mip.values import SettingError
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 _log = logging.getLogger(__name__)
@@ -195,6 +196,7 @@ class MipMethods(UnitDevice[MipUnit]):
     save_all = method(operations.save_all)
     load_all = method(operations.load_all)
     reset_all = method(operations.reset_all)
+    command = method(operations.command)
     capture_gyro_bias = method(operations.capture_gyro_bias)
     sensor_ranges = method(operations.sensor_ranges)
     reset_filter = method(operations.reset_filter)

@@ -10,6 +10,7 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
+from pygnc_devices.mip.actions import action
 from pygnc_devices.mip.commands import Function, ask, request
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers
@@ -235,6 +236,30 @@ async def sensor_ranges(_unit: MipUnit, sensor: int) -> dict[int, float]:
     selector = bytes([sensor])
     data = await ask(request(THREE_DM, 0x53, selector, reply=0xD3, echo=selector), 0xD3)
     return dict(struct.iter_unpack(">Bf", data[2 : 2 + 5 * data[1]]))
+
+
+async def command(_unit: MipUnit, name: str, text: str = "") -> str:
+    """Carry out a command of `actions` with the values in a text; return the values of the response.
+
+    Raises:
+        SettingError: the command or the values do not exist.
+        RefusedError: the unit refuses the command.
+        NoAnswerError: the unit does not respond; whether it has acted is unknown. The command is not repeated.
+    """
+    declaration = action(name)
+    data = declaration.values.write(name, text)
+    echo = data[: declaration.echo]
+    step = request(
+        declaration.descriptor_set,
+        declaration.command,
+        data,
+        reply=declaration.reply,
+        echo=echo,
+        timeout_s=declaration.seconds,
+        tries=1,
+    )
+    found = await ask(step, declaration.reply)
+    return "" if declaration.reply is None else declaration.result.read(name, found[len(echo) :])
 
 
 async def reset_filter(_unit: MipUnit) -> None:

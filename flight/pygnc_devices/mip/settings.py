@@ -12,20 +12,15 @@ from functools import partial
 from typing import Final
 
 from pygnc_devices.declaration import Labels
-from pygnc_devices.errors import DeviceError
 from pygnc_devices.mip.data_field import bits, choice
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
-from pygnc_devices.mip.values import EMPTY, LabelledCode, Values
+from pygnc_devices.mip.values import LabelledCode, SettingError, Values
 
 BASE, THREE_DM, FILTER_COMMANDS = 0x01, 0x0C, 0x0D
 """Descriptor sets of commands."""
 _ENTRY: Final = struct.Struct(">BH")
 ALL_FUNCTIONS: Final = "wrsld"
 """Write, read, save, load the saved value, load the factory default."""
-
-
-class SettingError(DeviceError):
-    """Error raised when a setting or its value does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +71,7 @@ class SettingCommand:
         Raises:
             SettingError: the unit sent another layout.
         """
-        try:
-            return ",".join(self.values.to_texts(data)) or EMPTY
-        except (ValueError, struct.error):
-            raise SettingError(f"{self.name}: the unit sends {data.hex()}, which is not {self.values.usage}") from None
+        return self.values.read(self.name, data)
 
     def to_bytes(self, text: str) -> bytes:
         """Return the value of a text.
@@ -87,12 +79,7 @@ class SettingCommand:
         Raises:
             SettingError: the text is not a value of the setting.
         """
-        words = [word.strip().lower() for word in text.split(",")]
-        has_no_value = words == [EMPTY] and not any(word.count for word in self.values.words)
-        try:
-            return self.values.to_bytes([] if has_no_value else words)
-        except (ValueError, OverflowError, struct.error):
-            raise SettingError(f"{self.name}: {text!r} is not a value; expected {self.values.usage}") from None
+        return self.values.write(self.name, text)
 
 
 def parse_format(data: bytes) -> Iterator[tuple[int, int]]:
@@ -101,7 +88,7 @@ def parse_format(data: bytes) -> Iterator[tuple[int, int]]:
     return _ENTRY.iter_unpack(data[1 : 1 + count * _ENTRY.size])
 
 
-_LABELS: Final = {
+LABELS: Final = {
     "on_off": LabelledCode("B", choice("off", "on")),
     "manual": LabelledCode("B", choice("auto", "manual")),
     "level": LabelledCode("B", choice("low", "high")),
@@ -160,7 +147,7 @@ _LABELS: Final = {
     "adaptive": LabelledCode("B", choice("off", "conservative", "moderate", "aggressive")),
     "relative": LabelledCode("B", choice("base_station", "manual")),
 }
-_values: Final = partial(Values.of, labels=_LABELS)
+_values: Final = partial(Values.of, labels=LABELS)
 _three_dm: Final = partial(SettingCommand, THREE_DM)
 _filter: Final = partial(SettingCommand, FILTER_COMMANDS)
 _SENSORS: Final = {1: "accel", 2: "gyro", 3: "mag", 4: "pressure"}

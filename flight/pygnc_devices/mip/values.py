@@ -12,9 +12,14 @@ from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 from pygnc_devices.declaration import Labels
+from pygnc_devices.errors import DeviceError
 
 EMPTY: Final = "none"
 """Text of a bit field without set bits, and of a list without entries."""
+
+
+class SettingError(DeviceError):
+    """Error raised when a setting, a command or a value does not exist."""
 
 
 class LabelledCode(NamedTuple):
@@ -134,6 +139,32 @@ class Values:
             raise ValueError(f"{len(rest)} values too many")
         return data
 
+    def read(self, name: str, data: bytes) -> str:
+        """Return the text of the data of a command that is named `name` in errors.
+
+        Raises:
+            SettingError: the data have another layout.
+        """
+        try:
+            return ",".join(self.to_texts(data)) or EMPTY
+        except (ValueError, struct.error):
+            raise SettingError(f"{name}: the unit sends {data.hex()}, which is not {self.usage}") from None
+
+    def write(self, name: str, text: str) -> bytes:
+        """Return the data of a text for a command that is named `name` in errors.
+
+        Raises:
+            SettingError: the text has another layout.
+        """
+        words = [word.strip().lower() for word in text.split(",")]
+        if words in ([""], [EMPTY]) and not any(word.count for word in self.words):
+            words = []
+        try:
+            return self.to_bytes(words)
+        except (ValueError, OverflowError, struct.error):
+            expected = self.usage or "no value"
+            raise SettingError(f"{name}: {text!r} is not a value; expected {expected}") from None
+
     def zero(self) -> bytes:
         """Return the data in which all values are zero and all lists empty."""
         following = self.variants[0].zero() if 0 in self.variants else b""
@@ -164,7 +195,8 @@ class Values:
 def _entry_to_bytes(entry: Values, text: str) -> bytes:
     """Return the data of an entry of a list; a missing last number is 1."""
     texts = [part.strip() for part in text.split(":")]
-    return entry.to_bytes([*texts, "1"] if len(texts) == len(entry.words) - 1 else texts)
+    is_short = len(texts) == sum(word.count for word in entry.words) - 1
+    return entry.to_bytes([*texts, "1"] if is_short else texts)
 
 
 def _shortest(value: float, code: str) -> str:

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from pygnc_devices.declaration import Value
+from pygnc_devices.mip.actions import ACTIONS, Action
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
-from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, SettingError, parse_format
+from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format
+from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.declared_unit import values_at
 from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
@@ -59,6 +61,22 @@ _DEFAULTS: Final = {
     "filter.magnitude": "wmm,0",
 }
 """Factory defaults; those of other settings are zero."""
+
+
+_RESULTS: Final = {
+    "event_support": "8,1:8,2:8,3:8",
+    "event_triggers": "threshold:active+enabled,none:none",
+    "event_actions": "message:1,none:0",
+    "gyro_bias_capture": "0.001,-0.002,0.003",
+    "sensor_ranges": "1:2,2:8",
+}
+"""Responses to commands."""
+_ACTIONS: Final = {
+    (entry.descriptor_set, entry.command): entry for entry in ACTIONS.values() if entry.name != "filter.run"
+}
+"""Commands that the simulated models have."""
+_HARD_IRON: Final = "0.01,-0.02,0.03"
+"""Estimate of the simulated filter, G."""
 
 
 def _known_settings(*, is_legacy: bool) -> dict[tuple[int, int], list[SettingCommand]]:
@@ -166,10 +184,6 @@ class MipSimulator(SimulatedUnit):
             (0x01, 0x05): _field(0x83, bytes(4)),
             _RESET: b"",
             _POLL: b"",
-            (0x0C, 0x39): _field(0x9B, struct.pack(">3f", 0.001, -0.002, 0.003)),
-            (0x0D, 0x01): b"",
-            (0x0D, 0x02): b"",
-            (0x0D, 0x03): b"",
         }
         key = descriptor_set, command
         if key in {(0x01, 0x02), (0x01, 0x06)}:
@@ -178,14 +192,29 @@ class MipSimulator(SimulatedUnit):
             return 0, fixed[key]
         if key == (0x0C, 0x30):
             return self._save_or_restore(data[0], self._factory)
-        if key == (0x0C, 0x53) and data == b"\x01":
-            return 0, _field(0xD3, data + b"\x02" + struct.pack(">BfBf", 1, 2.0, 2, 8.0))
         if key == (0x0C, 0x0E) and not self.is_legacy and data[0] in _BASE_HZ:
             return 0, _field(0x8E, data + _BASE_HZ[data[0]].to_bytes(2, "big"))
         if self.is_legacy and descriptor_set == 0x0C and command in _LEGACY_RATES:
             reply = {0x06: 0x83, 0x07: 0x84, 0x0B: 0x8A}[command]
             return 0, _field(reply, _BASE_HZ[_LEGACY_RATES[command]].to_bytes(2, "big"))
+        if key in _ACTIONS:
+            return self._act(_ACTIONS[key], data)
         return self._setting(descriptor_set, command, data)
+
+    def _act(self, action: Action, data: bytes) -> tuple[int, bytes]:
+        try:
+            text = action.values.read(action.name, data)
+        except SettingError:
+            return _INVALID, b""
+        result = action.result.write(action.name, _RESULTS[action.name]) if action.name in _RESULTS else b""
+        if action.name == "gyro_bias_capture":
+            self.values["gyro_bias"] = result
+        elif action.name == "filter.mag_capture" and text == "use":
+            self.values["hard_iron"] = SETTINGS["hard_iron"].to_bytes(_HARD_IRON)
+        elif action.name == "filter.mag_capture":
+            self._save_or_restore(_SAVE, ("hard_iron", "soft_iron"))
+        reply = b"" if action.reply is None else _field(action.reply, data[: action.echo] + result)
+        return 0, reply
 
     def _setting(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
         """Carry out a command of a setting."""
@@ -232,7 +261,7 @@ class MipSimulator(SimulatedUnit):
         return struct.pack(">H", 1105) + b"".join(text.encode().rjust(16) for text in texts)
 
     def _descriptors(self) -> bytes:
-        commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *self._known]
+        commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *_ACTIONS, *self._known]
         data = ((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])
         return b"".join(bytes(pair) for pair in sorted({*commands, *data}))
 

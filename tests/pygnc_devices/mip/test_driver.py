@@ -13,9 +13,11 @@ from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
 from pygnc_devices.mip import driver
+from pygnc_devices.mip.actions import ACTIONS
 from pygnc_devices.mip.driver import CONTROLS, AsyncMip, Mip
 from pygnc_devices.mip.fields import DATA_SETS
-from pygnc_devices.mip.settings import SETTINGS, SettingError
+from pygnc_devices.mip.settings import SETTINGS
+from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from tests.pygnc_devices.mip.test_settings import random_data
@@ -239,3 +241,39 @@ def test_what_acts_at_once_is_neither_stored_nor_restored(device: Mip) -> None:
         device.run(driver.write(device.unit, {"gpio_state.2": "low"}))
     with pytest.raises(RefusedError, match=r"gpio_state\.2: units have no command that would save it"):
         device.save_setting("gpio_state.2")
+
+
+def test_commands_have_their_values_and_results(device: Mip, unit: MipSimulator) -> None:
+    assert device.command("gyro_bias_capture", "1000") == "0.001,-0.002,0.003"
+    assert device.read_setting("gyro_bias") == "0.001,-0.002,0.003"
+    assert device.command("event_support", "triggers") == "8,1:8,2:8,3:8"
+    assert device.command("event_triggers") == "threshold:active+enabled,none:none"
+    assert not device.command("filter.external_heading", "1.5,0.01,true")
+    assert (0x0D, 0x17, bytes.fromhex("3fc00000 3c23d70a 01")) in unit.commands
+    with pytest.raises(SettingError, match=r"filter\.external_heading: '1,x' is not a value; expected heading_rad,"):
+        device.command("filter.external_heading", "1,x")
+    with pytest.raises(SettingError, match=r"unknown command 'tare'; choose from poll\.sensor"):
+        device.command("tare")
+    with pytest.raises(RefusedError, match="unknown command"):
+        device.command("filter.run")
+
+
+def test_the_magnetometer_calibration_of_the_filter_is_captured_and_saved(device: Mip) -> None:
+    device.write_setting("filter.estimation", "hard_iron+soft_iron")
+    device.command("filter.mag_capture", "use")
+    assert device.read_setting("hard_iron") == "0.01,-0.02,0.03"
+    device.load_setting("hard_iron")
+    assert device.read_setting("hard_iron") == "0,0,0"
+    device.command("filter.mag_capture", "use")
+    device.command("filter.mag_capture", "save")
+    device.load_setting("hard_iron")
+    assert device.read_setting("hard_iron") == "0.01,-0.02,0.03"
+
+
+def test_all_commands_accept_random_values(device: Mip) -> None:
+    rng = np.random.default_rng(5)
+    for name, entry in ACTIONS.items():
+        data = random_data(entry.values, rng)
+        assert entry.values.write(name, entry.values.read(name, data)) == data
+        if name != "filter.run":
+            device.command(name, entry.values.read(name, data))

@@ -6,6 +6,7 @@ import struct
 import pytest
 
 from pygnc_devices.declaration import Labels
+from pygnc_devices.mip.actions import ACTIONS, Action
 from pygnc_devices.mip.data_field import DataField
 from pygnc_devices.mip.fields import FILTER, SENSOR, SHARED, SYSTEM
 from pygnc_devices.mip.gnss_fields import GNSS
@@ -86,3 +87,30 @@ def test_all_settings_are_commands_of_the_sdk(name: str) -> None:
     for entry in entries:
         assert_the_command_of_the_sdk(entry, known)
     assert {entry.command for entry in entries} == {key for key, field in known.items() if "r" in field.functions}
+
+
+OPERATIONS = {0x06, 0x07, 0x0B, 0x0D, 0x0E, 0x30}
+"""Commands of the set 3DM that operations of their own carry out: base rates, poll, all settings."""
+
+
+def assert_the_action_of_the_sdk(entry: Action, known: dict[int, SdkField]) -> None:
+    command = known[entry.command]
+    codes = ("B" if command.functions else "") + command.codes
+    assert codes == codes_of(entry.values), entry.name
+    for word, parameter in zip(entry.values.words, command.parameters, strict=False):
+        assert_labels(word.labels, parameter)
+    if entry.reply is not None:
+        reply = known[entry.reply]
+        echoed = sum(struct.calcsize(parameter.codes) for parameter in reply.parameters if parameter.is_echoed)
+        codes = "".join(parameter.codes for parameter in reply.parameters if not parameter.is_echoed)
+        assert (entry.echo, codes_of(entry.result)) == (echoed, codes), entry.name
+
+
+@pytest.mark.parametrize("name", ["commands_3dm", "commands_filter"])
+def test_all_other_commands_of_the_sdk_are_actions(name: str) -> None:
+    known = sdk_fields(name)
+    entries = [entry for entry in ACTIONS.values() if entry.descriptor_set == COMMANDS[name]]
+    for entry in entries:
+        assert_the_action_of_the_sdk(entry, known)
+    others = {key for key, field in known.items() if "r" not in field.functions and "Response" not in field.name}
+    assert {entry.command for entry in entries} == others - (OPERATIONS if name == "commands_3dm" else set())
