@@ -148,6 +148,7 @@ CONTROLS: Final = Controls(
     write=write,
     snapshot=take_snapshot,
     restore=restore,
+    command=operations.command,
     reset=operations.reset,
 )
 
