@@ -22,9 +22,13 @@ def data_lists() -> str:
 
 def settings_list() -> str:
     """Return the settings with what people write; those of one command are one entry."""
-    ordered = sorted(SETTINGS.values(), key=lambda entry: (entry.descriptor_set, entry.command))
-    groups = groupby(ordered, key=lambda entry: (entry.descriptor_set, entry.command))
+    ordered = sorted(SETTINGS.values(), key=_place)
+    groups = groupby(ordered, key=_place)
     return "".join(f"- {_entry(list(entries))}\n" for _, entries in groups)
+
+
+def _place(entry: SettingCommand) -> tuple[int, int, bool]:
+    return entry.descriptor_set, entry.command, entry.is_view
 
 
 def commands_list() -> str:

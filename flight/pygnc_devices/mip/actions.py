@@ -10,7 +10,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Labels
 from pygnc_devices.mip.data_field import bits, choice
-from pygnc_devices.mip.settings import FILTER_COMMANDS, LABELS, THREE_DM
+from pygnc_devices.mip.settings import AIDING, FILTER_COMMANDS, LABELS, THREE_DM
 from pygnc_devices.mip.values import LabelledCode, SettingError, Values
 
 
@@ -50,12 +50,18 @@ _values: Final = partial(
         "query": LabelledCode("B", choice("triggers", "actions", start=1)),
         "status": LabelledCode("B", bits("active", "enabled", "test")),
         "north": LabelledCode("B", choice("true", "magnetic", start=1)),
+        "timebase": LabelledCode("B", choice("internal", "external", "arrival", start=1)),
+        "axes": LabelledCode("H", bits("x", "y", "z")),
+        "position": LabelledCode("H", bits("latitude", "longitude", "height")),
+        "valid": LabelledCode("H", choice("invalid", "valid")),
         "capture": LabelledCode("B", Labels({1: "use", 3: "save"})),
     },
 )
 _three_dm: Final = partial(Action, THREE_DM)
 _filter: Final = partial(Action, FILTER_COMMANDS)
+_AIDING: Final = "timebase:timebase one:B time_ns:Q frame:B"
 _HEADING: Final = "heading_rad:f sd_rad:f north:north"
+_GEODETIC: Final = "latitude_deg:d longitude_deg:d height_m:d sd_m:3f valid:position"
 _GPS_TIME: Final = "tow_s:d week:H"
 ACTIONS: Final = {
     action.name: action
@@ -114,6 +120,20 @@ ACTIONS: Final = {
         _filter(
             *("filter.mag_capture", 0x27, _values("function:capture")),
             "take hard and soft iron from the filter's estimate; then save them",
+        ),
+        *(
+            Action(AIDING, f"aiding.{name}", command, _values(f"{_AIDING} {values}"), f"measurement, {meaning}")
+            for name, command, values, meaning in (
+                ("position_ecef", 0x21, "position_m:3d sd_m:3f valid:axes", "position in ECEF"),
+                ("position", 0x22, _GEODETIC, "geodetic position; standard deviations north, east, down"),
+                ("height", 0x23, "height_m:f sd_m:f valid:valid", "height above the ellipsoid"),
+                ("velocity_ecef", 0x28, "velocity_mps:3f sd_mps:3f valid:axes", "velocity in ECEF"),
+                ("velocity", 0x29, "velocity_mps:3f sd_mps:3f valid:axes", "velocity north, east, down"),
+                ("velocity_frame", 0x2A, "velocity_mps:3f sd_mps:3f valid:axes", "velocity in the sensor's axes"),
+                ("heading", 0x31, "heading_rad:f sd_rad:f valid:valid", "true heading"),
+                ("magnetic_field", 0x32, "field_gauss:3f sd_gauss:3f valid:axes", "magnetic field in its axes"),
+                ("pressure", 0x33, "pressure_mbar:f sd_mbar:f valid:valid", "pressure"),
+            )
         ),
         _filter("filter.speed", 0x60, _values("source:B tow_s:f speed_mps:f sd_mps:f"), "measurement of a speed"),
     )

@@ -16,7 +16,7 @@ from pygnc_devices.mip.data_field import bits, choice
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
 from pygnc_devices.mip.values import LabelledCode, SettingError, Values
 
-BASE, THREE_DM, FILTER_COMMANDS = 0x01, 0x0C, 0x0D
+BASE, THREE_DM, FILTER_COMMANDS, AIDING = 0x01, 0x0C, 0x0D, 0x13
 """Descriptor sets of commands."""
 _ENTRY: Final = struct.Struct(">BH")
 ALL_FUNCTIONS: Final = "wrsld"
@@ -145,6 +145,7 @@ LABELS: Final = {
     "velocity": LabelledCode("B", choice("none", "zero", "wheels")),
     "angular": LabelledCode("B", choice("none", "zero")),
     "adaptive": LabelledCode("B", choice("off", "conservative", "moderate", "aggressive")),
+    "echo": LabelledCode("B", choice("none", "acknowledgement", "response")),
     "relative": LabelledCode("B", choice("base_station", "manual")),
 }
 _values: Final = partial(Values.of, labels=LABELS)
@@ -155,7 +156,8 @@ _FILTERED: Final = {"accel": 0x04, "gyro": 0x05, "mag": 0x06, "pressure": 0x17}
 _PINS: Final = range(1, 5)
 _EVENTS: Final = range(1, 9)
 _RECEIVERS: Final = (1, 2)
-_AIDING: Final = (
+_FRAMES: Final = range(1, 5)
+_MEASUREMENTS: Final = (
     *("gnss", "gnss_heading", "altimeter", "speed", "magnetometer", "external_heading"),
     *("external_altimeter", "external_magnetometer", "body_velocity"),
 )
@@ -179,6 +181,18 @@ def _stream(name: str, data_set: int) -> SettingCommand:
     name, number = f"stream.{name}", _OLD_STREAMS.get(data_set)
     old = None if number is None else _three_dm(name, 0x11, 0x85, values, meaning, bytes([number]))
     return _three_dm(name, 0x11, 0x85, values, meaning, bytes([data_set]), old)
+
+
+def _frame(number: int) -> tuple[SettingCommand, SettingCommand]:
+    name, meaning = f"aiding_frame.{number}", "axes of an aiding sensor in those of the vehicle"
+    words = "estimate:on_off translation_m:3f"
+    angles = Values.of(f"{words} roll_rad:f pitch_rad:f yaw_rad:f", LABELS)
+    quaternion = Values.of(f"{words} q:4f", LABELS)
+    frame, view = bytes([number, 1]), bytes([number, 2])
+    return (
+        SettingCommand(AIDING, name, 0x01, 0x81, angles, meaning, frame),
+        SettingCommand(AIDING, f"{name}.quaternion", 0x01, 0x81, quaternion, meaning, view, is_view=True),
+    )
 
 
 def _adaptive(unit: str) -> Values:
@@ -367,7 +381,7 @@ SETTINGS: Final = {
                 *(f"filter.aiding.{name}", 0x50, 0xD0, _values("state:on_off"), "use of measurements"),
                 number.to_bytes(2, "big"),
             )
-            for number, name in enumerate(_AIDING)
+            for number, name in enumerate(_MEASUREMENTS)
         ),
         _filter(
             *("filter.constraints", 0x51, 0xD1),
@@ -379,6 +393,10 @@ SETTINGS: Final = {
             *("filter.relative_position", 0x55, 0xD5),
             _values("source:relative frame:frame coordinates:3d"),
             "reference of the relative position; in ECEF in m, else in degrees and m",
+        ),
+        *(setting for number in _FRAMES for setting in _frame(number)),
+        SettingCommand(
+            AIDING, "aiding_echo", 0x1F, 0x9F, _values("mode:echo"), "response to aiding commands; leave it as it is"
         ),
         _filter("filter.vertical_gyro", 0x62, 0xE2, _values("state:on_off"), "constraint without acceleration"),
         _filter("filter.wheeled_vehicle", 0x63, 0xE3, _values("state:on_off"), "constraint of wheels"),

@@ -49,6 +49,7 @@ _DEFAULTS: Final = {
     "baud": "115200",
     "filter.dynamics": "portable",
     "filter.heading": "mag",
+    "aiding_echo": "acknowledgement",
     "filter.auto_init": "on",
     "filter.estimation": "gyro_bias+accel_bias",
     "filter.reference_point": "vehicle,0,0,0",

@@ -14,7 +14,7 @@ from pygnc_devices.mip.settings import SETTINGS, SettingCommand
 from pygnc_devices.mip.values import Values
 from tests.pygnc_devices.mip.sdk import Parameter, SdkField, sdk_fields
 
-COMMANDS = {"commands_base": 0x01, "commands_3dm": 0x0C, "commands_filter": 0x0D}
+COMMANDS = {"commands_base": 0x01, "commands_3dm": 0x0C, "commands_filter": 0x0D, "commands_aiding": 0x13}
 DATA = {"data_shared": SHARED, "data_sensor": SENSOR, "data_gnss": GNSS, "data_filter": FILTER, "data_system": SYSTEM}
 
 
@@ -73,6 +73,7 @@ def assert_the_command_of_the_sdk(entry: SettingCommand, known: dict[int, SdkFie
         assert struct.calcsize(f">{selector}") == len(entry.selector), entry.name
         values = [parameter for parameter in field.parameters if not parameter.is_echoed]
         codes = "".join(parameter.codes for parameter in values).replace("(d)(d)(d)(d)", "dd")
+        codes = codes.replace("(fff)(ffff)", "ffff" if entry.is_view else "fff")
         assert codes == skipped + codes_of(entry.values), entry.name
     for word, parameter in zip(entry.values.words, (p for p in command.parameters if not p.is_echoed), strict=False):
         assert_labels(word.labels, parameter)
@@ -106,7 +107,7 @@ def assert_the_action_of_the_sdk(entry: Action, known: dict[int, SdkField]) -> N
         assert (entry.echo, codes_of(entry.result)) == (echoed, codes), entry.name
 
 
-@pytest.mark.parametrize("name", ["commands_3dm", "commands_filter"])
+@pytest.mark.parametrize("name", ["commands_3dm", "commands_filter", "commands_aiding"])
 def test_all_other_commands_of_the_sdk_are_actions(name: str) -> None:
     known = sdk_fields(name)
     entries = [entry for entry in ACTIONS.values() if entry.descriptor_set == COMMANDS[name]]
