@@ -13,7 +13,8 @@ BIN := .venv/bin
 # Without bytecode on disk every test worker and every program that tests start compiles all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
+# Python compiles the third of all modules that it imports.
+INSTALL := $(PIP) --require-hashes --only-binary :all: --no-compile --requirement
 RELEASE := .venv/release/bin/python -m
 PROOF := .venv/proof/bin/python
 ARCHITECTURES = $(if $(DEBIAN),--debian $(DEBIAN))
@@ -31,7 +32,8 @@ emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, star
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
-WORKERS := -n 4 --dist loadgroup
+# Tests wait for processes, lines and clocks: four workers leave a fifth of two cores idle.
+WORKERS := -n 6 --dist loadgroup
 # Each worker takes seconds to collect all tests, so only the files with these few tests are collected, by one process.
 ALONE = $(PYTEST) -m alone $$(grep --recursive --files-with-matches --include='*.py' 'mark\.alone' tests)
 

@@ -73,6 +73,7 @@ class ClockLine:
         """Earliest arrival of each interval; the last interval is not complete."""
         self._line: _Line | None = None
         self._newest_ns = 0
+        self._device_ns: int | None = None
 
     @property
     def rate(self) -> tuple[float, float] | None:
@@ -94,7 +95,11 @@ class ClockLine:
         self._add(arrival)
         offset_s, sigma_s = self._offset(device_s)
         measured_ns = self._start[1] + round((device_s + offset_s) * NS_PER_S)
-        self._newest_ns = max(self._newest_ns, min(measured_ns, reading.t_mono_ns))
+        # A line that is lowered must not turn time back or stop it: it then runs at half its rate.
+        step_ns = 0 if self._device_ns is None else max(0, reading.t_device_ns - self._device_ns)
+        self._device_ns = reading.t_device_ns
+        measured_ns = min(max(measured_ns, self._newest_ns + step_ns // 2), reading.t_mono_ns)
+        self._newest_ns = max(self._newest_ns, measured_ns)
         return Measured(self._newest_ns, round(sigma_s * NS_PER_S))
 
     def _add(self, arrival: _Arrival) -> None:

@@ -33,7 +33,7 @@ SPEED = 4.0
 """Speed of the clocks of simulated units, so that readings arrive sooner."""
 EMPTY_LINES = {b"\r\n", b"\r", b"\n"}
 """Frames without content: a flipped bit may divide a line."""
-_ENDS = 128
+_ENDS = 32
 _EVERY = 17
 INHERITED = settings(suppress_health_check=[HealthCheck.differing_executors])
 """Each family runs these tests in its own class."""
@@ -150,7 +150,7 @@ class PacketConformance:
                 encoded = packet.encode(values)
                 again = packet.decode(encoded)
                 for name, value in values.items():
-                    assert again[name] == (value if isinstance(value, str | bytes) else pytest.approx(value, rel=1e-12))
+                    assert again[name] == value or again[name] == pytest.approx(value, rel=1e-12)
                 if not any(field.code == "d" and field.scale for field in packet.fields):
                     assert encoded == payload, packet.name
 

@@ -10,10 +10,21 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.mip.commands import BASE, FILTER_COMMANDS, THREE_DM, Function, ask, request
+from pygnc_devices.mip.actions import action
+from pygnc_devices.mip.commands import Function, ask, request
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers
-from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format, setting
+from pygnc_devices.mip.settings import (
+    ALL_FUNCTIONS,
+    BASE,
+    BAUD,
+    FILTER_COMMANDS,
+    SETTINGS,
+    THREE_DM,
+    SettingCommand,
+    parse_format,
+    setting,
+)
 from pygnc_devices.mip.unit import MipUnit, decode
 from pygnc_devices.scheduler import (
     ANSWER_TIMEOUT_S,
@@ -116,8 +127,7 @@ async def read_setting(unit: MipUnit, name: str) -> str:
         SettingError: the setting does not exist.
         RefusedError: the unit does not have the setting.
     """
-    declaration = setting(name)
-    return declaration.to_text(await _apply(unit, declaration, Function.READ))
+    return await _apply(unit, setting(name), Function.READ)
 
 
 async def write_setting(unit: MipUnit, name: str, text: str) -> str:
@@ -128,14 +138,15 @@ async def write_setting(unit: MipUnit, name: str, text: str) -> str:
         RefusedError: the unit refuses the value.
     """
     declaration = setting(name)
-    data = declaration.to_bytes(text)
+    declaration.to_bytes(text)
     if name == BAUD:
         await _change_baud(unit, int(text))
     else:
-        await _apply(unit, declaration, Function.WRITE, data)
-        unit.volatile[name] = data
+        await _apply(unit, declaration, Function.WRITE, text)
+        if not declaration.is_momentary:
+            unit.volatile[name] = text
     unit.reset_rate()
-    return declaration.to_text(await _apply(unit, declaration, Function.READ))
+    return await _apply(unit, declaration, Function.READ)
 
 
 async def save_setting(unit: MipUnit, name: str) -> None:
@@ -227,6 +238,30 @@ async def sensor_ranges(_unit: MipUnit, sensor: int) -> dict[int, float]:
     return dict(struct.iter_unpack(">Bf", data[2 : 2 + 5 * data[1]]))
 
 
+async def command(_unit: MipUnit, name: str, text: str = "") -> str:
+    """Carry out a command of `actions` with the values in a text; return the values of the response.
+
+    Raises:
+        SettingError: the command or the values do not exist.
+        RefusedError: the unit refuses the command.
+        NoAnswerError: the unit does not respond; whether it has acted is unknown. The command is not repeated.
+    """
+    declaration = action(name)
+    data = declaration.values.write(name, text)
+    echo = data[: declaration.echo]
+    step = request(
+        declaration.descriptor_set,
+        declaration.command,
+        data,
+        reply=declaration.reply,
+        echo=echo,
+        timeout_s=declaration.seconds,
+        tries=1,
+    )
+    found = await ask(step, declaration.reply)
+    return "" if declaration.reply is None else declaration.result.read(name, found[len(echo) :])
+
+
 async def reset_filter(_unit: MipUnit) -> None:
     """Restart the estimation filter."""
     await ask(request(FILTER_COMMANDS, 0x01))
@@ -271,7 +306,7 @@ async def learn_formats(unit: MipUnit) -> None:
             declaration = SETTINGS.get(f"format.{name}")
             if declaration is not None:
                 with contextlib.suppress(RefusedError):
-                    data = await _apply(unit, declaration, Function.READ, tries=2)
+                    data = declaration.to_bytes(await _apply(unit, declaration, Function.READ, tries=2))
                     unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
     except NoAnswerError:
         pass
@@ -281,8 +316,8 @@ async def learn_formats(unit: MipUnit) -> None:
 
 async def recover(unit: MipUnit) -> None:
     """Restore the settings of this session after a reconnection; the unit may have lost its power."""
-    for name, data in tuple(unit.volatile.items()):
-        await _apply(unit, SETTINGS[name], Function.WRITE, data)
+    for name, text in tuple(unit.volatile.items()):
+        await _apply(unit, SETTINGS[name], Function.WRITE, text)
 
 
 async def probe() -> Found:
@@ -317,39 +352,45 @@ async def _apply(  # noqa: PLR0917 - the parts of a command
     unit: MipUnit,
     declaration: SettingCommand,
     function: Function,
-    data: bytes = b"",
+    text: str = "",
     timeout_s: float = ANSWER_TIMEOUT_S,
     tries: int = ANSWER_TRIES,
-) -> bytes:
-    """Carry out a command of a setting, with the alternative command if the unit refuses the first one."""
+) -> str:
+    """Carry out a command of a setting, with the alternative command if the unit refuses the first one.
+
+    `text` is the value to write. The result is the value that was read, else "".
+    """
     other = declaration.alternative
     if other is not None and declaration.name in unit.legacy:
-        return await _apply(unit, other, function, data, timeout_s, tries)
+        return await _apply(unit, other, function, text, timeout_s, tries)
     selector = declaration.selector
+    if ALL_FUNCTIONS[function - 1] not in declaration.functions:
+        raise RefusedError(f"{declaration.name}: units have no command that would {function.name.lower()} it")
     reply = declaration.reply if function is Function.READ else None
     step = request(
         declaration.descriptor_set,
         declaration.command,
-        bytes([function]) + selector + data,
+        bytes([function]) + selector + (declaration.to_bytes(text) if function is Function.WRITE else b""),
         reply=reply,
         echo=selector if reply is not None else b"",
         timeout_s=timeout_s,
         tries=tries,
     )
     try:
-        return (await ask(step, reply))[len(selector) :]
+        data = await ask(step, reply)
     except RefusedError as error:
         if other is None:
             raise RefusedError(f"{declaration.name}: {error}") from None
-        found = await _apply(unit, other, function, data, timeout_s, tries)
+        found = await _apply(unit, other, function, text, timeout_s, tries)
         unit.legacy.add(declaration.name)
         return found
+    return "" if reply is None else declaration.to_text(data[len(selector) + declaration.read_only :])
 
 
 async def _change_baud(unit: MipUnit, baud: int) -> None:
     """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate."""
     with contextlib.suppress(NoAnswerError):  # the response may come at the new baud rate
-        await _apply(unit, SETTINGS[BAUD], Function.WRITE, baud.to_bytes(4, "big"), tries=1)
+        await _apply(unit, SETTINGS[BAUD], Function.WRITE, str(baud), tries=1)
     if await _answers_at(baud):
         unit.baud = baud
     elif await _answers_at(unit.baud):

@@ -246,7 +246,7 @@ class MipUnit:
 
     def __init__(self, baud: int = 115200, *, recover: Callable[["MipUnit"], Operation[None]] | None = None) -> None:
         self.baud = baud
-        self.volatile: dict[str, bytes] = {}
+        self.volatile: dict[str, str] = {}
         self.unknown_fields: Counter[str] = Counter()
         self.legacy: set[str] = set()
         self.is_ready = True

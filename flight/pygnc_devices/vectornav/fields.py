@@ -6,13 +6,15 @@ reads the time uncertainty of a receiver as nanoseconds in an integer, the newer
 """
 
 import math
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
+from functools import cached_property
 from typing import Final, Literal
 
-from pygnc_devices.declaration import Field, Labels, Packet, axes, word
-from pygnc_devices.text_declaration import Sentence
+from pygnc_devices.declaration import Field, Labels, Packet, Value, axes, word
+from pygnc_devices.text_declaration import PATTERNS, Sentence, from_text
 from pygnc_devices.units import (
     ACCELERATION,
     ANGLE,
@@ -337,20 +339,35 @@ class AsyncLine(Sentence):
 
     appended: str = ""
 
-    def decode(self, payload: bytes) -> dict[str, "int | float | str | bytes | None"]:
-        """Return the values by name.
+    def fits(self, payload: bytes) -> bool:
+        """Return True if a text has all fields and nothing else."""
+        return self._whole.fullmatch(payload.decode("ascii")) is not None
+
+    def decode(self, payload: bytes) -> dict[str, Value | None]:
+        """Return the values by name; None for empty fields.
 
         Raises:
             ValueError: a field is missing or does not match its code.
         """
-        texts = payload.decode("ascii").split(",")
-        if len(texts) != len(self.fields):
-            raise ValueError(f"line {self.name}: {len(texts)} fields instead of {len(self.fields)}")
-        for at, letter in enumerate(self.appended, len(texts) - len(self.appended)):
-            if texts[at][:1] != letter:
-                raise ValueError(f"line {self.name}: {texts[at]!r} does not begin with {letter}")
-            texts[at] = texts[at][1:]
-        return super().decode(",".join(texts).encode("ascii"))
+        whole = self._whole.fullmatch(payload.decode("ascii"))
+        if whole is None:
+            raise ValueError(f"line {self.name}: {payload!r} does not match the declaration")
+        pairs = zip(self.fields, whole.groups(), strict=True)
+        return {field.name: None if text is None else from_text(field, text) for field, text in pairs}
+
+    def encode(self, values: Mapping[str, Value | None]) -> bytes:
+        """Return the text with the given values; missing values are empty."""
+        words = super().encode(values).decode("ascii").split(",")
+        return ",".join(map("".join, zip(self._letters, words, strict=True))).encode("ascii")
+
+    @cached_property
+    def _letters(self) -> list[str]:
+        return [*[""] * (len(self.fields) - len(self.appended)), *self.appended]
+
+    @cached_property
+    def _whole(self) -> re.Pattern[str]:
+        pairs = zip(self._letters, self.fields, strict=True)
+        return re.compile(",".join(f"{letter}({PATTERNS[field.code[0]].pattern})?" for letter, field in pairs))
 
 
 def _line(name: str, *fields: Field, meaning: str, clock: str = "") -> AsyncLine:

@@ -1,5 +1,6 @@
 """State of a unit: the readings of its lines and packets, their clocks, the settings of this session."""
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -13,6 +14,7 @@ from pygnc_devices.vectornav.fields import SATURATION, line_of
 from pygnc_devices.vectornav.framing import UNCHECKED, UNKNOWN
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of, unknown_names
 
+_log = logging.getLogger(__name__)
 _WEEK_NS: Final = 604_800 * NS_PER_S
 _TIME_OF_WEEK: Final = "tow"
 _SYNC_IN: Final = "sync_in_count"
@@ -118,14 +120,15 @@ class VectorNavUnit:
             counters.reject(len(frame.raw), DamageReason.CHECKSUM)
             return None
         if name == UNKNOWN:
-            self.unknown.update(unknown_names(frame.payload))
+            counters.reject(len(frame.raw), DamageReason.CONTENT)
+            self._skip(unknown_names(frame.payload))
             return None
         counters.refusals += name == "ERR"
         record = _record_of(name, frame)
         if record is None:
             return None
         if isinstance(record, BinaryOutput) and record.unknown:
-            self.unknown.update(record.unknown)
+            self._skip(record.unknown)
         stream = self._streams.get(record.name)
         if stream is None:
             stream = self._streams[record.name] = _Stream(record, self._origins)
@@ -136,6 +139,12 @@ class VectorNavUnit:
         for stream in self._streams.values():
             stream.interrupt()
         return None if self._recover is None or not self.volatile else self._recover(self)
+
+    def _skip(self, names: list[str]) -> None:
+        for name in names:
+            if name not in self.unknown:
+                _log.warning("the field %s has no declaration and is skipped", name)
+        self.unknown.update(names)
 
     def reset_rate(self) -> None:
         """Discard the usual intervals of the readings; the rate may have changed."""

@@ -59,7 +59,10 @@ _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a family made from declarations."),
+        typer.Argument(
+            metavar="MODEL",
+            help=f"Model: {', '.join(SIMULATORS)}, one of a plug-in, or a family made from declarations.",
+        ),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
@@ -116,7 +119,7 @@ def _unit(model: str) -> SimulatedUnit:
         try:
             return load_class(added[model], SimulatedUnit)()  # type: ignore[type-abstract]
         except PluginError as error:
-            raise DeviceError(str(error)) from error
+            raise DeviceError(str(error)) from None
     declared = [kind for kind in all_families() if kind.make_frame is not None]
     for kind in declared:
         if kind.name == model and kind.make_frame is not None:

@@ -78,6 +78,7 @@ def test_appended_fields_make_a_kind_of_their_own() -> None:
     found = reading(unit, make_line("YPR,1,2,3,T1162704,S0F06"))
     assert found.packet.name == "YPR-TS"
     assert (found.values["appended_count"], found.values["appended_status"]) == (1_162_704, 0x0F06)
+    assert found.packet.encode(found.values) == b"1,2,3,T1162704,S0F06"
     assert reading(unit, make_line("YPR,1,2,3,S1")).packet.name == "YPR-S"
     assert reading(unit, make_line("YPR,1,2,3")).packet is LINES["YPR"]
 
@@ -92,12 +93,16 @@ def test_lines_without_checksum_are_damage_unless_the_unit_says_that_it_sends_no
     assert unit.interpret(frame(UNCHECKED), Stamp(0, 0), counters) is None
 
 
-def test_unknown_and_reserved_fields_are_counted() -> None:
+def test_unknown_and_reserved_fields_are_counted_and_reported_once(caplog: pytest.LogCaptureFixture) -> None:
     unit = VectorNavUnit()
     unknown = make_packet(header_of([(0, 0), (2, 13), (9, 2)]) + bytes(20))
     first, *_ = scan_to_end(scan, unknown * 2).frames
-    assert unit.interpret(first, Stamp(0, 0), Counters()) is None
-    assert unit.unknown == {"imu.bit13": 1, "group9.bit2": 1}
+    counters = Counters()
+    for _ in range(2):
+        assert unit.interpret(first, Stamp(0, 0), counters) is None
+    assert unit.unknown == {"imu.bit13": 2, "group9.bit2": 2}
+    assert (counters.damaged["content"], counters.skipped_bytes) == (2, 2 * len(unknown))
+    assert [entry.getMessage().split()[2] for entry in caplog.records] == ["imu.bit13", "group9.bit2"]
     reserved = record_of(header_of([(2, 9), (2, 12)]))
     assert reserved is not None
     found = reading(unit, make_packet(reserved.encode({"accel_x_mps2": 1.5})))

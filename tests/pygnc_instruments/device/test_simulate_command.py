@@ -8,6 +8,7 @@ from pygnc_cli.exit_codes import ExitCode
 from pygnc_instruments.device.simulate_command import SIMULATORS
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from tests.other_packages import OtherPackage
 from tests.pygnc_instruments.device.running import run
 
 
@@ -22,6 +23,24 @@ from tests.pygnc_instruments.device.running import run
 )
 def test_reports_unusable_simulation_options(arguments: list[str], why: str, code: ExitCode) -> None:
     assert why in run("simulate", *arguments, code=code).stderr
+
+
+UNIT = """
+from pygnc_instruments.simulators.unit import SimulatedUnit
+
+
+class Beeper(SimulatedUnit):
+    def _restart(self, now_s): ...
+"""
+
+
+def test_an_installed_package_adds_a_model(tmp_path: Path) -> None:
+    entries = {"pygnc.simulators": {"beeper": "beeper:Beeper", "broken": "beeper:UNIT"}}
+    with OtherPackage(entries, {"beeper": UNIT}, "beepers").importable(tmp_path):
+        assert str(tmp_path / "port") in run("simulate", "beeper", "--pty", tmp_path / "port", "--seconds", 0.01).stdout
+        broken = run("simulate", "broken", "--pty", tmp_path / "port", code=ExitCode.DEVICE).stderr
+        assert "broken" in run("simulate", "toaster", "--tcp", 0, code=ExitCode.USAGE).stderr
+    assert "beepers" in broken
 
 
 @pytest.mark.parametrize("kind", ["--pty", "--tcp"])
