@@ -368,11 +368,10 @@ class MtUnit:
         return self._recover() if self.is_configuring and self._recover is not None else None
 
     def declare(self, identifiers: Iterable[int]) -> None:
-        """Declare the readings by the unit's outputs."""
-        known = [part for part in identifiers if item_of(part) is not None]
-        self.data.declare(part for part in known if _group(part) != _GNSS)
-        if any(_group(part) == _GNSS for part in known):
-            self.gnss.declare(part for part in known if is_receivers(part))
+        """Declare the readings by the unit's outputs, which do not tell the other items of the receiver's messages."""
+        parts = list(identifiers)
+        self.data.declare(part for part in parts if _group(part) != _GNSS)
+        self.gnss.declare((*self.gnss.record.parts, *(part for part in parts if _group(part) == _GNSS)))
 
     def _reading(self, frame: Frame, stamp: Stamp) -> Reading | None:
         layout = layout_of(item_headers(frame.payload))
