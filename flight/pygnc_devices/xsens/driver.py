@@ -11,8 +11,9 @@ from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.xsens import framing, operations
 from pygnc_devices.xsens.items import ITEMS
+from pygnc_devices.xsens.layout import is_receivers, item_set
 from pygnc_devices.xsens.settings import BAUD, OUTPUTS, SETTINGS, fastest_hz, parse_outputs, setting
-from pygnc_devices.xsens.unit import MtUnit, is_receivers, item_set
+from pygnc_devices.xsens.unit import MtUnit
 
 
 async def describe(unit: MtUnit) -> dict[str, str]:

@@ -5,36 +5,20 @@ that is not in a message is None. A new item makes a new kind of reading: `data`
 table has one set of columns. Messages with values of the receiver, but without inertial ones, are readings `gnss`.
 """
 
-import struct
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from dataclasses import field as attribute
-from functools import cached_property, lru_cache
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable
+from typing import Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
-from pygnc_devices.declaration import Field, Record, Value
+from pygnc_devices.declaration import Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
 from pygnc_devices.xsens import messages
-from pygnc_devices.xsens.framing import MTDATA2, Header, item_headers, make_item
-from pygnc_devices.xsens.items import (
-    CLIPPED,
-    FORMATS,
-    ORIENTATION_VALID,
-    PACKET_COUNTER,
-    SAMPLE_TIME,
-    STATUS,
-    DataItem,
-    encode_items,
-    item_of,
-)
+from pygnc_devices.xsens.framing import MTDATA2, item_headers
+from pygnc_devices.xsens.items import CLIPPED, ORIENTATION_VALID, PACKET_COUNTER, SAMPLE_TIME, STATUS, item_of
+from pygnc_devices.xsens.layout import GNSS, ORIENTATION, ItemSet, Layout, decode, group, item_set, layout_of
 
-_FIXED_POINT: Final = 2
-"""Number of the format fp1632, which has no struct code."""
-_HALF: Final = 4
 _TICK_NS: Final = 100_000
 _TICKS: Final = 1 << 32
 _DAY_TICKS: Final = 864_000_000
@@ -45,129 +29,6 @@ _COUNTS: Final = 1 << 16
 _MOST_MESSAGES: Final = 2.0
 _SPARE_MESSAGES: Final = 16
 """More messages than these per usual step, and these in addition, cannot be missing: the checksum has 8 bits only."""
-_GROUP: Final = 0xF800
-_TIME, _ORIENTATION, _GNSS, _STATE = 0x1000, 0x2000, 0x7000, 0xE000
-_RECEIVER: Final = {_TIME, _GNSS, _STATE}
-"""Groups of the items in messages of the receiver."""
-
-
-@dataclass(frozen=True)
-class ItemSet(Record):
-    """Declaration of the readings of a unit.
-
-    Attributes:
-        parts: identifiers of the items, in the order of their first appearance.
-    """
-
-    parts: tuple[int, ...] = attribute(default=(), kw_only=True)
-
-    def decode(self, payload: bytes) -> Mapping[str, Value | None]:
-        """Return the values by name, None for items that are not in the payload."""
-        return self.empty | decode(layout_of(item_headers(payload)), payload)
-
-    def encode(self, values: Mapping[str, Value | None]) -> bytes:
-        """Return the payload with the items of which `values` has a value."""
-        given = [part for part in self.parts if any(values.get(field.name) is not None for field in _fields(part))]
-        return b"".join(make_item(*item) for item in encode_items(given, values))
-
-    def places(self) -> Iterable[tuple[int, Field]]:
-        """Return the fields, each with the identifier of the item that contains it."""
-        return ((part, field) for part in self.parts for field in _fields(part))
-
-    def is_partial(self, missing: object) -> bool:  # noqa: ARG002 - items have rates of their own
-        """Return False: not every message has all items."""
-        return False
-
-    @cached_property
-    def empty(self) -> dict[str, Value | None]:
-        """Values of a message without items."""
-        return {field.name: None for field in self.fields}
-
-
-def _fields(identifier: int) -> tuple[Field, ...]:
-    item = item_of(identifier)
-    return () if item is None else item.fields
-
-
-def item_set(name: str, parts: tuple[int, ...]) -> ItemSet:
-    """Return the declaration of readings with the given items."""
-    fields = tuple(field for part in parts for field in _fields(part))
-    clock = SAMPLE_TIME if any(field.name == SAMPLE_TIME for field in fields) else ""
-    return ItemSet(name, fields, meaning="MTData2", clock=clock, parts=parts)
-
-
-class Layout(NamedTuple):
-    """Layout of a payload, made from the headers of its items.
-
-    Attributes:
-        struct: words of the declared items; headers and other items are padding.
-        conversions: name, scale and offset of each word.
-        fixed: scales by the names of words in the format fp1632.
-        parts: identifiers of the declared items.
-        kinds: names of the declared items.
-        unknown: identifiers of the other items.
-        is_gnss: True for a message of the receiver, which has no inertial items.
-    """
-
-    struct: struct.Struct
-    conversions: tuple[tuple[str, float | None, float], ...]
-    fixed: Mapping[str, float]
-    parts: tuple[int, ...]
-    kinds: frozenset[str]
-    unknown: tuple[int, ...]
-    is_gnss: bool
-
-
-@lru_cache(256)
-def layout_of(headers: tuple[Header, ...]) -> Layout:
-    """Return the layout of a payload; a declared item of another length, or a second one of its kind, is unknown."""
-    codes, conversions, fixed, known, unknown = [">"], [], {}, {}, []
-    for identifier, length in headers:
-        item = item_of(identifier)
-        words = None if item is None or item.name in known else item.codes(identifier, length)
-        if item is None or words is None:
-            codes.append(f"{length + 3}x")
-            unknown.append(identifier)
-            continue
-        codes.append("3x" + words)
-        known[item.name] = identifier
-        for field in item.fields:
-            scale = _scale(item, field, identifier)
-            is_fixed = item.is_real and identifier & 3 == _FIXED_POINT
-            conversions.append((field.name, None if is_fixed else scale, field.offset))
-            if is_fixed:
-                fixed[field.name] = scale or 1.0
-    groups = {_group(identifier) for identifier in known.values()}
-    return Layout(
-        struct.Struct("".join(codes)),
-        tuple(conversions),
-        fixed,
-        tuple(known.values()),
-        frozenset(known),
-        tuple(unknown),
-        _GNSS in groups and groups <= _RECEIVER,
-    )
-
-
-def _scale(item: DataItem, field: Field, identifier: int) -> float | None:
-    if not item.is_real or FORMATS[identifier & 3].scale == 1.0:
-        return field.scale
-    return FORMATS[identifier & 3].scale * (field.scale or 1.0)
-
-
-def decode(layout: Layout, payload: bytes) -> dict[str, Value | None]:
-    """Return the values of the declared items of a payload; None for NaN."""
-    words: tuple[Value, ...] = layout.struct.unpack(payload)
-    values: dict[str, Value | None] = {
-        # NaN is the only value that differs from itself.
-        name: None if word != word else word if scale is None else word * scale + offset  # type: ignore[operator] # noqa: PLR0124
-        for (name, scale, offset), word in zip(layout.conversions, words, strict=True)
-    }
-    for name, scale in layout.fixed.items():
-        octets = values[name]
-        if isinstance(octets, bytes):
-            values[name] = int.from_bytes(octets[_HALF:] + octets[:_HALF], "big", signed=True) * scale
-    return values
 
 
 class Stream:
@@ -368,11 +229,10 @@ class MtUnit:
         return self._recover() if self.is_configuring and self._recover is not None else None
 
     def declare(self, identifiers: Iterable[int]) -> None:
-        """Declare the readings by the unit's outputs."""
-        known = [part for part in identifiers if item_of(part) is not None]
-        self.data.declare(part for part in known if _group(part) != _GNSS)
-        if any(_group(part) == _GNSS for part in known):
-            self.gnss.declare(part for part in known if is_receivers(part))
+        """Declare the readings by the unit's outputs, which do not tell the other items of the receiver's messages."""
+        parts = list(identifiers)
+        self.data.declare(part for part in parts if group(part) != GNSS)
+        self.gnss.declare((*self.gnss.record.parts, *(part for part in parts if group(part) == GNSS)))
 
     def _reading(self, frame: Frame, stamp: Stamp) -> Reading | None:
         layout = layout_of(item_headers(frame.payload))
@@ -408,20 +268,11 @@ class MtUnit:
         return t_device_ns, lost, stream.is_estimate
 
 
-def is_receivers(identifier: int) -> bool:
-    """Return True for an item that messages of the receiver may have."""
-    return _group(identifier) in _RECEIVER
-
-
-def _group(identifier: int) -> int:
-    return identifier & _GROUP
-
-
 def _flags(status: Value | None, layout: Layout) -> tuple[str, ...]:
     """Return the reasons to doubt the values that the status word gives."""
     if not isinstance(status, int):
         return ()
     flags = [f"{sensor} clipped" for sensor, bits in CLIPPED.items() if status & bits]
-    if not status & ORIENTATION_VALID and any(_group(part) == _ORIENTATION for part in layout.parts):
+    if not status & ORIENTATION_VALID and any(group(part) == ORIENTATION for part in layout.parts):
         flags.append("orientation invalid")
     return tuple(flags)

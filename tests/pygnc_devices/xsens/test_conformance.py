@@ -6,7 +6,7 @@ from pygnc_devices.declaration import Record
 from pygnc_devices.xsens.driver import FAMILY
 from pygnc_devices.xsens.framing import LONGEST_DATA, make_data, make_frame, make_item
 from pygnc_devices.xsens.items import item_of
-from pygnc_devices.xsens.unit import ItemSet
+from pygnc_devices.xsens.layout import ItemSet
 from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 from tests.pygnc_devices.conformance import DriverConformance, PacketConformance, ScannerConformance, packet_payload
 from tests.pygnc_devices.xsens.vectors import GO_TO_CONFIG, WAKE_UP

@@ -17,8 +17,8 @@ import pytest
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.xsens import items, messages
 from pygnc_devices.xsens.framing import item_headers, make_data, scan
+from pygnc_devices.xsens.layout import decode, layout_of
 from pygnc_devices.xsens.settings import CODE_OF_BAUD
-from pygnc_devices.xsens.unit import decode, layout_of
 
 MAKERS = "Xsens_MTi_ROS_Driver_and_Ntrip_Client"
 PYTHON = "ethzasl_xsens_driver"

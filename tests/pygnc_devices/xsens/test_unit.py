@@ -142,11 +142,12 @@ def test_messages_of_the_receiver_have_their_own_time_and_share_the_counter() ->
 
 def test_the_outputs_declare_both_kinds_of_readings() -> None:
     unit = MtUnit()
-    unit.declare([0x1020, 0x1060, 0x4020, 0x7010, 0xE020, 0xC830])
-    assert [unit.data.record.parts, unit.gnss.record.parts] == [
-        (0x1020, 0x1060, 0x4020, 0xE020),
-        (0x1020, 0x1060, 0x7010, 0xE020),
-    ]
+    outputs = [0x1020, 0x1060, 0x4020, 0x7010, 0xE020, 0xC830]
+    unit.declare(outputs)
+    assert [unit.data.record.parts, unit.gnss.record.parts] == [(0x1020, 0x1060, 0x4020, 0xE020), (0x7010,)]
+    for _ in range(2):
+        assert reading(unit, make_data([counter(1), (0x7010, bytes(94))])).packet.name == "gnss"
+        unit.declare(outputs)
 
 
 def test_a_value_that_is_not_a_number_is_missing() -> None:
