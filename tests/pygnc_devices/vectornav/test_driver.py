@@ -74,6 +74,12 @@ def test_a_refusal_names_the_setting_and_the_error(device: VectorNav) -> None:
     assert device.statistics.refusals == 3
 
 
+def test_nothing_is_written_if_one_value_is_wrong(device: VectorNav, unit: VectorNavSimulator) -> None:
+    with pytest.raises(DeviceError, match="choose from off, YPR"):
+        device.run(driver.write(device.unit, {"vpe": "1,2,1,1", "async.type": "XYZ"}))
+    assert not [text for text in unit.commands if not text.startswith("RRG")]
+
+
 def test_settings_are_saved_and_restored(device: VectorNav, unit: VectorNavSimulator) -> None:
     device.write_setting("vpe", "1,0,1,1")
     device.reset()
