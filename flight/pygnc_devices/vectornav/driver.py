@@ -49,8 +49,10 @@ async def get(unit: VectorNavUnit, names: Sequence[str]) -> list[Setting]:
 
 
 async def put(unit: VectorNavUnit, values: Mapping[str, str]) -> list[Setting]:
-    """Set values until power-off. The baud rate comes last: it changes the line."""
+    """Set values until power-off, if all are values. The baud rate comes last: it changes the line."""
     order = sorted(values, key=lambda name: setting(name).name == BAUD)
+    for name in order:
+        await operations.check_setting(unit, name, values[name])
     return [_setting(name, await operations.write_setting(unit, name, values[name])) for name in order]
 
 

@@ -164,6 +164,20 @@ async def read_setting(unit: VectorNavUnit, name: str) -> str:
         raise RefusedError(f"{name}: {error}") from None
 
 
+async def check_setting(unit: VectorNavUnit, name: str, text: str) -> list[str]:
+    """Return the words of a value, whose number is that of the unit.
+
+    Raises:
+        SettingError: the setting or the value does not exist.
+        RefusedError: the unit does not have the setting.
+    """
+    register = setting(name)
+    try:
+        return register.to_words(text, await read_register(unit, register.number))
+    except RefusedError as error:
+        raise RefusedError(f"{name}: {error}") from None
+
+
 async def write_setting(unit: VectorNavUnit, name: str, text: str) -> str:
     """Set a value until power-off; return the value in effect.
 
@@ -171,14 +185,12 @@ async def write_setting(unit: VectorNavUnit, name: str, text: str) -> str:
         SettingError: the setting or the value does not exist.
         RefusedError: the unit refuses the value.
     """
-    register = setting(name)
+    words = await check_setting(unit, name, text)
     try:
-        present = await read_register(unit, register.number)
-        words = register.to_words(text, present)
         if name == BAUD:
             await _change_baud(unit, int(words[0]))
         else:
-            await _write(register.number, words)
+            await _write(setting(name).number, words)
             unit.volatile[name] = text
     except RefusedError as error:
         raise RefusedError(f"{name}: {error}") from None
@@ -259,9 +271,7 @@ async def learn(_unit: VectorNavUnit) -> None:
 async def recover(unit: VectorNavUnit) -> None:
     """Restore the settings of this session after a reconnection; the unit may have lost its power."""
     for name, text in tuple(unit.volatile.items()):
-        register = SETTINGS[name]
-        words = register.to_words(text, await read_register(unit, register.number))
-        await _write(register.number, words)
+        await _write(SETTINGS[name].number, await check_setting(unit, name, text))
 
 
 async def probe() -> Found:

@@ -23,7 +23,7 @@ from pygnc_instruments.simulators.receiver_units import NovatelSimulator, Skytra
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
-from pygnc_instruments.simulators.vectornav_unit import STREAMING, VectorNavSimulator
+from pygnc_instruments.simulators.vectornav_unit import NAVIGATING, STREAMING, VectorNavSimulator
 from pygnc_instruments.simulators.xsens_unit import GNSS_OUTPUTS, XsensSimulator
 from pygnc_system.plugins import PluginError, installed, load_class
 
@@ -42,6 +42,7 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "3dm-gx4": lambda: MipSimulator("3DM-GX4-25", "6234.00002", is_legacy=True),
     "vn-100": VectorNavSimulator,
     "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
+    "vn-300": lambda: VectorNavSimulator("VN-300", "100012347", registers=NAVIGATING),
     "mti-30": XsensSimulator,
     "mti-680": lambda: XsensSimulator("MTi-680", 0x0068_0002, outputs=GNSS_OUTPUTS),
     "monodrive": MonoDriveSimulator,

@@ -2,6 +2,7 @@
 
 import math
 import re
+import struct
 from functools import reduce
 from operator import xor
 from typing import Final
@@ -55,6 +56,18 @@ DEFAULTS: Final = {
 """Factory defaults by register."""
 STREAMING: Final = {_TYPE: "0", 75: "1,8,01,0529"}
 """Registers of a unit that streams 100 binary packets a second: time, attitude, rate and specific force."""
+NAVIGATING: Final = {
+    _TYPE: "0",
+    55: "0,0,5,0,1",
+    57: "+00.000,+00.000,+00.000",
+    67: "3,1,1,0",
+    75: "1,8,21,0129,0013",
+    76: "1,160,0A,0005,40B8",
+    93: "+01.000,+00.000,+00.000,+00.025,+00.025,+00.025",
+    105: "+00.000,+00.000,+00.000,+00.000,+00.000,+00.000",
+}
+"""Registers of a unit with INS and receivers, which sends the INS at 100 Hz and the first receiver at 5 Hz."""
+_SATELLITES: Final = b"".join(struct.pack("<5Bbh", 0, 2 * k + 1, 3, 40 + k, 7, 10 * k, 36 * k) for k in range(9))
 _REQUEST: Final = re.compile(rb"\$(VN([A-Z]{3})(?:,(.*))?)\*([0-9A-Fa-f]{4}|[0-9A-Fa-f]{2}|XX)\r?")
 
 
@@ -83,6 +96,7 @@ class VectorNavSimulator(SimulatedUnit):
         self.serial_number = serial_number
         self.is_deaf = is_deaf
         self.stored = DEFAULTS | (registers or {})
+        self._factory = self.stored | DEFAULTS
         self.commands: list[str] = []
         self._restart(0.0)
 
@@ -123,7 +137,7 @@ class VectorNavSimulator(SimulatedUnit):
             case "WNV":
                 self.stored = dict(self.registers)
             case "RFS":
-                self.stored = dict(DEFAULTS)
+                self.stored = dict(self._factory)
             case "ASY":
                 self._is_paused = text == "0"
             case "RST" | "TAR" | "SGB" | "KMD" | "KAD":
@@ -218,7 +232,7 @@ class VectorNavSimulator(SimulatedUnit):
         }
         for name in ("gnss1", "gnss2"):
             solved = {f"{name}_{key}": value for key, value in (values | times).items()}
-            times |= solved | {f"{name}_fix": 3, f"{name}_satellites": 9}
+            times |= solved | {f"{name}_fix": 3, f"{name}_satellites": 9, f"{name}_satellite_list": _SATELLITES}
         half = 0.5 * float(values["yaw_rad"])
         other = {"q0": math.cos(half), "q3": math.sin(half), "pressure_pa": 101_325.0, "ins_status": _INS_TRACKS}
         return values | measured | times | other

@@ -13,8 +13,9 @@ from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
 from pygnc_devices.vectornav import driver
 from pygnc_devices.vectornav.driver import CONTROLS, FAMILY, AsyncVectorNav, VectorNav
+from pygnc_devices.vectornav.packets import satellites
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
-from pygnc_instruments.simulators.vectornav_unit import DEFAULTS, STREAMING, VectorNavSimulator
+from pygnc_instruments.simulators.vectornav_unit import DEFAULTS, NAVIGATING, STREAMING, VectorNavSimulator
 from tests.pygnc_devices.test_discovery import Echo
 
 
@@ -71,6 +72,12 @@ def test_a_refusal_names_the_setting_and_the_error(device: VectorNav) -> None:
     with pytest.raises(RefusedError, match="unauthorized access"):
         device.write_register(3, ["1"])
     assert device.statistics.refusals == 3
+
+
+def test_nothing_is_written_if_one_value_is_wrong(device: VectorNav, unit: VectorNavSimulator) -> None:
+    with pytest.raises(DeviceError, match="choose from off, YPR"):
+        device.run(driver.write(device.unit, {"vpe": "1,2,1,1", "async.type": "XYZ"}))
+    assert not [text for text in unit.commands if not text.startswith("RRG")]
 
 
 def test_settings_are_saved_and_restored(device: VectorNav, unit: VectorNavSimulator) -> None:
@@ -159,6 +166,22 @@ def test_a_unit_without_checksums_is_read_and_set(tmp_path: Path) -> None:
         assert device.write_setting("protocol", "0,0,0,0,3,0,1") == "0,0,0,0,3,0,1"
         assert device.read(2.0) is not None
         assert not device.unit.accepts_unchecked
+
+
+def test_a_unit_with_receivers_sends_ins_and_satellites_with_one_time(tmp_path: Path) -> None:
+    unit = VectorNavSimulator(registers=NAVIGATING)
+    with PtyEndpoint(unit, tmp_path / "port", speed=2.0) as line, VectorNav.open(line.url) as device:
+        readings = list(itertools.islice(device, 60))
+        assert device.read_setting("ins") == "dual_gnss,1,1,0"
+    by_kind = {name: [r for r in readings if r.packet.meaning == name] for name in ("common, ins", "time, gnss1")}
+    assert sum(map(len, by_kind.values())) == 60
+    for group in by_kind.values():
+        times = [reading.t_device_ns for reading in group]
+        assert times == sorted(set(times))  # type: ignore[type-var]
+    newest = by_kind["time, gnss1"][-1]
+    assert isinstance(listed := newest.values["gnss1_satellite_list"], bytes)
+    assert len(satellites(listed)) == newest.values["gnss1_list_satellites"] == 9
+    assert not any(reading.lost_before or reading.flags for reading in readings)
 
 
 def test_commands_are_answered_on_a_bad_line_after_retries(unit: VectorNavSimulator) -> None:

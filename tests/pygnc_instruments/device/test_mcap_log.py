@@ -48,6 +48,7 @@ FAMILIES = {
     "3dm-gx4": "mip",
     "vn-100": "vectornav",
     "vn-100-binary": "vectornav",
+    "vn-300": "vectornav",
     "mti-30": "xsens",
     "mti-680": "xsens",
     "monodrive": "monodrive",
