@@ -202,7 +202,7 @@ async def base_rate(_unit: MipUnit, data_set: int) -> int:
 
 
 async def poll(unit: MipUnit, data_set: int, names: Sequence[str]) -> dict[str, Value | None]:
-    """Return the values of the named fields of a data set; the packet is a reading, too.
+    """Return the values of the named fields of a data set, the first of each; the packet gives readings, too.
 
     Raises:
         DeviceError: a field does not exist.
@@ -212,11 +212,11 @@ async def poll(unit: MipUnit, data_set: int, names: Sequence[str]) -> dict[str, 
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DeviceError(f"unknown field {unknown[0]!r}; choose from {', '.join(known)}")
-    wanted = bytes(known[name] for name in names)
+    wanted = bytes(known[name] for name in dict.fromkeys(names))
 
     def is_polled(frame: Frame) -> bool:
-        descriptors = bytes(descriptor for descriptor, _ in field_headers(frame.payload))
-        return frame.kind == f"{data_set:02X}" and descriptors == wanted
+        descriptors = dict.fromkeys(descriptor for descriptor, _ in field_headers(frame.payload))
+        return frame.kind == f"{data_set:02X}" and bytes(descriptors) == wanted
 
     await ask(request(THREE_DM, 0x0D, struct.pack(">BBB", data_set, 0, len(wanted)) + wanted))
     frame = (await Request(b"", accept_if(is_polled), "poll", tries=2, what="the polled packet"))[-1]

@@ -298,7 +298,7 @@ SETTINGS: Final = {
         _three_dm(
             *("complementary", 0x51, 0x97),
             _values("pitch_roll:on_off heading:on_off pitch_roll_s:f heading_s:f"),
-            "corrections of the complementary filter, and their time constants",
+            "corrections of pitch and roll and of the heading by the complementary filter, time constants",
         ),
         *(
             _three_dm(f"range.{name}", 0x52, 0xD2, _values("number:B"), "number of the range", bytes([number]))
@@ -332,7 +332,7 @@ SETTINGS: Final = {
                 "wait_for_run:on_off source:initial alignment:alignment heading_deg:f pitch_deg:f roll_deg:f "
                 "position:3f velocity:3f frame:frame"
             ),
-            "initial state; a position in ECEF in m, else latitude and longitude in degrees and height in m",
+            "initial state: wait for filter.run, source, alignment of the heading; ECEF in m, else degrees and m",
         ),
         _filter("filter.accel_noise", 0x1A, 0x89, _values("sd_mps2:3f"), "noise of the accelerometer"),
         _filter("filter.gyro_noise", 0x1B, 0x8A, _values("sd_rad_s:3f"), "noise of the gyro"),
@@ -386,7 +386,7 @@ SETTINGS: Final = {
         _filter(
             *("filter.constraints", 0x51, 0xD1),
             _values("acceleration:acceleration velocity:velocity angular:angular"),
-            "kinematic constraints",
+            "constraints of acceleration, velocity and angular rate",
         ),
         _filter("filter.adaptive", 0x53, 0xD3, _values("level:adaptive longest_ms:H"), "rejection of measurements"),
         _filter(

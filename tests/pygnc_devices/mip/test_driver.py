@@ -22,7 +22,7 @@ from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpE
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from tests.pygnc_devices.mip.test_settings import random_data
 
-SENSOR, FILTER = 0x80, 0x82
+SENSOR, GNSS, FILTER = 0x80, 0x81, 0x82
 
 
 @pytest.fixture(params=[False, True], ids=["cv7", "gx4"])
@@ -277,3 +277,20 @@ def test_all_commands_accept_random_values(device: Mip) -> None:
         assert entry.values.write(name, entry.values.read(name, data)) == data
         if name != "filter.run":
             device.command(name, entry.values.read(name, data))
+
+
+class SatellitesInView(MipSimulator):
+    """Unit whose GNSS packets contain each field three times."""
+
+    def _data_packet(self, data_set: int, descriptors: bytes, t_s: float) -> bytes:
+        return super()._data_packet(data_set, descriptors * 3 if data_set == GNSS else descriptors, t_s)
+
+
+def test_a_polled_packet_may_contain_a_field_several_times(tmp_path: Path) -> None:
+    with PtyEndpoint(SatellitesInView(), tmp_path / "port") as line, Mip.open(line.url) as device:
+        assert device.read(2.0) is not None  # it makes no readings before it has read the formats
+        device.idle()
+        subscription = device.subscribe()
+        assert device.poll(GNSS, ["satellite"])["satellite_valid"] == 1
+        readings = [reading for reading in iter(lambda: subscription.take(0.2), None) if reading.packet.name == "gnss"]
+    assert [len(reading.raw) > 0 for reading in readings] == [True, False, False]
