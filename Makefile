@@ -13,8 +13,7 @@ BIN := .venv/bin
 # Without bytecode on disk every test worker and every program that tests start compiles all sources again.
 unexport PYTHONDONTWRITEBYTECODE
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet
-# Python compiles the third of all modules that it imports.
-INSTALL := $(PIP) --require-hashes --only-binary :all: --no-compile --requirement
+INSTALL := $(PIP) --require-hashes --only-binary :all: --requirement
 RELEASE := .venv/release/bin/python -m
 PROOF := .venv/proof/bin/python
 ARCHITECTURES = $(if $(DEBIAN),--debian $(DEBIAN))

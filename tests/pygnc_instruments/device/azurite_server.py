@@ -121,7 +121,3 @@ def free_port() -> int:
 
 def _sign(text: str) -> str:
     return base64.b64encode(hmac.new(base64.b64decode(KEY), text.encode(), hashlib.sha256).digest()).decode()
-
-
-if __name__ == "__main__":
-    install()
