@@ -52,6 +52,7 @@ _PAGE: Final = {
     "/bridge.js": ("bridge.js", "text/javascript; charset=utf-8"),
     "/messages.js": ("messages.js", "text/javascript; charset=utf-8"),
     "/plot.js": ("plot.js", "text/javascript; charset=utf-8"),
+    "/spectrum.js": ("spectrum.js", "text/javascript; charset=utf-8"),
     "/view.js": ("view.js", "text/javascript; charset=utf-8"),
     "/attitude.js": ("attitude.js", "text/javascript; charset=utf-8"),
     "/bridge.css": ("bridge.css", "text/css; charset=utf-8"),

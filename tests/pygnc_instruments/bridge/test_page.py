@@ -1,6 +1,7 @@
 """The bridge's page in a real browser."""
 
 import asyncio
+import json
 import os
 import re
 import shutil
@@ -11,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
@@ -20,14 +22,16 @@ from selenium.webdriver.support.select import Select
 from websockets.asyncio.client import connect
 
 from pygnc_instruments.bridge.server import TOKEN_VARIABLE
+from pygnc_instruments.device.spectrum import amplitude_density
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from tests.fakes.browser import chromium
 from tests.programs import needs
-from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, until
+from tests.pygnc_instruments.bridge.running import PATIENCE_S, RunningBridge, get, until
 
 Start = Callable[..., RunningBridge]
+GRAPHS = [("specific force", "m/s^2"), ("angular rate", "deg/s"), ("temperature", "degC")]
 NEW = "IMU381ZA-400 5020-1383-01 11.00.00"
 
 # One browser at a time.
@@ -86,7 +90,7 @@ def test_page_plots_readings(page: Chrome, bridge: RunningBridge) -> None:
     assert at(page, "unit").text.startswith("2008705635 IMU381ZA-400")
     until(lambda: len(inked(page)) == 3 and min(inked(page)) > 1000, "three drawings")
     titles = [title.text for title in page.find_elements(By.CSS_SELECTOR, "figcaption b")]
-    assert titles == ["specific force, m/s^2", "angular rate, deg/s", "temperature, degC"]
+    assert titles == [f"{title}, {unit}" for title, unit in GRAPHS]
     before = caption(page, "xAccel")
     until(lambda: caption(page, "xAccel") != before, "another value")
     until_text(page, "shown", r"[1-9]\d* Hz")
@@ -124,6 +128,42 @@ def test_page_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> 
     Select(row("packet_type").find_element(By.TAG_NAME, "select")).select_by_visible_text("A1")
     row("packet_type").find_elements(By.TAG_NAME, "button")[0].click()
     until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-column=yawAngleMag]"), "drawings of the other packet")
+
+
+def labels(page: Chrome) -> list[str | None]:
+    return [canvas.get_attribute("aria-label") for canvas in page.find_elements(By.CSS_SELECTOR, "#plots canvas")]
+
+
+def clients(bridge: RunningBridge) -> int:
+    return int(json.loads(get(bridge, "/status")[1])["clients"])
+
+
+def test_page_shows_spectra_of_all_readings(page: Chrome, bridge: RunningBridge) -> None:
+    until_text(page, "state", "streaming")
+    Select(at(page, "mode")).select_by_value("spectrum")
+    assert not at(page, "pause").is_enabled()
+    until(lambda: clients(bridge) == 2, "the second connection")
+    spectra = [f"{title}, {unit}/√Hz, over frequency" for title, unit in GRAPHS]
+    until(lambda: labels(page) == spectra and min(inked(page)) > 500, "three spectra")
+    Select(at(page, "mode")).select_by_value("waterfall")
+    waterfalls = [f"{title}, {unit}/√Hz, over frequency and time" for title, unit in GRAPHS]
+    until(lambda: labels(page) == waterfalls and min(inked(page)) > 3000, "three waterfalls")
+    Select(at(page, "mode")).select_by_value("time")
+    until(lambda: clients(bridge) == 1, "the end of the second connection")
+    until(lambda: labels(page) == [f"{title}, {unit}, over time" for title, unit in GRAPHS], "three plots")
+    assert at(page, "pause").is_enabled()
+
+
+def test_spectra_of_the_page_equal_those_of_the_plot_command(page: Chrome) -> None:
+    noise = np.random.default_rng(1)
+    times_s = np.arange(1024) / 100.0
+    values = np.sin(2.0 * np.pi * 20.0 * times_s) + noise.normal(0.0, 0.1, 1024)
+    script = """const [values, done] = arguments;
+        import("/spectrum.js").then(({ density }) => done(density(values, 256, 100)));"""
+    found = page.execute_async_script(script, values.tolist())
+    expected = amplitude_density(list(zip(times_s.tolist(), values.tolist(), strict=True)))
+    assert expected is not None
+    np.testing.assert_allclose(found, expected[1], rtol=1e-9)
 
 
 def field_row(page: Chrome, name: str) -> WebElement:

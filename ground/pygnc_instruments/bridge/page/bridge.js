@@ -3,9 +3,11 @@
 import { Attitude } from "./attitude.js";
 import { Connection } from "./messages.js";
 import { Plot } from "./plot.js";
+import { AllReadings, Spectrum } from "./spectrum.js";
 import { View } from "./view.js";
 
 const STATUS_MS = 1000;
+const SPECTRA_MS = 500;
 const MESSAGE_MS = 15000;
 const MAX_MESSAGES = 5;
 const BAUD_QUESTIONS = {
@@ -19,6 +21,7 @@ const connection = new Connection(receive, showConnection);
 let description = { packets: {}, fields: [] };
 let device = {};
 let plots = [];
+let spectra = [];
 let attitude = null;
 let plotted = "";
 let isDirty = false;
@@ -167,6 +170,7 @@ function showOutput(values) {
     byId("plots").replaceChildren();
     attitude = columns.length && columns.every(isSent) ? new Attitude(columns, byId("plots")) : null;
     plots = graphs.map((graph) => new Plot(graph, byId("plots")));
+    spectra = plots.map((plot) => new Spectrum(plot));
     plots.forEach((plot) => view.listenTo(plot.canvas));
     view.resume();
   }
@@ -185,13 +189,32 @@ function drawAll() {
   if (isDirty) {
     isDirty = false;
     attitude?.draw();
-    for (const plot of plots) {
-      plot.draw(view);
+    const mode = byId("mode").value;
+    if (mode === "time") {
+      plots.forEach((plot) => plot.draw(view));
+    } else {
+      spectra.forEach((spectrum) => spectrum.draw(mode === "waterfall"));
     }
   }
   requestAnimationFrame(drawAll);
 }
 requestAnimationFrame(drawAll);
+
+const allReadings = new AllReadings(connection);
+setInterval(() => {
+  const isShown = byId("mode").value !== "time";
+  allReadings.listen(isShown && connection.socket?.readyState === WebSocket.OPEN);
+  if (isShown) {
+    spectra.forEach((spectrum) => spectrum.add(allReadings));
+    isDirty = true;
+  }
+}, SPECTRA_MS);
+byId("mode").addEventListener("change", () => {
+  for (const control of [byId("span"), byId("pause"), byId("zoom-in"), byId("zoom-out")]) {
+    control.disabled = byId("mode").value !== "time";
+  }
+  isDirty = true;
+});
 
 for (const [id, cmd] of [["start-stream", "start_stream"], ["stop-stream", "stop_stream"]]) {
   byId(id).addEventListener("click", () => attempt(() => connection.ask(cmd)));

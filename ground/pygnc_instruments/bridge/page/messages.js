@@ -26,16 +26,21 @@ export class Connection {
       this.onState("token");
       return;
     }
-    const scheme = location.protocol === "https:" ? "wss" : "ws";
-    const query = this.token ? `&token=${encodeURIComponent(this.token)}` : "";
     // Thirty readings per second are enough to look at; the status counts those that are left out.
-    this.socket = new WebSocket(`${scheme}://${location.host}/envelope?readings=newest${query}`);
+    this.socket = this.makeSocket("newest");
     this.socket.addEventListener("open", () => {
       this.retryMs = FIRST_RETRY_MS;
       this.onState("open");
     });
     this.socket.addEventListener("message", (event) => this.receive(JSON.parse(event.data)));
     this.socket.addEventListener("close", () => this.closed());
+  }
+
+  // Return a socket that receives the newest of the readings, or all.
+  makeSocket(readings) {
+    const scheme = location.protocol === "https:" ? "wss" : "ws";
+    const query = this.token ? `&token=${encodeURIComponent(this.token)}` : "";
+    return new WebSocket(`${scheme}://${location.host}/envelope?readings=${readings}${query}`);
   }
 
   // Connect again, with the current token.

@@ -1,7 +1,7 @@
 // Line plot of a time span on a canvas.
 
 export const COLOURS = ["#d1493f", "#2a9d57", "#3f82d0", "#b06fc7", "#d08a2a", "#2aa3a3"];
-const MARGIN = { left: 58, right: 8, top: 8, bottom: 22 };
+export const MARGIN = { left: 58, right: 8, top: 8, bottom: 22 };
 const GAP_S = 1;
 const WRAP_DEG = 300;
 const MAX_POINTS = 8000;
@@ -10,12 +10,13 @@ export class Plot {
   // graph: {title, unit, columns}; parent: element that receives the plot.
   constructor(graph, parent) {
     this.columns = graph.columns;
+    this.unit = graph.unit;
     this.isAngle = graph.unit === "deg";
     this.points = [];
     this.figure = document.createElement("figure");
     this.canvas = document.createElement("canvas");
     this.canvas.setAttribute("role", "img");
-    this.canvas.setAttribute("aria-label", `${graph.title} in ${graph.unit}, over time`);
+    this.title = graph.title;
     this.caption = document.createElement("figcaption");
     const title = document.createElement("b");
     title.textContent = `${graph.title}${graph.unit ? `, ${graph.unit}` : ""}`;
@@ -39,9 +40,10 @@ export class Plot {
     }
   }
 
-  // view: {span, end, pausedAt}, in s of the device's time; end is null for the newest readings.
-  draw({ span, end, pausedAt }) {
+  // Return an empty canvas for what it will show: its pen and its size in CSS pixels.
+  clear(unit, over) {
     const { canvas } = this;
+    canvas.setAttribute("aria-label", `${this.title}, ${unit}, over ${over}`);
     const scale = window.devicePixelRatio || 1;
     const width = canvas.clientWidth;
     const height = canvas.clientHeight;
@@ -49,10 +51,25 @@ export class Plot {
       canvas.width = Math.round(width * scale);
       canvas.height = Math.round(height * scale);
     }
+    const pen = canvas.getContext("2d");
+    const style = getComputedStyle(this.figure);
+    pen.setTransform(scale, 0, 0, scale, 0, 0);
+    pen.clearRect(0, 0, width, height);
+    pen.font = "11px system-ui, sans-serif";
+    pen.lineWidth = 1;
+    pen.fillStyle = style.getPropertyValue("--faint");
+    pen.strokeStyle = style.getPropertyValue("--line");
+    pen.textBaseline = "middle";
+    return { pen, width, height };
+  }
+
+  // view: {span, end, pausedAt}, in s of the device's time; end is null for the newest readings.
+  draw({ span, end, pausedAt }) {
     const last = this.points.at(-1);
     if (!last) {
       return;
     }
+    const { pen, width, height } = this.clear(this.unit, "time");
     const right = end ?? last.t;
     const shown = this.points.filter((point) => point.t >= right - span && point.t <= right);
     this.labels.forEach((label, k) => {
@@ -62,9 +79,6 @@ export class Plot {
     const [low, high] = range(shown);
     const x = (t) => MARGIN.left + ((t - right + span) / span) * (width - MARGIN.left - MARGIN.right);
     const y = (value) => MARGIN.top + ((high - value) / (high - low)) * (height - MARGIN.top - MARGIN.bottom);
-    const pen = canvas.getContext("2d");
-    pen.setTransform(scale, 0, 0, scale, 0, 0);
-    pen.clearRect(0, 0, width, height);
     this.drawGrid(pen, { width, height, low, high, x, y, span, right, zero: end === null ? ["now", last.t] : ["pause", pausedAt] });
     pen.lineWidth = 1.5;
     pen.lineJoin = "round";
@@ -89,14 +103,8 @@ export class Plot {
   }
 
   drawGrid(pen, { width, height, low, high, x, y, span, right, zero: [zero, zeroT] }) {
-    const style = getComputedStyle(this.figure);
     const step = niceStep((high - low) / 4);
     const digits = Math.max(0, -Math.floor(Math.log10(step)));
-    pen.font = "11px system-ui, sans-serif";
-    pen.lineWidth = 1;
-    pen.fillStyle = style.getPropertyValue("--faint");
-    pen.strokeStyle = style.getPropertyValue("--line");
-    pen.textBaseline = "middle";
     pen.textAlign = "right";
     for (let value = Math.ceil(low / step) * step; value <= high; value += step) {
       line(pen, MARGIN.left, y(value), width - MARGIN.right, y(value));
@@ -114,7 +122,7 @@ export class Plot {
   }
 }
 
-function line(pen, x0, y0, x1, y1) {
+export function line(pen, x0, y0, x1, y1) {
   pen.beginPath();
   pen.moveTo(x0, y0);
   pen.lineTo(x1, y1);
