@@ -31,7 +31,8 @@ emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, star
 	$(BIN)/python scripts/pycubed_emulator.py data/demo --live-min 10 --speed 60
 
 PYTEST = OPENBLAS_NUM_THREADS=1 $(BIN)/python -m pytest
-WORKERS := -n 4 --dist loadgroup
+# Tests wait for processes, lines and clocks: four workers leave a fifth of two cores idle.
+WORKERS := -n 6 --dist loadgroup
 # Each worker takes seconds to collect all tests, so only the files with these few tests are collected, by one process.
 ALONE = $(PYTEST) -m alone $$(grep --recursive --files-with-matches --include='*.py' 'mark\.alone' tests)
 

@@ -1,7 +1,9 @@
 """Settings for all tests."""
 
+import gc
 import re
 import signal
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,23 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # Machines differ in speed, so no example has a time limit; each test has one.
 settings.register_profile("any speed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any speed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Collect without garbage collections, and exclude the million objects that result from those of the tests."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
+
+
+def pytest_unconfigure() -> None:
+    """Let libraries free their objects at exit."""
+    gc.unfreeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:

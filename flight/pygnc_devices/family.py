@@ -88,6 +88,8 @@ BUILT_IN: Final = {
     "ucb": "pygnc_devices.ucb.driver",
     "gx2": "pygnc_devices.gx2.driver",
     "mip": "pygnc_devices.mip.driver",
+    "vectornav": "pygnc_devices.vectornav.driver",
+    "xsens": "pygnc_devices.xsens.driver",
     "monodrive": "pygnc_devices.monodrive.driver",
     "emus": "pygnc_devices.emus.driver",
     "opc_n3": "pygnc_devices.opc_n3.driver",

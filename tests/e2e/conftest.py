@@ -19,6 +19,7 @@ from pygnc.bus.messages import AttitudeEstimate, Event, FormationMessage, InputM
 from pygnc.formats.status import Phase, Value
 from pygnc.formats.status import decode as decode_status
 from pygnc.tasks.table import TASKS
+from tests.shared import made_once
 
 M = TypeVar("M")
 ROOT = Path(__file__).resolve().parents[2]
@@ -236,11 +237,13 @@ def flown_demo(tmp_path_factory: pytest.TempPathFactory) -> Flight:
 
 @pytest.fixture(scope="session")
 def flown_hour(tmp_path_factory: pytest.TempPathFactory, demo_time_s: int) -> Flight:
-    """Return the finished run of the first hour, made once per session; tests only read it."""
-    flight = Flight(tmp_path_factory.mktemp("flown_hour"))
-    copy_first_hour(flight.home)
-    assert flight.run("10", str(demo_time_s), "--exit-when-done") == 0
-    return flight
+    """Return the finished run of the first hour, made once for all workers; tests only read it."""
+
+    def fly(home: Path) -> None:
+        copy_first_hour(home)
+        assert Flight(home).run("10", str(demo_time_s), "--exit-when-done") == 0
+
+    return Flight(made_once(tmp_path_factory, "flown_hour", fly))
 
 
 @pytest.fixture(scope="session")

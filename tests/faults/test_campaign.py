@@ -4,15 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.conftest import Estimates
+from tests.e2e.conftest import Estimates, Flight, all_estimates
 from tests.faults import campaign
 from tests.faults.campaign import KINDS, Trial, fly, fly_undisturbed
 from tests.faults.fault import Fault
+from tests.shared import made_once
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Estimates:
-    return fly_undisturbed(tmp_path_factory.mktemp("undisturbed"))
+    return all_estimates(Flight(made_once(tmp_path_factory, "undisturbed", fly_undisturbed)))
 
 
 @pytest.mark.slow

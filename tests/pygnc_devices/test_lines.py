@@ -22,6 +22,8 @@ MODELS = {
     "imu383": "ucb",
     "3dm-gx2": "gx2",
     "3dm-cv7": "mip",
+    "vn-100-binary": "vectornav",
+    "mti-30": "xsens",
     "monodrive": "monodrive",
     "zed-f9p": "ublox",
 }

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.continuity import Cadence, UnitClock
 from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
@@ -29,8 +29,6 @@ from pygnc_devices.scheduler import Operation
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
-_LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
-"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -41,7 +39,6 @@ _CLOCKS: Final = {
 
 The SDK does not state the tick of the internal time stamp, a field of old models. 62.5 kHz is that of a 3DM-GX3."""
 
-_NEWEST: Final = "newest"
 _TAKEN: Final = -1
 """Stands for the descriptor of a field that another layout of the payload contains."""
 
@@ -211,7 +208,7 @@ class DataStream:
         self._is_used = True
         self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
         values = self.record.empty | decode(layout, frame.payload)
-        t_device_ns = self._time_ns(values.get(self.record.clock), stamp.host_ns)
+        t_device_ns = self._clock.time_ns(values.get(self.record.clock), stamp.host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
         is_estimate = t_device_ns is not None and self._clock.is_estimate
         flags = layout.flags(values)
@@ -227,26 +224,9 @@ class DataStream:
         return tuple(readings)
 
     def _restart_clock(self) -> None:
-        _, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
-        self._clock = DeviceClock(modulus_ns)
-        self._start_ns: int | None = None
+        count_ns, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
+        self._clock = UnitClock(self.record.clock, count_ns, modulus_ns, self._origins)
         self._cadence = Cadence()
-
-    def _time_ns(self, count: Value | None, host_ns: int | None) -> int | None:
-        if not isinstance(count, int | float):
-            return None
-        per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
-        if not 0 <= count * per_count_ns < _LONGEST_NS:
-            return None
-        now_ns = round(count * per_count_ns) % modulus_ns
-        if self._start_ns is None:
-            # A clock that begins later continues the time of those that the unit has sent so far.
-            origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
-            self._start_ns = now_ns - origin_ns
-        self._clock.advance(now_ns, 1.0, host_ns)
-        t_device_ns = self._start_ns + self._clock.total
-        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
-        return t_device_ns
 
 
 class MipUnit:

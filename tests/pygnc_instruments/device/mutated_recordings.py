@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pygnc_devices.continuity import Continuity
-from pygnc_devices.declaration import TEXT, Packet, Record
+from pygnc_devices.declaration import TEXT, Packet, Record, Value
 from pygnc_devices.emus.framing import make_sentence
 from pygnc_devices.engine import readings_in
 from pygnc_devices.errors import DeviceError
@@ -25,6 +25,12 @@ from pygnc_devices.reading import Counters, Stamp
 from pygnc_devices.receivers import packets as receivers
 from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.ucb.framing import make_frame as ucb_frame
+from pygnc_devices.vectornav.fields import AsyncLine
+from pygnc_devices.vectornav.framing import make_line as vectornav_line
+from pygnc_devices.vectornav.framing import make_packet as vectornav_packet
+from pygnc_devices.vectornav.packets import BinaryOutput
+from pygnc_devices.xsens.framing import make_data
+from pygnc_devices.xsens.items import ITEMS
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError
@@ -50,12 +56,19 @@ class MakeFrame(Protocol):
 MUTATED: Final = (1, 1, 2, 4)
 """Numbers of mutated frames in a recording, by their shares."""
 STEP: Final = {
+    "time_startup_ns": 10_000_000,
+    "time_gps_ns": 10_000_000,
+    "tow_ns": 10_000_000,
+    "gnss1_tow_ns": 10_000_000,
+    "gnss1_tow_s": 0.2,
     "reference_time_ns": 10_000_000,
     "gps_tow_s": 0.01,
     "tow_s": 0.2,
     "internal_ticks": 625,
     "timer_ticks": 196_608,
     "time_ticks": 10_000,
+    "sample_time_ticks": 100,
+    "packet_counter": 1,
 }
 """Advance of a clock from frame to frame; other clocks advance by 10."""
 _LITERALS: Final = [text for text in LITERALS if text.isascii() and text.isprintable()]
@@ -150,6 +163,17 @@ def _mip(dice: random.Random) -> MakeFrame:
     return make
 
 
+def _xsens(dice: random.Random) -> MakeFrame:
+    clocks = [ITEMS[0x1020], ITEMS[0x1060]]
+    parts = dict.fromkeys([*dice.sample([item for item in ITEMS.values() if _word_fields(item)], 3), *clocks])
+
+    def make(number: int, *, mutates: bool) -> bytes:
+        changed = dice.choice([*parts, *clocks]) if mutates else None
+        return make_data([(p.identifier, _payload(p, number, dice if p is changed else None)) for p in parts])
+
+    return make
+
+
 def _emus(dice: random.Random) -> MakeFrame:
     sentence = dice.choice([record for record in family("emus").packets if isinstance(record, Sentence)])
     text = sentence.encode({field.name: 1 for field in sentence.fields if field.code[0] in "uibdg"})
@@ -193,6 +217,29 @@ def _novatel(dice: random.Random) -> MakeFrame:
     return binary
 
 
+def _vectornav(dice: random.Random) -> MakeFrame:
+    record = dice.choice(family("vectornav").packets)
+
+    def values(number: int) -> dict[str, Value | None]:
+        return {**motion(0.01 * number), **{name: number * step for name, step in STEP.items()}}
+
+    def line(number: int, *, mutates: bool) -> bytes:
+        text = record.encode(dict.fromkeys((field.name for field in record.fields), 1) | values(number)).decode()
+        return vectornav_line(f"{record.name},{_change_word(text, dice) if mutates else text}")
+
+    def packet(number: int, *, mutates: bool) -> bytes:
+        assert isinstance(record, BinaryOutput)
+        octets, changed = record.header, dice.choice(record.parts) if mutates else None
+        for part in record.parts:
+            words = part.encode(values(number))[: part.layout.size - bool(part.item_bytes)]
+            if part is changed:
+                words = set_field(words, dice, _word_fields(part), len(words))
+            octets += words + bytes(part.item_bytes * words[part.count_at])
+        return vectornav_packet(octets)
+
+    return line if isinstance(record, AsyncLine) else packet
+
+
 def _ublox(name: str, payload: bytes) -> bytes:
     return ubx_frame(receivers.UBX_NUMBERS[name], payload)
 
@@ -205,6 +252,8 @@ MAKERS: Final[dict[str, Callable[[random.Random], MakeFrame]]] = {
     "ucb": _packets(family("ucb").packets, ucb_frame),
     "gx2": _packets(family("gx2").packets, gx2_frame),
     "mip": _mip,
+    "vectornav": _vectornav,
+    "xsens": _xsens,
     "monodrive": _packets((IMU,), _monodrive),
     "emus": _emus,
     "opc_n3": _packets((HISTOGRAM,), lambda _, payload: payload[:-2] + crc16(payload[:-2]).to_bytes(2, "little")),

@@ -72,7 +72,8 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment = tmp_path_factory.mktemp("tools") / "env"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(environment)], check=True)
     pip = [sys.executable, "-m", "pip", "--python", str(environment), "--disable-pip-version-check", "install"]
-    locked = ["--quiet", "--require-hashes", "--only-binary", ":all:", "-r", str(ROOT / "requirements/release.txt")]
+    locked = ["--quiet", "--require-hashes", "--only-binary", ":all:", "--no-compile"]
+    locked += ["-r", str(ROOT / "requirements/release.txt")]
     done = subprocess.run([*pip, *locked], capture_output=True, text=True, check=False)
     if done.returncode and "No matching distribution" in done.stderr:
         pytest.skip("no package index answers")
