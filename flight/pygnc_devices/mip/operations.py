@@ -143,6 +143,7 @@ async def write_setting(unit: MipUnit, name: str, text: str) -> str:
         await _change_baud(unit, int(text))
     else:
         await _apply(unit, declaration, Function.WRITE, text)
+        unit.volatile.pop(name, None)  # the newest is restored last: settings may have the same content
         if not declaration.is_momentary:
             unit.volatile[name] = text
     unit.reset_rate()

@@ -294,3 +294,10 @@ def test_a_polled_packet_may_contain_a_field_several_times(tmp_path: Path) -> No
         assert device.poll(GNSS, ["satellite"])["satellite_valid"] == 1
         readings = [reading for reading in iter(lambda: subscription.take(0.2), None) if reading.packet.name == "gnss"]
     assert [len(reading.raw) > 0 for reading in readings] == [True, False, False]
+
+
+def test_the_setting_that_was_set_last_is_restored_last(device: Mip) -> None:
+    device.write_setting("filter.rotation", "0,0,1")
+    device.write_setting("filter.rotation.quaternion", "1,0,0,0")
+    device.write_setting("filter.rotation", "0,0,2")
+    assert list(device.unit.volatile) == ["filter.rotation.quaternion", "filter.rotation"]
