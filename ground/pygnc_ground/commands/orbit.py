@@ -32,11 +32,14 @@ from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.fix_times import FirstTimes
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
 from pygnc_ground.replay.run import ReplayContext
+from pygnc_ground.replay.tables import table_makers
 from pygnc_ground.report.replay import Replay
 from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
 _KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
+_EXPORTED: Final = ("orbit_smoothed", "attitude_smoothed", "attitude")
+"""Tables of which messages are made; without an orbit of the smoother, there is none of the filter."""
 _GAP: Final = 10.0
 """Intervals without fixes from which on the summary names them."""
 
@@ -80,7 +83,6 @@ def determine_orbit(
         name, designator = label("--name", name), label("--designator", designator)
         folder.require_free(out, overwrite=overwrite)
         replay = replay_with_true_noise(recorded, context)
-        paths = replay.write(out, overwrite=overwrite)
         newest = folder.newest_state(replay.collected.updates)
         updates = replay.collected.updates
         is_undisturbed = not any(one.restarted_from_ms is not None or one.time_error_s for one in updates)
@@ -91,9 +93,12 @@ def determine_orbit(
             [update.fix for update in updates],
             is_undisturbed=is_undisturbed,
         )
+        replay.collected.release_fixes()
+        paths = replay.write(out, overwrite=overwrite)
         prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
         folder.write_state(out, replace(folder.read_state(out), prediction=prediction))
-        estimates = Estimates(replay.tables, newest, orbit)
+        makers = table_makers(replay.result, replay.collected)
+        estimates = Estimates({name: makers[name]() for name in _EXPORTED if name in makers}, newest, orbit)
         for line in _lines(replay, estimates, orbit.drag_sigma):
             typer.echo(line)
         if newest is not None:
@@ -137,7 +142,7 @@ def _lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> Iterator[
         yield "no orbit: no fix was used"
         return
     yield _times_line(result.fixes.gps_ms)
-    if not any(update.velocity_accepted for update in replay.collected.updates):
+    if not result.fixes.velocity.used.any():
         yield "velocities: none used; the orbit is that of the positions alone"
     axis_m, _, e_x, e_y, inclination, _ = osculating_elements(newest.x[:6]).tolist()
     eccentricity = math.hypot(e_x, e_y)

@@ -145,7 +145,8 @@ class NormalPointFilter(OrbitFilter):
         if self._waiting and fix.gps_ms >= self._waiting[0].gps_ms + _SPAN_MS:
             done = *done, *self._flushed()
         is_known = self.memory.state is not None and fix.gps_ms <= max(self.memory.state.gps_ms, self._used_until_ms)
-        if is_known or not self._is_quiet:
+        # While fixes wait, nothing changes.
+        if is_known or not (self._waiting or self._is_quiet):
             return *done, *self._flushed(), *self._one(fix)
         self._waiting = *self._waiting, fix
         return done

@@ -83,6 +83,11 @@ class Collected(NamedTuple):
     range_gps_ms: dict[int, int]
     arc: frozenset[RangeObservation]
 
+    def release_fixes(self) -> None:
+        """Release the records and results of the fixes, of which no state is known any more: 2 kB each."""
+        self.timed.clear()
+        self.updates[:] = [update for update in self.updates if update.state is not None]
+
 
 def make_pipeline(
     settings: Settings,

@@ -1,6 +1,7 @@
 """Tables of a replay as Parquet and CSV files; `pygnc_ground.tables` declares their columns."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -225,35 +226,46 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
     )
 
 
-def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
-    """Return all tables by name; those of solutions and inputs that do not exist are missing."""
-    by_fix = not result.normal_points
-    tables = {"orbit": orbit_table(collected.timed) if by_fix else solution_table("orbit", result.solution)}
-    if result.smoothed is not None:
-        tables["orbit_smoothed"] = solution_table("orbit_smoothed", result.smoothed)
-    if result.batch is not None:
-        tables["orbit_batch"] = solution_table("orbit_batch", result.batch)
+def table_makers(result: ReplayResult, collected: Collected) -> dict[str, Callable[[], pl.DataFrame]]:
+    """Return a function per table that makes it; tables of solutions and inputs that do not exist are missing."""
+    found: dict[str, Callable[[], pl.DataFrame]] = {"orbit": partial(orbit_table, collected.timed)}
+    if result.normal_points:
+        found["orbit"] = partial(solution_table, "orbit", result.solution)
+    for name, solution in (("orbit_smoothed", result.smoothed), ("orbit_batch", result.batch)):
+        if solution is not None:
+            found[name] = partial(solution_table, name, solution)
     if samples := collected.samples:
-        tables["attitude"] = attitude_table(samples)
-        tables["attitude_smoothed"] = smoothed_table(samples, result.attitude.smoothed, result.settings.attitude)
+        found["attitude"] = partial(attitude_table, samples)
+        of_samples = samples, result.attitude.smoothed, result.settings.attitude
+        found["attitude_smoothed"] = partial(smoothed_table, *of_samples)
     if collected.partners:
-        tables["formation"] = formation_table(collected.partners)
+        found["formation"] = partial(formation_table, collected.partners)
     if result.formation is not None and result.formation.conjunctions:
-        tables["approaches"] = approaches_table(result.formation)
+        found["approaches"] = partial(approaches_table, result.formation)
     if len(result.ranges):
-        tables["ranges"] = ranges_table(result.ranges)
-    return tables | {"rejected": rejected_table(result.untimed), "fixes": fixes_table(result.fixes)}
+        found["ranges"] = partial(ranges_table, result.ranges)
+    return found | {"rejected": partial(rejected_table, result.untimed), "fixes": partial(fixes_table, result.fixes)}
+
+
+def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
+    """Return all tables by name."""
+    return {name: make() for name, make in table_makers(result, collected).items()}
 
 
 def write_tables(
-    tables: Mapping[str, pl.DataFrame], folder: Path, *, csv: bool, about: Mapping[str, str] | None = None
+    makers: Mapping[str, Callable[[], pl.DataFrame]],
+    folder: Path,
+    *,
+    csv: bool,
+    about: Mapping[str, str] | None = None,
 ) -> list[Path]:
-    """Write tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths.
+    """Make tables and write them to a folder as Parquet and, if `csv` is set, as CSV; return their paths.
 
     `about` are entries for the metadata of the Parquet files besides those of the declaration.
     """
     written: list[Path] = []
-    for name, table in tables.items():
+    for name, make in makers.items():
+        table = make()
         for suffix in ("parquet", "csv") if csv else ("parquet",):
             written.append(folder / f"{name}.{suffix}")
             write_table(name, table, written[-1], about or {})

@@ -20,7 +20,7 @@ from pygnc_ground.replay.pipeline import flown_inputs
 from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
-from pygnc_ground.replay.tables import all_tables, write_tables
+from pygnc_ground.replay.tables import all_tables, table_makers, write_tables
 from pygnc_ground.report.comparison import (
     ComparedAttitude,
     ComparedOrbit,
@@ -119,7 +119,7 @@ class Replay:
         folder.require_free(place, overwrite=overwrite)
         place.mkdir(parents=True, exist_ok=True)
         folder.begin(place, self.origin)
-        paths = write_tables(self.tables, place, csv=csv, about=self.origin.metadata)
+        paths = write_tables(table_makers(self.result, self.collected), place, csv=csv, about=self.origin.metadata)
         write_report(self.result, place / folder.REPORT)
         state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
         stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)

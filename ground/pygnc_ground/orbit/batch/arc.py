@@ -165,7 +165,7 @@ def choose_error_model(
 
     def best(model: ErrorModel) -> _Choice:
         shares = enumerate((model.position_share, model.velocity_share))
-        of_kinds = [correlated_part(kind, share, model.time_s) for kind, share in shares]
+        of_kinds = [correlated_part(kind, share, model.time_s if share else 0.0) for kind, share in shares]
         seen, parts = [residuals for residuals, _ in of_kinds], [part for _, part in of_kinds]
         factors, total, alone = None, -math.inf, math.nan
         for _ in range(_RESCALINGS):
