@@ -19,6 +19,8 @@ from pygnc_ground.receivers.septentrio import SEPTENTRIO
 
 SPAN_BYTES: Final = 1 << 15
 """Length of the part of a log in which all fragments of a frame are looked for."""
+_FRAME_BYTES_MAX: Final = 1024
+"""Bytes of the longest frame that is joined, which bounds what each wrong beginning costs."""
 _LINE_BYTES_MAX: Final = 4096
 _WORDS_MAX: Final = 32
 _SAMPLE: Final = 512
@@ -41,7 +43,7 @@ _BYTES: Final = rb"(?:[0-9A-Fa-f]{2}){1,4}"
 _DUMPS: Final = tuple(
     re.compile(pattern % {b"bytes": _BYTES})
     for pattern in (
-        rb"(?<=\s)(%(bytes)s(?: {1,2}%(bytes)s)*) +\|.{1,16}\|$",
+        rb"(?<=[0-9A-Fa-f]{4}  )(%(bytes)s(?: {1,2}%(bytes)s)*) +\|.{1,16}\|$",
         rb"(?<![^\s:|\"=\[(])(%(bytes)s(?:([ :-])%(bytes)s(?:\2%(bytes)s)*)(?![0-9A-Za-z]))(?:\s{2,}.{1,16}$)?",
         rb"(?<=[:\s]\s)(%(bytes)s)\s{3,}.{1,8}$",
     )
@@ -65,7 +67,10 @@ class Joined(NamedTuple):
 
 
 def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
-    return _PROTOCOLS[octets[at]].frame_at(octets, at)
+    found = _PROTOCOLS[octets[at]].frame_at(octets[at : at + _FRAME_BYTES_MAX], 0)
+    if isinstance(found, Frame):
+        return Frame(found.kind, found.payload, found.raw, at)
+    return found or DamageReason.CUT
 
 
 _FORMAT: Final = FrameFormat(_BEGINNING, _frame_at)

@@ -6,7 +6,7 @@ in brahe.
 """
 
 from enum import Enum, auto
-from functools import cache
+from functools import cache, lru_cache
 from typing import Literal, TypeAlias
 
 import erfa
@@ -53,13 +53,18 @@ def itrf_states(
         gcrf_from_eme2000 = erfa.bp06(_J2000_TT, 0.0)[0].T
         position_m, velocity_mps = position_m @ gcrf_from_eme2000.T, velocity_mps @ gcrf_from_eme2000.T
     elif frame is Frame.TEME:
-        earth, moments = EarthFrames(orientation), times // _NS_PER_MS
+        earth, moments = _earth_frames(orientation), times // _NS_PER_MS
         turns = np.array([gcrf_from_teme(moment, earth) for moment in moments.tolist()])[rows]
         position_m, velocity_mps = (np.einsum("nij,nj->ni", turns, one) for one in (position_m, velocity_mps))
     itrf_from_gcrf, spin_rad_s = (values[rows] for values in _earth_attitude(times, orientation))
     relative_mps = velocity_mps - np.cross(spin_rad_s, position_m)
     turned = [np.einsum("nij,nj->ni", itrf_from_gcrf, vector) for vector in (position_m, relative_mps)]
     return np.concatenate(turned, axis=1)
+
+
+@lru_cache(maxsize=1)
+def _earth_frames(orientation: EarthOrientationTable) -> EarthFrames:
+    return EarthFrames(orientation)
 
 
 def _earth_attitude(gps_ns: IntArray, orientation: EarthOrientationTable) -> tuple[FloatArray, FloatArray]:
