@@ -31,6 +31,9 @@ _LONGEST_JUMP_NS: Final = 600 * NS_PER_S
 """Jump beyond the host's clock that is still a gap: the line has delayed all packets so far."""
 _LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
 """Step in a recording that is not a gap; a recording has no host's clock."""
+_LONGEST_UPTIME_NS: Final = 100 * 365 * 86_400 * NS_PER_S
+"""A time or a step beyond this is a wrong word; a smaller step of a 64-bit clock cannot be its wrap."""
+_NEWEST: Final = "newest"
 _SLOWEST: Final = 0.25
 """Largest increase of the delay of a slow clock, relative to the elapsed time."""
 _SETTLING_NS: Final = NS_PER_S
@@ -171,6 +174,48 @@ class _Settling:
         decrease_ns = self._previous_ns - self._lowest_ns
         self._previous_ns, self._lowest_ns, self._start_ns = self._lowest_ns, delay_ns, host_ns
         return self._previous_ns - self._usual_ns if decrease_ns < _STEADY * _SETTLING_NS else None
+
+
+class UnitClock:
+    """Device time of a kind of packet by one of the unit's clocks; the kinds share the origin of their time.
+
+    Args:
+        name: name of the clock.
+        count_ns: time of a count, ns.
+        modulus_ns: time after which the clock wraps, ns.
+        origins: value of each clock at the origin, and the newest time, ns; one dictionary for all kinds of packets.
+    """
+
+    def __init__(self, name: str, count_ns: int, modulus_ns: int, origins: dict[str, int]) -> None:
+        self._name = name
+        self._count_ns = count_ns
+        self._modulus_ns = modulus_ns
+        self._origins = origins
+        self._clock = DeviceClock(modulus_ns)
+        self._start_ns: int | None = None
+
+    @property
+    def is_estimate(self) -> bool:
+        """True if the newest step comes from the host's clock."""
+        return self._clock.is_estimate
+
+    def interrupt(self) -> None:
+        """Mark an interruption, after which the unit may have restarted or been replaced."""
+        self._clock.interrupt()
+
+    def time_ns(self, count: object, host_ns: int | None) -> int | None:
+        """Return the device time of a count, ns; None if the count is no time."""
+        if not isinstance(count, int | float) or not 0 <= count * self._count_ns < _LONGEST_UPTIME_NS:
+            return None
+        now_ns = round(count * self._count_ns) % self._modulus_ns
+        if self._start_ns is None:
+            # A clock that begins later continues the time of those that the unit has sent so far.
+            origin_ns = self._origins.setdefault(self._name, now_ns - self._origins.get(_NEWEST, 0))
+            self._start_ns = now_ns - origin_ns
+        self._clock.advance(now_ns, 1.0, host_ns)
+        t_device_ns = self._start_ns + self._clock.total
+        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
+        return t_device_ns
 
 
 class Cadence:

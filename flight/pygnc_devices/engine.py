@@ -42,8 +42,8 @@ _log = logging.getLogger(__name__)
 class Interpreter(Protocol):
     """Interpreter of a device's frames. Its methods are called in the engine's thread only."""
 
-    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
-        """Return the reading in a frame; None if the frame contains no reading."""
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | tuple[Reading, ...] | None:
+        """Return the reading in a frame, or its readings; None if the frame contains no reading."""
         ...
 
     def reconnected(self) -> Operation[None] | None:
@@ -286,8 +286,7 @@ class Engine:
                     self.counters.frames[UNFRAMED] -= 1
                     self.counters.reject(len(frame.raw), DamageReason.NOISE)
                 continue
-            reading = self._interpreter.interpret(frame, stamp, self.counters)
-            if reading is not None:
+            for reading in readings_in(self._interpreter.interpret(frame, stamp, self.counters)):
                 self._publish(reading)
 
     def _publish(self, reading: Reading) -> None:
@@ -316,6 +315,11 @@ class Engine:
         self._port.set_baud(baud)
         self.baud = baud
         self.counters.skipped_bytes += self._buffer.clear()
+
+
+def readings_in(found: Reading | tuple[Reading, ...] | None) -> tuple[Reading, ...]:
+    """Return the readings that an interpreter found in a frame."""
+    return (found,) if isinstance(found, Reading) else found or ()
 
 
 def _scan_unframed(octets: bytes, stalled: bool) -> Scan:  # noqa: ARG001, FBT001 - every scanner's signature

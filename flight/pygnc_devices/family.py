@@ -60,6 +60,7 @@ class Controls:
         restore: restore a snapshot, onto another device if the third argument is True; return the changed settings.
         upgrade: see `ucb.upgrade.upgrade`.
         check_upgrade: see `ucb.upgrade.check_upgrade`.
+        command: carry out the named command with values, both as people write them; return its result as text.
         reset: restart the device and wait until it responds; values set until power-off are lost.
         align_magnetometer: wait while the user turns the device; return the result, and True if it is acceptable.
         store_alignment: write the result of the alignment to non-volatile memory.
@@ -76,6 +77,7 @@ class Controls:
     restore: Callable[[Any, str, bool], Operation[list[Setting]]] | None = None
     upgrade: Callable[..., Operation[Any]] | None = None
     check_upgrade: Callable[..., Operation[str]] | None = None
+    command: Callable[[Any, str, str], Operation[str]] | None = None
     reset: Callable[[Any], Operation[None]] | None = None
     align_magnetometer: Callable[[Any], Operation[tuple[dict[str, str], bool]]] | None = None
     store_alignment: Callable[[Any], Operation[None]] | None = None
@@ -86,6 +88,8 @@ BUILT_IN: Final = {
     "ucb": "pygnc_devices.ucb.driver",
     "gx2": "pygnc_devices.gx2.driver",
     "mip": "pygnc_devices.mip.driver",
+    "vectornav": "pygnc_devices.vectornav.driver",
+    "xsens": "pygnc_devices.xsens.driver",
     "monodrive": "pygnc_devices.monodrive.driver",
     "emus": "pygnc_devices.emus.driver",
     "opc_n3": "pygnc_devices.opc_n3.driver",

@@ -47,7 +47,7 @@ class Reading(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         packet: declaration of the packet: names, units, meaning, CSV columns.
-        raw: frame as received.
+        raw: frame as received; b"" for a further reading of the same frame.
         values: values by the names of `packet.fields`, in the units of the fields; None where the device has no value.
         t_mono_ns: arrival time on the monotonic clock of this computer, ns.
         t_wall_ns: arrival time on the wall clock of this computer, ns since 1970 (UTC). May jump.

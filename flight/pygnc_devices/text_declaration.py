@@ -23,7 +23,7 @@ from typing import Final
 
 from pygnc_devices.declaration import Field, Record, Value, ValueKind
 
-_PATTERNS: Final = {
+PATTERNS: Final = {
     "u": re.compile(r"[0-9A-Fa-f]{1,16}"),
     "i": re.compile(r"[0-9A-Fa-f]{1,16}"),
     "b": re.compile(r"(?:[0-9A-Fa-f]{2})+"),
@@ -32,6 +32,7 @@ _PATTERNS: Final = {
     "g": re.compile(r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,2})?"),
     "t": re.compile(r"[ -~]*"),
 }
+"""Patterns of words by the first letter of their code."""
 _MOST_DIGITS: Final = 6
 
 
@@ -48,7 +49,7 @@ class Sentence(Record):
     def __post_init__(self) -> None:
         super().__post_init__()
         for field in self.fields:
-            if field.code[:1] not in _PATTERNS:
+            if field.code[:1] not in PATTERNS:
                 raise ValueError(f"sentence {self.name}: field {field.name} has the unknown code {field.code!r}")
 
     def fits(self, payload: bytes) -> bool:
@@ -103,10 +104,10 @@ class Sentence(Record):
         if not text or not slot:
             return [None] * len(slot)
         kind = slot[0].code[0]
-        if not _PATTERNS[kind].fullmatch(text):
+        if not PATTERNS[kind].fullmatch(text):
             raise ValueError(f"sentence {self.name}: field {slot[0].name} does not match code {slot[0].code}: {text!r}")
         if kind != "b":
-            return [_from_text(slot[0], text)]
+            return [from_text(slot[0], text)]
         octets = bytes.fromhex(text)
         if len(octets) > len(slot):
             raise ValueError(f"sentence {self.name}: array of {len(octets)} bytes; at most {len(slot)} are declared")
@@ -114,7 +115,8 @@ class Sentence(Record):
         return [*elements, *[None] * (len(slot) - len(octets))]
 
 
-def _from_text(field: Field, text: str) -> Value:
+def from_text(field: Field, text: str) -> Value:
+    """Return the value of a word that matches its code."""
     match field.code[0]:
         case "t":
             return text

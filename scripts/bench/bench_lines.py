@@ -60,6 +60,8 @@ MODELS: Final = {
     "3dm-gx2": Model("gx2", 100.0, SIMULATORS["3dm-gx2"]),
     "3dm-cv7": Model("mip", 100.0, SIMULATORS["3dm-cv7"]),
     "3dm-cv7-500": Model("mip", 500.0, lambda: MipSimulator(formats={0x80: [(0x04, 1), (0xD5, 1)]})),
+    "mti-30": Model("xsens", 100.0, SIMULATORS["mti-30"]),
+    "vn-100-binary": Model("vectornav", 100.0, SIMULATORS["vn-100-binary"]),
     "monodrive": Model("monodrive", 100.0, SIMULATORS["monodrive"]),
     "zed-f9p": Model("ublox", 5.0, SIMULATORS["zed-f9p"]),
 }

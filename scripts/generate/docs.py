@@ -34,6 +34,7 @@ from pygnc_ground.scenario.settings import Settings as ScenarioSettings
 from pygnc_ground.tables import declaration
 from scripts.documentation.short_lines import short_lines
 from scripts.generate.controller_tables import CONTROLLER, controller
+from scripts.generate.mip_tables import commands_list, data_lists, settings_list
 from scripts.generate.sentence_tables import sentence_examples
 from scripts.generate.status_reader import READER, reader
 
@@ -75,6 +76,7 @@ def documents() -> dict[Path, str]:
         },
     }
     tables["campaign.md"] = campaign_tables()
+    tables["devices.md"] = {"MIP data": data_lists(), "MIP settings": settings_list(), "MIP command": commands_list()}
     tables["identify.md"] = {"identification": columns_table("identification")}
     tables["passes.md"] = {"passes": columns_table("passes")}
     tables["replay.md"] = {"files": files_table(), "columns": quantities_lists()}

@@ -33,6 +33,8 @@ SPEED = 4.0
 """Speed of the clocks of simulated units, so that readings arrive sooner."""
 EMPTY_LINES = {b"\r\n", b"\r", b"\n"}
 """Frames without content: a flipped bit may divide a line."""
+_ENDS = 32
+_EVERY = 17
 INHERITED = settings(suppress_health_check=[HealthCheck.differing_executors])
 """Each family runs these tests in its own class."""
 
@@ -91,7 +93,7 @@ class ScannerConformance(ABC):
         originals = self.frames()
         octets = b"".join(originals)
         starts = list(itertools.accumulate(map(len, originals), initial=0))
-        for at in range(len(octets)):
+        for at in flipped_places(originals):
             touched = max(index for index, start in enumerate(starts[:-1]) if start <= at)
             for bit in range(8):
                 flipped = bytearray(octets)
@@ -120,6 +122,16 @@ class ScannerConformance(ABC):
         return st.lists(st.one_of(whole, cut, noise, st.binary(max_size=8)), max_size=10).map(b"".join)
 
 
+def flipped_places(frames: Sequence[bytes]) -> list[int]:
+    """Return the offsets of all bytes of joined frames; of long frames, all at both ends and some between."""
+    places, start = [], 0
+    for frame in frames:
+        inner = range(_ENDS, len(frame) - _ENDS)
+        places += [start + at for at in range(len(frame)) if at not in inner or at % _EVERY == 0]
+        start += len(frame)
+    return places
+
+
 class PacketConformance:
     """Tests of declarations: decoder and encoder are inverse, tables are complete."""
 
@@ -138,7 +150,7 @@ class PacketConformance:
                 encoded = packet.encode(values)
                 again = packet.decode(encoded)
                 for name, value in values.items():
-                    assert again[name] == (value if isinstance(value, str | bytes) else pytest.approx(value, rel=1e-12))
+                    assert again[name] == value or again[name] == pytest.approx(value, rel=1e-12)
                 if not any(field.code == "d" and field.scale for field in packet.fields):
                     assert encoded == payload, packet.name
 

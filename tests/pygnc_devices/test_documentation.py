@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
+from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = re.compile(r"^## ([\w -]+)\n(?:(?!^## ).)*?```python\n(.*?)```", re.MULTILINE | re.DOTALL)
@@ -35,6 +38,8 @@ EXPECTED = {
     "A whole recording at once": "3 0 0.0",
     "MicroStrain": "name='3DM-GX2'",
     "MicroStrain MIP": "model='3DM-CV7-AHRS'",
+    "VectorNav": "model='VN-100S-CR'",
+    "Xsens": "product='MTi-30-2A8G4'",
     "monoDrive": "'time_of_week': 34560",
     "OPC-N3": "serial_number='177700019'",
     "EMUS": "True (0, 0) 0.04 3.38",
@@ -49,18 +54,19 @@ driver.OpcN3.open = functools.partial(driver.OpcN3.open, timing=Timing(fan_s=0.1
 """Lines before the program of the particle counter, which otherwise waits 6 s for fan and laser."""
 
 
-def simulated(title: str) -> SimulatedUnit:
-    match title:
-        case "MicroStrain":
-            return Gx2Simulator()
-        case "MicroStrain MIP":
-            return MipSimulator()
-        case "OPC-N3":
-            return UsbIssSimulator(OpcN3Simulator())
-        case "EMUS":
-            return EmusSimulator(broadcast_s=0.3)
-        case _:
-            return UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
+UNITS: Mapping[str, Callable[[], SimulatedUnit]] = {
+    "MicroStrain": Gx2Simulator,
+    "MicroStrain MIP": MipSimulator,
+    "VectorNav": VectorNavSimulator,
+    "Xsens": XsensSimulator,
+    "OPC-N3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "EMUS": lambda: EmusSimulator(broadcast_s=0.3),
+}
+"""Units of the programs; the others are for a UCB unit."""
+
+
+def ucb_unit() -> SimulatedUnit:
+    return UcbSimulator(eeprom={7: 0}, restart_s=0.05, erase_s=0.1)
 
 
 def test_every_program_is_known() -> None:
@@ -71,7 +77,10 @@ def test_every_program_is_known() -> None:
 def test_a_documented_program_runs(title: str, tmp_path: Path) -> None:
     (tmp_path / "recording.raw").write_bytes(make_frame("S1", bytes(24)) * 3)
     (tmp_path / "firmware.bin").write_bytes(make_image("IMU381ZA-400 5020-1383-01 11.00.00", 3000))
-    with PtyEndpoint(simulated(title), tmp_path / "port") as line, TcpEndpoint(MonoDriveSimulator()) as network:
+    with (
+        PtyEndpoint(UNITS.get(title, ucb_unit)(), tmp_path / "port") as line,
+        TcpEndpoint(MonoDriveSimulator()) as network,
+    ):
         configuration = json.loads((ROOT / "examples/imu.json").read_text()) | {"listen_port": network._port}
         (tmp_path / "imu.json").write_text(json.dumps(configuration))
         program = PROGRAMS[title].replace("/dev/ttyUSB0", line.url)

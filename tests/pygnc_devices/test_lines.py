@@ -8,6 +8,7 @@ from typing import NamedTuple
 import pytest
 
 from pygnc_devices.continuity import Continuity
+from pygnc_devices.engine import readings_in
 from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.reading import Counters, Reading, Stamp
@@ -21,6 +22,8 @@ MODELS = {
     "imu383": "ucb",
     "3dm-gx2": "gx2",
     "3dm-cv7": "mip",
+    "vn-100-binary": "vectornav",
+    "mti-30": "xsens",
     "monodrive": "monodrive",
     "zed-f9p": "ublox",
 }
@@ -78,8 +81,7 @@ class Trial:
         for entry in sent:
             t_ns = round((CONNECTED_S + entry.arrival_s) * 1e9)
             for frame in scan_to_end(self.family.scanner, entry.octets).frames:
-                reading = self.interpreter.interpret(frame, Stamp(t_ns, t_ns), Counters())
-                if reading is not None:
+                for reading in readings_in(self.interpreter.interpret(frame, Stamp(t_ns, t_ns), Counters())):
                     self.sent.append(entry)
                     self.readings.append(self.continuity.follow(reading))
         return self

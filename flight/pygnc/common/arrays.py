@@ -15,7 +15,10 @@ T = TypeVar("T", bound=np.number[Any])
 
 
 def cross_matrix(vector: Array) -> Array:
-    """Return the matrix of the cross product, shape (3, 3): matrix @ w = vector x w; `vector` has shape (3,)."""
+    """Return the matrices of the cross product with vectors (..., 3), shape (..., 3, 3): matrix @ w = vector x w."""
+    if vector.ndim > 1:
+        matrices: Array = np.cross(vector[..., None, :], np.eye(3)).swapaxes(-1, -2)
+        return matrices
     x, y, z = vector.tolist()
     return np.array(((0.0, -z, y), (z, 0.0, -x), (-y, x, 0.0)))
 

@@ -90,6 +90,9 @@ _Vector: TypeAlias = Annotated[tuple[_Column, ...], Meta(max_length=3)]
 TimeScale: TypeAlias = Literal["utc", "unix_s", "unix_ms", "gps_s", "gps_week_s", "gps_week_ms"]
 
 
+INERTIAL_FRAMES: Final = frozenset({"gcrf", "eme2000", "teme"})
+
+
 @dataclass(frozen=True, slots=True)
 class ColumnSettings:
     """`[columns.NAME]`: columns of a CSV or Parquet table with fixes or readings, for replays; no effect in flight."""
@@ -102,15 +105,17 @@ class ColumnSettings:
     """Standard deviation of the times, s; by default unknown."""
     position: _Vector = ()
     """Columns x, y, z, or latitude and longitude in degrees and height above WGS 84; empty for none."""
-    position_frame: Literal["itrf", "geodetic"] = "itrf"
+    position_frame: Literal["itrf", "geodetic", "gcrf", "eme2000", "teme"] = "itrf"
+    """Axes of the position and its standard deviations; of the inertial ones, `teme` is the frame of SGP4."""
     position_unit: Literal["m", "km", "cm"] = "m"
     """Unit of x, y, z, of the height and of the standard deviations."""
     position_sigma: _Vector = ()
     """Columns of the standard deviations: one for all axes, or three (geodetic: north, east, up)."""
     velocity: _Vector = ()
-    """Columns of the velocity relative to the rotating Earth."""
-    velocity_frame: Literal["itrf", "enu", "ned"] = "itrf"
-    """Axes of the velocity and its standard deviations: Earth-fixed, east, north, up, or north, east, down."""
+    """Columns of the velocity relative to the rotating Earth, or of the inertial one in inertial axes."""
+    velocity_frame: Literal["itrf", "enu", "ned", "gcrf", "eme2000", "teme"] = "itrf"
+    """Axes of the velocity and its standard deviations: Earth-fixed, east, north, up, or north, east, down; or those of
+    an inertial position."""
     velocity_unit: Literal["m/s", "km/s", "cm/s"] = "m/s"
     velocity_sigma: _Vector = ()
     """Columns of the standard deviations: one for all axes, or three."""
@@ -147,6 +152,9 @@ class ColumnSettings:
             raise ValueError("status and status_computed need each other")
         if (self.velocity or self.position_sigma or self.status or self.satellites) and not self.position:
             raise ValueError("velocity, position_sigma, status and satellites need a position")
+        frames = {self.position_frame, self.velocity_frame}
+        if self.velocity and len(frames) > 1 and frames & INERTIAL_FRAMES:
+            raise ValueError("velocity_frame and position_frame must be equal if one of them is inertial")
         if self.velocity_sigma and not self.velocity:
             raise ValueError("velocity_sigma needs a velocity")
         if (self.illuminance or self.sun_direction) and not self.gyro:

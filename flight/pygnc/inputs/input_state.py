@@ -33,6 +33,7 @@ from pygnc.environment.time_scales import MS_PER_DAY
 from pygnc.estimators.clock.clock_map import ClockMap
 from pygnc.formats.gps_packet import SENSE_GPS, TERMINATOR
 from pygnc.inputs.host_packets import rollover
+from pygnc.inputs.own_receiver import OwnEpoch
 
 RECORDS_PER_READ: Final = 512
 _FILE_COUNTS: Final = {
@@ -46,6 +47,9 @@ _FILE_COUNTS: Final = {
 class InputCounters:
     """Counters over the messages of the input journal.
 
+    Args:
+        own_receiver: Name of the receiver at the computer, as in the settings.
+
     Attributes:
         files: All files in the order in which they were first named, each with the counts over all that was read.
         counts: Totals, named as in the status record. `gps_packets` counts our own packets only; the bytes of live
@@ -54,6 +58,7 @@ class InputCounters:
         newest_spacecraft_s: Spacecraft time of the newest of our own packets.
         newest_gps_ms: GPS time of the newest of our own GPS packets that has one.
         newest_own_sample_ns: Monotonic time of the newest sample by the computer's own sensors; None before.
+        own_epoch: Epoch of the receiver at the computer.
         newest_mark: Newest time mark of the host, reduced to the whole second; None before.
         elements: Newest file of mean elements, usable or not; None before.
         has_partners: True if a packet concerns a partner.
@@ -61,13 +66,14 @@ class InputCounters:
         packet_bytes: Bytes of the packets of each file, by name, including CR LF of sense records.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, own_receiver: str = "") -> None:
         self.files: dict[str, SourceFile] = {}
         self.counts: dict[str, int] = dict.fromkeys(("source_files", "unreadable_files", *_FILE_COUNTS), 0)
         self.last_live_seq = {LIVE: 0, DEVICES: 0}
         self.newest_spacecraft_s: int | None = None
         self.newest_gps_ms: int | None = None
         self.newest_own_sample_ns: int | None = None
+        self.own_epoch = OwnEpoch(own_receiver)
         self.newest_mark: SpacecraftReading | None = None
         self.elements: UploadedElements | None = None
         self.has_partners = False
@@ -117,7 +123,9 @@ class InputCounters:
 
     def _count_packet(self, message: Packet) -> None:
         if message.source == DEVICES:
-            self.last_live_seq[DEVICES] = message.offset
+            # The fix of a reading that waited in vain is written after later readings.
+            self.last_live_seq[DEVICES] = max(self.last_live_seq[DEVICES], message.offset)
+            self.own_epoch.count(message)
             if isinstance(message, SensorSample):
                 self.newest_own_sample_ns = message.t_mono_ns
         elif message.source == LIVE:

@@ -22,7 +22,7 @@ from pygnc.formats.gps_packet import RANGE_GPS, SENSE_GPS
 from pygnc.formats.ranges import RANGE_PACKET, decode_ranges
 from pygnc.inputs.host_packets import fix_message, range_messages, sample_message
 from pygnc.inputs.input_state import InputCounters
-from pygnc.inputs.own_receiver import own_fix
+from pygnc.inputs.own_receiver import OwnEpoch, is_covariance, is_same_epoch, own_fix
 
 GPS_BACK_MAX_MS: Final = 60_000
 GPS_AHEAD_MAX_MS: Final = 86_400_000
@@ -51,25 +51,22 @@ def live_message(packet: LivePacket, seq: int, settings: Settings) -> Message:
 
 
 def device_messages(
-    reading: DeviceReading, seq: int, settings: Settings, clock: SpacecraftReading, newest_sample_ns: int | None
+    reading: DeviceReading, seq: int, settings: Settings, clock: SpacecraftReading, earlier: InputCounters
 ) -> list[Message]:
     """Return the input messages of a reading, numbered from `seq`.
 
-    A reading of the own receiver becomes a fix. A reading of the own gyro also begins a sample if the settings require
-    samples without the host and the last one, at the monotonic time `newest_sample_ns`, is old enough. All values of
-    such a sample come from readings.
+    A reading of the own receiver becomes a fix, at once or with the next reading if its covariances are to come. A
+    reading of the own gyro also begins a sample if the settings require samples without the host and the last one is
+    old enough. All values of such a sample come from readings.
     """
-    t_spacecraft_ms = spacecraft_ms_at(reading.t_mono_ns, clock)
-    fix = None
-    if reading.device == settings.orbit.own_receiver:
-        fix = own_fix(reading, seq, t_spacecraft_ms, settings.orbit.screening.earliest_gps_week)
-    messages: list[Message] = [fix or msgspec.structs.replace(reading, seq=seq)]
+    messages = _receiver_messages(reading, seq, settings, clock, earlier.own_epoch)
+    t_spacecraft_ms, newest_sample_ns = spacecraft_ms_at(reading.t_mono_ns, clock), earlier.newest_own_sample_ns
     own = settings.attitude.own_sensors
     is_due = newest_sample_ns is None or reading.t_mono_ns - newest_sample_ns >= 1e9 * own.samples_s
     if own.samples_s and reading.device == own.gyro and "rate_x_rad_s" in reading.values and is_due:
         messages.append(
             SensorSample(
-                seq=seq + 1,
+                seq=seq + len(messages),
                 source=reading.source,
                 offset=reading.offset,
                 kind="",
@@ -84,6 +81,38 @@ def device_messages(
             )
         )
     return messages
+
+
+def _receiver_messages(
+    reading: DeviceReading, seq: int, settings: Settings, clock: SpacecraftReading, epoch: OwnEpoch
+) -> list[Message]:
+    """Return the fixes that are complete with a reading, else the reading, numbered from `seq`."""
+    found: list[Message] = []
+    fix, week = None, settings.orbit.screening.earliest_gps_week
+    if reading.device == settings.orbit.own_receiver:
+        joins = epoch.waiting is not None and is_same_epoch(epoch.waiting, reading)
+        if joins and is_covariance(reading):
+            return waiting_fix(seq, settings, clock, epoch, reading)
+        found = [] if joins else waiting_fix(seq, settings, clock, epoch)
+        # Covariances that have not come once are not waited for again.
+        if not epoch.has_covariances or found:
+            fix = own_fix(reading, seq + len(found), spacecraft_ms_at(reading.t_mono_ns, clock), week)
+    return [*found, fix or msgspec.structs.replace(reading, seq=seq + len(found))]
+
+
+def waiting_fix(
+    seq: int,
+    settings: Settings,
+    clock: SpacecraftReading,
+    epoch: OwnEpoch,
+    covariances: DeviceReading | None = None,
+) -> list[Message]:
+    """Return the fix, numbered `seq`, of the reading that waits for its covariances; empty if none does."""
+    if epoch.waiting is None:
+        return []
+    t_spacecraft_ms = spacecraft_ms_at(epoch.waiting.t_mono_ns, clock)
+    fix = own_fix(epoch.waiting, seq, t_spacecraft_ms, settings.orbit.screening.earliest_gps_week, covariances)
+    return [] if fix is None else [fix]
 
 
 def live_anomalies(message: Message, earlier: InputCounters) -> list[tuple[str, str]]:

@@ -113,6 +113,12 @@ class OrbitTracker:
         """Counters of manoeuvres and of fixes received, accepted, waiting and rejected by cause, as in the status."""
         return self._memory.counts
 
+    @property
+    def spacecraft_to_gps_ms(self) -> int | None:
+        """Offset of the spacecraft clock, gps_ms - 1000 t_spacecraft_s; None if unknown."""
+        offset_ms = self._memory.clock.offset_ms
+        return self._memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms
+
     def fit_in_steps(self) -> Iterator[FittedElements | None]:
         """Fit mean elements to the newest orbit from fixes; yields None after each step, and the result as last item.
 
@@ -158,7 +164,6 @@ class OrbitTracker:
             ValueError: The outcome has no state.
         """
         state, update, memory = outcome.state, outcome.update, self._memory
-        offset_ms = memory.clock.offset_ms
         if state is None:
             raise ValueError(f"outcome of input {outcome.seq} has no orbit; an estimate needs one")
         ecef, manoeuvre = to_ecef(state, self._filter.frames), update.manoeuvre if update else None
@@ -179,7 +184,7 @@ class OrbitTracker:
             nis_dof=update.dof if update else 0,
             nis_mean=memory.nis_sum / memory.nis_dof if memory.nis_dof else 0.0,
             nis_count=memory.nis_count,
-            spacecraft_to_gps_ms=memory.elements.clock_as_utc_ms if offset_ms is None else offset_ms,
+            spacecraft_to_gps_ms=self.spacecraft_to_gps_ms,
             input_seq=outcome.seq,
             from_elements=outcome.from_elements,
             time_error_s=memory.time_error_s,

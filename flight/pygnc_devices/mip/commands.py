@@ -13,7 +13,6 @@ from pygnc_devices.framing import Frame
 from pygnc_devices.mip.framing import make_packet, split_fields
 from pygnc_devices.scheduler import ANSWER_TIMEOUT_S, ANSWER_TRIES, Claim, Request
 
-BASE, THREE_DM, FILTER_COMMANDS = 0x01, 0x0C, 0x0D
 ACKNOWLEDGEMENT: Final = 0xF1
 ERRORS: Final = {
     0x01: "unknown command",

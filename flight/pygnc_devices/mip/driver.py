@@ -1,6 +1,7 @@
 """Driver of MicroStrain units with the MIP protocol: `Mip`, `AsyncMip`, their controls and family."""
 
 import contextlib
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
@@ -15,7 +16,10 @@ from pygnc_devices.mip import framing, operations
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
 from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
+from pygnc_devices.mip.values import SettingError
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
+
+_log = logging.getLogger(__name__)
 
 
 async def describe(unit: MipUnit) -> dict[str, str]:
@@ -54,7 +58,14 @@ async def put(unit: MipUnit, values: Mapping[str, str]) -> list[Setting]:
 
 
 async def write(unit: MipUnit, values: Mapping[str, str]) -> list[Setting]:
-    """Set values and write them to non-volatile memory."""
+    """Set values and write them to non-volatile memory.
+
+    Raises:
+        SettingError: a setting or a value does not exist, or cannot be saved; no value is set then.
+    """
+    unsaved = [name for name in values if "s" not in setting(name).functions]
+    if unsaved:
+        raise SettingError(f"{unsaved[0]}: units cannot save it; set it without saving")
     settings = await put(unit, values)
     for name in values:
         await operations.save_setting(unit, name)
@@ -73,8 +84,8 @@ async def take_snapshot(unit: MipUnit) -> str:
     """Return all settings in effect, without the baud rate, as JSON text."""
     identity = await operations.identify(unit)
     values = await _all_values(unit)
-    values.pop(BAUD, None)
-    return Snapshot(identity.serial_number, identity.model, values).to_json()
+    kept = {name: text for name, text in values.items() if name != BAUD and SETTINGS[name].is_stored}
+    return Snapshot(identity.serial_number, identity.model, kept).to_json()
 
 
 async def restore(unit: MipUnit, text: str, to_another_unit: bool) -> list[Setting]:  # noqa: FBT001 - see Controls
@@ -92,10 +103,18 @@ async def restore(unit: MipUnit, text: str, to_another_unit: bool) -> list[Setti
 
 
 async def _all_values(unit: MipUnit) -> dict[str, str]:
+    known: set[tuple[int, int]] = set()
+    with contextlib.suppress(RefusedError):  # then each setting is asked for
+        known = set(await operations.descriptors(unit))
     values = {}
-    for name in SETTINGS:
-        with contextlib.suppress(RefusedError):  # the model does not have the setting
-            values[name] = await operations.read_setting(unit, name)
+    for name, entry in SETTINGS.items():
+        if not known or any((one.descriptor_set, one.command) in known for one in entry.commands):
+            try:
+                values[name] = await operations.read_setting(unit, name)
+            except RefusedError:  # the model does not have the setting
+                pass
+            except SettingError as error:
+                _log.warning("%s; the setting is left out", error)
     return values
 
 
@@ -129,6 +148,7 @@ CONTROLS: Final = Controls(
     write=write,
     snapshot=take_snapshot,
     restore=restore,
+    command=operations.command,
     reset=operations.reset,
 )
 
@@ -177,6 +197,7 @@ class MipMethods(UnitDevice[MipUnit]):
     save_all = method(operations.save_all)
     load_all = method(operations.load_all)
     reset_all = method(operations.reset_all)
+    command = method(operations.command)
     capture_gyro_bias = method(operations.capture_gyro_bias)
     sensor_ranges = method(operations.sensor_ranges)
     reset_filter = method(operations.reset_filter)

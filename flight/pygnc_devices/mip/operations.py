@@ -10,10 +10,21 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
-from pygnc_devices.mip.commands import BASE, FILTER_COMMANDS, THREE_DM, Function, ask, request
+from pygnc_devices.mip.actions import action
+from pygnc_devices.mip.commands import Function, ask, request
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers
-from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format, setting
+from pygnc_devices.mip.settings import (
+    ALL_FUNCTIONS,
+    BASE,
+    BAUD,
+    FILTER_COMMANDS,
+    SETTINGS,
+    THREE_DM,
+    SettingCommand,
+    parse_format,
+    setting,
+)
 from pygnc_devices.mip.unit import MipUnit, decode
 from pygnc_devices.scheduler import (
     ANSWER_TIMEOUT_S,
@@ -116,8 +127,7 @@ async def read_setting(unit: MipUnit, name: str) -> str:
         SettingError: the setting does not exist.
         RefusedError: the unit does not have the setting.
     """
-    declaration = setting(name)
-    return declaration.to_text(await _apply(unit, declaration, Function.READ))
+    return await _apply(unit, setting(name), Function.READ)
 
 
 async def write_setting(unit: MipUnit, name: str, text: str) -> str:
@@ -128,14 +138,15 @@ async def write_setting(unit: MipUnit, name: str, text: str) -> str:
         RefusedError: the unit refuses the value.
     """
     declaration = setting(name)
-    data = declaration.to_bytes(text)
+    declaration.to_bytes(text)
     if name == BAUD:
         await _change_baud(unit, int(text))
     else:
-        await _apply(unit, declaration, Function.WRITE, data)
-        unit.volatile[name] = data
+        await _apply(unit, declaration, Function.WRITE, text)
+        if not declaration.is_momentary:
+            unit.volatile[name] = text
     unit.reset_rate()
-    return declaration.to_text(await _apply(unit, declaration, Function.READ))
+    return await _apply(unit, declaration, Function.READ)
 
 
 async def save_setting(unit: MipUnit, name: str) -> None:
@@ -191,7 +202,7 @@ async def base_rate(_unit: MipUnit, data_set: int) -> int:
 
 
 async def poll(unit: MipUnit, data_set: int, names: Sequence[str]) -> dict[str, Value | None]:
-    """Return the values of the named fields of a data set; the packet is a reading, too.
+    """Return the values of the named fields of a data set, the first of each; the packet gives readings, too.
 
     Raises:
         DeviceError: a field does not exist.
@@ -201,11 +212,11 @@ async def poll(unit: MipUnit, data_set: int, names: Sequence[str]) -> dict[str, 
     unknown = [name for name in names if name not in known]
     if unknown:
         raise DeviceError(f"unknown field {unknown[0]!r}; choose from {', '.join(known)}")
-    wanted = bytes(known[name] for name in names)
+    wanted = bytes(known[name] for name in dict.fromkeys(names))
 
     def is_polled(frame: Frame) -> bool:
-        descriptors = bytes(descriptor for descriptor, _ in field_headers(frame.payload))
-        return frame.kind == f"{data_set:02X}" and descriptors == wanted
+        descriptors = dict.fromkeys(descriptor for descriptor, _ in field_headers(frame.payload))
+        return frame.kind == f"{data_set:02X}" and bytes(descriptors) == wanted
 
     await ask(request(THREE_DM, 0x0D, struct.pack(">BBB", data_set, 0, len(wanted)) + wanted))
     frame = (await Request(b"", accept_if(is_polled), "poll", tries=2, what="the polled packet"))[-1]
@@ -225,6 +236,30 @@ async def sensor_ranges(_unit: MipUnit, sensor: int) -> dict[int, float]:
     selector = bytes([sensor])
     data = await ask(request(THREE_DM, 0x53, selector, reply=0xD3, echo=selector), 0xD3)
     return dict(struct.iter_unpack(">Bf", data[2 : 2 + 5 * data[1]]))
+
+
+async def command(_unit: MipUnit, name: str, text: str = "") -> str:
+    """Carry out a command of `actions` with the values in a text; return the values of the response.
+
+    Raises:
+        SettingError: the command or the values do not exist.
+        RefusedError: the unit refuses the command.
+        NoAnswerError: the unit does not respond; whether it has acted is unknown. The command is not repeated.
+    """
+    declaration = action(name)
+    data = declaration.values.write(name, text)
+    echo = data[: declaration.echo]
+    step = request(
+        declaration.descriptor_set,
+        declaration.command,
+        data,
+        reply=declaration.reply,
+        echo=echo,
+        timeout_s=declaration.seconds,
+        tries=1,
+    )
+    found = await ask(step, declaration.reply)
+    return "" if declaration.reply is None else declaration.result.read(name, found[len(echo) :])
 
 
 async def reset_filter(_unit: MipUnit) -> None:
@@ -271,7 +306,7 @@ async def learn_formats(unit: MipUnit) -> None:
             declaration = SETTINGS.get(f"format.{name}")
             if declaration is not None:
                 with contextlib.suppress(RefusedError):
-                    data = await _apply(unit, declaration, Function.READ, tries=2)
+                    data = declaration.to_bytes(await _apply(unit, declaration, Function.READ, tries=2))
                     unit.streams[key].expect(descriptor for descriptor, _ in parse_format(data))
     except NoAnswerError:
         pass
@@ -281,8 +316,8 @@ async def learn_formats(unit: MipUnit) -> None:
 
 async def recover(unit: MipUnit) -> None:
     """Restore the settings of this session after a reconnection; the unit may have lost its power."""
-    for name, data in tuple(unit.volatile.items()):
-        await _apply(unit, SETTINGS[name], Function.WRITE, data)
+    for name, text in tuple(unit.volatile.items()):
+        await _apply(unit, SETTINGS[name], Function.WRITE, text)
 
 
 async def probe() -> Found:
@@ -317,39 +352,45 @@ async def _apply(  # noqa: PLR0917 - the parts of a command
     unit: MipUnit,
     declaration: SettingCommand,
     function: Function,
-    data: bytes = b"",
+    text: str = "",
     timeout_s: float = ANSWER_TIMEOUT_S,
     tries: int = ANSWER_TRIES,
-) -> bytes:
-    """Carry out a command of a setting, with the alternative command if the unit refuses the first one."""
+) -> str:
+    """Carry out a command of a setting, with the alternative command if the unit refuses the first one.
+
+    `text` is the value to write. The result is the value that was read, else "".
+    """
     other = declaration.alternative
     if other is not None and declaration.name in unit.legacy:
-        return await _apply(unit, other, function, data, timeout_s, tries)
+        return await _apply(unit, other, function, text, timeout_s, tries)
     selector = declaration.selector
+    if ALL_FUNCTIONS[function - 1] not in declaration.functions:
+        raise RefusedError(f"{declaration.name}: units have no command that would {function.name.lower()} it")
     reply = declaration.reply if function is Function.READ else None
     step = request(
         declaration.descriptor_set,
         declaration.command,
-        bytes([function]) + selector + data,
+        bytes([function]) + selector + (declaration.to_bytes(text) if function is Function.WRITE else b""),
         reply=reply,
         echo=selector if reply is not None else b"",
         timeout_s=timeout_s,
         tries=tries,
     )
     try:
-        return (await ask(step, reply))[len(selector) :]
+        data = await ask(step, reply)
     except RefusedError as error:
         if other is None:
             raise RefusedError(f"{declaration.name}: {error}") from None
-        found = await _apply(unit, other, function, data, timeout_s, tries)
+        found = await _apply(unit, other, function, text, timeout_s, tries)
         unit.legacy.add(declaration.name)
         return found
+    return "" if reply is None else declaration.to_text(data[len(selector) + declaration.read_only :])
 
 
 async def _change_baud(unit: MipUnit, baud: int) -> None:
     """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate."""
     with contextlib.suppress(NoAnswerError):  # the response may come at the new baud rate
-        await _apply(unit, SETTINGS[BAUD], Function.WRITE, baud.to_bytes(4, "big"), tries=1)
+        await _apply(unit, SETTINGS[BAUD], Function.WRITE, str(baud), tries=1)
     if await _answers_at(baud):
         unit.baud = baud
     elif await _answers_at(unit.baud):

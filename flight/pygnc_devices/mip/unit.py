@@ -2,7 +2,8 @@
 
 A packet contains the fields that are due. The readings of a descriptor set have the values of all fields that the
 set has contained so far; a value that is not in a packet is None. A new field makes a new kind of reading: `sensor`,
-`sensor-2`, and so on, so that each table has one set of columns.
+`sensor-2`, and so on, so that each table has one set of columns. Each occurrence of a field that a packet contains
+repeatedly, such as that of a satellite, makes a reading.
 """
 
 import struct
@@ -13,11 +14,14 @@ from dataclasses import field as attribute
 from functools import cached_property, lru_cache, partial
 from typing import Final, NamedTuple, TypeAlias
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from msgspec.structs import replace
+
+from pygnc_devices.continuity import Cadence, UnitClock
 from pygnc_devices.declaration import Field, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
-from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET, DataField
+from pygnc_devices.mip.data_field import DataField
+from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
 from pygnc_devices.mip.framing import field_headers, make_field
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
@@ -25,8 +29,6 @@ from pygnc_devices.scheduler import Operation
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
 _WEEK_NS: Final = 604_800 * NS_PER_S
-_LONGEST_NS: Final = 100 * 365 * 86_400 * NS_PER_S
-"""A time or a step beyond this is a wrong word; a smaller step of the 64-bit clock cannot be its wrap."""
 _CLOCKS: Final = {
     "reference_time_ns": (1, 1 << 64),
     "gps_tow_s": (NS_PER_S, _WEEK_NS),
@@ -37,7 +39,8 @@ _CLOCKS: Final = {
 
 The SDK does not state the tick of the internal time stamp, a field of old models. 62.5 kHz is that of a 3DM-GX3."""
 
-_NEWEST: Final = "newest"
+_TAKEN: Final = -1
+"""Stands for the descriptor of a field that another layout of the payload contains."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,7 @@ class Layout(NamedTuple):
         descriptors: descriptors of the declared fields.
         validity: name of the word with the valid bits, and the flag of a reading without one.
         unknown: descriptors of the other fields.
+        again: layout of the fields whose descriptor has occurred before in the payload; None if there are none.
     """
 
     struct: struct.Struct
@@ -101,23 +105,36 @@ class Layout(NamedTuple):
     descriptors: frozenset[int]
     validity: tuple[tuple[str, str], ...]
     unknown: tuple[int, ...]
+    again: "Layout | None" = None
+
+    def flags(self, values: Mapping[str, Value | None]) -> tuple[str, ...]:
+        """Return the flags of the fields that the unit marks as invalid."""
+        return tuple(flag for name, flag in self.validity if not values[name])
 
 
 def layout_of(known: Mapping[int, DataField], headers: Iterable[Header]) -> Layout:
     """Return the layout of a payload; a declared field of another length is unknown."""
-    codes, parts, unknown = [">"], [], []
+    codes = [">"]
+    parts: dict[int, DataField] = {}
+    unknown: list[int] = []
+    again: list[Header] = []
     for descriptor, length in headers:
         part = known.get(descriptor)
-        if part is not None and part.layout.size == length:
-            codes.append("2x" + part.layout.format.removeprefix(">"))
-            parts.append(part)
-        else:
+        is_repeated = descriptor in parts
+        if part is None or part.layout.size != length:
             codes.append(f"{length + 2}x")
-            unknown.append(descriptor)
-    conversions = tuple((field.name, field.scale, field.offset) for part in parts for field in part.fields)
-    validity = tuple((part.validity, f"{part.name} invalid") for part in parts if part.validity)
-    descriptors = frozenset(part.descriptor for part in parts)
-    return Layout(struct.Struct("".join(codes)), conversions, descriptors, validity, tuple(unknown))
+            unknown += [descriptor] * (descriptor != _TAKEN)
+            is_repeated = False
+        elif is_repeated:
+            codes.append(f"{length + 2}x")
+        else:
+            codes.append("2x" + part.layout.format.removeprefix(">"))
+            parts[descriptor] = part
+        again.append((descriptor if is_repeated else _TAKEN, length))
+    conversions = tuple((field.name, field.scale, field.offset) for part in parts.values() for field in part.fields)
+    validity = tuple((part.validity, f"{part.name} invalid") for part in parts.values() if part.validity)
+    rest = layout_of(known, again) if any(descriptor != _TAKEN for descriptor, _ in again) else None
+    return Layout(struct.Struct("".join(codes)), conversions, frozenset(parts), validity, tuple(unknown), rest)
 
 
 def decode(layout: Layout, payload: bytes) -> dict[str, Value | None]:
@@ -191,33 +208,25 @@ class DataStream:
         self._is_used = True
         self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
         values = self.record.empty | decode(layout, frame.payload)
-        t_device_ns = self._time_ns(values.get(self.record.clock), stamp.host_ns)
+        t_device_ns = self._clock.time_ns(values.get(self.record.clock), stamp.host_ns)
         lost = self._cadence.missing(t_device_ns) if self._regular else 0
-        flags = tuple(flag for name, flag in layout.validity if not values[name])
         is_estimate = t_device_ns is not None and self._clock.is_estimate
+        flags = layout.flags(values)
         return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
 
-    def _restart_clock(self) -> None:
-        _, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
-        self._clock = DeviceClock(modulus_ns)
-        self._start_ns: int | None = None
-        self._cadence = Cadence()
+    def repeated(self, frame: Frame, layout: Layout, first: Reading) -> tuple[Reading, ...]:
+        """Return the first reading of a packet, and one for each further occurrence of its fields."""
+        readings, rest = [first], layout.again
+        while rest is not None:
+            values = self.record.empty | decode(rest, frame.payload)
+            readings.append(replace(first, raw=b"", values=values, lost_before=0, flags=rest.flags(values)))
+            rest = rest.again
+        return tuple(readings)
 
-    def _time_ns(self, count: Value | None, host_ns: int | None) -> int | None:
-        if not isinstance(count, int | float):
-            return None
-        per_count_ns, modulus_ns = _CLOCKS[self.record.clock]
-        if not 0 <= count * per_count_ns < _LONGEST_NS:
-            return None
-        now_ns = round(count * per_count_ns) % modulus_ns
-        if self._start_ns is None:
-            # A clock that begins later continues the time of those that the unit has sent so far.
-            origin_ns = self._origins.setdefault(self.record.clock, now_ns - self._origins.get(_NEWEST, 0))
-            self._start_ns = now_ns - origin_ns
-        self._clock.advance(now_ns, 1.0, host_ns)
-        t_device_ns = self._start_ns + self._clock.total
-        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
-        return t_device_ns
+    def _restart_clock(self) -> None:
+        count_ns, modulus_ns = _CLOCKS.get(self.record.clock, (1, 1))
+        self._clock = UnitClock(self.record.clock, count_ns, modulus_ns, self._origins)
+        self._cadence = Cadence()
 
 
 class MipUnit:
@@ -237,7 +246,7 @@ class MipUnit:
 
     def __init__(self, baud: int = 115200, *, recover: Callable[["MipUnit"], Operation[None]] | None = None) -> None:
         self.baud = baud
-        self.volatile: dict[str, bytes] = {}
+        self.volatile: dict[str, str] = {}
         self.unknown_fields: Counter[str] = Counter()
         self.legacy: set[str] = set()
         self.is_ready = True
@@ -245,8 +254,8 @@ class MipUnit:
         origins: dict[str, int] = {}
         self.streams = {key: DataStream(name, FIELDS[key], origins) for key, (name, _) in DATA_SETS.items()}
 
-    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
-        """Return the reading in a packet; see `engine.Interpreter`."""
+    def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | tuple[Reading, ...] | None:
+        """Return the reading in a packet, or several if fields occur repeatedly; see `engine.Interpreter`."""
         descriptor_set = int(frame.kind, 16)
         if descriptor_set < FIRST_DATA_SET:
             counters.refusals += refusal(frame) is not None
@@ -260,7 +269,8 @@ class MipUnit:
             self._count(frame.kind, layout.unknown)
         if not layout.descriptors or not self.is_ready:
             return None
-        return stream.reading(frame, layout, stamp)
+        reading = stream.reading(frame, layout, stamp)
+        return reading if layout.again is None else stream.repeated(frame, layout, reading)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

@@ -36,7 +36,6 @@ from pygnc_ground.report.replay import Replay
 from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
-_DAY_MS: Final = 86_400_000
 _KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
 _GAP: Final = 10.0
 """Intervals without fixes from which on the summary names them."""
@@ -83,16 +82,24 @@ def determine_orbit(
         replay = replay_with_true_noise(recorded, context)
         paths = replay.write(out, overwrite=overwrite)
         newest = folder.newest_state(replay.collected.updates)
-        fixes = [update.fix for update in replay.collected.updates]
-        orbit = OrbitPrediction.after(context.settings.orbit, context.orientation, newest, fixes)
+        updates = replay.collected.updates
+        is_undisturbed = not any(one.restarted_from_ms is not None or one.time_error_s for one in updates)
+        orbit = OrbitPrediction.after(
+            context.settings.orbit,
+            context.orientation,
+            newest,
+            [update.fix for update in updates],
+            is_undisturbed=is_undisturbed,
+        )
         prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
         folder.write_state(out, replace(folder.read_state(out), prediction=prediction))
-        for line in _lines(replay, orbit, newest):
+        estimates = Estimates(replay.tables, newest, orbit)
+        for line in _lines(replay, estimates, orbit.drag_sigma):
             typer.echo(line)
         if newest is not None:
             kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
             options = Options(kinds, Notation.KVN, name, designator, predict)
-            paths += write(_files(Estimates(replay.tables, newest, orbit), options), out)
+            paths += write(_files(estimates, options), out)
     echo_files(paths)
 
 
@@ -119,9 +126,9 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
     return Replay(result, collected, origin)
 
 
-def _lines(replay: Replay, orbit: OrbitPrediction, newest: OrbitState | None) -> Iterator[str]:
+def _lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> Iterator[str]:
     """Yield what was read, the newest orbit, its prediction and, with a truth, its errors."""
-    result = replay.result
+    result, newest = replay.result, estimates.newest
     for source in result.sources:
         yield f"{source.name}: {source.delivered_bytes} bytes used, {source.damaged_bytes} not"
     yield count_line("fixes", int(result.solution.accepted.sum()), result.not_used, "orbit")
@@ -141,9 +148,8 @@ def _lines(replay: Replay, orbit: OrbitPrediction, newest: OrbitState | None) ->
         f" {period_min:.2f} min"
     )
     yield f"newest state: sigma {_sigma(newest, POSITION):.2f} m, {_sigma(newest, VELOCITY):.4f} m/s"
-    after_day = orbit.predict(newest.gps_ms + _DAY_MS, newest)
-    drag_share = 100.0 * orbit.drag_sigma
-    yield f"predicted a day ahead: sigma {1e-3 * _sigma(after_day, POSITION):.3f} km; drag known to {drag_share:.0f} %"
+    ahead_km = 1e-3 * _sigma(estimates.day[-1], POSITION)
+    yield f"predicted a day ahead: sigma {ahead_km:.3f} km; drag known to {100.0 * drag_sigma:.0f} %"
     yield from orbit_lines(replay.orbits)
 
 

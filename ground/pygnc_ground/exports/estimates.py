@@ -12,7 +12,7 @@ import polars as pl
 from pygnc.common.clock import MS_PER_WEEK, utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.estimators.orbit.elements_fit import FittedElements, fit_in_steps
+from pygnc.estimators.orbit.elements_fit import FittedElements, fit_elements, predicted_day
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.state import LOWER, OrbitState, covariance_rtn
 from pygnc_ground.exports.aem import Attitudes
@@ -92,10 +92,12 @@ class Estimates:
         Raises:
             FitError: No mean elements fit the orbit.
         """
-        if self.newest is None:
-            return None
-        *_, found = fit_in_steps(self.orbit, self.newest)
-        return found
+        return fit_elements(self.day, self.orbit.frames, self.orbit.settings.spacecraft) if self.day else None
+
+    @cached_property
+    def day(self) -> list[OrbitState]:
+        """States from the newest one on over a day; empty without one."""
+        return [] if self.newest is None else [self.newest, *predicted_day(self.orbit, self.newest)]
 
     def states(self, *, in_itrf: bool = False) -> States | None:
         """Return the states of smoother or, without one, filter; None without an orbit.

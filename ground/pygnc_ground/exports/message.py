@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from html import escape
 from typing import Final, NamedTuple, TypeAlias
-from xml.sax.saxutils import escape
 
 from pygnc.common.mean_elements import printable_ascii
 
@@ -149,7 +149,7 @@ def _xml(message: Message) -> str:
 def _xml_lines(item: Item, indent: str) -> Iterator[str]:
     if isinstance(item, Entry):
         unit = f' units="{item.unit}"' if item.unit else ""
-        yield f"{indent}<{item.keyword}{unit}>{escape(item.value)}</{item.keyword}>"
+        yield f"{indent}<{item.keyword}{unit}>{escape(item.value, quote=False)}</{item.keyword}>"
         return
     if item.tag:
         yield f"{indent}<{item.tag}>"

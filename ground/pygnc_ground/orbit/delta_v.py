@@ -24,6 +24,7 @@ from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc_ground.orbit.normal_points import is_member
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution
 
 _MERGED_MS: Final = 1_800_000
@@ -170,7 +171,7 @@ def _delta_v(  # noqa: PLR0917 - the arguments of `delta_vs`
     # An orbit of the batch includes the fix at its time.
     last_ms = span.after_ms if is_smoothed or row is None else span.after_ms - 1
     within = [update for update in updates if span.before_ms < update.fix.gps_ms <= last_ms]
-    fixes = {update.fix.gps_ms: update for update in within if update.state is not None}
+    fixes = {update.fix.gps_ms: update for update in within if update.state is not None or is_member(update)}
     step_ms = _IMPULSE_STEP_MS if span.is_impulse else _STEP_MS
     times_ms = sorted({*range(span.before_ms, span.after_ms, step_ms), *fixes, span.after_ms})
     steps = len(times_ms) - 1

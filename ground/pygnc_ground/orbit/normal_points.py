@@ -11,7 +11,7 @@ of the times until it is decided.
 """
 
 import math
-from collections.abc import Container, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple, Self
 
@@ -22,7 +22,6 @@ from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2, gravity
-from pygnc.estimators.kalman import triangular
 from pygnc.estimators.orbit.dynamics import OrbitDynamics, nystroem_step
 from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.hypotheses import Hypotheses
@@ -33,7 +32,7 @@ from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
-from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution, set_states
 
 _SPAN_MS: Final = 60_000
 """Time in which fixes form a normal point: longer ones would cost as many integration steps."""
@@ -52,6 +51,9 @@ below this in 96 % of the time after the first 20 minutes.
 """
 _GRAVITY_DEGREE: Final = 70
 _AROUND_S: Final = np.array((-25.0, 0.0, 25.0))
+_NO_INNOVATIONS: Final = np.zeros((2, 0, 3))
+_BLOCK: Final = 1000
+"""Number of normal points whose fixes get their states at once."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,7 +65,7 @@ class NormalPoint(Fix):
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
 class PointUpdate(OrbitUpdate):
-    """Result of one of the fixes of a normal point; the one at the time of the normal point has the hypotheses."""
+    """Result of one of the fixes of a normal point; only the one at its time has the state and the hypotheses."""
 
     point: NormalPoint
 
@@ -209,13 +211,13 @@ class NormalPointFilter(OrbitFilter):
         candidates = memory.candidates if self.settings.manoeuvre_detection else []
         banks = [memory.hypotheses, *(bank for candidate in candidates for bank in candidate.banks)]
         x, (hypotheses, *_) = self._predicted(state, banks, middle.gps_ms)
-        arcs, seen = ShortArcs(hypotheses.mixture(middle.gps_ms, x), self.frames), _Measured.of(fixes, limits)
+        arcs, seen = ShortArcs([hypotheses.mixture(middle.gps_ms, x)], self.frames), _Measured.of(fixes, limits)
         offsets_s = np.array([1e-3 * (fix.gps_ms - middle.gps_ms) for fix in fixes])
         kinds = self._agreement(seen, offsets_s, arcs, hypotheses)
         if any((kind.chi_square > limits.gate).any() for kind in kinds):
             return ()
         point = self._mean(fixes, x, seen, kinds)
-        velocity_sigma_mps = float(np.linalg.norm(arcs.state.sqrt_covariance[VELOCITY]))
+        velocity_sigma_mps = math.sqrt(float(np.trace(arcs.covariance[0, VELOCITY, VELOCITY])))
         sigma_m = float(point.position_sigma_m.min()) / math.sqrt(len(fixes))
         if abs(float(offsets_s.mean())) * velocity_sigma_mps > _SHIFT_MAX * sigma_m:
             return ()
@@ -228,10 +230,14 @@ class NormalPointFilter(OrbitFilter):
             return ()
         memory.positions += len(fixes) - 1
         self._used_until_ms = fixes[-1].gps_ms
-        arcs = ShortArcs(update.state, self.frames)
         # Single precision suffices for roots, which are never subtracted, and a week of them must be kept.
-        kept = replace(update.hypotheses, root=update.hypotheses.root.astype(np.float32))
-        return self._shared(replace(update, fix=middle, hypotheses=kept), arcs, fixes, kinds, point)
+        kept = replace(
+            update.hypotheses,
+            root=update.hypotheses.root.astype(np.float32),
+            residual=_NO_INNOVATIONS,
+            variance=_NO_INNOVATIONS,
+        )
+        return self._shared(replace(update, fix=middle, hypotheses=kept), fixes, kinds, point)
 
     def _agreement(
         self, seen: _Measured, offsets_s: FloatArray, arcs: "ShortArcs", hypotheses: Hypotheses
@@ -239,8 +245,8 @@ class NormalPointFilter(OrbitFilter):
         """Return the agreement of the positions and, if there are any, of the velocities with the predicted orbit."""
         factors, count = hypotheses.noise_factor @ hypotheses.weight, len(offsets_s)
         times_s = np.concatenate((offsets_s, offsets_s - seen.latency_s))
-        states, covariance = arcs.at(times_s)
-        attitude = self.frames.at(arcs.state.gps_ms, times_s)
+        states, covariance = arcs.at(np.zeros(len(times_s), dtype=np.int64), times_s)
+        attitude = self.frames.at(int(arcs.gps_ms[0]), times_s)
         turn = attitude.ecef_from_gcrf
         of_position = np.concatenate((turn[:count], np.zeros((count, 3, 3))), axis=2)
         of_velocity = np.concatenate((-turn[count:] @ cross_matrix(attitude.rotation_gcrf_rad_s), turn[count:]), axis=2)
@@ -278,19 +284,17 @@ class NormalPointFilter(OrbitFilter):
     @staticmethod
     def _shared(
         update: OrbitUpdate,
-        arcs: "ShortArcs",
         fixes: Sequence[Fix],
         kinds: Sequence[_Agreement],
         point: NormalPoint,
     ) -> tuple[OrbitUpdate, ...]:
-        """Return the results of the fixes of a normal point, of which the middle one has the hypotheses."""
-        states = arcs.states(np.array([fix.gps_ms for fix in fixes]))
+        """Return the results of the fixes of a normal point, of which the middle one has state and hypotheses."""
         innovations = list(zip(*(kind.innovations() for kind in kinds), strict=True))
         no_velocity = RejectCause.NO_VELOCITY if len(kinds) == 1 else None
         updates: list[OrbitUpdate] = []
-        for fix, state, seen in zip(fixes, states, innovations, strict=True):
+        for fix, seen in zip(fixes, innovations, strict=True):
             nis, dof = sum(innovation.chi_square for innovation in seen), 3 * len(seen)
-            result = PointUpdate(fix, state, None, no_velocity, nis, dof, None, *seen, point=point)
+            result = PointUpdate(fix, None, None, no_velocity, nis, dof, None, *seen, point=point)
             if fix is update.fix:
                 factor = update.empirical_factor
                 result = replace(result, state=update.state, empirical_factor=factor, hypotheses=update.hypotheses)
@@ -311,81 +315,93 @@ class NormalPointFilter(OrbitFilter):
 
 
 class ShortArcs:
-    """Motion about a state: two-body gravity with J2; other gravity changes evenly. In 30 s the error is below 1 mm."""
+    """Motion about k states: two-body gravity with J2; other gravity changes evenly. In 30 s the error is below 1 mm.
 
-    def __init__(self, state: OrbitState, frames: EarthFrames) -> None:
-        self.state = state
-        position_m, velocity_mps = state.x[POSITION], state.x[VELOCITY]
-        attitude = frames.at(state.gps_ms, _AROUND_S)
-        self._pole = attitude.rotation_gcrf_rad_s / np.linalg.norm(attitude.rotation_gcrf_rad_s)
-        since_s = _AROUND_S[:, None]
-        fall_m = 0.5 * since_s**2 * oblate_earth(position_m, self._pole)
-        places_m = position_m + since_s * velocity_mps + fall_m
-        full_mps2 = [
-            turn.T.dot(gravity(turn.dot(place_m), _GRAVITY_DEGREE))
-            for turn, place_m in zip(attitude.ecef_from_gcrf, places_m, strict=True)
-        ]
-        before, now, after = np.array(full_mps2) - oblate_earth(places_m, self._pole)
+    Attributes:
+        gps_ms: Times of the states, GPS ms, shape (k,).
+        covariance: Covariances of position and velocity, shape (k, 6, 6).
+    """
+
+    def __init__(self, states: Sequence[OrbitState], frames: EarthFrames) -> None:
+        self.gps_ms: IntArray = np.array([state.gps_ms for state in states], dtype=np.int64)
+        self.covariance = np.array([root.dot(root.T) for root in (state.sqrt_covariance[:6] for state in states)])
+        self._x = np.array([state.x[:6] for state in states])
+        turns, spins_rad_s = frames.at_each(np.repeat(self.gps_ms, len(_AROUND_S)), np.tile(_AROUND_S, len(states)))
+        # The pole moves by 1e-6 rad in a day.
+        self._pole = spins_rad_s[0] / np.linalg.norm(spins_rad_s[0])
+        position_m, velocity_mps, since_s = self._x[:, None, POSITION], self._x[:, None, VELOCITY], _AROUND_S[:, None]
+        places_m = position_m + since_s * velocity_mps + 0.5 * since_s**2 * oblate_earth(position_m, self._pole)
+        places_ecef_m = np.einsum("nij,nj->ni", turns, places_m.reshape(-1, 3))
+        full_ecef_mps2 = np.array([gravity(place_m, _GRAVITY_DEGREE) for place_m in places_ecef_m])
+        full_mps2 = np.einsum("nji,nj->ni", turns, full_ecef_mps2).reshape(places_m.shape)
+        before, now, after = np.moveaxis(full_mps2 - oblate_earth(places_m, self._pole), 1, 0)
         self._other_mps2, self._other_mps3 = now, (after - before) / (_AROUND_S[2] - _AROUND_S[0])
-        radius_m = float(np.linalg.norm(position_m))
-        up = position_m / radius_m
-        self._gradient = GM_EARTH_M3_S2 / radius_m**3 * (3.0 * np.outer(up, up) - np.eye(3))
+        radius_m = np.linalg.norm(self._x[:, POSITION], axis=1)[:, None, None]
+        up = self._x[:, POSITION, None] / radius_m
+        self._gradient = GM_EARTH_M3_S2 / radius_m**3 * (3.0 * up * up.swapaxes(1, 2) - np.eye(3))
 
-    def at(self, offsets_s: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return states (n, 6) in GCRF and their covariances (n, 6, 6) at times relative to the state (n,)."""
-        transition = self._transitions(offsets_s)
-        root = transition @ self.state.sqrt_covariance[:6]
-        return self._moved(offsets_s), root @ root.transpose(0, 2, 1)
+    def at(self, which: IntArray, offsets_s: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return states (n, 6) in GCRF and their covariances (n, 6, 6) at times relative to those of states `which`."""
+        transition = self._transitions(which, offsets_s[:, None, None])
+        covariance: FloatArray = transition @ self.covariance[which] @ transition.transpose(0, 2, 1)
+        return self._moved(which, offsets_s[:, None]), covariance
 
-    def states(self, gps_ms: IntArray) -> list[OrbitState]:
-        """Return the states at GPS times in ms, shape (n,)."""
-        offsets_s: FloatArray = 1e-3 * (gps_ms - self.state.gps_ms).astype(np.float64)
-        x = np.tile(self.state.x, (len(offsets_s), 1))
-        x[:, :6] = self._moved(offsets_s)
-        root = np.tile(self.state.sqrt_covariance, (len(offsets_s), 1, 1))
-        root[:, :6] = self._transitions(offsets_s) @ root[:, :6]
-        return [OrbitState(*row) for row in zip(gps_ms.tolist(), x, triangular(root), strict=True)]
-
-    def _moved(self, offsets_s: FloatArray) -> FloatArray:
-        step_s = offsets_s[:, None]
+    def _moved(self, which: IntArray, step_s: FloatArray) -> FloatArray:
+        other_mps2, other_mps3 = self._other_mps2[which], self._other_mps3[which]
 
         def second_derivative(stage: int, position_m: Array) -> Array:
-            other_mps2 = self._other_mps2 + 0.25 * stage * step_s * self._other_mps3
-            curvature: Array = step_s**2 * (oblate_earth(position_m, self._pole) + other_mps2)
+            other = other_mps2 + 0.25 * stage * step_s * other_mps3
+            curvature: Array = step_s**2 * (oblate_earth(position_m, self._pole) + other)
             return curvature
 
-        position_m = np.tile(self.state.x[POSITION], (len(step_s), 1))
-        velocity_mps = np.tile(self.state.x[VELOCITY], (len(step_s), 1))
+        position_m, velocity_mps = self._x[which, POSITION], self._x[which, VELOCITY]
         # Time counts in steps, of which each state has its own.
         after_m, after_m_per_step = nystroem_step(position_m, velocity_mps * step_s, 1.0, second_derivative)
         after_mps = np.divide(after_m_per_step, step_s, out=velocity_mps, where=step_s != 0.0)
         return np.concatenate((after_m, after_mps), axis=1)
 
-    def _transitions(self, offsets_s: FloatArray) -> FloatArray:
-        step_s = offsets_s[:, None, None]
-        change = 0.5 * step_s**2 * self._gradient
-        transition = np.tile(np.eye(6), (len(offsets_s), 1, 1))
+    def _transitions(self, which: IntArray, step_s: FloatArray) -> FloatArray:
+        gradient = self._gradient[which]
+        change = 0.5 * step_s**2 * gradient
+        transition = np.tile(np.eye(6), (len(which), 1, 1))
         transition[:, :3, :3] += change
         transition[:, 3:, 3:] += change
         transition[:, :3, 3:] = step_s * (np.eye(3) + change / 3.0)
-        transition[:, 3:, :3] = step_s * (self._gradient)
+        transition[:, 3:, :3] = step_s * gradient
         return transition
 
 
-def members_ms(updates: Sequence[OrbitUpdate]) -> dict[int, list[int]]:
-    """Return the times of the fixes, except for that at its time, of each normal point by its time, GPS ms."""
-    members: dict[int, list[int]] = {}
-    for update in updates:
-        if isinstance(update, PointUpdate) and update.hypotheses is None:
-            members.setdefault(update.point.gps_ms, []).append(update.fix.gps_ms)
-    return members
+def is_member(update: OrbitUpdate | None) -> bool:
+    """Return True for a fix of a normal point that is at another time than the point."""
+    return isinstance(update, PointUpdate) and update.fix.gps_ms != update.point.gps_ms
+
+
+def set_members(
+    solution: OrbitSolution, updates: Iterable[OrbitUpdate], states: Mapping[int, OrbitState], frames: EarthFrames
+) -> None:
+    """Write states to the rows of a solution that have none and are at the times of fixes of normal points.
+
+    `updates` are those of all fixes, `states` those at the normal points by GPS time in ms.
+    """
+    point_ms = {one.fix.gps_ms: one.point.gps_ms for one in updates if isinstance(one, PointUpdate)}
+    rows_of: dict[int, list[int]] = {}
+    for row, (gps_ms, is_known) in enumerate(zip(solution.gps_ms.tolist(), solution.known.tolist(), strict=True)):
+        if not is_known and point_ms.get(gps_ms) in states:
+            rows_of.setdefault(point_ms[gps_ms], []).append(row)
+    for first in range(0, len(rows_of), _BLOCK):
+        block = [*rows_of.items()][first : first + _BLOCK]
+        arcs = ShortArcs([states[ms] for ms, _ in block], frames)
+        which = np.repeat(np.arange(len(block)), [len(rows) for _, rows in block])
+        rows = np.concatenate([rows for _, rows in block])
+        times_ms = solution.gps_ms[rows]
+        set_states(solution, rows, times_ms, *arcs.at(which, 1e-3 * (times_ms - arcs.gps_ms[which])), frames)
 
 
 def observed(update: OrbitUpdate) -> Fix | None:
     """Return the observation of an update: its fix, or the normal point at its time; None if it is part of another."""
     if not isinstance(update, PointUpdate):
         return update.fix
-    return None if update.hypotheses is None else update.point
+    return None if is_member(update) else update.point
 
 
 def with_points_used(

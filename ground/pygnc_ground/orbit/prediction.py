@@ -88,8 +88,14 @@ class OrbitPrediction(OrbitFilter):
         orientation: EarthOrientationTable,
         newest: OrbitState | None,
         fixes: Sequence[Fix],
+        *,
+        is_undisturbed: bool = False,
     ) -> Self:
-        """Return the prediction after all fixes, which are in order of time, by the settings of the flight's filter."""
+        """Return the prediction after all fixes, which are in order of time, by the settings of the flight's filter.
+
+        If that filter found no manoeuvre, no other new orbit and no step of the times, the motion `is_undisturbed`: to
+        look for manoeuvres again would take half of the time.
+        """
         prior, drag_mps2 = _drag_prior(newest, settings, EarthFrames(orientation)) if newest else _NOWHERE
         craft = settings.spacecraft
         craft = replace(craft, drag_coefficient=craft.drag_coefficient * math.exp(prior.mean))
@@ -97,7 +103,8 @@ class OrbitPrediction(OrbitFilter):
         start: OrbitState | None = None
         if newest is not None:
             noise = replace(settings.process_noise, drag_log_sigma=prior.sigma, drag_log_time_s=_FILTER_TIME_S)
-            again = OrbitFilter(replace(settings, process_noise=noise), orientation)
+            detection = settings.manoeuvre_detection and not is_undisturbed
+            again = OrbitFilter(replace(settings, process_noise=noise, manoeuvre_detection=detection), orientation)
             due_ms = newest.gps_ms - _ARC_MS
             for fix in fixes:
                 if due_ms <= fix.gps_ms <= newest.gps_ms:

@@ -28,7 +28,7 @@ from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.orbit.normal_points import ShortArcs, members_ms
+from pygnc_ground.orbit.normal_points import is_member
 from pygnc_ground.orbit.solution import IntArray
 
 _Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
@@ -46,15 +46,15 @@ def smooth(
     """Return the smoothed states by GPS time in ms.
 
     The results of the filter are in its order, the requested times in any. States are returned up to the longest gap
-    that the filter bridges before its first and after its last state.
+    that the filter bridges before its first and after its last state. Fixes of normal points get theirs afterwards, by
+    `set_members`.
 
     Cost: as much time as the filter; 5 kB of memory for each probable hypothesis at the last 1000 fixes, and 1 kB per
     state.
     """
     tracks: list[_Track] = []
     begins_ms: list[int] = []
-    members = members_ms(updates)
-    smoothed_ms = {*times_gps_ms}.difference(*members.values())
+    smoothed_ms = {*times_gps_ms}.difference(update.fix.gps_ms for update in updates if is_member(update))
     for update in updates:
         if update.state is None or update.hypotheses is None:
             continue
@@ -77,10 +77,6 @@ def smooth(
         end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
         wanted = {time for time in smoothed_ms if begin_ms <= time <= end_ms}
         states |= _smooth_track(track, wanted, dynamics, settings)
-    for point_ms, of_point_ms in members.items():
-        if point_ms in states:
-            at_members = ShortArcs(states[point_ms], dynamics.frames).states(np.array(of_point_ms))
-            states.update(zip(of_point_ms, at_members, strict=True))
     return states
 
 
@@ -113,11 +109,17 @@ class _Forward(NamedTuple):
     chosen: IntArray
     times: list[int]
     known: dict[int, _Known]
+    models: int
+
+    def _known_at(self, gps_ms: int) -> _Known:
+        """Return what is known at a time, without a hypothesis that was refuted later."""
+        x, hypotheses, factor = self.known[gps_ms]
+        return _Known(x, hypotheses.first(self.models), factor)
 
     def steps(self, begin: int, end: int) -> tuple[list[_Backward], int, _Known]:
         """Return the steps from one time with a filtered state to another time, and the time and state at their end."""
         bank, chosen, gps_ms, steps = self.bank, self.chosen, self.times[begin], list[_Backward]()
-        x, hypotheses, factor = self.known[gps_ms]
+        x, hypotheses, factor = self._known_at(gps_ms)
         for time in self.times[begin + 1 : end + 1]:
             while gps_ms < time:
                 step = self.dynamics.linear_step(gps_ms, x, time, factor)
@@ -131,7 +133,8 @@ class _Forward(NamedTuple):
                 if step.gps_ms not in self.known:
                     hypotheses = bank.predicted(hypotheses, step, (step.gps_ms - gps_ms) * 1e-3)
                 gps_ms, x = step.gps_ms, step.x
-            x, hypotheses, factor = self.known.get(time, _Known(x, hypotheses, factor))
+            if time in self.known:
+                x, hypotheses, factor = self._known_at(time)
         return steps, gps_ms, _Known(x, hypotheses, factor)
 
 
@@ -159,9 +162,9 @@ def _smooth_track(
     factors = [factor[:count] for factor in every]
     known = {state.gps_ms: _Known(state.x, hypotheses, factors[0])}
     for (update, of_update, bank_of), factor in zip(track, [*factors[1:], factors[-1]], strict=True):
-        known[update.fix.gps_ms] = _Known(of_update.x, bank_of.first(count), factor)
+        known[update.fix.gps_ms] = _Known(of_update.x, bank_of, factor)
 
-    forward = _Forward(dynamics, bank, chosen, times, known)
+    forward = _Forward(dynamics, bank, chosen, times, known, count)
     # Sections from the last to the first need the memory of one.
     begins = [row for row, time in enumerate(times) if time in known][::_SECTION]
     states: dict[int, OrbitState] = {}

@@ -101,23 +101,54 @@ def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettin
     return Usage(chi_square, 3 * len(used), accepted=bool(used))
 
 
+def unknown_solution(gps_ms: IntArray) -> OrbitSolution:
+    """Return a solution at the times (n,) without states and without used records."""
+    count = len(gps_ms)
+    return OrbitSolution(
+        gps_ms=gps_ms,
+        position_ecef_m=np.full((count, 3), np.nan),
+        velocity_ecef_mps=np.full((count, 3), np.nan),
+        position_gcrf_m=np.full((count, 3), np.nan),
+        velocity_gcrf_mps=np.full((count, 3), np.nan),
+        covariance_ecef=np.full((count, 6, 6), np.nan),
+        nis=np.full(count, np.nan),
+        dof=np.zeros(count, dtype=np.int64),
+        accepted=np.zeros(count, dtype=np.bool_),
+    )
+
+
+def set_states(  # noqa: PLR0917 - what belongs to a state
+    solution: OrbitSolution,
+    rows: IntArray | list[int],
+    gps_ms: IntArray,
+    states: FloatArray,
+    covariance: FloatArray,
+    frames: EarthFrames,
+) -> None:
+    """Write states in GCRF (k, 6) at times (k,), with covariances (k, 6, 6), to rows (k,) of the solution."""
+    transform = frames.ecef_states_from_gcrf(gps_ms)
+    ecef = np.einsum("nij,nj->ni", transform, states)
+    solution.position_ecef_m[rows], solution.velocity_ecef_mps[rows] = ecef[:, :3], ecef[:, 3:]
+    solution.position_gcrf_m[rows], solution.velocity_gcrf_mps[rows] = states[:, :3], states[:, 3:]
+    solution.covariance_ecef[rows] = transform @ covariance @ transform.transpose(0, 2, 1)
+
+
 def solution_from_states(
     gps_ms: Sequence[int], states: Sequence[OrbitState | None], usage: Sequence[Usage], frames: EarthFrames
 ) -> OrbitSolution:
     """Return the solution at the times `gps_ms`; unknown states are None. All sequences have equal length."""
-    count = len(gps_ms)
-    gcrf, ecef = np.full((count, 6), np.nan), np.full((count, 6), np.nan)
-    covariance = np.full((count, 6, 6), np.nan)
-    for row, state in enumerate(states):
-        if state is not None:
-            transform = frames.ecef_state_from_gcrf(state.gps_ms)
-            root = transform.dot(state.sqrt_covariance[:6])
-            gcrf[row], ecef[row], covariance[row] = state.x[:6], transform.dot(state.x[:6]), root.dot(root.T)
-    nis = np.array([row.nis if row.dof else np.nan for row in usage])
-    dof = np.array([row.dof for row in usage], dtype=np.int64)
-    accepted = np.array([row.accepted for row in usage], dtype=np.bool_)
-    columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
-    return OrbitSolution(np.array(gps_ms, dtype=np.int64), *columns)
+    solution = unknown_solution(np.array(gps_ms, dtype=np.int64))
+    used = [(row, use) for row, use in enumerate(usage) if use.dof]
+    rows = [row for row, _ in used]
+    solution.nis[rows], solution.dof[rows] = [use.nis for _, use in used], [use.dof for _, use in used]
+    solution.accepted[:] = [use.accepted for use in usage]
+    known = [(row, state) for row, state in enumerate(states) if state is not None]
+    x = np.array([state.x[:6] for _, state in known]).reshape(-1, 6)
+    roots = (state.sqrt_covariance[:6] for _, state in known)
+    covariance = np.array([root.dot(root.T) for root in roots]).reshape(-1, 6, 6)
+    at_ms = np.array([state.gps_ms for _, state in known], dtype=np.int64)
+    set_states(solution, [row for row, _ in known], at_ms, x, covariance, frames)
+    return solution
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,11 +1,15 @@
-"""Reader of logs of satellite navigation receivers, also with several protocols and other text in one file."""
+"""Reader of logs of satellite navigation receivers, also with several protocols and other text in one file.
+
+What the search for whole frames leaves is searched for fragments of frames in lines of text.
+"""
 
 import re
 import sys
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 from pygnc.bus.messages import GnssFix
 from pygnc.formats.damage import Damage, DamageReason
@@ -13,6 +17,7 @@ from pygnc_devices import framing
 from pygnc_devices.framing import LINE_END, Frame, FrameFormat, Scan, scan_to_end
 from pygnc_ground.inspection.log_reader import SEARCH_BYTES, LogReader
 from pygnc_ground.receivers.epochs import Epochs
+from pygnc_ground.receivers.fragments import SPAN_BYTES, joined
 from pygnc_ground.receivers.nmea import NMEA
 from pygnc_ground.receivers.protocol import NOVATEL, SKYTRAQ, UBLOX, Protocol
 from pygnc_ground.receivers.septentrio import SEPTENTRIO
@@ -42,6 +47,9 @@ def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | framing.DamageRe
 
 
 _BEGINNINGS: Final = (_LINE_ENDS.pattern, *(protocol.beginning for protocol in PROTOCOLS))
+_FRAGMENT: Final = "fragment"
+"""Kind of the frames of bytes that belong to a joined frame."""
+_Part: TypeAlias = Frame | framing.Damage
 _FORMAT: Final = FrameFormat(re.compile(b"|".join(_BEGINNINGS)), _frame_at)
 
 
@@ -52,11 +60,10 @@ def recognises(head: bytes) -> bool:
 
 def searches(path: Path) -> bool:
     """Return True if a message about an epoch is in the file, after any other text."""
-    for scan in _scans(path, SEARCH_BYTES):
-        for frame in scan.frames:
-            protocol = None if frame.kind == LINE_END else _protocol_at(frame.raw, 0)
-            if protocol is not None and protocol.part(frame) is not None:
-                return True
+    for part in _parts(path, SEARCH_BYTES):
+        protocol = _protocol_of(part)
+        if protocol is not None and isinstance(part, Frame) and protocol.part(part) is not None:
+            return True
     return False
 
 
@@ -68,26 +75,30 @@ def read(path: Path) -> Iterator[GnssFix | Damage]:
     """
     epochs = {one.name: Epochs(one.name, one.scale, one.preferred) for one in PROTOCOLS}
     left: Damage | None = None
-    for scan in _scans(path):
-        parts: list[Frame | framing.Damage] = [*scan.frames, *scan.damage]
-        for part in sorted(parts, key=lambda part: part.start):
-            if isinstance(part, framing.Damage):
-                left = _merged(left, part)
-            elif part.kind == LINE_END and left is not None:
-                left = replace(left, stop=part.start + len(part.raw))
-            else:
-                if left is not None:
-                    yield left
-                    left = None
-                yield from _fixes(epochs, part)
+    for part in _parts(path):
+        if isinstance(part, framing.Damage):
+            left = _merged(left, part)
+        elif part.kind == LINE_END and left is not None:
+            left = replace(left, stop=part.start + len(part.raw))
+        else:
+            if left is not None:
+                yield left
+                left = None
+            yield from _fixes(epochs, part)
     if left is not None:
         yield left
     for one in epochs.values():
         yield from one.end()
 
 
+def _protocol_of(part: _Part) -> Protocol | None:
+    """Return the protocol of a whole frame; None for damage, line ends and fragments."""
+    is_frame = isinstance(part, Frame) and part.kind not in {LINE_END, _FRAGMENT}
+    return _protocol_at(part.raw, 0) if isinstance(part, Frame) and is_frame else None
+
+
 def _fixes(epochs: dict[str, Epochs], frame: Frame) -> Iterator[GnssFix]:
-    protocol = None if frame.kind == LINE_END else _protocol_at(frame.raw, 0)
+    protocol = _protocol_of(frame)
     part = None if protocol is None else protocol.part(frame)
     if protocol is not None and part is not None:
         fix = epochs[protocol.name].add(frame, part)
@@ -105,16 +116,73 @@ def _merged(left: Damage | None, part: framing.Damage) -> Damage:
     return Damage(left.start, part.stop, left.reason if reason is DamageReason.FOREIGN else reason)
 
 
-def _scans(path: Path, until: int = sys.maxsize) -> Iterator[Scan]:
-    """Yield frames and damage of successive pieces of a file up to about an offset, with offsets in the file."""
+def _parts(path: Path, until: int = sys.maxsize) -> Iterator[_Part]:
+    """Yield frames, fragments of frames, and damage of a file up to about an offset, in the order of their offsets.
+
+    Successive pieces overlap, so that fragments of a frame are seen together.
+    """
+    octets, begin, parts = b"", 0, list[_Part]()
+    for scan, used in _scans(path, until):
+        octets += used
+        parts += sorted([*scan.frames, *scan.damage], key=_start)
+        parts = _with_fragments(octets, begin, parts)
+        held = max(0, len(octets) - SPAN_BYTES)
+        line_end = octets.rfind(b"\n", max(0, held - SPAN_BYTES), held)
+        cut = begin + (held if line_end < 0 else line_end + 1)
+        count = bisect_left(parts, cut, key=_start)
+        yield from parts[:count]
+        end = _end(parts[count - 1]) if count else begin
+        octets, begin, parts = octets[end - begin :], end, parts[count:]
+    yield from parts
+
+
+def _with_fragments(octets: bytes, begin: int, parts: Sequence[_Part]) -> list[_Part]:
+    """Return the parts of a piece of a file with the frames whose fragments are between its frames."""
+    free = list[tuple[int, int]]()
+    for part in parts:
+        if isinstance(part, framing.Damage) or part.kind == LINE_END:
+            if free and free[-1][1] == _start(part):
+                free[-1] = free[-1][0], _end(part)
+            else:
+                free.append((_start(part), _end(part)))
+    found = joined(octets, begin, free)
+    ranges = sorted(one for each in found for one in each.ranges)
+    left = list[_Part]()
+    for part in parts:
+        start = _start(part)
+        if isinstance(part, framing.Damage):
+            for first, last in ranges[bisect_left(ranges, start, key=lambda one: one[1]) :]:
+                if first >= part.stop:
+                    break
+                if first > start:
+                    left.append(replace(part, start=start, stop=first))
+                start = max(start, min(last, part.stop))
+            if start < part.stop:
+                left.append(replace(part, start=start))
+        else:
+            left.append(part)
+    left += (Frame(_FRAGMENT, b"", octets[first - begin : last - begin], first) for first, last in ranges)
+    return sorted([*left, *(one.frame for one in found)], key=_start)
+
+
+def _start(part: _Part) -> int:
+    return part.start
+
+
+def _end(part: _Part) -> int:
+    return part.stop if isinstance(part, framing.Damage) else part.start + len(part.raw)
+
+
+def _scans(path: Path, until: int) -> Iterator[tuple[Scan, bytes]]:
+    """Yield frames and damage of successive pieces of a file, with offsets in the file, and their bytes."""
     begin, rest = 0, b""
     with path.open("rb") as file:
         while begin < until and (piece := file.read(_CHUNK_BYTES)):
             octets = rest + piece
             scan = _FORMAT.scan(octets)
-            yield _moved(scan, begin)
+            yield _moved(scan, begin), octets[: scan.used]
             begin, rest = begin + scan.used, octets[scan.used :]
-    yield _moved(scan_to_end(_FORMAT.scan, rest), begin)
+    yield _moved(scan_to_end(_FORMAT.scan, rest), begin), rest
 
 
 def _moved(scan: Scan, begin: int) -> Scan:

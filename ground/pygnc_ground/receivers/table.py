@@ -15,7 +15,7 @@ import numpy as np
 
 from pygnc.bus.messages import SensorSample, Vector3
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_unix_ms
-from pygnc.configuration.settings import ColumnSettings
+from pygnc.configuration.settings import INERTIAL_FRAMES, ColumnSettings
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc.inputs.receivers.parts import (
     COMPUTED,
@@ -30,6 +30,7 @@ from pygnc.inputs.receivers.parts import (
 from pygnc_ground.inspection.log_reader import LogReader, LogRecord
 from pygnc_ground.tables.declaration import quantities
 from pygnc_ground.truth.epochs import gps_ns_from_ccsds
+from pygnc_ground.truth.frames import Frame, InertialFrame, earth_orientation, itrf_states
 
 _MAGIC: Final = b"PAR1"
 _UTF8_MARK: Final = b"\xef\xbb\xbf"
@@ -57,6 +58,7 @@ _FACTORS: Final = {
     "mdeg/s": math.radians(1e-3),
 }
 """Factors of units to m, m/s, uT and rad/s."""
+_FRAMES: Final[dict[str, InertialFrame]] = {"gcrf": Frame.GCRF, "eme2000": Frame.EME2000, "teme": Frame.TEME}
 _NO_READING_LUX: Final = -1.0
 _WEEKS_MAX: Final = 15_000
 _COLUMN_SETTINGS: Final = (
@@ -200,7 +202,7 @@ class _Columns:
         """
         settings = self.settings
         gps_ms, late_s = self._gps_time(row)
-        part, sample = self._part(row, late_s), self._sample(row, gps_ms)
+        part, sample = self._part(row, gps_ms, late_s), self._sample(row, gps_ms)
         self._last_ms = self._last_ms if gps_ms is None else gps_ms
         if part is not None and part.position is None:
             # Without a position, a row of fixes reports that the receiver had none; a row of readings has no fix.
@@ -227,7 +229,7 @@ class _Columns:
             raise _BadCellError(f"{', '.join(self.settings.time)}: {cells[0]!r} is too late; check time_scale")
         return (gps_ms, late_s) if gps_ms > 0 else (None, 0.0)
 
-    def _part(self, row: _Row, late_s: float) -> Part | None:
+    def _part(self, row: _Row, gps_ms: int | None, late_s: float) -> Part | None:
         settings = self.settings
         if not settings.position:
             return None
@@ -238,6 +240,9 @@ class _Columns:
         count = None if math.isnan(satellites.sum()) or not satellites.size else (int(satellites[0]),) * 2
         part = Part(0, late_s=late_s, time_sigma_s=settings.time_sigma_s, satellites=count)
         position, velocity = self._position(row, solution), self._velocity(row, solution)
+        if settings.position_frame in INERTIAL_FRAMES and position is not None and gps_ms is not None:
+            gps_ns = 1_000_000 * gps_ms + round(1e9 * late_s)
+            position, velocity = _earth_fixed(_FRAMES[settings.position_frame], gps_ns, position, velocity)
         return part._replace(position=position, velocity=velocity)
 
     def _position(self, row: _Row, solution: str) -> Position | None:
@@ -245,7 +250,7 @@ class _Columns:
         if np.isnan(values).all():
             return None
         sigma = factor * self._numbers(row, "position_sigma")
-        if self.settings.position_frame == "itrf":
+        if self.settings.position_frame != "geodetic":
             return Position(solution, factor * values, _spread(sigma, is_local=False))
         place = ecef_from_geodetic(math.radians(values[0]), math.radians(values[1]), factor * values[2])
         east_north_up = sigma if sigma.size < 3 else sigma[[1, 0, 2]]
@@ -255,7 +260,7 @@ class _Columns:
         values, factor = self._numbers(row, "velocity"), _FACTORS[self.settings.velocity_unit]
         if not values.size or np.isnan(values).all():
             return None
-        sigma, is_local = factor * self._numbers(row, "velocity_sigma"), self.settings.velocity_frame != "itrf"
+        sigma, is_local = factor * self._numbers(row, "velocity_sigma"), self.settings.velocity_frame in {"enu", "ned"}
         if self.settings.velocity_frame == "ned":
             values = values[[1, 0, 2]] * (1.0, 1.0, -1.0)
             sigma = sigma if sigma.size < 3 else sigma[[1, 0, 2]]
@@ -316,6 +321,27 @@ def _float_or_nan(cell: Any) -> float:  # noqa: ANN401 - see above
 
 def _spread(sigma: np.ndarray, *, is_local: bool) -> Spread | None:
     return Spread.of(np.broadcast_to(sigma, 3).tolist(), is_local=is_local) if sigma.size else None
+
+
+def _earth_fixed(
+    frame: InertialFrame, gps_ns: int, position: Position, velocity: Velocity | None
+) -> tuple[Position, Velocity | None]:
+    """Return an inertial position and velocity, with their covariances, in ITRF."""
+    states = np.zeros((4, 6))
+    states[0, :3], states[1:, :3] = position.ecef_m, np.eye(3)
+    if velocity is not None:
+        states[0, 3:] = velocity.mps
+    orientation = earth_orientation(gps_ns // 1_000_000)
+    found = itrf_states(frame, np.full(len(states), gps_ns), states, orientation)
+    turn = found[1:, :3].T
+
+    def turned(spread: Spread | None) -> Spread | None:
+        return None if spread is None else Spread(turn @ spread.covariance @ turn.T)
+
+    position = position._replace(ecef_m=found[0, :3], spread=turned(position.spread))
+    if velocity is not None:
+        velocity = velocity._replace(mps=found[0, 3:], spread=turned(velocity.spread))
+    return position, velocity
 
 
 def _vector(values: np.ndarray) -> Vector3:

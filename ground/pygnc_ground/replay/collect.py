@@ -33,10 +33,15 @@ from pygnc_system.files import data_file
 class TimedRecord:
     """GPS record with a time, and the results of the orbit tracker for it, which may correct the time."""
 
-    message: GnssFix
+    seq: int
+    source: str
+    offset: int
+    t_spacecraft_s: int | None
+    gps_week_received: int | None
     gps_ms: int
     outcome: FixOutcome | None = None
     estimate: OrbitEstimate | None = None
+    spacecraft_to_gps_ms: int | None = None
 
     @property
     def update(self) -> OrbitUpdate | None:
@@ -117,7 +122,9 @@ def collect(
             before = sources.get(message.name)
             sources[message.name] = merge_file_counts(before, message) if before else message
         if isinstance(message, GnssFix) and message.is_own and message.gps_ms is not None:
-            timed[message.seq] = TimedRecord(message, message.gps_ms)
+            place = message.seq, message.source, message.offset, message.t_spacecraft_s
+            weeks = rollover(message)
+            timed[message.seq] = TimedRecord(*place, weeks[0] if weeks else None, message.gps_ms)
         elif isinstance(message, RangeMeasurement):
             found.ranges.append(message)
         found.range_gps_ms.update((packet.seq, gps_ms) for packet, gps_ms in clock.process(message))
@@ -130,6 +137,8 @@ def collect(
                 found.untimed.append(_untimed(message, outcome))
             else:
                 record.outcome, record.estimate = outcome, estimate
+                if estimate is not None or not outcome.cause:
+                    record.spacecraft_to_gps_ms = pipeline.orbit.spacecraft_to_gps_ms
                 record.gps_ms = outcome.gps_ms or record.gps_ms
         found.estimates.extend(result.orbit.estimates)
         found.samples.extend(map(pack, result.attitude))
@@ -155,18 +164,17 @@ def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:
 
 def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
-    messages = [record.message for record in timed]
     causes = [record.causes for record in timed]
     updates = [record.update for record in timed]
     positions = [update.position if update else None for update in updates]
     velocities = [update.velocity if update else None for update in updates]
     return FixRecords(
-        seq=column((record.message.seq for record in timed), dtype=np.int64),
-        source=tuple(record.message.source for record in timed),
-        offset=column((record.message.offset for record in timed), dtype=np.int64),
+        seq=column((record.seq for record in timed), dtype=np.int64),
+        source=tuple(record.source for record in timed),
+        offset=column((record.offset for record in timed), dtype=np.int64),
         gps_ms=column((record.gps_ms for record in timed), dtype=np.int64),
-        t_spacecraft_s=column((record.message.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
-        gps_week_received=tuple(weeks[0] if weeks else None for weeks in map(rollover, messages)),
+        t_spacecraft_s=column((record.t_spacecraft_s for record in timed), missing=-1, dtype=np.int64),
+        gps_week_received=tuple(record.gps_week_received for record in timed),
         position_cause=tuple(cause for cause, _ in causes),
         velocity_cause=tuple(cause for _, cause in causes),
         position=innovation_arrays(positions, (not cause for cause, _ in causes), 3),
@@ -174,7 +182,7 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
         restarted=column(
             (of.update is not None and of.update.restarted_from_ms is not None for of in timed), dtype=bool
         ),
-        spacecraft_to_gps_ms=column(of.estimate.spacecraft_to_gps_ms if of.estimate else None for of in timed),
+        spacecraft_to_gps_ms=column(of.spacecraft_to_gps_ms for of in timed),
     )
 
 

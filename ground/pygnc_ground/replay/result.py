@@ -412,6 +412,8 @@ class ReplayResult:
     """Formation; None without partners"""
     notes: tuple[str, ...] = ()
     """Remarks for the reader, such as why there is no batch solution"""
+    normal_points: bool = False
+    """True if the filter took fixes together, so that not each of them has a message of the flight software"""
 
     @property
     def not_used(self) -> dict[str, int]:

@@ -23,8 +23,16 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
-from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
-from pygnc_ground.orbit.normal_points import NormalPointFilter, PointUpdate, observed, point_dynamics, with_points_used
+from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, manoeuvre_spans, restarts
+from pygnc_ground.orbit.normal_points import (
+    NormalPointFilter,
+    PointUpdate,
+    is_member,
+    observed,
+    point_dynamics,
+    set_members,
+    with_points_used,
+)
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
@@ -138,15 +146,18 @@ class ReplayContext(NamedTuple):
             [Usage.of(record.update) for record in timed],
             frames,
         )
+        points = {one.fix.gps_ms: one.state for one in collected.updates if isinstance(one, PointUpdate) and one.state}
+        set_members(solution, collected.updates, points, frames)
         dynamics = point_dynamics if normal_points else OrbitDynamics
         smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames))
+        # Only the changes of the velocity by manoeuvres need the filter's states from here on.
+        if normal_points and not manoeuvre_spans(collected.updates):
+            _release_states(collected)
         batch = _batch(collected, settings.orbit, orientation, notes)
         for name, after in (("smoother", smoothed), ("batch", batch)):
             if after is not None:
                 found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
                 notes += [f"manoeuvre by {name}: {_delta_v_text(change)}" for change in found]
-        if normal_points:
-            _release_states(collected)
         result = ReplayResult(
             settings=settings,
             filter_name=_DESCRIPTIONS[filter_name] + (", on normal points of a minute" if normal_points else ""),
@@ -171,6 +182,7 @@ class ReplayContext(NamedTuple):
                 radius_m=collision_radius_m,
             ),
             notes=tuple(notes),
+            normal_points=normal_points,
         )
         return result, collected
 
@@ -184,17 +196,19 @@ class ReplayContext(NamedTuple):
 
 
 def _release_states(collected: Collected) -> None:
-    """Release the filter's states, except for the newest, and its hypotheses: a third of the memory of a long log."""
+    """Release the filter's states, except for the newest, and its hypotheses: half of the memory of a long log."""
     newest = newest_state(collected.updates)
     released = {
         id(update): replace(update, hypotheses=None, state=newest if update.state is newest else None)
         for update in collected.updates
+        if update.state is not None
     }
     for record in collected.timed:
-        if record.outcome is not None and record.outcome.update is not None:
-            update = released[id(record.outcome.update)]
+        record.estimate = None
+        if record.outcome is not None and (update := released.get(id(record.update))):
             record.outcome = record.outcome._replace(update=update, state=update.state)
-    collected.updates[:] = released.values()
+    collected.estimates.clear()
+    collected.updates[:] = [released.get(id(update), update) for update in collected.updates]
     return_free_memory()
 
 
@@ -246,6 +260,7 @@ def _smoothed(collected: Collected, settings: OrbitSettings, dynamics: OrbitDyna
         for update, state in zip(updates, at_records, strict=True)
     ]
     solution = solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
+    set_members(solution, collected.updates, states, frames)
     return with_points_used(solution, updates, settings.measurement)
 
 
@@ -268,6 +283,6 @@ def _batch(
     refused = {
         update.point.gps_ms
         for update, is_used in zip(updates, batch.solution.accepted.tolist(), strict=True)
-        if isinstance(update, PointUpdate) and update.hypotheses is not None and not is_used
+        if isinstance(update, PointUpdate) and not is_member(update) and not is_used
     }
     return with_points_used(batch.solution, updates, settings.measurement, refused)

@@ -227,7 +227,8 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
 
 def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
     """Return all tables by name; those of solutions and inputs that do not exist are missing."""
-    tables = {"orbit": orbit_table(collected.timed)}
+    by_fix = not result.normal_points
+    tables = {"orbit": orbit_table(collected.timed) if by_fix else solution_table("orbit", result.solution)}
     if result.smoothed is not None:
         tables["orbit_smoothed"] = solution_table("orbit_smoothed", result.smoothed)
     if result.batch is not None:
@@ -245,14 +246,14 @@ def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataF
 
 
 def write_tables(
-    result: ReplayResult, collected: Collected, folder: Path, *, csv: bool, about: Mapping[str, str] | None = None
+    tables: Mapping[str, pl.DataFrame], folder: Path, *, csv: bool, about: Mapping[str, str] | None = None
 ) -> list[Path]:
-    """Write all tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths.
+    """Write tables to a folder as Parquet and, if `csv` is set, as CSV; return their paths.
 
     `about` are entries for the metadata of the Parquet files besides those of the declaration.
     """
     written: list[Path] = []
-    for name, table in all_tables(result, collected).items():
+    for name, table in tables.items():
         for suffix in ("parquet", "csv") if csv else ("parquet",):
             written.append(folder / f"{name}.{suffix}")
             write_table(name, table, written[-1], about or {})

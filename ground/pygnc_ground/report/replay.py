@@ -119,7 +119,7 @@ class Replay:
         folder.require_free(place, overwrite=overwrite)
         place.mkdir(parents=True, exist_ok=True)
         folder.begin(place, self.origin)
-        paths = write_tables(self.result, self.collected, place, csv=csv, about=self.origin.metadata)
+        paths = write_tables(self.tables, place, csv=csv, about=self.origin.metadata)
         write_report(self.result, place / folder.REPORT)
         state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
         stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)

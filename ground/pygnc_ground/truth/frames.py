@@ -7,14 +7,15 @@ in brahe.
 
 from enum import Enum, auto
 from functools import cache
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import erfa
 import numpy as np
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.earth_orientation import EarthOrientationTable
-from pygnc.environment.frames import EARTH_ROTATION_RAD_S
+from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
+from pygnc.environment.sgp4 import gcrf_from_teme
 from pygnc.environment.time_scales import GPS_EPOCH_JULIAN_DATE, TT_MINUS_GPS_S
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
@@ -32,20 +33,30 @@ class Frame(Enum):
     """Axes of ICRF"""
     EME2000 = auto()
     """Mean equator and equinox of J2000.0; 23 mas from GCRF, 0.8 m in a low orbit"""
+    TEME = auto()
+    """True equator and mean equinox of date, as SGP4 has it"""
+
+
+InertialFrame: TypeAlias = Literal[Frame.GCRF, Frame.EME2000, Frame.TEME]
 
 
 def itrf_states(
-    frame: Literal[Frame.GCRF, Frame.EME2000], gps_ns: IntArray, state: FloatArray, orientation: EarthOrientationTable
+    frame: InertialFrame, gps_ns: IntArray, state: FloatArray, orientation: EarthOrientationTable
 ) -> FloatArray:
     """Transform inertial states (n, 6) in m and m/s to ITRF, with velocities relative to the rotating Earth.
 
     `gps_ns` are their times in nanoseconds since the GPS epoch, shape (n,).
     """
     position_m, velocity_mps = state[:, :3], state[:, 3:]
+    times, rows = np.unique(gps_ns, return_inverse=True)
     if frame is Frame.EME2000:
         gcrf_from_eme2000 = erfa.bp06(_J2000_TT, 0.0)[0].T
         position_m, velocity_mps = position_m @ gcrf_from_eme2000.T, velocity_mps @ gcrf_from_eme2000.T
-    itrf_from_gcrf, spin_rad_s = _earth_attitude(gps_ns, orientation)
+    elif frame is Frame.TEME:
+        earth, moments = EarthFrames(orientation), times // _NS_PER_MS
+        turns = np.array([gcrf_from_teme(moment, earth) for moment in moments.tolist()])[rows]
+        position_m, velocity_mps = (np.einsum("nij,nj->ni", turns, one) for one in (position_m, velocity_mps))
+    itrf_from_gcrf, spin_rad_s = (values[rows] for values in _earth_attitude(times, orientation))
     relative_mps = velocity_mps - np.cross(spin_rad_s, position_m)
     turned = [np.einsum("nij,nj->ni", itrf_from_gcrf, vector) for vector in (position_m, relative_mps)]
     return np.concatenate(turned, axis=1)

@@ -73,7 +73,13 @@ class Covariances(NamedTuple):
 _M_PER_KM = 1e3
 _EARTH_FIXED: Final = re.compile(r"(ITRF|IGS|IGB)[-_ ]?\d*|WGS[-_ ]?84|ECEF")
 """Earth-fixed frames that agree to centimetres; GTOD, TDR and EFG are not among them: they omit polar motion (10 m)."""
-_INERTIAL: Final = {"GCRF": Frame.GCRF, "ICRF": Frame.GCRF, "EME2000": Frame.EME2000, "J2000": Frame.EME2000}
+_INERTIAL: Final = {
+    "GCRF": Frame.GCRF,
+    "ICRF": Frame.GCRF,
+    "EME2000": Frame.EME2000,
+    "J2000": Frame.EME2000,
+    "TEME": Frame.TEME,
+}
 _WIDEST_WINDOW: Final = 8
 _LARGEST: Final = 1e15
 

@@ -245,6 +245,22 @@ def reset(port: NeededPort, *, family: FamilyName = "", baud: Baud = 0, as_json:
     print_report("after the restart", report, as_json=as_json)
 
 
+@app.command(name="command", example="pygnc device command /dev/ttyUSB0 event_support=triggers")
+def carry_out(
+    port: NeededPort,
+    text: Annotated[str, typer.Argument(metavar="NAME[=VALUES]", help="Command, such as filter.mag_capture=use.")],
+    *,
+    family: FamilyName = "",
+    baud: Baud = 0,
+    as_json: Json = False,
+) -> None:
+    """Carry out a command that is not a setting, such as a capture of a calibration; units with the MIP protocol."""
+    name, _, values = text.partition("=")
+    with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
+        result = connected.run(connected.family.controls.command, "named commands", name, values)
+    print_report("accepted", {name: result}, as_json=as_json)
+
+
 @app.command(name="calibrate-mag", example="pygnc device calibrate-mag /dev/ttyUSB0 --store")
 def calibrate_mag(
     port: NeededPort,

@@ -4,13 +4,13 @@ A file begins with comment lines that describe the device and the start time:
 
     # serial_number: 2008705635
     # start_utc: 2026-03-01T12:00:00.000Z
-    # units: s,m/s^2,...,UTC,,s,
-    time,xAccel,yAccel,...,utc,lost_before,gap,estimate
-    0.00000,-0.09577,...,2026-03-01T12:00:00.000000Z,0,0,0
+    # units: s,m/s^2,...,UTC,,s,,UTC,s
+    time,xAccel,yAccel,...,utc,lost_before,gap,estimate,measured,measured_sigma
+    0.00000,-0.09577,...,2026-03-01T12:00:00.001800Z,0,0,0,2026-03-01T12:00:00.000000Z,0.001000
 
-The last four columns describe the row: its arrival time by this computer's clock, the number of readings missing before
-it, after a reconnection the time since the previous row, and 1 if time or losses are estimates. Each line is written at
-once.
+The last columns describe the row: its arrival time by this computer's clock, the number of readings missing before it,
+after a reconnection the time since the previous row, 1 if time or losses are estimates, and the time of the measurement
+with its standard deviation, see `clock_line`. Each line is written at once.
 """
 
 from collections.abc import Mapping
@@ -18,13 +18,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from pygnc_devices.clock_line import Measured
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
 from pygnc_system.files import write_all
 
 _MIN_DECIMALS: Final = 5
-_ROW_COLUMNS: Final = (("utc", "UTC"), ("lost_before", ""), ("gap", "s"), ("estimate", ""))
+_ROW_COLUMNS: Final = (
+    ("utc", "UTC"),
+    ("lost_before", ""),
+    ("gap", "s"),
+    ("estimate", ""),
+    ("measured", "UTC"),
+    ("measured_sigma", "s"),
+)
 """Names and units of the columns that follow those of the packet."""
 
 
@@ -43,12 +51,13 @@ class CsvRows:
         self._formats = [_format(entry) for entry in first.packet.fields]
         self._elapsed = ElapsedTime(first)
 
-    def row(self, reading: Reading) -> str:
-        """Return the row of the next reading, without its line end."""
+    def row(self, reading: Reading, measured: Measured | None) -> str:
+        """Return the row of the next reading, without its line end; `measured` is UTC."""
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
         cells += [utc_text(reading.t_wall_ns), str(reading.lost_before)]
         cells += [f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0", "1" if reading.is_estimate else "0"]
+        cells += ["", ""] if measured is None else [utc_text(measured.time_ns), f"{measured.sigma_ns / NS_PER_S:.6f}"]
         return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
 
 
@@ -67,8 +76,8 @@ class _CsvFile(LogFile):
         lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in described.items()]
         self._append("".join(lines) + ",".join(name for name, _ in self._rows.columns) + "\n")
 
-    def append_reading(self, reading: Reading) -> None:
-        self._append(f"{self._rows.row(reading)}\n")
+    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
+        self._append(f"{self._rows.row(reading, measured)}\n")
 
     def _append(self, text: str) -> None:
         octets = text.encode()

@@ -16,8 +16,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
+from pygnc_devices.clock_line import Measured
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
+from pygnc_instruments.device.time_base import TimeBase
 from pygnc_system.files import durable_rename, write_all
 
 try:
@@ -57,6 +59,8 @@ class ReadingsLog:
         head: description of the device, written to each file.
         rotation: limits of size and age of a file.
         on_closed: function that is called with the path of each completed file.
+        label: end of the file names, for logs of several devices; "" for none.
+        time_base: times of measurement; None for a recording, whose readings do not arrive when they are sent.
         rows: number of readings written.
         current: path of the newest file, without `.part`; None before the first reading.
     """
@@ -70,6 +74,8 @@ class ReadingsLog:
     head: Mapping[str, str] = field(default_factory=dict)
     rotation: Rotation = Rotation()
     on_closed: Callable[[Path], None] = lambda _: None
+    label: str = ""
+    time_base: TimeBase | None = field(default_factory=TimeBase)
     rows: int = 0
     current: Path | None = None
     _files: dict[str, "LogFile"] = field(default_factory=dict)
@@ -87,7 +93,8 @@ class ReadingsLog:
         try:
             if group not in self._files:
                 self._files[group] = self._open(group, reading)
-            self._files[group].append_reading(reading)
+            measured = None if self.time_base is None else self.time_base.measured(reading)
+            self._files[group].append_reading(reading, measured)
         except OSError as error:
             raise _write_error(self.folder, error) from None
         self.rows += 1
@@ -113,7 +120,7 @@ class ReadingsLog:
         if self._first_group is None:
             self._first_group = group
         self.folder.mkdir(parents=True, exist_ok=True)
-        stem = _stem(self.name, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
+        stem = _stem(self.name, self.label, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
         self.current, descriptor = _create(self.folder, stem, self.SUFFIX, PART)
         lock(descriptor)
         file: LogFile = self.FILE(self.current, descriptor, self.head, reading)
@@ -148,8 +155,8 @@ class LogFile(ABC):
         self._synced_s = 0.0
 
     @abstractmethod
-    def append_reading(self, reading: Reading) -> None:
-        """Append a reading.
+    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
+        """Append a reading, and when it was measured, UTC.
 
         Raises:
             OSError: the disk is full or gone.
@@ -201,18 +208,19 @@ class RawLog:
     Args:
         folder: folder of the file; created if missing.
         name: file name with the suffix `.csv`, which is replaced by `.raw`; "" to name the file by local time.
+        label: end of the file name; see `ReadingsLog`.
         engine: the device's connection.
 
     Raises:
         LogError: the file cannot be created.
     """
 
-    def __init__(self, folder: Path, name: str, engine: Engine) -> None:
+    def __init__(self, folder: Path, name: str, label: str, engine: Engine) -> None:
         self._engine = engine
         self._error: OSError | None = None
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self.path, self._descriptor = _create(folder, _stem(name, ".raw"), ".raw")
+            self.path, self._descriptor = _create(folder, _stem(name, label, ".raw"), ".raw")
         except OSError as error:
             raise LogError(f"{error.filename}: the raw log cannot be created: {error.strerror}") from None
         engine.tap = self._write
@@ -255,8 +263,9 @@ def checked_log_name(name: str) -> str:
     return f"{stem}.csv"
 
 
-def _stem(name: str, suffix: str) -> str:
-    return name.removesuffix(".csv").removesuffix(suffix) or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
+def _stem(name: str, label: str, suffix: str) -> str:
+    stem = name.removesuffix(".csv").removesuffix(suffix) or f"data-{datetime.now().astimezone():%Y_%m_%d_%H_%M_%S}"
+    return f"{stem}-{label}" if label else stem
 
 
 def _create(folder: Path, stem: str, suffix: str, part: str = "") -> tuple[Path, int]:

@@ -7,11 +7,12 @@ contains:
 - `device_time_s`: time of the device's own clock since its first reading; missing while it is unknown
 - `lost_before`: number of readings missing before this one
 - `gap_s`: time since the previous reading if the connection was interrupted in between, else 0
+- `measured_sigma_s`: standard deviation of `publish_time`; missing if the device has no clock
 - `is_estimate`: true if `device_time_s` or `lost_before` comes from this computer's clock, else missing
 - `flags`: reasons to doubt the values, if the driver has any
 
 A value that the device does not have is missing. `log_time` of a message is the arrival time by this computer's clock,
-UTC. `publish_time` is the device's time, set to UTC by the arrival of the first reading that has a device time:
+UTC. `publish_time` is the time of the measurement, see `clock_line`, or that of the arrival if the device has no clock:
 neither jitter of the arrival nor a clock that is set disturbs it. `sequence` also counts missing readings. The
 description of the device is in the metadata record `device`.
 
@@ -52,6 +53,7 @@ from mcap.stream_reader import breakup_chunk, get_chunk_data_stream
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
+from pygnc_devices.clock_line import Measured
 from pygnc_devices.declaration import Record
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
@@ -63,6 +65,7 @@ _ROW_FIELDS: Final = {
     "device_time_s": ("time of the device's clock since its first reading", "s"),
     "lost_before": ("number of readings missing before this one", ""),
     "gap_s": ("time since the previous reading if the connection was interrupted in between, else 0", "s"),
+    "measured_sigma_s": ("standard deviation of the publish time", "s"),
 }
 _IS_ESTIMATE: Final = {"type": "boolean", "description": "true if time or losses come from the computer's clock"}
 _FLAGS: Final = {"type": "array", "items": {"type": "string"}, "description": "reasons to doubt the values"}
@@ -113,16 +116,17 @@ class _McapFile(LogFile):
         self._writer.start()
         self._writer.add_metadata(DEVICE_METADATA, dict(head))
 
-    def append_reading(self, reading: Reading) -> None:
+    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
         """Add a reading to the current chunk; write the chunk if it is a second old."""
         channel = self._channels.get(reading.packet.name) or self._register(reading)
         channel.sequence += 1 + reading.lost_before
+        time_ns = channel.start_ns + channel.elapsed.at_ns(reading) if measured is None else measured.time_ns
         self._writer.add_message(
             channel_id=channel.number,
             log_time=reading.t_wall_ns,
-            publish_time=min(channel.start_ns + channel.elapsed.at_ns(reading), _LATEST_NS),
+            publish_time=min(time_ns, _LATEST_NS),
             sequence=channel.sequence % _SEQUENCES,
-            data=msgspec.json.encode(_message(reading)),
+            data=msgspec.json.encode(_message(reading, measured)),
         )
         if self.is_sync_due:
             self._writer.flush()
@@ -156,12 +160,14 @@ class McapLog(ReadingsLog):
         return ""
 
 
-def _message(reading: Reading) -> dict[str, Any]:
+def _message(reading: Reading, measured: Measured | None) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if reading.t_device_ns is not None:
         row["device_time_s"] = reading.t_device_ns / NS_PER_S
     row["lost_before"] = reading.lost_before
     row["gap_s"] = reading.gap_ns / NS_PER_S
+    if measured is not None:
+        row["measured_sigma_s"] = measured.sigma_ns / NS_PER_S
     row |= {name: value for name, value in reading.values.items() if value is not None}
     if reading.is_estimate:
         row["is_estimate"] = True

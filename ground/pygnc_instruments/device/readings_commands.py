@@ -1,14 +1,17 @@
 """`pygnc device log`, `upload` and `noise`: log readings to files, send the files to a store, evaluate them."""
 
 import contextlib
+import re
 import threading
-from collections.abc import Callable, Generator
-from dataclasses import asdict
+from collections.abc import Generator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
+from rich.console import Group
 from rich.live import Live
 from rich.text import Text
 
@@ -17,6 +20,7 @@ from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
+from pygnc_devices.reading import Stamp
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
@@ -27,7 +31,6 @@ from pygnc_instruments.device.terminal import (
     Count,
     FamilyName,
     Json,
-    Port,
     Seconds,
     UserPackets,
     print_json,
@@ -36,9 +39,11 @@ from pygnc_instruments.device.terminal import (
     statistics_line,
     stderr_console,
 )
+from pygnc_instruments.device.time_base import Pulses, TimeBase
 from pygnc_instruments.device.upload import Destination, Spool, Uploader, destination
 
 _MEGABYTE: Final = 1_000_000
+_POLL_S: Final = 0.1
 
 
 @unique
@@ -63,7 +68,10 @@ SpoolFolder = Annotated[
 
 
 def log(
-    port: Port = "",
+    ports: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="PORT", help="Paths or URLs of one or more ports; default: the only device found."),
+    ] = None,
     *,
     out: Annotated[Path, typer.Option(help="Folder for the files; created if missing.")] = Path(),
     file_format: Annotated[
@@ -75,6 +83,10 @@ def log(
     rotate_minutes: Annotated[float, typer.Option(min=0.0, help="Begin a new file at this age, min; 0: never.")] = 0.0,
     count: Count = 0,
     seconds: Seconds = 0.0,
+    pps: Annotated[
+        Path | None,
+        typer.Option(help="Kernel's device of a receiver's pulses for exact UTC, such as /sys/class/pps/pps0."),
+    ] = None,
     to: To = "",
     user: User = "",
     spool: SpoolFolder = None,
@@ -83,52 +95,31 @@ def log(
     user_packets: UserPackets = None,
     as_json: Json = False,
 ) -> None:
-    """Log readings to CSV or MCAP files until Ctrl-C."""
-    options = locals()
-    stopped = threading.Event()
-    with reported_errors():
+    """Log readings of one or more devices to CSV or MCAP files until Ctrl-C, with one time base."""
+    with reported_errors(), contextlib.ExitStack() as stack:
         store = destination(to, user)
         rotation = Rotation(round(rotate_mb * _MEGABYTE), rotate_minutes * 60.0)
         file_name = checked_log_name(name) if name else ""
         for path in recover_logs(out) if out.is_dir() else []:
             print_note(f"{path}: recovered; its last rows may be missing")
-        closed: list[Path] = []
-        selection = DeviceSelection(port, family, baud, user_packets)
-        if len(parts := selections(selection)) > 1:
-            for part in parts.values():
-                named = f"{file_name.removesuffix('.csv')}-{part.family}" if name else ""
-                log(**options | {"family": part.family, "name": named})
-            return
-        with connect(parts[""]) as connected:
-            head = _head(connected)
-            with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
-                with _uploader(store, spool) as uploader:
-
-                    def finish(path: Path) -> None:
-                        closed.append(path)
-                        if uploader is not None:
-                            uploader.add(path)
-
-                    readings = _log_class(file_format)(out, file_name, head, rotation, finish)
-                    raw_log = RawLog(out, file_name, connected.device.engine) if raw else None
-                    try:
-                        connected.start_streaming(stopped.is_set)
-                        _write(connected, readings, count, seconds, stopped.is_set)
-                    finally:
-                        readings.close()
-                        if raw_log is not None:
-                            finish(raw_log.close())
-                statistics = connected.device.statistics
-                connected.device.close()
-                if as_json:
-                    files = [str(path) for path in closed]
-                    print_json({"files": files, "rows": readings.rows, "statistics": asdict(statistics)})
-                else:
-                    echo_files(closed)
-                    print_note(f"{readings.rows} rows; {statistics_line(statistics)}")
-                if statistics.queue_drops:
-                    print_note("the log could not keep up; `lost_before` counts the dropped readings")
-                    raise typer.Exit(ExitCode.FAILURE)
+        now = Stamp.now()
+        pulses = None if pps is None else Pulses(pps)
+        logs: list[_DeviceLog] = []
+        for label, part in _parts(ports or [""], family, baud, user_packets).items():
+            connected = stack.enter_context(connect(part))
+            engine = connected.device.engine
+            written = _log_class(file_format)(out, file_name, _head(connected, pps), rotation, label=label)
+            written.time_base = None if engine.is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
+            logs.append(_DeviceLog(connected, written, RawLog(out, file_name, label, engine) if raw else None))
+        stopped = threading.Event()
+        with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
+            with _uploader(store, spool) as uploader:
+                _write(logs, uploader, count, seconds, stopped)
+            for entry in logs:
+                entry.report(as_json=as_json)
+            if any(entry.connected.device.statistics.queue_drops for entry in logs):
+                print_note("the log could not keep up; `lost_before` counts the dropped readings")
+                raise typer.Exit(ExitCode.FAILURE)
 
 
 def upload(
@@ -196,7 +187,7 @@ def _uploader(store: Destination | None, spool: Path | None) -> Generator[Upload
             print_note(f"{pending} files stay in the spool; `pygnc device upload` sends them")
 
 
-def _head(connected: ConnectedDevice) -> dict[str, str]:
+def _head(connected: ConnectedDevice, pps: Path | None) -> dict[str, str]:
     try:
         description = connected.describe()
     except NoAnswerError:  # wired for reception only, for example
@@ -206,6 +197,7 @@ def _head(connected: ConnectedDevice) -> dict[str, str]:
         "software": f"pygnc {pygnc_system.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
+        "time_base": "monotonic clock of the computer" if pps is None else f"pulses of {pps}",
     }
 
 
@@ -217,17 +209,96 @@ def _log_class(file_format: LogFormat) -> type[ReadingsLog]:
     return McapLog
 
 
-def _write(
-    connected: ConnectedDevice, written: ReadingsLog, count: int, seconds: float, is_stopped: Callable[[], bool]
-) -> None:
-    def state() -> Text:
-        statistics = statistics_line(connected.device.statistics)
-        share = connected.device.engine.progress
-        done = "" if share is None else f"{share:.0%} of the recording; "
-        return Text(f"{written.current or 'waiting'}: {done}{written.rows} rows; {statistics}")
+@dataclass(slots=True)
+class _DeviceLog:
+    """Log of a device: its readings, and its bytes if requested."""
 
-    live = Live(get_renderable=state, console=stderr_console, refresh_per_second=DRAWS_PER_S)
-    with live if stderr_console.is_terminal else contextlib.nullcontext():
-        for reading in connected.readings(count, seconds, is_stopped):
-            if reading is not None:
-                written.write(reading)
+    connected: ConnectedDevice
+    readings: ReadingsLog
+    raw: RawLog | None
+    closed: list[Path] = field(default_factory=list)
+
+    def write(self, uploader: Uploader | None, count: int, seconds: float, stopped: threading.Event) -> None:
+        """Write readings to the end, and complete the files; an error ends the other logs."""
+
+        def finish(path: Path) -> None:
+            self.closed.append(path)
+            if uploader is not None:
+                uploader.add(path)
+
+        self.readings.on_closed = finish
+        try:
+            self.connected.start_streaming(stopped.is_set)
+            for reading in self.connected.readings(count, seconds, stopped.is_set):
+                if reading is not None:
+                    self.readings.write(reading)
+        except BaseException:
+            stopped.set()
+            raise
+        finally:
+            self.readings.close()
+            if self.raw is not None:
+                finish(self.raw.close())
+
+    def state(self) -> Text:
+        """Return progress and statistics as a line."""
+        statistics = statistics_line(self.connected.device.statistics)
+        share = self.connected.device.engine.progress
+        done = "" if share is None else f"{share:.0%} of the recording; "
+        return Text(f"{self.readings.current or 'waiting'}: {done}{self.readings.rows} rows; {statistics}")
+
+    def report(self, *, as_json: bool) -> None:
+        """Close the device, and print files and statistics."""
+        statistics = self.connected.device.statistics
+        self.connected.device.close()
+        rates = self._clock_rates()
+        if as_json:
+            files = [str(path) for path in self.closed]
+            rows = self.readings.rows
+            print_json({"files": files, "rows": rows, "statistics": asdict(statistics), "clock_rates": rates})
+            return
+        echo_files(self.closed)
+        print_note(f"{self.readings.rows} rows; {statistics_line(statistics)}")
+        for kind, (rate, sigma) in rates.items():
+            print_note(f"clock of {kind}: {1e6 * rate:+.2f} ppm by this computer's clock, sigma {1e6 * sigma:.2f} ppm")
+
+    def _clock_rates(self) -> dict[str, tuple[float, float]]:
+        clocks = {} if self.readings.time_base is None else self.readings.time_base.clocks
+        return {kind: clock.rate for kind, clock in clocks.items() if clock.rate is not None}
+
+
+def _parts(ports: Sequence[str], family: str, baud: int, user_packets: Path | None) -> dict[str, DeviceSelection]:
+    """Return the devices at the ports, and those in recordings with several families, by the end of their file names.
+
+    Raises:
+        UsageError: the same port is named twice.
+    """
+    found: dict[str, DeviceSelection] = {}
+    for port in ports:
+        label = re.sub("[^A-Za-z0-9]+", "-", port.rstrip("/").rpartition("/")[2]).strip("-") if len(ports) > 1 else ""
+        for name, part in selections(DeviceSelection(port, family, baud, user_packets)).items():
+            key = "-".join(filter(None, (label, name)))
+            if key in found:
+                raise UsageError(f"{port}: file names with {key} would be ambiguous; name each port once")
+            found[key] = part
+    return found
+
+
+def _write(
+    logs: Sequence[_DeviceLog], uploader: Uploader | None, count: int, seconds: float, stopped: threading.Event
+) -> None:
+    """Write all logs to their ends, each in a thread, and show their progress on a terminal."""
+    live = Live(
+        get_renderable=lambda: Group(*(entry.state() for entry in logs)),
+        console=stderr_console,
+        refresh_per_second=DRAWS_PER_S,
+    )
+    with (
+        live if stderr_console.is_terminal else contextlib.nullcontext(),
+        ThreadPoolExecutor(len(logs), "log") as threads,
+    ):
+        running = [threads.submit(entry.write, uploader, count, seconds, stopped) for entry in logs]
+        while wait(running, _POLL_S).not_done:  # a wait without an end would delay the handlers of signals
+            pass
+        for task in running:
+            task.result()

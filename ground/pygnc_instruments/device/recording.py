@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.continuity import Continuity
-from pygnc_devices.engine import Interpreter
+from pygnc_devices.engine import Interpreter, readings_in
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.framing import DamageReason, Scan, scan_to_end
@@ -152,9 +152,8 @@ class _Member:
         stamp = RecordedStamp.now()
         interpret, follow = self.unit.interpret, self._continuity.follow
         for frame in scan.frames:
-            reading = interpret(frame, stamp, self.counters)
-            if reading is not None:
-                reading = follow(reading)
+            for found in readings_in(interpret(frame, stamp, self.counters)):
+                reading = follow(found)
                 track = self.tracks.get(reading.packet.name)
                 if track is None:
                     track = self.tracks[reading.packet.name] = _Track()

@@ -23,6 +23,9 @@ from pygnc_instruments.simulators.receiver_units import NovatelSimulator, Skytra
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
+from pygnc_instruments.simulators.vectornav_unit import NAVIGATING, STREAMING, VectorNavSimulator
+from pygnc_instruments.simulators.xsens_unit import GNSS_OUTPUTS, XsensSimulator
+from pygnc_system.plugins import PluginError, installed, load_class
 
 _CONTINUOUS: Final = {0xFCA6: 0xCC}
 """EEPROM word of a GX2 that streams packet CC after power-up."""
@@ -37,6 +40,11 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "3dm-gx3-25": lambda: Gx2Simulator("3DM-GX3-25", "2143-01878", eeprom=_CONTINUOUS),
     "3dm-cv7": MipSimulator,
     "3dm-gx4": lambda: MipSimulator("3DM-GX4-25", "6234.00002", is_legacy=True),
+    "vn-100": VectorNavSimulator,
+    "vn-100-binary": lambda: VectorNavSimulator(serial_number="100012346", registers=STREAMING),
+    "vn-300": lambda: VectorNavSimulator("VN-300", "100012347", registers=NAVIGATING),
+    "mti-30": XsensSimulator,
+    "mti-680": lambda: XsensSimulator("MTi-680", 0x0068_0002, outputs=GNSS_OUTPUTS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
     "emus": EmusSimulator,
@@ -44,13 +52,18 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "zed-f9p": lambda: UbloxSimulator(5.0),
     "venus8": lambda: SkytraqSimulator(5.0),
 }
+ENTRY_POINTS: Final = "pygnc.simulators"
+"""Group of entry points by which other packages add simulated devices, classes that need no arguments."""
 _FAULTS: Final = ("lost", "flipped", "doubled", "silences_per_s", "silence_s")
 
 
 def simulate(
     model: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help=f"Model: {', '.join(SIMULATORS)}, or a family made from declarations."),
+        typer.Argument(
+            metavar="MODEL",
+            help=f"Model: {', '.join(SIMULATORS)}, one of a plug-in, or a family made from declarations.",
+        ),
     ],
     *,
     pty: Annotated[Path | None, typer.Option(help="Path of the serial port to create, such as ./imu-port.")] = None,
@@ -102,11 +115,17 @@ def simulate(
 def _unit(model: str) -> SimulatedUnit:
     if model in SIMULATORS:
         return SIMULATORS[model]()
+    added = installed(ENTRY_POINTS, SIMULATORS).entries
+    if model in added:
+        try:
+            return load_class(added[model], SimulatedUnit)()  # type: ignore[type-abstract]
+        except PluginError as error:
+            raise DeviceError(str(error)) from None
     declared = [kind for kind in all_families() if kind.make_frame is not None]
     for kind in declared:
         if kind.name == model and kind.make_frame is not None:
             return DeclaredSimulator(kind.packets, kind.make_frame, baud=kind.bauds[0], question=kind.question)
-    known = ", ".join([*SIMULATORS, *(kind.name for kind in declared)])
+    known = ", ".join([*SIMULATORS, *added, *(kind.name for kind in declared)])
     raise UsageError(f"unknown model {model!r}; choose from {known}")
 
 

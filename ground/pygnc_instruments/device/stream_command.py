@@ -40,6 +40,7 @@ from pygnc_instruments.device.terminal import (
     reported_errors,
     statistics_line,
 )
+from pygnc_instruments.device.time_base import TimeBase
 
 _POLL_S: Final = 0.2
 Named: TypeAlias = tuple[str, Reading]
@@ -79,7 +80,7 @@ def stream(
             if console.is_terminal and not (as_csv or as_json):
                 _show_live(shown, sensors)
             elif as_csv:
-                _print_csv(shown)
+                _print_csv(shown, sensors)
             else:
                 for entry in shown:
                     if entry is not None:
@@ -137,9 +138,10 @@ def _thinned(readings: Iterable[Named | None], every: int, count: int) -> Genera
             return
 
 
-def _print_csv(readings: Iterable[Named | None]) -> None:
+def _print_csv(readings: Iterable[Named | None], sensors: Mapping[str, ConnectedDevice]) -> None:
     """Print the rows of the first kind of packet; a table cannot contain several kinds."""
     rows: CsvRows | None = None
+    time_base = TimeBase()
     skipped: set[tuple[str, str]] = set()
     for entry in readings:
         if entry is None:
@@ -149,7 +151,8 @@ def _print_csv(readings: Iterable[Named | None]) -> None:
             printed, rows = (name, reading.packet.name), CsvRows(reading)
             typer.echo(",".join(name for name, _ in rows.columns))
         if (name, reading.packet.name) == printed:
-            typer.echo(rows.row(reading))
+            is_recording = sensors[name].device.engine.is_recording
+            typer.echo(rows.row(reading, None if is_recording else time_base.measured(reading)))
         elif (name, reading.packet.name) not in skipped:
             skipped.add((name, reading.packet.name))
             kind = " ".join(filter(None, (name, reading.packet.name)))

@@ -21,6 +21,7 @@ from pygnc_devices.family import Setting, family_names
 from pygnc_devices.reading import Statistics
 from pygnc_devices.ucb.firmware import ImageError
 from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.time_base import PulseError
 from pygnc_instruments.device.upload import DestinationError
 
 Port: TypeAlias = Annotated[
@@ -72,6 +73,7 @@ stderr_console: Final = Console(stderr=True, highlight=False)
 _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = {
     ImageError: ExitCode.INPUT,
     DeviceError: ExitCode.DEVICE,
+    PulseError: ExitCode.DEVICE,
     DestinationError: ExitCode.NETWORK,
     LogError: ExitCode.INPUT,
     OSError: ExitCode.INPUT,

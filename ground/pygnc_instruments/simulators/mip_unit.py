@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from pygnc_devices.declaration import Value
-from pygnc_devices.mip.fields import FIELDS
+from pygnc_devices.mip.actions import ACTIONS, Action
+from pygnc_devices.mip.fields import DATA_SETS, FIELDS
+from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format
+from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.declared_unit import values_at
 from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 
@@ -21,38 +24,70 @@ _START_TOW_S: Final = 345_600.0
 _WEEK: Final = 2400
 _INTERNAL_HZ: Final = 62_500
 _DATA_SETS: Final = (0x80, 0x81, 0x82)
-_BAUD: Final = (0x0C, 0x40, b"")
-_RESET, _POLL = (0x01, 0x7E), (0x0C, 0x0D)
-_FORMAT, _STREAM = (0x0C, 0x0F), (0x0C, 0x11)
-_LEGACY_FORMATS: Final = {0x08: 0x80, 0x09: 0x81, 0x0A: 0x82}
+_SHARED: Final = 0xD0
+"""First descriptor of the fields of all data sets, which older models do not have."""
+_DESCRIPTOR_BYTES: Final = 248
+_RESET, _POLL, _BAUD = (0x01, 0x7E), (0x0C, 0x0D), (0x0C, 0x40)
 _LEGACY_RATES: Final = {0x06: 0x80, 0x07: 0x81, 0x0B: 0x82}
-_STREAM_NUMBERS: Final = {1: 0x80, 2: 0x81, 3: 0x82}
-
-
-def _format(*descriptors: int, divider: int = 5) -> bytes:
-    return bytes([len(descriptors)]) + b"".join(struct.pack(">BH", key, divider) for key in descriptors)
-
-
-_VALUES: Final[dict[tuple[int, int, bytes], tuple[int, bytes]]] = {
-    (0x0C, 0x0F, b"\x80"): (0x8F, _format(0x04, 0x05, 0x06, 0x12)),
-    (0x0C, 0x0F, b"\x81"): (0x8F, _format()),
-    (0x0C, 0x0F, b"\x82"): (0x8F, _format(0x05, 0x10, 0x11)),
-    (0x0C, 0x11, b"\x80"): (0x85, b"\x01"),
-    (0x0C, 0x11, b"\x81"): (0x85, b"\x00"),
-    (0x0C, 0x11, b"\x82"): (0x85, b"\x00"),
-    (0x0C, 0x31, b""): (0xB1, bytes(12)),
-    (0x0C, 0x37, b""): (0x9A, bytes(12)),
-    (0x0C, 0x38, b""): (0x9B, bytes(12)),
-    (0x0C, 0x3A, b""): (0x9C, bytes(12)),
-    (0x0C, 0x3B, b""): (0x9D, struct.pack(">9f", 1, 0, 0, 0, 1, 0, 0, 0, 1)),
-    (0x0C, 0x3E, b""): (0x9E, b"\x01"),
-    (0x0C, 0x52, b"\x01"): (0xD2, b"\x02"),
-    _BAUD: (0x87, (115_200).to_bytes(4, "big")),
-    (0x0D, 0x10, b""): (0x80, b"\x01"),
-    (0x0D, 0x18, b""): (0x87, b"\x01"),
-    (0x0D, 0x19, b""): (0x88, b"\x01"),
+_MISSING: Final = {
+    *(
+        f"{kind}.{name}"
+        for kind in ("format", "stream")
+        for key, (name, _) in DATA_SETS.items()
+        if key not in _DATA_SETS
+    ),
+    *("range.gyro", "range.mag", "range.pressure", "filter.gnss_source"),
 }
-"""Settings by descriptor set, command and selector: descriptor of the reply and factory default."""
+"""Settings that the simulated models do not have."""
+_DEFAULTS: Final = {
+    "format.sensor": "scaled_accel:5,scaled_gyro:5,scaled_mag:5,sensor_timestamp:5",
+    "format.filter": "euler:5,status:5,filter_timestamp:5",
+    "stream.sensor": "on",
+    "soft_iron": "1,0,0,0,1,0,0,0,1",
+    "coning_sculling": "on",
+    "range.accel": "2",
+    "baud": "115200",
+    "filter.dynamics": "portable",
+    "filter.heading": "mag",
+    "aiding_echo": "acknowledgement",
+    "filter.auto_init": "on",
+    "filter.estimation": "gyro_bias+accel_bias",
+    "filter.reference_point": "vehicle,0,0,0",
+    "filter.rotation.matrix": "1,0,0,0,1,0,0,0,1",
+    "filter.rotation.quaternion": "1,0,0,0",
+    "transformation.matrix": "1,0,0,0,1,0,0,0,1",
+    "transformation.quaternion": "1,0,0,0",
+    "filter.declination": "wmm,0",
+    "filter.inclination": "wmm,0",
+    "filter.magnitude": "wmm,0",
+}
+"""Factory defaults; those of other settings are zero."""
+
+
+_RESULTS: Final = {
+    "event_support": "8,1:8,2:8,3:8",
+    "event_triggers": "threshold:active+enabled,none:none",
+    "event_actions": "message:1,none:0",
+    "gyro_bias_capture": "0.001,-0.002,0.003",
+    "sensor_ranges": "1:2,2:8",
+}
+"""Responses to commands."""
+_ACTIONS: Final = {
+    (entry.descriptor_set, entry.command): entry for entry in ACTIONS.values() if entry.name != "filter.run"
+}
+"""Commands that the simulated models have."""
+_HARD_IRON: Final = "0.01,-0.02,0.03"
+"""Estimate of the simulated filter, G."""
+
+
+def _known_settings(*, is_legacy: bool) -> dict[tuple[int, int], list[SettingCommand]]:
+    """Return the commands of settings that a generation has, by descriptor set and command."""
+    known: dict[tuple[int, int], list[SettingCommand]] = {}
+    for entry in SETTINGS.values():
+        if entry.name not in _MISSING:
+            used = entry.alternative if is_legacy and entry.alternative and entry.name != BAUD else entry
+            known.setdefault((used.descriptor_set, used.command), []).append(used)
+    return known
 
 
 class MipSimulator(SimulatedUnit):
@@ -82,11 +117,18 @@ class MipSimulator(SimulatedUnit):
         self.serial_number = serial_number
         self.is_legacy = is_legacy
         self.is_deaf = is_deaf
-        self.stored = {key: value for key, (_, value) in _VALUES.items()}
+        self._known = _known_settings(is_legacy=is_legacy)
+        self._factory = {
+            entry.name: entry.to_bytes(_DEFAULTS[entry.name]) if entry.name in _DEFAULTS else entry.values.zero()
+            for entries in self._known.values()
+            for entry in entries
+        }
+        self.stored = dict(self._factory)
         for data_set, entries in (formats or {}).items():
+            name, _ = DATA_SETS[data_set]
             packed = b"".join(struct.pack(">BH", *entry) for entry in entries)
-            self.stored[*_FORMAT, bytes([data_set])] = bytes([len(entries)]) + packed
-            self.stored[*_STREAM, bytes([data_set])] = b"\x01"
+            self.stored[f"format.{name}"] = bytes([len(entries)]) + packed
+            self.stored[f"stream.{name}"] = b"\x01"
         self.commands: list[tuple[int, int, bytes]] = []
         self._restart(0.0)
 
@@ -94,7 +136,7 @@ class MipSimulator(SimulatedUnit):
         self.values = dict(self.stored)
         self._boot_s, self._ticks, self._is_idle = now_s, 0, False
         self._ready_s = now_s
-        self.baud = int.from_bytes(self.values[_BAUD], "big")
+        self.baud = int.from_bytes(self.values[BAUD], "big")
 
     def _take(self, now_s: float) -> bool:
         begin = self._input.find(_PREAMBLE)
@@ -128,8 +170,8 @@ class MipSimulator(SimulatedUnit):
         if self.commands[-1][:2] == _RESET:
             self._restart(now_s)
             self._ready_s = now_s + _RESTART_S
-        elif self.commands[-1][:2] == _BAUD[:2]:
-            self.baud = int.from_bytes(self.values[_BAUD], "big")
+        elif self.commands[-1][:2] == _BAUD:
+            self.baud = int.from_bytes(self.values[BAUD], "big")
 
     def _carry_out(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
         """Return error code and fields of the response."""
@@ -138,14 +180,11 @@ class MipSimulator(SimulatedUnit):
             (0x01, 0x02): b"",
             (0x01, 0x06): b"",
             (0x01, 0x03): _field(0x81, self._identity()),
-            (0x01, 0x04): _field(0x82, b"".join(bytes(pair) for pair in self._descriptors())),
+            (0x01, 0x04): _field(0x82, self._descriptors()[:_DESCRIPTOR_BYTES]),
+            (0x01, 0x07): _field(0x86, self._descriptors()[_DESCRIPTOR_BYTES:]),
             (0x01, 0x05): _field(0x83, bytes(4)),
             _RESET: b"",
             _POLL: b"",
-            (0x0C, 0x39): _field(0x9B, struct.pack(">3f", 0.001, -0.002, 0.003)),
-            (0x0D, 0x01): b"",
-            (0x0D, 0x02): b"",
-            (0x0D, 0x03): b"",
         }
         key = descriptor_set, command
         if key in {(0x01, 0x02), (0x01, 0x06)}:
@@ -153,78 +192,79 @@ class MipSimulator(SimulatedUnit):
         if key in fixed:
             return 0, fixed[key]
         if key == (0x0C, 0x30):
-            return self._save_or_restore(data[0], _VALUES)
-        if key == (0x0C, 0x53) and data == b"\x01":
-            return 0, _field(0xD3, data + b"\x02" + struct.pack(">BfBf", 1, 2.0, 2, 8.0))
+            return self._save_or_restore(data[0], self._factory)
         if key == (0x0C, 0x0E) and not self.is_legacy and data[0] in _BASE_HZ:
             return 0, _field(0x8E, data + _BASE_HZ[data[0]].to_bytes(2, "big"))
         if self.is_legacy and descriptor_set == 0x0C and command in _LEGACY_RATES:
             reply = {0x06: 0x83, 0x07: 0x84, 0x0B: 0x8A}[command]
             return 0, _field(reply, _BASE_HZ[_LEGACY_RATES[command]].to_bytes(2, "big"))
+        if key in _ACTIONS:
+            return self._act(_ACTIONS[key], data)
         return self._setting(descriptor_set, command, data)
 
+    def _act(self, action: Action, data: bytes) -> tuple[int, bytes]:
+        try:
+            text = action.values.read(action.name, data)
+        except SettingError:
+            return _INVALID, b""
+        result = action.result.write(action.name, _RESULTS[action.name]) if action.name in _RESULTS else b""
+        if action.name == "gyro_bias_capture":
+            self.values["gyro_bias"] = result
+        elif action.name == "filter.mag_capture" and text == "use":
+            self.values["hard_iron"] = SETTINGS["hard_iron"].to_bytes(_HARD_IRON)
+        elif action.name == "filter.mag_capture":
+            self._save_or_restore(_SAVE, ("hard_iron", "soft_iron"))
+        reply = b"" if action.reply is None else _field(action.reply, data[: action.echo] + result)
+        return 0, reply
+
     def _setting(self, descriptor_set: int, command: int, data: bytes) -> tuple[int, bytes]:
-        """Carry out a command of a setting; older units number the streams and have a command for each format."""
-        if not data:
+        """Carry out a command of a setting."""
+        known = self._known.get((descriptor_set, command))
+        if known is None or not data:
             return _UNKNOWN, b""
         function, parameters = data[0], data[1:]
-        if self.is_legacy and descriptor_set == 0x0C and command in _LEGACY_FORMATS:
-            return self._change(
-                (*_FORMAT, bytes([_LEGACY_FORMATS[command]])), function, parameters, b"", 0x80 + command - 8
-            )
-        if self.is_legacy and (descriptor_set, command) == _FORMAT:
-            return _UNKNOWN, b""
-        keys = [key for key in _VALUES if key[:2] == (descriptor_set, command)]
-        if not keys:
-            return _UNKNOWN, b""
-        size = len(keys[0][2])
-        selector, values = parameters[:size], parameters[size:]
-        key = (descriptor_set, command, selector)
-        if self.is_legacy and key[:2] == _STREAM:
-            key = (*_STREAM, bytes([_STREAM_NUMBERS.get(selector[0], 0)]))
-        if key not in self.values:
+        entry = next((entry for entry in known if parameters.startswith(entry.selector)), None)
+        if entry is None or not 0 < function <= len(entry.functions):
             return _INVALID, b""
-        return self._change(key, function, values, selector, _VALUES[key][0])
-
-    def _change(
-        self, key: tuple[int, int, bytes], function: int, values: bytes, selector: bytes, reply: int
-    ) -> tuple[int, bytes]:
+        values = parameters[len(entry.selector) :]
         if function == _READ:
-            return 0, _field(reply, selector + self.values[key])
-        if function == _WRITE:
-            is_format = key[:2] == _FORMAT
-            fits = values[0] * 3 + 1 == len(values) if is_format else len(values) == len(self.values[key])
-            if not fits or (is_format and not self._has_fields(key[2][0], values)):
-                return _INVALID, b""
-            self.values[key] = values
-            return 0, b""
-        return self._save_or_restore(function, [key])
+            return 0, _field(entry.reply, entry.selector + bytes(entry.read_only) + self.values[entry.name])
+        if function != _WRITE:
+            return self._save_or_restore(function, [entry.name])
+        if not self._accepts(entry, values):
+            return _INVALID, b""
+        self.values[entry.name] = values
+        return 0, b""
 
-    def _save_or_restore(self, function: int, keys: Iterable[tuple[int, int, bytes]]) -> tuple[int, bytes]:
-        for key in keys:
+    def _save_or_restore(self, function: int, names: Iterable[str]) -> tuple[int, bytes]:
+        for name in names:
             if function == _SAVE:
-                self.stored[key] = self.values[key]
+                self.stored[name] = self.values[name]
             elif function == _LOAD:
-                self.values[key] = self.stored[key]
+                self.values[name] = self.stored[name]
             elif function == _DEFAULT:
-                self.values[key] = _VALUES[key][1]
+                self.values[name] = self._factory[name]
             else:
                 return _INVALID, b""
         return 0, b""
 
-    def _has_fields(self, data_set: int, values: bytes) -> bool:
-        known = FIELDS[data_set]
-        return all(
-            values[at] in known and not (self.is_legacy and values[at] >= 0xD0) for at in range(1, len(values), 3)
-        )
+    def _accepts(self, entry: SettingCommand, values: bytes) -> bool:
+        try:
+            entry.to_text(values)
+        except SettingError:
+            return False
+        known = next((FIELDS[key] for key, (name, _) in DATA_SETS.items() if entry.name == f"format.{name}"), None)
+        has_new = self.is_legacy and any(key >= _SHARED for key, _ in parse_format(values))
+        return known is None or (not has_new and all(key in known for key, _ in parse_format(values)))
 
     def _identity(self) -> bytes:
         texts = (self.model, "6286-9999", self.serial_number, "I042Y", "8g, 500d/s")
         return struct.pack(">H", 1105) + b"".join(text.encode().rjust(16) for text in texts)
 
-    def _descriptors(self) -> list[tuple[int, int]]:
-        commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *(key[:2] for key in _VALUES)]
-        return sorted({*commands, *((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])})
+    def _descriptors(self) -> bytes:
+        commands = [(0x01, 0x01), (0x01, 0x02), (0x01, 0x03), *_ACTIONS, *self._known]
+        data = ((data_set, key) for data_set in _DATA_SETS for key in FIELDS[data_set])
+        return b"".join(bytes(pair) for pair in sorted({*commands, *data}))
 
     def _tick_s(self) -> float:
         return max(self._ready_s, self._boot_s + (self._ticks + 1) / _TICK_HZ)
@@ -235,12 +275,10 @@ class MipSimulator(SimulatedUnit):
             return b""
         sent = b""
         for data_set in _DATA_SETS:
-            selector = bytes([data_set])
-            every = _TICK_HZ // _BASE_HZ[data_set]
-            if self.values[*_STREAM, selector] == b"\x00" or self._ticks % every:
+            name, every = DATA_SETS[data_set][0], _TICK_HZ // _BASE_HZ[data_set]
+            if self.values[f"stream.{name}"] == b"\x00" or self._ticks % every:
                 continue
-            layout = self.values[*_FORMAT, selector]
-            entries = struct.iter_unpack(">BH", layout[1:])
+            entries = parse_format(self.values[f"format.{name}"])
             due = bytes(key for key, divider in entries if divider and self._ticks // every % divider == 0)
             if due:
                 sent += self._data_packet(data_set, due, self._ticks / _TICK_HZ)

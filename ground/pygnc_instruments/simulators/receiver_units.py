@@ -200,12 +200,14 @@ class UbloxSimulator(ReceiverSimulator):
     Args:
         rate_hz: see `ReceiverSimulator`.
         generation: 6 has NAV-SOL and not NAV-PVT; from 9 on there is CFG-VALSET, and from 10 on only that.
+        sends_covariances: NAV-COV follows each of these messages.
     """
 
     baud = 38400
 
-    def __init__(self, rate_hz: float = 0.0, generation: int = 9) -> None:
+    def __init__(self, rate_hz: float = 0.0, generation: int = 9, *, sends_covariances: bool = False) -> None:
         super().__init__(rate_hz)
+        self._sends_covariances = sends_covariances
         self._generation = generation
         self._measured_hz = rate_hz or 1.0
 
@@ -259,8 +261,11 @@ class UbloxSimulator(ReceiverSimulator):
         return packets.UBX_NUMBERS["NAV-PVT" if self._generation >= _WITH_PVT else "NAV-SOL"]
 
     def message(self, gps_s: float) -> bytes:
-        """Return NAV-PVT, or NAV-SOL of an old receiver."""
+        """Return NAV-PVT, or NAV-SOL of an old receiver, and NAV-COV."""
         values = self.values(gps_s)
+        return self._solution_message(gps_s, values) + (_covariances(values) if self._sends_covariances else b"")
+
+    def _solution_message(self, gps_s: float, values: dict[str, Any]) -> bytes:
         values["speed_accuracy_mps"] = math.sqrt(3.0) * values["sigma_mps"]
         if self._generation < _WITH_PVT:
             values |= {"fix_type": 3, "status_flags": 0x0D, "ecef_accuracy_m": math.sqrt(3.0) * values["sigma_m"]}
@@ -271,6 +276,14 @@ class UbloxSimulator(ReceiverSimulator):
             "vertical_accuracy_m": values["sigma_m"],
         }
         return ubx_frame(self._number, packets.UBLOX["NAV-PVT"].encode(values) + bytes(8))
+
+
+def _covariances(values: Mapping[str, Any]) -> bytes:
+    """Return NAV-COV with equal variances along all axes but twice the vertical standard deviations."""
+    found = {"tow_s": values["tow_s"], "position_valid": 1, "velocity_valid": 1}
+    for name, sigma in (("position", values["sigma_m"]), ("velocity", values["sigma_mps"])):
+        found |= {f"{name}_{pair}": (sigma * factor) ** 2 for pair, factor in (("nn", 1), ("ee", 1), ("dd", 2))}
+    return ubx_frame(packets.UBX_NUMBERS["NAV-COV"], packets.UBLOX["NAV-COV"].encode(found))
 
 
 def _utc(gps_s: float) -> dict[str, Any]:

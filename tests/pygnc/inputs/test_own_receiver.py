@@ -9,6 +9,7 @@ from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.live import device_messages
 from pygnc.inputs.own_receiver import own_fix, own_week
 
@@ -131,7 +132,7 @@ def test_packets_without_a_solution_stay_readings(family: str, packet: str, valu
 def test_other_packets_and_other_devices_stay_readings() -> None:
     def messages(one: DeviceReading, receiver: str) -> list[Message]:
         settings = Settings(orbit=OrbitSettings(own_receiver=receiver), devices=dict.fromkeys(("gps", "imu"), DEVICE))
-        return device_messages(one, 12, settings, SpacecraftReading(1000, 5_000_000_000), None)
+        return device_messages(one, 12, settings, SpacecraftReading(1000, 5_000_000_000), InputCounters(receiver))
 
     (fix,) = messages(READING, "gps")
     assert isinstance(fix, GnssFix)
@@ -145,15 +146,15 @@ def test_other_packets_and_other_devices_stay_readings() -> None:
 def test_readings_of_the_gyro_begin_samples_at_an_interval() -> None:
     own = OwnSensorSettings(gyro="imu", magnetometer="imu", samples_s=0.5)
     settings = Settings(attitude=AttitudeSettings(own_sensors=own), devices={"imu": DEVICE})
-    clock, newest_ns, times = SpacecraftReading(1000, 0), None, []
+    clock, earlier, times = SpacecraftReading(1000, 0), InputCounters(), []
     for number in range(20):
         values = {"rate_x_rad_s": 0.1} if number % 2 else {"temperature_degc": 20.0}
         one = msgspec.structs.replace(READING, device="imu", t_mono_ns=130_000_000 * number, values=values)
-        first, *rest = device_messages(one, 7, settings, clock, newest_ns)
+        first, *rest = device_messages(one, 7, settings, clock, earlier)
         assert first == msgspec.structs.replace(one, seq=7)
         for sample in rest:
             assert isinstance(sample, SensorSample)
             assert (sample.seq, sample.source, sample.offset, sample.raw) == (8, DEVICES, one.offset, b"")
             times.append(1000 * (sample.t_spacecraft_s - 1000) + sample.t_spacecraft_ms)
-            newest_ns = sample.t_mono_ns
+            earlier.count(sample)
     assert times == [130, 650, 1170, 1690, 2210]

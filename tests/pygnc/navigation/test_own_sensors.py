@@ -9,6 +9,7 @@ from pygnc.common import quaternion
 from pygnc.common.clock import SpacecraftReading
 from pygnc.configuration.settings import DeviceSettings, Settings
 from pygnc.estimators.attitude.settings import AttitudeSettings, OwnSensorSettings
+from pygnc.inputs.input_state import InputCounters
 from pygnc.inputs.live import device_messages
 from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.own_sensors import OwnSensors, device_values
@@ -148,7 +149,8 @@ def test_own_sensors_alone_give_the_attitude(inputs: list[InputMessage]) -> None
             rates = dict(zip(VALUES["gyro"], message.gyro_imu_rad_s, strict=True))
             field = dict(zip(VALUES["magnetometer"], (1e-6 * one for one in message.mag_imu_ut), strict=True))
             for one in (stars, reading("imu", t_mono_ns, **rates, **field)):
-                taken += device_messages(one, len(taken) + 1, settings, SpacecraftReading(0, 0), None)  # type: ignore[arg-type]
+                clock, earlier = SpacecraftReading(0, 0), InputCounters()
+                taken += device_messages(one, len(taken) + 1, settings, clock, earlier)  # type: ignore[arg-type]
     taken.append(BatchEnd(seq=len(taken) + 1, cause=""))
     estimates = run(attitude, taken, orbits_of(taken))
     assert len(estimates) == len(samples_of(inputs))

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +27,8 @@ class TestScanner(ScannerConformance):
 
 
 class TestPackets(PacketConformance):
-    family = FAMILY
+    # The sets of all receivers have the fields of the set `gnss`.
+    family = replace(FAMILY, packets=tuple(packet for packet in FAMILY.packets if not packet.name[-1].isdigit()))
 
     def payload(self, record: Record, rng: np.random.Generator) -> bytes:
         assert isinstance(record, FieldSet)

@@ -6,17 +6,23 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
 from pygnc_devices.mip import driver
+from pygnc_devices.mip.actions import ACTIONS
 from pygnc_devices.mip.driver import CONTROLS, AsyncMip, Mip
+from pygnc_devices.mip.fields import DATA_SETS
+from pygnc_devices.mip.settings import SETTINGS
+from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.mip_unit import MipSimulator
+from tests.pygnc_devices.mip.test_settings import random_data
 
-SENSOR, FILTER = 0x80, 0x82
+SENSOR, GNSS, FILTER = 0x80, 0x81, 0x82
 
 
 @pytest.fixture(params=[False, True], ids=["cv7", "gx4"])
@@ -36,11 +42,11 @@ def device(line: PtyEndpoint) -> Iterator[Mip]:
         yield device
 
 
-def test_identity_descriptors_and_self_test(device: Mip) -> None:
+def test_identity_descriptors_and_self_test(device: Mip, unit: MipSimulator) -> None:
     device.ping()
     who = device.identify()
     assert (who.model, who.serial_number, who.firmware) == ("3DM-CV7-AHRS", "6286.00001", "1.1.05")
-    assert {(0x0C, 0x0F), (SENSOR, 0x04)} <= set(device.descriptors())
+    assert {(0x0C, 0x08 if unit.is_legacy else 0x0F), (SENSOR, 0x04)} <= set(device.descriptors())
     assert device.built_in_test() == 0
 
 
@@ -63,8 +69,8 @@ def test_the_format_determines_the_readings(device: Mip) -> None:
 def test_a_refusal_names_the_setting_and_the_error(device: Mip) -> None:
     with pytest.raises(RefusedError, match=r"range\.mag: .* invalid parameter"):
         device.read_setting("range.mag")
-    with pytest.raises(RefusedError, match=r"filter\.estimation: .* unknown command"):
-        device.read_setting("filter.estimation")
+    with pytest.raises(RefusedError, match=r"filter\.gnss_source: .* unknown command"):
+        device.read_setting("filter.gnss_source")
     assert device.statistics.refusals >= 2
 
 
@@ -122,8 +128,8 @@ def test_the_baud_rate_changes_at_both_ends(device: Mip) -> None:
 
 
 def test_start_makes_a_silent_unit_stream(unit: MipSimulator, tmp_path: Path) -> None:
-    for key in ((0x0C, 0x0F), (0x0C, 0x11)):
-        unit.stored[*key, bytes([SENSOR])] = b"\x00"
+    for name in ("format.sensor", "stream.sensor"):
+        unit.stored[name] = b"\x00"
     unit.power_cycle(0.0)
     with PtyEndpoint(unit, tmp_path / "port") as line, Mip.open(line.url) as device:
         assert CONTROLS.start is not None
@@ -183,7 +189,7 @@ def test_sensor_and_filter_data_are_two_kinds_of_readings(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("baud", [115_200, 921_600])
 def test_a_unit_is_found_at_its_baud_rate_among_all_families(unit: MipSimulator, baud: int, tmp_path: Path) -> None:
-    unit.stored[0x0C, 0x40, b""] = baud.to_bytes(4, "big")
+    unit.stored["baud"] = baud.to_bytes(4, "big")
     unit.power_cycle(0.0)
     with PtyEndpoint(unit, tmp_path / "port") as line:
         (entry,) = search([line.url], all_families()).found
@@ -208,3 +214,83 @@ def test_the_asyncio_driver_has_the_same_commands(line: PtyEndpoint) -> None:
             return await device.read_setting("filter.dynamics")
 
     assert asyncio.run(run()) == "airborne"
+
+
+def test_every_setting_is_written_saved_and_restored(device: Mip, unit: MipSimulator) -> None:
+    rng = np.random.default_rng(4)
+    line = {*(f"{kind}.{name}" for kind in ("format", "stream") for name, _ in DATA_SETS.values()), "baud"}
+    names = [name for name in unit.stored if name not in line and SETTINGS[name].is_stored]
+    for name in names:
+        used = SETTINGS[name].commands[-1 if unit.is_legacy else 0]
+        text = used.to_text(random_data(used.values, rng))
+        assert device.write_setting(name, text) == text
+    device.save_all()
+    snapshot = device.run(driver.take_snapshot(device.unit))
+    values = dict(unit.values)
+    device.reset_all()
+    assert unit.values != values
+    device.run(driver.restore(device.unit, snapshot, False))  # noqa: FBT003 - see Controls
+    assert {name: unit.values[name] for name in names} == {name: values[name] for name in names}
+
+
+def test_what_acts_at_once_is_neither_stored_nor_restored(device: Mip) -> None:
+    assert device.write_setting("gpio_state.2", "high") == "high"
+    assert "gpio_state.2" not in json.loads(device.run(driver.take_snapshot(device.unit)))["settings"]
+    assert device.unit.volatile == {}
+    with pytest.raises(SettingError, match=r"gpio_state\.2: units cannot save it"):
+        device.run(driver.write(device.unit, {"gpio_state.2": "low"}))
+    with pytest.raises(RefusedError, match=r"gpio_state\.2: units have no command that would save it"):
+        device.save_setting("gpio_state.2")
+
+
+def test_commands_have_their_values_and_results(device: Mip, unit: MipSimulator) -> None:
+    assert device.command("gyro_bias_capture", "1000") == "0.001,-0.002,0.003"
+    assert device.read_setting("gyro_bias") == "0.001,-0.002,0.003"
+    assert device.command("event_support", "triggers") == "8,1:8,2:8,3:8"
+    assert device.command("event_triggers") == "threshold:active+enabled,none:none"
+    assert not device.command("filter.external_heading", "1.5,0.01,true")
+    assert (0x0D, 0x17, bytes.fromhex("3fc00000 3c23d70a 01")) in unit.commands
+    with pytest.raises(SettingError, match=r"filter\.external_heading: '1,x' is not a value; expected heading_rad,"):
+        device.command("filter.external_heading", "1,x")
+    with pytest.raises(SettingError, match=r"unknown command 'tare'; choose from poll\.sensor"):
+        device.command("tare")
+    with pytest.raises(RefusedError, match="unknown command"):
+        device.command("filter.run")
+
+
+def test_the_magnetometer_calibration_of_the_filter_is_captured_and_saved(device: Mip) -> None:
+    device.write_setting("filter.estimation", "hard_iron+soft_iron")
+    device.command("filter.mag_capture", "use")
+    assert device.read_setting("hard_iron") == "0.01,-0.02,0.03"
+    device.load_setting("hard_iron")
+    assert device.read_setting("hard_iron") == "0,0,0"
+    device.command("filter.mag_capture", "use")
+    device.command("filter.mag_capture", "save")
+    device.load_setting("hard_iron")
+    assert device.read_setting("hard_iron") == "0.01,-0.02,0.03"
+
+
+def test_all_commands_accept_random_values(device: Mip) -> None:
+    rng = np.random.default_rng(5)
+    for name, entry in ACTIONS.items():
+        data = random_data(entry.values, rng)
+        assert entry.values.write(name, entry.values.read(name, data)) == data
+        if name != "filter.run":
+            device.command(name, entry.values.read(name, data))
+
+
+class SatellitesInView(MipSimulator):
+    """Unit whose GNSS packets contain each field three times."""
+
+    def _data_packet(self, data_set: int, descriptors: bytes, t_s: float) -> bytes:
+        return super()._data_packet(data_set, descriptors * 3 if data_set == GNSS else descriptors, t_s)
+
+
+def test_a_polled_packet_may_contain_a_field_several_times(tmp_path: Path) -> None:
+    with PtyEndpoint(SatellitesInView(), tmp_path / "port") as line, Mip.open(line.url) as device:
+        assert device.read(2.0) is not None  # it makes no readings before it has read the formats
+        device.idle()
+        subscription = device.subscribe()
+        assert device.poll(GNSS, ["satellite"])["satellite_valid"] == 1
+        readings = [reading for reading in iter(lambda: subscription.take(0.2), None) if reading.packet.name == "gnss"]
+    assert [len(reading.raw) > 0 for reading in readings] == [True, False, False]

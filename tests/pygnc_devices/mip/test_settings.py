@@ -1,12 +1,13 @@
 """Settings as texts and as parameters of commands."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_devices.mip.commands import THREE_DM
 from pygnc_devices.mip.framing import make_packet, split_fields
-from pygnc_devices.mip.settings import SETTINGS, SettingError, parse_format, setting
+from pygnc_devices.mip.settings import SETTINGS, THREE_DM, parse_format, setting
+from pygnc_devices.mip.values import SettingError, Values, Word
 from tests.pygnc_devices.mip.vectors import FORMAT, HARD_IRON, SENSOR_FORMAT
 
 
@@ -46,6 +47,22 @@ def test_formats_of_older_models_equal_those_of_osgar() -> None:
         ("filter.heading", "gnss+mag"),
         ("baud", "921600"),
         ("range.gyro", "3"),
+        ("lowpass.gyro", "on,manual,25.5"),
+        ("gpio.2", "pps,output,none"),
+        ("gpio.3", "gpio,input,open_drain+pullup"),
+        ("gpio.4", "9"),
+        ("event.trigger.2", "threshold,filter,5,1,window,-0.1,1e-07"),
+        ("event.trigger.3", "none"),
+        ("event.action.1", "2,message,filter,0,4,17"),
+        ("sbas", "on,ranging+corrections,120,133"),
+        ("sbas", "off,none"),
+        ("nmea", "gga:gn:filter:100,hdt:gn:filter:50"),
+        ("filter.estimation", "gyro_bias+hard_iron"),
+        ("filter.tare", "roll+pitch"),
+        ("filter.aiding.speed", "on"),
+        ("filter.initialisation", "on,manual,none,90,0,0,48.25,11.5,500,0,0,0,llh"),
+        ("filter.reference_position", "on,48.123456789012,11.5,520.25"),
+        ("time_assistance", "345600.125,2400,0.1"),
     ],
 )
 def test_texts_and_parameters_are_inverse(name: str, text: str) -> None:
@@ -60,12 +77,16 @@ def test_a_field_without_a_name_is_given_by_its_descriptor() -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("hard_iron", "1,2", r"expected 3 number\(s\)"),
+        ("hard_iron", "1,2", r"expected offset_gauss \(3 numbers\)"),
+        ("hard_iron", "1,2,3,4", "is not a value"),
         ("hard_iron", "1,2,x", "is not a value"),
-        ("filter.dynamics", "boat", "portable, automotive, airborne"),
+        ("filter.dynamics", "boat", r"portable\|automotive\|airborne"),
         ("format.sensor", "accel:1", "scaled_accel"),
-        ("format.sensor", "scaled_accel:x", "scaled_accel:10"),
-        ("stream.sensor", "300", "choose from off, on"),
+        ("format.sensor", "scaled_accel:x", "divider"),
+        ("stream.sensor", "300", r"expected off\|on"),
+        ("event.trigger.1", "gpio,1", "expected none"),
+        ("sbas", "on,ranging+x", "ranging.corrections"),
+        ("baud", "none", "expected baud"),
     ],
 )
 def test_a_bad_value_is_refused_with_a_remedy(name: str, text: str, message: str) -> None:
@@ -81,6 +102,39 @@ def test_an_unknown_setting_is_refused() -> None:
 def test_another_layout_is_an_error() -> None:
     with pytest.raises(SettingError, match="the unit sends 0001"):
         setting("hard_iron").to_text(b"\x00\x01")
+
+
+def random_data(values: Values, rng: np.random.Generator) -> bytes:
+    """Return random values: words, the values that follow the last word, and the entries of a list."""
+    data, last = b"", 0
+    for word in values.words:
+        if values.variants and word is values.words[-1]:
+            last = int(rng.choice(list(values.variants)))
+            data += word.layout.pack(last)
+        else:
+            data += random_word(word, rng)
+    if values.variants:
+        return data + random_data(values.variants[last], rng)
+    if values.entry is None:
+        return data
+    count = int(rng.integers(4))
+    return data + bytes([count]) + b"".join(random_data(values.entry, rng) for _ in range(count))
+
+
+def random_word(word: Word, rng: np.random.Generator) -> bytes:
+    if word.code[-1] == "d":
+        return word.layout.pack(*rng.normal(scale=1e3, size=word.count))
+    if word.code[-1] == "f":
+        return word.layout.pack(*(float(np.float32(value)) for value in rng.normal(size=word.count)))
+    return rng.bytes(word.layout.size) if word.count else bytes(word.layout.size)
+
+
+def test_random_values_of_all_settings_are_texts_and_bytes_again() -> None:
+    rng = np.random.default_rng(3)
+    for entry in (command for known in SETTINGS.values() for command in known.commands):
+        for _ in range(10):
+            data = random_data(entry.values, rng)
+            assert entry.to_bytes(entry.to_text(data)) == data, entry.name
 
 
 @given(st.binary(max_size=40))

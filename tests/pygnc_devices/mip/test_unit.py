@@ -3,6 +3,7 @@
 import math
 import struct
 
+import numpy as np
 import pytest
 
 from pygnc_devices.framing import Frame, scan_to_end
@@ -26,7 +27,7 @@ def frame(raw: bytes) -> Frame:
 def reading(unit: MipUnit, raw: bytes, t_ns: int | None = None) -> Reading:
     stamp = RecordedStamp(0, 0) if t_ns is None else Stamp(t_ns, t_ns)
     found = unit.interpret(frame(raw), stamp, Counters())
-    assert found is not None
+    assert isinstance(found, Reading)
     return found
 
 
@@ -80,6 +81,20 @@ def test_readings_encode_to_the_fields_that_have_values(record: object) -> None:
     found = reading(unit, SENSOR)
     assert found.packet.encode(found.values) == SENSOR[4:-2]
     assert record in PACKETS
+
+
+def test_each_occurrence_of_a_repeated_field_is_a_reading() -> None:
+    unit = MipUnit()
+    satellites = [(0x0C, struct.pack(">BBHhhHH", k, k, 40, 90, 10 * k, 3, 0 if k == 7 else 63)) for k in (3, 7, 9)]
+    raw = make_packet(0x91, [satellites[0], (0x11, b"\x12\x00\x01"), *satellites[1:], (0xD5, S.to_bytes(8, "big"))])
+    found = unit.interpret(frame(raw), Stamp(0, 0), Counters())
+    assert isinstance(found, tuple)
+    assert [entry.values["satellite_id"] for entry in found] == [3, 7, 9]
+    assert [entry.values["satellite_elevation_rad"] for entry in found] == pytest.approx(np.radians([30, 70, 90]))
+    assert [entry.values["leap_seconds_s"] for entry in found] == [18, None, None]
+    assert [entry.flags for entry in found] == [(), ("satellite invalid",), ()]
+    assert [entry.t_device_ns for entry in found] == [0, 0, 0]
+    assert b"".join(entry.raw for entry in found) == raw
 
 
 def test_unknown_fields_are_skipped_and_counted() -> None:

@@ -1,13 +1,19 @@
 """Commands of receivers, and what their messages become."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from pygnc.bus.messages import DEVICES, DeviceReading
-from pygnc.estimators.orbit.settings import ScreeningSettings
+from pygnc.bus.messages import DEVICES, DeviceReading, GnssFix, Message
+from pygnc.common.clock import SpacecraftReading
+from pygnc.configuration.settings import DeviceSettings, Settings
+from pygnc.estimators.orbit.settings import OrbitSettings, ScreeningSettings
+from pygnc.inputs.input_state import InputCounters
+from pygnc.inputs.live import device_messages, waiting_fix
 from pygnc.inputs.own_receiver import own_fix
 from pygnc.navigation.screening import screen, screen_velocity
 from pygnc_devices.discovery import search
@@ -16,6 +22,7 @@ from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.reading import Counters, Reading, RecordedStamp
 from pygnc_devices.receivers import unit as receiver_unit
+from pygnc_ground.receivers import log as receiver_log
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.receiver_units import (
     NovatelSimulator,
@@ -42,6 +49,13 @@ def readings(name: str, content: bytes) -> list[Reading]:
         unit.interpret(frame, RecordedStamp.now(), counters) for frame in scan_to_end(kind.scanner, content).frames
     ]
     return [reading for reading in found if reading is not None]
+
+
+def recorded(reading: Reading, name: str, seq: int) -> DeviceReading:
+    """Return a reading as the flight records it."""
+    values = {key: value.hex() if isinstance(value, bytes) else value for key, value in reading.values.items()}
+    place = (seq, DEVICES, seq, "gps", name, reading.packet.name, reading.t_mono_ns, 0, None, 0)
+    return DeviceReading(*place, reading.raw, values)
 
 
 UNITS: dict[str, tuple[str, ReceiverSimulator, str, str]] = {
@@ -136,9 +150,7 @@ def test_messages_of_each_receiver_become_fixes_of_the_flight(
 ) -> None:
     gps_s = unit.gps_s(0.5)
     (reading,) = readings(name, unit.message(gps_s))
-    values = {key: value.hex() if isinstance(value, bytes) else value for key, value in reading.values.items()}
-    place = (8, DEVICES, 8, "gps", name, reading.packet.name, 0, 0, None, 0)
-    fix = own_fix(DeviceReading(*place, reading.raw, values), 12, 1_000_250)
+    fix = own_fix(recorded(reading, name, 8), 12, 1_000_250)
     assert fix is not None
     expected = unit.solution(gps_s)
     assert (fix.kind, fix.gps_ms) == (f"{name} {reading.packet.name}", round(1e3 * gps_s))
@@ -148,3 +160,60 @@ def test_messages_of_each_receiver_become_fixes_of_the_flight(
     assert fix.position_sigma_m == pytest.approx([sigma_m] * 3, abs=0.01)
     assert screen(fix, ScreeningSettings()) is None
     assert screen_velocity(fix, ScreeningSettings()) is None
+
+
+def flown(found: Sequence[DeviceReading], earlier: InputCounters) -> list[Message]:
+    """Return the messages that the flight records of readings."""
+    device = DeviceSettings(family="ublox", port="/dev/null")
+    settings, messages = Settings(orbit=OrbitSettings(own_receiver="gps"), devices={"gps": device}), list[Message]()
+    for one in found:
+        for message in device_messages(one, len(messages) + 1, settings, SpacecraftReading(1000, 0), earlier):
+            earlier.count(message)
+            messages.append(message)
+    messages += waiting_fix(len(messages) + 1, settings, SpacecraftReading(1000, 0), earlier.own_epoch)
+    assert [message.seq for message in messages] == list(range(1, len(messages) + 1))
+    return messages
+
+
+def fixes_of(messages: Sequence[Message]) -> list[GnssFix]:
+    return [message for message in messages if isinstance(message, GnssFix)]
+
+
+@pytest.mark.parametrize("generation", [6, 9])
+def test_the_standard_deviations_of_fixes_are_those_of_nav_cov(generation: int, tmp_path: Path) -> None:
+    unit = UbloxSimulator(10.0, generation, sends_covariances=True)
+    with PtyEndpoint(unit, tmp_path / "port", speed=4.0) as line:
+        device: Any = family("ublox").device.open(line.url)  # type: ignore[attr-defined]
+        with device:
+            arrived = list(islice(device.readings(5.0), 14))
+    begin = arrived[0].packet.name == "NAV-COV"
+    found = [recorded(one, "ublox", seq) for seq, one in enumerate(arrived[begin : begin + 13], 1)]
+    # The first covariance shows that others follow; one is lost, and at the end one has not come yet.
+    del found[5], found[10:]
+    first, *others = fixes_of(flown(found, InputCounters("gps")))
+    assert [fix.gps_ms - (first.gps_ms or 0) for fix in others] == [100, 200, 300, 400, 500]  # type: ignore[operator]
+    accuracies = {len(fix.raw): np.square(fix.position_sigma_m).sum() for fix in (first, *others)}
+    assert list(accuracies.values()) == pytest.approx([3 * 1.5**2, 6 * 1.5**2], rel=0.02)
+    alone = [len(fix.raw) == len(first.raw) for fix in (first, *others)]
+    assert alone == [True, False, True, True, False, True]
+
+    # The reader of logs gives the same fix.
+    (tmp_path / "log.ubx").write_bytes(others[0].raw)
+    (logged,) = receiver_log.read(tmp_path / "log.ubx")
+    assert isinstance(logged, GnssFix)
+    for name in ("kind", "gps_ms", "raw", "position_ecef_m", "position_sigma_m", "velocity_sigma_mps", "time_sigma_s"):
+        assert getattr(logged, name) == getattr(others[0], name)
+
+
+def test_a_restarted_process_continues_an_epoch() -> None:
+    unit = UbloxSimulator(sends_covariances=True)
+    content = b"".join(unit.message(unit.gps_s(second)) for second in range(4))
+    found = [recorded(one, "ublox", seq) for seq, one in enumerate(readings("ublox", content), 1)]
+    whole = flown(found, InputCounters("gps"))
+    assert [type(message) for message in whole] == [GnssFix, DeviceReading] + [DeviceReading, GnssFix] * 3
+    for cut in range(len(found)):
+        again = InputCounters("gps")
+        for message in whole[:cut]:
+            again.count(message)
+        rest = flown(found[again.last_live_seq[DEVICES] :], again)
+        assert [fix.raw for fix in fixes_of([*whole[:cut], *rest])] == [fix.raw for fix in fixes_of(whole)]

@@ -14,9 +14,13 @@ from pygnc.bus.messages import GnssFix, SensorSample, SourceFile
 from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms, utc_iso_from_gps_ms
 from pygnc.configuration.load import ConfigurationError, settings_from_table
 from pygnc.configuration.settings import Settings
+from pygnc.estimators.orbit.measurement import RejectCause
+from pygnc.estimators.orbit.settings import ScreeningSettings
 from pygnc.formats.damage import Damage
+from pygnc.navigation.screening import screen
 from pygnc_ground.replay.inputs import ReplayError, from_files, log_reader_of
 from tests.fakes.receiver_logs import Solution
+from tests.pygnc_ground.truth import orbits
 
 ONE = Solution(2359 * MS_PER_WEEK + 86_400_250, (6_500_000.0, 1_000_000.0, 2_000_000.0), (-1000.0, 5000.0, 5600.0))
 FIXES = {"time": ["t"], "time_scale": "unix_ms", "position": ["x", "y", "z"], "velocity": ["vx", "vy", "vz"]}
@@ -91,6 +95,37 @@ def test_geodetic_positions_and_velocities_in_local_axes_with_their_units(tmp_pa
     assert fix.velocity_ecef_mps == pytest.approx(ONE.velocity_mps, abs=1e-6)
     assert math.hypot(*fix.position_sigma_m) == pytest.approx(13.0)
     assert fix.velocity_sigma_mps == pytest.approx([1.0] * 3)
+
+
+@pytest.mark.parametrize("frame", ["gcrf", "eme2000", "teme"])
+def test_inertial_states_become_those_of_the_rotating_earth(frame: str, tmp_path: Path) -> None:
+    orbits.earth_data()
+    epoch = orbits.brahe.Epoch.from_date(1980, 1, 6, orbits.brahe.TimeSystem.GPS) + 1e-3 * ONE.gps_ms
+    gcrf = orbits.brahe.state_itrf_to_gcrf(epoch, np.array([*ONE.position_m, *ONE.velocity_mps]))
+    turned = {
+        "gcrf": lambda: gcrf,
+        "eme2000": lambda: orbits.brahe.state_gcrf_to_eme2000(gcrf),
+        "teme": lambda: orbits.brahe.state_gcrf_to_teme(epoch, gcrf),
+    }
+    inertial = turned[frame]()
+    section = FIXES | {"position_frame": frame, "velocity_frame": frame, "position_sigma": ["sx", "sy", "sz"]}
+    cells = ",".join(f"{value!r}" for value in inertial.tolist())
+    names = "t,x,y,z,vx,vy,vz,sx,sy,sz"
+    line = f"{unix_ms_from_gps_ms(ONE.gps_ms)},{cells},3,4,12"
+    (fix,) = records(written(tmp_path, f"{names}\n{line}\n"), section)
+    assert fix.position_ecef_m == pytest.approx(ONE.position_m, abs=0.02)
+    assert fix.velocity_ecef_mps == pytest.approx(ONE.velocity_mps, abs=1e-4)
+    assert math.hypot(*fix.position_sigma_m) == pytest.approx(13.0)
+    assert fix.position_sigma_m[2] == pytest.approx(12.0, abs=0.05)
+    (late,) = records(written(tmp_path, f"{names}\n,{cells},3,4,12\n"), section)
+    assert screen(late, ScreeningSettings()) is RejectCause.NO_TIME
+
+
+@pytest.mark.parametrize("frames", [("teme", "itrf"), ("itrf", "gcrf"), ("geodetic", "teme"), ("gcrf", "eme2000")])
+def test_inertial_positions_need_velocities_in_the_same_axes(frames: tuple[str, str]) -> None:
+    position, velocity = frames
+    with pytest.raises(ValueError, match="velocity_frame and position_frame must be equal"):
+        settings(one=FIXES | {"position_frame": position, "velocity_frame": velocity})
 
 
 @pytest.mark.parametrize(

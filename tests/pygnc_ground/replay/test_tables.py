@@ -88,6 +88,6 @@ def test_orbits_have_their_covariances(replay: Replay) -> None:
 
 
 def test_csv_files_leave_the_covariances_out(replay: Replay, tmp_path: Path) -> None:
-    write_tables(replay.result, replay.collected, tmp_path, csv=True)
+    write_tables(replay.tables, tmp_path, csv=True)
     head = (tmp_path / "orbit_smoothed.csv").read_text().partition("\n")[0].split(",")
     assert head == [*columns("orbit", csv=True)] == [*columns("orbit")][:-21]

@@ -2,8 +2,10 @@ import sys
 
 import numpy as np
 import pytest
+from skyfield.sgp4lib import TEME_to_ITRF
 
 from pygnc.common.clock import gps_ms_from_utc_iso
+from pygnc.environment.time_scales import GPS_EPOCH_JULIAN_DATE
 from pygnc_ground.truth.frames import Frame, _bundled, earth_orientation, itrf_states
 from tests.pygnc_ground.truth import orbits
 
@@ -36,6 +38,20 @@ def test_eme2000_is_gcrf_turned_by_the_frame_bias() -> None:
     assert 0.3 < np.abs(eme2000[:, :3] - state[:, :3]).max() < 1.0
     np.testing.assert_allclose(found[:, :3], expected[:, :3], atol=1e-4)
     np.testing.assert_allclose(found[:, 3:], expected[:, 3:], atol=1e-6)
+
+
+def test_teme_becomes_itrf_as_by_skyfield() -> None:
+    table, state, gps_ns = earth_orientation(orbits.START_GPS_MS), orbits.states_gcrf(T_S), orbits.gps_ns(T_S)
+    found = itrf_states(Frame.TEME, gps_ns, state, table)
+    for row, moment in enumerate(gps_ns.tolist()):
+        ut1_minus_gps_s, x_pole, y_pole, *_ = table.at(moment // 1_000_000)
+        day, rest = divmod(moment, 86_400_000_000_000)
+        ut1 = GPS_EPOCH_JULIAN_DATE + day, (1e-9 * rest + ut1_minus_gps_s) / 86_400.0
+        position, velocity = TEME_to_ITRF(
+            ut1[0], state[row, :3], 86_400.0 * state[row, 3:], x_pole, y_pole, fraction_ut1=ut1[1]
+        )
+        np.testing.assert_allclose(found[row, :3], position, rtol=0.0, atol=1e-3)
+        np.testing.assert_allclose(found[row, 3:], velocity / 86_400.0, rtol=0.0, atol=1e-4)
 
 
 def test_the_table_has_the_daily_values_of_the_iers() -> None:

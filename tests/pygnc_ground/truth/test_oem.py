@@ -173,7 +173,7 @@ def test_hermite_of_the_default_degree_replaces_lagrange() -> None:
     ("change", "complaint"),
     [
         ({"CENTER_NAME": "MARS"}, r"line 9: the centre is MARS"),
-        ({"REF_FRAME": "TEME"}, r"line 10: .*'TEME'.*ITRFyyyy.*convert"),
+        ({"REF_FRAME": "TOD"}, r"line 10: .*'TOD'.*ITRFyyyy.*convert"),
         ({"REF_FRAME": "GTOD"}, r"line 10: .*'GTOD'"),
         ({"TIME_SYSTEM": "UT1"}, r"line 11: .*'UT1'.*GPS, TAI, TT, UTC"),
         ({"OBJECT_ID": ""}, r"line 6: OBJECT_ID is missing"),

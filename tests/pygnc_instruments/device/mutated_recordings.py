@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from pygnc_devices.continuity import Continuity
-from pygnc_devices.declaration import TEXT, Packet, Record
+from pygnc_devices.declaration import TEXT, Packet, Record, Value
 from pygnc_devices.emus.framing import make_sentence
+from pygnc_devices.engine import readings_in
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import family
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.gx2.framing import make_frame as gx2_frame
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
-from pygnc_devices.mip.framing import make_packet
+from pygnc_devices.mip.framing import FIELD_HEADER_BYTES, LONGEST_FRAME, OVERHEAD_BYTES, make_packet
 from pygnc_devices.monodrive.packets import IMU, START
 from pygnc_devices.opc_n3.framing import crc16
 from pygnc_devices.opc_n3.packets import HISTOGRAM
@@ -24,6 +25,12 @@ from pygnc_devices.reading import Counters, Stamp
 from pygnc_devices.receivers import packets as receivers
 from pygnc_devices.text_declaration import Sentence
 from pygnc_devices.ucb.framing import make_frame as ucb_frame
+from pygnc_devices.vectornav.fields import AsyncLine
+from pygnc_devices.vectornav.framing import make_line as vectornav_line
+from pygnc_devices.vectornav.framing import make_packet as vectornav_packet
+from pygnc_devices.vectornav.packets import BinaryOutput
+from pygnc_devices.xsens.framing import make_data
+from pygnc_devices.xsens.items import ITEMS
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError
@@ -49,12 +56,19 @@ class MakeFrame(Protocol):
 MUTATED: Final = (1, 1, 2, 4)
 """Numbers of mutated frames in a recording, by their shares."""
 STEP: Final = {
+    "time_startup_ns": 10_000_000,
+    "time_gps_ns": 10_000_000,
+    "tow_ns": 10_000_000,
+    "gnss1_tow_ns": 10_000_000,
+    "gnss1_tow_s": 0.2,
     "reference_time_ns": 10_000_000,
     "gps_tow_s": 0.01,
     "tow_s": 0.2,
     "internal_ticks": 625,
     "timer_ticks": 196_608,
     "time_ticks": 10_000,
+    "sample_time_ticks": 100,
+    "packet_counter": 1,
 }
 """Advance of a clock from frame to frame; other clocks advance by 10."""
 _LITERALS: Final = [text for text in LITERALS if text.isascii() and text.isprintable()]
@@ -85,8 +99,7 @@ def read(name: str, path: Path, out: Path) -> None:
     kind, continuity = family(name), Continuity()
     unit, counters = kind.interpreter(kind.bauds[0]), Counters()
     for number, frame in enumerate(scan_to_end(kind.scanner, path.read_bytes()).frames):
-        reading = unit.interpret(frame, Stamp(number * 10_000_000, number * 10_000_000), counters)
-        if reading is not None:
+        for reading in readings_in(unit.interpret(frame, Stamp(number * 10_000_000, number * 10_000_000), counters)):
             continuity.follow(reading)
 
 
@@ -135,12 +148,28 @@ def _packets(records: tuple[Record, ...], seal: Callable[[str, bytes], bytes]) -
 def _mip(dice: random.Random) -> MakeFrame:
     key = dice.choice(list(DATA_SETS))
     clocks = [field for field in FIELDS[key].values() if field.fields[0].name in STEP]
-    parts = dict.fromkeys([*dice.sample([part for part in FIELDS[key].values() if _word_fields(part)], 2)])
-    parts[dice.choice(clocks)] = None
+    parts = dict.fromkeys([dice.choice(clocks)])
+    for part in dice.sample([part for part in FIELDS[key].values() if _word_fields(part)], 2):
+        if (
+            sum(entry.layout.size + FIELD_HEADER_BYTES for entry in {**parts, part: None})
+            < LONGEST_FRAME - OVERHEAD_BYTES
+        ):
+            parts[part] = None
 
     def make(number: int, *, mutates: bool) -> bytes:
         changed = dice.choice(list(parts)) if mutates else None
         return make_packet(key, [(p.descriptor, _payload(p, number, dice if p is changed else None)) for p in parts])
+
+    return make
+
+
+def _xsens(dice: random.Random) -> MakeFrame:
+    clocks = [ITEMS[0x1020], ITEMS[0x1060]]
+    parts = dict.fromkeys([*dice.sample([item for item in ITEMS.values() if _word_fields(item)], 3), *clocks])
+
+    def make(number: int, *, mutates: bool) -> bytes:
+        changed = dice.choice([*parts, *clocks]) if mutates else None
+        return make_data([(p.identifier, _payload(p, number, dice if p is changed else None)) for p in parts])
 
     return make
 
@@ -188,6 +217,29 @@ def _novatel(dice: random.Random) -> MakeFrame:
     return binary
 
 
+def _vectornav(dice: random.Random) -> MakeFrame:
+    record = dice.choice(family("vectornav").packets)
+
+    def values(number: int) -> dict[str, Value | None]:
+        return {**motion(0.01 * number), **{name: number * step for name, step in STEP.items()}}
+
+    def line(number: int, *, mutates: bool) -> bytes:
+        text = record.encode(dict.fromkeys((field.name for field in record.fields), 1) | values(number)).decode()
+        return vectornav_line(f"{record.name},{_change_word(text, dice) if mutates else text}")
+
+    def packet(number: int, *, mutates: bool) -> bytes:
+        assert isinstance(record, BinaryOutput)
+        octets, changed = record.header, dice.choice(record.parts) if mutates else None
+        for part in record.parts:
+            words = part.encode(values(number))[: part.layout.size - bool(part.item_bytes)]
+            if part is changed:
+                words = set_field(words, dice, _word_fields(part), len(words))
+            octets += words + bytes(part.item_bytes * words[part.count_at])
+        return vectornav_packet(octets)
+
+    return line if isinstance(record, AsyncLine) else packet
+
+
 def _ublox(name: str, payload: bytes) -> bytes:
     return ubx_frame(receivers.UBX_NUMBERS[name], payload)
 
@@ -200,6 +252,8 @@ MAKERS: Final[dict[str, Callable[[random.Random], MakeFrame]]] = {
     "ucb": _packets(family("ucb").packets, ucb_frame),
     "gx2": _packets(family("gx2").packets, gx2_frame),
     "mip": _mip,
+    "vectornav": _vectornav,
+    "xsens": _xsens,
     "monodrive": _packets((IMU,), _monodrive),
     "emus": _emus,
     "opc_n3": _packets((HISTOGRAM,), lambda _, payload: payload[:-2] + crc16(payload[:-2]).to_bytes(2, "little")),

@@ -147,6 +147,8 @@ def test_a_mip_unit_is_found_configured_and_logged(tmp_path: Path) -> None:
         assert run_json("info", *port)["rate"] == "100 Hz"
         run("set", *port, "stream.filter=on", "format.sensor=scaled_accel:5,scaled_mag:50,sensor_timestamp:5")
         assert "scaled_mag:50" in run("get", *port, "format.sensor", "--json").stdout
+        assert run_json("command", *port, "event_support=triggers") == {"event_support": "8,1:8,2:8,3:8"}
+        assert "choose from poll.sensor" in run("command", *port, "tare", code=ExitCode.DEVICE).stderr
         run("log", *port, "--out", tmp_path / "logs", "--name", "x", "--count", 60)
     texts = ((tmp_path / "logs" / name).read_text().splitlines() for name in ("x.csv", "x-filter.csv"))
     sensor, attitude = (list(csv.DictReader(row for row in text if row[0] != "#")) for text in texts)
@@ -178,7 +180,12 @@ def test_gx3_has_sampling_settings(tmp_path: Path) -> None:
 
 def test_reports_an_unsupported_command() -> None:
     with TcpEndpoint(MonoDriveSimulator()) as line:
-        for command in (["get", line.url], ["snapshot", line.url], ["calibrate-mag", line.url]):
+        for command in (
+            ["get", line.url],
+            ["snapshot", line.url],
+            ["calibrate-mag", line.url],
+            ["command", line.url, "x"],
+        ):
             assert "these devices do not support" in run(*command, "--family", "monodrive", code=ExitCode.DEVICE).stderr
 
 

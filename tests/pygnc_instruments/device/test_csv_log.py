@@ -14,7 +14,7 @@ TEMPERATURES = "xRateTemp,yRateTemp,zRateTemp"
 ANGLES = "rollAngle,pitchAngle,yawAngleMag"
 CORRECTED = "xRateCorrected,yRateCorrected,zRateCorrected"
 FORCE = "xAccel,yAccel,zAccel"
-ROW = "utc,lost_before,gap,estimate"
+ROW = "utc,lost_before,gap,estimate,measured,measured_sigma"
 NAVIGATION = "nVel,eVel,dVel,longitude,latitude,altitude"
 COLUMNS = {
     "S0": f"{SENSORS},xMag,yMag,zMag,{TEMPERATURES},boardTemp,GPSITOW,BITstatus",
@@ -59,9 +59,9 @@ def test_values_are_in_the_columns_units(tmp_path: Path) -> None:
     assert head["model"] == "two lines"
     assert head["packet"] == "S1"
     assert head["start_utc"] == "2026-03-01T12:00:00.000Z"
-    assert head["units"] == "s,m/s^2,m/s^2,m/s^2,deg/s,deg/s,deg/s,degC,degC,degC,degC,,,UTC,,s,"
+    assert head["units"] == "s,m/s^2,m/s^2,m/s^2,deg/s,deg/s,deg/s,degC,degC,degC,degC,,,UTC,,s,,UTC,s"
     first = "-0.09577,0.06584,9.76834,-0.03845,-0.13458,-0.01923,31.18591,31.18591,31.18591,31.22253,10485,2"
-    assert lines[1] == f"0.00000,{first},2026-03-01T12:00:00.000000Z,0,0,0"
+    assert lines[1] == f"0.00000,{first},2026-03-01T12:00:00.000000Z,0,0,0,,"
     assert [line.split(",")[0] for line in lines[1:]] == ["0.00000", "0.01000", "0.02000"]
 
 
@@ -85,5 +85,5 @@ def test_a_missing_value_is_an_empty_cell(tmp_path: Path) -> None:
     log.close()
     assert content(tmp_path / "x.csv")[1] == [
         f"time,xMag,yMag,zMag,timer,{ROW}",
-        "0.00000,,,,,1970-01-01T00:00:00.000000Z,0,0,0",
+        "0.00000,,,,,1970-01-01T00:00:00.000000Z,0,0,0,,",
     ]

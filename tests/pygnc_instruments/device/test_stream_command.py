@@ -32,6 +32,8 @@ from pygnc_instruments.simulators.unit import SimulatedUnit
 from tests.pygnc_instruments.device.running import UCB, run, run_json
 
 ROOT = Path(__file__).resolve().parents[3]
+OF_THE_RUN = ("time", "utc", "measured", "measured_sigma")
+"""Columns that a replay does not have as its log has them."""
 
 
 def test_stream_prints_lines_or_json(line: PtyEndpoint) -> None:
@@ -68,8 +70,8 @@ def test_stream_prints_csv_like_a_log(line: PtyEndpoint, tmp_path: Path) -> None
     logged = [text for text in (tmp_path / "run.csv").read_text().splitlines() if not text.startswith("#")]
     printed = list(csv.DictReader(run("stream", tmp_path / "run.raw", "--csv", "--count", 5).stdout.splitlines()))
     for row, other in zip(csv.DictReader(logged), printed, strict=True):
-        assert {name: row[name] for name in row if name not in ("time", "utc")} == {
-            name: other[name] for name in other if name not in ("time", "utc")
+        assert {name: row[name] for name in row if name not in OF_THE_RUN} == {
+            name: other[name] for name in other if name not in OF_THE_RUN
         }
     assert "exclude each other" in run("stream", line.url, "--csv", "--json", *UCB, code=ExitCode.USAGE).stderr
 
@@ -122,6 +124,33 @@ def test_log_has_the_devices_description_in_its_head(line: PtyEndpoint, tmp_path
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", head["start_utc"])
     assert len(lines) == len(head) + 21
     assert len(run("stream", out / "run.raw").stdout.splitlines()) >= 20
+
+
+def test_several_devices_are_logged_with_one_time_base(tmp_path: Path) -> None:
+    left, right = UcbSimulator(), Gx2Simulator(eeprom={0xFCA6: 0xC2})
+    with PtyEndpoint(left, tmp_path / "left"), PtyEndpoint(right, tmp_path / "right"):
+        arguments = ("--out", tmp_path / "logs", "--name", "run", "--raw", "--count", 60)
+        printed = run("log", tmp_path / "left", tmp_path / "right", *arguments, "--json").stdout
+    results = [json.loads(line) for line in printed.splitlines()]
+    names = [[Path(path).name for path in result["files"]] for result in results]
+    assert names == [["run-left.csv", "run-left.raw"], ["run-right.csv", "run-right.raw"]]
+    assert [result["rows"] for result in results] == [60, 60]
+    for result in results:
+        (rate,) = result["clock_rates"].values()
+        assert abs(rate[0]) < 0.1  # the clock of a simulated unit is this computer's, and the line is short
+        lines = [text for text in Path(result["files"][0]).read_text().splitlines() if not text.startswith("#")]
+        rows = list(csv.DictReader(lines))
+        measured = [datetime.fromisoformat(row["measured"]) for row in rows]
+        assert measured == sorted(measured)
+        for row, at in zip(rows, measured, strict=True):
+            delay = datetime.fromisoformat(row["utc"]) - at
+            assert timedelta() - timedelta(milliseconds=1) <= delay < timedelta(seconds=1)
+            assert 0.0 < float(row["measured_sigma"]) < 1.0
+
+
+def test_ports_with_the_same_name_are_refused(line: PtyEndpoint, tmp_path: Path) -> None:
+    result = run("log", line.url, line.url, "--out", tmp_path, *UCB, code=ExitCode.USAGE)
+    assert "name each port once" in result.stderr
 
 
 @pytest.mark.parametrize("kind", ["pty", "tcp"])

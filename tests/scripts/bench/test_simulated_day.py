@@ -11,9 +11,15 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
+from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
+from pygnc_instruments.simulators.xsens_unit import XsensSimulator
 from scripts.bench.simulated_day import log_day, random_outages
 
 DURATION_S = 400.0
+TEN_HZ = [(0x1020, 0xFFFF), (0x1060, 0xFFFF), (0x4020, 10)]
+"""Outputs of an Xsens unit: packet counter, sample time, acceleration."""
+TEN_HZ_BINARY = {6: "0", 75: "1,80,05,0001,0200"}
+"""Registers of a VectorNav unit: time since the start, acceleration."""
 
 
 def test_outages_do_not_overlap() -> None:
@@ -29,6 +35,8 @@ def test_outages_do_not_overlap() -> None:
     [
         ("ucb", lambda: UcbSimulator(eeprom={1: 10})),
         ("gx2", lambda: Gx2Simulator(eeprom={0xFCA6: 0xCC, 0xFCA2: 5120})),
+        pytest.param("vectornav", lambda: VectorNavSimulator(registers=TEN_HZ_BINARY), marks=pytest.mark.slow),
+        pytest.param("xsens", lambda: XsensSimulator(outputs=TEN_HZ), marks=pytest.mark.slow),
         pytest.param("mip", lambda: MipSimulator(formats={0x80: [(0x04, 50), (0x12, 50)]}), marks=pytest.mark.slow),
     ],
 )

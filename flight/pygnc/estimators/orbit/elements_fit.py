@@ -61,10 +61,18 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
         FitError: No mean elements fit the orbit.
     """
     states = [state]
-    while states[-1].gps_ms < state.gps_ms + SPAN_MS:
-        states.append(orbit.predict(states[-1].gps_ms + _slice_ms(states[-1]), states[-1]))
+    for predicted in predicted_day(orbit, state):
+        states.append(predicted)
         yield None
     yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
+
+
+def predicted_day(orbit: OrbitFilter, state: OrbitState) -> Iterator[OrbitState]:
+    """Yield the states of the day after `state` to which mean elements are fitted; the filter does not change."""
+    end_ms = state.gps_ms + SPAN_MS
+    while state.gps_ms < end_ms:
+        state = orbit.predict(state.gps_ms + _slice_ms(state), state)
+        yield state
 
 
 def _slice_ms(state: OrbitState) -> int:

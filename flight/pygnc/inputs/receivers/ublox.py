@@ -19,6 +19,8 @@ from pygnc.inputs.receivers.parts import (
     shared,
 )
 
+COVARIANCES: Final = "NAV-COV"
+"""Message with the covariances of an epoch; receivers send it after positions and velocities."""
 _UNKNOWN_NS: Final = 0xFFFF_FFFF
 _UNKNOWN_M: Final = 1e-2 * 0xFFFF_FFFF
 """Accuracies that are stated without a fix."""
@@ -122,6 +124,6 @@ PARTS: Final = {
     "NAV-SOL": _sol,
     "NAV-POSECEF": _pos_ecef,
     "NAV-VELECEF": _vel_ecef,
-    "NAV-COV": _cov,
+    COVARIANCES: _cov,
     "NAV-TIMEGPS": _time_gps,
 }

@@ -31,7 +31,7 @@ from pygnc.inputs.file_reports import Report, file_reports, last_run_reports
 from pygnc.inputs.host_packets import rollover
 from pygnc.inputs.input_state import InputCounters, InputRecovery
 from pygnc.inputs.journaled import decode_input
-from pygnc.inputs.live import device_messages, live_anomalies, live_message
+from pygnc.inputs.live import device_messages, live_anomalies, live_message, waiting_fix
 from pygnc.inputs.own_receiver import own_week
 from pygnc.inputs.range_files import find_arrivals
 from pygnc.inputs.source import BatchSource
@@ -49,7 +49,7 @@ class IngestTask(Task):
         self._stream = self.open_stream("input")
         self._resume_after = self._stream.journal.last_seq
         self._seq = 0
-        self._counters = InputCounters()
+        self._counters = InputCounters(run.settings.orbit.own_receiver)
         self._is_recovered = False
         self._undecoded = 0
         self._batch_is_over = False
@@ -105,6 +105,8 @@ class IngestTask(Task):
             reader.has_backlog = True  # read the journal, because announcements may have been lost
         while self._take_live():
             pass
+        clock = self._counters.newest_mark or self.run.start
+        self._write(waiting_fix(self._seq + 1, self.run.settings, clock, self._counters.own_epoch))
         super().close()
 
     def _take_live(self) -> bool:
@@ -116,9 +118,8 @@ class IngestTask(Task):
             try:
                 if isinstance(packet, DeviceReading):
                     clock = self._counters.newest_mark or self.run.start
-                    newest_ns = self._counters.newest_own_sample_ns
-                    messages = device_messages(packet, self._seq + 1, settings, clock, newest_ns)
-                    self._report_own_rollover(packet, messages[0])
+                    messages = device_messages(packet, self._seq + 1, settings, clock, self._counters)
+                    self._report_own_rollover(self._counters.own_epoch.waiting or packet, messages[0])
                 elif isinstance(packet, LivePacket):
                     messages = [live_message(packet, self._seq + 1, settings)]
             except (StopIteration, ValueError, struct.error) as error:

@@ -253,12 +253,10 @@ class ArcError(ValueError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ArcFit:
-    """Fit of an arc: parameters, residuals, and the motion that they describe."""
+    """Fit of an arc: parameters and residuals."""
 
     values: FloatArray
     """Parameters, shape (p,)."""
-    covariance: FloatArray
-    """Covariance of the parameters, shape (p, p)."""
     factors: Factors
     """Estimated factors on the settings' a-priori sigmas."""
     positions: Residuals
@@ -266,10 +264,14 @@ class ArcFit:
     iterations: int
     converged: bool
     """True if the iteration converged and at least half of the positions are accepted."""
-    time_sigma_s: float
-    """Standard deviation of the receiver's clock, whose error displaces the whole arc along its track."""
-    _motion: LinearMotion
-    _correction: FloatArray
+
+
+class _FittedMotion(NamedTuple):
+    """Motion of a fitted arc: linear in the parameters, with their correction (p,) and its covariance (p, p)."""
+
+    motion: LinearMotion
+    correction: FloatArray
+    covariance: FloatArray
 
     def states(self, gps_ms: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return position and velocity in GCRF (n, 6) and their covariance (n, 6, 6) at times within the arc (n,)."""
@@ -277,17 +279,20 @@ class ArcFit:
         for first in range(0, len(gps_ms), _BLOCK):
             rows = slice(first, first + _BLOCK)
             on_time = np.zeros(len(gps_ms[rows]))
-            derivatives = self._motion.derivatives(gps_ms[rows], on_time)
+            derivatives = self.motion.derivatives(gps_ms[rows], on_time)
             acting = derivatives.shape[2]
-            states[rows] = self._motion.states(gps_ms[rows], on_time) + derivatives @ self._correction[:acting]
+            states[rows] = self.motion.states(gps_ms[rows], on_time) + derivatives @ self.correction[:acting]
             covariance[rows] = derivatives @ self.covariance[:acting, :acting] @ derivatives.transpose(0, 2, 1)
-        of_clock = self.time_sigma_s * rates_along_track(states)
-        covariance += of_clock[:, :, None] * of_clock[:, None, :]
         return states, covariance
 
 
-def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames) -> ArcFit:
-    """Fit an orbit to the fixes of an arc, in order of time; it covers them and the times `times_gps_ms`, shape (n,).
+def solve_arc(
+    fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSettings, frames: EarthFrames
+) -> tuple[ArcFit, FloatArray, FloatArray]:
+    """Fit an orbit to the fixes of an arc, in order of time, and evaluate it at the times `times_gps_ms`, shape (n,).
+
+    Returns:
+        The fit, positions and velocities in GCRF (n, 6), and their covariances (n, 6, 6).
 
     Raises:
         ArcError: The fixes give no orbit.
@@ -299,13 +304,16 @@ def solve_arc(fixes: Sequence[Fix], times_gps_ms: IntArray, settings: OrbitSetti
     grid = Grid(min((first_ms, *times_gps_ms.tolist())), max((last_ms, *times_gps_ms.tolist())))
     try:
         seen = observe(fixes, frames, settings.measurement)
-        fit = _fit(seen, grid, settings, frames, SEGMENTS_PER_INTERVAL)
+        fit, motion = _fit(seen, grid, settings, frames, SEGMENTS_PER_INTERVAL)
         if fit.factors.empirical >= _FACTOR_LARGE and grid.segments <= _SEGMENTS_DENSE:
-            fit = _fit(seen, grid, settings, frames, 1)
+            fit, motion = _fit(seen, grid, settings, frames, 1)
     except np.linalg.LinAlgError:
         raise ArcError(f"{len(fixes)} fixes do not determine an orbit; give a longer recording") from None
     stated_s, known_s = np.median([fix.time_sigma_s for fix in fixes]), settings.measurement.time_sigma_s
-    return replace(fit, time_sigma_s=float(stated_s) if known_s is None else known_s)
+    states, covariance = motion.states(times_gps_ms)
+    # An error of the receiver's clock displaces the whole arc along its track.
+    of_clock = (float(stated_s) if known_s is None else known_s) * rates_along_track(states)
+    return fit, states, covariance + of_clock[:, :, None] * of_clock[:, None, :]
 
 
 def _fit(
@@ -314,7 +322,7 @@ def _fit(
     settings: OrbitSettings,
     frames: EarthFrames,
     segments_per_interval: int,
-) -> ArcFit:
+) -> tuple[ArcFit, _FittedMotion]:
     """Fit positions and velocities, each in order of time.
 
     The first orbit is accurate to kilometres and the equations of motion are solved anew in each iteration, so the
@@ -357,5 +365,5 @@ def _fit(
         converged = settled and shift_m < _CONVERGED_M
         settled |= shift_m < _SETTLED_M
     converged &= 2 * int(positions.accepted.sum()) >= len(kinds[0])
-    correction = solution.correction
-    return ArcFit(values, covariance, factors, positions, velocities, iteration, converged, 0.0, motion, correction)
+    fit = ArcFit(values, factors, positions, velocities, iteration, converged)
+    return fit, _FittedMotion(motion, solution.correction, covariance)

@@ -45,13 +45,11 @@ class ArcForces:
 
     def __init__(self, gps_ms: IntArray, offset_s: FloatArray, frames: EarthFrames, craft: SpacecraftSettings) -> None:
         """Compute Earth, Sun and Moon at the epochs `gps_ms` plus `offset_s`, each (n,)."""
-        moments = list(zip(gps_ms.tolist(), offset_s, strict=True))
-        attitudes = [frames.at(ms, np.array((offset,))) for ms, offset in moments]
-        self._ecef_from_gcrf = np.array([attitude.ecef_from_gcrf[0] for attitude in attitudes])
-        self._spin_rad_s = np.array([attitude.rotation_gcrf_rad_s for attitude in attitudes])
-        self._spin_cross = np.array([cross_matrix(spin) for spin in self._spin_rad_s])
+        self._ecef_from_gcrf, self._spin_rad_s = frames.at_each(gps_ms, offset_s)
+        self._spin_cross = cross_matrix(self._spin_rad_s)
         sun_moon = SunMoon()
-        bodies = np.array([np.concatenate(sun_moon.at(ms, float(offset))) for ms, offset in moments])
+        moments = zip(gps_ms.tolist(), offset_s.tolist(), strict=True)
+        bodies = np.array([np.concatenate(sun_moon.at(*moment)) for moment in moments])
         self._sun_m, self._moon_m = bodies[:, :3], bodies[:, 3:]
         self._drag_area_per_mass = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
         self._area_per_mass = craft.area_m2 / craft.mass_kg

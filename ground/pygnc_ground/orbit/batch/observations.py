@@ -61,14 +61,13 @@ def observe(
     """
     everything = range(len(fixes))
     moving = [row for row in everything if fixes[row].velocity_ecef_mps is not None]
-    positions, velocities = np.zeros((len(fixes), 3, 6)), np.zeros((len(moving), 3, 6))
-    for row, fix in enumerate(fixes):
-        positions[row, :, :3] = frames.at(fix.gps_ms, np.zeros(1)).ecef_from_gcrf[0]
-    for number, fix in enumerate(fixes[row] for row in moving):
-        attitude = frames.at(fix.gps_ms, np.array((-fix.velocity_latency_s,)))
-        rotation = attitude.ecef_from_gcrf[0]
-        velocities[number, :, 3:] = rotation
-        velocities[number, :, :3] = -rotation.dot(cross_matrix(attitude.rotation_gcrf_rad_s))
+    times_ms = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)
+    latency_s = np.array([fixes[row].velocity_latency_s for row in moving])
+    positions = np.zeros((len(fixes), 3, 6))
+    positions[:, :, :3] = frames.at_each(times_ms, np.zeros(len(fixes))).ecef_from_gcrf
+    earlier = frames.at_each(times_ms[moving], -latency_s)
+    turned = -earlier.ecef_from_gcrf @ cross_matrix(earlier.rotation_gcrf_rad_s)
+    velocities = np.concatenate((turned, earlier.ecef_from_gcrf), axis=2)
 
     def observed(
         rows: Sequence[int], kind: str, unit: str, offset_s: FloatArray, from_gcrf: FloatArray
@@ -79,11 +78,10 @@ def observe(
             for name in (f"{kind}_ecef_{unit}", f"{kind}_sigma_{unit}")
         )
         sigma = np.maximum(np.where(reported > 0.0, reported, default), floor)
-        gps_ms = np.array([fixes[row].gps_ms for row in rows], dtype=np.int64)
         count = np.array([float(getattr(fixes[row], "count", 1)) for row in rows])
-        return Observations(np.array(rows, dtype=np.int64), gps_ms, offset_s, measured, sigma, count, from_gcrf)
+        of_fix = np.array(rows, dtype=np.int64)
+        return Observations(of_fix, times_ms[of_fix], offset_s, measured, sigma, count, from_gcrf)
 
-    latency_s = np.array([fixes[row].velocity_latency_s for row in moving])
     return (
         observed(everything, "position", "m", np.zeros(len(fixes)), positions),
         observed(moving, "velocity", "mps", -latency_s, velocities),
@@ -259,8 +257,8 @@ class Residuals:
         carried = np.zeros((3, len(right)))
         for first in range(0, len(seen), _BLOCK):
             block = slice(first, first + _BLOCK)
-            derivatives = motion.derivatives(seen.gps_ms[block], seen.offset_s[block])
-            scaled = (seen.from_gcrf[block] / (self.scale * seen.sigma[block])[:, :, None]) @ derivatives
+            partials = seen.from_gcrf[block] / (self.scale * seen.sigma[block])[:, :, None]
+            scaled = motion.derivatives(seen.gps_ms[block], seen.offset_s[block], partials)
             # The later parameters act after all observations of the block.
             acting = scaled.shape[2]
             rows = self.whitening.apply(scaled, first, carried[:, :acting]).reshape(-1, acting)

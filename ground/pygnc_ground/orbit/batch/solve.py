@@ -22,7 +22,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
-from pygnc_ground.orbit.solution import IntArray, OrbitSolution
+from pygnc_ground.orbit.solution import IntArray, OrbitSolution, set_states, unknown_solution
 
 ARC_MAX_MS: Final = 86_400_000
 """Maximum length of an arc; the time for its equations grows with the cube of the length."""
@@ -127,40 +127,34 @@ def solve_batch(
     arcs: list[ArcFit] = []
     left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
-    count = len(times_gps_ms)
-    gcrf, ecef, covariance = np.full((count, 6), np.nan), np.full((count, 6), np.nan), np.full((count, 6, 6), np.nan)
-    nis, dof, accepted = np.full(count, np.nan), np.zeros(count, dtype=np.int64), np.zeros(count, dtype=bool)
+    solution = unknown_solution(times_gps_ms)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
     nearest = nearest_arcs(times_gps_ms, cuts, settings)
     for number, of_arc in enumerate(cuts):
         rows = np.flatnonzero(nearest == number)
         gps_ms = times_gps_ms[rows]
         try:
-            fit = solve_arc(of_arc, gps_ms, settings, frames)
+            fit, states, covariance = solve_arc(of_arc, gps_ms, settings, frames)
         except ArcError as failure:
             left_out.append(SkippedArc(of_arc[0].gps_ms, of_arc[-1].gps_ms, len(of_arc), str(failure)))
             continue
         arcs.append(fit)
-        gcrf[rows], covariance_gcrf = fit.states(gps_ms)
-        to_ecef = np.array([frames.ecef_state_from_gcrf(ms) for ms in gps_ms.tolist()]).reshape(-1, 6, 6)
-        ecef[rows] = np.einsum("nij,nj->ni", to_ecef, gcrf[rows])
-        covariance[rows] = to_ecef @ covariance_gcrf @ to_ecef.transpose(0, 2, 1)
+        set_states(solution, rows, gps_ms, states, covariance, frames)
         row_of_fix = _row_of_fix(rows, gps_ms, of_arc)
         for residuals in (fit.positions, fit.velocities):
             row = row_of_fix[residuals.observations.fix]
             counted = residuals.accepted & (row >= 0)
             used = row[counted]
-            nis[used] = np.nan_to_num(nis[used]) + residuals.chi_square[counted]
-            dof[used] += 3
-            accepted[used] = True
+            solution.nis[used] = np.nan_to_num(solution.nis[used]) + residuals.chi_square[counted]
+            solution.dof[used] += 3
+            solution.accepted[used] = True
     if not arcs:
         if not left_out:
             raise BatchError(f"no orbit: none of {len(fixes)} fixes has a plausible position")
         largest = max(left_out, key=lambda arc: arc.fixes)
         where = f" in {len(left_out)} arcs; the largest one" if len(left_out) > 1 else ""
         raise BatchError(f"no orbit from {len(fixes)} fixes{where}: {largest.reason}")
-    columns = (ecef[:, :3], ecef[:, 3:], gcrf[:, :3], gcrf[:, 3:], covariance, nis, dof, accepted)
-    return BatchResult(OrbitSolution(times_gps_ms, *columns), tuple(arcs), tuple(left_out))
+    return BatchResult(solution, tuple(arcs), tuple(left_out))
 
 
 def _row_of_fix(rows: IntArray, gps_ms: IntArray, fixes: Sequence[Fix]) -> IntArray:

@@ -85,17 +85,20 @@ class LinearMotion:
         states: FloatArray = local[:, :, 0] + moved[:, :, 0]
         return states
 
-    def derivatives(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
-        """Return the derivatives of the states by the first q parameters, shape (n, 6, q).
+    def derivatives(self, gps_ms: IntArray, offset_s: FloatArray, partials: FloatArray | None = None) -> FloatArray:
+        """Return the derivatives by the first q parameters of the states, shape (n, 6, q).
 
-        The later parameters act after all epochs.
+        With `partials` by the states (n, m, 6), they are those of m functions of each state, shape (n, m, q). The later
+        parameters act after all epochs.
         """
         segment, fraction = self._grid.locate(gps_ms, offset_s)
         local = states_at(self._response[segment], fraction)
+        if partials is not None:
+            local = partials @ local
         columns = self._parameters.local_columns[segment]
         acting = int(columns.max(initial=0)) + 1
         derivatives: FloatArray = local[:, :, collocation.STATE] @ self._d_parameters[segment, :, :acting]
-        row, component = np.ogrid[: len(gps_ms), :6]
+        row, component = np.ogrid[: len(gps_ms), : local.shape[1]]
         derivatives[row[:, :, None], component[:, :, None], columns[:, None]] += local[:, :, collocation.LOCAL]
         return derivatives
 

@@ -118,6 +118,9 @@ def test_changes_are_those_of_the_derivatives() -> None:
     changes = found.changes(TIMES, NO_OFFSET, correction)
     derivatives = found.derivatives(TIMES, NO_OFFSET)
     np.testing.assert_allclose(changes, derivatives @ correction[: derivatives.shape[2]], rtol=1e-12, atol=1e-12)
+    partials = np.arange(18.0 * len(TIMES)).reshape(-1, 3, 6)
+    of_functions = found.derivatives(TIMES, NO_OFFSET, partials)
+    np.testing.assert_allclose(of_functions, partials @ derivatives, rtol=1e-9, atol=1e-9)
 
 
 def test_times_outside_the_grid_belong_to_its_first_and_last_segment() -> None:

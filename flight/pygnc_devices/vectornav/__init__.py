@@ -1,0 +1,1 @@
+"""VectorNav devices: VN-100, VN-200, VN-300 and later models with the same protocol."""
