@@ -21,8 +21,8 @@ from tests.pygnc_station.logger.samples import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 DEMO = ROOT / "data" / "demo"
-RECORDS = 144
-"""Sense records of the first hour."""
+RECORDS = 48
+"""Sense records of the first twenty minutes."""
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("distributions")]
@@ -35,7 +35,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> PluginEnvironment:
 
 @pytest.fixture(scope="module")
 def sense(there: PluginEnvironment) -> Path:
-    """Return a sense file of the first hour of the demonstration."""
+    """Return a sense file of the first twenty minutes of the demonstration."""
     path = there.folder / "sense.bin"
     path.write_bytes((DEMO / "sense.bin").read_bytes()[: RECORDS * SenseLayout().size])
     return path

@@ -29,9 +29,19 @@ from tests.pygnc.estimators.attitude.truth import (
 )
 
 TRUTH = fly(3, 60.0)
-FILTER, UPDATES = run(TRUTH)
 SETTLED = 240
 """Samples in 20 minutes."""
+
+
+@pytest.fixture(scope="module")
+def flown() -> tuple[AttitudeFilter, list[AttitudeUpdate]]:
+    """Return the filter after an hour, and its updates."""
+    return run(TRUTH)
+
+
+@pytest.fixture(scope="module")
+def updates(flown: tuple[AttitudeFilter, list[AttitudeUpdate]]) -> list[AttitudeUpdate]:
+    return flown[1]
 
 
 def nees(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
@@ -44,12 +54,12 @@ def nees(truth: Truth, updates: list[AttitudeUpdate]) -> Array:
     return np.array(values)
 
 
-def test_finds_the_attitude_within_three_minutes_and_never_loses_it() -> None:
-    found = [update.state is not None for update in UPDATES].index(True)
+def test_finds_the_attitude_within_three_minutes_and_never_loses_it(updates: list[AttitudeUpdate]) -> None:
+    found = [update.state is not None for update in updates].index(True)
     assert found * STEP_S <= 180.0
-    assert UPDATES[found].restarted
-    assert all(update.state is not None and not update.restarted for update in UPDATES[found + 1 :])
-    assert errors_deg(TRUTH, UPDATES[found:]).max() < 10.0
+    assert updates[found].restarted
+    assert all(update.state is not None and not update.restarted for update in updates[found + 1 :])
+    assert errors_deg(TRUTH, updates[found:]).max() < 10.0
 
 
 @pytest.mark.parametrize("seed", range(20, 26))
@@ -60,8 +70,8 @@ def test_finds_the_attitude_of_a_slowly_rotating_body_within_six_minutes(seed: i
     assert errors[np.isfinite(errors)].max() < 15.0
 
 
-def test_errors_are_small_in_sunlight_and_eclipse() -> None:
-    settled = UPDATES[SETTLED:]
+def test_errors_are_small_in_sunlight_and_eclipse(updates: list[AttitudeUpdate]) -> None:
+    settled = updates[SETTLED:]
     errors = errors_deg(TRUTH, settled)
     in_sun = np.array([update.in_sun for update in settled])
     assert 100 < np.count_nonzero(in_sun) < len(settled) - 100
@@ -69,16 +79,17 @@ def test_errors_are_small_in_sunlight_and_eclipse() -> None:
     assert math.sqrt(np.mean(np.square(errors[~in_sun]))) < 2.0
 
 
-def test_errors_agree_with_the_covariance() -> None:
+def test_errors_agree_with_the_covariance(updates: list[AttitudeUpdate]) -> None:
     """The errors of one run are correlated, so their mean is known to a factor of two only."""
-    assert 1.5 < nees(TRUTH, UPDATES[SETTLED:]).mean() < 6.0
+    assert 1.5 < nees(TRUTH, updates[SETTLED:]).mean() < 6.0
 
 
-def test_estimates_the_biases() -> None:
-    state = FILTER.state
+def test_estimates_the_biases(flown: tuple[AttitudeFilter, list[AttitudeUpdate]]) -> None:
+    attitude, updates = flown
+    state = attitude.state
     assert state is not None
     np.testing.assert_allclose(state.mag_bias_ut, TRUTH.mag_bias_ut, atol=0.3)
-    np.testing.assert_allclose(UPDATES[-1].rate_body_rad_s, TRUTH.rate_body_rad_s, atol=math.radians(0.1))
+    np.testing.assert_allclose(updates[-1].rate_body_rad_s, TRUTH.rate_body_rad_s, atol=math.radians(0.1))
 
 
 def test_mode_follows_from_the_uncertainty() -> None:
@@ -92,8 +103,8 @@ def test_mode_follows_from_the_uncertainty() -> None:
         assert (update.mode is Mode.FINE) == fine
 
 
-def test_light_distinguishes_sun_from_shadow() -> None:
-    for update, around in zip(UPDATES, TRUTH.environments, strict=True):
+def test_light_distinguishes_sun_from_shadow(updates: list[AttitudeUpdate]) -> None:
+    for update, around in zip(updates, TRUTH.environments, strict=True):
         assert update.in_sun == (around.sunlit_fraction > 0.0)
 
 
@@ -163,8 +174,8 @@ def test_a_restored_filter_continues_bit_for_bit() -> None:
         assert encode(restored.memory) == encode(attitude.memory)
 
 
-def test_rejects_damaged_checkpoints() -> None:
-    saved = encode(FILTER.memory)
+def test_rejects_damaged_checkpoints(flown: tuple[AttitudeFilter, list[AttitudeUpdate]]) -> None:
+    saved = encode(flown[0].memory)
     fields = msgspec.msgpack.decode(saved)
     with pytest.raises(ValueError, match="version"):
         AttitudeFilter(SETTINGS, decode(msgspec.msgpack.encode({**fields, "version": 99}), FilterMemory))
