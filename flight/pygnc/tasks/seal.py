@@ -17,6 +17,8 @@ import pickle
 import sys
 import time
 import zlib
+from array import array
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
@@ -153,15 +155,21 @@ class Numbers:
 
     Args:
         names: Names of the modules.
-        seen: Objects that are left out because they belong to other modules, by `id`; those that are found are added.
+        earlier: Numbers of other modules, whose objects are left out.
+
+    Attributes:
+        searched: Objects that contain others, by `id` and sorted.
     """
 
-    def __init__(self, names: Iterable[str], seen: set[int]) -> None:
+    def __init__(self, names: Iterable[str], earlier: Sequence["Numbers"] = ()) -> None:
+        self._earlier = earlier
         self._kept: list[object] = []
         places: dict[int, int] = {}
+        seen: set[int] = set()
         for name in names:
             self._add(vars(sys.modules[name]).values(), name, seen, places)
-        self._places = np.array([*places.items()], np.uint64).reshape(-1, 2)
+        self.searched = array("Q", sorted(seen))  # the set, and its copy in each task, would take megabytes
+        self._places = np.fromiter(itertools.chain.from_iterable(places.items()), np.uint64).reshape(-1, 2)
         self._copy = b"".join(itertools.starmap(ctypes.string_at, places.items()))
         self._crc = zlib.crc32(self._copy)
 
@@ -189,13 +197,20 @@ class Numbers:
             elif isinstance(value, float):
                 self._keep(value, id(value) + _HEAD_BYTES, float.__basicsize__ - _HEAD_BYTES, places)
             elif id(value) not in seen:
-                if type(value) is tuple:
-                    self._keep(value, id(value) + tuple.__basicsize__, 8 * len(value), places)
-                elif type(value) is np.ndarray and value.flags.forc and value.nbytes < _ARRAY_BYTES_MAX:
+                if type(value) is np.ndarray and value.flags.forc and value.nbytes < _ARRAY_BYTES_MAX:
                     self._keep(value, value.ctypes.data, value.nbytes, places)
-                if parts := _parts(value, module):
+                if (parts := _parts(value, module)) and not self._is_of_earlier(id(value)):
+                    if type(value) is tuple:
+                        self._keep(value, id(value) + tuple.__basicsize__, 8 * len(value), places)
                     seen.add(id(value))
                     self._add(parts, module, seen, places)
+
+    def _is_of_earlier(self, number: int) -> bool:
+        for numbers in self._earlier:
+            k = bisect_left(numbers.searched, number)
+            if k < len(numbers.searched) and numbers.searched[k] == number:
+                return True
+        return False
 
     def _keep(self, value: object, address: int, size: int, places: dict[int, int]) -> None:
         if size and address not in places:
@@ -233,7 +248,6 @@ class Modules:
         self._searched = 0
         self.caches: list[object] = []
         self._numbers: list[Numbers] = []
-        self._seen: set[int] = set()
 
     def search(self) -> None:
         """Search the modules that were loaded since the last call."""
@@ -242,7 +256,7 @@ class Modules:
         self._searched = len(sys.modules)
         self.caches += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
         if new:
-            self._numbers.append(Numbers(new, self._seen))
+            self._numbers.append(Numbers(new, tuple(self._numbers)))
 
     def restore(self) -> bool:
         """Restore constants that have changed; return True if there were any."""

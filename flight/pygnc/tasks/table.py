@@ -24,13 +24,14 @@ SHARED: Final = (
     "pygnc.formats.ranges",
     "pygnc.formats.sense_search",
     "pygnc.tasks.batch_writer.task",
+    "pygnc.tasks.status.task",
     "pygnc.navigation",
     "pygnc.tasks.recovery",
     "pygnc.tasks.formation.task",
     "pygnc.inputs.range_folders",
 )
-"""Modules loaded before the tasks are forked: modules that several tasks need, and two small tasks, because any import
-makes a process modify about a megabyte of shared memory."""
+"""Modules loaded before the tasks are forked: modules that several tasks need, and three small tasks, because any
+import makes a process modify about a megabyte of shared memory."""
 
 TASKS: Final = (
     TaskSpec(

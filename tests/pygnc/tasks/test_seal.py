@@ -239,7 +239,7 @@ def flip(value: object, offset: int) -> None:
 
 
 def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> None:
-    numbers = seal.Numbers([__name__], set())
+    numbers = seal.Numbers([__name__])
     assert not numbers.restore()
     consts = next(value for value in doubled.__code__.co_consts if isinstance(value, float))
     for value, offset in ((SPEED, 20), (NAMES["a"][0], 21), (NAMES["a"][1], 25), (consts, 22)):
@@ -251,8 +251,18 @@ def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> No
     assert (SPEED, NAMES["a"], TABLE[3], doubled(1.0)) == (7654.321, (4.5, 70_000), 3.0, 2.75)
 
 
+def test_objects_of_earlier_modules_are_left_out() -> None:
+    others = seal.Numbers([__name__])
+    numbers = seal.Numbers([__name__], (others,))
+    assert id(NAMES) in others.searched
+    assert id(NAMES) not in numbers.searched
+    flip(NAMES["a"][0], 21)
+    assert not numbers.restore()
+    assert others.restore()
+
+
 def test_a_changed_copy_changes_no_number() -> None:
-    numbers = seal.Numbers([__name__], set())
+    numbers = seal.Numbers([__name__])
     numbers._copy = bytes([numbers._copy[0] ^ 1]) + numbers._copy[1:]
     assert not numbers.restore()
     TABLE[3] = 8.0
@@ -264,7 +274,7 @@ def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.Mon
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
     monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
     guard = Seal([])
-    modules._numbers = [seal.Numbers([__name__], set())]
+    modules._numbers = [seal.Numbers([__name__])]
     guard.close()
     flip(SPEED, 20)
     with pytest.raises(StateChangedError, match="constant of a module"):
