@@ -6,9 +6,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property
-from typing import ClassVar, Final, Literal, TypeAlias
+from typing import ClassVar, Final, Literal, TypeAlias, TypeVar
 
+from pygnc_devices.errors import SettingError
 from pygnc_devices.units import NONE, Unit
+
+D = TypeVar("D")
 
 Value: TypeAlias = int | float | str | bytes
 ValueKind: TypeAlias = Literal["number", "text", "bytes"]
@@ -267,3 +270,15 @@ def _in_column_unit(field: Field, value: Value | None) -> Value | None:
     if isinstance(value, int | float) and field.unit.column_per_unit != 1.0:
         return value * field.unit.column_per_unit
     return value
+
+
+def declared(declarations: Mapping[str, D], name: str, what: str) -> D:
+    """Return the declaration of a setting or of another thing that `what` names.
+
+    Raises:
+        SettingError: it does not exist.
+    """
+    try:
+        return declarations[name]
+    except KeyError:
+        raise SettingError(f"unknown {what} {name!r}; choose from {', '.join(declarations)}") from None

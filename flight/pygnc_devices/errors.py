@@ -29,6 +29,10 @@ class RefusedError(DeviceError):
     """Error raised when a device refused a request."""
 
 
+class SettingError(DeviceError):
+    """Error raised when a setting, a command of a device or a value of either does not exist."""
+
+
 class WriteForbiddenError(DeviceError):
     """Error raised when an operation would change a device that was opened without permission for changes."""
 

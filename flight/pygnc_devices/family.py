@@ -84,6 +84,8 @@ class Controls:
 
 
 ENTRY_POINTS: Final = "pygnc_devices"
+
+
 BUILT_IN: Final = {
     "ucb": "pygnc_devices.ucb.driver",
     "gx2": "pygnc_devices.gx2.driver",

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from enum import Enum, unique
 from functools import partial
 from itertools import count
-from typing import Any, Final, Generic, TypeAlias, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
-from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError
+from pygnc_devices.errors import AbortedError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading
 from pygnc_system.wake_event import WakeEvent
@@ -110,6 +110,39 @@ class Sleep(Step[None]):
     """Step that waits for a time."""
 
     seconds: float
+
+
+class HasBaud(Protocol):
+    """State of a device in its driver.
+
+    Attributes:
+        baud: baud rate of the line.
+    """
+
+    baud: int
+
+
+async def agree_on_baud(unit: HasBaud, baud: int, answers_at: Callable[[int], Operation[bool]]) -> None:
+    """Continue at a new baud rate, or at the previous one if the device does not respond at the new one.
+
+    Args:
+        unit: state of the device, to which the new rate is written.
+        baud: baud rate that the device was told.
+        answers_at: changes the port to a baud rate, and returns True if the device responds at it.
+
+    Raises:
+        RefusedError: the device responds at the previous rate only.
+        NoAnswerError: the device responds at neither rate.
+    """
+    if await answers_at(baud):
+        unit.baud = baud
+    elif await answers_at(unit.baud):
+        raise RefusedError(f"the unit does not respond at {baud} baud; the line is at {unit.baud} baud again")
+    else:
+        raise NoAnswerError(
+            f"the unit responds neither at {baud} nor at {unit.baud} baud; switch it off and on: "
+            "its non-volatile memory has the old rate"
+        )
 
 
 async def retry(operation: Callable[[], Operation[T]], attempts: int, pause_s: float) -> T:

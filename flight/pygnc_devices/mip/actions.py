@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from pygnc_devices.declaration import Labels
+from pygnc_devices.declaration import Labels, declared
 from pygnc_devices.mip.data_field import bits, choice
 from pygnc_devices.mip.settings import AIDING, FILTER_COMMANDS, LABELS, THREE_DM
-from pygnc_devices.mip.values import LabelledCode, SettingError, Values
+from pygnc_devices.mip.values import LabelledCode, Values
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +147,4 @@ def action(name: str) -> Action:
     Raises:
         SettingError: the command does not exist.
     """
-    try:
-        return ACTIONS[name]
-    except KeyError:
-        raise SettingError(f"unknown command {name!r}; choose from {', '.join(ACTIONS)}") from None
+    return declared(ACTIONS, name, "command")

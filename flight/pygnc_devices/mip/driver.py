@@ -10,13 +10,12 @@ from urllib.parse import urlsplit
 from pygnc_devices.declaration import Record
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
-from pygnc_devices.errors import NoAnswerError, RefusedError
+from pygnc_devices.errors import NoAnswerError, RefusedError, SettingError
 from pygnc_devices.family import Controls, Family, Setting
 from pygnc_devices.mip import framing, operations
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
 from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
-from pygnc_devices.mip.values import SettingError
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 _log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from pygnc_devices.declaration import Labels
+from pygnc_devices.declaration import Labels, declared
 from pygnc_devices.mip.data_field import bits, choice
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
-from pygnc_devices.mip.values import LabelledCode, SettingError, Values
+from pygnc_devices.mip.values import LabelledCode, Values
 
 BASE, THREE_DM, FILTER_COMMANDS, AIDING = 0x01, 0x0C, 0x0D, 0x13
 """Descriptor sets of commands."""
@@ -415,7 +415,4 @@ def setting(name: str) -> SettingCommand:
     Raises:
         SettingError: the setting does not exist.
     """
-    try:
-        return SETTINGS[name]
-    except KeyError:
-        raise SettingError(f"unknown setting {name!r}; choose from {', '.join(SETTINGS)}") from None
+    return declared(SETTINGS, name, "setting")

@@ -12,14 +12,10 @@ from functools import cached_property
 from typing import Final, NamedTuple, Self
 
 from pygnc_devices.declaration import Labels
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.errors import SettingError
 
 EMPTY: Final = "none"
 """Text of a bit field without set bits, and of a list without entries."""
-
-
-class SettingError(DeviceError):
-    """Error raised when a setting, a command or a value does not exist."""
 
 
 class LabelledCode(NamedTuple):

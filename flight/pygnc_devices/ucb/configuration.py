@@ -13,7 +13,7 @@ import msgspec
 
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError, RefusedError
 from pygnc_devices.framing import Frame
-from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, responds
+from pygnc_devices.scheduler import Claim, Request, SetBaud, Sleep, agree_on_baud, responds
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.ucb import commands, openimu
 from pygnc_devices.ucb.fields import (
@@ -333,7 +333,6 @@ async def change_baud(unit: UcbUnit, baud: int) -> None:
     """
     if baud not in CODE_OF_BAUD:
         raise FieldError(f"unknown baud rate {baud}; choose from {', '.join(map(str, sorted(CODE_OF_BAUD)))}")
-    current = unit.baud
     request = commands.put_fields("SF", {BAUD: CODE_OF_BAUD[baud]})
     try:
         frames = await replace(request, timeout_s=_SETTLE_S, tries=1)
@@ -341,14 +340,7 @@ async def change_baud(unit: UcbUnit, baud: int) -> None:
         frames = ()
     if any(commands.is_nak(frame, "SF") for frame in frames):
         raise RefusedError(f"the unit refuses {baud} baud; the line may not carry the stream: lower the rate")
-    if await _answers_at(baud):
-        unit.baud = baud
-        return
-    if await _answers_at(current):
-        raise RefusedError(f"the unit does not respond at {baud} baud; the line is at {current} baud again")
-    raise NoAnswerError(
-        f"the unit responds neither at {baud} nor at {current} baud; switch it off and on: the EEPROM has the old rate"
-    )
+    await agree_on_baud(unit, baud, _answers_at)
 
 
 async def recover(unit: UcbUnit) -> None:

@@ -20,6 +20,7 @@ from pygnc_devices.scheduler import (
     Request,
     SetBaud,
     Sleep,
+    agree_on_baud,
     responds,
     retry,
     wait_for,
@@ -323,15 +324,7 @@ async def _change_baud(unit: VectorNavUnit, baud: int) -> None:
     """Change the baud rate at both ends; if the unit does not respond then, return to the previous rate."""
     with contextlib.suppress(NoAnswerError):  # the response may come at the new baud rate
         await ask(request(f"{_WRITE},{SETTINGS[BAUD].number:02},{baud}", tries=1))
-    if await _answers_at(baud):
-        unit.baud = baud
-    elif await _answers_at(unit.baud):
-        raise RefusedError(f"the unit does not respond at {baud} baud; the line is at {unit.baud} baud again")
-    else:
-        raise NoAnswerError(
-            f"the unit responds neither at {baud} nor at {unit.baud} baud; switch it off and on: "
-            "its non-volatile memory has the old rate"
-        )
+    await agree_on_baud(unit, baud, _answers_at)
 
 
 async def _answers_at(baud: int) -> bool:

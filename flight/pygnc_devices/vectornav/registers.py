@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.declaration import declared
+from pygnc_devices.errors import SettingError
 from pygnc_devices.vectornav.packets import (
     field_names,
     header_at,
@@ -23,10 +24,6 @@ from pygnc_devices.vectornav.packets import (
 )
 
 _OFF: Final = "off"
-
-
-class SettingError(DeviceError):
-    """Error raised when a setting or its value does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +218,4 @@ def setting(name: str) -> Register:
     Raises:
         SettingError: the setting does not exist.
     """
-    try:
-        return SETTINGS[name]
-    except KeyError:
-        raise SettingError(f"unknown setting {name!r}; choose from {', '.join(SETTINGS)}") from None
+    return declared(SETTINGS, name, "setting")

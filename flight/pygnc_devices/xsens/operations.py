@@ -14,7 +14,7 @@ from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import Found
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import NS_PER_S
-from pygnc_devices.scheduler import Claim, Operation, SetBaud, Sleep, responds, retry, wait_for
+from pygnc_devices.scheduler import Claim, Operation, SetBaud, Sleep, agree_on_baud, responds, retry, wait_for
 from pygnc_devices.xsens import messages
 from pygnc_devices.xsens.framing import MTDATA2
 from pygnc_devices.xsens.messages import ask, request
@@ -288,12 +288,7 @@ async def _change_baud(unit: MtUnit, baud: int, code: bytes) -> None:
         raise
     with contextlib.suppress(NoAnswerError):  # it may restart before it responds
         await ask(request(messages.RESET, tries=1))
-    if await _answers_at(baud):
-        unit.baud = baud
-    elif not await _answers_at(unit.baud):
-        raise NoAnswerError(f"the unit responds neither at {baud} nor at {unit.baud} baud; switch it off and on")
-    else:
-        raise RefusedError(f"the unit does not respond at {baud} baud; the line is at {unit.baud} baud again")
+    await agree_on_baud(unit, baud, _answers_at)
     await measure()
 
 

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.declaration import declared
+from pygnc_devices.errors import SettingError
 from pygnc_devices.xsens import messages
 from pygnc_devices.xsens.items import BY_NAME, identifier_of, identifier_text
 
@@ -41,10 +42,6 @@ CODE_OF_BAUD: Final = {
 }
 BAUD_OF_CODE: Final = {code: baud for baud, code in CODE_OF_BAUD.items()} | {0x80: 921_600}
 """Baud rates; older firmware has another code for 921600."""
-
-
-class SettingError(DeviceError):
-    """Error raised when a setting or its value does not exist."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +225,4 @@ def setting(name: str) -> Setting:
     Raises:
         SettingError: the setting does not exist.
     """
-    try:
-        return SETTINGS[name]
-    except KeyError:
-        raise SettingError(f"unknown setting {name!r}; choose from {', '.join(SETTINGS)}") from None
+    return declared(SETTINGS, name, "setting")

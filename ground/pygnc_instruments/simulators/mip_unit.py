@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from pygnc_devices.declaration import Value
+from pygnc_devices.errors import SettingError
 from pygnc_devices.mip.actions import ACTIONS, Action
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS
 from pygnc_devices.mip.settings import BAUD, SETTINGS, SettingCommand, parse_format
-from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.declared_unit import values_at
 from pygnc_instruments.simulators.unit import SimulatedUnit, motion
 

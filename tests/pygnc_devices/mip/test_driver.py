@@ -10,14 +10,13 @@ import numpy as np
 import pytest
 
 from pygnc_devices.discovery import search
-from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
+from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError, SettingError
 from pygnc_devices.family import all_families
 from pygnc_devices.mip import driver
 from pygnc_devices.mip.actions import ACTIONS
 from pygnc_devices.mip.driver import CONTROLS, AsyncMip, Mip
 from pygnc_devices.mip.fields import DATA_SETS
 from pygnc_devices.mip.settings import SETTINGS
-from pygnc_devices.mip.values import SettingError
 from pygnc_instruments.simulators.endpoints import FaultRates, PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from tests.pygnc_devices.mip.test_settings import random_data

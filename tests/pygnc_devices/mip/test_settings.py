@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pygnc_devices.errors import SettingError
 from pygnc_devices.mip.framing import make_packet, split_fields
 from pygnc_devices.mip.settings import SETTINGS, THREE_DM, parse_format, setting
-from pygnc_devices.mip.values import SettingError, Values, Word
+from pygnc_devices.mip.values import Values, Word
 from tests.pygnc_devices.mip.vectors import FORMAT, HARD_IRON, SENSOR_FORMAT
 
 

@@ -2,8 +2,9 @@
 
 import pytest
 
+from pygnc_devices.errors import SettingError
 from pygnc_devices.vectornav.packets import field_names, header_of, place_of
-from pygnc_devices.vectornav.registers import SETTINGS, SettingError, setting
+from pygnc_devices.vectornav.registers import SETTINGS, setting
 from tests.pygnc_devices.vectornav.vectors import OUTPUT
 
 

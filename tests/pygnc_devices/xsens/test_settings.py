@@ -4,7 +4,8 @@ import struct
 
 import pytest
 
-from pygnc_devices.xsens.settings import SETTINGS, SettingError, fastest_hz, parse_outputs, setting
+from pygnc_devices.errors import SettingError
+from pygnc_devices.xsens.settings import SETTINGS, fastest_hz, parse_outputs, setting
 
 
 @pytest.mark.parametrize(
