@@ -223,7 +223,8 @@ class Torquers(Section, frozen=True):
     """Fraction of minutes in which they are on."""
     decay_s: NonNegative = 0.0
     """Time constant with which the field decays after they are switched off. Order of magnitude: L/R of an air coil is
-    below 0.01 s, eddy currents and the relaxation of a magnetised core take up to tens of seconds.
+    below 0.01 s (the flight software of a CubeSat waits 20 ms before it measures: stanford-ssi/samwise-adcs-flight,
+    magnetometer_task.h), eddy currents and the relaxation of a magnetised core take up to tens of seconds.
     """
     declared: bool = False
     """True if the hall word of each packet contains whether they are on; the decay is not declared."""
