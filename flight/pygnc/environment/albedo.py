@@ -38,25 +38,30 @@ _OVERHEAD: Final = 1e-9
 class EarthAlbedo(NamedTuple):
     """Reflected sunlight from n = 36 directions.
 
+    The reflectivity of the ground is a mean plus two slopes, which multiply the horizontal components of the direction
+    to the ground: towards the Sun, and to the left of it.
+
     Attributes:
         directions: Unit vectors from the satellite to the ground, in the axes of the positions, shape (n, 3).
-        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a reflectivity of 1,
-            shape (n,).
+        shares: Fraction of full sunlight that each direction contributes on a plate facing it, for a mean or a slope of
+            1, shape (3, n).
     """
 
     directions: Array
     shares: Array
 
     def on_plates(self, normals: Array) -> tuple[Array, Array]:
-        """Return the fraction of full sunlight on k plates, (k,), and its gradient with respect to the normals, (k, 3).
+        """Return the fractions of full sunlight on k plates, (k, 3), and their gradients by the normals, (k, 3, 3).
+
+        The first axis after the plates is that of mean and slopes.
 
         Args:
             normals: Outward unit normals in the axes of `directions`, shape (k, 3). The fraction on a plate is the
                 scalar product of its normal and its gradient.
         """
         seen = normals.dot(self.directions.T) > 0.0
-        d_normal = (seen * self.shares).dot(self.directions)
-        return np.einsum("ki,ki->k", normals, d_normal), d_normal
+        d_normal = (seen[:, None] * self.shares) @ self.directions
+        return np.einsum("ki,kri->kr", normals, d_normal), d_normal
 
 
 def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
@@ -87,7 +92,8 @@ def earth_albedo(position_m: Array, sun_m: Array) -> EarthAlbedo:
     per_ahead, per_up = disc[_COUNT : 2 * _COUNT], disc[:_COUNT]
     directions = disc[2 * _COUNT :].reshape(_COUNT, 3)
     # The sum is negative where the Sun is below the horizon of the ground, which is dark there.
-    return EarthAlbedo(directions.dot(axes), np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0))
+    even = np.maximum(sun_ahead * per_ahead + sun_up * per_up, 0.0)
+    return EarthAlbedo(directions.dot(axes), even * np.vstack((np.ones(_COUNT), directions[:, :2].T)))
 
 
 @lru_cache(maxsize=64)

@@ -14,20 +14,23 @@ shadow.
 """
 _SUN_RADIUS_M: Final = 6.957e8
 """Nominal solar radius, IAU 2015 resolution B3."""
+THERMAL_TIME_S: Final = 1_500.0
+"""Time constant of the temperature inside a CubeSat, which follows sunlight within tens of minutes."""
 _PRESSURE_N_M2: Final = 1_361.0 / 299_792_458.0
 """Radiation pressure on an absorbing surface at 1 au: solar constant (IAU 2015) over the speed of light."""
 
 
-def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
+def sunlit_fraction(position_m: Array, sun_m: Array, opaque_m: float = 0.0) -> float:
     """Return the visible fraction of the Sun's disc: 0 in umbra, 1 in full sunlight.
 
     All lengths are stretched along the Earth's axis, which makes the ellipsoid a sphere and keeps rays straight; the
     Sun, stretched by 0.3 % as well, is still treated as a disc (an error of 0.1 s). The discs overlap on the
-    satellite's sky like circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2). The atmosphere is neglected.
+    satellite's sky like circles on a plane (Montenbruck & Gill, Satellite Orbits, 3.4.2).
 
     Args:
         position_m: Geocentric position of the satellite in GCRF or ITRF (the Earth's axis is z), m, shape (3,).
         sun_m: Geocentric position of the Sun in the frame of `position_m`, m, shape (3,).
+        opaque_m: Height up to which the atmosphere hides the Sun, m.
     """
     # Arithmetic with Python floats is faster than with arrays of three elements.
     x, y, z = position_m.tolist()
@@ -37,7 +40,7 @@ def sunlit_fraction(position_m: Array, sun_m: Array) -> float:
     sun_distance_m = math.hypot(*to_sun_m)
     radius_m = math.hypot(x, y, z)
     sun_rad = math.asin(_SUN_RADIUS_M / sun_distance_m)
-    earth_rad = math.asin(min(WGS84_RADIUS_M / radius_m, 1.0))
+    earth_rad = math.asin(min((WGS84_RADIUS_M + opaque_m) / radius_m, 1.0))
     cosine = -(x * to_sun_m[0] + y * to_sun_m[1] + z * to_sun_m[2]) / (radius_m * sun_distance_m)
     separation_rad = math.acos(min(max(cosine, -1.0), 1.0))
     if separation_rad >= sun_rad + earth_rad:

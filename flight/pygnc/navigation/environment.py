@@ -9,15 +9,13 @@ from pygnc.bus.messages import OrbitEstimate
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.geomagnetic import MainField
-from pygnc.environment.solar_radiation import sunlit_fraction, warmth
+from pygnc.environment.solar_radiation import THERMAL_TIME_S, sunlit_fraction, warmth
 from pygnc.environment.sun_moon import SunMoon
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.orbit.j2_propagator import StateVector, propagate
 
 ORBIT_AGE_MAX_S: Final = 86_400.0
 """Limit of the orbit's age in s: in a day without fixes its error reaches tens of km, a third of a degree."""
-THERMAL_TIME_S: Final = 1_500.0
-"""Time constant of the temperature inside a CubeSat, which follows sunlight within tens of minutes."""
 _NOW: Final = np.zeros(1)
 """Offset in s of the requested time from `gps_ms`, as the frames take it."""
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 import msgspec
 import numpy as np
 
+from pygnc.environment.solar_radiation import THERMAL_TIME_S
 from pygnc.estimators.attitude.net_light import NetLight
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.navigation.environment import THERMAL_TIME_S
 
 _MEAN_SUM = 1.5
 """Sum of the faces' shares of sunlight, mean over all attitudes: six faces with the mean cosine 1/4."""

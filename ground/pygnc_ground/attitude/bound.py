@@ -91,7 +91,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow = state.slow.copy()
             slow[GYRO_BIAS.start - 3 : GYRO_BIAS.stop - 3] = truth.gyro_bias_imu_rad_s[row]
             slow[MAG_BIAS.start - 3 : MAG_BIAS.stop - 3] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
-            slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
+            slow[REFLECTIVITY.start - 3] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=warmth)
         moments.append(Filtered.of(state, step))

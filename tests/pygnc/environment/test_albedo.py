@@ -13,11 +13,11 @@ WIDE = math.acos(EARTH_RADIUS_M / (EARTH_RADIUS_M + 1_000e3))
 
 
 def on_faces(position_m: Array, sun_m: Array, normals: Array = FACES) -> Array:
-    return earth_albedo(position_m, sun_m).on_plates(normals)[0]
+    return earth_albedo(position_m, sun_m).on_plates(normals)[0][:, 0]
 
 
-def of_the_ground(position_m: Array, sun_m: Array, normals: Array) -> Array:
-    """The definition, added up over 30 000 equal pieces of the ground, shape (k,)."""
+def of_the_ground(position_m: Array, sun_m: Array, normals: Array, slopes: tuple[float, float] = (0.0, 0.0)) -> Array:
+    """The definition, added up over 30 000 equal pieces of the ground, shape (k,); the mean reflectivity is 1."""
     count = 30_000
     turn = np.arange(count) * math.pi * (3.0 - math.sqrt(5.0))  # a sunflower's, around the point below
     height = 1.0 - (1.0 - math.cos(WIDE)) * (np.arange(count) + 0.5) / count
@@ -32,6 +32,10 @@ def of_the_ground(position_m: Array, sun_m: Array, normals: Array) -> Array:
     towards /= apart[:, None]
     sunlight = np.maximum(ground.dot(sun_m) / np.linalg.norm(sun_m), 0.0)
     emission = np.maximum(-np.einsum("ni,ni->n", towards, ground), 0.0)
+    if any(slopes):
+        across = np.cross(up, sun_m)
+        across /= np.linalg.norm(across)
+        sunlight *= 1.0 + towards @ (slopes[0] * np.cross(across, up) + slopes[1] * across)
     shares: Array = (sunlight * emission * area_m2 / (math.pi * apart**2)).dot(np.maximum(towards.dot(normals.T), 0.0))
     return shares
 
@@ -53,6 +57,13 @@ def test_albedo_agrees_with_integration_over_the_visible_ground() -> None:
     assert np.sqrt((errors**2).mean()) < 0.001
 
 
+@pytest.mark.parametrize("slopes", [(0.3, 0.0), (0.0, -0.4)])
+def test_slopes_are_those_towards_the_sun_and_to_its_left(slopes: tuple[float, float]) -> None:
+    for case in cases(10):
+        light = earth_albedo(*case[:2]).on_plates(case[2])[0].dot([1.0, *slopes])
+        np.testing.assert_allclose(light, of_the_ground(*case, slopes), rtol=0.0, atol=0.006)
+
+
 def test_under_the_sun_the_nadir_plate_gets_the_closed_form() -> None:
     # Sun and nadir plate in line: integrate cos(zenith) cos(nadir) over the solid angle by the ground's zenith cosine.
     for height_m in (300e3, 500e3, 1_000e3):
@@ -72,7 +83,7 @@ def test_the_derivative_is_that_of_the_light() -> None:
     for position_m, sun_m, normals in cases(40):
         light = earth_albedo(position_m, sun_m)
         shares, d_normal = light.on_plates(normals)
-        np.testing.assert_allclose(shares, np.einsum("ki,ki->k", normals, d_normal), rtol=0.0, atol=1e-15)
+        np.testing.assert_allclose(shares, np.einsum("ki,kri->kr", normals, d_normal), rtol=0.0, atol=1e-15)
         for axis in 1e-6 * np.eye(3):
             change = light.on_plates(normals + axis)[0] - light.on_plates(normals - axis)[0]
             np.testing.assert_allclose(d_normal.dot(axis), 0.5 * change, rtol=0.0, atol=1e-11)

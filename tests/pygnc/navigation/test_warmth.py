@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
+from pygnc.environment.solar_radiation import THERMAL_TIME_S
 from pygnc.estimators.attitude.net_light import NetLight
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.navigation.environment import THERMAL_TIME_S
 from pygnc.navigation.warmth import Warmth
 
 SETTINGS = AttitudeSettings()

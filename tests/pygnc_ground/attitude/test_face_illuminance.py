@@ -57,7 +57,7 @@ def share(row: int) -> Array:
     normals = NORMALS @ gcrf_from_body.T
     albedo = earth_albedo(around.position_gcrf_m, SUN_M)
     direct = np.maximum(normals @ to_sun, 0.0) / np.linalg.norm(to_sun) * around.sunlit_fraction
-    total = direct + 0.3 * np.maximum(normals @ albedo.directions.T, 0.0) @ albedo.shares
+    total = direct + 0.3 * np.maximum(normals @ albedo.directions.T, 0.0) @ albedo.shares[0]
     return np.asarray(np.minimum(total, SETTINGS.sun_sensors.saturation_lux / FULL_SUN_LUX))
 
 

@@ -52,8 +52,6 @@ resolution of the gyro causes an error of some degrees per hour in it.
 """
 _UNUSED_MAX: Final = 3
 """Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
-_CHECK_SAMPLES: Final = 24
-"""Number of samples of a track before searches beside it begin; without a result, one ends after a full window."""
 _SELECTION_SAMPLES: Final = 4
 """Number of samples after which undecided errors are judged, because this takes half as long as an update."""
 _DISAGREE: Final = 25.0
@@ -307,8 +305,6 @@ class AttitudeFilter:
             memory.check = None
             return
         if memory.check is None or memory.check.received >= settings.start.window_samples:
-            if track.samples < _CHECK_SAMPLES:
-                return
             prior = SensorPrior.initial(settings, memory.errors)
             prior = prior.calibrated(memory.calibrated, settings, memory.errors)
             memory.check = Search(settings, prior, memory.errors)
@@ -424,7 +420,7 @@ class AttitudeFilter:
         slow = np.zeros(len(sigma) - ATTITUDE.stop)
         sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
         sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
-        slow[PRIOR_ROWS - ATTITUDE.stop], slow[REFLECTIVITY - ATTITUDE.stop] = (
+        slow[PRIOR_ROWS - ATTITUDE.stop], slow[REFLECTIVITY.start - ATTITUDE.stop] = (
             prior.mean,
             settings.sun_sensors.reflectivity,
         )

@@ -65,7 +65,7 @@ class NetLight:
         if not self.is_measured:
             return None
         sources = light_sources(environment, self._settings)
-        earth = self._settings.sun_sensors.reflectivity * sources.earth.shares.dot(sources.earth.directions)
+        earth = self._settings.sun_sensors.reflectivity * sources.earth.shares[0].dot(sources.earth.directions)
         earth_share = math.sqrt(earth.dot(earth))
         gcrf = sources.sun_gcrf + earth
         square = float(gcrf.dot(gcrf))

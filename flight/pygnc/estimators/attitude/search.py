@@ -83,11 +83,11 @@ def initial_hypotheses(
 
 
 def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_face: int | None) -> DirectionPair | None:
-    """Return the direction to the Sun from the light of all faces but `excluded_face`; None without direct sunlight."""
+    """Return the direction to the Sun from the light of all faces but `excluded_face`; None without full sunlight."""
     share = np.maximum(newest.sample.lux, 0.0) / newest.sources.full_sun_lux
     if excluded_face is not None:
         share[excluded_face] = 0.0
-    if newest.sources.sunlit_fraction <= 0.5 or share.max() <= DIRECT_SUN_SHARE:
+    if not newest.sources.is_clear or share.max() <= DIRECT_SUN_SHARE:
         return None
     return DirectionPair.along(share.dot(settings.mounting.face_normals), newest.sources.sun_gcrf)
 
@@ -415,7 +415,7 @@ class Search(msgspec.Struct, eq=False):
         slow = np.zeros(len(error) - 3)
         slow[PRIOR_ROWS - 3] = self.prior.mean
         slow[:6] = best.biases[0]
-        slow[REFLECTIVITY - 3] = settings.sun_sensors.reflectivity
+        slow[REFLECTIVITY.start - 3] = settings.sun_sensors.reflectivity
         root = covariance_root(scatter * covariance)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
 

@@ -178,11 +178,13 @@ class SunSensorSettings:
     cosine_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.15
     """Deviation from the cosine law, as a factor of sin^2(angle of incidence); estimated at the same times."""
     reflectivity: Share = 0.3
-    """Mean reflectivity of the Earth; reflectivity_sigma is its variation with place and time."""
-    reflectivity_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.06
-    reflectivity_time_s: TimeConstant = 3_600.0
+    """Mean reflectivity of the Earth."""
+    reflectivity_sigma: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.1
+    """Variation of the mean of the visible Earth by clouds, and of its slopes across it; a Gauss-Markov process."""
+    reflectivity_time_s: TimeConstant = 200.0
+    """Time constant of that process: the time in which a satellite passes over a region of clouds."""
     albedo_model_error: Share = 0.05
-    """Error of the albedo model on each face, as a fraction of the modelled illuminance."""
+    """Error of the albedo model on each face besides those of mean and slopes, as a fraction of the modelled light."""
     cosine_min: Annotated[float, Meta(ge=1e-3, le=1.0)] = 0.15
     """Smallest cosine of the Sun's angle of incidence with which a face is used."""
     dark_share: Annotated[float, Meta(ge=1e-4, le=1.0)] = 0.03

@@ -2,12 +2,12 @@
 
 The attitude error is a rotation vector in body axes: true = estimate exponential(error). The error state has these
 elements, in this order: attitude error (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor
-axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, the Earth's reflectivity, the error of
-the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix, row by row), the field of
-the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the cosine law, the changes
-of gyro bias (rad/s) and magnetometer bias (uT) by warmth (sensor axes), and gain errors of further sun sensors. In the
-shapes of arrays, `size` is the number of these elements and `faces` that of the sun sensors; with fewer than six sun
-sensors, `faces` is 6.
+axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, mean and two slopes of the Earth's
+reflectivity, the error of the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix,
+row by row), the field of the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the
+cosine law, the changes of gyro bias (rad/s) and magnetometer bias (uT) by warmth (sensor axes), and gain errors of
+further sun sensors. In the shapes of arrays, `size` is the number of these elements and `faces` that of the sun
+sensors; with fewer than six sun sensors, `faces` is 6.
 """
 
 import math
@@ -23,7 +23,7 @@ from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-SIZE: Final = 41
+SIZE: Final = 43
 """Number of elements of the error state with up to six sun sensors."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
@@ -31,14 +31,14 @@ MAG_BIAS: Final = slice(6, 9)
 BIASES: Final = slice(3, 9)
 GYRO_SCALE: Final = slice(9, 12)
 FACE_GAINS: Final = slice(12, 18)
-REFLECTIVITY: Final = 18
-FIELD_ERROR: Final = slice(19, 22)
-MAG_MATRIX: Final = slice(22, 31)
-PANEL_FIELD: Final = slice(31, 34)
-COSINE_ERROR: Final = 34
-GYRO_THERMAL: Final = slice(35, 38)
-MAG_THERMAL: Final = slice(38, 41)
-THERMAL: Final = slice(35, 41)
+REFLECTIVITY: Final = slice(18, 21)
+FIELD_ERROR: Final = slice(21, 24)
+MAG_MATRIX: Final = slice(24, 33)
+PANEL_FIELD: Final = slice(33, 36)
+COSINE_ERROR: Final = 36
+GYRO_THERMAL: Final = slice(37, 40)
+MAG_THERMAL: Final = slice(40, 43)
+THERMAL: Final = slice(37, 43)
 """Changes of both biases by warmth, in the order of `BIASES`."""
 FIELD_ROWS: Final = np.r_[MAG_MATRIX, PANEL_FIELD]
 """Indices of all errors of the magnetometer but its bias."""
@@ -90,38 +90,38 @@ class AttitudeState:
     @property
     def face_gain_errors(self) -> Array:
         """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
-        further = self.slow[38:]
+        further = self.slow[40:]
         return np.concatenate((self.slow[9:15], further)) if len(further) else self.slow[9:15]
 
     @property
-    def reflectivity(self) -> float:
-        """Reflectivity of the sunlit Earth: fraction of the sunlight that it reflects, 0 to 1."""
-        return float(self.slow[15])
+    def reflectivity(self) -> Array:
+        """Reflectivity of the sunlit Earth: its mean, 0 to 1, and two slopes as in `EarthAlbedo`, shape (3,)."""
+        return self.slow[15:18]
 
     @property
     def field_error_gcrf_ut(self) -> Array:
         """True minus modelled geomagnetic field in GCRF, uT, shape (3,)."""
-        return self.slow[16:19]
+        return self.slow[18:21]
 
     @property
     def mag_matrix_error(self) -> Array:
         """Scale and misalignment: matrix from field to reading (sensor axes) minus the identity, shape (3, 3)."""
-        return self.slow[19:28].reshape(3, 3)
+        return self.slow[21:30].reshape(3, 3)
 
     @property
     def panel_field_ut(self) -> Array:
         """Magnetic field of the solar panels' currents in full sunlight, sensor axes, uT, shape (3,)."""
-        return self.slow[28:31]
+        return self.slow[30:33]
 
     @property
     def cosine_error(self) -> float:
         """Deviation from the cosine law: at incidence angle a, direct light is multiplied by 1 - this * sin(a)^2."""
-        return float(self.slow[31])
+        return float(self.slow[33])
 
     @property
     def thermal(self) -> Array:
         """Biases of gyro (rad/s) and magnetometer (uT) in lasting sunlight minus those in darkness, shape (6,)."""
-        return self.slow[32:38]
+        return self.slow[34:40]
 
     @property
     def covariance(self) -> Array:

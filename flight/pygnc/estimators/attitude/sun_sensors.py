@@ -8,6 +8,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.albedo import EarthAlbedo, earth_albedo
+from pygnc.environment.solar_radiation import sunlit_fraction
 from pygnc.environment.sun_moon import ASTRONOMICAL_UNIT_M
 from pygnc.estimators.attitude.measurement_model import (
     REJECTED_WEIGHT,
@@ -32,6 +33,10 @@ from pygnc.estimators.kalman import Observation
 
 _DAYLIGHT_SHARE: Final = 0.05
 """Fraction of full sunlight above which the light of a face proves that the satellite is in daylight."""
+_AIR_HEIGHT_M: Final = 60e3
+"""Height of rays that graze the Earth below which the air takes more than 1 % of their light: a clear atmosphere with
+an optical depth of 0.3 towards the zenith and a scale height of 8 km.
+"""
 _CENSORED_MIN: Final = -2.0
 """Full scale minus prediction in standard deviations below which a reading at full scale says nothing."""
 _JUDGING_SIGMA_RAD: Final = math.radians(10.0)
@@ -45,12 +50,14 @@ class LightSources(NamedTuple):
         sun_gcrf: Unit vector from the satellite to the Sun, shape (3,).
         full_sun_lux: Illuminance by the Sun at normal incidence, at the actual distance, without eclipse, lux.
         sunlit_fraction: Visible fraction of the Sun's disc, 0 to 1.
+        is_clear: True if neither the Earth nor its air dims the Sun.
         earth: Light reflected by the Earth.
     """
 
     sun_gcrf: Array
     full_sun_lux: float
     sunlit_fraction: float
+    is_clear: bool
     earth: EarthAlbedo
 
 
@@ -61,7 +68,8 @@ def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) 
     distance_m = math.sqrt(to_sun_m.dot(to_sun_m))
     full_sun_lux = settings.sun_sensors.full_sun_lux * (ASTRONOMICAL_UNIT_M / distance_m) ** 2
     light = earth_albedo(position_m, environment.sun_gcrf_m)
-    return LightSources(to_sun_m / distance_m, full_sun_lux, environment.sunlit_fraction, light)
+    is_clear = sunlit_fraction(position_m, environment.sun_gcrf_m, _AIR_HEIGHT_M) == 1.0
+    return LightSources(to_sun_m / distance_m, full_sun_lux, environment.sunlit_fraction, is_clear, light)
 
 
 def is_daylight(lux: Array, settings: SunSensorSettings) -> bool:
@@ -129,20 +137,21 @@ class SunSensors(MeasurementModel):
         sun = body_from_gcrf.dot(sources.sun_gcrf)
         cosine = self._normals.dot(sun)
         # The scalar product of `earth_vector` and a face normal is the share of reflected light on the face.
-        albedo_share, vector_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
-        earth_vector = state.reflectivity * vector_gcrf.dot(body_from_gcrf.T)
+        d_reflectivity, vectors_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
+        earth_vector = state.reflectivity.dot(vectors_gcrf).dot(body_from_gcrf.T)
+        earth_share = d_reflectivity.dot(state.reflectivity)
         lit = (cosine > 0.0) * sources.sunlit_fraction
         below, sine2 = state.cosine_error, 1.0 - cosine * cosine
         sun_vector = (lit * (1.0 + below * (2.0 - 3.0 * sine2)))[:, None] * sun
         gain = 1.0 + state.face_gain_errors
         direct = lit * cosine
-        ungained = direct * (1.0 - below * sine2) + state.reflectivity * albedo_share
+        ungained = direct * (1.0 - below * sine2) + earth_share
         expected_share = gain * ungained
         partials = np.zeros((len(self._normals), self._size))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
         partials[:, ATTITUDE] = gain[:, None] * d_attitude
         partials.ravel()[self._gain_elements] = ungained
-        partials[:, REFLECTIVITY] = gain * albedo_share
+        partials[:, REFLECTIVITY] = gain[:, None] * d_reflectivity
         partials[:, COSINE_ERROR] = -gain * direct * sine2
 
         limits = self._settings.sun_sensors
@@ -150,22 +159,23 @@ class SunSensors(MeasurementModel):
         full_scale = limits.saturation_lux / sources.full_sun_lux
         saturated = share >= (1.0 - 1e-6) * full_scale
         residual = np.minimum(share, full_scale) - expected_share
-        earth_share = gain * state.reflectivity * albedo_share
-        sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * earth_share)
+        sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * gain * earth_share)
         usable = (cosine > limits.cosine_min) & (share >= 0.0)
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Predict and test the readings, and update the faults of the faces; None in the Earth's shadow."""
+        """Predict and test the readings, and update the faults of the faces; None if Earth or air dims the Sun."""
         environment, step = prediction.environment, prediction.step
-        if environment.sunlit_fraction <= 0.0:
+        if environment.sunlit_fraction < 1.0:
+            return None
+        sources = light_sources(environment, self._settings)
+        if not sources.is_clear:
             return None
         limits, factor = self._settings.sun_sensors, self._factor(memory)
-        sources = light_sources(environment, self._settings)
         light = self.observation(step.state, prediction.body_from_gcrf, sample.lux, sources, factor)
         health = prediction.health
-        if environment.sunlit_fraction == 1.0 and step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
+        if step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
             faces = health.faces.updated(light.share, light.cosine, light.expected_share, limits.dark_share)
             health = health._replace(faces=faces)
         residual, partials, sigma = light.observation

@@ -4,9 +4,9 @@ A hypothesis has nine parameters: its attitude at the newest sample and the bias
 readings propagate this attitude back to all samples of the window. Arrays contain all k hypotheses and n samples.
 
 Each fit marginalises nuisance parameters, because costs and covariances would otherwise be too small: the error of the
-field model, the Earth's reflectivity, scale, misalignment and panel field of the magnetometer, and the attitude drift
-by gyro noise, modelled as a rate error that is constant in each stretch of 16 samples. The Schur complement reduces the
-normal equations to the nine parameters.
+field model, mean and slopes of the Earth's reflectivity, scale, misalignment and panel field of the magnetometer, and
+the attitude drift by gyro noise, modelled as a rate error that is constant in each stretch of 16 samples. The Schur
+complement reduces the normal equations to the nine parameters.
 """
 
 import math
@@ -107,16 +107,17 @@ PARAMETERS: Final = 9
 """Number of parameters: attitude error (rad, body axes), gyro bias (rad/s) and magnetometer bias (uT), sensor axes."""
 _FIELD_ERROR: Final = slice(9, 12)
 """Columns of the error of the field model, uT, GCRF."""
-_REFLECTIVITY: Final = 12
-_MATRIX: Final = slice(13, 22)
+_REFLECTIVITY: Final = slice(12, 15)
+"""Columns of mean and slopes of the Earth's reflectivity."""
+_MATRIX: Final = slice(15, 24)
 """Columns of scale and misalignment of the magnetometer, row by row."""
-_PANEL_FIELD: Final = slice(22, 25)
+_PANEL_FIELD: Final = slice(24, 27)
 """Columns of the field of the solar panels, uT, sensor axes."""
-_GYRO_THERMAL: Final = slice(25, 28)
+_GYRO_THERMAL: Final = slice(27, 30)
 """Columns of the change of the gyro bias by warmth, rad/s, sensor axes."""
-_MAG_THERMAL: Final = slice(28, 31)
+_MAG_THERMAL: Final = slice(30, 33)
 """Columns of the change of the magnetometer bias by warmth, uT, sensor axes."""
-_DRIFT: Final = 31
+_DRIFT: Final = 33
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
 _FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, THERMAL]
 """Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
@@ -223,7 +224,7 @@ class Window:
         self._sun = np.array([sources.sun_gcrf for sources in all_sources])
         self._sunlit = np.array([sources.sunlit_fraction for sources in all_sources])
         self._earth_directions = np.array([sources.earth.directions for sources in all_sources])
-        self._earth_shares = np.array([sources.earth.shares for sources in all_sources])
+        self._earth_shares = np.array([sources.earth.shares.T for sources in all_sources])
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         # Gyro noise in a stretch is a constant drift rate, and measurement noise for the deviation from it in between.
         self._stretch = np.arange(len(samples) - 2, -1, -1) // _STRETCH
@@ -240,7 +241,7 @@ class Window:
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
             # The prior contains the errors of the magnetometer and the changes of the biases.
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma], [np.inf] * 18, np.repeat(drift_sigma, 3)),
+            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma] * 3, [np.inf] * 18, np.repeat(drift_sigma, 3)),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
@@ -250,11 +251,11 @@ class Window:
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
-        self._face_weight = (self._share >= 0.0).astype(float)
-        bright = self._share > settings.sun_sensors.dark_share
+        clear = np.array([[sources.is_clear] for sources in all_sources])
+        self._face_weight = ((self._share >= 0.0) & clear).astype(float)
         if excluded_face is not None:
             self._face_weight[:, excluded_face] = 0.0
-            bright[:, excluded_face] = False
+        bright = self._face_weight * (self._share > settings.sun_sensors.dark_share)
         self.measurements = max(3 * int(undisturbed.sum()) + int(bright.sum()), 1)
 
     def fit(self, hypotheses: Hypotheses) -> Fit:
@@ -337,7 +338,7 @@ class Window:
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
         gain = 1.0 + light_errors[:-1]
         d_gain = ((self._share - light.residual) / gain)[..., None] * np.eye(len(gain))
-        d_cosine = -gain * self._sunlit[:, None] * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
+        d_cosine = -gain * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
         return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
 
     def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
@@ -416,16 +417,17 @@ class Window:
         cosine = sun @ self._normals.T
         normals_gcrf = self._normals @ attitude
         seen = np.maximum(normals_gcrf @ self._earth_directions.transpose(0, 2, 1), 0.0)
-        earth = np.einsum("knfg,ng->knf", seen, self._earth_shares)
-        towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, self._earth_shares, self._earth_directions, optimize=True)
-        direct = self._sunlit[:, None] * np.maximum(cosine, 0.0)
+        d_reflectivity = seen @ self._earth_shares
+        even, earth = self._earth_shares[..., 0], d_reflectivity[..., 0]
+        towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, even, self._earth_directions, optimize=True)
+        direct = np.maximum(cosine, 0.0)
         gain, below, sine2 = 1.0 + light_errors[:-1], light_errors[-1], 1.0 - cosine**2
         residual = self._share - gain * (direct * (1.0 - below * sine2) + self._reflectivity * earth)
         idle = self._saturated & (residual < 0.0)
-        lit = (cosine > 0.0) * self._sunlit[:, None] * (1.0 + below * (2.0 - 3.0 * sine2))
+        lit = (cosine > 0.0) * (1.0 + below * (2.0 - 3.0 * sine2))
         light = lit[..., None] * sun[:, :, None] + self._reflectivity * (towards @ np.swapaxes(attitude, -1, -2))
         partials = np.cross(self._normals, gain[:, None] * light) @ d_error
-        partials[..., _REFLECTIVITY] = gain * earth
+        partials[..., _REFLECTIVITY] = gain[:, None] * d_reflectivity
         weight = np.where(idle, 0.0, self._face_weight / (self._light_variance + (self._earth_error * earth) ** 2))
         return LinearisedMeasurements(residual, partials, weight)
 

@@ -38,11 +38,10 @@ _CODES: Final = np.array(
 
 _MATRIX: Final = slice(0, 9)
 _BIAS: Final = slice(9, 12)
-_LIKELIHOOD_RATIO: Final = 1e8
-"""Likelihood ratio above which a permutation counts as refuted. In two orbits, 94 wrong permutations are tested 36
-times, so 1e8 leaves fewer than one false alarm in ten thousand flights."""
-_LIMIT: Final = 2.0 * math.log(_LIKELIHOOD_RATIO)
-"""Difference of chi-squares above which a permutation counts as refuted, twice the logarithm of that ratio."""
+_LIMIT: Final = 2.0 * math.log(1e8)
+"""Difference of chi-squares above which a permutation counts as refuted, by a likelihood ratio of 1e8. In two orbits,
+94 wrong permutations are tested 36 times, so it leaves fewer than one false alarm in ten thousand flights.
+"""
 _MISFIT_MAX: Final = 4.0
 """Ratio of the smallest chi-square to the expected one above which no axes explain the readings, twice the assumed
 errors: another fault, such as a face that is turned around, must then be the cause."""

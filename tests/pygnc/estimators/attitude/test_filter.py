@@ -214,6 +214,8 @@ def test_searches_confirm_a_track_or_end_it(
     pairs = iter(zip(truth.samples, truth.environments, strict=True))
     while attitude.memory.check is None:
         attitude.process(*next(pairs))
+    assert attitude.memory.track is not None
+    attitude.memory.track = attitude.memory.track._replace(standing=Standing.FOUND)
     for angle_deg in off_deg:
         assert attitude.memory.track is not None
         assert not attitude.memory.track.is_confirmed

@@ -7,9 +7,11 @@ from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import Accepted, ModelMemory, Prediction
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.search import sun_direction
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, SIZE, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceObservation, SunSensors, light_sources
+from pygnc.estimators.attitude.window import WindowSample
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
 
@@ -46,7 +48,7 @@ def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
 
 def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
-    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(22)))
+    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(24)))
     field, light = [], []
     for sample, around in zip(truth.samples, truth.environments, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))
@@ -66,7 +68,7 @@ def at_rest(cosine: float) -> AttitudeState:
     sine = np.sqrt(1.0 - cosine * cosine)
     x, y = cosine * SKY.sun_gcrf + sine * across, sine * SKY.sun_gcrf - cosine * across
     slow = np.zeros(SIZE - 3)
-    slow[REFLECTIVITY - 3] = 0.3
+    slow[REFLECTIVITY.start - 3] = 0.3
     gcrf_from_body = np.stack((x, y, np.cross(x, y)), axis=1)
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
@@ -120,3 +122,19 @@ def test_albedo_increases_the_sigma_of_a_face() -> None:
     seen = SUN_SENSORS.observation(state, body_from_gcrf(state), np.zeros(6), SKY, 1.0)
     assert seen.observation.sigma.max() > seen.observation.sigma.min()
     assert seen.observation.sigma.min() >= SETTINGS.sun_sensors.noise_share
+
+
+@pytest.mark.parametrize(("height_m", "is_used"), [(80e3, True), (50e3, False), (-1e3, False)])
+def test_light_that_has_grazed_the_air_is_not_used(height_m: float, *, is_used: bool) -> None:
+    state, to_sun = at_rest(0.4), SUN_M / np.linalg.norm(SUN_M)
+    across = np.cross(to_sun, [0.0, 0.0, 1.0])
+    across /= np.linalg.norm(across)
+    # The ray passes the Earth at the equator in this height; the satellite is behind the terminator.
+    position_m = (6_378_137.0 + height_m) * across - 2.5e6 * to_sun
+    around = AttitudeEnvironment(AROUND.field_gcrf_ut, SUN_M, position_m, float(height_m > 0.0), 0.7)
+    step = AttitudeStep(state, np.eye(SIZE), np.zeros(SIZE), np.zeros(3), np.zeros(3))
+    prediction = Prediction(step, body_from_gcrf(state), around, SensorHealth.unknown(6), 0.0, 100)
+    sample = AttitudeSample(0, np.zeros(3), np.zeros(3), np.array([5e4, *[1e3] * 5]))
+    assert (SUN_SENSORS.test(ModelMemory(), sample, prediction) is not None) == is_used
+    window = WindowSample(sample, around, light_sources(around, SETTINGS))
+    assert (sun_direction(window, SETTINGS, None) is not None) == is_used

@@ -20,10 +20,10 @@ TRUTH = fly(3, 2.0)
 def begun() -> Track:
     """A track near the truth, its errors not independent of each other."""
     sigma = np.repeat(
-        (0.02, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3, 0.05, 1.0, 0.1, 0.01, 1.0), (3, 3, 3, 3, 6, 1, 3, 9, 3, 1, 3, 3)
+        (0.02, 0.002, 1.0, 0.01, 0.02, 0.05, 0.3, 0.05, 1.0, 0.1, 0.01, 1.0), (3, 3, 3, 3, 6, 3, 3, 9, 3, 1, 3, 3)
     )
     mixed = np.tril(np.random.default_rng(1).normal(size=(SIZE, SIZE)), -1) / SIZE + np.eye(SIZE)
-    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(22)))
+    slow = np.concatenate((TRUTH.gyro_bias_rad_s, TRUTH.mag_bias_ut + 0.5, np.zeros(9), [0.3], np.zeros(24)))
     q = quaternion.multiply(TRUTH.quaternion[0], quaternion.exponential(np.array([0.01, -0.02, 0.01])))
     return Track(
         AttitudeState(TRUTH.samples[0].gps_ms, q, slow, sigma[:, None] * mixed), TRUTH.samples[0].gyro_imu_rad_s
@@ -65,8 +65,8 @@ def test_update_agrees_with_the_kalman_equations() -> None:
 def test_gyro_noise_is_not_taken_for_a_scale_error(rate_deg_s: float) -> None:
     """The reading as the regressor shares its noise with the attitude error: 0.3 to 0.6 % without a scale error."""
     truth = fly(1, 60.0, rate_deg_s=rate_deg_s)
-    sigma = np.repeat((0.02, 0.001, 1.0, 0.01, 0.02, 0.05, 0.3, 1e-4, 1e-5), (3, 3, 3, 3, 6, 1, 3, 13, 6))
-    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(22)))
+    sigma = np.repeat((0.02, 0.001, 1.0, 0.01, 0.02, 0.05, 0.3, 1e-4, 1e-5), (3, 3, 3, 3, 6, 3, 3, 13, 6))
+    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(24)))
     first = AttitudeState(truth.samples[0].gps_ms, truth.quaternion[0], slow, np.diag(sigma))
     track = Track(first, truth.samples[0].gyro_imu_rad_s, standing=Standing.CONFIRMED)
     ekf = MultiplicativeEkf(SETTINGS, measurement_models(SETTINGS))

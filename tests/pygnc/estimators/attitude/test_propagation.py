@@ -16,7 +16,7 @@ STEPS = np.concatenate(
         np.full(3, 1e-6),
         np.full(3, 1e-7),
         np.full(3, 1e-4),
-        np.full(10, 1e-5),
+        np.full(12, 1e-5),
         np.full(3, 1e-4),
         np.full(9, 1e-6),
         np.full(3, 1e-4),
@@ -30,9 +30,17 @@ STEPS = np.concatenate(
 def some_state(seed: int = 1) -> AttitudeState:
     rng = np.random.default_rng(seed)
     q = rng.normal(size=4)
-    slow = np.concatenate((rng.normal(size=3) * 0.02, rng.normal(size=3) * 20.0, rng.normal(size=9) * 0.01, [0.3]))
+    slow = np.concatenate((rng.normal(size=3) * 0.02, rng.normal(size=3) * 20.0, rng.normal(size=9) * 0.01))
     slow = np.concatenate(
-        (slow, rng.normal(size=3), 0.05 * rng.normal(size=9), rng.normal(size=3), [0.1], 0.01 * rng.normal(size=3))
+        (
+            slow,
+            [0.3, 0.05, -0.1],
+            rng.normal(size=3),
+            0.05 * rng.normal(size=9),
+            rng.normal(size=3),
+            [0.1],
+            0.01 * rng.normal(size=3),
+        )
     )
     slow = np.concatenate((slow, rng.normal(size=3)))
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
@@ -108,6 +116,15 @@ def test_the_biases_follow_the_warmth() -> None:
     rested, warmed = (MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=each) for each in (0.0, 0.1))
     np.testing.assert_allclose(warmed.state.slow[:6] - rested.state.slow[:6], 0.1 * state.thermal)
     assert (warmed.noise_sigma[BIASES] > rested.noise_sigma[BIASES]).all()
+
+
+def test_in_sunlight_the_biases_are_uncertain_by_the_absorbed_heat() -> None:
+    state, still = some_state(), np.zeros(3)
+    dark, lit = (
+        MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=1e-6, sunlit_fraction=each) for each in (0.0, 1.0)
+    )
+    assert (lit.noise_sigma[BIASES] > dark.noise_sigma[BIASES]).all()
+    np.testing.assert_array_equal(lit.state.slow, dark.state.slow)
 
 
 def test_slow_processes_keep_their_size() -> None:

@@ -60,7 +60,7 @@ def test_finds_the_attitude_with_a_broken_face(fault: str) -> None:
     truth = fly(3, 25.0, dead=0) if fault == "dead" else fly(3, 25.0, mirrored=0)
     errors = errors_deg(truth, run(truth)[1])
     assert np.isfinite(errors[240:]).all()
-    assert rms(errors[240:]) < 2.0
+    assert rms(errors[240:]) < 2.5
 
 
 def test_a_stuck_gyro_axis_is_flagged_and_its_rate_estimated() -> None:

@@ -77,7 +77,7 @@ def fly(
         sun = SUN_M - position
         share = around.sunlit_fraction * np.maximum(normals.dot(body_from_gcrf[k].dot(sun / np.linalg.norm(sun))), 0.0)
         light = earth_albedo(position, SUN_M)
-        share += 0.3 * np.maximum(normals.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares)
+        share += 0.3 * np.maximum(normals.dot(body_from_gcrf[k]).dot(light.directions.T), 0.0).dot(light.shares[0])
         share += around.sunlit_fraction * rng.normal(0.0, 0.01, len(normals))
         if mirrored is not None:
             share[mirrored] = share[(mirrored + 3) % 6]
