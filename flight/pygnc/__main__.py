@@ -58,12 +58,8 @@ def _run(arguments: list[str], stops_s: list[float]) -> int:
         from pygnc.launch.service import main as manage_service  # noqa: PLC0415 - no run needs it
 
         return manage_service(arguments)
-    # In each forked task, threading, logging and random would prepare for threads of main.py, which has none by then,
-    # and modify 0.2 MB of memory that the tasks share.
-    register, os.register_at_fork = os.register_at_fork, lambda **_: None
     from pygnc.launch.run import main  # noqa: PLC0415 - the signals come first
 
-    os.register_at_fork = register
     return main(arguments, stops_s)
 
 
