@@ -311,6 +311,9 @@ app.command(name="stream", example="pygnc device stream /dev/ttyUSB0 --count 10"
 app.command(name="plot", example="pygnc device plot /dev/ttyUSB0")(plot_command.plot)
 app.command(name="log", example="pygnc device log /dev/ttyUSB0 --out logs")(readings_commands.log)
 app.command(name="noise", example="pygnc device noise logs/rest.csv --plot noise.png")(readings_commands.noise)
+app.command(
+    name="calibrate-positions", example="pygnc device calibrate-positions logs/six.csv --latitude 48.1 --height 520"
+)(readings_commands.calibrate_positions)
 app.command(name="upload", example="pygnc device upload logs/rest.csv --to s3://bucket/logs")(readings_commands.upload)
 app.command(name="upgrade", example="pygnc device upgrade /dev/ttyUSB0 firmware.bin --dry-run")(upgrade_command.upgrade)
 app.command(name="simulate", example="pygnc device simulate openimu --pty ./imu-port")(simulate_command.simulate)

@@ -171,6 +171,38 @@ def noise(
         report_noise(log, file.name, plot, as_json=as_json)
 
 
+Logs = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="Logs of the unit: CSV, MCAP, or recordings of bytes (.raw).")
+]
+Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")]
+Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
+Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
+CalibrationFile = Annotated[Path | None, typer.Option("--out", help="New file for the calibration, TOML.")]
+
+
+def calibrate_positions(
+    files: Logs,
+    *,
+    gravity: Annotated[float, typer.Option(min=0.0, help="Local gravity, m/s²; default: by --latitude.")] = 0.0,
+    latitude: Latitude = None,
+    height: Annotated[float, typer.Option(help="Height of the place above the ellipsoid, m.")] = 0.0,
+    still: Annotated[float, typer.Option(min=0.5, help="Shortest rest that counts as a position, s.")] = 2.0,
+    out: CalibrationFile = None,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Calibrate the accelerometers, and the bias of the gyros, by six or more positions at rest."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        strength = calibrate_command.local_gravity(gravity, latitude, height)
+        logs = calibrate_command.read_logs(files, packet, rate, family)
+        content = calibrate_command.by_positions(logs, strength, latitude, still)
+        calibrate_command.report("positions", logs, content, out, as_json=as_json)
+
+
 @contextlib.contextmanager
 def _uploader(store: Destination | None, spool: Path | None) -> Generator[Uploader | None, None, None]:
     if store is None:

@@ -1,0 +1,184 @@
+"""`pygnc device calibrate-positions`: calibrate accelerometers and gyros by logs, show and write the result."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from rich.table import Table
+
+from pygnc_cli.exit_codes import UsageError
+from pygnc_instruments.device.calibration import (
+    AXES,
+    CalibrationError,
+    SensorCalibration,
+    calibrate_accelerometer,
+    calibrate_gyro_at_rest,
+    gravity_mps2,
+    still_parts,
+)
+from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.sensor_log import MotionLog, read_motion_log
+from pygnc_instruments.device.terminal import print_json, print_note, print_table
+
+_LEAST_GRAVITY, _LARGEST_GRAVITY = 9.7, 9.9
+
+
+def local_gravity(gravity: float, latitude: float | None, height: float) -> float:
+    """Return the gravity that the options state, m/s².
+
+    Raises:
+        UsageError: it is unknown, or is not that of a place on the Earth.
+    """
+    if not gravity and latitude is None:
+        raise UsageError("the local gravity is unknown; state --latitude and --height, or --gravity in m/s²")
+    value = gravity or gravity_mps2(latitude or 0.0, height)
+    if not _LEAST_GRAVITY < value < _LARGEST_GRAVITY:
+        raise UsageError(f"gravity {value:g} m/s²: not that of a place on the Earth, such as 9.8123 m/s²")
+    return value
+
+
+def read_logs(files: Sequence[Path], packet: str, rate: float, family: str) -> list[MotionLog]:
+    """Read logs of one unit.
+
+    Raises:
+        LogError: a file does not exist or cannot be read, or two logs are of different units.
+    """
+    logs = []
+    for file in files:
+        if not file.is_file():
+            raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
+        logs.append(read_motion_log(file, DeviceSelection(str(file), family), packet=packet, rate_hz=rate))
+    serials = {log.head["serial_number"]: log.name for log in logs if "serial_number" in log.head}
+    if len(serials) > 1:
+        units = ", ".join(f"{name} of {serial}" for serial, name in serials.items())
+        raise LogError(f"the logs are of different units ({units}); calibrate each unit by its own logs")
+    return logs
+
+
+def by_positions(logs: Sequence[MotionLog], gravity: float, latitude: float | None, still_s: float) -> dict[str, Any]:
+    """Return the calibration by positions at rest, as sections of the result."""
+    if not any(log.force is not None for log in logs):
+        raise LogError(f"{logs[0].name}: contains no specific forces; log a packet with accelerometers")
+    parts = [part for log in logs if log.force is not None for part in still_parts(log, still_s)]
+    if not parts:
+        raise CalibrationError(
+            f"{', '.join(log.name for log in logs)}: the unit never rests for {still_s:g} s; let it rest in each "
+            "position"
+        )
+    sensor = calibrate_accelerometer(parts, gravity)
+    content = {
+        "accelerometer": sensor_section(sensor, "mps2") | {"gravity_mps2": gravity},
+        "positions": [
+            {"log": part.log, "start_s": part.start_s, "end_s": part.end_s, "residual_mps2": float(residual)}
+            for part, residual in zip(parts, sensor.residuals, strict=True)
+        ],
+    }
+    with_gyro = [part for part in parts if part.rate is not None]
+    if with_gyro:
+        gyro = calibrate_gyro_at_rest(with_gyro, sensor.matrix, sensor.bias, latitude)
+        content["gyro"] = sensor_section(gyro, "rad_s", with_matrix=False)
+    return content
+
+
+def sensor_section(sensor: SensorCalibration, unit: str, *, with_matrix: bool = True) -> dict[str, Any]:
+    """Return the calibration of a sensor by the names of its figures."""
+    section: dict[str, Any] = {f"bias_{unit}": sensor.bias.tolist(), f"bias_sigma_{unit}": sensor.bias_sigma.tolist()}
+    if with_matrix:
+        section |= {"matrix": sensor.matrix.tolist(), "matrix_sigma": sensor.matrix_sigma.tolist()}
+    if sensor.g_sensitivity is not None and sensor.g_sensitivity_sigma is not None:
+        section["g_sensitivity_rad_s_per_mps2"] = sensor.g_sensitivity.tolist()
+        section["g_sensitivity_sigma_rad_s_per_mps2"] = sensor.g_sensitivity_sigma.tolist()
+    if sensor.nonlinearity_ppm is not None:
+        section["nonlinearity_ppm"] = sensor.nonlinearity_ppm.tolist()
+    return section | {"chi_square": sensor.chi_square, "degrees_of_freedom": sensor.freedom}
+
+
+def report(
+    method: str, logs: Sequence[MotionLog], content: Mapping[str, Any], out: Path | None, *, as_json: bool
+) -> dict[str, Any]:
+    """Print the result of a calibration and write it to a file; return it.
+
+    Raises:
+        LogError: the file exists or cannot be written.
+    """
+    head = next((log.head for log in logs if "serial_number" in log.head), {})
+    about = {
+        "method": method,
+        "date": f"{datetime.now(UTC):%Y-%m-%d}",
+        "logs": [log.name for log in logs],
+        **{key: head[key] for key in ("serial_number", "model", "version") if key in head},
+    }
+    whole = {"calibration": about, **content}
+    if out is not None:
+        if out.exists():
+            raise LogError(f"{out}: the file exists already; choose another name")
+        out.write_text(_toml(whole), encoding="utf-8")
+    if as_json:
+        print_json(whole)
+    else:
+        _print(content)
+    if out is not None:
+        print_note(f"{out}: written")
+    return whole
+
+
+def _toml(content: Mapping[str, Any]) -> str:
+    lines = ["# corrected = matrix @ (reading - bias), in the axes of the unit, SI; sigma: standard deviation"]
+    for name, section in content.items():
+        tables = section if isinstance(section, list) else [section]
+        for table in tables:
+            lines.append(f"\n[[{name}]]" if isinstance(section, list) else f"\n[{name}]")
+            lines += [f"{key} = {_toml_value(value)}" for key, value in table.items() if value is not None]
+    return "\n".join(lines) + "\n"
+
+
+def _toml_value(value: Any) -> str:  # noqa: ANN401 - text, number or nested list
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml_value, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+_SHOWN: Final = {
+    "bias_mps2": ("bias", "mg", 1e3 / 9.80665),
+    "bias_rad_s": ("bias", "deg/h", math.degrees(3600.0)),
+    "matrix": ("matrix", "", 1.0),
+    "g_sensitivity_rad_s_per_mps2": ("sensitivity to specific force", "deg/h/g", math.degrees(3600.0) * 9.80665),
+}
+"""Title, unit, and value in this unit per value in SI, of the figures with standard deviations."""
+
+
+def _print(content: Mapping[str, Any]) -> None:
+    for name in ("accelerometer", "gyro"):
+        if name not in content:
+            continue
+        section = content[name]
+        table = Table("", *AXES, title=name, title_justify="left")
+        for key, (title, unit, scale) in _SHOWN.items():
+            if key in section:
+                sigmas = section[key.replace("matrix", "matrix_sigma").replace("bias", "bias_sigma").replace(
+                    "sensitivity_rad", "sensitivity_sigma_rad")]  # fmt: skip
+                rows = section[key] if isinstance(section[key][0], list) else [section[key]]
+                rows_sigmas = sigmas if isinstance(sigmas[0], list) else [sigmas]
+                for number, (values, deviations) in enumerate(zip(rows, rows_sigmas, strict=True)):
+                    label = f"{title} {AXES[number]}" if len(rows) > 1 else title
+                    cells = [_cell(scale * a, scale * b) for a, b in zip(values, deviations, strict=True)]
+                    table.add_row(f"{label}, {unit}" if unit else label, *cells)
+        if "nonlinearity_ppm" in section:
+            table.add_row("nonlinearity, ppm", *(f"{value:.3g}" for value in section["nonlinearity_ppm"]))
+        print_table(table)
+        print_note(
+            f"{name}: chi-square {section['chi_square']:.1f}, {section['degrees_of_freedom']} degrees of freedom"
+        )
+    if "positions" in content:
+        print_note(f"{len(content['positions'])} positions at rest")
+
+
+def _cell(value: float, sigma: float) -> str:
+    if sigma == 0.0:
+        return f"{value:.6g}"
+    decimals = max(0, 1 - math.floor(math.log10(sigma)))
+    return f"{value:.{decimals}f} ± {sigma:.{decimals}f}"
