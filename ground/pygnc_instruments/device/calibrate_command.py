@@ -1,7 +1,9 @@
-"""`pygnc device calibrate-positions`: calibrate accelerometers and gyros by logs, show and write the result."""
+"""Calibrate accelerometers and gyros by logs: `pygnc device calibrate-positions`, `-rates` and `-temperature`."""
 
+import csv
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,17 +15,24 @@ from pygnc_cli.exit_codes import UsageError
 from pygnc_instruments.device.calibration import (
     AXES,
     CalibrationError,
+    KnownRate,
     SensorCalibration,
+    TemperatureModel,
     calibrate_accelerometer,
+    calibrate_gyro,
     calibrate_gyro_at_rest,
+    calibrate_temperature,
     gravity_mps2,
     still_parts,
+    turning_parts,
 )
 from pygnc_instruments.device.connection import DeviceSelection
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import MotionLog, read_motion_log
 from pygnc_instruments.device.terminal import print_json, print_note, print_table
 
+_TURN: Final = re.compile(r"([xyz])=([^@]+)@([^-]+)-(.+)")
+_TURN_COLUMNS: Final = ("start", "end", "axis", "rate")
 _LEAST_GRAVITY, _LARGEST_GRAVITY = 9.7, 9.9
 
 
@@ -82,6 +91,85 @@ def by_positions(logs: Sequence[MotionLog], gravity: float, latitude: float | No
         gyro = calibrate_gyro_at_rest(with_gyro, sensor.matrix, sensor.bias, latitude)
         content["gyro"] = sensor_section(gyro, "rad_s", with_matrix=False)
     return content
+
+
+def known_rates(turns: Sequence[str], file: Path | None) -> list[KnownRate]:
+    """Return the rates of a turntable, from texts such as `x=50@10-40` and a CSV file.
+
+    Raises:
+        UsageError: a text is not such a rate, or there is none.
+        LogError: the file cannot be read.
+    """
+    rows: list[tuple[str, list[str]]] = []
+    for text in turns:
+        match = _TURN.fullmatch(text)
+        if match is None:
+            raise UsageError(f"--turn {text}: not a rate; write x=50@10-40 for 50 deg/s about x from 10 s to 40 s")
+        rows.append((f"--turn {text}", [match[3], match[4], match[1], match[2]]))
+    if file is not None:
+        try:
+            with file.open(encoding="utf-8", newline="") as lines:
+                reader = csv.DictReader(row for row in lines if not row.startswith("#"))
+                missing = [name for name in _TURN_COLUMNS if name not in (reader.fieldnames or ())]
+                if missing:
+                    raise LogError(f"{file}: the columns {', '.join(missing)} are missing; needed: start,end,axis,rate")
+                rows += [
+                    (f"{file}: row {number}", [(row[name] or "").strip() for name in _TURN_COLUMNS])
+                    for number, row in enumerate(reader, 1)
+                ]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise LogError(f"{file}: not a CSV file: {error}") from None
+    if not rows:
+        raise UsageError("no rate is known; state --turns FILE.csv, or --turn x=50@10-40 for each rate")
+    return [_known_rate(place, *row) for place, row in rows]
+
+
+def _known_rate(place: str, start: str, end: str, axis: str, rate: str) -> KnownRate:
+    try:
+        start_s, end_s, deg_s = float(start), float(end), float(rate)
+        number = AXES.index(axis) if axis else -1
+    except ValueError:
+        start_s, end_s, deg_s, number = 0.0, 0.0, 0.0, -1
+    if number < 0 or not (end_s > start_s and math.isfinite(end_s) and math.isfinite(deg_s)):
+        raise UsageError(f"{place}: not start < end in s, an axis x, y or z, and a rate in deg/s")
+    return KnownRate(start_s, end_s, number, math.radians(deg_s))
+
+
+def by_rates(log: MotionLog, rates: Sequence[KnownRate], latitude: float | None) -> dict[str, Any]:
+    """Return the calibration of the gyro on a turntable, as sections of the result."""
+    parts = turning_parts(log, rates)
+    sensor = calibrate_gyro(parts, rates, latitude)
+    return {
+        "gyro": sensor_section(sensor, "rad_s"),
+        "rates": [
+            {
+                "start_s": known.start_s,
+                "end_s": known.end_s,
+                "axis": AXES[known.axis],
+                "rate_rad_s": known.rate,
+                "residual_rad_s": residual.tolist(),
+            }
+            for known, residual in zip(rates, sensor.residuals, strict=True)
+        ],
+    }
+
+
+def by_temperature(log: MotionLog, temperature: str, order: int | None) -> dict[str, Any]:
+    """Return the readings at rest over temperature, as sections of the result."""
+    models = calibrate_temperature(log, temperature, order)
+    names = {"force": ("accelerometer_temperature", "mps2"), "rate": ("gyro_temperature", "rad_s")}
+    return {names[key][0]: _temperature_section(model, names[key][1]) for key, model in models.items()}
+
+
+def _temperature_section(model: TemperatureModel, unit: str) -> dict[str, Any]:
+    return {
+        "reference_degc": model.reference_degc,
+        "range_degc": list(model.range_degc),
+        f"coefficients_{unit}": model.coefficients.T.tolist(),
+        f"coefficients_sigma_{unit}": model.sigmas.T.tolist(),
+        f"residual_{unit}": model.residual.tolist(),
+        f"hysteresis_{unit}": None if model.hysteresis is None else model.hysteresis.tolist(),
+    }
 
 
 def sensor_section(sensor: SensorCalibration, unit: str, *, with_matrix: bool = True) -> dict[str, Any]:
@@ -175,6 +263,33 @@ def _print(content: Mapping[str, Any]) -> None:
         )
     if "positions" in content:
         print_note(f"{len(content['positions'])} positions at rest")
+
+    for name, (unit, title, scale) in _TEMPERATURE_SHOWN.items():
+        if name in content:
+            _print_temperature(content[name], unit, title, scale)
+
+
+_TEMPERATURE_SHOWN: Final = {
+    "accelerometer_temperature": ("mps2", "accelerometer, mg", 1e3 / 9.80665),
+    "gyro_temperature": ("rad_s", "gyro, deg/h", math.degrees(3600.0)),
+}
+"""Unit of the figures, title, and value in the unit of the title per value in SI."""
+
+
+def _print_temperature(section: Mapping[str, Any], unit: str, title: str, scale: float) -> None:
+    table = Table("", *AXES, title=title, title_justify="left")
+    low, high = section["range_degc"]
+    values, sigmas = (zip(*section[f"{name}_{unit}"], strict=True) for name in ("coefficients", "coefficients_sigma"))
+    for order, (row, deviations) in enumerate(zip(values, sigmas, strict=True)):
+        label = f"at {section['reference_degc']:g} °C" if order == 0 else f"per °C^{order}"
+        table.add_row(label, *(_cell(scale * a, scale * b) for a, b in zip(row, deviations, strict=True)))
+    for key, label in (("residual", "residual, 1 sigma"), ("hysteresis", "hysteresis")):
+        if (row := section[f"{key}_{unit}"]) is not None:
+            table.add_row(label, *(f"{scale * value:.3g}" for value in row))
+    print_table(table)
+    is_known = section[f"hysteresis_{unit}"] is not None
+    note = "" if is_known else "; the run does not contain both heating and cooling, so its hysteresis is unknown"
+    print_note(f"{title.partition(',')[0]}: {low:.1f} °C to {high:.1f} °C{note}")
 
 
 def _cell(value: float, sigma: float) -> str:

@@ -1,7 +1,8 @@
-"""Calibration of accelerometers and gyros by readings at rest.
+"""Calibration of accelerometers and gyros by readings at rest, at known rates and over temperature.
 
 A corrected reading is `matrix @ (reading - bias)`. At rest, corrected specific forces have the strength of gravity in
 every position; this determines an upper triangular matrix (scale factors and non-orthogonality) and the bias.
+On a turntable the rates are known, which determines a full matrix.
 
 Sources: Tedaldi, Pretto and Menegatti, "A robust and easy to implement method for IMU calibration without external
 equipments", ICRA 2014, for the positions; WGS 84 (NIMA TR8350.2, chapter 4) for gravity.
@@ -47,6 +48,8 @@ _LARGEST_RESIDUAL: Final = 0.005
 _SIGNIFICANCE: Final = 0.01
 _WEAKEST: Final = 0.05
 """Smallest singular value, relative, of a design from which the sensitivity to acceleration is determined."""
+_HIGHEST_ORDER: Final = 4
+_LEAST_RANGE_DEGC: Final = 5.0
 
 
 class CalibrationError(LogError):
@@ -369,3 +372,261 @@ def _block_diagonal(blocks: FloatArray) -> FloatArray:
     for index, block in enumerate(blocks):
         whole[index * size : (index + 1) * size, index * size : (index + 1) * size] = block
     return whole
+
+
+@dataclass(frozen=True, slots=True)
+class KnownRate:
+    """Rate of a turntable during a part of a log: about an axis of the unit (0 to 2), rad/s, from and to a time, s."""
+
+    start_s: float
+    end_s: float
+    axis: int
+    rate: float
+
+
+def turning_parts(log: MotionLog, rates: Sequence[KnownRate]) -> list[Part]:
+    """Return the parts of a log with known rates.
+
+    Raises:
+        CalibrationError: the log has no gyro, a part is not in it, or its rate is not constant, or is saturated.
+    """
+    if log.rate is None:
+        raise CalibrationError(f"{log.name}: contains no angular rates")
+    windows = _windows(log)
+    sigma = _noise(windows.readings.var(axis=1, ddof=1), windows.step)
+    parts = []
+    for known in rates:
+        inside = (windows.times_s[:, 0] >= known.start_s) & (windows.times_s[:, 1] <= known.end_s)
+        indices = np.flatnonzero(inside)
+        times = f"{known.start_s:g} s to {known.end_s:g} s"
+        if len(indices) < 3:
+            raise CalibrationError(
+                f"{log.name}: has less than three windows of {_WINDOW_S:g} s from {times}; its readings are from "
+                f"{log.times_s[0]:.1f} s to {log.times_s[-1]:.1f} s"
+            )
+        _require_range(log, windows, indices, sigma)
+        part = _part(log, windows, indices)
+        spread = float(part.rate[:, known.axis].std()) if part.rate is not None else 0.0
+        if spread > max(3.0 * sigma[-3 + known.axis], 0.02 * abs(known.rate)):
+            raise CalibrationError(
+                f"{log.name}: the rate about {AXES[known.axis]} varies by {math.degrees(spread):.3g} deg/s from "
+                f"{times}; name only the time when the table turns at the constant rate"
+            )
+        parts.append(part)
+    return parts
+
+
+def calibrate_gyro(parts: Sequence[Part], rates: Sequence[KnownRate], latitude_deg: float | None) -> SensorCalibration:
+    """Return bias, matrix and, if the positions differ enough, sensitivity to specific force of the gyro.
+
+    The parameters are, for each axis, the bias, its reading per rate about x, y and z, and per specific force.
+
+    Raises:
+        CalibrationError: rates are missing, or the readings contradict them.
+    """
+    true = np.zeros((len(rates), 3))
+    for row, known in zip(true, rates, strict=True):
+        row[known.axis] = known.rate
+    missing = [AXES[axis] for axis in range(3) if np.ptp([k.rate for k in rates if k.axis == axis] or [0.0]) == 0.0]
+    if missing:
+        raise CalibrationError(
+            f"the rates do not determine the axis {', '.join(missing)}: name two different rates about each axis, such "
+            "as 50 and -50 deg/s"
+        )
+    means, variances = _means([part.rate for part in parts if part.rate is not None])
+    design = np.column_stack([np.ones(len(true)), true])
+    earth_variance: FloatArray | float = EARTH_RATE_RAD_S**2 / 3.0
+    if all(part.force is not None for part in parts):
+        forces = np.array([np.mean(part.force, axis=0) for part in parts if part.force is not None])
+        if latitude_deg is not None:
+            vertical = EARTH_RATE_RAD_S * math.sin(math.radians(latitude_deg))
+            means = means - vertical * forces / np.linalg.norm(forces, axis=1)[:, np.newaxis]
+            # The horizontal part averages out about a vertical axis that turns.
+            earth_variance = 0.0 if true.any(axis=1).all() else earth_variance
+        extended = np.column_stack([design, forces])
+        if _is_determined(extended):
+            design = extended
+    if len(design) <= design.shape[1]:
+        raise CalibrationError(
+            f"{len(design)} rates are too few; name at least {design.shape[1] + 1}, such as 50, 0 and -50 deg/s about "
+            "each axis"
+        )
+    values, covariance, (chi_square, freedom, residuals) = _solve(design, means, variances + earth_variance)
+    response = values[:, 1:4]
+    if np.abs(response - np.eye(3)).max() > _PRIOR_SCALE / 2.0:
+        axis, other = np.unravel_index(np.argmax(np.abs(response - np.eye(3))), (3, 3))
+        raise CalibrationError(
+            f"a rate of 1 about {AXES[other]} is read as {response[axis, other]:.3g} about {AXES[axis]}; check the "
+            "axes, signs, units (deg/s) and times of the rates"
+        )
+    matrix = np.asarray(np.linalg.inv(response), np.float64)
+    whole = _block_diagonal(covariance[:, 1:4, 1:4])
+    kernel = np.kron(matrix, matrix.T)
+    matrix_sigma = np.sqrt(np.diag(kernel @ whole @ kernel.T)).reshape(3, 3)
+    sigmas = np.sqrt(np.array([np.diag(block) for block in covariance]))
+    largest = [max(abs(known.rate) for known in rates if known.axis == axis) for axis in range(3)]
+    own = [[abs(residuals[k, axis]) for k, known in enumerate(rates) if known.axis == axis] for axis in range(3)]
+    has_g = design.shape[1] > 4
+    return SensorCalibration(
+        bias=values[:, 0],
+        bias_sigma=sigmas[:, 0],
+        matrix=matrix,
+        matrix_sigma=matrix_sigma,
+        parameters=values.ravel(),
+        covariance=_block_diagonal(covariance),
+        chi_square=chi_square,
+        freedom=freedom,
+        residuals=residuals,
+        g_sensitivity=values[:, 4:] if has_g else None,
+        g_sensitivity_sigma=sigmas[:, 4:] if has_g else None,
+        nonlinearity_ppm=1e6 * np.array([max(part) for part in own]) / np.array(largest),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TemperatureModel:
+    """Polynomial of a sensor's readings at rest over temperature: sum of coefficients[k] * (T - reference)^k.
+
+    Attributes:
+        reference_degc: reference temperature, °C.
+        range_degc: lowest and highest temperature, °C.
+        coefficients, sigmas: SI per °C^k, (order + 1, 3); higher orders of an axis that does not need them are 0.
+        residual: standard deviation of the residuals of windows, SI, (3,).
+        hysteresis: largest difference between the means of the residuals while heating and while cooling, (3,); None
+            if the run does not contain both.
+    """
+
+    reference_degc: float
+    range_degc: tuple[float, float]
+    coefficients: FloatArray
+    sigmas: FloatArray
+    residual: FloatArray
+    hysteresis: FloatArray | None
+
+
+_TEMPERATURE_BINS: Final = 10
+_BIN_WINDOWS: Final = 5
+_LOOP_SHARE: Final = 0.1
+_TEMPERATURE_WINDOWS: Final = 400
+
+
+def calibrate_temperature(log: MotionLog, temperature: str, order: int | None) -> dict[str, TemperatureModel]:
+    """Return the polynomials of the sensors, by `rate` and `force`, over a temperature of the log.
+
+    Args:
+        log: readings at rest.
+        temperature: name of the temperature; "" for the first.
+        order: order of the polynomials; None: the highest whose coefficient is significant, at most 4.
+
+    Raises:
+        CalibrationError: the temperature is missing or hardly changes, or the unit moves.
+    """
+    if not log.temperatures:
+        raise CalibrationError(f"{log.name}: contains no temperature; log a packet that does")
+    name = temperature or next(iter(log.temperatures))
+    if name not in log.temperatures:
+        raise CalibrationError(f"{log.name}: contains no {name!r}; choose from {', '.join(log.temperatures)}")
+    windows = _windows(log)
+    variances = windows.readings.var(axis=1, ddof=1)
+    limit = np.maximum(_STILL_VARIANCE * _noise(variances, windows.step) ** 2, 0.25 * windows.step**2)
+    still = (variances <= limit).all(axis=1)
+    if still.mean() < 0.9:
+        raise CalibrationError(
+            f"{log.name}: the unit moves or is shaken in {100 * (1 - still.mean()):.0f} % of the log; let it rest"
+        )
+    count, size = windows.readings.shape[:2]
+    degrees = log.temperatures[name][: count * size].reshape(count, size).mean(axis=1)[still]
+    means = windows.means[still]
+    group = max(1, len(means) // _TEMPERATURE_WINDOWS)
+    usable = len(means) // group * group
+    degrees = degrees[:usable].reshape(-1, group).mean(axis=1)
+    means = means[:usable].reshape(len(degrees), group, -1).mean(axis=1)
+    if np.ptp(degrees) < _LEAST_RANGE_DEGC:
+        raise CalibrationError(
+            f"{log.name}: {name} changes only by {np.ptp(degrees):.2g} °C; at least {_LEAST_RANGE_DEGC:g} °C are needed"
+        )
+    if len(degrees) < 5 * ((order or _HIGHEST_ORDER) + 1):
+        raise CalibrationError(f"{log.name}: {len(degrees)} windows are too few for a polynomial; log for longer")
+    models = {}
+    if log.force is not None:
+        models["force"] = _temperature_model(degrees, means[:, :3], order)
+    if log.rate is not None:
+        models["rate"] = _temperature_model(degrees, means[:, -3:], order)
+    return models
+
+
+def _temperature_model(degrees: FloatArray, readings: FloatArray, order: int | None) -> TemperatureModel:
+    reference = float(round((degrees.min() + degrees.max()) / 2.0))
+    highest = _HIGHEST_ORDER if order is None else order
+    coefficients, sigmas = np.zeros((highest + 1, 3)), np.zeros((highest + 1, 3))
+    residuals, loop = np.empty_like(readings), _loop(degrees)
+    for axis, column in enumerate(readings.T):
+        for tried in range(highest, -1, -1):
+            values, covariance, residuals[:, axis] = _polynomial(degrees - reference, column, tried, loop)
+            if order is not None or tried == 0 or abs(values[-1]) > 3.0 * math.sqrt(covariance[-1, -1]):
+                break
+        coefficients[: len(values), axis], sigmas[: len(values), axis] = values, np.sqrt(np.diag(covariance))
+    needed = max(1, int(np.flatnonzero(sigmas.any(axis=1))[-1]) + 1)
+    return TemperatureModel(
+        reference_degc=reference,
+        range_degc=(float(degrees.min()), float(degrees.max())),
+        coefficients=coefficients[:needed],
+        sigmas=sigmas[:needed],
+        residual=residuals.std(axis=0),
+        hysteresis=_hysteresis(degrees, residuals),
+    )
+
+
+def _polynomial(
+    offsets: FloatArray, readings: FloatArray, order: int, loop: FloatArray | None
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return coefficients, their covariance and the residuals; correlated residuals increase the covariance.
+
+    Args:
+        offsets: temperatures from the reference, (n,).
+        readings: readings, (n,).
+        order: order of the polynomial.
+        loop: shape of a hysteresis, (n,), which is estimated too, but is part of the residuals; None without.
+    """
+    scale = float(np.abs(offsets).max())
+    powers = np.arange(order + 1)
+    design = (offsets / scale)[:, np.newaxis] ** powers
+    if loop is not None:
+        design = np.column_stack([design, loop])
+    inverse = np.linalg.inv(design.T @ design)
+    values = inverse @ design.T @ readings
+    noise = readings - design @ values
+    square = max(float(noise @ noise), np.finfo(float).tiny)
+    correlation = min(max(0.0, float(noise[1:] @ noise[:-1]) / square), 0.98)
+    variance = square / (len(readings) - design.shape[1]) * (1.0 + correlation) / (1.0 - correlation)
+    unscaled = np.diag(scale ** -powers.astype(np.float64))
+    size = order + 1
+    residuals = readings - design[:, :size] @ values[:size]
+    return unscaled @ values[:size], unscaled @ inverse[:size, :size] @ unscaled * variance, residuals
+
+
+def _is_heating(degrees: FloatArray) -> NDArray[np.bool_]:
+    smoothed = np.convolve(np.pad(degrees, 4, "edge"), np.full(9, 1.0 / 9.0), "valid")
+    return np.asarray(np.gradient(smoothed) > 0.0)
+
+
+def _loop(degrees: FloatArray) -> FloatArray | None:
+    """Return an ellipse over the temperature, positive while heating; None unless the run heats and cools."""
+    is_heating = _is_heating(degrees)
+    if not _LOOP_SHARE < is_heating.mean() < 1.0 - _LOOP_SHARE:
+        return None
+    position = 2.0 * (degrees - degrees.min()) / np.ptp(degrees) - 1.0
+    return np.asarray(np.where(is_heating, 1.0, -1.0) * np.sqrt(np.maximum(0.0, 1.0 - position**2)))
+
+
+def _hysteresis(degrees: FloatArray, residuals: FloatArray) -> FloatArray | None:
+    """Return the largest difference between heating and cooling at the same temperature, (3,)."""
+    is_heating = _is_heating(degrees)
+    edges = np.linspace(degrees.min(), degrees.max(), _TEMPERATURE_BINS + 1)[1:-1]
+    bins = np.digitize(degrees, edges)
+    differences = [
+        residuals[(bins == number) & is_heating].mean(axis=0) - residuals[(bins == number) & ~is_heating].mean(axis=0)
+        for number in range(_TEMPERATURE_BINS)
+        if min(np.sum((bins == number) & is_heating), np.sum((bins == number) & ~is_heating)) >= _BIN_WINDOWS
+    ]
+    return np.asarray(np.abs(differences).max(axis=0)) if len(differences) > 1 else None

@@ -314,6 +314,12 @@ app.command(name="noise", example="pygnc device noise logs/rest.csv --plot noise
 app.command(
     name="calibrate-positions", example="pygnc device calibrate-positions logs/six.csv --latitude 48.1 --height 520"
 )(readings_commands.calibrate_positions)
+app.command(name="calibrate-rates", example="pygnc device calibrate-rates logs/table.csv --turns turns.csv")(
+    readings_commands.calibrate_rates
+)
+app.command(name="calibrate-temperature", example="pygnc device calibrate-temperature logs/oven.csv --out oven.toml")(
+    readings_commands.calibrate_temperature
+)
 app.command(name="upload", example="pygnc device upload logs/rest.csv --to s3://bucket/logs")(readings_commands.upload)
 app.command(name="upgrade", example="pygnc device upgrade /dev/ttyUSB0 firmware.bin --dry-run")(upgrade_command.upgrade)
 app.command(name="simulate", example="pygnc device simulate openimu --pty ./imu-port")(simulate_command.simulate)

@@ -203,6 +203,54 @@ def calibrate_positions(
         calibrate_command.report("positions", logs, content, out, as_json=as_json)
 
 
+def calibrate_rates(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Log of the unit on a turntable.")],
+    *,
+    turn: Annotated[
+        list[str] | None, typer.Option(metavar="AXIS=RATE@START-END", help="Rate, deg/s, and times in the log, s.")
+    ] = None,
+    turns: Annotated[Path | None, typer.Option(help="CSV file of rates: start,end,axis,rate in s and deg/s.")] = None,
+    latitude: Latitude = None,
+    out: CalibrationFile = None,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Calibrate the gyros by known rates about each axis."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        rates = calibrate_command.known_rates(turn or [], turns)
+        logs = calibrate_command.read_logs([file], packet, rate, family)
+        content = calibrate_command.by_rates(logs[0], rates, latitude)
+        calibrate_command.report("rates", logs, content, out, as_json=as_json)
+
+
+def calibrate_temperature(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Log of the unit at rest while its temperature changes.")
+    ],
+    *,
+    temperature: Annotated[str, typer.Option(help="Name of the temperature in the log; default: the first.")] = "",
+    order: Annotated[
+        int | None, typer.Option(min=0, max=6, help="Order of the polynomials; default: by significance, at most 4.")
+    ] = None,
+    out: CalibrationFile = None,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Fit polynomials to the biases of gyros and accelerometers at rest over temperature."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        logs = calibrate_command.read_logs([file], packet, rate, family)
+        content = calibrate_command.by_temperature(logs[0], temperature, order)
+        calibrate_command.report("temperature", logs, content, out, as_json=as_json)
+
+
 @contextlib.contextmanager
 def _uploader(store: Destination | None, spool: Path | None) -> Generator[Uploader | None, None, None]:
     if store is None:

@@ -78,6 +78,27 @@ class Unit:
             self.move()
             self.rest(up, seconds)
 
+    def turn(self, up: Array, rate_deg_s: float, seconds: float = 4.0) -> None:
+        """Append a rotation about the vertical axis of a turntable."""
+        count = round(seconds * HZ)
+        angle = np.radians(rate_deg_s) * np.arange(count) / HZ
+        latitude = np.radians(LATITUDE_DEG)
+        level = np.cross(up, np.roll(up, 1)) / np.linalg.norm(np.cross(up, np.roll(up, 1)))
+        across = np.cross(up, level)
+        north = np.cos(angle)[:, np.newaxis] * level - np.sin(angle)[:, np.newaxis] * across
+        earth = EARTH_RAD_S * (np.sin(latitude) * up + np.cos(latitude) * north)
+        self.add(np.tile(GRAVITY * up, (count, 1)), np.radians(rate_deg_s) * np.abs(up) + earth)
+
+    def heat(self, coefficients: Array, hysteresis: Array, seconds: float = 1200.0) -> Array:
+        """Append a rest from 5 °C to 45 °C and back with biases of polynomials over (T - 25 °C), (order + 1, 6)."""
+        count = round(seconds * HZ)
+        phase = np.linspace(0.0, 2.0 * np.pi, count)
+        degrees = 25.0 - 20.0 * np.cos(phase)
+        drift = (degrees - 25.0)[:, np.newaxis] ** np.arange(len(coefficients)) @ coefficients
+        drift += hysteresis * np.sin(phase)[:, np.newaxis] / 2.0
+        self.add(np.tile([0.0, 0.0, GRAVITY], (count, 1)), np.zeros((count, 3)), drift, degrees)
+        return degrees
+
     def write(self, path: Path, columns: int = 7, serial: str = "0042") -> Path:
         """Write the readings as a log, and start again."""
         units = ["m/s^2"] * 3 + ["deg/s"] * 3 + ["degC"]

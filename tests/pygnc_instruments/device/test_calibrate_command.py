@@ -1,4 +1,4 @@
-"""`pygnc device calibrate-positions`: parameters and their uncertainty against a generated unit, and wrong input."""
+"""Calibration of inertial sensors: parameters and their uncertainty against a generated unit, and wrong input."""
 
 import tomllib
 from pathlib import Path
@@ -8,10 +8,15 @@ import pytest
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_instruments.device.calibration import (
+    AXES,
+    KnownRate,
     calibrate_accelerometer,
+    calibrate_gyro,
     calibrate_gyro_at_rest,
+    calibrate_temperature,
     gravity_mps2,
     still_parts,
+    turning_parts,
 )
 from pygnc_instruments.device.sensor_log import MotionLog
 from tests.pygnc_instruments.device.inertial_truth import EDGES, GRAVITY, HZ, LATITUDE_DEG, SIX, Unit
@@ -116,3 +121,93 @@ def test_wrong_input_is_explained(tmp_path: Path) -> None:
 )
 def test_gravity_is_that_of_the_ellipsoid(latitude: float, height: float, gravity: float) -> None:
     assert gravity_mps2(latitude, height) == pytest.approx(gravity, abs=1.1e-5)
+
+
+RATES = (-100.0, -50.0, 50.0, 100.0)
+
+
+def on_a_table(unit: Unit, ups: tuple[np.ndarray, ...] = SIX) -> list[KnownRate]:
+    """Turn a unit about each axis in turn, up and down; return the rates."""
+    rates = []
+    for up in ups:
+        axis = int(np.argmax(np.abs(up)))
+        for deg_s in RATES:
+            start_s = len(unit.rows) / HZ
+            unit.turn(up, deg_s)
+            rates.append(KnownRate(start_s, start_s + 4.0, axis, np.radians(deg_s)))
+    return rates
+
+
+def test_uncertainty_of_rates_is_right() -> None:
+    squares = []
+    for seed in range(30):
+        unit = Unit(seed)
+        rates = on_a_table(unit)
+        found = calibrate_gyro(turning_parts(motion_log(unit), rates), rates, LATITUDE_DEG)
+        # The accelerometer itself has errors, by which the sensitivity to the true force is known.
+        slopes = unit.sensitivity @ unit.accel_matrix
+        bias = unit.gyro_bias - slopes @ unit.accel_bias
+        error = found.parameters - np.column_stack([bias, unit.gyro_response, slopes]).ravel()
+        squares.append(error @ np.linalg.solve(found.covariance, error))
+    # 95 % of the mean of 30 chi-squares with 21 degrees of freedom.
+    assert 18.7 < np.mean(squares) < 23.4
+
+
+def test_rates_calibrate_the_gyro(tmp_path: Path) -> None:
+    unit = Unit(8)
+    rates = on_a_table(unit, SIX[::2])
+    rows = [f"{k.start_s},{k.end_s},{AXES[k.axis]},{np.degrees(k.rate)}" for k in rates]
+    (tmp_path / "turns.csv").write_text("\n".join(["start,end,axis,rate", *rows]))
+    log = unit.write(tmp_path / "table.csv")
+    report = run_json("calibrate-rates", log, "--turns", tmp_path / "turns.csv")
+    assert np.abs(np.array(report["gyro"]["matrix"]) @ unit.gyro_response - np.eye(3)).max() < 3e-4
+    # With each axis only up, bias and sensitivity to specific force cannot be separated.
+    assert "g_sensitivity_rad_s_per_mps2" not in report["gyro"]
+    shown = run("calibrate-rates", log, *(f"--turn={r.split(',')[2]}={r.split(',')[3]}@{'-'.join(r.split(',')[:2])}"
+                                          for r in rows))  # fmt: skip
+    assert "nonlinearity, ppm" in shown.stdout
+    cases: tuple[tuple[list[str], ExitCode, str], ...] = (
+        (["x=100@0-4", "x=-100@4-8"], ExitCode.INPUT, "axis y, z"),
+        (["x=100@0-4", "x=50@400-440"], ExitCode.INPUT, "readings are from 0.0 s"),
+        (["x=100@0-8"], ExitCode.INPUT, "varies by"),
+        (["w=100@0-8"], ExitCode.USAGE, "not a rate"),
+        (["x=ten@0-8"], ExitCode.USAGE, "deg/s"),
+        ([], ExitCode.USAGE, "--turns"),
+    )
+    for turns, code, text in cases:
+        assert text in run("calibrate-rates", log, *(f"--turn={turn}" for turn in turns), code=code).stderr
+    wrong = [f"--turn={AXES[k.axis]}={-np.degrees(k.rate)}@{k.start_s}-{k.end_s}" for k in rates]
+    assert "check the axes, signs" in run("calibrate-rates", log, *wrong, code=ExitCode.INPUT).stderr
+
+
+COEFFICIENTS = np.array([[0.0] * 6, [1e-3, -2e-3, 0.0, 1e-4, 0.0, -5e-5], [2e-5, 0.0, 0.0, 0.0, 3e-6, 0.0]])
+HYSTERESIS = np.array([0.01, 0.0, 0.0, 0.0, 1e-3, 0.0])
+
+
+def test_temperature_run_yields_orders_coefficients_and_hysteresis(tmp_path: Path) -> None:
+    unit = Unit(9)
+    unit.heat(COEFFICIENTS, HYSTERESIS)
+    models = calibrate_temperature(motion_log(unit), "board", None)
+    for columns, model in ((slice(0, 3), models["force"]), (slice(3, 6), models["rate"])):
+        truth, size = COEFFICIENTS[1:, columns], len(model.coefficients)
+        padded = np.zeros((5, 3)), np.zeros((5, 3))
+        padded[0][:size], padded[1][:size] = model.coefficients, model.sigmas
+        assert (np.abs(padded[0][1:3] - truth) <= 4.0 * padded[1][1:3] + 1e-12).all()
+        assert model.hysteresis == pytest.approx(HYSTERESIS[columns], rel=0.15, abs=2e-3)
+    log = unit.write(tmp_path / "oven.csv")
+    shown = run("calibrate-temperature", log, "--order", 2)
+    assert "per °C^2" in shown.stdout
+    assert "hysteresis" in shown.stdout
+    assert "choose from boardTemp" in run("calibrate-temperature", log, "--temperature", "t", code=3).stderr
+
+
+def test_temperature_run_needs_temperature_and_rest(tmp_path: Path) -> None:
+    unit = Unit(10)
+    unit.rest(SIX[0], 30.0)
+    constant = unit.write(tmp_path / "constant.csv")
+    unit.rest(SIX[0], 30.0)
+    without = unit.write(tmp_path / "without.csv", columns=6)
+    unit.positions(SIX, 3.0)
+    moving = unit.write(tmp_path / "moving.csv")
+    for log, text in ((constant, "changes only by 0 °C"), (without, "contains no temperature"), (moving, "moves")):
+        assert text in run("calibrate-temperature", log, code=ExitCode.INPUT).stderr
