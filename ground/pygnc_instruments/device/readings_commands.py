@@ -65,6 +65,13 @@ User = Annotated[
 SpoolFolder = Annotated[
     Path | None, typer.Option("--spool", help="Folder of pending uploads; default: PYGNC_SPOOL or ~/.pygnc_spool.")
 ]
+Logs = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="Logs of the unit: CSV, MCAP, or recordings of bytes (.raw).")
+]
+Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")]
+Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
+Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
+CalibrationFile = Annotated[Path | None, typer.Option("--out", help="New file for the calibration, TOML.")]
 
 
 def log(
@@ -152,8 +159,10 @@ def noise(
     ],
     *,
     plot: Annotated[Path | None, typer.Option(help="Figure of the Allan deviation to write, PNG or SVG.")] = None,
-    packet: Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")] = "",
-    rate: Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")] = 0.0,
+    kalibr: Annotated[Path | None, typer.Option(help="New file for kalibr: noise of the IMU, YAML.")] = None,
+    rostopic: Annotated[str, typer.Option(help="ROS topic of the readings, for kalibr.")] = "/imu0",
+    packet: Packet = "",
+    rate: Rate = 0.0,
     family: FamilyName = "",
     user_packets: UserPackets = None,
     as_json: Json = False,
@@ -168,16 +177,7 @@ def noise(
             raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
         selection = DeviceSelection(str(file), family, 0, user_packets)
         log = read_sensor_log(file, selection, packet=packet, rate_hz=rate)
-        report_noise(log, file.name, plot, as_json=as_json)
-
-
-Logs = Annotated[
-    list[Path], typer.Argument(metavar="FILE", help="Logs of the unit: CSV, MCAP, or recordings of bytes (.raw).")
-]
-Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")]
-Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
-Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
-CalibrationFile = Annotated[Path | None, typer.Option("--out", help="New file for the calibration, TOML.")]
+        report_noise(log, file.name, plot, kalibr, rostopic, as_json=as_json)
 
 
 def calibrate_positions(
