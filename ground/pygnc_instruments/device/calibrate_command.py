@@ -5,13 +5,17 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 from rich.table import Table
 
 from pygnc_cli.exit_codes import UsageError
+from pygnc_devices.errors import DeviceError, RefusedError
+from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 from pygnc_instruments.device.calibration import (
     AXES,
     CalibrationError,
@@ -26,11 +30,41 @@ from pygnc_instruments.device.calibration import (
     still_parts,
     turning_parts,
 )
-from pygnc_instruments.device.connection import DeviceSelection
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import MotionLog, read_motion_log
 from pygnc_instruments.device.terminal import print_json, print_note, print_table
 
+
+@dataclass(frozen=True, slots=True)
+class _UnitSetting:
+    """Setting of a unit that holds the calibration of a sensor.
+
+    Attributes:
+        name: name of the setting.
+        per_si: value of the bias in the setting per value in SI.
+        has_matrix: True if the value is the matrix, row by row, and the bias; False if it is the bias.
+    """
+
+    name: str
+    per_si: float = 1.0
+    has_matrix: bool = True
+
+
+UNIT_SETTINGS: Final[Mapping[str, Mapping[str, _UnitSetting]]] = {
+    "vectornav": {
+        "accelerometer": _UnitSetting("calibration.accel"),
+        "gyro": _UnitSetting("calibration.gyro"),
+    },
+    "mip": {
+        "accelerometer": _UnitSetting("accel_bias", 1.0 / STANDARD_GRAVITY_MPS2, has_matrix=False),
+        "gyro": _UnitSetting("gyro_bias", has_matrix=False),
+    },
+}
+"""Settings by family and sensor. The units subtract the bias, then multiply by the matrix."""
+_ROTATIONS: Final = {"vectornav": ("rotation", np.eye(3).ravel().tolist()), "mip": ("transformation", [0.0] * 3)}
+"""Setting of the rotation of the readings from the unit's axes to others, and its value without rotation, by family."""
+_NEUTRAL: Final = {True: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], False: [0.0, 0.0, 0.0]}
 _TURN: Final = re.compile(r"([xyz])=([^@]+)@([^-]+)-(.+)")
 _TURN_COLUMNS: Final = ("start", "end", "axis", "rate")
 _LEAST_GRAVITY, _LARGEST_GRAVITY = 9.7, 9.9
@@ -212,6 +246,68 @@ def report(
     if out is not None:
         print_note(f"{out}: written")
     return whole
+
+
+def unit_values(connected: ConnectedDevice, content: Mapping[str, Any], *, is_combined: bool) -> dict[str, str]:
+    """Return the settings, by name, with which a unit corrects its readings by a calibration.
+
+    Args:
+        connected: the unit.
+        content: calibration from `report`.
+        is_combined: True if the log was made with the calibration that the unit holds; both are combined.
+
+    Raises:
+        DeviceError: the unit cannot hold a calibration, is not the unit of the log, or holds one already.
+    """
+    family, url = connected.family, connected.device.url
+    if family.name not in UNIT_SETTINGS:
+        raise DeviceError(f"{url}: {family.title}: these units cannot hold a calibration; use the file of --out")
+    serial, logged = connected.describe().get("serial_number"), content["calibration"].get("serial_number")
+    if logged is not None and serial != logged:
+        raise DeviceError(
+            f"{url}: its serial number is {serial}, that of the log {logged}; connect the unit of the log"
+        )
+    _require_own_axes(connected)
+    wanted = {setting.name: (setting, content[name]) for name, setting in UNIT_SETTINGS[family.name].items()
+              if name in content}  # fmt: skip
+    held = {entry.name: str(entry.value) for entry in connected.run(family.controls.get, "settings", list(wanted))}
+    values = {}
+    for name, (setting, section) in wanted.items():
+        old = [float(word) for word in held[name].split(",")]
+        if old != _NEUTRAL[setting.has_matrix] and not is_combined:
+            raise DeviceError(
+                f"{url}: {name} is {held[name]} already; use --combine if the log was made with it, else reset it "
+                "and log again"
+            )
+        if "matrix" in section and not setting.has_matrix:
+            print_note(f"{url}: {name} holds the bias only; the matrix remains in the file of --out")
+        new = _combined(setting, old, section)
+        values[name] = ",".join(f"{value:.7g}" for value in new)
+    return values
+
+
+def _require_own_axes(connected: ConnectedDevice) -> None:
+    """Raise an error if the readings of a unit are in other axes than its calibration."""
+    name, neutral = _ROTATIONS[connected.family.name]
+    try:
+        (held,) = connected.run(connected.family.controls.get, "settings", [name])
+    except RefusedError:  # a unit without the setting
+        return
+    if [float(word) for word in str(held.value).split(",")] != neutral:
+        raise DeviceError(
+            f"{connected.device.url}: {name} is {held.value}, so its readings are not in the axes of its calibration; "
+            "reset it and log again"
+        )
+
+
+def _combined(setting: _UnitSetting, old: list[float], section: Mapping[str, Any]) -> list[float]:
+    """Return the value of a setting that corrects as the old one and a calibration do one after the other."""
+    bias = setting.per_si * np.array(section[next(key for key in section if key.startswith("bias_"))])
+    if not setting.has_matrix:
+        return [*(np.array(old) + bias).tolist()]
+    before, old_bias = np.array(old[:9]).reshape(3, 3), np.array(old[9:])
+    matrix = np.array(section.get("matrix", np.eye(3)))
+    return [*(matrix @ before).ravel().tolist(), *(old_bias + np.linalg.solve(before, bias)).tolist()]
 
 
 def _toml(content: Mapping[str, Any]) -> str:

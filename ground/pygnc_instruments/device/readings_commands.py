@@ -3,12 +3,12 @@
 import contextlib
 import re
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group
@@ -35,7 +35,9 @@ from pygnc_instruments.device.terminal import (
     UserPackets,
     print_json,
     print_note,
+    print_settings,
     reported_errors,
+    reports_partial_changes,
     statistics_line,
     stderr_console,
 )
@@ -71,6 +73,12 @@ Logs = Annotated[
 Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")]
 Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
 Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
+WritePort = Annotated[
+    str, typer.Option("--write", metavar="PORT", help="Write the calibration to the unit at PORT; VectorNav and MIP.")
+]
+Combine = Annotated[
+    bool, typer.Option("--combine", help="Combine it with the one in the unit, with which the log was made.")
+]
 CalibrationFile = Annotated[Path | None, typer.Option("--out", help="New file for the calibration, TOML.")]
 
 
@@ -188,6 +196,8 @@ def calibrate_positions(
     height: Annotated[float, typer.Option(help="Height of the place above the ellipsoid, m.")] = 0.0,
     still: Annotated[float, typer.Option(min=0.5, help="Shortest rest that counts as a position, s.")] = 2.0,
     out: CalibrationFile = None,
+    write: WritePort = "",
+    combine: Combine = False,
     packet: Packet = "",
     rate: Rate = 0.0,
     family: FamilyName = "",
@@ -200,7 +210,9 @@ def calibrate_positions(
         strength = calibrate_command.local_gravity(gravity, latitude, height)
         logs = calibrate_command.read_logs(files, packet, rate, family)
         content = calibrate_command.by_positions(logs, strength, latitude, still)
-        calibrate_command.report("positions", logs, content, out, as_json=as_json)
+        result = calibrate_command.report("positions", logs, content, out, as_json=as_json)
+        if write:
+            _write_calibration(DeviceSelection(write, family), result, is_combined=combine, as_json=as_json)
 
 
 def calibrate_rates(
@@ -212,6 +224,8 @@ def calibrate_rates(
     turns: Annotated[Path | None, typer.Option(help="CSV file of rates: start,end,axis,rate in s and deg/s.")] = None,
     latitude: Latitude = None,
     out: CalibrationFile = None,
+    write: WritePort = "",
+    combine: Combine = False,
     packet: Packet = "",
     rate: Rate = 0.0,
     family: FamilyName = "",
@@ -224,7 +238,24 @@ def calibrate_rates(
         rates = calibrate_command.known_rates(turn or [], turns)
         logs = calibrate_command.read_logs([file], packet, rate, family)
         content = calibrate_command.by_rates(logs[0], rates, latitude)
-        calibrate_command.report("rates", logs, content, out, as_json=as_json)
+        result = calibrate_command.report("rates", logs, content, out, as_json=as_json)
+        if write:
+            _write_calibration(DeviceSelection(write, family), result, is_combined=combine, as_json=as_json)
+
+
+def _write_calibration(
+    selection: DeviceSelection, result: Mapping[str, Any], *, is_combined: bool, as_json: bool
+) -> None:
+    from pygnc_instruments.device.calibrate_command import unit_values  # noqa: PLC0415 - loads SciPy
+
+    with connect(selection) as connected:
+        values = unit_values(connected, result, is_combined=is_combined)
+        with reports_partial_changes(selection.port):
+            settings = connected.run(connected.family.controls.write, "settings", values)
+    if as_json:  # the result is the only JSON object
+        print_note(f"{selection.port}: {', '.join(values)} written and read back")
+    else:
+        print_settings("written and read back", settings, as_json=False)
 
 
 def calibrate_temperature(

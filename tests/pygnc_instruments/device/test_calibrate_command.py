@@ -19,6 +19,10 @@ from pygnc_instruments.device.calibration import (
     turning_parts,
 )
 from pygnc_instruments.device.sensor_log import MotionLog
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from pygnc_instruments.simulators.mip_unit import MipSimulator
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
 from tests.pygnc_instruments.device.inertial_truth import EDGES, GRAVITY, HZ, LATITUDE_DEG, SIX, Unit
 from tests.pygnc_instruments.device.running import run, run_json
 
@@ -211,3 +215,50 @@ def test_temperature_run_needs_temperature_and_rest(tmp_path: Path) -> None:
     moving = unit.write(tmp_path / "moving.csv")
     for log, text in ((constant, "changes only by 0 °C"), (without, "contains no temperature"), (moving, "moves")):
         assert text in run("calibrate-temperature", log, code=ExitCode.INPUT).stderr
+
+
+def corrected(register: str, reading: np.ndarray) -> np.ndarray:
+    """Return a reading that a unit corrects by its register."""
+    words = np.array([float(word) for word in register.split(",")])
+    return np.asarray(words[:9].reshape(3, 3) @ (reading - words[9:]))
+
+
+def test_the_unit_holds_the_calibration(tmp_path: Path) -> None:
+    unit, simulator = Unit(11), VectorNavSimulator()
+    unit.positions(SIX)
+    log = unit.write(tmp_path / "six.csv", serial=simulator.serial_number)
+    other = tmp_path / "other.csv"
+    other.write_text(log.read_text().replace(simulator.serial_number, "7"))
+    reading = np.array([1.0, -2.0, 9.5])
+    with PtyEndpoint(simulator, tmp_path / "unit") as line:
+        place = (*PLACE, "--family", "vectornav", "--write", line.url)
+        assert "connect the unit of the log" in run("calibrate-positions", other, *place, code=ExitCode.DEVICE).stderr
+        report = run_json("calibrate-positions", log, *place)
+        sensor = report["accelerometer"]
+        matrix, bias = np.array(sensor["matrix"]), np.array(sensor["bias_mps2"])
+        once = matrix @ (reading - bias)
+        assert corrected(simulator.stored[25], reading) == pytest.approx(once, abs=1e-5)
+        assert corrected(simulator.stored[84], 0.0 * reading) == pytest.approx(-np.array(report["gyro"]["bias_rad_s"]))
+        assert "--combine" in run("calibrate-positions", log, *place, code=ExitCode.DEVICE).stderr
+        run("calibrate-positions", log, *place, "--combine")
+        assert corrected(simulator.stored[25], reading) == pytest.approx(matrix @ (once - bias), abs=1e-5)
+
+
+def test_other_units_hold_biases_or_nothing(tmp_path: Path) -> None:
+    unit = Unit(12)
+    unit.positions(SIX)
+    log = unit.write(tmp_path / "six.csv")
+    text = log.read_text().partition("\n")[2]  # without the serial number, as in a recording
+    log.write_text(text)
+    with PtyEndpoint(MipSimulator(), tmp_path / "mip") as line:
+        shown = run("calibrate-positions", log, *PLACE, "--family", "mip", "--write", line.url)
+        held = run_json("get", line.url, "accel_bias", "--family", "mip")["accel_bias"]["value"]
+        run("set", line.url, "transformation=0,0,0.1", "--family", "mip")
+        turned = run("calibrate-positions", log, *PLACE, "--family", "mip", "--write", line.url, code=ExitCode.DEVICE)
+    assert "not in the axes" in turned.stderr
+    assert "holds the bias only" in shown.stderr
+    biases = [float(word) for word in held.split(",")]
+    assert 9.80665 * np.array(biases) == pytest.approx(unit.accel_bias, abs=0.02)
+    with PtyEndpoint(UcbSimulator(), tmp_path / "ucb") as line:
+        arguments = (log, *PLACE, "--family", "ucb", "--write", line.url)
+        assert "cannot hold a calibration" in run("calibrate-positions", *arguments, code=ExitCode.DEVICE).stderr
