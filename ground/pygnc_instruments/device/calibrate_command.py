@@ -330,7 +330,7 @@ _SHOWN: Final = {
     "bias_mps2": ("bias", "mg", 1e3 / 9.80665),
     "bias_rad_s": ("bias", "deg/h", math.degrees(3600.0)),
     "matrix": ("matrix", "", 1.0),
-    "g_sensitivity_rad_s_per_mps2": ("sensitivity to specific force", "deg/h/g", math.degrees(3600.0) * 9.80665),
+    "g_sensitivity_rad_s_per_mps2": ("per specific force, of", "deg/h/g", math.degrees(3600.0) * 9.80665),
 }
 """Title, unit, and value in this unit per value in SI, of the figures with standard deviations."""
 

@@ -342,7 +342,8 @@ def calibrate_gyro_at_rest(
 
 def _is_determined(design: FloatArray) -> bool:
     """Return True if a design with specific forces determines the sensitivity to them."""
-    weakest = np.linalg.svd(design / np.linalg.norm(design, axis=0), compute_uv=False)[-1]
+    lengths = np.maximum(np.linalg.norm(design, axis=0), np.finfo(float).tiny)
+    weakest = np.linalg.svd(design / lengths, compute_uv=False)[-1]
     return len(design) > design.shape[1] and bool(weakest > _WEAKEST)
 
 

@@ -20,6 +20,7 @@ from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.mcap_log import DEVICE_METADATA
+from pygnc_instruments.device.terminal import print_note
 
 SENSORS: Final = (RATE, ACCELERATION, MAGNETIC)
 _READ: Final = (*SENSORS, TEMPERATURE)
@@ -35,6 +36,9 @@ _MISSING_STEP: Final = 1.5
 _RATE_PARTS: Final = 16
 _RATE_TOLERANCE: Final = 0.05
 _TRIPLE: Final = re.compile("(?P<before>.*?_)?[xyz](?P<after>[A-Z_].*)")
+_LARGEST_READING: Final = 1e6
+_LARGEST_TEMPERATURE: Final = 1e3
+"""Rates, rad/s, and specific forces, m/s², and temperatures, °C, from which on a reading is damaged."""
 _NOT_MEASURED: Final = re.compile("linear|ecef", re.IGNORECASE)
 
 
@@ -154,13 +158,17 @@ def read_motion_log(path: Path, selection: DeviceSelection, *, packet: str = "",
     times_s = np.asarray(table.times_s, np.float64)
     if rate_hz:
         times_s = np.arange(len(times_s)) / rate_hz
-    usable = np.isfinite(times_s) & np.all([np.isfinite(columns[name]) for name in names], axis=0)
+    usable = np.isfinite(times_s) & np.all([np.abs(columns[name]) < _LARGEST_READING for name in names], axis=0)
+    if not usable.all():
+        print_note(f"{path}: {np.sum(~usable)} of {len(usable)} rows lack a time or a reading, and are left out")
     times_s = times_s[usable]
     if len(times_s) < 2 or not np.median(np.diff(times_s)) > 0.0:
         raise LogError(f"{path}: the times of its readings are unknown; state their rate: --rate 100")
     rate, force = (np.column_stack([columns[name][usable] for name in triple]) if triple else None for triple in found)
     temperatures = {
-        name: _filled(column)[usable] for name, column in columns.items() if table.units[name] is TEMPERATURE
+        name: _filled(column)[usable]
+        for name, column in columns.items()
+        if table.units[name] is TEMPERATURE and (np.abs(column) < _LARGEST_TEMPERATURE).any()
     }
     return MotionLog(path.name, table.head, times_s, rate, force, temperatures)
 
@@ -178,8 +186,8 @@ def _triple(path: Path, names: list[str]) -> list[str]:
 
 
 def _filled(column: FloatArray) -> FloatArray:
-    """Interpolate the values that are missing because the sensor is read less often."""
-    known = np.flatnonzero(np.isfinite(column))
+    """Interpolate the temperatures that are missing because the sensor is read less often, or damaged."""
+    known = np.flatnonzero(np.abs(column) < _LARGEST_TEMPERATURE)
     return np.interp(np.arange(len(column)), known, column[known])
 
 

@@ -88,6 +88,17 @@ def test_positions_of_several_logs_are_used_together(tmp_path: Path) -> None:
     assert "6 positions" in shown.stderr
 
 
+def test_damaged_readings_are_counted(tmp_path: Path) -> None:
+    unit = Unit(6)
+    unit.positions(SIX)
+    log = unit.write(tmp_path / "six.csv")
+    rows = log.read_text().splitlines()
+    rows[500:3000:50] = ["1" + ",1e300" * 7] * 50
+    log.write_text("\n".join(rows))
+    shown = run("calibrate-positions", log, *PLACE)
+    assert "50 of 3000 rows lack a time or a reading" in shown.stderr
+
+
 def test_wrong_input_is_explained(tmp_path: Path) -> None:
     unit = Unit(5)
     unit.positions(SIX[:5])
