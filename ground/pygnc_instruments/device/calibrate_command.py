@@ -25,6 +25,7 @@ from pygnc_instruments.device.calibration import (
     calibrate_accelerometer,
     calibrate_gyro,
     calibrate_gyro_at_rest,
+    calibrate_gyro_by_turns,
     calibrate_temperature,
     gravity_mps2,
     still_parts,
@@ -113,7 +114,7 @@ def by_positions(logs: Sequence[MotionLog], gravity: float, latitude: float | No
             "position"
         )
     sensor = calibrate_accelerometer(parts, gravity)
-    content = {
+    content: dict[str, Any] = {
         "accelerometer": sensor_section(sensor, "mps2") | {"gravity_mps2": gravity},
         "positions": [
             {"log": part.log, "start_s": part.start_s, "end_s": part.end_s, "residual_mps2": float(residual)}
@@ -124,6 +125,9 @@ def by_positions(logs: Sequence[MotionLog], gravity: float, latitude: float | No
     if with_gyro:
         gyro = calibrate_gyro_at_rest(with_gyro, sensor.matrix, sensor.bias, latitude)
         content["gyro"] = sensor_section(gyro, "rad_s", with_matrix=False)
+        turned = calibrate_gyro_by_turns(logs, with_gyro, sensor, gyro)
+        if turned is not None:
+            content["gyro"] |= {"matrix": turned[0].tolist(), "matrix_sigma": turned[1].tolist()}
     return content
 
 

@@ -11,11 +11,13 @@ equipments", ICRA 2014, for the positions; WGS 84 (NIMA TR8350.2, chapter 4) for
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import least_squares
+from scipy.spatial.transform import Rotation
 from scipy.stats import chi2
 
 from pygnc_instruments.device.allan import FloatArray
@@ -46,6 +48,7 @@ _DETERMINED: Final = 0.003
 """Largest standard deviation of bias/g and scale factor of a calibration."""
 _LARGEST_RESIDUAL: Final = 0.005
 _SIGNIFICANCE: Final = 0.01
+_FEWEST_TURNS: Final = 9
 _WEAKEST: Final = 0.05
 """Smallest singular value, relative, of a design from which the sensitivity to acceleration is determined."""
 _HIGHEST_ORDER: Final = 4
@@ -338,6 +341,77 @@ def calibrate_gyro_at_rest(
         g_sensitivity=values[:, 1:] if has_g else None,
         g_sensitivity_sigma=sigmas[:, 1:] if has_g else None,
     )
+
+
+def calibrate_gyro_by_turns(
+    logs: Sequence[MotionLog], parts: Sequence[Part], accelerometer: SensorCalibration, gyro: SensorCalibration
+) -> tuple[FloatArray, FloatArray] | None:
+    """Return the matrix of the gyro and its standard deviations by the turns between positions at rest.
+
+    The rates of a turn must rotate the direction of gravity before it into the direction after it.
+
+    Args:
+        logs: logs of the parts.
+        parts: positions with readings of both sensors.
+        accelerometer: calibration of the accelerometer.
+        gyro: bias of the gyro, and its sensitivity to specific force if that is known.
+
+    Returns:
+        Matrix and standard deviations, (3, 3); None if the turns do not determine them.
+    """
+    turns = [turn for log in logs for turn in _turns(log, parts, accelerometer)]
+    if len(turns) < _FEWEST_TURNS:
+        return None
+    values = gyro.parameters.reshape(3, -1)  # bias, and sensitivity if it is known
+    steps, size = max(len(turned) for turned, _, _ in turns), values.shape[1]
+    angles, causes = np.zeros((len(turns), steps, 3)), np.zeros((len(turns), steps, size))
+    for index, (turned, forces, _) in enumerate(turns):
+        angles[index, : len(turned)] = turned
+        causes[index, : len(turned)] = forces[:, :size]
+    ends = np.array([[np.mean(part.force, axis=0) for part in pair] for _, _, pair in turns])  # type: ignore[arg-type]
+    ends = (ends - accelerometer.bias) @ accelerometer.matrix.T
+    ends /= np.linalg.norm(ends, axis=2, keepdims=True)
+
+    def residuals(parameters: FloatArray, bias: FloatArray) -> FloatArray:
+        vectors = (bias @ causes.swapaxes(1, 2)).swapaxes(1, 2) - angles
+        rotations = Rotation.from_rotvec((vectors @ parameters.reshape(3, 3).T).reshape(-1, 3)).as_matrix()
+        rotations = rotations.reshape(len(turns), steps, 3, 3)
+        directions = ends[:, 0, :, np.newaxis]
+        for step in range(steps):
+            directions = rotations[:, step] @ directions
+        return np.asarray((directions[:, :, 0] - ends[:, 1]).ravel())
+
+    found = least_squares(residuals, np.eye(3).ravel(), method="lm", args=(values,))
+    singular = np.linalg.svd(found.jac, compute_uv=False)
+    freedom = 2 * len(turns) - 9  # a direction has two components; a variance of so few residuals is uncertain itself
+    if singular[-1] < _WEAKEST * singular[0] or np.abs(found.x.reshape(3, 3) - np.eye(3)).max() > _PRIOR_SCALE:
+        return None
+    inverse = np.linalg.inv(found.jac.T @ found.jac)
+    # Errors of bias and sensitivity are common to all turns, so that the residuals do not show them.
+    errors = np.linalg.cholesky(gyro.covariance).T
+    shifts = np.array([residuals(found.x, values + error.reshape(3, -1)) - found.fun for error in errors])
+    common = inverse @ found.jac.T @ shifts.T
+    covariance = inverse * float(found.fun @ found.fun) / (freedom - 2) + common @ common.T
+    return found.x.reshape(3, 3), np.sqrt(np.diag(covariance)).reshape(3, 3)
+
+
+def _turns(
+    log: MotionLog, parts: Sequence[Part], accelerometer: SensorCalibration
+) -> list[tuple[FloatArray, FloatArray, tuple[Part, Part]]]:
+    """Return rates, and 1 and the specific forces, multiplied by the steps of time, and both rests of each turn."""
+    if log.rate is None or log.force is None:
+        return []
+    forces = (log.force - accelerometer.bias) @ accelerometer.matrix.T
+    columns = np.column_stack([log.rate, np.ones(len(forces)), forces])
+    limit_s = 1.5 * float(np.median(np.diff(log.times_s)))
+    turns = []
+    for before, after in pairwise([part for part in parts if part.log == log.name]):
+        inside = (log.times_s >= before.end_s) & (log.times_s <= after.start_s)
+        dt_s = np.diff(log.times_s[inside])
+        if len(dt_s) and dt_s.max() < limit_s and dt_s.min() >= 0.0:
+            steps = (columns[inside][1:] + columns[inside][:-1]) / 2.0 * dt_s[:, np.newaxis]
+            turns.append((steps[:, :3], steps[:, 3:], (before, after)))
+    return turns
 
 
 def _is_determined(design: FloatArray) -> bool:

@@ -89,6 +89,26 @@ class Unit:
         earth = EARTH_RAD_S * (np.sin(latitude) * up + np.cos(latitude) * north)
         self.add(np.tile(GRAVITY * up, (count, 1)), np.radians(rate_deg_s) * np.abs(up) + earth)
 
+    def rotate(self, before: Array, after: Array, seconds: float = 3.0) -> None:
+        """Append a smooth rotation about a fixed axis of the unit that takes one direction up to another."""
+        across = np.cross(before, after)
+        if np.linalg.norm(across) < 1e-6:
+            across = np.cross(before, np.roll(before, 1) + 0.3)
+        across /= np.linalg.norm(across)
+        middle = before + after
+        middle = middle / np.linalg.norm(middle) if np.linalg.norm(middle) > 1e-6 else np.cross(across, before)
+        mix = self.random.uniform(-1.0, 1.0)
+        axis = np.cos(mix) * across + np.sin(mix) * middle
+        flat = [direction - axis * (axis @ direction) for direction in (before, after)]
+        # The direction up turns against the unit.
+        angle = -np.arctan2(axis @ np.cross(*flat), flat[0] @ flat[1])
+        t = (np.arange(round(seconds * HZ)) + 0.5) / round(seconds * HZ)
+        turned = -angle * (t - np.sin(2.0 * np.pi * t) / (2.0 * np.pi))[:, np.newaxis]
+        ups = before * np.cos(turned) + np.cross(axis, before) * np.sin(turned)
+        ups += axis * (axis @ before) * (1.0 - np.cos(turned))
+        rate = angle * (1.0 - np.cos(2.0 * np.pi * t)) / seconds
+        self.add(GRAVITY * ups, rate[:, np.newaxis] * axis)
+
     def heat(self, coefficients: Array, hysteresis: Array, seconds: float = 1200.0) -> Array:
         """Append a rest from 5 °C to 45 °C and back with biases of polynomials over (T - 25 °C), (order + 1, 6)."""
         count = round(seconds * HZ)

@@ -1,6 +1,7 @@
 """Calibration of inertial sensors: parameters and their uncertainty against a generated unit, and wrong input."""
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,19 @@ def test_positions_of_several_logs_are_used_together(tmp_path: Path) -> None:
     shown = run("calibrate-positions", *files, *PLACE)
     assert "accelerometer" in shown.stdout
     assert "6 positions" in shown.stderr
+
+
+def test_turns_between_positions_calibrate_the_gyro(tmp_path: Path) -> None:
+    unit = Unit(7, is_tilted=False)
+    directions = [*SIX, *EDGES, *SIX[::-1]]
+    unit.rest(directions[0], 5.0)
+    for before, after in pairwise(directions):
+        unit.rotate(before, after)
+        unit.rest(after, 5.0)
+    gyro = run_json("calibrate-positions", unit.write(tmp_path / "turns.csv"), *PLACE)["gyro"]
+    error = np.array(gyro["matrix"]) @ unit.gyro_response - np.eye(3)
+    assert np.abs(error).max() < 2e-3
+    assert (np.abs(error) < 4.0 * np.array(gyro["matrix_sigma"])).all()
 
 
 def test_damaged_readings_are_counted(tmp_path: Path) -> None:
