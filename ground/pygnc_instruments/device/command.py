@@ -3,9 +3,8 @@
 The commands that stream, plot, log, upload, upgrade and simulate have modules of their own.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import wait
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +16,6 @@ from rich.table import Table
 
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode, UsageError
-from pygnc_cli.signals import interruptible
-from pygnc_devices.errors import NoAnswerError, PortGoneError
 from pygnc_devices.family import family as family_of
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
@@ -50,6 +47,7 @@ from pygnc_instruments.device.terminal import (
     print_table,
     read_progress,
     reported_errors,
+    reports_partial_changes,
     stderr_console,
 )
 
@@ -123,21 +121,6 @@ def _recording_reports(url: str, family: str, baud: int) -> list[dict[str, str]]
     ]
 
 
-@contextlib.contextmanager
-def _reports_partial_changes(port: str) -> Generator[None, None, None]:
-    """Say that settings may be partly written if Ctrl-C, a signal or the device interrupts their change."""
-    note = f"{port}: interrupted; settings may be partly written: repeat the command, or show them with get and read"
-    try:
-        with interruptible():
-            yield
-    except KeyboardInterrupt:
-        print_note(note)
-        raise typer.Exit(ExitCode.INTERRUPTED) from None
-    except (NoAnswerError, PortGoneError):
-        print_note(note)
-        raise
-
-
 def _show_command(title: str, *, stored: bool) -> Callable[..., None]:
     def show(
         port: NeededPort, names: Names = None, *, family: FamilyName = "", baud: Baud = 0, as_json: Json = False
@@ -158,7 +141,7 @@ def _change_command(title: str, *, stored: bool) -> Callable[..., None]:
             pairs = dict(_pair(value) for value in values)
             with connect(DeviceSelection(port, family, baud)) as connected:
                 controls = connected.family.controls
-                with _reports_partial_changes(port):
+                with reports_partial_changes(port):
                     settings = connected.run(controls.write if stored else controls.set, "settings", pairs)
         print_settings(title, settings, as_json=as_json)
 
@@ -230,7 +213,7 @@ def restore(
         text = file.read_text()
         with connect(DeviceSelection(port, family, baud)) as connected:
             control = connected.family.controls.restore
-            with _reports_partial_changes(port):
+            with reports_partial_changes(port):
                 changed = connected.run(control, "restoring of settings", text, to_another_unit)
     title = "written" if changed else "all settings are already as saved"
     print_settings(title, changed, as_json=as_json)
@@ -311,6 +294,15 @@ app.command(name="stream", example="pygnc device stream /dev/ttyUSB0 --count 10"
 app.command(name="plot", example="pygnc device plot /dev/ttyUSB0")(plot_command.plot)
 app.command(name="log", example="pygnc device log /dev/ttyUSB0 --out logs")(readings_commands.log)
 app.command(name="noise", example="pygnc device noise logs/rest.csv --plot noise.png")(readings_commands.noise)
+app.command(
+    name="calibrate-positions", example="pygnc device calibrate-positions logs/six.csv --latitude 48.1 --height 520"
+)(readings_commands.calibrate_positions)
+app.command(name="calibrate-rates", example="pygnc device calibrate-rates logs/table.csv --turns turns.csv")(
+    readings_commands.calibrate_rates
+)
+app.command(name="calibrate-temperature", example="pygnc device calibrate-temperature logs/oven.csv --out oven.toml")(
+    readings_commands.calibrate_temperature
+)
 app.command(name="upload", example="pygnc device upload logs/rest.csv --to s3://bucket/logs")(readings_commands.upload)
 app.command(name="upgrade", example="pygnc device upgrade /dev/ttyUSB0 firmware.bin --dry-run")(upgrade_command.upgrade)
 app.command(name="simulate", example="pygnc device simulate openimu --pty ./imu-port")(simulate_command.simulate)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 import typer
+import yaml
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Column, Table
@@ -101,17 +102,22 @@ class AxisNoise:
         return deviation, sigma, float(self.allan.tau_s[self.lowest])
 
 
-def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool) -> None:
-    """Print the noise of a log, and draw its figure.
+def report_noise(
+    log: SensorLog, title: str, plot: Path | None, kalibr: Path | None = None, topic: str = "/imu0", *, as_json: bool
+) -> None:
+    """Print the noise of a log, draw its figure and write its description for kalibr.
 
     Args:
         log: readings.
         title: name of the log.
         plot: file of the figure, PNG or SVG; None for no figure.
+        kalibr: new file for kalibr, YAML; None for none.
+        topic: ROS topic of the readings, for kalibr.
         as_json: print JSON.
 
     Raises:
-        LogError: the unit moves, no axis has noise, or the suffix of the figure is unknown.
+        LogError: the unit moves, no axis has noise, the suffix of the figure is unknown, or the log does not contain
+            what kalibr needs.
     """
     if plot is not None and plot.suffix.lower() not in _FORMATS:
         raise LogError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
@@ -123,6 +129,11 @@ def report_noise(log: SensorLog, title: str, plot: Path | None, *, as_json: bool
     found = [entry for axis in log.axes if (entry := _measure(title, axis, log.interval_s)) is not None]
     if not found:
         raise LogError(f"{title}: no axis has noise; log raw readings of a unit at rest")
+    if kalibr is not None:
+        if kalibr.exists():
+            raise LogError(f"{kalibr}: the file exists already; choose another name")
+        kalibr.write_text(kalibr_text(found, topic, log.interval_s, title), encoding="utf-8")
+        print_note(f"{kalibr}: written")
     if plot is not None:
         draw(found, f"{title}, packet {log.packet}").savefig(plot, dpi=_DPI)
     if as_json:
@@ -166,6 +177,24 @@ def filter_settings(found: Sequence[AxisNoise]) -> str:
             f"[attitude.{section}]\nnoise_{suffix} = {sigma:.4g}\nbias_walk_{suffix} = {walk:.4g}{remark}\n"
         )
     return "\n".join(sections)
+
+
+def kalibr_text(found: Sequence[AxisNoise], topic: str, interval_s: float, title: str) -> str:
+    """Return kalibr's description of an IMU as YAML: that of the axis with the most noise.
+
+    Raises:
+        LogError: the log does not contain the noise of both sensors.
+    """
+    content: dict[str, float | str] = {}
+    for unit, sensor in ((ACCELERATION, "accelerometer"), (RATE, "gyroscope")):
+        models = [entry.model for entry in found if entry.axis.unit is unit]
+        if not models:
+            raise LogError(f"{title}: contains no noise of the {sensor}; kalibr needs both sensors; see --packet")
+        for kind, name in (("white", "noise_density"), ("walk", "random_walk")):
+            coefficients: list[Coefficient] = [getattr(model, kind) for model in models]
+            value = max(entry.value if entry.is_significant else entry.limit for entry in coefficients)
+            content[f"{sensor}_{name}"] = float(f"{value:.4g}")
+    return yaml.safe_dump(content | {"rostopic": topic, "update_rate": round(1.0 / interval_s, 3)}, sort_keys=False)
 
 
 def _print(log: SensorLog, found: Sequence[AxisNoise]) -> None:

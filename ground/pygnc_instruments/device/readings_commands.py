@@ -3,12 +3,12 @@
 import contextlib
 import re
 import threading
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Group
@@ -35,7 +35,9 @@ from pygnc_instruments.device.terminal import (
     UserPackets,
     print_json,
     print_note,
+    print_settings,
     reported_errors,
+    reports_partial_changes,
     statistics_line,
     stderr_console,
 )
@@ -65,6 +67,19 @@ User = Annotated[
 SpoolFolder = Annotated[
     Path | None, typer.Option("--spool", help="Folder of pending uploads; default: PYGNC_SPOOL or ~/.pygnc_spool.")
 ]
+Logs = Annotated[
+    list[Path], typer.Argument(metavar="FILE", help="Logs of the unit: CSV, MCAP, or recordings of bytes (.raw).")
+]
+Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")]
+Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
+Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
+WritePort = Annotated[
+    str, typer.Option("--write", metavar="PORT", help="Write the calibration to the unit at PORT; VectorNav and MIP.")
+]
+Combine = Annotated[
+    bool, typer.Option("--combine", help="Combine it with the one in the unit, with which the log was made.")
+]
+CalibrationFile = Annotated[Path | None, typer.Option("--out", help="New file for the calibration, TOML.")]
 
 
 def log(
@@ -152,8 +167,10 @@ def noise(
     ],
     *,
     plot: Annotated[Path | None, typer.Option(help="Figure of the Allan deviation to write, PNG or SVG.")] = None,
-    packet: Annotated[str, typer.Option(help="Kind of packet; default: the most frequent kind with sensors.")] = "",
-    rate: Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")] = 0.0,
+    kalibr: Annotated[Path | None, typer.Option(help="New file for kalibr: noise of the IMU, YAML.")] = None,
+    rostopic: Annotated[str, typer.Option(help="ROS topic of the readings, for kalibr.")] = "/imu0",
+    packet: Packet = "",
+    rate: Rate = 0.0,
     family: FamilyName = "",
     user_packets: UserPackets = None,
     as_json: Json = False,
@@ -168,7 +185,101 @@ def noise(
             raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
         selection = DeviceSelection(str(file), family, 0, user_packets)
         log = read_sensor_log(file, selection, packet=packet, rate_hz=rate)
-        report_noise(log, file.name, plot, as_json=as_json)
+        report_noise(log, file.name, plot, kalibr, rostopic, as_json=as_json)
+
+
+def calibrate_positions(
+    files: Logs,
+    *,
+    gravity: Annotated[float, typer.Option(min=0.0, help="Local gravity, m/s²; default: by --latitude.")] = 0.0,
+    latitude: Latitude = None,
+    height: Annotated[float, typer.Option(help="Height of the place above the ellipsoid, m.")] = 0.0,
+    still: Annotated[float, typer.Option(min=0.5, help="Shortest rest that counts as a position, s.")] = 2.0,
+    out: CalibrationFile = None,
+    write: WritePort = "",
+    combine: Combine = False,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Calibrate the accelerometers, and the bias of the gyros, by six or more positions at rest."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        strength = calibrate_command.local_gravity(gravity, latitude, height)
+        logs = calibrate_command.read_logs(files, packet, rate, family)
+        content = calibrate_command.by_positions(logs, strength, latitude, still)
+        result = calibrate_command.report("positions", logs, content, out, as_json=as_json)
+        if write:
+            _write_calibration(DeviceSelection(write, family), result, is_combined=combine, as_json=as_json)
+
+
+def calibrate_rates(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Log of the unit on a turntable.")],
+    *,
+    turn: Annotated[
+        list[str] | None, typer.Option(metavar="AXIS=RATE@START-END", help="Rate, deg/s, and times in the log, s.")
+    ] = None,
+    turns: Annotated[Path | None, typer.Option(help="CSV file of rates: start,end,axis,rate in s and deg/s.")] = None,
+    latitude: Latitude = None,
+    out: CalibrationFile = None,
+    write: WritePort = "",
+    combine: Combine = False,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Calibrate the gyros by known rates about each axis."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        rates = calibrate_command.known_rates(turn or [], turns)
+        logs = calibrate_command.read_logs([file], packet, rate, family)
+        content = calibrate_command.by_rates(logs[0], rates, latitude)
+        result = calibrate_command.report("rates", logs, content, out, as_json=as_json)
+        if write:
+            _write_calibration(DeviceSelection(write, family), result, is_combined=combine, as_json=as_json)
+
+
+def _write_calibration(
+    selection: DeviceSelection, result: Mapping[str, Any], *, is_combined: bool, as_json: bool
+) -> None:
+    from pygnc_instruments.device.calibrate_command import unit_values  # noqa: PLC0415 - loads SciPy
+
+    with connect(selection) as connected:
+        values = unit_values(connected, result, is_combined=is_combined)
+        with reports_partial_changes(selection.port):
+            settings = connected.run(connected.family.controls.write, "settings", values)
+    if as_json:  # the result is the only JSON object
+        print_note(f"{selection.port}: {', '.join(values)} written and read back")
+    else:
+        print_settings("written and read back", settings, as_json=False)
+
+
+def calibrate_temperature(
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Log of the unit at rest while its temperature changes.")
+    ],
+    *,
+    temperature: Annotated[str, typer.Option(help="Name of the temperature in the log; default: the first.")] = "",
+    order: Annotated[
+        int | None, typer.Option(min=0, max=6, help="Order of the polynomials; default: by significance, at most 4.")
+    ] = None,
+    out: CalibrationFile = None,
+    packet: Packet = "",
+    rate: Rate = 0.0,
+    family: FamilyName = "",
+    as_json: Json = False,
+) -> None:
+    """Fit polynomials to the biases of gyros and accelerometers at rest over temperature."""
+    from pygnc_instruments.device import calibrate_command  # noqa: PLC0415 - loads SciPy
+
+    with reported_errors():
+        logs = calibrate_command.read_logs([file], packet, rate, family)
+        content = calibrate_command.by_temperature(logs[0], temperature, order)
+        calibrate_command.report("temperature", logs, content, out, as_json=as_json)
 
 
 @contextlib.contextmanager

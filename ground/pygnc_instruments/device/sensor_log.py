@@ -15,14 +15,17 @@ from mcap.exceptions import McapError
 from mcap.reader import McapReader, make_reader
 
 from pygnc_devices.reading import NS_PER_S
-from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, Unit
+from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, TEMPERATURE, Unit
 from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import LogError
+from pygnc_instruments.device.mcap_log import DEVICE_METADATA
+from pygnc_instruments.device.terminal import print_note
 
 SENSORS: Final = (RATE, ACCELERATION, MAGNETIC)
-_UNIT_OF_COLUMN: Final = {unit.column: unit for unit in SENSORS}
-_UNIT_OF_VALUE: Final = {unit.name: unit for unit in SENSORS}
+_READ: Final = (*SENSORS, TEMPERATURE)
+_UNIT_OF_COLUMN: Final = {unit.column: unit for unit in _READ}
+_UNIT_OF_VALUE: Final = {unit.name: unit for unit in _READ}
 _DERIVED: Final = re.compile("bias|stabilized|steering", re.IGNORECASE)
 """Names of values that are not readings of a sensor."""
 _FOREIGN_COLUMN: Final = re.compile("[xyz](Rate|Accel|Mag)(Corrected|Scaled)?")
@@ -32,6 +35,11 @@ _MISSING_STEP: Final = 1.5
 """Time between rows, relative to the median, that marks a missing row in a file without a count of missing rows."""
 _RATE_PARTS: Final = 16
 _RATE_TOLERANCE: Final = 0.05
+_TRIPLE: Final = re.compile("(?P<before>.*?_)?[xyz](?P<after>[A-Z_].*)")
+_LARGEST_READING: Final = 1e6
+_LARGEST_TEMPERATURE: Final = 1e3
+"""Rates, rad/s, and specific forces, m/s², and temperatures, °C, from which on a reading is damaged."""
+_NOT_MEASURED: Final = re.compile("linear|ecef", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,16 +76,38 @@ class SensorLog:
     total: int
 
 
+@dataclass(frozen=True, slots=True)
+class MotionLog:
+    """All readings of gyros and accelerometers in a log, those around gaps included.
+
+    Attributes:
+        name: name of the file.
+        head: description of the unit, {} if the log has none.
+        times_s: time of each reading, s, (n,).
+        rate: angular rates, rad/s, (n, 3); None without gyros.
+        force: specific forces, m/s², (n, 3); None without accelerometers.
+        temperatures: temperatures, °C, (n,), by name.
+    """
+
+    name: str
+    head: Mapping[str, str]
+    times_s: FloatArray
+    rate: FloatArray | None
+    force: FloatArray | None
+    temperatures: Mapping[str, FloatArray]
+
+
 @dataclass(slots=True)
 class _Table:
     """Columns of a log.
 
     Attributes:
-        units: units of the columns with readings, by name.
+        units: units of the columns with readings and temperatures, by name.
         columns: readings in these units, by name; NaN: no value.
         times_s: time of each reading, s; NaN: unknown.
         lost: number of readings missing before each reading; 0 if the log does not contain it.
         counts_lost: True if the log contains `lost`.
+        head: description of the unit.
     """
 
     packet: str
@@ -86,6 +116,7 @@ class _Table:
     times_s: Any = field(default_factory=lambda: array("d"))
     lost: Any = field(default_factory=lambda: array("d"))
     counts_lost: bool = True
+    head: Mapping[str, str] = field(default_factory=dict)
 
     def append(self, values: Mapping[str, Any], time_s: float, lost: float) -> None:
         """Append a reading."""
@@ -108,19 +139,72 @@ def read_sensor_log(path: Path, selection: DeviceSelection, *, packet: str = "",
     Raises:
         LogError: the log cannot be read, has no sensor, no known or no steady rate, or too few readings in a row.
     """
+    return _longest_part(path, _read_table(path, selection, packet), rate_hz)
+
+
+def read_motion_log(path: Path, selection: DeviceSelection, *, packet: str = "", rate_hz: float = 0.0) -> MotionLog:
+    """Read the gyros, accelerometers and temperatures of a log; the arguments are those of `read_sensor_log`.
+
+    Raises:
+        LogError: the log cannot be read, has an axis without the others, or no known rate.
+    """
+    table = _read_table(path, selection, packet)
+    columns = {name: np.asarray(column, np.float64) for name, column in table.columns.items()}
+    columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
+    found = [_triple(path, [name for name in columns if table.units[name] is unit]) for unit in SENSORS[:2]]
+    names = [name for triple in found for name in triple]
+    if not names:
+        raise LogError(f"{path}: contains neither angular rates nor specific forces about x, y and z; see --packet")
+    times_s = np.asarray(table.times_s, np.float64)
+    if rate_hz:
+        times_s = np.arange(len(times_s)) / rate_hz
+    usable = np.isfinite(times_s) & np.all([np.abs(columns[name]) < _LARGEST_READING for name in names], axis=0)
+    if not usable.all():
+        print_note(f"{path}: {np.sum(~usable)} of {len(usable)} rows lack a time or a reading, and are left out")
+    times_s = times_s[usable]
+    if len(times_s) < 2 or not np.median(np.diff(times_s)) > 0.0:
+        raise LogError(f"{path}: the times of its readings are unknown; state their rate: --rate 100")
+    rate, force = (np.column_stack([columns[name][usable] for name in triple]) if triple else None for triple in found)
+    temperatures = {
+        name: _filled(column)[usable]
+        for name, column in columns.items()
+        if table.units[name] is TEMPERATURE and (np.abs(column) < _LARGEST_TEMPERATURE).any()
+    }
+    return MotionLog(path.name, table.head, times_s, rate, force, temperatures)
+
+
+def _triple(path: Path, names: list[str]) -> list[str]:
+    """Return the names of three axes, preferably without corrections by the unit's filter; [] without the sensor."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name in names:
+        if (match := _TRIPLE.fullmatch(name)) and not _NOT_MEASURED.search(name):
+            groups.setdefault((match["before"] or "", match["after"]), []).append(name)
+    complete = [group for group in groups.values() if len(group) == len("xyz")]
+    if groups and not complete:
+        raise LogError(f"{path}: contains only {', '.join(next(iter(groups.values())))}; three axes are needed")
+    return min(complete, key=lambda group: "raw" not in group[0].lower(), default=[])
+
+
+def _filled(column: FloatArray) -> FloatArray:
+    """Interpolate the temperatures that are missing because the sensor is read less often, or damaged."""
+    known = np.flatnonzero(np.abs(column) < _LARGEST_TEMPERATURE)
+    return np.interp(np.arange(len(column)), known, column[known])
+
+
+def _read_table(path: Path, selection: DeviceSelection, packet: str) -> _Table:
     match path.suffix:
         case ".csv":
-            table = _read_csv(path)
+            return _read_csv(path)
         case ".mcap":
-            table = _read_mcap(path, packet)
+            return _read_mcap(path, packet)
         case _:
-            table = _read_recording(selection, packet)
-    return _longest_part(path, table, rate_hz)
+            return _read_recording(selection, packet)
 
 
 def _sensors(units: Iterable[tuple[str, Unit | None]]) -> dict[str, Unit]:
-    """Return the units of the values that are readings of a sensor, by name."""
-    return {name: unit for name, unit in units if unit in SENSORS and not _DERIVED.search(name)}
+    """Return the units of readings of sensors and of temperatures by name; {} without a sensor."""
+    found = {name: unit for name, unit in units if unit in _READ and not _DERIVED.search(name)}
+    return found if any(unit in SENSORS for unit in found.values()) else {}
 
 
 def _read_csv(path: Path) -> _Table:
@@ -150,7 +234,7 @@ def _read_csv(path: Path) -> _Table:
     lost = frame["lost_before"].to_numpy() if is_counted else np.zeros(frame.height)
     if "gap" in wanted:
         lost = lost + (frame["gap"].to_numpy() > 0.0)
-    return _Table(head.get("packet", ""), units, columns, times_s, lost, is_counted)
+    return _Table(head.get("packet", ""), units, columns, times_s, lost, is_counted, head)
 
 
 def _csv_units(names: list[str], text: str) -> dict[str, Unit]:
@@ -186,6 +270,7 @@ def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
         raise LogError(f"{path}: {_no_packet(packet)}")
     chosen = max(tables, key=lambda number: counts.get(number, 0))
     table = tables[chosen]
+    table.head = next((entry.metadata for entry in reader.iter_metadata() if entry.name == DEVICE_METADATA), {})
     decode = msgspec.json.Decoder(dict[str, Any]).decode
     start_ns: int | None = None
     for _, channel, message in reader.iter_messages(log_time_order=False):
@@ -223,6 +308,7 @@ def _no_packet(packet: str) -> str:
 
 def _longest_part(path: Path, table: _Table, rate_hz: float) -> SensorLog:
     columns = {name: np.asarray(column, np.float64) for name, column in table.columns.items()}
+    columns = {name: column for name, column in columns.items() if table.units[name] in SENSORS}
     # A magnetometer that the unit does not have is no reason to refuse the other sensors.
     columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
     times_s = np.asarray(table.times_s, np.float64)

@@ -15,8 +15,9 @@ from rich.text import Text
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
+from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
-from pygnc_devices.errors import DeviceError
+from pygnc_devices.errors import DeviceError, NoAnswerError, PortGoneError
 from pygnc_devices.family import Setting, family_names
 from pygnc_devices.reading import Statistics
 from pygnc_devices.ucb.firmware import ImageError
@@ -122,6 +123,21 @@ def print_settings(title: str, settings: Iterable[Setting], *, as_json: bool) ->
     for entry in settings:
         table.add_row(entry.name, printable(str(entry.value)), Text(printable(entry.text)), Text(entry.meaning, "dim"))
     print_table(table)
+
+
+@contextlib.contextmanager
+def reports_partial_changes(port: str) -> Generator[None, None, None]:
+    """Say that settings may be partly written if Ctrl-C, a signal or the device interrupts their change."""
+    note = f"{port}: interrupted; settings may be partly written: repeat the command, or show them with get and read"
+    try:
+        with interruptible():
+            yield
+    except KeyboardInterrupt:
+        print_note(note)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (NoAnswerError, PortGoneError):
+        print_note(note)
+        raise
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from msgspec.structs import replace
 from typer.testing import CliRunner, Result
 
@@ -129,6 +130,19 @@ def test_settings_are_those_of_the_attitude_filter(tmp_path: Path) -> None:
     assert magnetometer["noise_ut"] == pytest.approx(9e6 * WHITE / np.sqrt(INTERVAL_S), rel=0.05)
     assert 0.0 < gyro["bias_walk_rad_s"] < 0.5 * WHITE
     assert "upper limit" in run(path).stdout
+
+
+def test_writes_the_noise_for_kalibr(tmp_path: Path) -> None:
+    target = tmp_path / "imu.yaml"
+    log = mcap_log(tmp_path)
+    axes = run_json(log, "--kalibr", target, "--rostopic", "/unit/imu")["axes"]
+    content = yaml.safe_load(target.read_text())
+    for unit, sensor in (("m/s²", "accelerometer"), ("rad/s", "gyroscope")):
+        white = max(axis["white"]["value"] for axis in axes if axis["unit"] == unit)
+        assert content[f"{sensor}_noise_density"] == pytest.approx(white, rel=1e-3)
+        assert 0.0 < content[f"{sensor}_random_walk"] < 0.5 * white
+    assert (content["rostopic"], content["update_rate"]) == ("/unit/imu", 10.0)
+    assert "exists already" in run(log, "--kalibr", target, code=ExitCode.INPUT).stderr
 
 
 def test_tables_state_the_usual_units(tmp_path: Path) -> None:
