@@ -16,21 +16,16 @@ from rich.table import Table
 from pygnc_cli.exit_codes import UsageError
 from pygnc_devices.errors import DeviceError, RefusedError
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
-from pygnc_instruments.device.calibration import (
-    AXES,
-    CalibrationError,
-    KnownRate,
-    SensorCalibration,
-    TemperatureModel,
+from pygnc_instruments.device.calibration.fit import AXES, CalibrationError, SensorCalibration
+from pygnc_instruments.device.calibration.parts import still_parts
+from pygnc_instruments.device.calibration.positions import (
     calibrate_accelerometer,
-    calibrate_gyro,
     calibrate_gyro_at_rest,
     calibrate_gyro_by_turns,
-    calibrate_temperature,
     gravity_mps2,
-    still_parts,
-    turning_parts,
 )
+from pygnc_instruments.device.calibration.rates import KnownRate, calibrate_gyro, turning_parts
+from pygnc_instruments.device.calibration.temperature import TemperatureModel, calibrate_temperature
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import MotionLog, read_motion_log

@@ -8,17 +8,11 @@ import numpy as np
 import pytest
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_instruments.device.calibration import (
-    AXES,
-    KnownRate,
-    calibrate_accelerometer,
-    calibrate_gyro,
-    calibrate_gyro_at_rest,
-    calibrate_temperature,
-    gravity_mps2,
-    still_parts,
-    turning_parts,
-)
+from pygnc_instruments.device.calibration.fit import AXES
+from pygnc_instruments.device.calibration.parts import still_parts
+from pygnc_instruments.device.calibration.positions import calibrate_accelerometer, calibrate_gyro_at_rest, gravity_mps2
+from pygnc_instruments.device.calibration.rates import KnownRate, calibrate_gyro, turning_parts
+from pygnc_instruments.device.calibration.temperature import calibrate_temperature
 from pygnc_instruments.device.sensor_log import MotionLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
 from pygnc_instruments.simulators.mip_unit import MipSimulator
