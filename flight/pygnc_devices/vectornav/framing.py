@@ -30,7 +30,7 @@ UNCHECKED: Final = " unchecked"
 UNKNOWN: Final = "unknown layout"
 """Kind of a packet with unknown fields; its payload is the header."""
 _DOLLAR: Final = ord("$")
-_WHOLE: Final = re.compile(rb"\$VN([A-Z0-9]{3})(?:,(.*))?\*([0-9A-Fa-f]{4}|[0-9A-Fa-f]{2}|XX(?:XX)?|)")
+_WHOLE: Final = re.compile(rb"\$VN([A-Z0-9]{3})(?:,([^$*]*))?\*([0-9A-Fa-f]{4}|[0-9A-Fa-f]{2}|XX(?:XX)?|)")
 _CHECKSUM_DIGITS: Final = 2
 
 

@@ -24,6 +24,12 @@ def test_published_frames_are_found() -> None:
     assert found.damage == ()
 
 
+def test_a_line_that_another_one_cuts_costs_only_itself() -> None:
+    # The checksum of the cut line, 0E, is also the exclusive or of * and $, so both lines together have a right one.
+    cut = SOLUTION[: SOLUTION.index(b"*") + 1]
+    assert [frame.raw for frame in scan_to_end(scan, cut + YMR).frames] == [YMR]
+
+
 def test_the_encoder_makes_the_same_bytes() -> None:
     header = header_at(PACKET, 1)
     assert header
