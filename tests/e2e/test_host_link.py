@@ -175,7 +175,7 @@ def test_estimates_orbit_and_attitude_from_live_packets(linked: LinkedFlight, re
     newest_sample = [message.seq for message in inputs if isinstance(message, SensorSample)][-1]
     host.run(lambda: [attitude.input_seq for attitude in linked.attitudes()][-1:] == [newest_sample])
     assert linked.estimates()[-1].accepted
-    assert linked.attitudes()[-1].mode == "fine"
+    assert linked.attitudes()[-1].mode == ("fine" if records else "coarse")  # clouds are not known after a minute
     assert host.lost() == []
     assert not any(event.name in {"clock_fell_back", "gps_time_apart"} for event in linked.events())
 
