@@ -51,7 +51,7 @@ class Word:
 
     @property
     def usage(self) -> str:
-        """What people write for it."""
+        """Labels that a text may have, or the name of the value."""
         if self.labels is not None:
             names = [name for name in self.labels.names.values() if not name.startswith("0x")]
             return ("+" if self.labels.is_bit_field else "|").join(names)
@@ -94,7 +94,7 @@ class Values:
 
     @property
     def usage(self) -> str:
-        """What people write."""
+        """Form of a text of all values, such as enable,rate_hz."""
         parts = [word.usage for word in self.words if word.count]
         if self.entry is not None:
             parts.append(":".join(word.usage for word in self.entry.words) + ",...")

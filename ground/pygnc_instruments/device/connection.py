@@ -135,7 +135,8 @@ class ConnectedDevice:
         with read_progress("read", size) as report:
             for number, reading in enumerate(self.device.readings()):
                 if number % _READINGS_PER_REPORT == 0:
-                    report(round(size * (self.device.engine.progress or 0.0)))
+                    share = self.device.engine.progress
+                    report(size if share is None else round(size * share))  # the file is closed at its end
                 yield reading
         self._require_frames()
 

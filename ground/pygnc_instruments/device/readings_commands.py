@@ -119,9 +119,11 @@ def log(
             print_note(f"{path}: recovered; its last rows may be missing")
         now = Stamp.now()
         pulses = None if pps is None else Pulses(pps)
+        parts = _parts(ports or [""], family, baud, user_packets)
+        # A device that cannot be opened leaves no file of the others.
+        devices = {label: stack.enter_context(connect(part)) for label, part in parts.items()}
         logs: list[_DeviceLog] = []
-        for label, part in _parts(ports or [""], family, baud, user_packets).items():
-            connected = stack.enter_context(connect(part))
+        for label, connected in devices.items():
             engine = connected.device.engine
             written = _log_class(file_format)(out, file_name, _head(connected, pps), rotation, label=label)
             written.time_base = None if engine.is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
@@ -304,11 +306,12 @@ def _head(connected: ConnectedDevice, pps: Path | None) -> dict[str, str]:
     except NoAnswerError:  # wired for reception only, for example
         print_note(f"{connected.device.url}: does not respond to commands; its stream is logged without a description")
         description = {}
+    time_base = "monotonic clock of the computer" if pps is None else f"pulses of {pps}"
     return description | {
         "software": f"pygnc {pygnc_system.__version__}",
         "family": connected.family.name,
         "port": connected.device.url,
-        "time_base": "monotonic clock of the computer" if pps is None else f"pulses of {pps}",
+        **({} if connected.device.engine.is_recording else {"time_base": time_base}),
     }
 
 

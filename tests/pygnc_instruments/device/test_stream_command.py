@@ -148,6 +148,12 @@ def test_several_devices_are_logged_with_one_time_base(tmp_path: Path) -> None:
             assert 0.0 < float(row["measured_sigma"]) < 1.0
 
 
+def test_a_port_that_cannot_be_opened_leaves_no_file_of_the_others(line: PtyEndpoint, tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    run("log", line.url, missing, "--out", tmp_path / "logs", "--raw", *UCB, code=ExitCode.DEVICE)
+    assert not (tmp_path / "logs").exists()
+
+
 def test_ports_with_the_same_name_are_refused(line: PtyEndpoint, tmp_path: Path) -> None:
     result = run("log", line.url, line.url, "--out", tmp_path, *UCB, code=ExitCode.USAGE)
     assert "name each port once" in result.stderr
