@@ -5,12 +5,14 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Final
+from types import NoneType
+from typing import Final
 
 import pygnc_system
 from pygnc_station.store.query import ALWAYS, Span, walk
-from pygnc_station.store.readings import Column, Quality, StoredReading, Stream, to_cell
+from pygnc_station.store.readings import Column, PlainValue, Quality, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
 from pygnc_system.files import replacing
 
@@ -26,6 +28,10 @@ _MEANINGS: Final = {
 _UNITS: Final = {"t_utc_ms": "ms", "quality": "1", "lost_before": "1"}
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME_LENGTH: Final = 80
+_INTEGERS: Final = range(-(2**63), 2**63)
+"""Integers that a column of a Parquet file can hold."""
+_ROW_GROUP: Final = 50_000
+"""Readings in a row group of a Parquet file; the memory of an export grows with it, not with the time span."""
 
 
 def export(store: Store, among: Sequence[Stream], folder: Path, form: str, span: Span = ALWAYS) -> list[Path]:
@@ -98,17 +104,62 @@ def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
 
 def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None:
     import polars as pl  # noqa: PLC0415 - loggers do not need it
+    from polars.io.plugins import register_io_source  # noqa: PLC0415 - likewise
 
-    rows: list[tuple[Any, ...]] = []
-    for page in walk(store, stream, span):
-        for reading in page:
-            common = (reading.t_utc_ms, reading.quality, reading.lost_before, reading.flags)
-            rows.append((*common, *reading.values, reading.raw))
-    types = {"t_utc_ms": pl.Int64, "quality": pl.Int32, "lost_before": pl.Int32, "flags": pl.String}
-    schema = types | dict.fromkeys(stream.layout.names) | {"raw": pl.Binary}
-    frame = pl.DataFrame(rows, schema=schema, infer_schema_length=None, strict=False, orient="row")
+    common = {"t_utc_ms": pl.Int64, "quality": pl.Int32, "lost_before": pl.Int32, "flags": pl.String}
+    kinds = _kinds(store, stream, span)
+    types = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, NoneType: pl.Null}
+    values = {name: types[kind] for name, kind in zip(stream.layout.names, kinds, strict=True)}
     utc = pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("utc")
-    frame.select(utc, pl.all()).write_parquet(path, metadata=_metadata(stream))
+    schema = {"utc": pl.Datetime("ms", "UTC")} | common | values | {"raw": pl.Binary}
+
+    def pages(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+        for page in _snapshot(store, stream, span):
+            rows = [
+                (each.t_utc_ms, each.quality, each.lost_before, each.flags, *_of_kinds(each.values, kinds), each.raw)
+                for each in page
+            ]
+            frame = pl.DataFrame(rows, schema=common | values | {"raw": pl.Binary}, orient="row")
+            yield frame.select(utc, pl.all()).select(columns or pl.all())
+
+    lazy = register_io_source(pages, schema=schema)
+    lazy.sink_parquet(path, metadata=_metadata(stream), row_group_size=_ROW_GROUP)
+
+
+def _snapshot(store: Store, stream: Stream, span: Span) -> Iterator[list[StoredReading]]:
+    """Yield the pages of the readings that were stored when the stream was read; later ones may be of other types."""
+    for page in walk(store, stream, span):
+        yield [reading for reading in page if reading.number < stream.next_number]
+
+
+def _kinds(store: Store, stream: Stream, span: Span) -> list[type]:
+    """Return for each value the type of a column that holds it in all readings; text holds everything."""
+    found: list[set[type]] = [set() for _ in stream.layout.columns]
+    for page in _snapshot(store, stream, span):
+        for reading in page:
+            for kinds, value in zip(found, reading.values, strict=False):
+                kinds.add(_kind(value))
+    return [_common_kind(kinds - {NoneType}) for kinds in found]
+
+
+def _kind(value: PlainValue) -> type:
+    return float if type(value) is int and value not in _INTEGERS else type(value)
+
+
+def _common_kind(kinds: set[type]) -> type:
+    if kinds == {int, float}:
+        return float
+    kind = kinds.pop() if len(kinds) == 1 else NoneType if not kinds else str
+    return kind if kind in {bool, int, float, NoneType} else str
+
+
+def _of_kinds(values: Sequence[PlainValue], kinds: Sequence[type]) -> Iterator[PlainValue]:
+    """Yield the values of a reading in the types of their columns; None for values that it lacks."""
+    for value, kind in zip_longest(values[: len(kinds)], kinds):
+        if value is None or type(value) is kind:
+            yield value
+        else:
+            yield float(value) if kind is float and isinstance(value, int) else to_cell(value)
 
 
 def _metadata(stream: Stream) -> dict[str, str]:

@@ -1,5 +1,7 @@
 import csv
 import json
+import tracemalloc
+from collections.abc import Iterator
 from pathlib import Path
 
 import polars as pl
@@ -8,7 +10,7 @@ import pytest
 from pygnc_station.store import query
 from pygnc_station.store.export import export, file_names
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import Layout
+from pygnc_station.store.readings import Layout, PlainValue, StoredReading, Stream, to_text
 from pygnc_station.store.store import Store
 from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
@@ -48,6 +50,46 @@ def test_parquet_is_typed_and_in_si_units(store: Store, tmp_path: Path) -> None:
     described = json.loads(about["columns"])
     assert described.keys() == {*frame.columns}
     assert described["rate_z_rad_s"]["unit"] == "rad/s"
+    store.close()
+
+
+def test_parquet_of_many_readings_needs_the_memory_of_a_few(store: Store, tmp_path: Path) -> None:
+    export(store, query.streams(store), tmp_path, "parquet")  # imports what an export needs
+    store.append(store.stream("pump/2", LAYOUT), [new(rank) for rank in range(50_000)])
+    tracemalloc.start()
+    try:
+        (path,) = export(store, query.streams(store, "pump/2"), tmp_path, "parquet")
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 6e6  # with all readings in memory 14 MB
+    assert pl.read_parquet(path)["t_utc_ms"].to_list() == [new(rank).t_utc_ms for rank in range(50_000)]
+    store.close()
+
+
+def test_parquet_holds_values_of_different_types(store: Store, tmp_path: Path) -> None:
+    rows: list[list[PlainValue]] = [[1, True, 7], [2.5, None, "seven"], [2**70, False, [7, None]], [None]]
+    stream = store.stream("pump/3", LAYOUT)
+    store.append(stream, [new(rank)._replace(content=to_text(values)) for rank, values in enumerate(rows)])
+    (path,) = export(store, query.streams(store, "pump/3"), tmp_path, "parquet")
+    frame = pl.read_parquet(path)
+    assert frame["rate_z_rad_s"].to_list() == [1.0, 2.5, float(2**70), None]
+    assert frame["temp_degc"].to_list() == [True, None, False, None]
+    assert frame["text"].to_list() == ["7", "seven", "[7,null]", None]
+    store.close()
+
+
+def test_parquet_contains_the_readings_of_its_beginning(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def walk(store: Store, stream: Stream, span: Span) -> Iterator[list[StoredReading]]:
+        yield from query.walk(store, stream, span)
+        later = new(20)._replace(content='["a text","a text",1]')
+        store.append(store.stream("pump/1", LAYOUT), [later])
+
+    monkeypatch.setattr("pygnc_station.store.export.walk", walk)
+    (path,) = export(store, query.streams(store), tmp_path, "parquet")
+    assert pl.read_parquet(path)["rate_z_rad_s"].to_list() == [rank / 1000 for rank in range(10)]
     store.close()
 
 
