@@ -9,6 +9,10 @@ class StoreError(Exception):
     """Error raised when a store cannot be opened, read or written; the message names the store and the remedy."""
 
 
+class FullDiskError(StoreError):
+    """Error raised when the disk of a store has no room for a change."""
+
+
 class StoreServerError(StoreError):
     """Error raised when a database server cannot be reached, or does not accept login or statement."""
 

@@ -56,6 +56,8 @@ class Alerts(Table, frozen=True):
         clock_offset_s: maximum difference between the clocks of station and server in seconds.
         disk_free_bytes: minimum free space of a station's disk.
         server_disk_free_bytes: minimum free space of the disk of the received batches.
+        storage_percent: maximum use of the disks of the received batches and of an SQLite database, and of max_bytes in
+            [store], in percent.
         check_s: interval of the checks in seconds.
         urls: URL of each destination of notifications by a name of your choice, in the form of Apprise, such as
             `mailtos://user:${PASSWORD}@host` or `jsons://host/path`.
@@ -68,6 +70,7 @@ class Alerts(Table, frozen=True):
     clock_offset_s: Seconds = 60.0
     disk_free_bytes: Size = 200_000_000
     server_disk_free_bytes: Size = 1_000_000_000
+    storage_percent: Annotated[float, msgspec.Meta(ge=0, le=100)] = 80.0
     check_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     urls: dict[Name, str] = msgspec.field(default_factory=dict)
     urls_file: str = ""

@@ -21,6 +21,7 @@ _FORMER_SINKS: Final = {
 T = TypeVar("T")
 _SQLITE: Final = "sqlite:///"
 _OBJECT_STORES: Final = frozenset({"s3", "gs", "az", "abfs", "file"})
+_STATION_BYTES: Final = 8_000_000_000
 _GADGET_NAME: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 ._-]{0,78}[A-Za-z0-9])?")
 
 
@@ -59,14 +60,15 @@ class Store(Table, frozen=True):
             environment variable.
         write_s: write readings to the database at most this often; a power cut loses the readings of this time at most.
         keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all.
-        max_bytes: delete the oldest readings while the database is larger, unless they are still to be transferred;
-            0: no limit.
+        max_bytes: delete the oldest readings while the SQLite database is larger or leaves less than 200 MB or 5 % of
+            its disk free, unless they are still to be transferred; 0: no limit. By default 8 GB for a station, and no
+            limit for a server.
     """
 
     url: str = "readings.db"
     write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
     keep_days: Days = 0.0
-    max_bytes: Size = 8_000_000_000
+    max_bytes: Size | None = None
 
 
 class Batches(Table, frozen=True):
@@ -190,6 +192,12 @@ class StationSettings(Table, frozen=True):
     def store_url(self) -> str:
         """URL or absolute path of the store."""
         return self._absolute(self.store.url)
+
+    @property
+    def max_bytes(self) -> int:
+        """Largest size of the database in bytes, 0: no limit. A server keeps by default what its stations delete."""
+        default = 0 if self.is_server else _STATION_BYTES
+        return default if self.store.max_bytes is None else self.store.max_bytes
 
     @property
     def central_url(self) -> str:

@@ -14,9 +14,10 @@ from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
 from pygnc_station.store.readings import clock_ms, iso_time
+from pygnc_station.store.reserve import with_reserve
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
-from pygnc_station.upload.uploader import UPLOAD, sender_of, upload_all
+from pygnc_station.upload.uploader import UPLOAD, UploadReport, sender_of, upload_all
 
 
 @command()
@@ -72,11 +73,23 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
     """Send the batches that are ready."""
     chosen = read_settings(settings)
     now_ms = clock_ms()
-    with Store.open(chosen.store_url) as store:
-        if not now and is_delayed(store, UPLOAD, now_ms):
-            return
-        with closing(sender_of(chosen)) as sender:
-            report = upload_all(store, chosen, sender, now_ms)
+
+    def send() -> UploadReport | None:
+        with Store.open(chosen.store_url) as store:
+            if not now and is_delayed(store, UPLOAD, now_ms):
+                return None
+            with closing(sender_of(chosen)) as sender:
+                return upload_all(store, chosen, sender, now_ms)
+
+    if report := with_reserve(chosen.store_url, send):
+        _print(report)
+        if report.problem:
+            raise TransferError(report.problem)
+        if report.rejected:
+            raise typer.Exit(ExitCode.FAILURE)
+
+
+def _print(report: UploadReport) -> None:
     for name in report.accepted:
         typer.echo(f"{name}  accepted")
     for note in report.notes:
@@ -87,7 +100,3 @@ def upload(settings: SettingsOption = None, *, now: NowOption = False) -> None:
         typer.echo(f"{name}  rejected: {printable(reason)}; `pygnc station batch --again {name}` makes it ready again")
     if not (report.accepted or report.waiting or report.rejected or report.problem):
         typer.echo("nothing to send")
-    if report.problem:
-        raise TransferError(report.problem)
-    if report.rejected:
-        raise typer.Exit(ExitCode.FAILURE)

@@ -30,12 +30,13 @@ from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.export import export as export_files
+from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
-from pygnc_station.store.pruning import prune_files, prune_to_size
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time, parse_time
+from pygnc_station.store.reserve import keep_reserve, with_reserve
 from pygnc_station.store.store import Store
-from pygnc_station.upload.sync import send_dead_letters, synchronise
+from pygnc_station.upload.sync import SyncResult, send_dead_letters, synchronise
 from pygnc_system import plugins
 
 DATABASES: Final = "pygnc.databases"
@@ -149,16 +150,24 @@ def prune(
 ) -> None:
     """Delete readings and zips above the age and the sizes of the settings; readings that are not transferred stay."""
     chosen = read_settings(settings)
-    keep_days, max_bytes, now_ms = days or chosen.store.keep_days, chosen.store.max_bytes, clock_ms()
-    with Store.open(chosen.store_url) as store:
-        deleted = prune_store(store, now_ms - int(keep_days * DAY_MS), readers(chosen)) if keep_days else 0
-        if max_bytes:
-            deleted += prune_to_size(store, max_bytes, readers(chosen))
-            if (used := store.used_bytes()) > max_bytes:
-                problem = f"{used / 1e9:.1f} GB of readings are above max_bytes in [store], but not transferred yet"
-                typer.echo(f"{problem}; see `pygnc station status`", err=True)
+    keep_days, now_ms = days or chosen.store.keep_days, clock_ms()
+    zips = _prune_zips(chosen, now_ms / 1000)
+
+    def prune_readings() -> int:
+        with Store.open(chosen.store_url) as store:
+            deleted = prune_store(store, now_ms - int(keep_days * DAY_MS), readers(chosen)) if keep_days else 0
+            if chosen.max_bytes:
+                max_bytes = min(chosen.max_bytes, bytes_on_disk(store))
+                deleted += prune_to_size(store, max_bytes, readers(chosen))
+                if (used := store.used_bytes()) > max_bytes:
+                    problem = f"{used / 1e9:.1f} GB of readings are above max_bytes in [store] or fill the disk"
+                    typer.echo(f"{problem}, but are not transferred yet; see `pygnc station status`", err=True)
+            return deleted
+
+    deleted = with_reserve(chosen.store_url, prune_readings)
+    keep_reserve(chosen.store_url)
     typer.echo(f"{deleted} readings deleted")
-    typer.echo(f"{_prune_zips(chosen, now_ms / 1000)} zips deleted")
+    typer.echo(f"{zips} zips deleted")
 
 
 @command()
@@ -173,13 +182,20 @@ def sync(
     if not chosen.sync.url:
         raise StationError("no central store: set url in [sync] of the settings file")
     now_ms = clock_ms()
-    with Store.open(chosen.store_url) as store:
-        if not now and is_delayed(store, SYNC, now_ms):
-            return
-        if dead_letters:
-            done = send_dead_letters(store, chosen.central_url)
-        else:
-            done = synchronise(store, chosen.central_url, now_ms)
+
+    def send() -> SyncResult | None:
+        with Store.open(chosen.store_url) as store:
+            if not now and is_delayed(store, SYNC, now_ms):
+                return None
+            return (
+                send_dead_letters(store, chosen.central_url)
+                if dead_letters
+                else synchronise(store, chosen.central_url, now_ms)
+            )
+
+    done = with_reserve(chosen.store_url, send)
+    if done is None:
+        return
     typer.echo(f"{done.sent} readings sent" + (f", {done.refused} refused" if done.refused else ""))
     if done.problem:
         raise done.problem

@@ -17,6 +17,7 @@ from pygnc_station.server_settings import Serve
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms, iso_time
+from pygnc_station.store.reserve import keep_reserve
 from pygnc_station.store.store import Store
 
 
@@ -26,6 +27,7 @@ def serve(settings: SettingsOption = None) -> None:
     from pygnc_station.server.application import serve as run  # noqa: PLC0415 - stations do not need the HTTP server
 
     chosen = read_settings(settings)
+    keep_reserve(chosen.store_url)
     with Store.open(chosen.store_url) as store:
         run(chosen, store, typer.echo)
 

@@ -22,6 +22,7 @@ from pygnc_station.logger.display import as_stored, line_of
 from pygnc_station.logger.logger import Logger
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import Layout
+from pygnc_station.store.reserve import keep_reserve
 from pygnc_station.store.store import Store
 from pygnc_system.service_notifier import ServiceNotifier
 
@@ -39,6 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         settings = read_settings(chosen.settings)
         devices = settings.devices(chosen.gadget)
+        keep_reserve(settings.store_url)
         with Store.open(settings.store_url) as store:
             listener = None if chosen.quiet else _print
             logger = Logger(store, devices, listener, settings.store.write_s, ServiceNotifier.from_environment())

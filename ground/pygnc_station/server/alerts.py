@@ -4,8 +4,9 @@ An alert is raised at its limit and cleared well inside it, so that a value near
 and the notices of a change are written in one transaction, so each change is notified once, also after a restart.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 from sqlalchemy import delete, insert, select
@@ -22,6 +23,9 @@ _REVOKED_CLEAR_MS: Final = DAY_MS
 """The alert of a revoked key is cleared if the key was not used within this time."""
 _DISK_MARGIN: Final = 1.25
 """A disk is no longer full when it has this multiple of the limit free."""
+
+_STORAGE_MARGIN: Final = 0.95
+"""A storage is no longer full when less than this part of the limit is used."""
 
 
 class Level(Enum):
@@ -106,19 +110,38 @@ def _judge_disk(free_bytes: int | None, limit: int) -> Verdict:
     return Verdict("disk", Level.RAISE if free_bytes < limit else Level.CLEAR, text)
 
 
-def changes(
-    fleet: Fleet, settings: Alerts, server_name: str, free_bytes: int, served_since_ms: int = 0
-) -> Iterator[Change]:
+def _judge_storage(used_percent: Mapping[str, float], limit_percent: float) -> Verdict:
+    """Return the result of the rule for the storage that is fullest."""
+    if not limit_percent:
+        return Verdict("storage", Level.CLEAR, "")
+    name, percent = max(used_percent.items(), key=itemgetter(1))
+    level = Level.RAISE if percent > limit_percent else Level.LEAVE
+    if percent < _STORAGE_MARGIN * limit_percent:
+        level = Level.CLEAR
+    return Verdict("storage", level, f"{name} is used to {percent:.0f} % (limit {limit_percent:g} %)")
+
+
+class Room(NamedTuple):
+    """Room of a server: free space of the disk of the received batches, and the use of each storage by its name."""
+
+    free_bytes: int
+    used_percent: Mapping[str, float]
+
+
+def changes(fleet: Fleet, settings: Alerts, server_name: str, room: Room, served_since_ms: int = 0) -> Iterator[Change]:
     """Yield the alerts that have to be raised or cleared.
 
     Args:
         fleet: state of the fleet with the alerts that are raised.
         settings: limits.
         server_name: name of this server in notifications.
-        free_bytes: free space of the disk of the received batches.
+        room: room of this server, with at least one storage.
         served_since_ms: see `judge_gateway`.
     """
-    own = [_judge_disk(free_bytes, settings.server_disk_free_bytes)]
+    own = [
+        _judge_disk(room.free_bytes, settings.server_disk_free_bytes),
+        _judge_storage(room.used_percent, settings.storage_percent),
+    ]
     yield from _changes(SERVER, server_name, fleet.alerts, own, fleet.time_ms)
     for gateway in fleet.gateways:
         verdicts = judge_gateway(gateway, fleet.time_ms, settings, served_since_ms)

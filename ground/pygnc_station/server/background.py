@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from pygnc_station.errors import StoreError
-from pygnc_station.server.alerts import changes, record
+from pygnc_station.server.alerts import Room, changes, record
 from pygnc_station.server.destinations import Destination, deliver
 from pygnc_station.server.fleet import read_fleet
 from pygnc_station.settings import StationSettings
@@ -109,7 +109,15 @@ def check_alerts(
     if not 0 <= pause_ms <= _RECORD_MS:
         with store.writes() as connection:
             put_row(connection, schema.facts, {"name": _SERVED, "value": f"{served_since_ms} {now_ms}"})
-    free_bytes = shutil.disk_usage(folder).free
-    for change in changes(fleet, alerts, settings.name, free_bytes, served_since_ms):
+    for change in changes(fleet, alerts, settings.name, _room(store, settings, folder), served_since_ms):
         if record(store, change, destinations, now_ms):
             _log.warning("alert: %s: %s", change.title, change.text)
+
+
+def _room(store: Store, settings: StationSettings, folder: Path) -> Room:
+    disks = {folder, *([Path(settings.store_url).parent] if store.is_file else [])}
+    usages = {f"the disk of {path}": shutil.disk_usage(path) for path in disks}
+    found = {name: 100 * usage.used / (usage.used + usage.free) for name, usage in usages.items()}
+    if settings.max_bytes and store.is_file:
+        found["max_bytes in [store]"] = 100 * store.used_bytes() / settings.max_bytes
+    return Room(shutil.disk_usage(folder).free, found)

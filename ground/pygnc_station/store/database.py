@@ -27,7 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import ArgumentError, DataError, DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.schema import CreateColumn
 
-from pygnc_station.errors import RefusedReadingsError, StoreError, StoreServerError
+from pygnc_station.errors import FullDiskError, RefusedReadingsError, StoreError, StoreServerError
 from pygnc_station.store.schema import REVISION, facts, metadata
 
 MAX_PACKED_BYTES: Final = 8 << 20
@@ -37,12 +37,14 @@ _VERSION: Final = Table("alembic_version", MetaData(), Column("version_num", Str
 """Table with the revision of the schema, in the form of Alembic."""
 _CHECK_FAILED: Final = 4025
 """MariaDB's error number for a violated check constraint, which its driver reports as an operational error."""
+_FULL: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
+_NO_ROOM: Final = "database or disk is full"
 _REMEDIES: Final = {
     "unable to open database file": "; give this user write permission for the file and its folder (chown)",
     "attempt to write a readonly database": "; give this user write permission for the file and its folder (chown)",
     "file is not a database": "; set another file, or move this file away",
     "database disk image is malformed": "; move the file away; `sqlite3 FILE .recover` restores what is readable",
-    "database or disk is full": "; free some space, for example by `pygnc station prune`",
+    _NO_ROOM: "; free some space, for example by `pygnc station prune`",
     "disk I/O error": "; the disk or card is failing or was removed",
 }
 """Remedies by SQLite's error message."""
@@ -103,7 +105,10 @@ def translated_errors(url: URL) -> Iterator[None]:
         reason = str(arguments[-1] if arguments else cause or error)
         if isinstance(error, DataError | IntegrityError) or arguments[:1] == (_CHECK_FAILED,):
             raise RefusedReadingsError(name, reason) from None
-        kind = StoreError if url.get_backend_name() == "sqlite" else StoreServerError
+        kind: type[StoreError] = StoreServerError
+        if url.get_backend_name() == "sqlite":
+            is_full = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode in _FULL
+            kind, reason = (FullDiskError, _NO_ROOM) if is_full else (StoreError, reason)
         raise kind(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None

@@ -5,7 +5,6 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import zip_longest
 from pathlib import Path
 from types import NoneType
 from typing import Final
@@ -155,7 +154,8 @@ def _common_kind(kinds: set[type]) -> type:
 
 def _of_kinds(values: Sequence[PlainValue], kinds: Sequence[type]) -> Iterator[PlainValue]:
     """Yield the values of a reading in the types of their columns; None for values that it lacks."""
-    for value, kind in zip_longest(values[: len(kinds)], kinds):
+    missing: list[PlainValue] = [None] * (len(kinds) - len(values))
+    for value, kind in zip((*values, *missing), kinds, strict=False):
         if value is None or type(value) is kind:
             yield value
         else:

@@ -1,5 +1,6 @@
 """Deletion of data that no reader needs: old readings, the oldest readings of a large database, old zip files."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,11 @@ from pygnc_station.store.store import Store
 
 _DELETED_AT_ONCE: Final = 2000
 """Readings deleted in one transaction; a logger that writes at this time waits for the transaction."""
+
+
+_FREE_BYTES: Final = 200_000_000
+_FREE_SHARE: Final = 0.05
+"""Part of a small disk that remains free, in place of `_FREE_BYTES`."""
 
 
 def prune(store: Store, before_ms: int, readers: Sequence[str] = ()) -> int:
@@ -83,6 +89,15 @@ def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> 
         deleted += count
         share = 0.0 if count else share
     return deleted
+
+
+def bytes_on_disk(store: Store) -> int:
+    """Return the largest size of an SQLite database that leaves some of its disk free; 0 for other databases."""
+    path = store.engine.url.database
+    if not store.is_file or path is None:
+        return 0
+    disk = shutil.disk_usage(Path(path).absolute().parent)
+    return Path(path).stat().st_size + disk.free - min(_FREE_BYTES, int(_FREE_SHARE * disk.total))
 
 
 def prune_files(folder: Path, max_bytes: int, before_s: float) -> int:

@@ -73,9 +73,14 @@ class Store:
             put_row(connection, schema.facts, {"name": _ORIGIN, "value": origin})
         return origin
 
+    @property
+    def is_file(self) -> bool:
+        """True if the store is an SQLite database."""
+        return self.engine.dialect.name == "sqlite"
+
     def used_bytes(self) -> int:
         """Return the size of the used part of an SQLite database; 0 for other databases."""
-        if self.engine.dialect.name != "sqlite":
+        if not self.is_file:
             return 0
         with self.reads() as connection:
             pages, free, page = (

@@ -153,6 +153,15 @@ def test_prunes_by_age_and_size(settings: Path, tmp_path: Path) -> None:
     assert sorted(path.name for path in uploaded.iterdir()) == ["2.zip", "3.zip"]
 
 
+def test_a_server_keeps_by_default_what_a_station_deletes(settings: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pygnc_station.settings._STATION_BYTES", 1)
+    station = settings.read_text()
+    settings.write_text(station + "[serve]\nport = 0\n")
+    assert _invoke("prune", "--settings", settings) == "0 readings deleted\n0 zips deleted\n"
+    settings.write_text(station)
+    assert "30 readings deleted" in _invoke("prune", "--settings", settings)
+
+
 def test_sync_sends_readings_to_the_central_store(tmp_path: Path, settings: Path) -> None:
     assert "set url in [sync]" in _invoke("sync", "--settings", settings, code=ExitCode.INPUT)
     settings.write_text(settings.read_text() + '[sync]\nurl = "central.db"\n')

@@ -1,5 +1,6 @@
 """Alerts are raised and cleared once per change, whatever the values do and however often the server restarts."""
 
+import shutil
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,14 @@ from pygnc_station.server.background import check_alerts
 from pygnc_station.server.fleet import Gateway, GatewayState, raised_alerts, store_state
 from pygnc_station.server_settings import Alerts, Serve
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.station_state import StationState
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
 NOW_MS = 1_790_000_000_000
 MINUTE_MS = 60_000
-LIMITS = Alerts(silent_min=60, backlog_readings=1000, clock_offset_s=10, disk_free_bytes=1000)
+LIMITS = Alerts(silent_min=60, backlog_readings=1000, clock_offset_s=10, disk_free_bytes=1000, storage_percent=0)
 
 
 def gateway(**changes: Any) -> Gateway:  # noqa: ANN401 - any attribute
@@ -169,6 +171,25 @@ def test_the_disk_of_the_server_raises_an_alert_of_its_own(tmp_path: Path) -> No
     assert title == "central: disk raised"
     assert "MB free" in text
     assert there.check(NOW_MS) == []
+
+
+def test_a_server_whose_disk_or_limit_is_used_to_80_percent_raises_an_alert(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = Server(tmp_path, storage_percent=80)
+    there.settings = msgspec.structs.replace(there.settings, store=StoreSettings(str(tmp_path / "central.db")))
+    usage = type(shutil.disk_usage(tmp_path))
+    notices = []
+    for percent in (81, 79, 75):
+        usage_then = usage(10**12, percent * 10**10, (100 - percent) * 10**10)
+        monkeypatch.setattr("shutil.disk_usage", lambda _, then=usage_then: then)
+        notices += there.check(NOW_MS)
+    assert [title for title, _ in notices] == ["central: storage raised", "central: storage cleared"]
+    assert notices[0][1] == f"the disk of {tmp_path} is used to 81 % (limit 80 %)"
+    with there.open() as store:
+        limited = StoreSettings(str(tmp_path / "central.db"), max_bytes=store.used_bytes())
+    there.settings = msgspec.structs.replace(there.settings, store=limited)
+    assert there.check(NOW_MS)[0][1] == "max_bytes in [store] is used to 100 % (limit 80 %)"
 
 
 def test_two_servers_of_one_database_notice_a_change_once(tmp_path: Path) -> None:

@@ -243,6 +243,7 @@ def test_a_server_notifies_once_and_receives_states_while_its_mail_server_is_dow
     path = tmp_path / "central.toml"
     path.write_text(
         'name = "central"\n[serve]\nport = 0\n[serve.alerts]\ncheck_s = 1\nsilent_min = 0\nserver_disk_free_bytes = 0\n'
+        "storage_percent = 0\n"
         'urls = { mail = "${MAIL}" }\n'
     )
     with mail_server() as probe:
