@@ -106,7 +106,9 @@ class Serve(Table, frozen=True):
         folder: folder of received batches and flight files.
         tls_cert: certificate chain, PEM.
         tls_key: private key of the certificate, PEM.
-        behind_proxy: a proxy on this computer terminates TLS and reports the client's address.
+        behind_proxy: a proxy terminates TLS and reports the client's address.
+        proxies: addresses and networks of the proxies whose report of the client's address is used, such as
+            10.88.0.0/16 for a proxy in another container.
         insecure: allow listening without TLS.
         open: allow reading without a token; by default only a server on the loopback allows it.
         scp_host: host whose sshd receives tinycloud's SCP uploads in `scp_folder`; "" offers HTTPS only.
@@ -131,6 +133,7 @@ class Serve(Table, frozen=True):
     tls_cert: str = ""
     tls_key: str = ""
     behind_proxy: bool = False
+    proxies: list[Name] = msgspec.field(default_factory=lambda: ["127.0.0.1", "::1"])
     insecure: bool = False
     open: bool | None = None
     scp_host: str = ""

@@ -1,6 +1,7 @@
 """HTTP server: its routes, web page, metrics and error responses, and how it is run by uvicorn."""
 
 import errno
+import ipaddress
 import logging
 import shutil
 import socket
@@ -73,6 +74,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     """
     chosen = settings.serve
     cert, key = tls_files(settings)
+    _check_proxies(chosen)
     destinations = load_destinations(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
@@ -90,7 +92,7 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
         ssl_certfile=cert,
         ssl_keyfile=key,
         proxy_headers=chosen.behind_proxy,
-        forwarded_allow_ips="127.0.0.1",
+        forwarded_allow_ips=chosen.proxies,
         server_header=False,
         timeout_graceful_shutdown=5,
     )
@@ -101,6 +103,14 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     # A notification that is under way does not delay the end; it is sent again if it was not accepted.
     with listener, running("alerts", watch, join_s=1.0):
         LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
+
+
+def _check_proxies(chosen: Serve) -> None:
+    for proxy in chosen.proxies:
+        try:
+            ipaddress.ip_network(proxy)
+        except ValueError as error:
+            raise StationError(f"proxies in [serve]: {error}; use such as 10.88.0.1 or 10.88.0.0/16") from None
 
 
 def tls_files(settings: StationSettings) -> tuple[str | None, str | None]:
