@@ -7,6 +7,7 @@ from typing import Annotated, Final
 import typer
 from sqlalchemy import func, select
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_station.commands.common import JsonOption, SettingsOption, command, group, open_store
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
@@ -39,14 +40,18 @@ def pin(
     gateway: Annotated[
         str, typer.Option(metavar="NAME", help="Registered gateway that gets a new key and keeps its gadgets.")
     ] = "",
+    count: Annotated[int, typer.Option(min=1, max=10_000, help="Number of PINs, each for one station.")] = 1,
 ) -> None:
-    """Create a PIN with which one station can register."""
+    """Create a PIN with which one station can register, or several."""
     chosen = read_settings(settings)
     if chosen.serve == Serve() and (chosen.upload.url or chosen.device):
         where = f"the server at {chosen.upload.url}" if chosen.upload.url else "a server"
         raise StationError(f"this station cannot issue PINs, because its settings have no [serve]; run this on {where}")
+    if gateway and count > 1:
+        raise UsageError("--gateway needs one PIN; leave out --count")
     with Store.open(chosen.store_url) as store:
-        typer.echo(access.new_pin(store, clock_ms(), minutes, gateway))
+        for _ in range(count):
+            typer.echo(access.new_pin(store, clock_ms(), minutes, gateway))
 
 
 @command(example="pygnc station token reader")

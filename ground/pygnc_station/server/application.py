@@ -19,18 +19,18 @@ from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
+from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
-from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of
+from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of, is_own_page, require_token
 from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.logs import start_logs
-from pygnc_station.server.operations import Access, Operation, openapi
+from pygnc_station.server.operations import Access, Form, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
@@ -52,12 +52,21 @@ _PAGE_HEADERS: Final = {
     "referrer-policy": "no-referrer",
     "x-content-type-options": "nosniff",
 }
+SIGN_IN: Final = "/sign-in"
+_FORM_POLICY: Final = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+_NOT_SIGNED_IN: Final = "This token is wrong or has expired."
 _UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
 _LISTEN_REMEDIES: Final = {
     errno.EADDRINUSE: "another program listens on this port; set another port in [serve]",
     errno.EACCES: "ports below 1024 need a privilege, which the service of `pygnc station install --server` has",
     errno.EADDRNOTAVAIL: "this computer does not have this address; set another host in [serve]",
 }
+
+
+class Token(Form, frozen=True):
+    """Form of the page on which a person signs in."""
+
+    token: str = ""
 
 
 def serve(settings: StationSettings, store: Store, on_listening: Callable[[str], None]) -> None:
@@ -181,10 +190,27 @@ def page(request: Request) -> Response:
     """Return the web page; a token in the URL is stored as a cookie, so that it need not remain in the URL."""
     response = FileResponse(_STATIC / "page.html", headers=_PAGE_HEADERS)
     token = request.query_params.get("api-key")
-    if token:
-        is_secure = request.url.scheme == "https"
-        response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure)
+    return _with_cookie(response, request, token) if token else response
+
+
+def sign_in(request: Request, body: Token) -> Response:
+    """Store a token that permits reading as a cookie, and continue at the web page."""
+    if not is_own_page(request):
+        raise HTTPException(403, "a page of another server may not sign in")
+    require_token(request, body.token, to_write=False)
+    return _with_cookie(RedirectResponse("./", 303), request, body.token)
+
+
+def _with_cookie(response: Response, request: Request, token: str) -> Response:
+    is_secure = request.url.scheme == "https"
+    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure)
     return response
+
+
+def _sign_in_page(message: str) -> Response:
+    headers = _PAGE_HEADERS | {"content-security-policy": _FORM_POLICY}
+    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message)
+    return HTMLResponse(text, 401, headers)
 
 
 def health(request: Request) -> object:
@@ -217,6 +243,7 @@ OPERATIONS: Final = (
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
     Operation("GET", "/", page),
+    Operation("POST", SIGN_IN, sign_in, Access.NONE),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),
     Operation("GET", "/openapi.json", document),
@@ -238,16 +265,19 @@ class _ServerMetrics(ReadingCollector):
         yield readings
 
 
-async def _error_response(_: Request, error: Exception) -> Response:
+async def _error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the client has disconnected
+    if isinstance(error, HTTPException) and error.status_code == 401 and request.url.path in {"/", SIGN_IN}:
+        return _sign_in_page("" if request.method == "GET" else _NOT_SIGNED_IN)
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)
     if isinstance(error, RefusedReadingsError):
         return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
-    if isinstance(error, OSError):
-        _log.error("the disk of received batches: %s", error)
-        return JSONResponse({"error": f"the server cannot store files ({error.strerror}); retry later"}, 503)
+    if isinstance(error, OSError | FullDiskError):
+        _log.error("a disk: %s", error)
+        why = error.strerror if isinstance(error, OSError) else "its disk is full"
+        return JSONResponse({"error": f"the server cannot store files ({why}); retry later"}, 503)
     # The message of a StoreError contains the name of the database.
     return JSONResponse({"error": "the store cannot be reached; retry later", "kind": type(error).__name__}, 503)

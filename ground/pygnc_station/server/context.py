@@ -44,6 +44,14 @@ class RateLimit:
             self._made.append((now_s, client))
         return True
 
+    def forgive(self, client: str) -> None:
+        """Do not count the newest attempt of a client, because it succeeded."""
+        with self._lock:
+            for rank in reversed(range(len(self._made))):
+                if self._made[rank][1] == client:
+                    del self._made[rank]
+                    return
+
 
 @dataclass(frozen=True)
 class Context:
@@ -89,15 +97,38 @@ def require_gateway(request: Request, form_key: str = "") -> int:
     raise _refusal(request, "unknown key; create a key by `pygnc station register`")
 
 
-def require_token(request: Request, *, to_write: bool) -> None:
-    """Check that a request contains a token that permits reading or writing.
+def require_token(request: Request, token: str = "", *, to_write: bool) -> None:
+    """Check that a request contains a token that permits reading or writing, or that `token` does.
 
     Raises:
         HTTPException: 401 if the token is missing or insufficient, 429 after too many wrong tokens.
     """
-    secret = secret_of(request) or request.cookies.get(COOKIE, "")
+    secret = token or secret_of(request) or request.cookies.get(COOKIE, "")
+    if to_write and not secret_of(request) and not is_own_page(request):
+        raise HTTPException(403, "a request of another page may not change anything")
     if not token_allows(context_of(request).store, secret, clock_ms(), to_write=to_write):
         raise _refusal(request, "a token is required; create a token by `pygnc station token`")
+
+
+def is_own_page(request: Request) -> bool:
+    """Return True if no page of another server has caused a request."""
+    origin = request.headers.get("origin")
+    return origin is None or origin == f"{request.url.scheme}://{request.headers.get('host', '')}"
+
+
+def require_own_host(request: Request) -> None:
+    """Check that a request names this computer, if the server needs no token because it listens on the loopback.
+
+    A page of another server could read an open server under a name of its own that resolves to the loopback.
+
+    Raises:
+        HTTPException: 403 if the request names another host.
+    """
+    serve = context_of(request).serve
+    if serve.open is None and request.url.hostname not in {"localhost", "127.0.0.1", "::1", serve.host}:
+        raise HTTPException(
+            403, "without a token this server answers to localhost only; set open or behind_proxy in [serve]"
+        )
 
 
 def require_attempt(request: Request) -> None:
@@ -108,6 +139,11 @@ def require_attempt(request: Request) -> None:
     """
     if not context_of(request).pin_attempts.allows(_client_of(request)):
         raise HTTPException(429, "too many attempts; retry in a minute")
+
+
+def forgive_attempt(request: Request) -> None:
+    """Do not count an attempt to use a PIN that was right."""
+    context_of(request).pin_attempts.forgive(_client_of(request))
 
 
 def secret_of(request: Request) -> str:

@@ -16,7 +16,14 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from pygnc_station.server.context import context_of, require_attempt, require_gateway, require_token
+from pygnc_station.server.context import (
+    context_of,
+    forgive_attempt,
+    require_attempt,
+    require_gateway,
+    require_own_host,
+    require_token,
+)
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 
@@ -108,7 +115,9 @@ class Operation:
             arguments["gateway"] = await run_in_threadpool(require_gateway, request, key)
         elif self.access is Access.PIN:
             require_attempt(request)
-        elif self.access is Access.WRITE or (self.access is Access.READ and not context_of(request).is_open):
+        elif self.access is Access.READ and context_of(request).is_open:
+            require_own_host(request)
+        elif self.access in {Access.READ, Access.WRITE}:
             await run_in_threadpool(require_token, request, to_write=self.access is Access.WRITE)
         if "query" in kinds:
             arguments["query"] = _validated("query", dict(request.query_params), kinds["query"])
@@ -118,6 +127,8 @@ class Operation:
             result = await self.work(request, **arguments)
         else:
             result = await run_in_threadpool(self.work, request, **arguments)
+        if self.access is Access.PIN:
+            forgive_attempt(request)
         return result if isinstance(result, Response) else JSONResponse(result, self.status)
 
 

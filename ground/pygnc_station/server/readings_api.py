@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
+from pygnc_station.server.access import printable
 from pygnc_station.server.context import context_of, flat_json_for
 from pygnc_station.server.operations import Access, Name, Natural, Operation
 from pygnc_station.server.ownership import stored_name
@@ -26,6 +27,7 @@ from pygnc_station.store.readings import (
     plain,
     to_text,
 )
+from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import add_new, make_stream
 
 IMPORTED: Final = "import"
@@ -143,6 +145,9 @@ def single(request: Request, query: Shape) -> object:
 
 def bulk(request: Request, body: BulkImport) -> object:
     """Import readings; readings of the same device, time and source as a stored reading are ignored."""
+    given = {body.gadget_id, *(name for entry in body.readings for name in entry)}
+    if bad := sorted(name for name in given if not name or printable(name) != name):
+        raise HTTPException(400, f"the name {bad[0][:80]!a} must have 1 to {MAX_NAME_LENGTH} printable characters")
     groups: dict[tuple[str, ...], list[tuple[int, NewReading]]] = {}
     for entry in body.readings:
         try:

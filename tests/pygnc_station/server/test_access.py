@@ -117,6 +117,14 @@ def test_limits_attempts_to_guess_a_pin(tmp_path: Path) -> None:
     assert not (tmp_path / "pi/gateway_key.txt").exists()
 
 
+def test_stations_behind_one_address_register_without_a_limit(tmp_path: Path) -> None:
+    with server(tmp_path / "server", tries=3) as there:
+        for rank in range(10):
+            settings = station(tmp_path / f"pi{rank}", there.url)
+            register(settings, access.new_pin(there.store, clock_ms(), 5))
+            assert (tmp_path / f"pi{rank}/gateway_key.txt").exists()
+
+
 def test_limits_attempts_to_guess_a_key(tmp_path: Path) -> None:
     with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
         headers = {"authorization": "Bearer guess"}
@@ -141,6 +149,37 @@ def test_reading_requires_a_token_unless_the_server_is_open(tmp_path: Path) -> N
         assert "samesite=strict" in cookie
         assert client.get("/api/v1/reading/latest/").status_code == 200
         assert client.post("/api/v1/readings/", json={"gadget_id": "g", "readings": []}).status_code == 401
+
+
+def test_a_person_signs_in_on_the_page(tmp_path: Path) -> None:
+    with server(tmp_path / "server", open=False) as there, httpx.Client(base_url=there.url) as client:
+        token = access.new_token(there.store, "me", clock_ms(), may_write=True)
+        page = client.get("/")
+        assert (page.status_code, page.headers["content-type"]) == (401, "text/html; charset=utf-8")
+        assert "form-action 'self'" in page.headers["content-security-policy"]
+        wrong = client.post("/sign-in", data={"token": "guess"})
+        assert (wrong.status_code, "wrong or has expired" in wrong.text) == (401, True)
+        forged = client.post("/sign-in", data={"token": token}, headers={"origin": "http://evil.example"})
+        assert forged.status_code == 403
+        done = client.post("/sign-in", data={"token": token}, headers={"origin": there.url})
+        assert (done.status_code, done.headers["location"]) == (303, "./")
+        assert client.get("/").status_code == 200
+        said = {"gadget_id": "g", "readings": []}
+        forged = client.post("/api/v1/readings/", json=said, headers={"origin": "http://127.0.0.1:1"})
+        assert forged.status_code == 403
+        assert client.post("/api/v1/readings/", json=said, headers={"origin": there.url}).status_code == 201
+
+
+def test_an_open_server_answers_only_to_names_of_this_computer(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, httpx.Client(base_url=there.url) as client:
+        assert client.get("/api/v1/reading/").status_code == 200
+        assert client.get("/api/v1/reading/", headers={"host": "localhost:1"}).status_code == 200
+        rebound = client.get("/api/v1/reading/", headers={"host": "evil.example"})
+        assert rebound.status_code == 403
+        assert "localhost only" in rebound.json()["error"]
+        assert client.get("/", headers={"host": "evil.example"}).status_code == 403
+    with server(tmp_path / "intended", open=True) as there, httpx.Client(base_url=there.url) as client:
+        assert client.get("/api/v1/reading/", headers={"host": "pi.local"}).status_code == 200
 
 
 def test_an_unreachable_store_is_reported_without_its_name(tmp_path: Path) -> None:

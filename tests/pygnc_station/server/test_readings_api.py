@@ -108,6 +108,9 @@ def test_bulk_import_is_idempotent_and_creates_unknown_devices(there: Running, c
     assert found[-1]["values"] == {"temp": 20.5, "bin_0": 1}
     bad_ones: list[object] = [
         {"gadget_id": "", "readings": []},
+        {"gadget_id": "a\0b", "readings": []},
+        {"gadget_id": "a\u202eb", "readings": []},
+        {"gadget_id": "g", "readings": [{"timestamp": "2020-12-16T11:52:00Z", "te\0mp": 1}]},
         {"readings": []},
         {"gadget_id": "a", "readings": [{"timestamp": "x"}]},
         {"gadget_id": "a", "readings": [{"timestamp": "0001-01-01T00:00:00"}]},
