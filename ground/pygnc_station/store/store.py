@@ -13,6 +13,8 @@ from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Layout, NewReading, 
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
+EPOCH: Final = "epoch"
+"""Fact: identifier that changes when a backup of the store is restored."""
 _ORIGIN: Final = "origin"
 _FIRST_ORIGIN: Final = "first_origin"
 
@@ -24,7 +26,7 @@ class Store:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         with self.writes() as connection:
-            add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
+            add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
     @classmethod
     def open(cls, where: str) -> Self:
@@ -57,7 +59,7 @@ class Store:
     def first_origin(self) -> str:
         """Origin that this store had at first, which all its copies share."""
         with self.reads() as connection:
-            return fact(connection, _FIRST_ORIGIN) or store_origin(connection)
+            return first_origin(connection)
 
     def renew_origin(self) -> str:
         """Give this store and its own streams a new origin, because a copy of the store uses the old one; return it."""
@@ -176,6 +178,12 @@ def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int
     return connection.execute(counted).scalar_one() - before
 
 
+def next_number(connection: Connection, stream_id: int) -> int:
+    """Return the number of the next reading of a stream."""
+    s = schema.streams.c
+    return int(connection.execute(select(s.next_number).where(s.id == stream_id)).scalar_one())
+
+
 def fact(connection: Connection, name: str) -> str | None:
     """Return a single value of a store, None if it has none of this name."""
     return connection.execute(select(schema.facts.c.value).where(schema.facts.c.name == name)).scalar()
@@ -184,6 +192,11 @@ def fact(connection: Connection, name: str) -> str | None:
 def store_origin(connection: Connection) -> str:
     """Return the origin of a store within a transaction; see `Store.origin`."""
     return fact(connection, _ORIGIN) or ""
+
+
+def first_origin(connection: Connection) -> str:
+    """Return the first origin of a store within a transaction; see `Store.first_origin`."""
+    return fact(connection, _FIRST_ORIGIN) or store_origin(connection)
 
 
 def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
