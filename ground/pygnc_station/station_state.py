@@ -1,4 +1,4 @@
-"""State of a station, which it sends to its server with each upload: backlog, version, disk, uptime, places."""
+"""State of a station, which it sends to its server with each upload, and the identity that the server reports to it."""
 
 from typing import Annotated, Final, TypeAlias
 
@@ -9,6 +9,12 @@ from pygnc_station.store.schema import MAX_NAME_LENGTH
 
 STATE_PATH: Final = "api/v1/state/"
 """Path at which a server receives it."""
+IDENTITY_PATH: Final = "api/v1/gateway/"
+"""Path of the server's identity."""
+UNKNOWN_PATH: Final = "api/v1/unknown_batches/"
+"""Path at which a server names the batches that it does not know as accepted."""
+MAX_IDS: Final = 500
+"""Maximum number of identifiers in such a request."""
 _Count: TypeAlias = Annotated[int, msgspec.Meta(ge=0, lt=10**18)]
 _Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_LENGTH)]
 
@@ -45,3 +51,17 @@ class StationState(Reported, frozen=True):
 
     time_ms: Annotated[int, msgspec.Meta(ge=0, lt=10**15)]
     locations: Annotated[dict[_Name, Location], msgspec.Meta(max_length=1000)] = {}
+
+
+class ServerIdentity(msgspec.Struct, frozen=True):
+    """Identity of a server, and what it calls a gateway.
+
+    Attributes:
+        server: identifier of its database, which its backups share.
+        epoch: identifier that changes when a backup is restored.
+        time_ms: clock of the server, milliseconds since 1970 (UTC).
+    """
+
+    server: str
+    epoch: str
+    time_ms: int

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.text import printable
 from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store
 from pygnc_station.errors import TransferError
@@ -13,30 +13,55 @@ from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
-from pygnc_station.store.readings import clock_ms, iso_time
+from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.reserve import with_reserve
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.reconciliation import send_again
 from pygnc_station.upload.uploader import UPLOAD, UploadReport, sender_of, upload_all
 
 
-@command()
+@command(example="pygnc station batch --again --since 2026-11-20")
 def batch(
     settings: SettingsOption = None,
-    again: Annotated[str, typer.Option(metavar="NAME", help="Make the rejected batch NAME ready again.")] = "",
+    name: Annotated[str, typer.Argument(metavar="[NAME]", help="Rejected batch for --again.")] = "",
+    *,
+    again: Annotated[
+        bool, typer.Option("--again", help="Make the rejected batch NAME, or those of --since, ready again.")
+    ] = False,
+    since: Annotated[
+        str,
+        typer.Option(
+            metavar="TIME",
+            help="With --again: all batches that the server has accepted since TIME (ISO 8601, UTC); it stores what it"
+            " lacks, and nothing twice.",
+        ),
+    ] = "",
 ) -> None:
     """Write the readings and files that are in no batch yet to a zip file in the pending folder."""
+    if bool(name or since) != again or (name and since):
+        raise UsageError("--again requires the NAME of a rejected batch or --since TIME, and these require --again")
     chosen = read_settings(settings)
     with Store.open(chosen.store_url) as store:
-        if again:
-            typer.echo(f"{retry_rejected(store, again).name} is ready")
+        if name:
+            typer.echo(f"{retry_rejected(store, name).name} is ready")
             return
+        if since:
+            found = send_again(store, chosen, _time(since))
+            typer.echo(f"{len(found)} batches with {sum(batch.readings for batch in found)} readings are ready again")
         made = make_batch(store, chosen, clock_ms())
     for item in made:
         path = chosen.path(chosen.batches.pending) / item.file_name
         typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")
     if not made:
         typer.echo("nothing new")
+
+
+def _time(text: str) -> int:
+    try:
+        return parse_time(text)
+    except ValueError:
+        raise UsageError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 @command()

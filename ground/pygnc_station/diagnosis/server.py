@@ -41,6 +41,7 @@ def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]
         with Store.open(settings.store_url) as store:
             yield good("store", "the database can be opened")
             yield from _examine_uploads(store, int(now_s * 1000))
+            yield from _examine_losses(store, int(now_s * 1000))
     except StoreError as error:
         yield bad("store", str(error))
 
@@ -142,6 +143,16 @@ def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
     with store.reads() as connection:
         newest = connection.execute(select(func.max(c.changed_ms)).where(c.state == UploadState.ACCEPTED)).scalar()
     yield good("batches", f"the newest one was accepted at {iso_time(newest)}" if newest else "none was accepted yet")
+
+
+def _examine_losses(store: Store, now_ms: int) -> Iterator[Finding]:
+    """Check whether stations have named batches as accepted that are unknown here."""
+    g = schema.gateways.c
+    query = select(g.name, g.lost_ms).where(g.lost_ms > now_ms - DAY_MS).order_by(g.lost_ms.desc())
+    with store.reads() as connection:
+        for name, lost_ms in connection.execute(query):
+            why = "probably because a backup of the database was restored; the station sends them again"
+            yield bad("batches", f"batches of {name} were unknown at {iso_time(lost_ms)} though accepted, {why}")
 
 
 def _count(store: Store, condition: ColumnElement[bool]) -> tuple[int, str, str]:

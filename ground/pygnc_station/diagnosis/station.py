@@ -135,6 +135,9 @@ def _examine_batches(store: Store, now_s: float) -> Iterator[Finding]:
         last = rejected[-1]
         remedy = f"`pygnc station batch --again {last.name}` makes it ready again"
         yield bad("batches", f"{len(rejected)} rejected batches; the last one, {last.name}: {last.reason}; {remedy}")
+    again = [batch for batch in batches(store, BatchState.OPEN, BatchState.READY) if batch.acceptance is not None]
+    if again:
+        yield bad("batches", f"{len(again)} batches that the server had accepted wait to be sent again")
     waiting = batches(store, BatchState.READY, BatchState.SENT)
     if waiting and now_s - waiting[0].created_ms / 1000 > _MAX_WAIT_S:
         age_days = (now_s - waiting[0].created_ms / 1000) / 86_400

@@ -21,7 +21,7 @@ from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
 from pygnc_station.store import query, schema
-from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality
+from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality, Stream
 from pygnc_station.store.store import Store, append
 from pygnc_system.backoff import Backoff
 from pygnc_system.service_notifier import ServiceNotifier
@@ -238,9 +238,13 @@ class Logger:
         """Store the first waiting readings, remove them from the queue, and only then call the listener."""
         entries = self._waiting[:count]
         groups: dict[int, list[NewReading]] = {}
+        streams: dict[tuple[str, int], Stream] = {}
         for logged, reading, quality in entries:
             device = logged.settings
-            stream = self._store.stream(device.gadget, Layout.of(reading.packet), family=device.family)
+            key = (device.gadget, id(reading.packet))  # the entries keep the packets alive
+            if key not in streams:
+                streams[key] = self._store.stream(device.gadget, Layout.of(reading.packet), family=device.family)
+            stream = streams[key]
             is_first = stream.id not in groups and stream.id not in self._first_numbers
             gap = Quality.GAP if is_first and stream.next_number > 1 else 0  # while the logger did not run
             new = NewReading.of(reading)

@@ -17,10 +17,10 @@ from pygnc_station.store import schema
 from pygnc_station.store.readings import DAY_MS, HOUR_MS, MINUTE_MS, iso_time
 from pygnc_station.store.store import Store
 
-_REVOKED_RAISE_MS: Final = HOUR_MS
-"""An alert is raised if a revoked key was used within this time."""
-_REVOKED_CLEAR_MS: Final = DAY_MS
-"""The alert of a revoked key is cleared if the key was not used within this time."""
+_EVENT_RAISE_MS: Final = HOUR_MS
+"""The alert of an event, such as the use of a revoked key, is raised if the event has happened within this time."""
+_EVENT_CLEAR_MS: Final = DAY_MS
+"""The alert of an event is cleared if the event has not happened within this time."""
 _DISK_MARGIN: Final = 1.25
 """A disk is no longer full when it has this multiple of the limit free."""
 
@@ -69,13 +69,10 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
         served_since_ms: time since which the server has been running; it could receive no requests before.
     """
     if gateway.state is GatewayState.REVOKED:
-        age_ms = now_ms - gateway.refused_ms if gateway.refused_ms is not None else _REVOKED_CLEAR_MS
-        level = (
-            Level.RAISE if age_ms < _REVOKED_RAISE_MS else Level.CLEAR if age_ms >= _REVOKED_CLEAR_MS else Level.LEAVE
-        )
+        level = _judge_event(gateway.refused_ms, now_ms)
         last = iso_time(gateway.refused_ms) if gateway.refused_ms is not None else ""
         yield Verdict("revoked", level, f"its key is revoked, but it is still used; the last request was at {last}")
-        for alert in ("silent", "backlog", "clock", "disk"):
+        for alert in ("silent", "backlog", "clock", "disk", "restored"):
             yield Verdict(alert, Level.CLEAR, "")
         return
     yield Verdict("revoked", Level.CLEAR, "")
@@ -91,6 +88,14 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
     clock = f"differs from the server's by {offset_s or 0:.1f} s (limit {limit_s:g} s)"
     yield Verdict("clock", _judge_excess(None if offset_s is None else abs(offset_s), limit_s), clock)
     yield _judge_disk(gateway.disk_free_bytes, settings.disk_free_bytes)
+    lost = "batches that were accepted are unknown here, as after the restoration of a backup; they are sent again"
+    yield Verdict("restored", _judge_event(gateway.lost_ms, now_ms), lost)
+
+
+def _judge_event(last_ms: int | None, now_ms: int) -> Level:
+    """Judge an event by the time at which it last happened; None: never."""
+    age_ms = _EVENT_CLEAR_MS if last_ms is None else now_ms - last_ms
+    return Level.RAISE if age_ms < _EVENT_RAISE_MS else Level.CLEAR if age_ms >= _EVENT_CLEAR_MS else Level.LEAVE
 
 
 def _judge_excess(value: float | None, limit: float) -> Level:

@@ -23,6 +23,7 @@ from starlette.responses import FileResponse, HTMLResponse, JSONResponse, Redire
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
+from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
@@ -109,9 +110,10 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     host, port = listener.getsockname()[:2]
     on_listening(f"{'https' if cert else 'http'}://{host}:{port}/")
     watch = partial(watch_alerts, store, settings, destinations, settings.path(chosen.folder))
+    server = LimitedServer(config, chosen.limits, ServiceNotifier.from_environment())
     # A notification that is under way does not delay the end; it is sent again if it was not accepted.
-    with listener, running("alerts", watch, join_s=1.0):
-        LimitedServer(config, chosen.limits, ServiceNotifier.from_environment()).run(sockets=[listener])
+    with listener, running("alerts", watch, join_s=1.0), stopped_by_signals(server.stop):
+        server.run(sockets=[listener])  # it raises the signal again, which must not end the process: the store is open
 
 
 def _check_proxies(chosen: Serve) -> None:

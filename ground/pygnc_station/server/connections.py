@@ -57,6 +57,10 @@ class LimitedServer(uvicorn.Server):
         self._closed: Counter[str] = Counter()
         self._next_report_s = 0.0
 
+    def stop(self) -> None:
+        """End `run`; may be called from a signal handler."""
+        self.should_exit = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections on the listening sockets."""
         await super().startup(sockets=[])

@@ -58,6 +58,7 @@ class Gateway(Reported, frozen=True, kw_only=True):
         registered_ms: time of its registration; all times are in milliseconds since 1970 (UTC).
         last_seen_ms: time of its last request with a valid key.
         refused_ms: time of its last request with a revoked key.
+        lost_ms: time of its last request that named batches as accepted which are unknown here.
         reported_ms: time at which the reported values arrived.
         clock_offset_s: clock of the station minus clock of the server; the time of the transfer is included.
         alerts: its alerts, the oldest first.
@@ -70,6 +71,7 @@ class Gateway(Reported, frozen=True, kw_only=True):
     registered_ms: int
     last_seen_ms: int | None
     refused_ms: int | None
+    lost_ms: int | None
     reported_ms: int | None
     clock_offset_s: float | None
     alerts: list[Alert]
@@ -94,7 +96,7 @@ def store_state(connection: Connection, gateway: int, state: StationState, recei
 def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
     """Return the state of the fleet, gateways in the order of their registration."""
     g = schema.gateways.c
-    query = select(g.id, g.name, g.created_ms, g.seen_ms, g.revoked_ms, g.refused_ms).order_by(g.id)
+    query = select(g.id, g.name, g.created_ms, g.seen_ms, g.revoked_ms, g.refused_ms, g.lost_ms).order_by(g.id)
     reports, raised = _reports(connection), raised_alerts(connection)
     gadgets = _gadgets_by_owner(connection, reports)
     found = []
@@ -107,6 +109,7 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
             registered_ms=row.created_ms,
             last_seen_ms=row.seen_ms,
             refused_ms=row.refused_ms,
+            lost_ms=row.lost_ms,
             reported_ms=received_ms,
             clock_offset_s=None if state is None or received_ms is None else (state.time_ms - received_ms) / 1000,
             alerts=raised.get(row.id, []),

@@ -14,8 +14,16 @@ from pygnc_station.server.context import context_of
 from pygnc_station.server.fleet import store_state
 from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive
 from pygnc_station.server.uploads import UploadStatus
-from pygnc_station.station_state import STATE_PATH, StationState
+from pygnc_station.station_state import (
+    IDENTITY_PATH,
+    MAX_IDS,
+    STATE_PATH,
+    UNKNOWN_PATH,
+    ServerIdentity,
+    StationState,
+)
 from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.store import EPOCH, fact, first_origin
 
 _CHUNK_BYTES: Final = 1 << 20
 BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
@@ -38,6 +46,12 @@ class Announcement(msgspec.Struct, frozen=True):
     sha256: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
 
 
+class BatchIds(msgspec.Struct, frozen=True):
+    """Question which batches are unknown: identifiers of batches that were accepted."""
+
+    ids: Annotated[list[Annotated[str, msgspec.Meta(max_length=32)]], msgspec.Meta(max_length=MAX_IDS)]
+
+
 class Offset(msgspec.Struct, frozen=True):
     """Query of a chunk: number of bytes of the batch before those in the body."""
 
@@ -58,6 +72,18 @@ def receive_state(request: Request, gateway: int, body: StationState) -> Respons
     with context_of(request).store.writes() as connection:
         store_state(connection, gateway, body, request.state.received_ms)
     return Response(status_code=204)
+
+
+def identity(request: Request, gateway: int) -> object:  # noqa: ARG001 - every gateway gets it
+    """Return the identity of this server: its database, the epoch of that, and its clock."""
+    with context_of(request).store.reads() as connection:
+        server, epoch = first_origin(connection), fact(connection, EPOCH) or ""
+    return msgspec.to_builtins(ServerIdentity(server, epoch, clock_ms()))
+
+
+def unknown_batches(request: Request, gateway: int, body: BatchIds) -> object:
+    """Return the batches that this server has not accepted; their station sends them again."""
+    return {"unknown": context_of(request).uploads.unknown(gateway, body.ids)}
 
 
 def announce(request: Request, gateway: int, body: Announcement) -> object:
@@ -89,6 +115,8 @@ _BATCH: Final = "/api/v1/batches/{id}"
 OPERATIONS: Final = (
     Operation("POST", "/api/v1/activate/", activate, Access.PIN),
     Operation("POST", f"/{STATE_PATH}", receive_state, Access.GATEWAY, 204),
+    Operation("GET", f"/{IDENTITY_PATH}", identity, Access.GATEWAY),
+    Operation("POST", f"/{UNKNOWN_PATH}", unknown_batches, Access.GATEWAY),
     Operation("PUT", _BATCH, announce, Access.GATEWAY),
     Operation("GET", _BATCH, state, Access.GATEWAY),
     Operation("PATCH", _BATCH, send, Access.GATEWAY, media="application/octet-stream"),

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
 from pygnc_station.server.ingest import BatchFormat, ingest
-from pygnc_station.server.ownership import ForeignOriginError
+from pygnc_station.server.ownership import ForeignOriginError, name_of_gateway
 from pygnc_station.server_settings import Serve
 from pygnc_station.store import schema
 from pygnc_station.store.export import portable_name
@@ -116,6 +116,23 @@ class Uploads:
         if found is None:
             raise HTTPException(404, f"unknown batch {id_}; announce it first")
         return found
+
+    def unknown(self, gateway: int, ids: Sequence[str]) -> list[str]:
+        """Return the identifiers of batches that were not accepted here, although the gateway names them as accepted.
+
+        The database was probably restored from a backup; the time is recorded for the operator.
+        """
+        c, g = schema.uploads.c, schema.gateways.c
+        with self._store.reads() as connection:
+            query = select(c.id).where(c.id.in_(ids), c.state == UploadState.ACCEPTED)
+            known = set(connection.execute(query).scalars())
+        unknown = [id_ for id_ in ids if id_ not in known]
+        if unknown:
+            with self._store.writes() as connection:
+                connection.execute(update(schema.gateways).where(g.id == gateway).values(lost_ms=clock_ms()))
+                name = name_of_gateway(connection, gateway)
+            _log.warning("%d batches that were accepted from gateway %s are unknown here", len(unknown), name)
+        return unknown
 
     def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> None:
         """Append bytes to a batch, unless it is decided already.

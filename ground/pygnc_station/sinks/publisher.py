@@ -89,7 +89,9 @@ class Publisher:
         sinks = list(self._receiving(Delivery.CURRENT))
         for stream in query.streams(self._store) if sinks else ():
             last = stream.next_number - 1
-            first = max(self._seen.get(stream.id, 0) + 1, last - _MAX_CURRENT + 1)
+            seen = min(self._seen.get(stream.id, 0), last)  # a restored backup has lower numbers
+            first = max(seen + 1, last - _MAX_CURRENT + 1)
+            self._seen[stream.id] = last
             if first > last:
                 continue
             with self._store.reads() as connection:
@@ -99,7 +101,6 @@ class Publisher:
                     sink.write(stream, readings)
                 except Exception as error:  # noqa: BLE001 - an output of another package must not stop the others
                     self._note(name, error)
-            self._seen[stream.id] = last
 
     def push(self, now_ms: int) -> bool:
         """Send readings to the outputs of all readings, the oldest first; return False if some are left for later.

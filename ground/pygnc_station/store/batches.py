@@ -1,5 +1,6 @@
 """Batches of a station as its store records them: contents, state, result."""
 
+import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,7 +14,7 @@ from pygnc_station.store.store import Store
 
 
 class BatchState(StrEnum):
-    """State of a batch. States follow in this order; `pygnc station batch --again` makes a rejected batch ready."""
+    """State of a batch. States follow in this order; `pygnc station batch --again` makes batches ready again."""
 
     OPEN = "open"
     """The readings are selected; the file may be missing or incomplete and is written again."""
@@ -63,8 +64,10 @@ class Batch:
         readings: number of readings in its file.
         bytes: size of its file.
         sha256: checksum of its file, hexadecimal.
-        remote_id: identifier that the server has assigned, "" if none.
+        remote_id: identifier under which the server knows it, "" if that is `id` or none.
         reason: reason of the server for a rejection, "" if there is none.
+        acceptance: rank of its acceptance among those of all batches; None if the server never accepted it.
+        accepted_ms: time of its acceptance, milliseconds since 1970 (UTC).
         conflict: origin that another station uses too, as the server reports with an accepted batch; not recorded.
     """
 
@@ -78,6 +81,8 @@ class Batch:
     sha256: str
     remote_id: str
     reason: str
+    acceptance: int | None = None
+    accepted_ms: int | None = None
     conflict: str = ""
 
     @property
@@ -106,6 +111,48 @@ def count_accepted(store: Store) -> tuple[int, int]:
     with store.reads() as connection:
         count, readings = connection.execute(query).one()
     return int(count), int(readings or 0)
+
+
+def accepted_batches(store: Store, first: int = 0) -> list[Batch]:
+    """Return the accepted batches from a rank of acceptance on, in the order of their acceptance."""
+    found = [batch for batch in batches(store, BatchState.ACCEPTED) if (batch.acceptance or 0) >= first]
+    return sorted(found, key=lambda batch: batch.acceptance or 0)
+
+
+def note_acceptance(store: Store, batch: Batch, now_ms: int) -> None:
+    """Record that the server has accepted a batch, with its remarks and the identifier that it uses."""
+    with store.writes() as connection:
+        rank = newest_acceptance(connection) + 1
+        values = {"remote_id": batch.remote_id, "reason": batch.reason, "acceptance": rank, "accepted_ms": now_ms}
+        accepted = update(schema.batches).where(schema.batches.c.id == batch.id)
+        connection.execute(accepted.values(state=BatchState.ACCEPTED, **values))
+
+
+def newest_acceptance(connection: Connection) -> int:
+    """Return the highest rank of acceptance, 0 if there is none; batches of older versions get their ranks before."""
+    c = schema.batches.c
+    highest = int(connection.execute(select(func.max(c.acceptance))).scalar() or 0)
+    if highest:
+        return highest
+    unranked = select(c.id).where(c.state == BatchState.ACCEPTED, c.acceptance.is_(None)).order_by(c.created_ms, c.id)
+    for id_ in connection.execute(unranked).scalars().all():
+        highest += 1
+        connection.execute(update(schema.batches).where(c.id == id_).values(acceptance=highest))
+    return highest
+
+
+def make_ready(connection: Connection, chosen: Sequence[Batch], *, anew: bool = False) -> None:
+    """Make accepted batches ready again, so that the next upload sends them.
+
+    Args:
+        connection: write transaction.
+        chosen: the batches.
+        anew: give them new identifiers, so that a server which knows them as accepted stores what it lacks.
+    """
+    for batch in chosen:
+        values: dict[str, str] = {"state": BatchState.READY, "remote_id": "", "reason": ""}
+        values |= {"id": uuid.uuid4().hex} if anew else {}
+        connection.execute(update(schema.batches).where(schema.batches.c.id == batch.id).values(**values))
 
 
 def update_batch(store: Store, batch: Batch, **values: object) -> None:

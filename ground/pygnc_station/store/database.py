@@ -1,10 +1,7 @@
-"""Databases: opening by URL (SQLite with a write-ahead log, MariaDB or MySQL), creation of tables, error messages."""
+"""Databases: opening by URL (SQLite, MariaDB or MySQL), creation of tables, error messages."""
 
 import contextlib
-import sqlite3
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -17,7 +14,6 @@ from sqlalchemy import (
     Table,
     create_engine,
     delete,
-    event,
     insert,
     inspect,
     make_url,
@@ -29,6 +25,7 @@ from sqlalchemy.schema import CreateColumn
 
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StoreError, StoreServerError
 from pygnc_station.store.schema import REVISION, facts, metadata
+from pygnc_station.store.sqlite_file import sqlite_engine
 
 MAX_PACKED_BYTES: Final = 8 << 20
 """Half of MariaDB's default `max_allowed_packet`; a day of readings every five seconds is 2 MB."""
@@ -64,7 +61,7 @@ def open_engine(where: str) -> Engine:
     """
     url = parse_url(where)
     with translated_errors(url):
-        engine = _sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
+        engine = sqlite_engine(url) if url.get_backend_name() == "sqlite" else _server_engine(url)
         try:
             _complete_tables(engine)
         except BaseException:
@@ -119,50 +116,6 @@ def name_of(url: URL) -> str:
     if url.get_backend_name() == "sqlite" and url.database:
         return url.database
     return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
-
-
-def _sqlite_engine(url: URL) -> Engine:
-    if url.database and url.database != ":memory:":
-        path = Path(url.database).expanduser()
-        path.absolute().parent.mkdir(parents=True, exist_ok=True)
-        if not path.exists():
-            path.touch(mode=0o600)  # the files that SQLite puts beside it get the same mode
-        url = url.set(database=str(path))
-    engine = create_engine(url, connect_args={"timeout": _LOCK_WAIT_S})
-    event.listen(engine, "connect", _set_up_sqlite)
-    event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _set_up_sqlite(connection: sqlite3.Connection, _: object) -> None:
-    # `_begin_sqlite` begins transactions; the sqlite3 module would not begin one before a SELECT.
-    connection.isolation_level = None
-    try:
-        _use_write_ahead_log(connection)
-        for pragma in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
-            connection.execute(f"PRAGMA {pragma}").close()
-    except BaseException:
-        connection.close()  # SQLAlchemy does not, if a listener fails
-        raise
-
-
-def _use_write_ahead_log(connection: sqlite3.Connection) -> None:
-    # SQLite does not wait for the lock if two programs create a file and change its mode at the same time.
-    end_s = time.monotonic() + _LOCK_WAIT_S
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL").close()
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > end_s:
-                raise
-            time.sleep(0.01)
-        else:
-            return
-
-
-def _begin_sqlite(connection: Connection) -> None:
-    is_writing = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if is_writing else "BEGIN")
 
 
 def _server_engine(url: URL) -> Engine:

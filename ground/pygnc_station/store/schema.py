@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0008"
+REVISION: Final = "0009"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -161,6 +161,8 @@ batches: Final = _table(
     Column("sha256", String(64), nullable=False),
     Column("remote_id", NAME, nullable=False),
     Column("reason", Text, nullable=False),
+    Column("acceptance", Integer, comment="rank of its acceptance by the server; null: never accepted"),
+    Column("accepted_ms", BigInteger, comment="time of its acceptance"),
     comment="batches of readings and files for a server",
 )
 
@@ -183,6 +185,7 @@ gateways: Final = _table(
     Column("seen_ms", BigInteger),
     Column("revoked_ms", BigInteger),
     Column("refused_ms", BigInteger, comment="last request with the revoked key"),
+    Column("lost_ms", BigInteger, comment="last request that named accepted batches which are unknown here"),
     comment="stations that may upload, with hashes of their keys",
 )
 

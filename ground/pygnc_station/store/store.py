@@ -13,6 +13,8 @@ from pygnc_station.store.readings import HOUR_MS, TIMES_MS, Layout, NewReading, 
 
 UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
+EPOCH: Final = "epoch"
+"""Fact: identifier that changes when a backup of the store is restored."""
 _ORIGIN: Final = "origin"
 _FIRST_ORIGIN: Final = "first_origin"
 
@@ -23,9 +25,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
-        self._streams: dict[tuple[str, str, str], Stream] = {}
         with self.writes() as connection:
-            add_once(connection, schema.facts, [{"name": _ORIGIN, "value": uuid.uuid4().hex}])
+            add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
     @classmethod
     def open(cls, where: str) -> Self:
@@ -58,7 +59,7 @@ class Store:
     def first_origin(self) -> str:
         """Origin that this store had at first, which all its copies share."""
         with self.reads() as connection:
-            return fact(connection, _FIRST_ORIGIN) or store_origin(connection)
+            return first_origin(connection)
 
     def renew_origin(self) -> str:
         """Give this store and its own streams a new origin, because a copy of the store uses the old one; return it."""
@@ -110,12 +111,13 @@ class Store:
             family: kind of a new device.
             origin: identifier of the store that numbered the readings; by default this store.
         """
-        key = (gadget_id, origin, layout.digest)
-        if key not in self._streams:
-            with self.writes() as connection:
-                origin = origin or store_origin(connection)
-                self._streams[key] = make_stream(connection, gadget_id, layout, family=family, origin=origin)
-        return self._streams[key]
+        with self.reads() as connection:
+            found = _find_stream(connection, gadget_id, layout, family, origin or store_origin(connection))
+        if found is not None:
+            return found
+        with self.writes() as connection:
+            origin = origin or store_origin(connection)
+            return make_stream(connection, gadget_id, layout, family=family, origin=origin)
 
     def append(self, stream: Stream, new: Sequence[NewReading]) -> int:
         """Store all readings under the next numbers, or none of them.
@@ -181,6 +183,12 @@ def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int
     return connection.execute(counted).scalar_one() - before
 
 
+def next_number(connection: Connection, stream_id: int) -> int:
+    """Return the number of the next reading of a stream."""
+    s = schema.streams.c
+    return int(connection.execute(select(s.next_number).where(s.id == stream_id)).scalar_one())
+
+
 def fact(connection: Connection, name: str) -> str | None:
     """Return a single value of a store, None if it has none of this name."""
     return connection.execute(select(schema.facts.c.value).where(schema.facts.c.name == name)).scalar()
@@ -189,6 +197,11 @@ def fact(connection: Connection, name: str) -> str | None:
 def store_origin(connection: Connection) -> str:
     """Return the origin of a store within a transaction; see `Store.origin`."""
     return fact(connection, _ORIGIN) or ""
+
+
+def first_origin(connection: Connection) -> str:
+    """Return the first origin of a store within a transaction; see `Store.first_origin`."""
+    return fact(connection, _FIRST_ORIGIN) or store_origin(connection)
 
 
 def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
@@ -228,21 +241,21 @@ def make_stream(
     connection: Connection, gadget_id: str, layout: Layout, *, family: str, origin: str, first_origin: str | None = None
 ) -> Stream:
     """Return a stream within a transaction; see `Store.stream`. `first_origin` is that of `Store`, None if unknown."""
-    digest = layout.digest
+    if found := _find_stream(connection, gadget_id, layout, family, origin):
+        return found
     device_id = make_device(connection, gadget_id, family)
-    table = schema.streams
-    query = select(table.c.id, table.c.next_number).where(
-        table.c.device_id == device_id,
-        table.c.origin == origin,
-        table.c.kind == layout.kind,
-        table.c.layout_digest == digest,
-    )
-    if connection.execute(query).first() is None:
-        new: dict[str, Any] = {"device_id": device_id, "origin": origin, "kind": layout.kind, "layout_digest": digest}
-        new |= {"layout": layout.to_json(), "next_number": 1, "first_origin": first_origin}
-        add_once(connection, table, [new])
-    stream_id, next_number = connection.execute(query).one()
-    return Stream(stream_id, gadget_id, family, origin, layout, next_number)
+    new: dict[str, Any] = {"device_id": device_id, "origin": origin, "kind": layout.kind}
+    new |= {"layout_digest": layout.digest, "layout": layout.to_json(), "next_number": 1, "first_origin": first_origin}
+    add_once(connection, schema.streams, [new])
+    return make_stream(connection, gadget_id, layout, family=family, origin=origin)
+
+
+def _find_stream(connection: Connection, gadget_id: str, layout: Layout, family: str, origin: str) -> Stream | None:
+    s, d = schema.streams.c, schema.devices.c
+    query = select(s.id, s.next_number).join_from(schema.streams, schema.devices)
+    like = (s.origin == origin, s.kind == layout.kind, s.layout_digest == layout.digest)
+    row = connection.execute(query.where(d.gadget_id == gadget_id, *like)).first()
+    return None if row is None else Stream(row.id, gadget_id, family, origin, layout, row.next_number)
 
 
 def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:

@@ -155,6 +155,9 @@ def _write_file(store: Store, settings: StationSettings, batch: Batch) -> Batch:
     with path.open("rb") as file:
         sha256 = hashlib.file_digest(file, "sha256").hexdigest()
     size = path.stat().st_size
+    if readings < batch.readings:
+        why = "were deleted from the store, so they cannot be sent again"
+        _log.warning("batch %s: %d of its %d readings %s", batch.name, batch.readings - readings, batch.readings, why)
     update_batch(store, batch, state=BatchState.READY, readings=readings, bytes=size, sha256=sha256)
     return next(made for made in batches(store, BatchState.READY) if made.id == batch.id)
 

@@ -6,7 +6,7 @@ import logging
 import os
 import ssl
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ import msgspec
 
 from pygnc_station.errors import RefusalError, StationError, TransferError, UnreachableError, UntrustedError
 from pygnc_station.settings import StationSettings, Upload
-from pygnc_station.station_state import STATE_PATH, StationState
+from pygnc_station.station_state import IDENTITY_PATH, STATE_PATH, UNKNOWN_PATH, ServerIdentity, StationState
 from pygnc_station.store.batches import Batch, BatchState
 from pygnc_system.files import durable_rename
 
@@ -51,6 +51,20 @@ class Sender(ABC):
             RefusalError: the server does not accept the login, or is not one of this kind.
             TransferError: the server does not respond.
         """
+
+    def identify(self) -> ServerIdentity | None:
+        """Return the identity of the server and what it calls this station; None if the server does not report it.
+
+        Raises the errors of `send`.
+        """
+        return None
+
+    def unknown_of(self, ids: Sequence[str]) -> set[str]:
+        """Return those of at most `MAX_IDS` identifiers of batches that the server does not know as accepted.
+
+        It is called only if `identify` returns an identity, and raises the errors of `send`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} identifies no server")
 
     def send_state(self, state: StationState) -> None:  # noqa: B027 - most servers receive none
         """Send the state of this station if the server receives it; raises the errors of `send`."""
@@ -305,11 +319,31 @@ class StationSender(HttpSender):
             if status["state"] in _FINAL_STATES:
                 conflict = str(status.get("conflict", ""))
                 state = BatchState(status["state"])
-                return replace(batch, state=state, reason=str(status["reason"]), conflict=conflict)
+                return replace(batch, state=state, reason=str(status["reason"]), remote_id=batch.id, conflict=conflict)
         raise TransferError(
             f"{self._client.base_url}: {batch.name} arrived damaged {_MAX_ATTEMPTS} times; the next upload sends it"
             " again"
         )
+
+    def identify(self) -> ServerIdentity | None:
+        """Return the identity of the server, None if it is of an older version; see `Sender.identify`."""
+        response = send_request(self._client, "GET", IDENTITY_PATH)
+        if response.status_code == 404:
+            return None
+        try:
+            return msgspec.json.decode(response.content, type=ServerIdentity)
+        except msgspec.DecodeError as error:
+            raise RefusalError(
+                f"{response.url}: the response is not that of a PyGNC server ({error}); check url in [upload]"
+            ) from None
+
+    def unknown_of(self, ids: Sequence[str]) -> set[str]:
+        """Return the identifiers of batches that the server does not know as accepted; see `Sender.unknown_of`."""
+        response = send_request(self._client, "POST", UNKNOWN_PATH, json={"ids": list(ids)})
+        unknown = json_object(response).get("unknown")
+        if response.status_code != 200 or not isinstance(unknown, list):
+            raise RefusalError(f"{response.url}: the request is refused ({error_of(response)})")
+        return set(ids) & set(unknown)
 
     def send_state(self, state: StationState) -> None:
         """Send the state of this station, which older servers do not receive; see `Sender.send_state`."""

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import shutil
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -14,12 +14,13 @@ from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
 from pygnc_station.station_state import StationState
 from pygnc_station.store import query
-from pygnc_station.store.batches import Batch, BatchState, batches, update_batch
+from pygnc_station.store.batches import Batch, BatchState, batches, note_acceptance, update_batch
 from pygnc_station.store.cursors import BATCHES, SYNC, pending
 from pygnc_station.store.pruning import delete_range
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import exclusive_lock
+from pygnc_station.upload.reconciliation import reconcile
 from pygnc_station.upload.retry import note_failure, note_success
 from pygnc_station.upload.station_server import Sender, StationSender
 from pygnc_system import plugins
@@ -90,25 +91,41 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
     report = UploadReport()
     with exclusive_lock(settings.path(settings.batches.pending), "uploading batches"):
         _archive_accepted(store, settings, report)
-        for batch in batches(store, BatchState.READY, BatchState.SENT):
-            try:
-                _send(store, settings, sender, batch, report)
-            except UnreachableError as error:
-                report.problem = str(error)
-                break
-            except TransferError as error:
-                report.problem = str(error)
-                update_batch(store, batch, reason=str(error))
-            except StationError as error:
-                note_failure(store, UPLOAD, str(error), now_ms)
-                raise
-        else:
+        try:
+            _reconcile(store, settings, sender, report)
+            _send_batches(store, settings, sender, report)
             _send_state(store, settings, sender)
+        except UnreachableError as error:
+            report.problem = str(error)
+        except StationError as error:
+            note_failure(store, UPLOAD, str(error), now_ms)
+            raise
     if report.problem:
         note_failure(store, UPLOAD, report.problem, now_ms)
     else:
         note_success(store, UPLOAD, now_ms)
     return report
+
+
+def _reconcile(store: Store, settings: StationSettings, sender: Sender, report: UploadReport) -> None:
+    """Make ready again what the server has lost; a failure of this check delays no batches."""
+    try:
+        report.notes += reconcile(store, settings, sender)
+    except UnreachableError:
+        raise
+    except TransferError as error:
+        report.problem = str(error)
+
+
+def _send_batches(store: Store, settings: StationSettings, sender: Sender, report: UploadReport) -> None:
+    for batch in batches(store, BatchState.READY, BatchState.SENT):
+        try:
+            _send(store, settings, sender, batch, report)
+        except UnreachableError:
+            raise
+        except TransferError as error:
+            report.problem = str(error)
+            update_batch(store, batch, reason=str(error))
 
 
 def _send_state(store: Store, settings: StationSettings, sender: Sender) -> None:
@@ -147,7 +164,10 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
         update_batch(store, batch, state=BatchState.OPEN, reason="")
         return
     sent = sender.send(batch, path)
-    update_batch(store, batch, state=sent.state, remote_id=sent.remote_id, reason=sent.reason)
+    if sent.state is BatchState.ACCEPTED:
+        note_acceptance(store, replace(batch, remote_id=sent.remote_id, reason=sent.reason), clock_ms())
+    else:
+        update_batch(store, batch, state=sent.state, remote_id=sent.remote_id, reason=sent.reason)
     if sent.state is BatchState.ACCEPTED:
         report.accepted.append(batch.name)
         if sent.reason:

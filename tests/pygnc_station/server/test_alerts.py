@@ -29,8 +29,14 @@ LIMITS = Alerts(silent_min=60, backlog_readings=1000, clock_offset_s=10, disk_fr
 
 def gateway(**changes: Any) -> Gateway:  # noqa: ANN401 - any attribute
     known: dict[str, Any] = {"id": 1, "name": "roof", "state": GatewayState.FINE, "registered_ms": NOW_MS}
-    known |= {"last_seen_ms": NOW_MS, "refused_ms": None, "reported_ms": NOW_MS, "version": "1", "uptime_s": 1.0}
-    known |= {"clock_offset_s": 0.0, "backlog_readings": 0, "backlog_batches": 0, "rejected_batches": 0}
+    known |= {"last_seen_ms": NOW_MS, "refused_ms": None, "lost_ms": None, "reported_ms": NOW_MS, "version": "1"}
+    known |= {
+        "uptime_s": 1.0,
+        "clock_offset_s": 0.0,
+        "backlog_readings": 0,
+        "backlog_batches": 0,
+        "rejected_batches": 0,
+    }
     known |= {"disk_free_bytes": 10_000, "disk_total_bytes": 20_000, "alerts": [], "gadgets": []}
     return Gateway(**(known | changes))
 

@@ -1,9 +1,13 @@
 import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import make_url, update
 
-from pygnc_station.store import query, schema
+from pygnc_station.store import cursors, query, schema
 from pygnc_station.store.store import Store
 from pygnc_station.upload import sync
 from pygnc_station.upload.retry import retry_delay_ms, retry_state
@@ -36,6 +40,52 @@ def test_every_reading_arrives_once(sqlite_url: str, url: str) -> None:
         (mirrored,) = query.streams(central)
         assert (mirrored.gadget_id, mirrored.family, mirrored.origin) == ("g", "ucb", origin)
         assert query.recent(central, [mirrored], 1)[0][2:] == new(2500)
+
+
+def test_a_restored_central_store_gets_again_what_it_has_lost(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    central, backup = tmp_path / "central.db", tmp_path / "backup.db"
+    with Store.open(str(tmp_path / "local.db")) as local:
+        stream = local.stream("g", LAYOUT)
+        local.append(stream, [new(rank) for rank in range(10)])
+        synchronise(local, str(central), START_MS)
+        shutil.copy(central, backup)
+        local.append(stream, [new(rank) for rank in range(10, 15)])
+        assert synchronise(local, str(central), START_MS).sent == 5
+        shutil.copy(backup, central)
+        local.append(stream, [new(rank) for rank in range(15, 17)])
+        assert synchronise(local, str(central), START_MS).sent == 7
+        assert "readings 11 to 15 of g" in caplog.text
+        assert synchronise(local, str(central), START_MS) == sync.SyncResult()
+        # Between two pages of one synchronisation.
+        local.append(stream, [new(rank) for rank in range(17, 25)])
+        monkeypatch.setattr(sync, "_PAGE", 4)
+        advance = cursors.advance
+
+        def restore(*arguments: Any) -> None:  # noqa: ANN401 - those of advance
+            advance(*arguments)
+            with closing(sqlite3.connect(backup)) as source, closing(sqlite3.connect(central)) as target:
+                source.backup(target)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sync, "advance", restore)
+            assert "was restored from a backup" in str(synchronise(local, str(central), START_MS).problem)
+        assert synchronise(local, str(central), START_MS).sent == 15
+    assert _numbers(str(central)) == list(range(1, 26))
+
+
+def test_a_new_origin_is_no_loss_of_the_central_store(sqlite_url: str) -> None:
+    central = f"{sqlite_url}-central"
+    with Store.open(sqlite_url) as local:
+        stream = local.stream("g", LAYOUT)
+        local.append(stream, [new(rank) for rank in range(10)])
+        synchronise(local, central, START_MS)
+        local.renew_origin()
+        local.append(stream, [new(rank) for rank in range(10, 12)])
+        assert synchronise(local, central, START_MS).sent == 2
+        assert synchronise(local, central, START_MS) == sync.SyncResult()
+    assert _numbers(central) == list(range(1, 13))
 
 
 @pytest.mark.xdist_group("mariadb")
