@@ -63,7 +63,9 @@ MODELS: Final = {
     "mti-30": Model("xsens", 100.0, SIMULATORS["mti-30"]),
     "vn-100-binary": Model("vectornav", 100.0, SIMULATORS["vn-100-binary"]),
     "monodrive": Model("monodrive", 100.0, SIMULATORS["monodrive"]),
+    "oem719": Model("novatel", 5.0, SIMULATORS["oem719"]),
     "zed-f9p": Model("ublox", 5.0, SIMULATORS["zed-f9p"]),
+    "venus8": Model("skytraq", 5.0, SIMULATORS["venus8"]),
 }
 FAULTS: Final = ("hold", "overflow", "drop", "garble", "flap", "restart", "disk")
 """A disk stalls as long as a line does."""
