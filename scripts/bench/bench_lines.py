@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -192,12 +191,11 @@ def main() -> None:
             options.models, options.faults, ("tcp", "pty"), FORMATS, range(1, options.seeds + 1), [options.stall_s]
         )
     )
-    results: defaultdict[tuple[str, str], list[Result]] = defaultdict(list)
-    with ThreadPoolExecutor(options.at_once) as pool:
-        for trial, result in zip(trials, pool.map(lambda trial: run_trial(*trial), trials), strict=True):
-            results[trial[:2]].append(result)
     header = ("model", "fault", "trials", "rows", "counted", "rows + counted - sent", "time error", "estimates")
-    print_table(header, (_row(*key, entries) for key, entries in results.items()))
+    with ThreadPoolExecutor(options.at_once) as pool:
+        results = zip(trials, pool.map(lambda trial: run_trial(*trial), trials), strict=True)
+        groups = itertools.groupby(results, lambda entry: entry[0][:2])
+        print_table(header, (_row(*key, [result for _, result in entries]) for key, entries in groups))
 
 
 def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, stall_s: float) -> Result:  # noqa: PLR0917 - the conditions of a trial
@@ -212,6 +210,8 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
             log = FORMATS[file_format](Path(folder) / "logs", "x", {"family": model.family})
             raws = _log(endpoint.url, line.baud, log, stall_s, is_slow=fault == "disk")
             operator.join()
+        if not raws:
+            return Result(0, 0, round(model.rate_hz * (FAULT_S + stall_s + SETTLED_S)), 0.0, 0)
         (path,) = (Path(folder) / "logs").iterdir()
         times_s, lost, estimates = _read_csv(path) if file_format == "csv" else _read_mcap(path)
     # A damaged frame can have a right checksum; then the row before it is the last one.
