@@ -195,7 +195,7 @@ def main() -> None:
     with ThreadPoolExecutor(options.at_once) as pool:
         results = zip(trials, pool.map(lambda trial: run_trial(*trial), trials), strict=True)
         groups = itertools.groupby(results, lambda entry: entry[0][:2])
-        print_table(header, (_row(*key, [result for _, result in entries]) for key, entries in groups))
+        print_table(header, (_row(key[0], key[1], [result for _, result in entries]) for key, entries in groups))
 
 
 def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, stall_s: float) -> Result:  # noqa: PLR0917 - the conditions of a trial
