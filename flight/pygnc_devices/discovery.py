@@ -1,22 +1,23 @@
 """Search for devices on ports, several ports at a time. Each port is closed again, its settings restored."""
 
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from pygnc_devices.engine import Engine
 from pygnc_devices.errors import DeviceError, PortError
-from pygnc_devices.family import Family, Found, all_families
+from pygnc_devices.family import Family, all_families
 from pygnc_devices.foreign import LISTEN_BAUDS, foreign_protocol
 from pygnc_devices.ports import open_port
+from pygnc_devices.probing import probe_families
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
-"""Time for each family and baud rate at a port; unused time remains for later attempts."""
+"""Time for each family and baud rate at a port; unused time remains for later ones."""
 ANSWER_LIMIT_S: Final = 2.0
 """Additional time for a device that responds to identify itself."""
 LISTEN_S: Final = 1.2
@@ -85,45 +86,79 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 def _search_port(url: str, families: list[Family]) -> Discovery | PortError | str:
     """Return the device at a port, the error of the port, or the title of a foreign protocol ("" for none).
 
-    Try all families and their baud rates on one port, the most likely rate of each family first.
-
-    Networked families are tried on serial lines only if no other families are searched for. A device that may be of
-    another family is returned only if no other attempt succeeds.
+    A device that may be of another family is returned only if it is not recognised at another baud rate. A port that
+    receives something is tried twice: what a device sends once per second may come too late for its baud rate.
     """
     uncertain: Discovery | None = None
     heard = bytearray()
     foreign = ""
-    if urlsplit(url).scheme not in _NETWORKS:
+    is_network = urlsplit(url).scheme in _NETWORKS
+    if not is_network:
         families = [family for family in families if not family.is_networked] or families
-    attempts = [
-        (family, family.bauds[rank])
-        for rank in range(max(len(family.bauds) for family in families))
-        for family in families
-        if rank < len(family.bauds)
-    ]
-    rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds)
-    attempts += [(family, baud) for baud in rare for family in families if baud in family.rare_bauds]
-    end_s = time.monotonic() + TRY_LIMIT_S * len(attempts) + ANSWER_LIMIT_S
-    for family, baud in attempts:
-        if time.monotonic() > end_s:
+    if len(families) == 1:  # a search for one family also asks silent devices
+        families = [replace(family, quiet_bauds=None) for family in families]
+    end_s = time.monotonic() + TRY_LIMIT_S * sum(len(family.bauds) for family in families) + ANSWER_LIMIT_S
+    steps = _steps(families, has_bauds=not is_network)
+    for number, step in enumerate((*steps, *steps)):
+        is_repeated = number >= len(steps)
+        is_settled = (step.is_rare or is_repeated) and (uncertain is not None or bool(foreign))
+        if time.monotonic() > end_s or is_settled or (is_repeated and not heard):
             break
-        if baud not in family.bauds and (uncertain is not None or foreign):
-            break
-        is_quiet = not heard or uncertain is not None
-        if is_quiet and len(families) > 1 and family.quiet_bauds is not None and baud not in family.quiet_bauds:
+        if not step.families and (not heard or uncertain is not None):
             continue
+        listeners = step.listeners if uncertain is None else []
         try:
-            found = probe(url, baud, family, end_s - time.monotonic(), heard)
+            found = probe_families(url, step.baud, step.families, listeners, heard, end_s - time.monotonic())
         except PortError as error:
             return error
-        except (DeviceError, TimeoutError):
+        if found is None:
             foreign = foreign or foreign_protocol(bytes(heard[-_KEPT_BYTES:]))
             continue
-        discovery = Discovery(url, baud, family.name, found.serial_number, found.text)
-        if found.is_certain:
+        family, identity = found
+        baud = family.bauds[0] if is_network else step.baud
+        discovery = Discovery(url, baud, family.name, identity.serial_number, identity.text)
+        if identity.is_certain:
             return discovery
         uncertain = uncertain or discovery
     return uncertain or foreign or (_listen(url) if heard else "")
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """Families that are tried at a baud rate.
+
+    Attributes:
+        baud: baud rate, bits per second.
+        families: families whose probes are sent.
+        listeners: families that are tried only if something is received.
+        is_rare: True if it is none of their usual baud rates.
+    """
+
+    baud: int
+    families: list[Family]
+    listeners: list[Family]
+    is_rare: bool = False
+
+
+def _steps(families: list[Family], *, has_bauds: bool) -> list[_Step]:
+    """Return the steps of a search, the most likely baud rates first; a port without baud rates needs one step."""
+    if not has_bauds:
+        return [_step(families[0].bauds[0], [(family, family.bauds[0]) for family in families])]
+    ranked = itertools.zip_longest(*(family.bauds for family in families))
+    usual = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
+    rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds)
+    return [
+        *(_step(baud, [(family, baud) for family in families if baud in family.bauds]) for baud in usual),
+        *(
+            _step(baud, [(family, baud) for family in families if baud in family.rare_bauds], is_rare=True)
+            for baud in rare
+        ),
+    ]
+
+
+def _step(baud: int, tried: list[tuple[Family, int]], *, is_rare: bool = False) -> _Step:
+    asked = [family for family, at in tried if family.quiet_bauds is None or at in family.quiet_bauds]
+    return _Step(baud, asked, [family for family, _ in tried if family not in asked], is_rare)
 
 
 def _listen(url: str) -> str:
@@ -141,29 +176,3 @@ def _listen(url: str) -> str:
         except DeviceError:
             return ""
     return ""
-
-
-def probe(url: str, baud: int, family: Family, timeout_s: float, heard: bytearray | None = None) -> Found:
-    """Identify the device of a family at a port, and close the port again.
-
-    Args:
-        url: port.
-        baud: baud rate in bit/s.
-        family: family whose probe is sent.
-        timeout_s: longest time from the call to the response, s.
-        heard: the bytes that the port receives are appended to this buffer.
-
-    Raises:
-        DeviceError: the response is not from a device of the family.
-        PortError: the port cannot be opened.
-        TimeoutError: no device responds within `timeout_s`.
-    """
-    end_s = time.monotonic() + timeout_s
-    with closing(Engine(url, baud, family.wire, family.interpreter(baud))) as engine:
-        if heard is not None:
-            engine.tap = heard.extend
-        procedure = engine.start(family.probe())
-        try:
-            return procedure.result(max(0.0, end_s - time.monotonic()))
-        finally:
-            engine.abort(procedure)

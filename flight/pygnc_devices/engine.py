@@ -66,6 +66,10 @@ class Wire:
     longest_frame: int = 1
     closing_limit_s: float = CLOSING_LIMIT_S
 
+    def receive_buffer(self, url: str) -> ReceiveBuffer:
+        """Return an empty buffer for the bytes that a port receives."""
+        return ReceiveBuffer(self.scanner or _scan_unframed, self.longest_frame, url)
+
 
 class Engine:
     """Engine that serves a port in its own thread until it is closed.
@@ -106,7 +110,7 @@ class Engine:
         self._polling: Procedure[None] | None = None
         self._calls: deque[Callable[[], None]] = deque()
         self._wakened = WakeEvent()
-        self._buffer = ReceiveBuffer(wire.scanner or _scan_unframed, wire.longest_frame, url)
+        self._buffer = wire.receive_buffer(url)
         self._close_by_s: float | None = None
         self._is_over = False
         self._thread = threading.Thread(target=self._run, name=f"device {url}", daemon=True)

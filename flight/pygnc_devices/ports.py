@@ -4,18 +4,14 @@ A serial path, `usb://0403:6015/SERIAL`, `socket://host:port`, `rfc2217://host:p
 `spi:///dev/spidev0.0`, `file://recording.raw`, or at a limited rate `file://recording.raw?bytes_per_s=620`.
 """
 
-import contextlib
-import errno
 import os
-import selectors
-import socket
-import struct
 import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from pygnc_devices.errors import EndOfRecordingError, PortBusyError, PortError, PortGoneError
+from pygnc_devices.errors import EndOfRecordingError, PortError, PortGoneError
+from pygnc_devices.network_port import TcpPort, UdpPort
 from pygnc_devices.port import Port
 from pygnc_devices.serial_port import SerialPort, find_usb_port
 from pygnc_devices.spi_port import SpiPort
@@ -23,9 +19,6 @@ from pygnc_system.files import open_input
 
 _RECORDED_PIECE_BYTES: Final = 1 << 16
 _PACED_READS_PER_S: Final = 50
-_LENGTH: Final = struct.Struct("<I")
-_LARGEST_DATAGRAM: Final = 65536
-_UDP_BUFFER_BYTES: Final = 1 << 20
 
 
 def open_port(url: str, baud: int) -> Port:
@@ -38,6 +31,8 @@ def open_port(url: str, baud: int) -> Port:
     scheme = urlsplit(url).scheme
     if scheme == "file":
         return RecordedPort(url)
+    if scheme == "socket":
+        return TcpPort(url)
     if scheme == "udp":
         return UdpPort(url)
     if scheme == "spi":
@@ -98,54 +93,3 @@ class RecordedPort(Port):
         """Close the file."""
         super().close()
         self._file.close()
-
-
-class UdpPort(Port):
-    """Port that receives datagrams at an address of this computer and cannot be written; see `Port`.
-
-    The URL is `udp://:8083` or `udp://192.168.0.2:8083`. `read` puts four bytes before each datagram: its length,
-    these four bytes included, little-endian.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._socket = _bound_socket(url)
-        self._socket.setblocking(False)  # noqa: FBT003 - the library's signature
-        super().__init__(url)
-        self._selector.register(self._socket, selectors.EVENT_READ)
-
-    def read(self, timeout_s: float) -> bytes:
-        """Return the datagrams received."""
-        self._wait(timeout_s)
-        octets = bytearray()
-        with contextlib.suppress(BlockingIOError):
-            while len(octets) < _LARGEST_DATAGRAM:
-                datagram = self._socket.recv(_LARGEST_DATAGRAM)
-                octets += _LENGTH.pack(_LENGTH.size + len(datagram)) + datagram
-        return bytes(octets)
-
-    def write(self, octets: bytes) -> None:
-        """Raise PortGoneError."""
-        raise PortGoneError(f"{self.url} only receives and accepts no commands ({len(octets)} bytes not sent)")
-
-    def close(self) -> None:
-        """Release the address."""
-        super().close()
-        self._socket.close()
-
-
-def _bound_socket(url: str) -> socket.socket:
-    parts = urlsplit(url)
-    try:
-        address = (parts.hostname or "", parts.port or 0)
-    except ValueError:
-        raise PortError(f"{url}: the port of a UDP address must be a number below 65536") from None
-    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    try:
-        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _UDP_BUFFER_BYTES)
-        opened.bind(address)
-    except OSError as error:
-        opened.close()
-        if error.errno == errno.EADDRINUSE:
-            raise PortBusyError(f"{url} is in use; end the program that listens there or name another port") from None
-        raise PortError(f"{url}: {error.strerror or error}") from None
-    return opened

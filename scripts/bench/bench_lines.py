@@ -15,7 +15,6 @@ import sys
 import tempfile
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -63,7 +62,9 @@ MODELS: Final = {
     "mti-30": Model("xsens", 100.0, SIMULATORS["mti-30"]),
     "vn-100-binary": Model("vectornav", 100.0, SIMULATORS["vn-100-binary"]),
     "monodrive": Model("monodrive", 100.0, SIMULATORS["monodrive"]),
+    "oem719": Model("novatel", 5.0, SIMULATORS["oem719"]),
     "zed-f9p": Model("ublox", 5.0, SIMULATORS["zed-f9p"]),
+    "venus8": Model("skytraq", 5.0, SIMULATORS["venus8"]),
 }
 FAULTS: Final = ("hold", "overflow", "drop", "garble", "flap", "restart", "disk")
 """A disk stalls as long as a line does."""
@@ -190,12 +191,11 @@ def main() -> None:
             options.models, options.faults, ("tcp", "pty"), FORMATS, range(1, options.seeds + 1), [options.stall_s]
         )
     )
-    results: defaultdict[tuple[str, str], list[Result]] = defaultdict(list)
-    with ThreadPoolExecutor(options.at_once) as pool:
-        for trial, result in zip(trials, pool.map(lambda trial: run_trial(*trial), trials), strict=True):
-            results[trial[:2]].append(result)
     header = ("model", "fault", "trials", "rows", "counted", "rows + counted - sent", "time error", "estimates")
-    print_table(header, (_row(*key, entries) for key, entries in results.items()))
+    with ThreadPoolExecutor(options.at_once) as pool:
+        results = zip(trials, pool.map(lambda trial: run_trial(*trial), trials), strict=True)
+        groups = itertools.groupby(results, lambda entry: entry[0][:2])
+        print_table(header, (_row(key[0], key[1], [result for _, result in entries]) for key, entries in groups))
 
 
 def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, stall_s: float) -> Result:  # noqa: PLR0917 - the conditions of a trial
@@ -210,6 +210,8 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
             log = FORMATS[file_format](Path(folder) / "logs", "x", {"family": model.family})
             raws = _log(endpoint.url, line.baud, log, stall_s, is_slow=fault == "disk")
             operator.join()
+        if not raws:
+            return Result(0, 0, round(model.rate_hz * (FAULT_S + stall_s + SETTLED_S)), 0.0, 0)
         (path,) = (Path(folder) / "logs").iterdir()
         times_s, lost, estimates = _read_csv(path) if file_format == "csv" else _read_mcap(path)
     # A damaged frame can have a right checksum; then the row before it is the last one.

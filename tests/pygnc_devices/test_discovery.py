@@ -10,8 +10,8 @@ import pytest
 
 from pygnc_devices import discovery
 from pygnc_devices.discovery import search
-from pygnc_devices.errors import DeviceError, NoAnswerError
-from pygnc_devices.family import Family, Found, all_families, family
+from pygnc_devices.errors import DeviceError
+from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.ucb.driver import FAMILY
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
@@ -125,11 +125,10 @@ def test_a_unit_on_a_line_with_an_echo_is_identified(tmp_path: Path) -> None:
 def test_does_not_search_serial_lines_for_networked_devices(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[tuple[str, str]] = []
 
-    def ask(url: str, _baud: int, kind: Family, *_: object) -> Found:
-        asked.append((url, kind.name))
-        raise NoAnswerError("nobody")
+    def ask(url: str, _baud: int, families: list[Family], *_: object) -> None:
+        asked.extend((url, kind.name) for kind in families)
 
-    monkeypatch.setattr(discovery, "probe", ask)
+    monkeypatch.setattr(discovery, "probe_families", ask)
     search(["/dev/ttyX", "socket://127.0.0.1:1"])
     assert ("/dev/ttyX", "ucb") in asked
     assert ("/dev/ttyX", "monodrive") not in asked

@@ -136,8 +136,31 @@ def test_detects_that_a_server_closes() -> None:
         port.close()
 
 
+def test_bytes_that_a_server_sends_at_once_are_read() -> None:
+    """What arrives while the connection is being opened must not be lost."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        total = 200
+
+        def greet() -> None:
+            for _ in range(total):
+                client, _ = server.accept()
+                client.sendall(b"hello")
+                client.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        received = 0
+        for _ in range(total):
+            port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
+            with contextlib.suppress(PortGoneError):
+                received += port.read(1.0) == b"hello"
+            port.close()
+        thread.join()
+    assert received == total
+
+
 def test_detects_that_a_server_accepts_no_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pygnc_devices.serial_port._WRITE_LIMIT_S", 0.1)
+    monkeypatch.setattr("pygnc_devices.network_port._WRITE_LIMIT_S", 0.1)
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = open_port(f"socket://127.0.0.1:{server.getsockname()[1]}", 9600)
         with pytest.raises(PortGoneError, match="accepts no bytes"):

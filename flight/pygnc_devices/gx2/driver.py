@@ -11,12 +11,13 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Controls, Family, Setting
+from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import eeprom, framing, operations
 from pygnc_devices.gx2.eeprom import COUNTS_PER_S, RATE_ADDRESS, STARTUP_ADDRESS, Sampling
 from pygnc_devices.gx2.operations import identify
 from pygnc_devices.gx2.packets import LONGEST_FRAME, PACKETS, STREAMABLE
 from pygnc_devices.gx2.unit import Gx2Unit
-from pygnc_devices.scheduler import wait_for
+from pygnc_devices.scheduler import responds, wait_for
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 
 T = TypeVar("T")
@@ -25,6 +26,8 @@ _SAMPLING: Final = "sampling."
 _SAMPLING_NAMES: Final = tuple(_SAMPLING + field.name for field in fields(Sampling))
 _STORED_NAMES: Final = ("rate", "startup")
 _NO_REPLY: Final = "none"
+_FAST_CYCLE_S: Final = 0.25
+"""Time in which a unit is heard that streams at 5 Hz or more."""
 _CONTINUOUS: Final = "packet sent in every cycle"
 
 
@@ -46,12 +49,22 @@ async def describe(unit: Gx2Unit) -> dict[str, str]:
 
 
 async def start(unit: Gx2Unit) -> None:
-    """Start continuous mode, if it is not active; a unit that cannot respond may stream from power-up on."""
-    if unit.stream is None:
+    """Start continuous mode, unless the unit streams from power-up on; such a unit may be unable to respond."""
+    if unit.stream is None and not await _streams(unit, _FAST_CYCLE_S):
         try:
             await operations.start_continuous(unit)
         except NoAnswerError:
-            await wait_for(lambda frame: frame.kind in STREAMABLE, "stream", operations.CYCLE_S, "a stream")
+            if not await _streams(unit, operations.CYCLE_S):
+                raise
+
+
+async def _streams(unit: Gx2Unit, timeout_s: float) -> bool:
+    """Return True if the unit sends a measurement that was not requested."""
+
+    def is_streamed(frame: Frame) -> bool:
+        return frame.kind in STREAMABLE and frame.kind not in unit.polled
+
+    return await responds(wait_for(is_streamed, "stream", timeout_s))
 
 
 async def get(unit: Gx2Unit, names: Sequence[str]) -> list[Setting]:

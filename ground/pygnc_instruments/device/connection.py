@@ -13,6 +13,7 @@ from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families, family
 from pygnc_devices.reading import Reading
 from pygnc_devices.scheduler import Operation
+from pygnc_devices.subscriptions import Subscription
 from pygnc_devices.ucb.openimu import packets_from_json
 from pygnc_instruments.device.recording import families_of, no_frames, recording_path
 from pygnc_instruments.device.terminal import print_note, read_progress
@@ -95,7 +96,11 @@ class ConnectedDevice:
             self.device.engine.abort(procedure)
 
     def readings(
-        self, count: int = 0, seconds: float = 0.0, is_stopped: Callable[[], bool] = lambda: False
+        self,
+        count: int = 0,
+        seconds: float = 0.0,
+        is_stopped: Callable[[], bool] = lambda: False,
+        arrived: Subscription | None = None,
     ) -> Generator[Reading | None, None, None]:
         """Yield readings, and None after each 0.2 s without a reading; print a note after 3 s without readings.
 
@@ -105,11 +110,12 @@ class ConnectedDevice:
             count: number of readings after which to stop; 0 for no limit.
             seconds: time after which to stop, s; 0 for no limit.
             is_stopped: returns True if the readings are to end.
+            arrived: queue with the readings that have arrived already; None: only further readings.
         """
         left = count or float("inf")
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
-        with closing(self.device.subscribe()) as subscription:
+        with closing(arrived or self.device.subscribe()) as subscription:
             while (now_s := time.monotonic()) < end_s and not is_stopped():
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
                 if reading is None and subscription.is_over:

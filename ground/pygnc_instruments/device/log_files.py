@@ -10,6 +10,7 @@ import os
 import re
 import time
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -205,25 +206,36 @@ class ElapsedTime:
 class RawLog:
     """Writer of all bytes that a device's port receives to a file that can be replayed (`file://x.raw`).
 
-    Args:
-        folder: folder of the file; created if missing.
-        name: file name with the suffix `.csv`, which is replaced by `.raw`; "" to name the file by local time.
-        label: end of the file name; see `ReadingsLog`.
-        engine: the device's connection.
+    Bytes that arrive before `open` wait in memory.
 
-    Raises:
-        LogError: the file cannot be created.
+    Args:
+        engine: the device's connection.
     """
 
-    def __init__(self, folder: Path, name: str, label: str, engine: Engine) -> None:
+    def __init__(self, engine: Engine) -> None:
+        self.path = Path()
         self._engine = engine
+        self._descriptor: int | None = None
         self._error: OSError | None = None
+        self._waiting: deque[bytes] = deque()
+        engine.tap = self._write
+
+    def open(self, folder: Path, name: str, label: str) -> None:
+        """Create the file.
+
+        Args:
+            folder: folder of the file; created if missing.
+            name: file name with the suffix `.csv`, which is replaced by `.raw`; "" to name the file by local time.
+            label: end of the file name; see `ReadingsLog`.
+
+        Raises:
+            LogError: the file cannot be created.
+        """
         try:
             folder.mkdir(parents=True, exist_ok=True)
             self.path, self._descriptor = _create(folder, _stem(name, label, ".raw"), ".raw")
         except OSError as error:
             raise LogError(f"{error.filename}: the raw log cannot be created: {error.strerror}") from None
-        engine.tap = self._write
 
     def close(self) -> Path:
         """Sync and close the file, and return its path.
@@ -232,8 +244,10 @@ class RawLog:
             LogError: some bytes could not be written.
         """
         self._engine.tap = None
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
+        if self._descriptor is not None:
+            self._write(b"")
+            os.fsync(self._descriptor)
+            os.close(self._descriptor)
         if self._error is not None:
             raise LogError(
                 f"{self.path}: writing failed: {self._error.strerror}; later bytes are missing; check the disk"
@@ -242,9 +256,10 @@ class RawLog:
 
     def _write(self, octets: bytes) -> None:
         """Write received bytes; an error must not stop the port's thread, which calls this."""
-        if self._error is None:
+        self._waiting.append(octets)
+        while self._descriptor is not None and self._waiting and self._error is None:
             try:
-                write_all(self._descriptor, octets)
+                write_all(self._descriptor, self._waiting.popleft())
             except OSError as error:
                 self._error = error
 

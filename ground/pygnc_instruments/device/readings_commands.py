@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum, unique
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Self
 
 import typer
 from rich.console import Group
@@ -21,6 +21,7 @@ from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.reading import Stamp
+from pygnc_devices.subscriptions import Subscription
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.log_files import LogError, RawLog, ReadingsLog, Rotation, checked_log_name
@@ -120,21 +121,24 @@ def log(
         now = Stamp.now()
         pulses = None if pps is None else Pulses(pps)
         parts = _parts(ports or [""], family, baud, user_packets)
-        # A device that cannot be opened leaves no file of the others.
-        devices = {label: stack.enter_context(connect(part)) for label, part in parts.items()}
+        # A device that cannot be opened leaves no file of the others. Until then readings and bytes wait in memory.
+        sources = {label: _Source.open(stack.enter_context(connect(part)), raw) for label, part in parts.items()}
         logs: list[_DeviceLog] = []
-        for label, connected in devices.items():
-            engine = connected.device.engine
-            written = _log_class(file_format)(out, file_name, _head(connected, pps), rotation, label=label)
-            written.time_base = None if engine.is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
-            logs.append(_DeviceLog(connected, written, RawLog(out, file_name, label, engine) if raw else None))
+        for label, source in sources.items():
+            head = _head(source.connected, pps)
+            written = _log_class(file_format)(out, file_name, head, rotation, label=label)
+            if not source.connected.device.engine.is_recording:
+                written.time_base = TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
+            if source.raw is not None:
+                source.raw.open(out, file_name, label)
+            logs.append(_DeviceLog(source, written))
         stopped = threading.Event()
         with stopped_by_signals(stopped.set):  # a second Ctrl-C must not interrupt the closing of the files
             with _uploader(store, spool) as uploader:
                 _write(logs, uploader, count, seconds, stopped)
             for entry in logs:
                 entry.report(as_json=as_json)
-            if any(entry.connected.device.statistics.queue_drops for entry in logs):
+            if any(entry.source.connected.device.statistics.queue_drops for entry in logs):
                 print_note("the log could not keep up; `lost_before` counts the dropped readings")
                 raise typer.Exit(ExitCode.FAILURE)
 
@@ -323,13 +327,27 @@ def _log_class(file_format: LogFormat) -> type[ReadingsLog]:
     return McapLog
 
 
-@dataclass(slots=True)
-class _DeviceLog:
-    """Log of a device: its readings, and its bytes if requested."""
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Open device, the readings that it has sent since, and its bytes if they are requested."""
 
     connected: ConnectedDevice
-    readings: ReadingsLog
+    arrived: Subscription
     raw: RawLog | None
+
+    @classmethod
+    def open(cls, connected: ConnectedDevice, has_raw: bool) -> Self:  # noqa: FBT001 - an option of the command
+        """Return the source of a log at a device that has just been opened."""
+        device = connected.device
+        return cls(connected, device.subscribe(), RawLog(device.engine) if has_raw else None)
+
+
+@dataclass(slots=True)
+class _DeviceLog:
+    """Log of a device."""
+
+    source: _Source
+    readings: ReadingsLog
     closed: list[Path] = field(default_factory=list)
 
     def write(self, uploader: Uploader | None, count: int, seconds: float, stopped: threading.Event) -> None:
@@ -342,8 +360,9 @@ class _DeviceLog:
 
         self.readings.on_closed = finish
         try:
-            self.connected.start_streaming(stopped.is_set)
-            for reading in self.connected.readings(count, seconds, stopped.is_set):
+            connected, arrived = self.source.connected, self.source.arrived
+            connected.start_streaming(stopped.is_set)
+            for reading in connected.readings(count, seconds, stopped.is_set, arrived):
                 if reading is not None:
                     self.readings.write(reading)
         except BaseException:
@@ -351,20 +370,20 @@ class _DeviceLog:
             raise
         finally:
             self.readings.close()
-            if self.raw is not None:
-                finish(self.raw.close())
+            if self.source.raw is not None:
+                finish(self.source.raw.close())
 
     def state(self) -> Text:
         """Return progress and statistics as a line."""
-        statistics = statistics_line(self.connected.device.statistics)
-        share = self.connected.device.engine.progress
+        statistics = statistics_line(self.source.connected.device.statistics)
+        share = self.source.connected.device.engine.progress
         done = "" if share is None else f"{share:.0%} of the recording; "
         return Text(f"{self.readings.current or 'waiting'}: {done}{self.readings.rows} rows; {statistics}")
 
     def report(self, *, as_json: bool) -> None:
         """Close the device, and print files and statistics."""
-        statistics = self.connected.device.statistics
-        self.connected.device.close()
+        statistics = self.source.connected.device.statistics
+        self.source.connected.device.close()
         rates = self._clock_rates()
         if as_json:
             files = [str(path) for path in self.closed]

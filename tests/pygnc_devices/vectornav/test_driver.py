@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from pygnc_devices.discovery import probe, search
+from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
 from pygnc_devices.family import all_families
+from pygnc_devices.probing import probe
 from pygnc_devices.vectornav import driver
 from pygnc_devices.vectornav.driver import CONTROLS, FAMILY, AsyncVectorNav, VectorNav
 from pygnc_devices.vectornav.packets import satellites

@@ -21,8 +21,8 @@ import pytest
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
-from pygnc_instruments.device import log_files
-from pygnc_instruments.device.connection import DeviceSelection, connect
+from pygnc_instruments.device import log_files, readings_commands
+from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
 from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
@@ -140,12 +140,37 @@ def test_several_devices_are_logged_with_one_time_base(tmp_path: Path) -> None:
         assert abs(rate[0]) < 0.1  # the clock of a simulated unit is this computer's, and the line is short
         lines = [text for text in Path(result["files"][0]).read_text().splitlines() if not text.startswith("#")]
         rows = list(csv.DictReader(lines))
+        first = next(number for number, row in enumerate(rows) if row["measured"])
+        assert first < 20  # the tick of the clock of a GX2 is known after some readings
+        rows = rows[first:]
         measured = [datetime.fromisoformat(row["measured"]) for row in rows]
         assert measured == sorted(measured)
         for row, at in zip(rows, measured, strict=True):
             delay = datetime.fromisoformat(row["utc"]) - at
             assert timedelta() - timedelta(milliseconds=1) <= delay < timedelta(seconds=1)
             assert 0.0 < float(row["measured_sigma"]) < 1.0
+
+
+def test_readings_that_arrive_before_all_ports_are_open_are_logged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[float] = []
+
+    def connect_slowly(selection: DeviceSelection) -> ConnectedDevice:
+        time.sleep(0.5 * len(opened))
+        opened.append(time.time())
+        return connect(selection)
+
+    monkeypatch.setattr(readings_commands, "connect", connect_slowly)
+    with PtyEndpoint(UcbSimulator(), tmp_path / "left"), PtyEndpoint(UcbSimulator(), tmp_path / "right"):
+        arguments = ("--out", tmp_path / "logs", "--name", "run", "--raw", "--count", 60, *UCB)
+        run("log", tmp_path / "left", tmp_path / "right", *arguments)
+    text = (tmp_path / "logs" / "run-left.csv").read_text()
+    rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
+    assert datetime.fromisoformat(rows[0]["utc"]).timestamp() < opened[1] - 0.2
+    assert all(row["lost_before"] == "0" for row in rows)
+    replayed = run("stream", tmp_path / "logs" / "run-left.raw").stdout.splitlines()
+    assert len(replayed) >= len(rows)
 
 
 def test_a_port_that_cannot_be_opened_leaves_no_file_of_the_others(line: PtyEndpoint, tmp_path: Path) -> None:

@@ -1,0 +1,233 @@
+"""Probes of several families at a port, at one baud rate and at the same time.
+
+All families listen to the same bytes. They send in turn, so that a device receives whole commands with pauses between
+them. The family whose request is answered has the line to itself until its probe ends; if the device is not one of its
+own, the others begin again without it. The time for a silent line is therefore that of the slowest probe.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from typing import Final, TypeAlias
+
+from pygnc_devices.errors import DeviceError, PortGoneError
+from pygnc_devices.family import Family, Found
+from pygnc_devices.port import Port
+from pygnc_devices.ports import open_port
+from pygnc_devices.reading import Counters
+from pygnc_devices.scheduler import Procedure, Scheduler
+
+Recognised: TypeAlias = tuple[Family, Found]
+"""Family and identity of a device."""
+_TURN_S: Final = 0.02
+"""Pause between the commands of two families."""
+_BITS_PER_BYTE: Final = 10
+_LONGEST_WAIT_S: Final = 0.5
+
+
+def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
+    """Identify the device of a family at a port, and close the port again.
+
+    Args:
+        url: port.
+        baud: baud rate in bit/s.
+        family: family whose probe is sent.
+        timeout_s: longest time from the call to the response, s.
+
+    Raises:
+        DeviceError: the response is not from a device of the family.
+        PortError: the port cannot be opened.
+        TimeoutError: no device responds within `timeout_s`.
+    """
+    end_s = time.monotonic() + timeout_s
+    with closing(open_port(url, baud)) as port:
+        line = _Line(port, baud, bytearray())
+        (attempt,) = attempts = line.attempts([family])
+        _carry_out(line, attempts, [], end_s)
+        return attempt.result()
+
+
+def probe_families(  # noqa: PLR0917 - the conditions of a probe
+    url: str, baud: int, families: Sequence[Family], listeners: Sequence[Family], heard: bytearray, timeout_s: float
+) -> Recognised | None:
+    """Identify the device at a port, which is of one of several families, and close the port again.
+
+    Args:
+        url: port.
+        baud: baud rate in bit/s.
+        families: families whose probes are sent.
+        listeners: families whose probes are sent only if something is received.
+        heard: bytes that were received before; those that the port receives are appended.
+        timeout_s: longest time, s.
+
+    Returns:
+        Its family and its identity; None if no family recognises it. An identity that is not certain is returned only
+        if no other family recognises the device.
+
+    Raises:
+        PortError: the port cannot be opened.
+    """
+    end_s = time.monotonic() + timeout_s
+    try:
+        with closing(open_port(url, baud)) as port:
+            return _identify(_Line(port, baud, heard), [*families], [*listeners], end_s)
+    except PortGoneError:  # a server may close the connection after a command that it does not know
+        several = [*families, *(listeners if heard else ())]
+        if len(several) == 1:
+            return None
+    for family in several:
+        if found := probe_families(url, baud, [family], [], heard, end_s - time.monotonic()):
+            return found
+    return None
+
+
+class _Attempt:
+    """Probe of a family. Until it is started, it only listens.
+
+    Attributes:
+        family: the family.
+        scheduler: carries out the steps of the probe.
+        is_answered: True if a request of the probe was answered.
+    """
+
+    def __init__(self, family: Family, port: Port, baud: int) -> None:
+        self.family = family
+        self.scheduler = Scheduler(Counters(), port.set_baud)
+        self.is_answered = False
+        self._procedure: Procedure[Found] | None = None
+        self._buffer = family.wire.receive_buffer(port.url)
+        self._baud = baud
+
+    @property
+    def is_active(self) -> bool:
+        """True if the probe is in progress."""
+        return self._procedure is not None and not self._procedure.future.done()
+
+    @property
+    def is_decided(self) -> bool:
+        """True if the probe has ended and was answered, or has recognised a device by its stream."""
+        future = None if self._procedure is None else self._procedure.future
+        return future is not None and future.done() and (self.is_answered or future.exception() is None)
+
+    def start(self) -> None:
+        """Start the probe, unless it was started."""
+        if self._procedure is None:
+            self._procedure = Procedure(self.family.probe())
+            self.scheduler.start(self._procedure, time.monotonic())
+
+    def abort(self) -> None:
+        """Abort the probe; its clean-up must still be carried out."""
+        if self._procedure is not None:
+            self.scheduler.abort(self._procedure, time.monotonic())
+
+    def result(self) -> Found:
+        """Return the result of the probe, or raise its error.
+
+        Raises:
+            TimeoutError: it has not ended.
+        """
+        if self._procedure is None:
+            raise TimeoutError
+        return self._procedure.result(0.0)
+
+    def deadline_s(self) -> float:
+        """Return the time at which the probe must be served next, s."""
+        times = (self.scheduler.deadline_s(), self._buffer.stalls_at_s(self._baud))
+        return min((moment for moment in times if moment is not None), default=float("inf"))
+
+    def receive(self, piece: bytes) -> None:
+        """Pass the frames in received bytes to the probe."""
+        now_s = time.monotonic()
+        for frame in self._buffer.scan(piece, self._baud, now_s).frames:
+            self.is_answered |= self.scheduler.take(frame, now_s)
+
+
+def _identify(line: "_Line", families: list[Family], listeners: list[Family], end_s: float) -> Recognised | None:
+    uncertain: Recognised | None = None
+    while True:
+        decided = None
+        with contextlib.suppress(TimeoutError):
+            decided = _carry_out(line, line.attempts(families), line.attempts(listeners), end_s)
+        if decided is None:
+            return uncertain
+        kind = decided.family
+        with contextlib.suppress(DeviceError):
+            found = decided.result()
+            if found.is_certain:
+                return kind, found
+            uncertain = uncertain or (kind, found)
+        families = [other for other in families if other is not kind]
+        # Once a device is recognised, families that only listen have nothing to add.
+        listeners = [other for other in listeners if other is not kind and uncertain is None]
+
+
+def _carry_out(line: "_Line", asking: list[_Attempt], listening: list[_Attempt], end_s: float) -> _Attempt | None:
+    """Carry out probes until one is decided, and return it; None if all end without an answer.
+
+    Raises:
+        TimeoutError: the time is over.
+        PortGoneError: the port was lost.
+    """
+    attempts = [*asking, *listening]
+    try:
+        while time.monotonic() < end_s:
+            for attempt in attempts if line.heard else asking:
+                attempt.start()
+            decided = next((attempt for attempt in attempts if attempt.is_decided), None)
+            active = [attempt for attempt in attempts if attempt.is_active]
+            if decided is not None or not active:
+                return decided
+            owner = next((attempt for attempt in active if attempt.is_answered), None)
+            line.serve(active if owner is None else [owner], attempts, end_s)
+        raise TimeoutError
+    finally:
+        _end(line, attempts)
+
+
+def _end(line: "_Line", attempts: list[_Attempt]) -> None:
+    """Abort probes, and carry out their clean-up."""
+    for attempt in attempts:
+        attempt.abort()
+    end_s = time.monotonic() + max((attempt.family.wire.closing_limit_s for attempt in attempts), default=0.0)
+    with contextlib.suppress(PortGoneError):
+        while (active := [entry for entry in attempts if entry.is_active]) and time.monotonic() < end_s:
+            line.serve(active, active, end_s)
+
+
+class _Line:
+    """Line on which one family sends at a time.
+
+    Args:
+        port: port at the end of the line.
+        baud: its baud rate, bits per second.
+        heard: bytes received before; those that are received are appended.
+    """
+
+    def __init__(self, port: Port, baud: int, heard: bytearray) -> None:
+        self.heard = heard
+        self._port = port
+        self._baud = baud
+        self._free_s = 0.0
+
+    def attempts(self, families: Iterable[Family]) -> list[_Attempt]:
+        """Return probes of families at this line."""
+        return [_Attempt(family, self._port, self._baud) for family in families]
+
+    def serve(self, senders: list[_Attempt], receivers: list[_Attempt], end_s: float) -> None:
+        """Send the commands that are due, and wait for bytes until more are due, or until `end_s`."""
+        for attempt in sorted(senders, key=_Attempt.deadline_s):
+            now_s = time.monotonic()
+            if now_s < self._free_s and not attempt.is_answered:
+                break
+            for octets in attempt.scheduler.due(now_s):
+                self._port.write(octets)
+                self._free_s = now_s + len(octets) * _BITS_PER_BYTE / self._baud + _TURN_S
+        if not all(attempt.is_active for attempt in senders):
+            return
+        times = [max(attempt.deadline_s(), 0.0 if attempt.is_answered else self._free_s) for attempt in senders]
+        now_s = time.monotonic()
+        piece = self._port.read(max(0.0, min(*times, end_s, now_s + _LONGEST_WAIT_S) - now_s))
+        self.heard += piece
+        for attempt in receivers:
+            attempt.receive(piece)

@@ -1,0 +1,83 @@
+import contextlib
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from pygnc_devices import probing
+from pygnc_devices.discovery import search
+from pygnc_devices.family import family
+from pygnc_devices.probing import probe_families
+from pygnc_devices.serial_port import SerialPort
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
+from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """Path of a port without a device."""
+    master, slave = os.openpty()
+    yield os.ttyname(slave)
+    os.close(master)
+    os.close(slave)
+
+
+def test_the_time_for_a_silent_port_does_not_grow_with_the_number_of_families(silent_port: str) -> None:
+    mip = family("mip")
+    start_s = time.monotonic()
+    search([silent_port], [mip])
+    one_s = time.monotonic() - start_s
+    start_s = time.monotonic()
+    search([silent_port], [replace(mip, name=f"mip_{number}") for number in range(5)])
+    assert time.monotonic() - start_s < 2.5 * one_s
+
+
+def test_commands_of_two_families_are_sent_with_a_pause_between_them(
+    silent_port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[float, bytes]] = []
+
+    class Watched(SerialPort):
+        def write(self, octets: bytes) -> None:
+            sent.append((time.monotonic(), octets))
+            super().write(octets)
+
+    monkeypatch.setattr(probing, "open_port", Watched)
+    probe_families(silent_port, 115_200, [family(name) for name in ("ucb", "gx2", "mip")], [], bytearray(), 5.0)
+    assert len({octets for _, octets in sent}) == 3
+    assert min(late - early for (early, _), (late, _) in pairwise(sent)) > 0.015
+
+
+def test_a_family_that_only_listens_is_asked_once_something_is_received(tmp_path: Path) -> None:
+    unit = VectorNavSimulator()
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        (entry,) = search([line.url], [replace(family("vectornav"), quiet_bauds=()), family("emus")]).found
+    assert (entry.family, entry.serial_number) == ("vectornav", "100012345")
+
+
+def test_a_server_that_closes_its_connection_after_a_foreign_command_is_asked_by_each_family() -> None:
+    unit = UcbSimulator(eeprom={1: 0})
+
+    def serve(listener: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection:
+                    while (octets := connection.recv(4096)).startswith(b"UU"):
+                        unit.receive(octets, time.monotonic())
+                        time.sleep(0.05)
+                        connection.sendall(unit.run(time.monotonic()))
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=(listener,), daemon=True).start()
+        url = f"socket://127.0.0.1:{listener.getsockname()[1]}"
+        (entry,) = search([url], [family("vectornav"), family("ucb")]).found
+        listener.shutdown(socket.SHUT_RDWR)
+    assert (entry.family, entry.serial_number) == ("ucb", "2008705635")
