@@ -305,7 +305,7 @@ class Continuity:
         """Mark an interruption: readings may be missing; `has_new_clock` is True if the driver is a new one."""
         for track in self._tracks.values():
             track.is_interrupted = True
-            track.has_new_clock |= has_new_clock
+            track.time.has_new_clock |= has_new_clock
 
     def is_same_kind(self, reading: Reading) -> bool:
         """Return True if the previous reading was of the same kind of packet, or if there was none."""
@@ -324,42 +324,61 @@ class Continuity:
         return track.follow(reading)
 
 
+class ContinuousTime:
+    """Device time of a kind of packet that does not go back.
+
+    Attributes:
+        has_new_clock: True if the clock of the next reading is another one.
+    """
+
+    def __init__(self) -> None:
+        self.has_new_clock = False
+        self._offset_ns = 0
+        self._last_ns: int | None = None
+        self._arrival_ns = 0
+
+    def follow(self, t_device_ns: int | None, t_mono_ns: int) -> tuple[int | None, bool]:
+        """Return the device time of the next reading, ns, and True if it comes from the host's clock.
+
+        Args:
+            t_device_ns: time by the device's clock, ns; None: unknown.
+            t_mono_ns: arrival on the host's monotonic clock, ns.
+        """
+        is_estimate, last_ns = False, self._last_ns
+        if last_ns is None:
+            self.has_new_clock = False
+        else:
+            now_ns = None if t_device_ns is None else t_device_ns + self._offset_ns
+            if now_ns is None or now_ns < last_ns or self.has_new_clock:
+                is_estimate, expected_ns = True, last_ns + t_mono_ns - self._arrival_ns
+                if now_ns is not None:
+                    self._offset_ns += expected_ns - now_ns
+                    self.has_new_clock = False
+                now_ns = expected_ns
+            t_device_ns = now_ns
+        self._last_ns, self._arrival_ns = t_device_ns, t_mono_ns
+        return t_device_ns, is_estimate
+
+
 class _Track:
     """Readings of one kind of packet."""
 
     def __init__(self) -> None:
-        self.is_interrupted = self.has_new_clock = False
-        self._offset_ns = 0
+        self.is_interrupted = False
+        self.time = ContinuousTime()
         self._period_ns = 0.0
         self._newest: deque[Reading] = deque(maxlen=_STEPS_KEPT + 1)
         """Newest readings since the last interruption."""
 
     def follow(self, reading: Reading) -> Reading:
-        if self._newest:
-            last = self._newest[-1]
-            t_device_ns, is_estimate = self._device_time(reading, last)
-            if t_device_ns != reading.t_device_ns:
-                is_estimate |= reading.is_estimate
-                reading = replace(reading, t_device_ns=t_device_ns, is_estimate=is_estimate)
-            if self.is_interrupted:
-                reading = self._bridge(reading, last)
+        t_device_ns, is_estimate = self.time.follow(reading.t_device_ns, reading.t_mono_ns)
+        if t_device_ns != reading.t_device_ns:
+            is_estimate |= reading.is_estimate
+            reading = replace(reading, t_device_ns=t_device_ns, is_estimate=is_estimate)
+        if self.is_interrupted and self._newest:
+            reading = self._bridge(reading, self._newest[-1])
         self._newest.append(reading)
         return reading
-
-    def _device_time(self, reading: Reading, last: Reading) -> tuple[int | None, bool]:
-        """Return the device time of a reading, and True if it comes from the host's clock."""
-        has_new_clock, self.has_new_clock = self.has_new_clock, False
-        if last.t_device_ns is None:
-            return reading.t_device_ns, False
-        expected_ns = last.t_device_ns + reading.t_mono_ns - last.t_mono_ns
-        if reading.t_device_ns is None:
-            self.has_new_clock = has_new_clock
-            return expected_ns, True
-        t_device_ns = reading.t_device_ns + self._offset_ns
-        if t_device_ns >= last.t_device_ns and not has_new_clock:
-            return t_device_ns, False
-        self._offset_ns += expected_ns - t_device_ns
-        return expected_ns, True
 
     def _bridge(self, reading: Reading, last: Reading) -> Reading:
         self.is_interrupted = False

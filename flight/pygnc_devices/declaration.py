@@ -14,6 +14,8 @@ from pygnc_devices.units import NONE, Unit
 D = TypeVar("D")
 
 Value: TypeAlias = int | float | str | bytes
+Place: TypeAlias = tuple[int, str]
+"""Offset of a word, and its code with byte order in the notation of `struct`."""
 ValueKind: TypeAlias = Literal["number", "text", "bytes"]
 
 TEXT: Final = "text"
@@ -260,6 +262,10 @@ class Packet(Record):
         for field in self.fields:
             yield offset, field
             offset += 0 if field.code == TEXT else struct.calcsize(self.byte_order + field.code)
+
+    def place(self, name: str, start: int = 0) -> Place:
+        """Return the place of the word of a field, if the packet begins at an offset."""
+        return next((start + at, self.byte_order + field.code) for at, field in self.places() if field.name == name)
 
     @cached_property
     def _conversions(self) -> list[tuple[str, float | None, float]]:

@@ -12,11 +12,16 @@ Sources: MicroStrain Data Communications Protocol 1.19; a recorded packet in tes
 """
 
 import re
+from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
+from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, Scanner
-from pygnc_devices.gx2.packets import LONGEST_FRAME, OVERHEAD_BYTES, PACKET_OF_BYTE, can_be
+from pygnc_devices.gx2.packets import LARGEST_FLOAT, LONGEST_FRAME, OVERHEAD_BYTES, PACKET_OF_BYTE, can_be, floats_of
+
+if TYPE_CHECKING:
+    from pygnc_devices.series import Mask, Rows
 
 _HEADER: Final = re.compile(b"[" + b"".join(re.escape(bytes([octet])) for octet in sorted(PACKET_OF_BYTE)) + b"]")
 _LENGTHS: Final = {octet: packet.layout.size + OVERHEAD_BYTES for octet, packet in PACKET_OF_BYTE.items()}
@@ -45,6 +50,19 @@ def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | N
 
 
 scan: Final = FrameFormat(_HEADER, _frame_at).scan
+
+
+def check_of(packet: Packet) -> "Callable[[Rows], Mask]":
+    """Return the check of frames of a packet whose only implausible values are floats, see `Series`."""
+    end = 1 + floats_of(packet).size
+
+    def are_intact(rows: "Rows") -> "Mask":
+        stated = rows[:, -2] * 256.0 + rows[:, -1]
+        too_large = abs(rows[:, 1:end].copy().view(">f4")) > LARGEST_FLOAT
+        intact: Mask = (rows[:, :-2].sum(axis=1) % 65536 == stated) & ~too_large.any(axis=1)
+        return intact
+
+    return are_intact
 
 
 ACK: Final = "ACK"

@@ -139,12 +139,17 @@ _FLOATS: Final = {
 _SELECTORS: Final = range(4)
 
 
+def floats_of(packet: Packet) -> struct.Struct:
+    """Return the layout of the floats, which are the first fields of each packet."""
+    return _FLOATS[packet.name]
+
+
 def can_be(packet: Packet, payload: bytes) -> bool:
     """Return True if a unit can have sent a payload; this rejects most noise whose sum is right by chance.
 
-    NaN is legal, for values that the unit does not have. Floats are the first fields of each packet.
+    NaN is legal, for values that the unit does not have.
     """
-    if any(abs(word) > LARGEST_FLOAT for word in _FLOATS[packet.name].unpack_from(payload)):
+    if any(abs(word) > LARGEST_FLOAT for word in floats_of(packet).unpack_from(payload)):
         return False
     if packet.name == "EA":
         return payload[0] in _SELECTORS and all(octet < 0x80 for octet in payload[1:])

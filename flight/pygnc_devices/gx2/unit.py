@@ -10,9 +10,10 @@ from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing
-from pygnc_devices.gx2.packets import PACKETS
+from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Request
+from pygnc_devices.series import Followed, Series
 
 GX2_HZ: Final = 19_660_800
 """Timer of 3DM-GX2 and Inertia-Link; wraps after 218.45 s. It advances in 51200 counts/s of 384 ticks."""
@@ -86,6 +87,8 @@ class Gx2Unit:
         radio: link quality (LQI) and signal strength (RSSI) of the newest packet; None with a cable.
     """
 
+    head_bytes = 1
+
     def __init__(
         self,
         timer_hz: int | None = None,
@@ -123,17 +126,23 @@ class Gx2Unit:
             self.radio = framing.link_quality(frame.raw)
         if frame.kind == "C4":
             self._confirmed = f"{frame.payload[0]:02X}" if frame.payload[0] else ""
-        elif frame.kind == self._confirmed:
-            self._confirmed = ""
-        is_waking = self.is_waking or (self._confirmed and frame.kind not in self.polled)
-        if not packet.is_reading or (is_waking and frame.kind == "C2"):
+        if not self._is_wanted(frame.kind) or not packet.is_reading:
             return None
         values = decode(packet, frame.payload)
-        ticks = values[packet.clock]
-        t_device_ns = self.timer.advance(ticks, stamp.host_ns) if isinstance(ticks, int) else None
-        lost = 0 if frame.kind in self.polled else self._cadences[frame.kind].missing(self.timer.clock.total)
+        t_device_ns, lost = self._time(frame.kind, values[packet.clock], stamp.host_ns)
         is_estimate = t_device_ns is not None and self.timer.clock.is_estimate
         return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a reading; see `SeriesInterpreter`."""
+        if self.node is not None or frame.kind not in STREAMABLE:
+            return None
+        packet = PACKETS[frame.kind]
+
+        def follow(ticks: object) -> Followed | None:
+            return (packet, *self._time(packet.name, ticks, None)) if self._is_wanted(packet.name) else None
+
+        return Series((0,), (packet.place(packet.clock, 1),), framing.check_of(packet), follow)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores continuous mode; see `engine.Interpreter`."""
@@ -145,6 +154,17 @@ class Gx2Unit:
     def reset_rate(self) -> None:
         """Discard the usual times between packets; the rate has changed."""
         self._cadences.clear()
+
+    def _is_wanted(self, kind: str) -> bool:
+        """Return False for a C2 that only wakes the unit; see `is_waking`."""
+        if kind == self._confirmed:
+            self._confirmed = ""
+        return kind != "C2" or not (self.is_waking or (self._confirmed and kind not in self.polled))
+
+    def _time(self, kind: str, ticks: object, host_ns: int | None) -> tuple[int | None, int]:
+        """Return time, ns, and number of missing packets of the next packet of a kind."""
+        t_device_ns = self.timer.advance(ticks, host_ns) if isinstance(ticks, int) else None
+        return t_device_ns, 0 if kind in self.polled else self._cadences[kind].missing(self.timer.clock.total)
 
 
 def decode(packet: Packet, payload: bytes) -> Values:

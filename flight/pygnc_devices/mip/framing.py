@@ -6,9 +6,11 @@ it; numbers are big-endian. Source: MIP SDK of MicroStrain (`mip_packet`, `mip_f
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, fletcher16
+from pygnc_devices.series import fletcher_rows
 
 PREAMBLE: Final = b"\x75\x65"
 HEADER_BYTES: Final = 4
@@ -42,6 +44,15 @@ def field_headers(payload: bytes) -> tuple[tuple[int, int], ...]:
     return tuple(headers)
 
 
+def fixed_bytes(frame: Frame) -> list[int]:
+    """Return the offsets of the headers in a packet."""
+    fixed, at = list(range(HEADER_BYTES)), HEADER_BYTES
+    for _, length in field_headers(frame.payload):
+        fixed += (at, at + 1)
+        at += FIELD_HEADER_BYTES + length
+    return fixed
+
+
 def split_fields(payload: bytes) -> Iterator[tuple[int, bytes]]:
     """Yield descriptor and data of each field."""
     at = 0
@@ -64,6 +75,8 @@ def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | N
     return Frame(f"{octets[at + 2]:02X}", payload, octets[at:end], at)
 
 
+are_intact: Final = partial(fletcher_rows, first=0)
+"""Check of packets with equal headers, see `Series`."""
 scan: Final = FrameFormat(re.compile(rb"\x75(?:\x65|\Z)"), _frame_at).scan
 
 

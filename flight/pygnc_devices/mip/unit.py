@@ -17,14 +17,22 @@ from typing import Final, NamedTuple, TypeAlias
 from msgspec.structs import replace
 
 from pygnc_devices.continuity import Cadence, UnitClock
-from pygnc_devices.declaration import Field, Record, Value
+from pygnc_devices.declaration import Field, Place, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal
 from pygnc_devices.mip.data_field import DataField
 from pygnc_devices.mip.fields import DATA_SETS, FIELDS, FIRST_DATA_SET
-from pygnc_devices.mip.framing import field_headers, make_field
+from pygnc_devices.mip.framing import (
+    FIELD_HEADER_BYTES,
+    HEADER_BYTES,
+    are_intact,
+    field_headers,
+    fixed_bytes,
+    make_field,
+)
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
+from pygnc_devices.series import Followed, Series
 
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
@@ -205,14 +213,30 @@ class DataStream:
         """Return the reading of a packet with at least one declared field."""
         if not layout.descriptors <= self._expected:
             self.expect(descriptor for descriptor, _ in field_headers(frame.payload))
-        self._is_used = True
-        self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
         values = self.record.empty | decode(layout, frame.payload)
-        t_device_ns = self._clock.time_ns(values.get(self.record.clock), stamp.host_ns)
-        lost = self._cadence.missing(t_device_ns) if self._regular else 0
+        t_device_ns, lost = self.time(layout, values.get(self.record.clock), stamp.host_ns)
         is_estimate = t_device_ns is not None and self._clock.is_estimate
         flags = layout.flags(values)
         return Reading(self.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
+
+    def time(self, layout: Layout, count: object, host_ns: int | None) -> tuple[int | None, int]:
+        """Return time, ns, and number of missing packets of the next packet; `count` is the value of its clock."""
+        self._is_used = True
+        self._regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
+        t_device_ns = self._clock.time_ns(count, host_ns)
+        return t_device_ns, self._cadence.missing(t_device_ns) if self._regular else 0
+
+    def clocks(self, payload: bytes) -> dict[str, Place]:
+        """Return the places of the clocks in a payload, by name."""
+        places, at = dict[str, Place](), 0
+        for descriptor, length in field_headers(payload):
+            at += FIELD_HEADER_BYTES
+            part = self._known.get(descriptor)
+            if part is not None and part.layout.size == length:
+                names = [field.name for field in part.fields if field.name in _CLOCKS]
+                places |= {name: part.place(name, at) for name in names}
+            at += length
+        return places
 
     def repeated(self, frame: Frame, layout: Layout, first: Reading) -> tuple[Reading, ...]:
         """Return the first reading of a packet, and one for each further occurrence of its fields."""
@@ -244,6 +268,8 @@ class MipUnit:
         is_ready: False while the formats of the data sets are read; no readings are made meanwhile.
     """
 
+    head_bytes = HEADER_BYTES
+
     def __init__(self, baud: int = 115200, *, recover: Callable[["MipUnit"], Operation[None]] | None = None) -> None:
         self.baud = baud
         self.volatile: dict[str, str] = {}
@@ -271,6 +297,23 @@ class MipUnit:
             return None
         reading = stream.reading(frame, layout, stamp)
         return reading if layout.again is None else stream.repeated(frame, layout, reading)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a packet whose fields do not occur repeatedly; see `SeriesInterpreter`."""
+        stream = self.streams.get(int(frame.kind, 16))
+        layout = None if stream is None else stream.layout(frame.payload)
+        if stream is None or layout is None or not layout.descriptors or layout.again is not None:
+            return None
+        clocks = stream.clocks(frame.payload)
+
+        def follow(*counts: object) -> Followed:
+            if layout.unknown:
+                self._count(frame.kind, layout.unknown)
+            count = dict(zip(clocks, counts, strict=True)).get(stream.record.clock)
+            return stream.record, *stream.time(layout, count, None)
+
+        words = tuple((HEADER_BYTES + at, code) for at, code in clocks.values())
+        return Series(fixed_bytes(frame), words, are_intact, follow)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

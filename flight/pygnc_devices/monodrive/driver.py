@@ -6,6 +6,7 @@
 import logging
 import math
 import struct
+from collections.abc import Sequence
 from typing import Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
@@ -13,10 +14,23 @@ from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found
 from pygnc_devices.framing import DamageReason, Frame
-from pygnc_devices.monodrive.framing import KIND, Order, header_order, likely_order, orders_by_checksum, scanner, unpack
+from pygnc_devices.monodrive.framing import (
+    COUNT_AT,
+    KIND,
+    LENGTH_BYTES,
+    TIMER_AT,
+    Order,
+    check_of,
+    header_order,
+    likely_order,
+    orders_by_checksum,
+    scanner,
+    unpack,
+)
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import wait_for
+from pygnc_devices.series import Followed, Series
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
@@ -36,6 +50,8 @@ class MonoDriveUnit:
     Attributes:
         order: byte order of the newest frame.
     """
+
+    head_bytes = LENGTH_BYTES
 
     def __init__(self, layout: Layout | None = None) -> None:
         self.layout = layout or Layout()
@@ -59,11 +75,25 @@ class MonoDriveUnit:
         _, time_stamp, game_time, *sample_count = struct.unpack(order + HEADERS[header], frame.raw[:header])
         words = struct.pack(">IfI6fIHi", time_stamp, game_time, *(sample_count or [0]), *unpack(body, self.order))
         values = dict(self._packet.decode(words)) | ({} if sample_count else {"sample_count": None})
-        self._clock.advance(int(unpack(body, self.order)[6]), _TICK_NS, stamp.host_ns)
-        t_device_ns = round(self._clock.total * _TICK_NS)
+        t_device_ns, lost = self._time(int(unpack(body, self.order)[6]), sample_count, stamp.host_ns)
         self._check_gravity(body)
-        lost = self._missing(sample_count, t_device_ns)
         return Reading(self._packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=self._clock.is_estimate)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a frame whose checksum tells the byte order; see `SeriesInterpreter`."""
+        header, order = header_order(frame.raw)
+        if orders_by_checksum(frame.raw[header:]) != (self.order,) or self._heard < _LISTENING:
+            return None
+        body_order = self.order
+
+        def follow(ticks: int, *sample_count: int) -> Followed:
+            self.order = body_order
+            return self._packet, *self._time(ticks, sample_count, None)
+
+        words = [(header + TIMER_AT, f"{body_order}I")]
+        words += [(COUNT_AT, f"{order}I")] * (header > COUNT_AT)
+        fixed = (*range(LENGTH_BYTES), header)
+        return Series(fixed, tuple(words), check_of(header, body_order), follow)
 
     def reconnected(self) -> None:
         """Discard the sample count, which may restart; see `engine.Interpreter`."""
@@ -71,7 +101,13 @@ class MonoDriveUnit:
         self._cadence.interrupt()
         self._last_count = None
 
-    def _missing(self, sample_count: list[int], t_device_ns: int) -> int:
+    def _time(self, ticks: int, sample_count: Sequence[int], host_ns: int | None) -> tuple[int, int]:
+        """Return time, ns, and number of missing samples of the next frame."""
+        self._clock.advance(ticks, _TICK_NS, host_ns)
+        t_device_ns = round(self._clock.total * _TICK_NS)
+        return t_device_ns, self._missing(sample_count, t_device_ns)
+
+    def _missing(self, sample_count: Sequence[int], t_device_ns: int) -> int:
         """Return the number of missing samples by their count, by the timer of an old simulator without a count."""
         if not sample_count:
             return self._cadence.missing(t_device_ns)

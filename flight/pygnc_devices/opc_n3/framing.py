@@ -3,15 +3,20 @@
 import math
 import re
 import struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, reflected_crc
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
+from pygnc_devices.series import crc_check
+
+if TYPE_CHECKING:
+    from pygnc_devices.series import Mask, Rows
 
 KIND: Final = "histogram"
 """Kind of the frames of recorded histograms."""
 crc16: Final = reflected_crc(0xA001, seed=0xFFFF)
 """CRC-16/MODBUS"""
+crc16_rows: Final = crc_check(crc16)
 _CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
 _LARGEST_FLOW: Final = 2000
 _LARGEST_PM: Final = 1e7
@@ -32,6 +37,16 @@ def is_plausible(raw: bytes) -> bool:
     if period and flow:
         return all(math.isfinite(mass) and 0 <= mass < _LARGEST_PM for mass in masses)
     return bool(_LIKELY_LASER[0] <= laser <= _LIKELY_LASER[1])
+
+
+def are_intact(rows: "Rows") -> "Mask":
+    """Return True for each histogram with a sampled volume that the scanner accepts, see `Series`."""
+    period, flow = rows[:, 52:56].copy().view("<u2").T
+    masses = rows[:, 60:72].copy().view("<f4")
+    laser = rows[:, 82:84].copy().view("<u2")[:, 0]
+    has_volume = (period > 0) & (flow > 0) & (flow <= _LARGEST_FLOW) & (laser <= _LARGEST_LASER)
+    intact: Mask = has_volume & ((masses >= 0) & (masses < _LARGEST_PM)).all(axis=1) & crc16_rows(rows)
+    return intact
 
 
 def _histogram_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`

@@ -7,8 +7,10 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.opc_n3.command_channel import STANDARD, Channel, Link, Timing, UsbIss
 from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
+from pygnc_devices.opc_n3.framing import are_intact
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
+from pygnc_devices.series import Followed, Series
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +33,9 @@ class OpcUnit:
         may_be_on: True if this program may have switched on fan and laser.
         model: mass model by the configuration.
     """
+
+    head_bytes = 0
+    """Histograms have no head."""
 
     def __init__(
         self,
@@ -60,6 +65,15 @@ class OpcUnit:
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:  # noqa: ARG002 - see `engine.Interpreter`
         """Return the reading of a recorded histogram; None if an average is not complete yet."""
         return self.add_histogram(frame.raw, stamp)
+
+    def series(self, frame: Frame) -> Series | None:  # noqa: ARG002 - see `SeriesInterpreter`
+        """Return the series of recorded histograms, unless they are averaged; see `SeriesInterpreter`."""
+
+        def follow() -> Followed:
+            lost, self._lost = self._lost, 0
+            return HISTOGRAM, None, lost
+
+        return Series((), (), are_intact, follow) if self.interval_s is None else None
 
     def reconnected(self) -> None:
         """Prepare for a counter that may have restarted; see `engine.Interpreter`."""

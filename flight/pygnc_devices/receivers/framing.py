@@ -14,17 +14,38 @@ is the name of the message. Sources: see `packets`.
 
 import re
 import zlib
-from collections.abc import Mapping
-from functools import reduce
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
 from operator import xor
-from typing import Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pygnc_devices.declaration import Field, Packet, Value
 from pygnc_devices.framing import DamageReason, Frame, fletcher16
 from pygnc_devices.receivers import packets
+from pygnc_devices.series import fletcher_rows, for_each
+
+if TYPE_CHECKING:
+    from pygnc_devices.series import Mask, Rows
 
 Found = Frame | DamageReason | None
 Values = Mapping[str, Value]
+
+
+class BinaryFrames(NamedTuple):
+    """Binary frames of a maker whose headers have one length.
+
+    Attributes:
+        beginning: first bytes.
+        head_bytes: bytes of the beginning, the name of the message and its length.
+        payload_at: offset of the bytes with which the payload begins; the words of the time are among them.
+        are_intact: check of frames with equal heads, see `Series`.
+    """
+
+    beginning: bytes
+    head_bytes: int
+    payload_at: int
+    are_intact: "Callable[[Rows], Mask]"
+
 
 # --- NovAtel --------------------------------------------------------------------------------------------------------
 
@@ -35,6 +56,7 @@ _QUOTES: Final = re.compile(rb'\\+"')
 _CRC_BYTES: Final = 4
 _LONG_HEADER_BYTES: Final = 28
 _SHORT_HEADER_BYTES: Final = 12
+_TIMES_AT: Final = 13
 _NOT_STATED: Final = b"\xff"
 _HEADER_FIELDS: Final = 3
 """Time status, week and time of the week, which are at the beginning of each payload."""
@@ -81,9 +103,17 @@ def _binary_at(octets: bytes, at: int) -> Found:
     if crc32(octets[at : end - _CRC_BYTES]) != int.from_bytes(octets[end - _CRC_BYTES : end], "little"):
         return DamageReason.CHECKSUM
     number = int.from_bytes(octets[at + 4 : at + 6], "little")
-    times = octets[at + 13 : at + 20] if is_long else _NOT_STATED + octets[at + 6 : at + 12]
+    times = octets[at + _TIMES_AT : at + 20] if is_long else _NOT_STATED + octets[at + 6 : at + 12]
     payload = times + octets[at + header : end - _CRC_BYTES]
     return Frame(f"{_NOVATEL_NAMES.get(number, number)}B", payload, octets[at:end], at)
+
+
+NOVATEL_FRAMES: Final = BinaryFrames(
+    b"\xaa\x44\x12" + bytes([_LONG_HEADER_BYTES]),
+    10,
+    _TIMES_AT,
+    for_each(lambda raw: crc32(raw[:-_CRC_BYTES]) == int.from_bytes(raw[-_CRC_BYTES:], "little")),
+)
 
 
 def novatel_values(frame: Frame) -> tuple[Packet, Values] | None:
@@ -150,6 +180,9 @@ def ublox(octets: bytes, at: int) -> Found:
     return Frame(_UBX_NAMES.get(number, number.hex("-")), octets[at + _UBX_HEADER_BYTES : end - 2], octets[at:end], at)
 
 
+UBLOX_FRAMES: Final = BinaryFrames(b"\xb5\x62", _UBX_HEADER_BYTES, _UBX_HEADER_BYTES, partial(fletcher_rows, first=2))
+
+
 def ublox_values(frame: Frame) -> tuple[Packet, Values] | None:
     """Return declaration and values of a message; None for another message."""
     return _declared(packets.UBLOX, frame)
@@ -177,6 +210,16 @@ def skytraq(octets: bytes, at: int) -> Found:
     if reduce(xor, payload) != octets[end - 3] or octets[end - 2 : end] != _SKYTRAQ_END:
         return DamageReason.CHECKSUM
     return Frame(_SKYTRAQ_NAMES.get(payload[0], f"{payload[0]:02X}"), payload[1:], octets[at:end], at)
+
+
+def _are_intact(rows: "Rows") -> "Mask":
+    """Return True for each frame of SkyTraq whose checksum and end are right."""
+    ends = tuple(_SKYTRAQ_END)
+    checked: Mask = (reduce(xor, rows[:, 4:-2].T) == 0) & (rows[:, -2] == ends[0]) & (rows[:, -1] == ends[1])
+    return checked
+
+
+SKYTRAQ_FRAMES: Final = BinaryFrames(b"\xa0\xa1", 5, 5, _are_intact)
 
 
 def skytraq_values(frame: Frame) -> tuple[Packet, Values] | None:

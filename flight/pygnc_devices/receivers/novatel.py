@@ -12,8 +12,8 @@ from pygnc_devices.engine import Wire
 from pygnc_devices.errors import RefusedError
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.receivers import framing, packets
-from pygnc_devices.receivers.framing import Found, Values
-from pygnc_devices.receivers.unit import Commands, command, receiver_family, receiver_format
+from pygnc_devices.receivers.framing import Found
+from pygnc_devices.receivers.unit import Commands, Timed, command, receiver_family, receiver_format
 
 LONGEST: Final = 1024
 """Bytes of the longest frame; logs with raw measurements may be longer and then count as damaged."""
@@ -70,10 +70,7 @@ def _describe(frame: Frame) -> dict[str, str]:
     return dict(zip(("model", "serial_number", "hardware", "version"), words[2:6], strict=False))
 
 
-def _is_timed(values: Values) -> bool:
-    return values["time_status"] != _TIME_UNKNOWN
-
-
+_TIMED: Final[Timed] = dict.fromkeys(packets.NOVATEL, ("time_status", lambda status: status != _TIME_UNKNOWN))
 FAMILY: Final = receiver_family(
     "novatel",
     "NovAtel OEM6 and OEM7",
@@ -81,7 +78,8 @@ FAMILY: Final = receiver_family(
     wire=Wire(receiver_format(_BEGINNING, _frame_at).scan, LONGEST),
     packets=tuple(packets.NOVATEL.values()),
     decode=framing.novatel_values,
-    is_timed=_is_timed,
+    timed=_TIMED,
+    binary=framing.NOVATEL_FRAMES,
     # The first line end separates the question from what other drivers sent in a search.
     commands=Commands(
         b"\r\nLOG VERSIONA ONCE\r\n", "VERSIONA", _describe, _set_rate, REFUSAL, frozenset((OK, REFUSAL, PROMPT)), 0.15

@@ -11,8 +11,7 @@ from pygnc_devices.engine import Wire
 from pygnc_devices.errors import RefusedError
 from pygnc_devices.framing import Frame
 from pygnc_devices.receivers import framing, packets
-from pygnc_devices.receivers.framing import Values
-from pygnc_devices.receivers.unit import Commands, command, receiver_family, receiver_format
+from pygnc_devices.receivers.unit import Commands, Timed, command, receiver_family, receiver_format
 
 LONGEST: Final = 512
 """Bytes of the longest frame; raw measurements may be longer and then count as damaged."""
@@ -61,10 +60,7 @@ def _describe(frame: Frame) -> dict[str, str]:
     return {"model": "SkyTraq", "version": f"kernel {kernel}, ODM {odm}, revision {revision}"}
 
 
-def _is_timed(values: Values) -> bool:
-    return bool(values.get("state", values.get("fix_type")))
-
-
+_TIMED: Final[Timed] = {"receiver state": ("state", bool), "navigation data": ("fix_type", bool)}
 FAMILY: Final = receiver_family(
     "skytraq",
     "SkyTraq Venus and Phoenix",
@@ -72,6 +68,7 @@ FAMILY: Final = receiver_family(
     wire=Wire(receiver_format(framing.SKYTRAQ_BEGINNING, framing.skytraq).scan, LONGEST),
     packets=tuple(packets.SKYTRAQ.values()),
     decode=framing.skytraq_values,
-    is_timed=_is_timed,
+    timed=_TIMED,
+    binary=framing.SKYTRAQ_FRAMES,
     commands=Commands(make_frame(_VERSION), "80", _describe, _set_rate, NACK),
 )

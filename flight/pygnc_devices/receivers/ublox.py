@@ -11,8 +11,7 @@ from pygnc_devices.engine import Wire
 from pygnc_devices.errors import NoAnswerError, RefusedError
 from pygnc_devices.framing import Frame, fletcher16
 from pygnc_devices.receivers import framing, packets
-from pygnc_devices.receivers.framing import Values
-from pygnc_devices.receivers.unit import Commands, command, receiver_family, receiver_format
+from pygnc_devices.receivers.unit import Commands, Timed, command, receiver_family, receiver_format
 
 LONGEST: Final = 512
 """Bytes of the longest frame; raw measurements may be longer and then count as damaged."""
@@ -92,12 +91,10 @@ def _describe(frame: Frame) -> dict[str, str]:
     return {"model": named.get("MOD") or f"u-blox, hardware {hardware}", "version": named.get("FWVER", software)}
 
 
-def _is_timed(values: Values) -> bool:
-    if "utc_year" in values:
-        return bool(int(values["valid"]) & _VALID_TIME)
-    return "pdop" not in values or bool(int(values["status_flags"]) & _TOW_SET)
-
-
+_TIMED: Final[Timed] = {
+    "NAV-PVT": ("valid", lambda bits: bool(int(bits) & _VALID_TIME)),
+    "NAV-SOL": ("status_flags", lambda bits: bool(int(bits) & _TOW_SET)),
+}
 FAMILY: Final = receiver_family(
     "ublox",
     "u-blox receivers",
@@ -105,6 +102,7 @@ FAMILY: Final = receiver_family(
     wire=Wire(receiver_format(framing.UBLOX_BEGINNING, framing.ublox).scan, LONGEST),
     packets=tuple(packets.UBLOX.values()),
     decode=framing.ublox_values,
-    is_timed=_is_timed,
+    timed=_TIMED,
+    binary=framing.UBLOX_FRAMES,
     commands=Commands(make_frame(_VERSION), "0a-04", _describe, _set_rate, NAK),
 )

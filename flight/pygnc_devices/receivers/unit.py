@@ -5,10 +5,10 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 from pygnc_devices.continuity import Cadence, DeviceClock
-from pygnc_devices.declaration import Packet
+from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import DeviceError, NoAnswerError, RefusedError
@@ -18,11 +18,14 @@ from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.receivers import framing
 from pygnc_devices.receivers.framing import Values
 from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, responds, retry, wait_for
+from pygnc_devices.series import Followed, Series
 
 _MS_PER_WEEK: Final = 604_800_000
 _NS_PER_MS: Final = 1_000_000
 _LARGEST_TOW_S: Final = 604_801.0
 """Largest time of week, s; a receiver may round it past the end of the week."""
+_TIME_OF_WEEK: Final = "tow_s"
+_ALWAYS_TIMED: Final[tuple[str, Callable[[Value], bool]]] = (_TIME_OF_WEEK, lambda _: True)
 _ANSWER_S: Final = 0.5
 _TRIES: Final = 20
 """A receiver that has just been switched on responds after some seconds."""
@@ -33,6 +36,12 @@ _SILENCE_S: Final = 5.0
 _RATE: Final = "rate"
 _LINE_ENDS: Final = b"\r\n"
 _DOLLAR: Final = ord("$")
+
+
+Timed: TypeAlias = Mapping[str, tuple[str, Callable[[Value], bool]]]
+"""By the names of messages: the value that tells whether the receiver knows the time of the week, and what it tells.
+
+Other messages have a time only if the receiver knows it."""
 
 
 class Commands(NamedTuple):
@@ -78,7 +87,8 @@ class ReceiverUnit:
 
     Args:
         decode: returns declaration and values of a message; None for another message.
-        is_timed: returns True if the receiver knows the time of the week in these values.
+        timed: see `Timed`.
+        binary: binary frames of the receiver.
         commands: commands of the receiver.
 
     Attributes:
@@ -89,14 +99,17 @@ class ReceiverUnit:
     def __init__(
         self,
         decode: Callable[[Frame], tuple[Packet, Values] | None],
-        is_timed: Callable[[Values], bool],
+        timed: Timed,
+        binary: framing.BinaryFrames,
         commands: Commands,
     ) -> None:
         self.decode = decode
         self.commands = commands
+        self.head_bytes = binary.head_bytes
         self.rate_hz = 0.0
         self.messages = 0
-        self._is_timed = is_timed
+        self._timed = timed
+        self._binary = binary
         self._clock = DeviceClock(_MS_PER_WEEK)
         self._cadences: defaultdict[str, Cadence] = defaultdict(Cadence)
 
@@ -106,15 +119,36 @@ class ReceiverUnit:
         found = self.decode(frame)
         if found is None:
             return None
-        self.messages += 1
         packet, values = found
-        t_device_ns, tow_s = None, float(values["tow_s"])
-        if self._is_timed(values) and abs(tow_s) <= _LARGEST_TOW_S:
-            self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, stamp.host_ns)
-            t_device_ns = _NS_PER_MS * self._clock.total
-        lost = self._cadences[packet.name].missing(t_device_ns)
+        name, is_timed = self._timed.get(packet.name, _ALWAYS_TIMED)
+        t_device_ns, lost = self._time(packet, float(values["tow_s"]), stamp.host_ns, is_timed=is_timed(values[name]))
         is_estimate = t_device_ns is not None and self._clock.is_estimate
         return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a binary message; see `SeriesInterpreter`."""
+        found = self.decode(frame) if frame.raw.startswith(self._binary.beginning) else None
+        if found is None:
+            return None
+        packet, _ = found
+        name, is_timed = self._timed.get(packet.name, _ALWAYS_TIMED)
+        (tow,) = (field for field in packet.fields if field.name == _TIME_OF_WEEK)
+
+        def follow(count: Value, status: Value) -> Followed:
+            tow_s = float(tow.to_value(count))
+            return packet, *self._time(packet, tow_s, None, is_timed=is_timed(status))
+
+        words = tuple(packet.place(word, self._binary.payload_at) for word in (tow.name, name))
+        return Series(range(self.head_bytes), words, self._binary.are_intact, follow)
+
+    def _time(self, packet: Packet, tow_s: float, host_ns: int | None, *, is_timed: bool) -> tuple[int | None, int]:
+        """Return time, ns, and number of missing messages of the next message."""
+        self.messages += 1
+        t_device_ns = None
+        if is_timed and abs(tow_s) <= _LARGEST_TOW_S:
+            self._clock.advance(round(1e3 * tow_s) % _MS_PER_WEEK, _NS_PER_MS, host_ns)
+            t_device_ns = _NS_PER_MS * self._clock.total
+        return t_device_ns, self._cadences[packet.name].missing(t_device_ns)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that sets the rate again; see `engine.Interpreter`."""
@@ -208,7 +242,8 @@ def receiver_family(
     wire: Wire,
     packets: Sequence[Packet],
     decode: Callable[[Frame], tuple[Packet, Values] | None],
-    is_timed: Callable[[Values], bool],
+    timed: Timed,
+    binary: framing.BinaryFrames,
     commands: Commands,
     quiet_bauds: tuple[int, ...] = (),
 ) -> Family:
@@ -216,7 +251,7 @@ def receiver_family(
     default_baud = bauds[0]
 
     def make_unit(_: int = 0) -> ReceiverUnit:
-        return ReceiverUnit(decode, is_timed, commands)
+        return ReceiverUnit(decode, timed, binary, commands)
 
     def connect(url: str, baud: int = default_baud) -> tuple[Engine, ReceiverUnit]:
         """Open a receiver. It sends what it is configured to send.

@@ -9,6 +9,7 @@ import re
 from typing import Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat
+from pygnc_devices.series import for_each
 from pygnc_devices.ucb.packets import OVERHEAD_BYTES
 
 PREAMBLE: Final = b"\x55\x55"
@@ -50,4 +51,6 @@ def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | N
     return Frame(kind, octets[at + HEADER_BYTES : end - 2], octets[at:end], at)
 
 
+are_intact: Final = for_each(lambda raw: not binascii.crc_hqx(raw[2:], CRC_INITIAL))
+"""Check of frames of equal length, see `Series`."""
 scan: Final = FrameFormat(re.compile(rb"\x55(?:\x55|\Z)"), _frame_at).scan

@@ -16,7 +16,8 @@ from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.ucb import commands
+from pygnc_devices.series import Followed, Series
+from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS, USER_PACKETS
 
@@ -157,6 +158,8 @@ class UcbUnit:
         is_upgrading: True if the firmware is being written, so that no other operation may use the line.
     """
 
+    head_bytes = framing.HEADER_BYTES
+
     def __init__(
         self,
         baud: int,
@@ -193,9 +196,21 @@ class UcbUnit:
         except ValueError:  # of another length
             counters.damaged[DamageReason.CONTENT] += 1
             return None
-        t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp)
+        t_device_ns, lost = self._time(packet, values.get(packet.clock), stamp.host_ns)
         is_estimate = t_device_ns is not None and self._clock is not None and self._clock.is_estimate
         return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a reading; see `SeriesInterpreter`."""
+        packet = self.packets.get(frame.kind)
+        if packet is None or not packet.is_reading or not packet.fits(len(frame.payload)):
+            return None
+
+        def follow(word: object = None) -> Followed:
+            return packet, *self._time(packet, word, None)
+
+        words = (packet.place(packet.clock, framing.HEADER_BYTES),) if packet.clock else ()
+        return Series(range(framing.HEADER_BYTES), words, framing.are_intact, follow)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings; see `engine.Interpreter`."""
@@ -211,13 +226,13 @@ class UcbUnit:
             hz = HZ_OF_DIVIDER.get(commands.parse_values(frame.payload).get(RATE, -1), 0)
             self.period_ns = NS_PER_S // hz if hz else self.period_ns
 
-    def _time(self, packet: Packet, word: object, stamp: Stamp) -> tuple[int | None, int]:
+    def _time(self, packet: Packet, word: object, host_ns: int | None) -> tuple[int | None, int]:
         if not isinstance(word, int):
             return None, 0
         if self._clock is None or self._clock.packet is not packet:
             self._clock = self._clocks.setdefault(packet.name, PacketClock(packet))
             self._clock.resume()
-        return self._clock.advance(word, self.period_ns, stamp.host_ns)
+        return self._clock.advance(word, self.period_ns, host_ns)
 
 
 def _with_magnetic_range(packets: dict[str, Packet], gauss: float) -> dict[str, Packet]:

@@ -15,6 +15,7 @@ from operator import xor
 from typing import Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, Judgement, line_format
+from pygnc_devices.series import for_each
 from pygnc_devices.vectornav.fields import LINES, line_of
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of
 
@@ -98,4 +99,6 @@ def _unknown_at(octets: bytes, at: int, header: bytes) -> Frame | DamageReason |
     return None if len(octets) < limit else DamageReason.NOISE
 
 
+are_intact: Final = for_each(lambda raw: not crc_hqx(raw[1:], 0))
+"""Check of packets with equal headers, see `Series`."""
 scan: Final = FrameFormat(re.compile(rb"\xfa|\$(?:V(?:N|\Z)|\Z)"), _frame_at).scan

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
 from pygnc_devices.declaration import Field, Record, Value
+from pygnc_devices.declaration import Place as WordPlace
 from pygnc_devices.vectornav.fields import GROUPS, OutputField
 
 _RECORDS_KEPT: Final = 256
@@ -137,7 +138,7 @@ class BinaryOutput(Record):
     def length(self, octets: bytes, at: int) -> int | None:
         """Return the length of header and fields at an offset; None if more bytes are needed."""
         end = at + len(self.header) + self._fixed_bytes
-        if not self._has_lists:
+        if not self.has_lists:
             return end - at
         end = at + len(self.header)
         for part in self.parts:
@@ -147,6 +148,15 @@ class BinaryOutput(Record):
                 end += part.item_bytes * octets[end + part.count_at]
             end += _fixed_bytes(part)
         return end - at
+
+    def word_place(self, name: str) -> WordPlace | None:
+        """Return the place of a word in the payload; None if it is not always the same."""
+        at = len(self.header)
+        for part in self.parts:
+            if not is_reserved(part) and any(field.name == name for field in part.fields):
+                return part.place(name, at)
+            at += _fixed_bytes(part)
+        return None
 
     def decode(self, payload: bytes) -> Mapping[str, Value | None]:
         """Return the values by name; None for NaN.
@@ -181,7 +191,8 @@ class BinaryOutput(Record):
         return unknown_names(self.header)
 
     @cached_property
-    def _has_lists(self) -> bool:
+    def has_lists(self) -> bool:
+        """True if the length of the packets varies."""
         return any(part.item_bytes for part in self.parts)
 
     @cached_property
@@ -193,7 +204,7 @@ class BinaryOutput(Record):
         return _layout_of(self.parts, [])
 
     def _layout(self, payload: bytes) -> _Layout:
-        if not self._has_lists:
+        if not self.has_lists:
             return self._fixed_layout
         counts, at = [], len(self.header)
         for part in self.parts:

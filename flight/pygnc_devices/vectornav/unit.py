@@ -10,8 +10,9 @@ from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
+from pygnc_devices.series import Followed, Series
 from pygnc_devices.vectornav.fields import SATURATION, line_of
-from pygnc_devices.vectornav.framing import UNCHECKED, UNKNOWN
+from pygnc_devices.vectornav.framing import UNCHECKED, UNKNOWN, are_intact
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of, unknown_names
 
 _log = logging.getLogger(__name__)
@@ -20,6 +21,9 @@ _TIME_OF_WEEK: Final = "tow"
 _SYNC_IN: Final = "sync_in_count"
 PROTOCOL_REGISTER: Final = 30
 _CHECKSUM_WORD: Final = 5
+_BINARY: Final = "binary"
+_HEAD_BYTES: Final = 4
+"""Bytes of the sync, of the shortest group and of its first word."""
 _INS_MODE: Final = 0b11
 _INS_ERRORS: Final = {0x10: "IMU error", 0x20: "magnetometer or pressure error", 0x40: "GNSS error"}
 
@@ -55,18 +59,23 @@ class _Stream:
         """Discard the usual interval of the packets."""
         self._cadence = Cadence()
 
+    @property
+    def counted_by(self) -> str:
+        """Name of the value that gives the time or the number of missing readings."""
+        return self._record.clock or _SYNC_IN
+
+    def time(self, count: object, host_ns: int | None) -> tuple[int | None, int]:
+        """Return time, ns, and number of missing readings of the next reading; `count` is the value `counted_by`."""
+        if self._clock is not None:
+            t_device_ns = self._clock.time_ns(count, host_ns)
+            return t_device_ns, self._cadence.missing(t_device_ns)
+        return None, self._cadence.missing(count) if isinstance(count, int) else 0
+
     def reading(self, frame: Frame, stamp: Stamp) -> Reading:
         """Return the reading of a frame."""
         values = self._record.decode(frame.payload)
-        t_device_ns, is_estimate = None, False
-        if self._clock is not None:
-            t_device_ns = self._clock.time_ns(values[self._record.clock], stamp.host_ns)
-            is_estimate = t_device_ns is not None and self._clock.is_estimate
-            lost = self._cadence.missing(t_device_ns)
-        elif isinstance(count := values.get(_SYNC_IN), int):
-            lost = self._cadence.missing(count)
-        else:
-            lost = 0
+        t_device_ns, lost = self.time(values.get(self.counted_by), stamp.host_ns)
+        is_estimate = t_device_ns is not None and self._clock is not None and self._clock.is_estimate
         flags = tuple(_doubts(values))
         return Reading(self._record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
 
@@ -96,6 +105,8 @@ class VectorNavUnit:
         unknown: number of skipped fields by name, such as imu.bit14.
         accepts_unchecked: True if the unit's settings say that its lines have no checksum.
     """
+
+    head_bytes = _HEAD_BYTES
 
     def __init__(
         self, baud: int = 115200, *, recover: Callable[["VectorNavUnit"], Operation[None]] | None = None
@@ -134,6 +145,23 @@ class VectorNavUnit:
             stream = self._streams[record.name] = _Stream(record, self._origins)
         return stream.reading(frame, stamp)
 
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a packet whose length is fixed; see `SeriesInterpreter`."""
+        header = header_at(frame.payload, 0) if frame.kind.startswith(_BINARY) else None
+        record = record_of(header) if header else None
+        stream = None if record is None else self._streams.get(record.name)
+        if record is None or stream is None or record.has_lists:
+            return None
+
+        def follow(count: object = None) -> Followed:
+            if record.unknown:
+                self._skip(record.unknown)
+            return record, *stream.time(count, None)
+
+        found = record.word_place(stream.counted_by)
+        words = () if found is None else ((1 + found[0], found[1]),)
+        return Series(range(1 + len(record.header)), words, are_intact, follow)
+
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""
         for stream in self._streams.values():
@@ -153,7 +181,7 @@ class VectorNavUnit:
 
 
 def _record_of(name: str, frame: Frame) -> Record | None:
-    if name.startswith("binary"):
+    if name.startswith(_BINARY):
         header = header_at(frame.payload, 0)
         return record_of(header) if header else None
     return line_of(name, frame.payload)

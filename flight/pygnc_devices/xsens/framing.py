@@ -8,9 +8,12 @@ Communication Protocol (MT0101P) of Xsens.
 import re
 import struct
 from collections.abc import Iterable
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat
+
+if TYPE_CHECKING:
+    from pygnc_devices.series import Mask, Rows
 
 Header: TypeAlias = tuple[int, int]
 """Identifier of an item, and the length of its data."""
@@ -23,6 +26,7 @@ _EXTENDED: Final = 0xFF
 _EXTENSION_BYTES: Final = 2
 LONGEST_FRAME: Final = OVERHEAD_BYTES + _EXTENSION_BYTES + LONGEST_DATA
 _ITEM_HEADER: Final = struct.Struct(">HB")
+ITEM_HEADER_BYTES: Final = _ITEM_HEADER.size
 
 
 def make_frame(kind: str, data: bytes = b"") -> bytes:
@@ -48,8 +52,29 @@ def item_headers(payload: bytes) -> tuple[Header, ...]:
     while at < len(payload):
         header = _ITEM_HEADER.unpack_from(payload, at)
         headers.append(header)
-        at += _ITEM_HEADER.size + header[1]
+        at += ITEM_HEADER_BYTES + header[1]
     return tuple(headers)
+
+
+def fixed_bytes(frame: Frame) -> list[int]:
+    """Return the offsets of the headers in an MTData2 message."""
+    at = payload_start(frame)
+    fixed = list(range(at))
+    for _, length in item_headers(frame.payload):
+        fixed += range(at, at + ITEM_HEADER_BYTES)
+        at += ITEM_HEADER_BYTES + length
+    return fixed
+
+
+def payload_start(frame: Frame) -> int:
+    """Return the offset of the data in a message."""
+    return len(frame.raw) - len(frame.payload) - 1
+
+
+def are_intact(rows: "Rows") -> "Mask":
+    """Return True for each message whose checksum is right, see `Series`."""
+    intact: Mask = rows[:, 1:].sum(axis=1) % 256 == 0
+    return intact
 
 
 def _frame_at(octets: bytes, at: int, stalled: bool) -> Frame | DamageReason | None:  # noqa: ARG001, FBT001 - see `FrameFormat`
@@ -77,5 +102,5 @@ scan: Final = FrameFormat(re.compile(rb"\xfa(?:\xff|\Z)"), _frame_at).scan
 def _has_whole_items(payload: bytes) -> bool:
     at, size = 0, len(payload)
     while at + 2 < size:
-        at += _ITEM_HEADER.size + payload[at + 2]
+        at += ITEM_HEADER_BYTES + payload[at + 2]
     return at == size > 0

@@ -7,8 +7,8 @@ from dataclasses import field as attribute
 from functools import cached_property, lru_cache
 from typing import Final, NamedTuple
 
-from pygnc_devices.declaration import Field, Record, Value
-from pygnc_devices.xsens.framing import Header, item_headers, make_item
+from pygnc_devices.declaration import Field, Place, Record, Value
+from pygnc_devices.xsens.framing import ITEM_HEADER_BYTES, Header, item_headers, make_item
 from pygnc_devices.xsens.items import FORMATS, SAMPLE_TIME, DataItem, encode_items, item_of
 
 _FIXED_POINT: Final = 2
@@ -132,6 +132,19 @@ def _scale(item: DataItem, field: Field, identifier: int) -> float | None:
     if not item.is_real or FORMATS[identifier & 3].scale == 1.0:
         return field.scale
     return FORMATS[identifier & 3].scale * (field.scale or 1.0)
+
+
+def places_of(payload: bytes, names: Iterable[str]) -> dict[str, Place]:
+    """Return the places in a payload of those of the named values that are the only value of an item, by name."""
+    wanted, places, at = set(names), dict[str, Place](), 0
+    for identifier, length in item_headers(payload):
+        at += ITEM_HEADER_BYTES
+        item = item_of(identifier)
+        if item is not None and item.fields[0].name in wanted and item.codes(identifier, length) is not None:
+            wanted.remove(item.fields[0].name)
+            places[item.fields[0].name] = (at, ">" + item.fields[0].code)
+        at += length
+    return places
 
 
 def decode(layout: Layout, payload: bytes) -> dict[str, Value | None]:

@@ -6,7 +6,7 @@ table has one set of columns. Messages with values of the receiver, but without 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
@@ -14,10 +14,21 @@ from pygnc_devices.declaration import Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
+from pygnc_devices.series import Followed, Series
 from pygnc_devices.xsens import messages
-from pygnc_devices.xsens.framing import MTDATA2, item_headers
+from pygnc_devices.xsens.framing import HEADER_BYTES, MTDATA2, are_intact, fixed_bytes, item_headers, payload_start
 from pygnc_devices.xsens.items import CLIPPED, ORIENTATION_VALID, PACKET_COUNTER, SAMPLE_TIME, STATUS, item_of
-from pygnc_devices.xsens.layout import GNSS, ORIENTATION, ItemSet, Layout, decode, group, item_set, layout_of
+from pygnc_devices.xsens.layout import (
+    GNSS,
+    ORIENTATION,
+    ItemSet,
+    Layout,
+    decode,
+    group,
+    item_set,
+    layout_of,
+    places_of,
+)
 
 _TICK_NS: Final = 100_000
 _TICKS: Final = 1 << 32
@@ -79,13 +90,12 @@ class Stream:
             name = f"{self._name}-{self._generation}" if self._generation > 1 else self._name
             self.record = item_set(name, tuple(parts.values()))
 
-    def begin(self, layout: Layout) -> dict[str, Value | None]:
-        """Process the items of the next message; return the values of a message without items."""
+    def begin(self, layout: Layout) -> None:
+        """Process the items of the next message."""
         if not layout.kinds <= self.kinds:
             self.declare((*self.record.parts, *layout.parts))
         self._is_used = True
         self._regular = layout.kinds if self._regular is None else self._regular & layout.kinds
-        return self.record.empty
 
     def interrupt(self) -> None:
         """Mark an interruption, after which the unit may have restarted or been replaced."""
@@ -191,6 +201,8 @@ class MtUnit:
         configurations: number of operations that need the unit to wait for settings.
     """
 
+    head_bytes = HEADER_BYTES
+
     def __init__(self, baud: int = 115200, *, recover: Callable[[], Operation[None]] | None = None) -> None:
         self.baud = baud
         self.data, self.gnss = Stream("data"), Stream("gnss")
@@ -206,7 +218,6 @@ class MtUnit:
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | None:
         """Return the reading in a message; see `engine.Interpreter`."""
         if frame.kind == MTDATA2:
-            self.is_configuring = False
             return self._reading(frame, stamp)
         match frame.kind:
             case messages.ERROR:
@@ -222,6 +233,24 @@ class MtUnit:
                 self.skipped[f"message {frame.kind}"] += 1
         return None
 
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a message with measurements; see `SeriesInterpreter`."""
+        layout = layout_of(item_headers(frame.payload)) if frame.kind == MTDATA2 else None
+        if layout is None or not layout.parts:
+            return None
+        clocks = places_of(frame.payload, (SAMPLE_TIME, PACKET_COUNTER))
+
+        def follow(*words: Value) -> Followed | None:
+            stream = self._begin(layout)
+            if stream is None:
+                return None
+            t_device_ns, lost, _ = self._time(stream, dict(zip(clocks, words, strict=True)), None)
+            return stream.record, t_device_ns, lost
+
+        start = payload_start(frame)
+        words = tuple((start + at, code) for at, code in clocks.values())
+        return Series(fixed_bytes(frame), words, are_intact, follow)
+
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that returns the unit to its measurements; see `engine.Interpreter`."""
         for part in (self.data, self.gnss, self.counter.clock):
@@ -236,25 +265,36 @@ class MtUnit:
 
     def _reading(self, frame: Frame, stamp: Stamp) -> Reading | None:
         layout = layout_of(item_headers(frame.payload))
-        self.skipped.update(f"{identifier:04X}" for identifier in layout.unknown)
-        if not layout.parts:
+        stream = self._begin(layout)
+        if stream is None:
             return None
-        stream = self.gnss if layout.is_gnss else self.data
-        values = stream.begin(layout) | decode(layout, frame.payload)
-        t_device_ns, lost, is_estimate = self._time(stream, values.get(SAMPLE_TIME), values.get(PACKET_COUNTER), stamp)
+        values = stream.record.empty | decode(layout, frame.payload)
+        t_device_ns, lost, is_estimate = self._time(stream, values, stamp.host_ns)
         flags = _flags(values.get(STATUS), layout)
         return Reading(stream.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
 
+    def _begin(self, layout: Layout) -> Stream | None:
+        """Return the stream of the next message, which has this layout; None if it has no declared item."""
+        self.is_configuring = False
+        if layout.unknown:
+            self.skipped.update(f"{identifier:04X}" for identifier in layout.unknown)
+        if not layout.parts:
+            return None
+        stream = self.gnss if layout.is_gnss else self.data
+        stream.begin(layout)
+        return stream
+
     def _time(
-        self, stream: Stream, ticks: Value | None, count: Value | None, stamp: Stamp
+        self, stream: Stream, values: Mapping[str, Value | None], host_ns: int | None
     ) -> tuple[int | None, int, bool]:
         """Return time and number of missing messages, and True if the step of the time is an estimate."""
+        ticks, count = values.get(SAMPLE_TIME), values.get(PACKET_COUNTER)
         if not isinstance(ticks, int):
             if not isinstance(count, int):
                 return None, 0, False
-            t_device_ns, lost = self.counter.advance(count, stamp.host_ns)
+            t_device_ns, lost = self.counter.advance(count, host_ns)
             return t_device_ns, lost, t_device_ns is not None and self.counter.clock.is_estimate
-        t_device_ns, estimated = stream.advance(ticks, self._newest, stamp.host_ns)
+        t_device_ns, estimated = stream.advance(ticks, self._newest, host_ns)
         if t_device_ns >= self._newest[1]:
             self._newest = ticks, t_device_ns
         if not isinstance(count, int):

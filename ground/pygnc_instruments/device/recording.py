@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
-from pygnc_devices.continuity import Continuity
+from pygnc_devices.continuity import ContinuousTime
 from pygnc_devices.engine import Interpreter, readings_in
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.framing import DamageReason, Scan, scan_to_end
-from pygnc_devices.reading import NS_PER_S, Counters, Reading, RecordedStamp
+from pygnc_devices.reading import NS_PER_S, Counters, RecordedStamp
+from pygnc_devices.series import SeriesInterpreter
+from pygnc_instruments.device.recorded_series import SeriesReader
 from pygnc_system.files import open_input
 
 _SAMPLES: Final = 16
@@ -28,7 +30,11 @@ _MIN_OTHER_SHARE: Final = 0.02
 """Minimum share of a further family, which must also have a reading."""
 _ENOUGH: Final = 0.9
 """Share of the bytes in frames of a family from which on no other family can have more."""
-_PIECE_BYTES: Final = 1 << 16
+_PIECE_BYTES: Final = 1 << 18
+_STAMP: Final = RecordedStamp(0, 0)
+"""Arrival of all frames: a summary must not depend on the time at which it is made."""
+_WINDOW_BYTES: Final = 1 << 8
+"""Bytes that are scanned behind a series before the next series is tried."""
 
 
 def recording_path(url: str) -> Path:
@@ -114,16 +120,17 @@ class _Track:
     steps: int = 0
     first_ns: int | None = None
     newest_ns: int = 0
+    _time: ContinuousTime = field(default_factory=ContinuousTime)
 
-    def add(self, reading: Reading) -> None:
+    def add(self, t_device_ns: int | None, lost_before: int) -> None:
         self.readings += 1
-        now_ns = reading.t_device_ns
+        now_ns, _ = self._time.follow(t_device_ns, _STAMP.t_mono_ns)
         if now_ns is None:
             return
         if self.first_ns is None:
             self.first_ns = self.newest_ns = now_ns
         else:
-            self.steps += 1 + reading.lost_before
+            self.steps += 1 + lost_before
             self.newest_ns = max(self.newest_ns, now_ns)
 
     @property
@@ -140,26 +147,63 @@ class _Member:
     unit: Interpreter
     counters: Counters = field(default_factory=Counters)
     tracks: dict[str, _Track] = field(default_factory=dict)
-    _continuity: Continuity = field(default_factory=Continuity)
     _octets: bytes = b""
+    _reader: SeriesReader | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.unit, SeriesInterpreter):
+            self._reader = SeriesReader(self.unit)
 
     def take(self, piece: bytes, *, is_last: bool) -> bytes:
         """Process the next bytes; return those that are in no frame of the family."""
-        octets = self._octets + piece
-        scan = scan_to_end(self.kind.scanner, octets) if is_last else self.kind.scanner(octets, False)  # noqa: FBT003 - every scanner's signature
-        self._octets = octets[scan.used :]
+        octets, at = self._octets + piece, 0
+        skipped: list[bytes] = []
+        while at < len(octets):
+            at = self._read_series(octets, at)
+            scan = self._scan(octets, at, is_last=is_last)
+            self._read_frames(scan)
+            skipped.append(_skipped(octets[at : at + scan.used], scan))
+            at += scan.used
+            if not scan.used:
+                break
+        self._octets = octets[at:]
+        return b"".join(skipped)
+
+    def _scan(self, octets: bytes, at: int, *, is_last: bool) -> Scan:
+        """Return the frames and damage at an offset: of some bytes if series may follow, else of all."""
+        length = len(octets) - at if self._reader is None else _WINDOW_BYTES
+        while True:
+            window = octets[at : at + length]
+            is_end = at + length >= len(octets)
+            scan = scan_to_end(self.kind.scanner, window) if is_last and is_end else self.kind.scanner(window, False)  # noqa: FBT003 - every scanner's signature
+            if scan.used or is_end:
+                return scan
+            length *= 2
+
+    def _read_series(self, octets: bytes, at: int) -> int:
+        """Process the frames from an offset on that are of known series; return the offset behind them."""
+        if self._reader is None:
+            return at
+        end, readings = self._reader.read(octets, at)
+        self.counters.frame_bytes += end - at
+        for packet, t_device_ns, lost_before in readings:
+            self._add(packet.name, t_device_ns, lost_before)
+        return end
+
+    def _read_frames(self, scan: Scan) -> None:
         self.counters.add_scan(scan)
-        stamp = RecordedStamp.now()
-        interpret, follow = self.unit.interpret, self._continuity.follow
         for frame in scan.frames:
-            for found in readings_in(interpret(frame, stamp, self.counters)):
-                reading = follow(found)
-                track = self.tracks.get(reading.packet.name)
-                if track is None:
-                    track = self.tracks[reading.packet.name] = _Track()
-                track.add(reading)
-                self.counters.lost_readings += reading.lost_before
-        return _skipped(octets, scan)
+            for reading in readings_in(self.unit.interpret(frame, _STAMP, self.counters)):
+                self._add(reading.packet.name, reading.t_device_ns, reading.lost_before)
+            if self._reader is not None:
+                self._reader.learn(frame)
+
+    def _add(self, name: str, t_device_ns: int | None, lost_before: int) -> None:
+        track = self.tracks.get(name)
+        if track is None:
+            track = self.tracks[name] = _Track()
+        track.add(t_device_ns, lost_before)
+        self.counters.lost_readings += lost_before
 
     def summary(self, skipped: int) -> dict[str, str]:
         duration_ns = max((track.newest_ns for track in self.tracks.values()), default=0)

@@ -1,6 +1,7 @@
 """Databases: opening by URL (SQLite, MariaDB or MySQL), creation of tables, error messages."""
 
 import contextlib
+import sqlite3
 from collections.abc import Iterator
 from typing import Any, Final
 
