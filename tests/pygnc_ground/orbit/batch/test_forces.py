@@ -60,6 +60,20 @@ def test_derivatives_by_the_state_are_those_of_the_acceleration(axis: int) -> No
     np.testing.assert_allclose(analytic, difference, atol=5e-3 * np.abs(difference).max())
 
 
+def test_forces_beside_the_places_of_an_evaluation_are_those_of_the_models() -> None:
+    at_rest = np.zeros((len(STATES), 5))
+    beside = STATES + np.array((0.5, -0.9, 0.7, 1e-3, -1e-3, 1e-3))
+    of_arc, anew = (
+        ArcForces(TIMES, np.zeros(len(TIMES)), EarthFrames(ORIENTATION), SpacecraftSettings()) for _ in "12"
+    )
+    first = of_arc.at(STATES, at_rest).acceleration_mps2
+    expected = anew.at(beside, at_rest).acceleration_mps2
+    assert np.abs(expected - first).max() > 1e-7
+    np.testing.assert_allclose(of_arc.at(beside, at_rest).acceleration_mps2, expected, atol=3e-10, rtol=0.0)
+    far = STATES + np.array((2e3, 0.0, 0.0, 0.0, 0.0, 0.0))
+    np.testing.assert_array_equal(of_arc.at(far, at_rest).acceleration_mps2, anew.at(far, at_rest).acceleration_mps2)
+
+
 def test_derivatives_by_the_parameters_are_those_of_the_acceleration() -> None:
     found = forces_at(SAIL).d_parameter
     more = forces_at(SAIL, log_drag=1e-4).acceleration_mps2 - forces_at(SAIL, log_drag=-1e-4).acceleration_mps2
