@@ -7,9 +7,9 @@ from typing import Any, Final
 import msgspec
 
 from pygnc_devices.device import BlockingDevice
-from pygnc_devices.probing import probe
 from pygnc_devices.errors import DeviceError, NoAnswerError
 from pygnc_devices.family import Family, Found, family
+from pygnc_devices.probing import probe
 from pygnc_devices.reading import Reading
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Device
