@@ -28,12 +28,17 @@ from pygnc_ground.scenario import environment
 
 _FORCES: Final = ForceModel(gravity_degree=70, step_max_ms=90_000, minor_forces=True)
 """Steps of 90 s cause errors of 10 m in a day, far below those of the drag, and cost a third of steps of 30 s."""
-_WALK_SIGMA: Final = 1.7
-"""Standard deviation of the logarithm of the density in the correlation time: 0.24 after a day."""
+_WALK_SIGMA: Final = 1.4
+"""Standard deviation of the logarithm of the density in the correlation time: 0.20 after a day. Over a solar cycle, the
+mean density of the next 24 and 72 h, weighted by its effect along the track, differed from that of three hours by 13
+and 17 %. The uncertainty of the estimated drag contains the part of this that arises within hours.
+"""
 _WALK_TIME_S: Final = 8_640_000.0
 """Correlation time of 100 days, with which a Gauss-Markov process is a random walk for days."""
-_AREA_SIGMA: Final = 0.4
-"""Standard deviation of the logarithm of the ballistic coefficient: uniform from half to twice the declared one."""
+_AREA_SIGMA: Final = 0.37
+"""Standard deviation of the logarithm of the ballistic coefficient, uniform from half to twice the declared one. It is
+less than the 0.40 of that distribution, which has no tails: 1.96 times the total with the density contains 95 %.
+"""
 _OBSERVED_SIGMA: Final = 0.2
 """Standard deviation of the logarithm of NRLMSISE-00's density with observed space weather."""
 _FORECAST_SIGMA: Final = 0.6
@@ -45,6 +50,10 @@ _ARC_MS: Final = 43_200_000
 _INTERVAL_MS: Final = 20_000
 """Least time between fixes that are filtered again: more would hardly show more of the drag."""
 _REVOLUTION_PARTS: Final = 24
+_RADIAL, _TRANSVERSE, _NORMAL = 1.5, 1.0 / 3.0, 3.0
+"""Factors on the empirical accelerations of the flight's filter. Over days, 1e-8 m/s^2 along the track are several
+times the effect of ocean tides and albedo; in quiet orbits, more would exceed the uncertainty of the drag.
+"""
 
 
 class DragPrior(NamedTuple):
@@ -99,7 +108,10 @@ class OrbitPrediction(OrbitFilter):
         prior, drag_mps2 = _drag_prior(newest, settings, EarthFrames(orientation)) if newest else _NOWHERE
         craft = settings.spacecraft
         craft = replace(craft, drag_coefficient=craft.drag_coefficient * math.exp(prior.mean))
-        settings = replace(settings, spacecraft=craft)
+        radial, transverse, normal = settings.process_noise.empirical_sigma_mps2
+        empirical = radial, _TRANSVERSE * transverse, normal
+        process_noise = replace(settings.process_noise, empirical_sigma_mps2=empirical)
+        settings = replace(settings, spacecraft=craft, process_noise=process_noise)
         start: OrbitState | None = None
         if newest is not None:
             noise = replace(settings.process_noise, drag_log_sigma=prior.sigma, drag_log_time_s=_FILTER_TIME_S)
@@ -177,12 +189,12 @@ def _with_mean_drag(state: OrbitState) -> OrbitState:
 def _over_days(noise: ProcessNoiseSettings, drag_mps2: float) -> ProcessNoiseSettings:
     """Return the process noise of predictions: the density walks, and errors of the forces repeat in revolutions.
 
-    Radial accelerations of twice the drag have the effect on the eccentricity that a wrong diurnal bulge has.
+    Radial accelerations have the effect on the eccentricity that a wrong diurnal bulge has.
     """
     radial, transverse, normal = noise.empirical_sigma_mps2
     return replace(
         noise,
         drag_log_sigma=_WALK_SIGMA,
         drag_log_time_s=_WALK_TIME_S,
-        empirical_sigma_mps2=(2.0 * math.hypot(radial, drag_mps2), transverse, 5.0 * normal),
+        empirical_sigma_mps2=(_RADIAL * math.hypot(radial, drag_mps2), transverse, _NORMAL * normal),
     )

@@ -1,6 +1,7 @@
 """Predictions over days: the drag that they assume, and its uncertainty."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import DRAG, OrbitState
+from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState, covariance_rtn
 from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.prediction import DragPrior, OrbitPrediction
 from pygnc_ground.scenario import environment
@@ -94,8 +95,20 @@ def test_predictions_continue_each_other_and_the_density_walks() -> None:
     half = prediction.predict(fix.gps_ms + 1_800_000, state)
     in_parts, whole = prediction.predict(fix.gps_ms + 3_600_000, half), prediction.predict(fix.gps_ms + 3_600_000)
     np.testing.assert_array_equal(in_parts.x, whole.x)
-    walk = whole.covariance[DRAG, DRAG] - prediction.drag_sigma**2
-    assert math.sqrt(walk) == pytest.approx(0.24 / math.sqrt(24.0), rel=0.05)
+    kept = math.exp(-2.0 / (24.0 * 100.0))  # of the variance, in one hour of 100 days
+    walk = whole.covariance[DRAG, DRAG] - kept * prediction.drag_sigma**2
+    assert math.sqrt(walk) == pytest.approx(0.198 / math.sqrt(24.0), rel=0.01)
+
+
+def test_unknown_forces_displace_the_satellite_by_tens_of_metres_in_a_day() -> None:
+    (fix,) = seen = fixes("2019-11-01T00:00:00Z")
+    settings = OrbitPrediction.after(_SETTINGS, ORIENTATION, newest(seen), seen).settings
+    certain_drag = replace(settings.process_noise, drag_log_sigma=1e-6, density_variation=0.0)
+    exact = replace(newest(seen), sqrt_covariance=1e-9 * np.eye(SIZE))
+    prediction = OrbitPrediction(replace(settings, process_noise=certain_drag), ORIENTATION, None, exact)
+    _, along_m, _ = np.sqrt(np.diag(covariance_rtn(prediction.predict(fix.gps_ms + 86_400_000)))[:3])
+    # The process noise of the gravity field beyond degree 70 gives 32 m, the empirical acceleration of the flight 55 m.
+    assert 32.0 < along_m < 45.0
 
 
 def test_without_an_estimate_there_is_no_prediction() -> None:
