@@ -26,6 +26,8 @@ _LATE_SIGMAS: Final = 2.5
 _FITS: Final = 4
 _UNKNOWN_S: Final = 1e-3
 """Least standard deviation of an offset without a line, s."""
+_EARLY_S: Final = 0.25
+"""Time before the line at which no reading can arrive, unless the device's clock was behind until then, s."""
 _BEND_S: Final = 1e-5
 """Standard deviation of a device's clock from a straight line, s."""
 _Arrival: TypeAlias = tuple[float, float]
@@ -66,7 +68,7 @@ class ClockLine:
     """Comparison of a device's clock with the host's clock while readings arrive."""
 
     def __init__(self) -> None:
-        self._start: tuple[int, int] | None = None
+        self._start = 0, 0
         """Device time and arrival of the first reading, ns."""
         self._interval_s = _SHORTEST_S
         self._earliest: list[_Arrival] = []
@@ -87,11 +89,13 @@ class ClockLine:
         """
         if reading.t_device_ns is None:
             return None
-        if self._start is None or reading.is_estimate or reading.gap_ns:  # the clock may be another one
-            self._start = reading.t_device_ns, reading.t_mono_ns
-            self._interval_s, self._earliest, self._line = _SHORTEST_S, [], None
+        if not self._earliest or reading.is_estimate or reading.gap_ns:  # the clock may be another one
+            self._begin(reading.t_device_ns, reading.t_mono_ns)
         device_s = (reading.t_device_ns - self._start[0]) / NS_PER_S
         arrival = device_s, (reading.t_mono_ns - self._start[1]) / NS_PER_S - device_s
+        if self._earliest and arrival[1] < self._offset(device_s)[0] - _EARLY_S:  # the clock was behind
+            self._begin(reading.t_device_ns, reading.t_mono_ns)
+            device_s, arrival = 0.0, (0.0, 0.0)
         self._add(arrival)
         offset_s, sigma_s = self._offset(device_s)
         measured_ns = self._start[1] + round((device_s + offset_s) * NS_PER_S)
@@ -101,6 +105,11 @@ class ClockLine:
         measured_ns = min(max(measured_ns, self._newest_ns + step_ns // 2), reading.t_mono_ns)
         self._newest_ns = max(self._newest_ns, measured_ns)
         return Measured(self._newest_ns, round(sigma_s * NS_PER_S))
+
+    def _begin(self, device_ns: int, host_ns: int) -> None:
+        """Begin a new line with a reading."""
+        self._start = device_ns, host_ns
+        self._interval_s, self._earliest, self._line = _SHORTEST_S, [], None
 
     def _add(self, arrival: _Arrival) -> None:
         """Add an arrival to its interval, and fit the line when an interval is complete."""

@@ -118,6 +118,38 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationSetting:
+    """Setting of a device that holds the calibration of a sensor. The device subtracts the bias, then multiplies.
+
+    Attributes:
+        name: name of the setting.
+        per_si: value of the bias in the setting per value in SI.
+        has_matrix: True if the value is the matrix, row by row, and the bias; False if it is the bias.
+    """
+
+    name: str
+    per_si: float = 1.0
+    has_matrix: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class HeldCalibration:
+    """Settings in which a device holds the calibration of its sensors.
+
+    Attributes:
+        accelerometer: setting of the accelerometer.
+        gyro: setting of the gyro.
+        rotation: name of the setting that rotates the readings from the device's axes to others.
+        unrotated: value of that setting without a rotation.
+    """
+
+    accelerometer: CalibrationSetting
+    gyro: CalibrationSetting
+    rotation: str
+    unrotated: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Family:
     """Family of devices with one driver.
 
@@ -132,6 +164,7 @@ class Family:
         interpreter: makes the interpreter for a probe, from a baud rate.
         probe: identifies a device; must end within a second if no device responds.
         controls: operations for programs that work with any family.
+        calibration: settings in which the devices hold a calibration; None if they cannot.
         recorded: wire format of recordings, if it differs from that of the line.
         make_frame: makes a frame from its kind and payload, so that the device can be simulated by its declaration.
         question: request to which the simulated device responds; b"" if it sends by itself.
@@ -151,6 +184,7 @@ class Family:
     interpreter: Callable[[int], Interpreter]
     probe: Callable[[], Operation[Found]]
     controls: Controls = Controls()
+    calibration: HeldCalibration | None = None
     recorded: Wire | None = None
     make_frame: Callable[[str, bytes], bytes] | None = None
     question: bytes = b""

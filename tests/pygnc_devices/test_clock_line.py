@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from pygnc_devices.clock_line import ClockLine, Measured
@@ -71,6 +72,19 @@ def test_a_restarted_clock_begins_a_new_line() -> None:
     found = followed(clock, [restarted, *map(reading, arrivals(after_s, 4)[1:], device_s[1:])])
     assert found[0].sigma_ns >= 1_000_000
     assert np.abs(errors_s(found, after_s)[times_s > 10.0]).max() < 5e-4
+
+
+def test_a_clock_whose_missing_seconds_are_added_later_begins_a_new_line() -> None:
+    clock = ClockLine()
+    times_s = np.arange(0.0, 20.0, 1.0 / RATE_HZ)
+    device_s = np.where(times_s < 10.0, times_s, np.where(times_s < 12.0, times_s - 3.0, times_s))
+    device_s[times_s >= 10.0] += 5.0
+    after_s = np.where(times_s < 10.0, times_s, times_s + 5.0)
+    entries = [reading(at_s, own_s) for at_s, own_s in zip(arrivals(after_s, 5), device_s, strict=True)]
+    begin = int(np.argmax(times_s >= 10.0))
+    entries[begin] = replace(entries[begin], gap_ns=round(5e9))
+    found = followed(clock, entries)
+    assert np.abs(errors_s(found, after_s)[times_s > 13.0]).max() < 5e-3
 
 
 def test_a_device_without_a_clock_has_no_time_of_measurement() -> None:

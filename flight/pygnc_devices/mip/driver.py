@@ -11,12 +11,13 @@ from pygnc_devices.declaration import Record
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import NoAnswerError, RefusedError, SettingError
-from pygnc_devices.family import Controls, Family, Setting
+from pygnc_devices.family import CalibrationSetting, Controls, Family, HeldCalibration, Setting
 from pygnc_devices.mip import framing, operations
 from pygnc_devices.mip.fields import DATA_SETS, SHARED
 from pygnc_devices.mip.settings import BAUD, SETTINGS, parse_format, setting
 from pygnc_devices.mip.unit import MipUnit, field_set
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
+from pygnc_devices.units import STANDARD_GRAVITY_MPS2
 
 _log = logging.getLogger(__name__)
 
@@ -216,6 +217,12 @@ class AsyncMip(MipMethods, AsyncDevice):
 PACKETS: Final[tuple[Record, ...]] = tuple(field_set(name, (*fields, *SHARED)) for name, fields in DATA_SETS.values())
 """Readings of the data sets with all declared fields; a unit sends some of them."""
 
+CALIBRATION: Final = HeldCalibration(
+    accelerometer=CalibrationSetting("accel_bias", 1.0 / STANDARD_GRAVITY_MPS2, has_matrix=False),
+    gyro=CalibrationSetting("gyro_bias", has_matrix=False),
+    rotation="transformation",
+    unrotated=(0.0, 0.0, 0.0),
+)
 FAMILY: Final = Family(
     name="mip",
     title="MicroStrain MIP: 3DM-GX3-45, GX4, GX5, CV5, CV7, GQ7",
@@ -228,4 +235,5 @@ FAMILY: Final = Family(
     interpreter=MipUnit,
     probe=operations.probe,
     controls=CONTROLS,
+    calibration=CALIBRATION,
 )

@@ -9,7 +9,7 @@ from pygnc_devices.declaration import Record
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.errors import RefusedError
-from pygnc_devices.family import Controls, Family, Setting
+from pygnc_devices.family import CalibrationSetting, Controls, Family, HeldCalibration, Setting
 from pygnc_devices.snapshot import UnitSnapshot, require_owner
 from pygnc_devices.vectornav import framing, operations
 from pygnc_devices.vectornav.fields import GROUPS, LINES
@@ -174,6 +174,12 @@ def _group_records() -> list[Record]:
 PACKETS: Final[tuple[Record, ...]] = (*LINES.values(), *_group_records())
 """Lines without appended fields, and for each group a packet with all fields; a unit sends some of them."""
 
+CALIBRATION: Final = HeldCalibration(
+    accelerometer=CalibrationSetting("calibration.accel"),
+    gyro=CalibrationSetting("calibration.gyro"),
+    rotation="rotation",
+    unrotated=(1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0),
+)
 FAMILY: Final = Family(
     name="vectornav",
     title="VectorNav VN-100, VN-200, VN-300",
@@ -187,4 +193,5 @@ FAMILY: Final = Family(
     interpreter=VectorNavUnit,
     probe=operations.probe,
     controls=CONTROLS,
+    calibration=CALIBRATION,
 )

@@ -5,7 +5,6 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +14,7 @@ from rich.table import Table
 
 from pygnc_cli.exit_codes import UsageError
 from pygnc_devices.errors import DeviceError, RefusedError
-from pygnc_devices.units import STANDARD_GRAVITY_MPS2
+from pygnc_devices.family import CalibrationSetting, HeldCalibration
 from pygnc_instruments.device.calibration.fit import AXES, CalibrationError, SensorCalibration
 from pygnc_instruments.device.calibration.parts import still_parts
 from pygnc_instruments.device.calibration.positions import (
@@ -31,35 +30,6 @@ from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import MotionLog, read_motion_log
 from pygnc_instruments.device.terminal import print_json, print_note, print_table
 
-
-@dataclass(frozen=True, slots=True)
-class _UnitSetting:
-    """Setting of a unit that holds the calibration of a sensor.
-
-    Attributes:
-        name: name of the setting.
-        per_si: value of the bias in the setting per value in SI.
-        has_matrix: True if the value is the matrix, row by row, and the bias; False if it is the bias.
-    """
-
-    name: str
-    per_si: float = 1.0
-    has_matrix: bool = True
-
-
-UNIT_SETTINGS: Final[Mapping[str, Mapping[str, _UnitSetting]]] = {
-    "vectornav": {
-        "accelerometer": _UnitSetting("calibration.accel"),
-        "gyro": _UnitSetting("calibration.gyro"),
-    },
-    "mip": {
-        "accelerometer": _UnitSetting("accel_bias", 1.0 / STANDARD_GRAVITY_MPS2, has_matrix=False),
-        "gyro": _UnitSetting("gyro_bias", has_matrix=False),
-    },
-}
-"""Settings by family and sensor. The units subtract the bias, then multiply by the matrix."""
-_ROTATIONS: Final = {"vectornav": ("rotation", np.eye(3).ravel().tolist()), "mip": ("transformation", [0.0] * 3)}
-"""Setting of the rotation of the readings from the unit's axes to others, and its value without rotation, by family."""
 _NEUTRAL: Final = {True: [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0], False: [0.0, 0.0, 0.0]}
 _TURN: Final = re.compile(r"([xyz])=([^@]+)@([^-]+)-(.+)")
 _TURN_COLUMNS: Final = ("start", "end", "axis", "rate")
@@ -259,16 +229,16 @@ def unit_values(connected: ConnectedDevice, content: Mapping[str, Any], *, is_co
         DeviceError: the unit cannot hold a calibration, is not the unit of the log, or holds one already.
     """
     family, url = connected.family, connected.device.url
-    if family.name not in UNIT_SETTINGS:
+    if family.calibration is None:
         raise DeviceError(f"{url}: {family.title}: these units cannot hold a calibration; use the file of --out")
     serial, logged = connected.describe().get("serial_number"), content["calibration"].get("serial_number")
     if logged is not None and serial != logged:
         raise DeviceError(
             f"{url}: its serial number is {serial}, that of the log {logged}; connect the unit of the log"
         )
-    _require_own_axes(connected)
-    wanted = {setting.name: (setting, content[name]) for name, setting in UNIT_SETTINGS[family.name].items()
-              if name in content}  # fmt: skip
+    _require_own_axes(connected, family.calibration)
+    sensors = {"accelerometer": family.calibration.accelerometer, "gyro": family.calibration.gyro}
+    wanted = {setting.name: (setting, content[name]) for name, setting in sensors.items() if name in content}
     held = {entry.name: str(entry.value) for entry in connected.run(family.controls.get, "settings", list(wanted))}
     values = {}
     for name, (setting, section) in wanted.items():
@@ -285,21 +255,21 @@ def unit_values(connected: ConnectedDevice, content: Mapping[str, Any], *, is_co
     return values
 
 
-def _require_own_axes(connected: ConnectedDevice) -> None:
+def _require_own_axes(connected: ConnectedDevice, calibration: HeldCalibration) -> None:
     """Raise an error if the readings of a unit are in other axes than its calibration."""
-    name, neutral = _ROTATIONS[connected.family.name]
+    name = calibration.rotation
     try:
         (held,) = connected.run(connected.family.controls.get, "settings", [name])
     except RefusedError:  # a unit without the setting
         return
-    if [float(word) for word in str(held.value).split(",")] != neutral:
+    if tuple(float(word) for word in str(held.value).split(",")) != calibration.unrotated:
         raise DeviceError(
             f"{connected.device.url}: {name} is {held.value}, so its readings are not in the axes of its calibration; "
             "reset it and log again"
         )
 
 
-def _combined(setting: _UnitSetting, old: list[float], section: Mapping[str, Any]) -> list[float]:
+def _combined(setting: CalibrationSetting, old: list[float], section: Mapping[str, Any]) -> list[float]:
     """Return the value of a setting that corrects as the old one and a calibration do one after the other."""
     bias = setting.per_si * np.array(section[next(key for key in section if key.startswith("bias_"))])
     if not setting.has_matrix:

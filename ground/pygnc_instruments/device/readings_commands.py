@@ -75,7 +75,7 @@ Packet = Annotated[str, typer.Option(help="Kind of packet; default: the most fre
 Rate = Annotated[float, typer.Option(min=0.0, help="Rate of the readings, Hz; default: by the log's time.")]
 Latitude = Annotated[float | None, typer.Option(min=-90.0, max=90.0, help="Latitude of the place, deg.")]
 WritePort = Annotated[
-    str, typer.Option("--write", metavar="PORT", help="Write the calibration to the unit at PORT; VectorNav and MIP.")
+    str, typer.Option("--write", metavar="PORT", help="Write the calibration to the unit at PORT, if it can hold one.")
 ]
 Combine = Annotated[
     bool, typer.Option("--combine", help="Combine it with the one in the unit, with which the log was made.")

@@ -110,6 +110,8 @@ class EndpointOptions(TypedDict, total=False):
 class Endpoint(ABC):
     """Base class of endpoints: a simulated unit that runs in a thread; a context manager.
 
+    An error of the unit disconnects it, so that no driver waits for it, and is raised at the end of the `with` block.
+
     Attributes:
         unit: the unit; only the endpoint's thread calls it, except inside `hold`.
         faults: the generator of faults.
@@ -127,6 +129,7 @@ class Endpoint(ABC):
         self._queue_for_lock = threading.Lock()
         """Held while waiting for `_lock`: without it the thread, which re-acquires `_lock` at once, starves others."""
         self._stepped = threading.Condition()
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="simulated unit", daemon=True)
 
     @property
@@ -142,6 +145,7 @@ class Endpoint(ABC):
         self._stopping.set()
         self._thread.join()
         self._close()
+        self._raise_error()
 
     def unplug(self) -> None:
         """Disconnect the unit: a driver's open port fails."""
@@ -168,15 +172,34 @@ class Endpoint(ABC):
             self._lock.release()
 
     def wait_until(self, condition: Callable[[], bool], limit_s: float = 10.0) -> bool:
-        """Wait until a condition of the unit is true, checked after each step; return False after `limit_s` seconds."""
+        """Wait until a condition of the unit is true, checked after each step; return False after `limit_s` seconds.
+
+        Raises:
+            Exception: the unit has raised this error.
+        """
         with self._stepped:
-            return self._stepped.wait_for(condition, limit_s)
+            is_true = self._stepped.wait_for(lambda: self._error is not None or condition(), limit_s)
+        self._raise_error()
+        return is_true
 
     def now_s(self) -> float:
         """Return the simulated time since the start, s."""
         return (time.monotonic() - self._start_s) * self._speed
 
+    def _raise_error(self) -> None:
+        if self._error is not None:
+            raise self._error
+
     def _run(self) -> None:
+        try:
+            self._simulate()
+        except Exception as error:  # noqa: BLE001 - `__exit__` and `wait_until` raise it
+            self._error = error
+            self.unplug()
+            with self._stepped:
+                self._stepped.notify_all()
+
+    def _simulate(self) -> None:
         while not self._stopping.is_set():
             with self.hold():
                 is_plugged = self._plugged.is_set()

@@ -206,7 +206,7 @@ class UcbSimulator(FramedUnit):
         """Start with the fields in EEPROM, and stream from this time on."""
         self.ram = dict(self.eeprom)
         self.baud = fields.BAUD_OF_CODE[self.ram[fields.BAUD]]
-        self._sample, self._next_sample_s = 0, stream_s
+        self._sample, self._start_s, self._next_sample_s = 0, stream_s, stream_s
 
     def start_application(self, now_s: float) -> None:
         """See `FramedUnit`."""
@@ -214,16 +214,19 @@ class UcbSimulator(FramedUnit):
         self.ignore_until(now_s + self._restart_s)
 
     def values(self, t_s: float) -> dict[str, Value]:
-        """Return the measurements at a time in seconds, by field name, in SI units and radians."""
-        ms = round(t_s * 1000)
-        count = round(t_s * _TIMER_HZ) if self._counter_is_timer else self._sample
+        """Return the measurements at a time in seconds, by field name, in SI units and radians.
+
+        The clock of the unit begins at zero when its application starts.
+        """
+        clock_s = max(0.0, t_s - self._start_s)
+        ms, ticks = round(clock_s * 1000), round(clock_s * _TIMER_HZ)
         clock: dict[str, Value] = {
-            "counter": count & 0xFFFF,
-            "itow": (round(t_s * _TIMER_HZ) if self._counter_is_timer else ms) & 0xFFFF,
+            "counter": (ticks if self._counter_is_timer else self._sample) & 0xFFFF,
+            "itow": (ticks if self._counter_is_timer else ms) & 0xFFFF,
             "itow_ms": ms,
-            "time_ticks": round(t_s * 1e6) & 0xFFFFFFFF,
+            "time_ticks": round(clock_s * 1e6) & 0xFFFFFFFF,
             "time_ms": ms,
-            "time_s": t_s,
+            "time_s": clock_s,
             "bit_status": self.bit_status,
         }
         return motion(t_s) | clock

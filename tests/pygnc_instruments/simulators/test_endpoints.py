@@ -1,8 +1,14 @@
-"""Injected line faults."""
+"""Injected line faults, and errors of simulated units."""
+
+import time
+from pathlib import Path
 
 import pytest
 
-from pygnc_instruments.simulators.endpoints import FaultInjector, FaultRates
+from pygnc_devices.errors import PortGoneError
+from pygnc_devices.ucb.driver import Ucb
+from pygnc_instruments.simulators.endpoints import FaultInjector, FaultRates, PtyEndpoint, TcpEndpoint
+from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 
 OCTETS = bytes(range(256)) * 200
 
@@ -34,3 +40,25 @@ def test_silences_have_their_rate_and_duration() -> None:
     silent_s = sum(0.1 for k in range(20_000) if not injector.apply(b"x", k * 0.1))
     assert silent_s == pytest.approx(injector.injected * 2.0, rel=0.02)
     assert injector.injected == pytest.approx(2000 / (10 + 2), rel=0.25)
+
+
+class BrokenUnit(UcbSimulator):
+    """Unit with a programming error."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        raise ZeroDivisionError(octets, now_s)
+
+
+@pytest.mark.parametrize("is_network", [False, True])
+def test_an_error_of_a_unit_ends_the_wait_for_its_response_and_is_raised(tmp_path: Path, *, is_network: bool) -> None:
+    unit = BrokenUnit()
+    line = TcpEndpoint(unit) if is_network else PtyEndpoint(unit, tmp_path / "port")
+    start_s = time.monotonic()
+    with pytest.raises(ZeroDivisionError), line, Ucb.open(line.url) as device, pytest.raises(PortGoneError):
+        device.identify()
+    assert time.monotonic() - start_s < 3.0
+
+
+def test_an_error_of_a_unit_ends_the_wait_for_a_condition(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), PtyEndpoint(BrokenUnit(), tmp_path / "port") as line, Ucb.open(line.url):
+        line.wait_until(lambda: False, 20.0)

@@ -36,6 +36,19 @@ def test_streams_at_the_selected_rate(divider: int, rate_hz: int) -> None:
     assert len(split(unit.run(10.0 - 1e-6))) == 10 * rate_hz
 
 
+@pytest.mark.parametrize("is_reset", [False, True])
+def test_the_clock_of_an_openimu_begins_at_zero_after_a_restart(*, is_reset: bool) -> None:
+    unit = UcbSimulator(eeprom={3: int.from_bytes(b"z1", "big")}, restart_s=0.5)
+    first, *_, last = [int.from_bytes(payload[:4], "little") for _, payload in split(unit.run(20.0))]
+    assert (first, last) == (0, 19_990_000)  # microseconds
+    if is_reset:
+        assert ask(unit, frame(b"SR"), 20.001)[0][0] == b"SR"
+    else:
+        unit.power_cycle(20.001)
+    kind, payload = split(unit.run(unit.next_s()))[-1]
+    assert (kind, int.from_bytes(payload[:4], "little")) == (b"z1", 0)
+
+
 def test_a_quiet_unit_sends_only_answers() -> None:
     unit = UcbSimulator(eeprom={1: 0})
     assert unit.run(100.0) == b""
