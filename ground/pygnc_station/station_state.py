@@ -53,15 +53,36 @@ class StationState(Reported, frozen=True):
     locations: Annotated[dict[_Name, Location], msgspec.Meta(max_length=1000)] = {}
 
 
+class Namesake(msgspec.Struct, frozen=True):
+    """Another gateway with the same name: its number, and the time of its last request (null: none)."""
+
+    id: int
+    seen_ms: int | None
+
+
+class StoredGadget(msgspec.Struct, frozen=True):
+    """Gadget that a server stores under another name, because another gateway, `owner`, has a gadget of its name."""
+
+    name: str
+    stored: str
+    owner: str
+
+
 class ServerIdentity(msgspec.Struct, frozen=True):
-    """Identity of a server, and what it calls a gateway.
+    """Identity of a server, and the names that it uses for the gateway that asks.
 
     Attributes:
         server: identifier of its database, which its backups share.
         epoch: identifier that changes when a backup is restored.
         time_ms: clock of the server, milliseconds since 1970 (UTC).
+        name: name of the gateway.
+        namesakes: other gateways with this name whose keys are valid.
+        gadgets: gadgets of the gateway that are stored under other names.
     """
 
     server: str
     epoch: str
     time_ms: int
+    name: str
+    namesakes: list[Namesake]
+    gadgets: list[StoredGadget]

@@ -7,7 +7,7 @@ import typer
 
 from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.text import printable
-from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store
+from pygnc_station.commands.common import NowOption, SettingsOption, command, is_delayed, open_store, show_names
 from pygnc_station.errors import TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
@@ -90,7 +90,9 @@ def register(
     """Exchange a PIN of the server for a key, and store it in a file that only you can read."""
     from pygnc_station.upload.station_server import register as exchange  # noqa: PLC0415 - imports an HTTP client
 
-    typer.echo(f"registered; the key is stored in {exchange(read_settings(settings), pin or typer.prompt('PIN'))}")
+    chosen = read_settings(settings)
+    typer.echo(f"registered; the key is stored in {exchange(chosen, pin or typer.prompt('PIN'))}")
+    show_names(chosen)
 
 
 @command()

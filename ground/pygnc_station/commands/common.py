@@ -1,6 +1,8 @@
 """Application object, shared options and error reporting of the `pygnc station` commands."""
 
 from collections.abc import Callable, Mapping
+from contextlib import closing, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Final, ParamSpec
 
@@ -9,11 +11,15 @@ import typer
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
+from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import RefusalError, StationError, StoreError, StoreServerError, TransferError
+from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.store import Store
-from pygnc_station.upload.retry import retry_state
+from pygnc_station.upload.names import name_conflicts, renamed
+from pygnc_station.upload.retry import retry_state, waiting_ms
+from pygnc_station.upload.uploader import sender_of
 from pygnc_system.plugins import PluginError
 from pygnc_system.service_unit import ServiceError
 
@@ -73,10 +79,18 @@ def command(
 
 def is_delayed(store: Store, transfer: str, now_ms: int) -> bool:
     """Return True, and print for how long, if the next attempt of a transfer is not due yet after a failure."""
-    waiting_ms = retry_state(store, transfer).next_try_ms - now_ms
-    if waiting_ms > 0:
-        typer.echo(f"the next attempt is due in {waiting_ms // 1000 + 1} s; --now sends at once")
-    return waiting_ms > 0
+    left_ms = waiting_ms(retry_state(store, transfer).next_try_ms, now_ms)
+    if left_ms:
+        typer.echo(f"the next attempt is due in {left_ms // 1000 + 1} s; --now sends at once")
+    return left_ms > 0
+
+
+def show_names(settings: StationSettings) -> None:
+    """Print where the names that the server uses for this station and its gadgets differ from what is expected."""
+    with suppress(TransferError, RefusalError), closing(sender_of(settings)) as sender:
+        server = sender.identify()
+        for remark in chain(name_conflicts(server), renamed(server)) if server else ():
+            typer.echo(f"note: {printable(remark)}", err=True)
 
 
 def open_store(settings: Path | None) -> Store:

@@ -17,7 +17,7 @@ from pygnc_devices.discovery import Discovery, search
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortError
 from pygnc_devices.family import family as family_named
 from pygnc_devices.reading import Reading
-from pygnc_station.commands.common import command
+from pygnc_station.commands.common import command, show_names
 from pygnc_station.commands.settings_template import settings_text
 from pygnc_station.commands.systemd_units import install_command, unit_files
 from pygnc_station.diagnosis.computer import examine_clock
@@ -258,6 +258,7 @@ def _obtain_key(settings: StationSettings, text: str) -> None:
         with writing_key(path) as write:
             write(text)
     typer.echo(f"the key is stored in {path}")
+    show_names(settings)
 
 
 def _write(settings: StationSettings, file: Path, text: str) -> None:

@@ -27,7 +27,8 @@ from pygnc_station.errors import StationError
 from pygnc_station.logger.display import json_of, line_of
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
-from pygnc_station.store import query
+from pygnc_station.store import clock, query
+from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
@@ -43,6 +44,8 @@ DATABASES: Final = "pygnc.databases"
 """Group of the entry points that import databases of other programs."""
 _ARRIVING_S: Final = 86_400.0
 """Time within which an interrupted upload is continued."""
+_UNCONFIRMED_MS: Final = 7 * DAY_MS
+"""Time for which a clock may run without a confirmation by a server or NTP until its age of readings is doubted."""
 _POLL_S: Final = 0.5
 _PAGE: Final = 500
 _UNITS: Final = {"BV2": "V", "BT2": "°C", "BT4": "°C", "BB2": "%"}
@@ -74,8 +77,11 @@ def recent(
     """Print the newest readings of the store, the newest first."""
     with open_store(settings) as store:
         streams = query.streams(store, gadget, kind)
-        for reading in query.recent(store, streams, count):
+        latest_ms = clock_ms() + FUTURE_MS
+        for reading in query.recent(store, streams, count, Span(stop_ms=latest_ms)):
             _print(reading, streams, as_json=as_json)
+        if later := sum(query.count(store, stream, Span(start_ms=latest_ms)) for stream in streams):
+            typer.echo(f"{later} readings are dated in the future, by a wrong clock, and left out", err=True)
         if not streams:
             typer.echo("the store contains no such readings", err=True)
 
@@ -155,7 +161,10 @@ def prune(
 
     def prune_readings() -> int:
         with Store.open(chosen.store_url) as store:
-            deleted = prune_store(store, now_ms - int(keep_days * DAY_MS), readers(chosen)) if keep_days else 0
+            deleted = 0
+            if keep_days:
+                before_ms = _age_from_ms(store, now_ms) - int(keep_days * DAY_MS)
+                deleted = prune_store(store, before_ms, readers(chosen))
             if chosen.max_bytes:
                 max_bytes = min(chosen.max_bytes, bytes_on_disk(store))
                 deleted += prune_to_size(store, max_bytes, readers(chosen))
@@ -168,6 +177,17 @@ def prune(
     keep_reserve(chosen.store_url)
     typer.echo(f"{deleted} readings deleted")
     typer.echo(f"{zips} zips deleted")
+
+
+def _age_from_ms(store: Store, now_ms: int) -> int:
+    """Return the time from which the age of readings is counted: the present, unless the clock may be set ahead."""
+    with store.reads() as connection:
+        confirmed_ms = clock.confirmed_ms(connection)
+    if not confirmed_ms or now_ms - confirmed_ms < _UNCONFIRMED_MS or clock.is_synchronised():
+        return now_ms
+    confirmed = iso_time(confirmed_ms)
+    typer.echo(f"the clock was last confirmed at {confirmed}; the age of readings is counted from then", err=True)
+    return confirmed_ms
 
 
 @command()

@@ -41,6 +41,7 @@ def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]
         with Store.open(settings.store_url) as store:
             yield good("store", "the database can be opened")
             yield from _examine_uploads(store, int(now_s * 1000))
+            yield from _examine_names(store)
             yield from _examine_losses(store, int(now_s * 1000))
     except StoreError as error:
         yield bad("store", str(error))
@@ -143,6 +144,16 @@ def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
     with store.reads() as connection:
         newest = connection.execute(select(func.max(c.changed_ms)).where(c.state == UploadState.ACCEPTED)).scalar()
     yield good("batches", f"the newest one was accepted at {iso_time(newest)}" if newest else "none was accepted yet")
+
+
+def _examine_names(store: Store) -> Iterator[Finding]:
+    """Check that valid gateways have different names."""
+    g = schema.gateways.c
+    query = select(g.name, func.count()).where(g.revoked_ms.is_(None)).group_by(g.name).having(func.count() > 1)
+    remedy = "`pygnc station gateways` lists, renames and revokes them"
+    with store.reads() as connection:
+        for name, count in connection.execute(query.order_by(g.name)):
+            yield bad("gateways", f"{count} stations are registered as {name}; {remedy}")
 
 
 def _examine_losses(store: Store, now_ms: int) -> Iterator[Finding]:

@@ -17,8 +17,11 @@ from pygnc_station.logger.devices import identify, read_one
 from pygnc_station.settings import Device, StationSettings, cursor_of
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches
+from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.cursors import SYNC
+from pygnc_station.store.query import Span
 from pygnc_station.store.store import Store
+from pygnc_station.upload.names import name_conflicts, renamed
 from pygnc_station.upload.retry import retry_state
 from pygnc_station.upload.sync import dead_letters
 from pygnc_station.upload.uploader import UPLOAD, sender_of
@@ -117,7 +120,8 @@ def _examine_store(settings: StationSettings, now_s: float, *, is_logging: bool)
 
 
 def _examine_age(store: Store, now_s: float, *, is_logging: bool) -> Finding:
-    newest = query.recent(store, query.streams(store), 1)
+    latest_ms = int(now_s * 1000) + FUTURE_MS
+    newest = query.recent(store, query.streams(store), 1, Span(stop_ms=latest_ms))
     if not newest:
         return Finding(not is_logging, "store", "the store is empty; `pygnc station log` fills it")
     age_s = now_s - newest[0].t_utc_ms / 1000
@@ -158,6 +162,7 @@ def examine_key(settings: StationSettings, now_s: float) -> Iterator[Finding]:
     try:
         with contextlib.closing(sender_of(settings)) as sender:
             date = sender.check()
+            server = sender.identify()
     except TransferError as error:
         yield good("key", f"{path} exists")
         yield bad("server", str(error))
@@ -166,6 +171,9 @@ def examine_key(settings: StationSettings, now_s: float) -> Iterator[Finding]:
     else:
         yield good("key", f"{settings.upload.url} accepts the key in {path}")
         yield from examine_offset(date, now_s)
+        if server is not None:
+            yield from (bad("name", remark) for remark in name_conflicts(server))
+            yield from (good("name", remark) for remark in renamed(server))
 
 
 def examine_offset(date: str, now_s: float) -> Iterator[Finding]:

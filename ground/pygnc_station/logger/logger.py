@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
-from sqlalchemy import update
+from sqlalchemy import Connection, update
 
 from pygnc_devices.errors import DeviceError, PortBusyError
 from pygnc_devices.reading import Reading
@@ -20,8 +20,8 @@ from pygnc_devices.reconnecting import ReconnectingDevice
 from pygnc_station.errors import RefusedReadingsError, StoreError
 from pygnc_station.logger.devices import family_of, interval_options, open_device
 from pygnc_station.settings import Device
-from pygnc_station.store import query, schema
-from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality, Stream
+from pygnc_station.store import clock, query, schema
+from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality, Stream, clock_ms
 from pygnc_station.store.store import Store, append
 from pygnc_system.backoff import Backoff
 from pygnc_system.service_notifier import ServiceNotifier
@@ -33,6 +33,7 @@ _OPEN_RETRY_S: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _STORE_RETRY_S: Final = 5.0
 _REPORT_INTERVAL_S: Final = 600.0
 _POLL_S: Final = 1.0
+_CONFIRMATION_INTERVAL_S: Final = 600.0
 _CLOCK_JUMP_NS: Final = 5_000_000_000
 """Change of the clock between two readings beyond which it was set; NTP slews smaller errors."""
 
@@ -136,7 +137,10 @@ class Logger:
         self._first_numbers: dict[int, int] = {}
         self._clock_offset_ns: int | None = None
         self._clock_wrong_since_ms: int | None = None
-        self._not_before_ms = max((_newest_ms(store, device.gadget) for device in devices), default=0)
+        with store.reads() as connection:
+            self._confirmed_ms = clock.confirmed_ms(connection)
+        self._newest_ms = max((_newest_ms(store, device.gadget) for device in devices), default=0)
+        self._next_confirmation_s = -math.inf
         self._reported_s: float | None = None
         self._lost = 0
         self.stored = 0
@@ -200,12 +204,18 @@ class Logger:
         self._clock_offset_ns = offset_ns
         if abs(change_ns) > _CLOCK_JUMP_NS:
             _log.warning("the clock was set by %+.1f s; the readings before are flagged", change_ns / 1e9)
-            self._waiting = [(logged, before, quality | Quality.CLOCK) for logged, before, quality in self._waiting]
+            self._waiting = [
+                (logged, before, (quality | Quality.CLOCK) & ~Quality.UNCONFIRMED)
+                for logged, before, quality in self._waiting
+            ]
             # The readings of one day before the clock was set are flagged.
             self._clock_wrong_since_ms = (reading.t_wall_ns - change_ns) // 1_000_000 - DAY_MS
             return Quality.CLOCK
         # A Raspberry Pi without a clock battery boots with the time that it saved last.
-        return Quality.CLOCK if reading.t_wall_ns // 1_000_000 < self._not_before_ms else Quality(0)
+        t_utc_ms = reading.t_wall_ns // 1_000_000
+        if self._confirmed_ms:
+            return Quality.CLOCK if t_utc_ms < self._confirmed_ms - _CLOCK_JUMP_NS // 1_000_000 else Quality(0)
+        return Quality.CLOCK | Quality.UNCONFIRMED if t_utc_ms < self._newest_ms else Quality(0)
 
     def _flush(self) -> bool:
         """Store the waiting readings in one transaction; return False if the store cannot be written now."""
@@ -253,9 +263,13 @@ class Logger:
         with self._store.writes() as connection:
             for stream_id, first in self._first_numbers.items() if since_ms is not None else ():
                 before = (table.c.stream_id == stream_id, table.c.t_utc_ms >= since_ms, table.c.number >= first)
-                flagged = table.c.quality.op("|")(int(Quality.CLOCK))
+                flagged = table.c.quality.bitwise_or(int(Quality.CLOCK | Quality.UNCONFIRMED)) - Quality.UNCONFIRMED
                 connection.execute(update(table).where(*before).values(quality=flagged))
+            is_first = not self._confirmed_ms
+            self._confirmed_ms = self._confirm_clock(connection)
             for stream_id, news in groups.items():
+                if is_first and self._confirmed_ms:  # the clock that dated them was confirmed since
+                    news = [_settled(new) for new in news]  # noqa: PLW2901
                 first_numbers[stream_id] = append(connection, stream_id, news)
         if since_ms is not None:  # a later change of the clock does not concern the readings that are flagged now
             self._first_numbers |= first_numbers
@@ -267,6 +281,14 @@ class Logger:
         if self._listener is not None:
             for logged, reading, _ in entries:
                 self._listener(logged.settings.gadget, reading)
+
+    def _confirm_clock(self, connection: Connection) -> int:
+        """Confirm the clock from time to time while NTP keeps it; return the time of the last confirmation."""
+        now_s = time.monotonic()
+        if now_s >= self._next_confirmation_s and self._clock_wrong_since_ms is None and clock.is_synchronised():
+            self._next_confirmation_s = now_s + _CONFIRMATION_INTERVAL_S
+            clock.confirm(connection, clock_ms())
+        return clock.confirmed_ms(connection)
 
     def _store_one_by_one(self) -> None:
         while self._waiting:
@@ -281,6 +303,11 @@ class Logger:
                     reading.raw.hex(),
                 )
                 del self._waiting[0]
+
+
+def _settled(new: NewReading) -> NewReading:
+    is_provisional = new.quality & Quality.UNCONFIRMED
+    return new._replace(quality=new.quality & ~(Quality.CLOCK | Quality.UNCONFIRMED)) if is_provisional else new
 
 
 def _newest_ms(store: Store, gadget: str) -> int:

@@ -18,6 +18,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, fact, put_row
+from pygnc_station.upload.retry import waiting_ms
 
 STATISTICS_S: Final = 10.0
 _SERVED: Final = "served"
@@ -83,7 +84,7 @@ def watch_alerts(
             _log.exception("alerts could not be checked")
         wait_s = next_check_s - time.monotonic()
         if next_try_ms is not None:
-            wait_s = min(wait_s, max(1.0, (next_try_ms - clock_ms()) / 1000))
+            wait_s = min(wait_s, max(1.0, waiting_ms(next_try_ms, clock_ms()) / 1000))
         is_over.wait(max(0.0, wait_s))
 
 

@@ -23,7 +23,7 @@ from pygnc_station.store import schema
 from pygnc_station.store.readings import DAY_MS
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import Store
-from pygnc_station.upload.retry import retry_delay_ms
+from pygnc_station.upload.retry import retry_delay_ms, waiting_ms
 from pygnc_system.files import others_have_access
 
 _LEAST_SECRET: Final = 4
@@ -139,7 +139,7 @@ def deliver(store: Store, destinations: Mapping[str, Destination], server_name: 
         with store.reads() as connection:
             query = select(schema.notices).where(_N.destination == name).order_by(_N.id).limit(_IN_A_MESSAGE)
             rows = connection.execute(query).all()
-        if rows and rows[0].next_try_ms <= now_ms and _claim(store, rows[0], now_ms):
+        if rows and not waiting_ms(rows[0].next_try_ms, now_ms) and _claim(store, rows[0], now_ms):
             _send(store, name, destination, rows, server_name)
     with store.reads() as connection:  # the first of a destination decides when its others are sent
         first = select(func.min(_N.id)).group_by(_N.destination)

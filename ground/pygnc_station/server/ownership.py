@@ -6,12 +6,14 @@ an origin that another gateway has used proves a forgery, or a copy of that gate
 """
 
 import logging
+from collections.abc import Iterable
 from itertools import chain, count
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
 
 from pygnc_station.errors import BadBatchError, StationError
+from pygnc_station.station_state import Namesake, StoredGadget
 from pygnc_station.store import schema
 from pygnc_station.store.schema import MAX_NAME_LENGTH
 from pygnc_station.store.store import make_device
@@ -69,6 +71,26 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
         name_of_gateway(connection, gateway), name, stored,
     )  # fmt: skip
     return stored
+
+
+def namesakes(connection: Connection, gateway: int) -> list[Namesake]:
+    """Return the other gateways with the name of a gateway whose keys are valid."""
+    name = select(_G.name).where(_G.id == gateway).scalar_subquery()
+    query = select(_G.id, _G.seen_ms).where(_G.name == name, _G.id != gateway, _G.revoked_ms.is_(None))
+    return [Namesake(*row) for row in connection.execute(query.order_by(_G.id))]
+
+
+def renamed_gadgets(connection: Connection, gateway: int, names: Iterable[str]) -> list[StoredGadget]:
+    """Return those of a gateway's gadgets that are, or would be, stored under another name; `names` may be new."""
+    found = []
+    for name in names:
+        same_name = _gadget_named(connection, name)
+        if same_name is None or same_name.gateway_id in {None, gateway}:
+            continue
+        mine = _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))
+        stored = _free_name(connection, gateway, name) if mine is None else str(mine.gadget_id)
+        found.append(StoredGadget(name, stored, name_of_gateway(connection, same_name.gateway_id)))
+    return found
 
 
 def stored_name(connection: Connection, name: str) -> str:

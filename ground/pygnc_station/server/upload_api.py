@@ -13,6 +13,7 @@ from pygnc_station.server.access import printable, register
 from pygnc_station.server.context import context_of
 from pygnc_station.server.fleet import store_state
 from pygnc_station.server.operations import Access, Form, Natural, Operation, Positive
+from pygnc_station.server.ownership import name_of_gateway, namesakes, renamed_gadgets
 from pygnc_station.server.uploads import UploadStatus
 from pygnc_station.station_state import (
     IDENTITY_PATH,
@@ -26,6 +27,7 @@ from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import EPOCH, fact, first_origin
 
 _CHUNK_BYTES: Final = 1 << 20
+_MAX_GADGETS: Final = 1000
 BATCH_ID: Final = re.compile(r"[0-9a-f]{32}")
 
 
@@ -52,6 +54,12 @@ class BatchIds(msgspec.Struct, frozen=True):
     ids: Annotated[list[Annotated[str, msgspec.Meta(max_length=32)]], msgspec.Meta(max_length=MAX_IDS)]
 
 
+class Gadgets(msgspec.Struct, frozen=True):
+    """Query of the names of gadgets: their names at the gateway, separated by commas."""
+
+    gadgets: str = ""
+
+
 class Offset(msgspec.Struct, frozen=True):
     """Query of a chunk: number of bytes of the batch before those in the body."""
 
@@ -74,11 +82,15 @@ def receive_state(request: Request, gateway: int, body: StationState) -> Respons
     return Response(status_code=204)
 
 
-def identity(request: Request, gateway: int) -> object:  # noqa: ARG001 - every gateway gets it
-    """Return the identity of this server: its database, the epoch of that, and its clock."""
+def identity(request: Request, gateway: int, query: Gadgets) -> object:
+    """Return the identity of this server, its clock, and the names that it uses for the gateway and its gadgets."""
+    names = [name for name in query.gadgets.split(",")[:_MAX_GADGETS] if name]
     with context_of(request).store.reads() as connection:
-        server, epoch = first_origin(connection), fact(connection, EPOCH) or ""
-    return msgspec.to_builtins(ServerIdentity(server, epoch, clock_ms()))
+        found = ServerIdentity(
+            first_origin(connection), fact(connection, EPOCH) or "", clock_ms(), name_of_gateway(connection, gateway),
+            namesakes(connection, gateway), renamed_gadgets(connection, gateway, names),
+        )  # fmt: skip
+    return msgspec.to_builtins(found)
 
 
 def unknown_batches(request: Request, gateway: int, body: BatchIds) -> object:

@@ -13,7 +13,7 @@ from pygnc_station.store import query
 from pygnc_station.store.cursors import advance, pending
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.retry import note_failure, note_success, retry_state
+from pygnc_station.upload.retry import note_failure, note_success, retry_state, waiting_ms
 from pygnc_system.plugins import PluginError
 from pygnc_system.service_notifier import ServiceNotifier
 
@@ -132,7 +132,7 @@ class Publisher:
 
     def _push_to(self, name: str, sink: Sink, now_ms: int) -> bool:
         cursor = cursor_of(name)
-        if retry_state(self._store, cursor).next_try_ms > now_ms:
+        if waiting_ms(retry_state(self._store, cursor).next_try_ms, now_ms):
             return False
         try:
             while self._write_page(cursor, sink):

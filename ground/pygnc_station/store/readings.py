@@ -172,7 +172,9 @@ class Quality(IntFlag):
     IMPORTED = 16
     """The reading was imported from another program's database: rounded by that program and without raw bytes."""
     FUTURE = 32
-    """The reading was dated in the future when it was received from another store; it never counts as the newest."""
+    """The reading was dated in the future when it was received, or when the clock was confirmed; never the newest."""
+    UNCONFIRMED = 64
+    """CLOCK is provisional: neither this reading's time nor that of the newest one before was confirmed yet."""
 
 
 class NewReading(NamedTuple):

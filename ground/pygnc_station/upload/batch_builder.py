@@ -73,9 +73,14 @@ def make_batch(store: Store, settings: StationSettings, now_ms: int) -> list[Bat
     """
     with exclusive_lock(settings.path(settings.batches.pending), "building batches"):
         # Interrupted batches come first: if they cannot be written, nothing new is selected.
-        made = [_write_file(store, settings, batch) for batch in batches(store, BatchState.OPEN)]
+        made = complete_batches(store, settings)
         _select_new(store, settings, now_ms)
-        return made + [_write_file(store, settings, batch) for batch in batches(store, BatchState.OPEN)]
+        return made + complete_batches(store, settings)
+
+
+def complete_batches(store: Store, settings: StationSettings) -> list[Batch]:
+    """Write the files of batches that have none, while the caller holds the lock of the folder; return the batches."""
+    return [_write_file(store, settings, batch) for batch in batches(store, BatchState.OPEN)]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 
 from pygnc_station.settings import StationSettings
-from pygnc_station.station_state import MAX_IDS
+from pygnc_station.station_state import MAX_IDS, ServerIdentity
 from pygnc_station.store import schema
 from pygnc_station.store.batches import Batch, accepted_batches, make_ready, newest_acceptance
 from pygnc_station.store.store import Store, fact, put_row
@@ -42,16 +42,19 @@ class _Server(msgspec.Struct, frozen=True):
     checked: int
 
 
-def reconcile(store: Store, settings: StationSettings, sender: Sender) -> list[str]:
+def reconcile(store: Store, settings: StationSettings, sender: Sender, found: ServerIdentity) -> list[str]:
     """Make the batches ready again that the server has accepted and does not know any more; return remarks.
+
+    Args:
+        store: store of the station.
+        settings: settings of the station.
+        sender: client of the server.
+        found: the server's identity.
 
     Raises:
         StationError: the server does not accept the request.
         TransferError: the server does not respond; the next call repeats the check.
     """
-    found = sender.identify()
-    if found is None:
-        return []
     with store.writes() as connection:
         text = fact(connection, _SERVER)
         newest = newest_acceptance(connection)

@@ -10,6 +10,8 @@ from pygnc_station.store.store import Store, put_row
 
 _DELAYS_S: Final = (5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 320.0, 640.0, 1280.0, 2560.0, 3600.0)
 """Delays after the first, second, ... failure in a row; the last one repeats."""
+_VARIATION: Final = 0.2
+_LONGEST_MS: Final = int(1000 * max(_DELAYS_S) * (1 + _VARIATION))
 
 
 class RetryState(NamedTuple):
@@ -37,6 +39,15 @@ def retry_state(store: Store, name: str) -> RetryState:
     return RetryState(name) if found is None else RetryState(*found)
 
 
+def waiting_ms(next_try_ms: int, now_ms: int) -> int:
+    """Return the time until an attempt is due, in milliseconds; 0 if it is due.
+
+    An attempt that is further away than the longest delay was scheduled under a clock set ahead, and is due now.
+    """
+    left_ms = next_try_ms - now_ms
+    return left_ms if 0 < left_ms <= _LONGEST_MS else 0
+
+
 def note_success(store: Store, name: str, now_ms: int) -> None:
     """Record a success; the next attempt may follow at once."""
     _write(store, RetryState(name, last_success_ms=now_ms))
@@ -57,4 +68,4 @@ def _write(store: Store, state: RetryState) -> None:
 def retry_delay_ms(failures: int) -> int:
     """Return the delay after `failures` failures in a row; it varies by 20 %, so that stations do not synchronise."""
     delay_s = _DELAYS_S[min(max(failures, 1), len(_DELAYS_S)) - 1]
-    return int(delay_s * 1000 * random.uniform(0.8, 1.2))  # noqa: S311 - not a secret
+    return int(delay_s * 1000 * random.uniform(1 - _VARIATION, 1 + _VARIATION))  # noqa: S311 - not a secret

@@ -53,7 +53,7 @@ class Sender(ABC):
         """
 
     def identify(self) -> ServerIdentity | None:
-        """Return the identity of the server and what it calls this station; None if the server does not report it.
+        """Return the identity of the server and the names that it uses; None if the server does not report it.
 
         Raises the errors of `send`.
         """
@@ -327,7 +327,8 @@ class StationSender(HttpSender):
 
     def identify(self) -> ServerIdentity | None:
         """Return the identity of the server, None if it is of an older version; see `Sender.identify`."""
-        response = send_request(self._client, "GET", IDENTITY_PATH)
+        gadgets = ",".join(device.gadget for device in self._settings.device)
+        response = send_request(self._client, "GET", IDENTITY_PATH, params={"gadgets": gadgets})
         if response.status_code == 404:
             return None
         try:

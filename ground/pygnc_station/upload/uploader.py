@@ -9,17 +9,19 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
+from sqlalchemy import update
+
 import pygnc_system
 from pygnc_station.errors import StationError, TransferError, UnreachableError
 from pygnc_station.settings import StationSettings
-from pygnc_station.station_state import StationState
-from pygnc_station.store import query
+from pygnc_station.station_state import ServerIdentity, StationState
+from pygnc_station.store import clock, query, schema
 from pygnc_station.store.batches import Batch, BatchState, batches, note_acceptance, update_batch
 from pygnc_station.store.cursors import BATCHES, SYNC, pending
 from pygnc_station.store.pruning import delete_range
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
-from pygnc_station.upload.batch_builder import exclusive_lock
+from pygnc_station.upload.batch_builder import complete_batches, exclusive_lock
 from pygnc_station.upload.reconciliation import reconcile
 from pygnc_station.upload.retry import note_failure, note_success
 from pygnc_station.upload.station_server import Sender, StationSender
@@ -31,6 +33,8 @@ SENDERS: Final = "pygnc.senders"
 """Group of the entry points of protocols: subclasses of Sender by `way` in [upload], made with the settings."""
 UPLOAD: Final = "upload"
 """Name of the upload's retry state."""
+_MAX_OFFSET_MS: Final = 60_000
+"""A server confirms a clock that differs less from its own; the time of the transfer is included."""
 _log: Final = logging.getLogger(__name__)
 
 
@@ -108,13 +112,28 @@ def upload_all(store: Store, settings: StationSettings, sender: Sender, now_ms: 
 
 
 def _reconcile(store: Store, settings: StationSettings, sender: Sender, report: UploadReport) -> None:
-    """Make ready again what the server has lost; a failure of this check delays no batches."""
+    """Compare clocks, and make ready again what the server has lost; a failure of this check delays no batches."""
     try:
-        report.notes += reconcile(store, settings, sender)
+        if (server := sender.identify()) is not None:
+            report.notes += _compare_clocks(store, server, clock_ms())
+            report.notes += reconcile(store, settings, sender, server)
+            complete_batches(store, settings)
     except UnreachableError:
         raise
     except TransferError as error:
         report.problem = str(error)
+
+
+def _compare_clocks(store: Store, server: ServerIdentity, now_ms: int) -> list[str]:
+    """Record that the server confirms the clock of this station, or return a remark that it does not."""
+    offset_ms = now_ms - server.time_ms
+    if abs(offset_ms) > _MAX_OFFSET_MS:
+        return [f"the clock of this station differs by {offset_ms / 1000:.0f} s from the server's; doctor shows more"]
+    with store.writes() as connection:
+        if clock.confirm(connection, min(now_ms, server.time_ms)):
+            ready = schema.batches.c.state == BatchState.READY  # their files contain the flags of before
+            connection.execute(update(schema.batches).where(ready).values(state=BatchState.OPEN))
+    return []
 
 
 def _send_batches(store: Store, settings: StationSettings, sender: Sender, report: UploadReport) -> None:

@@ -17,8 +17,9 @@ from pygnc_devices.reading import Reading
 from pygnc_station.errors import RefusedReadingsError, StationError, StoreError
 from pygnc_station.logger.logger import LoggedDevice, Logger
 from pygnc_station.settings import Device
-from pygnc_station.store import query
-from pygnc_station.store.readings import Quality, StoredReading
+from pygnc_station.store import clock, query
+from pygnc_station.store.clock import confirm
+from pygnc_station.store.readings import DAY_MS, Quality, StoredReading, clock_ms
 from pygnc_station.store.store import Store
 from tests.fakes.small_disk import disk_of
 from tests.pygnc_station.logger.samples import (
@@ -376,3 +377,51 @@ def test_flags_readings_older_than_the_newest_in_the_store(tmp_path: Path, monke
         _log_until(store, port.url, 2)
         found = _qualities(store)
     assert [bool(quality & Quality.CLOCK) for quality in found] == [False] * count + [True] * (len(found) - count)
+
+
+def test_a_run_with_the_clock_ahead_makes_no_later_reading_doubtful_for_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        counts = []
+        for offset_ns in (0, 365 * DAY_MS * 1_000_000, 0):
+            with monkeypatch.context() as patch:
+                real = time.time_ns
+                patch.setattr(time, "time_ns", lambda real=real, offset_ns=offset_ns: real() + offset_ns)
+                _log_until(store, port.url, 2)
+            counts.append(len(_qualities(store)))
+        right, ahead, later = counts
+        doubtful = Quality.CLOCK | Quality.UNCONFIRMED
+        assert [quality & doubtful for quality in _qualities(store)] == [0] * ahead + [doubtful] * (later - ahead)
+        with store.writes() as connection:
+            confirm(connection, clock_ms())
+        wrong = Quality.CLOCK | Quality.FUTURE
+        expected = [0] * right + [wrong] * (ahead - right) + [0] * (later - ahead)
+        assert [quality & (doubtful | wrong) for quality in _qualities(store)] == expected
+        _log_until(store, port.url, 2)
+        assert not any(quality & doubtful for quality in _qualities(store)[later:])
+
+
+def test_readings_after_a_run_with_the_clock_ahead_are_right_if_the_clock_was_confirmed_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synchronised = tmp_path / "synchronized"
+    monkeypatch.setattr(clock, "SYNCHRONISED", synchronised)
+    with line(tmp_path) as port, Store.open(str(tmp_path / "r.db")) as store:
+        synchronised.touch()
+        _log_until(store, port.url, 2)
+        with store.reads() as connection:
+            confirmed_ms = clock.confirmed_ms(connection)
+        assert 0 <= clock_ms() - confirmed_ms < 20_000
+        synchronised.unlink()
+        with monkeypatch.context() as patch:
+            real = time.time_ns
+            patch.setattr(time, "time_ns", lambda: real() + 365 * DAY_MS * 1_000_000)
+            _log_until(store, port.url, 2)
+        ahead = len(_qualities(store))
+        _log_until(store, port.url, 2)
+        assert not any(quality & Quality.CLOCK for quality in _qualities(store)[ahead:])
+        monkeypatch.setattr(time, "time_ns", lambda: real() - 1_800_000_000_000)  # booted with the time saved last
+        later = len(_qualities(store))
+        _log_until(store, port.url, 2)
+        assert all(quality & Quality.CLOCK for quality in _qualities(store)[later:])

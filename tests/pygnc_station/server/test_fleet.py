@@ -14,7 +14,7 @@ from pygnc_station.server.fleet import Fleet, Gateway, GatewayState, read_fleet
 from pygnc_station.server_settings import Alerts
 from pygnc_station.settings import Device, StationSettings
 from pygnc_station.settings_types import Location
-from pygnc_station.station_state import STATE_PATH
+from pygnc_station.station_state import IDENTITY_PATH, STATE_PATH
 from pygnc_station.store import schema
 from pygnc_station.store.batches import BatchState, update_batch
 from pygnc_station.store.readings import clock_ms
@@ -87,11 +87,11 @@ def test_an_idle_station_reports_its_state_and_its_backlog_while_a_batch_waits(
 def test_a_server_that_receives_no_states_receives_batches(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with service() as there, Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", there.url, "0" * 20)
-        there.answers[:] = [404, 500]
+        there.answers[:] = [404, 404, 404, 500]
         assert upload(store, settings) == UploadReport()
         assert caplog.text == ""
         assert upload(store, settings) == UploadReport()
-        assert [request.path for request in there.requests] == [f"/{STATE_PATH}"] * 2
+        assert [request.path for request in there.requests] == [f"/{IDENTITY_PATH}", f"/{STATE_PATH}"] * 2
     assert "the state of this station was not sent" in caplog.text
 
 

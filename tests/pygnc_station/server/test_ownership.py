@@ -13,12 +13,15 @@ from sqlalchemy import Connection, update
 from typer.testing import CliRunner, Result
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_station.commands.doctor import examine
 from pygnc_station.commands.main import app
+from pygnc_station.diagnosis.server import _examine_names
 from pygnc_station.errors import StationError
 from pygnc_station.server import ownership
 from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, rename, revoke
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query, schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store, make_device
@@ -391,3 +394,39 @@ def test_a_name_of_a_batch_adds_no_line_to_the_log(tmp_path: Path, caplog: pytes
         genuine.upload("a_1", batch_of("a_1", genuine.key, table))
         assert thief.upload("b_1\n2026 ERROR", batch_of("b_1", thief.key, table))[0] == "Rejected"
         assert all("\n" not in record.getMessage() for record in caplog.records)
+
+
+def test_the_operator_of_a_second_station_of_a_name_is_told(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        first = Station(there, tmp_path, "roof")
+        first.upload(range(2))
+        folder = tmp_path / "second"
+        folder.mkdir()
+        path = folder / "station.toml"
+        device = '[[device]]\ngadget = "imu"\nfamily = "ucb"\nport = "/dev/missing"\n'
+        path.write_text(f'name = "roof"\n{device}[store]\nurl = "r.db"\n[upload]\nurl = "{there.url}"\n')
+        pin = new_pin(there.store, clock_ms(), 5)
+        result = CliRunner().invoke(app, ["register", "--settings", str(path), "--pin", pin])
+        assert result.exit_code == 0, result.output
+        assert "another station is registered as roof (gateway 1, last request 20" in result.output
+        assert "pygnc station pin --gateway 1" in result.output
+        assert "imu is stored as imu@roof: the other roof has a gadget of this name" in result.output
+        problems = [item.text for item in examine(read_settings(path), clock_ms() / 1000) if item.subject == "name"]
+        assert len(problems) == 2
+        assert "another station is registered as roof" in problems[0]
+        found = [item.text for item in _examine_names(there.store)]
+        assert found == ["2 stations are registered as roof; `pygnc station gateways` lists, renames and revokes them"]
+        # It replaces the first one.
+        pin = new_pin(there.store, clock_ms(), 5, "1")
+        revoke(there.store, "2", clock_ms())
+        result = CliRunner().invoke(app, ["register", "--settings", str(path), "--pin", pin])
+        assert "note" not in result.output, result.output
+        assert not [item for item in examine(read_settings(path), clock_ms() / 1000) if item.subject == "name"]
+        # Another name, whose gadget is renamed all the same.
+        path.write_text(path.read_text().replace("roof", "cellar"))
+        pin = new_pin(there.store, clock_ms(), 5)
+        (folder / "gateway_key.txt").unlink()
+        result = CliRunner().invoke(app, ["register", "--settings", str(path), "--pin", pin])
+        assert "imu is stored as imu@cellar: roof has a gadget of this name" in result.output
+        (remark,) = (item for item in examine(read_settings(path), clock_ms() / 1000) if item.subject == "name")
+        assert remark.is_good
