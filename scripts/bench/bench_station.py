@@ -265,7 +265,7 @@ def logger(_: float) -> Iterator[Row]:
         )
         Store.open(str(folder / "readings.db")).close()
         opc, emus = UsbIssSimulator(OpcN3Simulator()), EmusSimulator(broadcast_s=1.0)
-        words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
+        words = [sys.executable, "-m", "pygnc_station.logger", "--settings", str(settings), "--quiet"]
         with (
             PtyEndpoint(opc, folder / "opc"),
             PtyEndpoint(emus, folder / "emus"),
@@ -316,7 +316,7 @@ def _written(family: str, more: str, store_more: str) -> tuple[float, float, flo
         device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder / "port"}"\n{more}'
         settings.write_text(f"{device}[store]\n{store_more}")
         simulator = UsbIssSimulator(OpcN3Simulator()) if family == "opc_n3" else EmusSimulator(broadcast_s=1.0)
-        words = [sys.executable, "-m", "pygnc_station.logger.process", "--settings", str(settings), "--quiet"]
+        words = [sys.executable, "-m", "pygnc_station.logger", "--settings", str(settings), "--quiet"]
         with (
             PtyEndpoint(simulator, folder / "port"),
             running(words, stdout=subprocess.DEVNULL) as process,

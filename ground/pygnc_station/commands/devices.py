@@ -83,7 +83,7 @@ def log(
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []
     sys.stdout.flush()
-    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger.process", *arguments])  # noqa: S606 - our own module
+    os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger", *arguments])  # noqa: S606 - our own module
 
 
 @command()

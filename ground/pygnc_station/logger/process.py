@@ -1,4 +1,4 @@
-"""Logger process: `python -m pygnc_station.logger.process --settings FILE`.
+"""Work of the logger process, which `python -m pygnc_station.logger` starts.
 
 `pygnc station log` replaces itself by this process. It is a program of its own so that it imports only what it needs:
 it runs for years on small computers.
@@ -61,6 +61,3 @@ def _print(gadget: str, reading: Reading) -> None:
         _log.warning("standard output: %s; readings are no longer printed, but still stored", error.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
-
-if __name__ == "__main__":
-    sys.exit(main())

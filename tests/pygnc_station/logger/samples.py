@@ -70,7 +70,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start the logger process of `pygnc station log`."""
-    return _start([sys.executable, "-m", "pygnc_station.logger.process", *map(str, arguments)], stdout)
+    return _start([sys.executable, "-m", "pygnc_station.logger", *map(str, arguments)], stdout)
 
 
 def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:

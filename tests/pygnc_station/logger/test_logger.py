@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import threading
 import time
@@ -310,6 +311,23 @@ def test_a_logger_needs_less_than_60_mb(tmp_path: Path) -> None:
     assert kilobytes < 60_000
 
 
+def _catches_ctrl_c(pid: int) -> bool:
+    (caught,) = re.findall(r"SigCgt:\t(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
+
+
+def test_ctrl_c_while_the_logger_starts_causes_no_traceback(tmp_path: Path) -> None:
+    process = start_logger("--settings", write_settings(tmp_path))
+    end_s = time.monotonic() + 20.0
+    for is_caught in (True, False):  # by Python, which raises KeyboardInterrupt; then by nobody
+        while _catches_ctrl_c(process.pid) is not is_caught:
+            assert time.monotonic() < end_s, f"Ctrl-C is never {'caught' if is_caught else 'left alone'}"
+            time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == ""
+    assert process.returncode == -signal.SIGINT
+
+
 def test_the_log_command_replaces_itself_by_the_logger_process(tmp_path: Path) -> None:
     settings = write_settings(tmp_path)
     with line(tmp_path):
@@ -319,7 +337,7 @@ def test_the_log_command_replaces_itself_by_the_logger_process(tmp_path: Path) -
         program = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
         process.send_signal(signal.SIGHUP)
         assert process.communicate()[1] == ""
-    assert b"pygnc_station.logger.process" in program
+    assert b"pygnc_station.logger" in program
     assert process.returncode == 0
 
 
