@@ -60,4 +60,3 @@ def _print(gadget: str, reading: Reading) -> None:
     except OSError as error:  # the pipe was closed or a disk is full; readings are still stored
         _log.warning("standard output: %s; readings are no longer printed, but still stored", error.strerror)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
