@@ -124,10 +124,26 @@ def test_inspect_works_without_the_scenario_library() -> None:
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
-def test_subcommands_start_without_libraries_that_take_half_a_second() -> None:
-    program = "import sys, pygnc_ground.commands.replay, pygnc_ground.commands.scenario; print(*sys.modules)"
+def loaded_by(*modules: str) -> set[str]:
+    program = f"import sys, {', '.join(modules)}; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert not {"scipy.signal", "scipy.stats", "filterpy"} & set(done.stdout.split())
+    return set(done.stdout.split())
+
+
+def test_subcommands_start_without_libraries_that_take_half_a_second() -> None:
+    names = ("bound", "calibrate_mag", "campaign", "export", "gate", "identify", "inspect", "orbit", "passes", "replay")
+    loaded = loaded_by(*(f"pygnc_ground.commands.{name}" for name in names))
+    assert not {"filterpy", "matplotlib", "scipy.signal", "scipy.stats"} & loaded
+
+
+@pytest.mark.parametrize("name", ["export", "orbit", "passes"])
+def test_subcommands_start_without_scipy(name: str) -> None:
+    assert "scipy" not in loaded_by(f"pygnc_ground.commands.{name}")
+
+
+@pytest.mark.parametrize("name", ["calibrate_mag", "replay", "scenario"])
+def test_the_help_of_the_first_steps_needs_no_numerics(name: str) -> None:
+    assert not {"numpy", "polars", "scipy"} & loaded_by(f"pygnc_ground.commands.{name}")
 
 
 class Packages:

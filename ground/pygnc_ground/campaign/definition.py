@@ -13,7 +13,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc_ground.campaign.draws import Draw, drawn_value
 from pygnc_ground.campaign.known_keys import require_known, unknown_key, value_names
 from pygnc_ground.campaign.sensor_faults import SensorFault
-from pygnc_ground.replay.run import FilterName
+from pygnc_ground.replay.choices import FilterName
 from pygnc_ground.scenario.presets import preset_tables
 from pygnc_ground.scenario.sensor_settings import Count, Fraction, NonNegative, Positive, Section
 from pygnc_ground.scenario.settings import Settings as ScenarioSettings

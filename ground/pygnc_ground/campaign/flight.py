@@ -22,9 +22,10 @@ from pygnc.inputs.sense_file import SenseFile
 from pygnc.inputs.source import BatchSource
 from pygnc_ground.attitude.accuracy import LIT
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.choices import FilterName
 from pygnc_ground.replay.collect import Collected, collect, make_pipeline
 from pygnc_ground.replay.inputs import inputs_of
-from pygnc_ground.replay.run import FilterName
+from pygnc_ground.replay.run import orbit_filter
 from pygnc_ground.scenario.environment import Conditions
 from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
@@ -202,7 +203,7 @@ def fly(
     pipeline = make_pipeline(
         settings or FlightSettings(),
         ORIENTATION,
-        orbit_filter=filter_name.orbit_filter,
+        orbit_filter=orbit_filter(filter_name),
         attitude=attitude,
         formation=formation,
     )

@@ -8,7 +8,6 @@ import typer
 import pygnc_ground as pg
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.calibration.calibrate import Calibrated
 
 app: Final = Application()
 
@@ -32,7 +31,7 @@ def calibrate_mag(
     echo_files(paths)
 
 
-def _print_summary(result: Calibrated) -> None:
+def _print_summary(result: "pg.Calibrated") -> None:
     found, readings = result.calibration, result.readings
     used = int(found.used.sum())
     typer.echo(

@@ -129,7 +129,7 @@ def report(
     out: Annotated[Path | None, typer.Option(help="Report to write; default: FOLDER/report.html.")] = None,
 ) -> None:
     """Write an HTML report: distributions, consistency, bounds, sensitivity, worst runs, comparison."""
-    from pygnc_ground.campaign.report import write_report  # noqa: PLC0415 - Matplotlib takes a second
+    from pygnc_ground.campaign.report import write_report
 
     with report_user_errors("pygnc campaign report"):
         place, size = write_report(folder, out, against)
@@ -174,7 +174,7 @@ class Workers(NamedTuple):
 
 
 def _compute(campaign: Campaign, missing: list[int], store: Store, workers: Workers) -> None:
-    from pygnc_ground.campaign.cluster import (  # noqa: PLC0415 - Dask is an extra, which reports do without
+    from pygnc_ground.campaign.cluster import (  # Dask is an extra, which reports do without
         Cluster,
         ClusterError,
         local_cluster,

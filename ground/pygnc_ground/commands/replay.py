@@ -8,17 +8,11 @@ from typing import Annotated, Final, TypeAlias
 
 import typer
 
+import pygnc_ground as pg
 from pygnc_cli.application import Application
 from pygnc_cli.document import echo_document
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.commands.replay_document import replay_document
-from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
-from pygnc_ground.replay import folder
-from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.run import FilterName
-from pygnc_ground.replay.satellites import SatelliteFolder
-from pygnc_ground.report.replay import Replay
+from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 
 app: Final = Application()
 
@@ -87,6 +81,11 @@ def replay_files(
 
     Solutions are those of filter, smoother and batch.
     """
+    from pygnc_ground.commands.replay_document import replay_document
+    from pygnc_ground.replay import folder
+    from pygnc_ground.replay.files import RecordedFiles
+    from pygnc_ground.replay.satellites import SatelliteFolder
+
     with report_user_errors("pygnc replay"):
         files = RecordedFiles(
             sense=tuple(sense or ()),
@@ -102,7 +101,7 @@ def replay_files(
         folder.require_free(out, overwrite=overwrite)
         out.mkdir(parents=True, exist_ok=True)
         with ExitStack() as shown:
-            replay = Replay.run(
+            replay = pg.Replay.run(
                 files,
                 filter_name=filter_name,
                 collision_radius_m=collision_radius,
@@ -120,5 +119,7 @@ def replay_files(
 
 def _progress(shown: ExitStack, total: int | None) -> Callable[[], None]:
     """Show the progress bar until `shown` ends; return the function that advances it."""
+    from pygnc_ground.commands.terminal import progress_bar
+
     progress = shown.enter_context(progress_bar())
     return partial(progress.advance, progress.add_task("GPS records", total=total))

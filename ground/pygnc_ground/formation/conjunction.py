@@ -17,13 +17,10 @@ from itertools import pairwise
 from typing import Final, NamedTuple
 
 import numpy as np
-from scipy.special import ndtr
 
 from pygnc.estimators.formation.approach import STEP_S, RelativeTrack, distance_sigma_m, distances_m
 from pygnc_ground.orbit.solution import BoolArray, FloatArray
 
-COMBINED_RADIUS_M: Final = 1.0
-"""Sum of the radii of spheres around both satellites, by default."""
 _COARSE_S: Final = 20.0
 _FAR_SIGMAS: Final = 8.0
 """Distance of the sphere in standard deviations from which on entries are neglected: their probability is 1e-15."""
@@ -76,7 +73,7 @@ class Conjunction(NamedTuple):
     probability: float
 
 
-def conjunction(track: RelativeTrack, radius_m: float = COMBINED_RADIUS_M) -> Conjunction:
+def conjunction(track: RelativeTrack, radius_m: float) -> Conjunction:
     """Return the encounters on a predicted relative orbit; `radius_m` is the combined radius of both satellites."""
     found = list(encounters(track, radius_m))
     nearest = min(found, key=lambda each: each.distance_m)
@@ -161,6 +158,8 @@ def _is_near(position_m: FloatArray, covariance: FloatArray, radius_m: float) ->
 
 def _entry_rates(mean: FloatArray, covariance: FloatArray, radius_m: float) -> FloatArray:
     """Return the rates of entries per s, (k,), for means (k, 6) and covariances (k, 6, 6)."""
+    from scipy.special import ndtr  # noqa: PLC0415 - takes a third of the time of a command's help
+
     rates = np.zeros(len(mean))
     near = _is_near(mean[:, :3], covariance, radius_m)
     if not near.any():

@@ -16,9 +16,10 @@ from pygnc.estimators.formation.least_squares import SAME_ORBIT_LIMIT
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.state import LOWER
-from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Conjunction, conjunction
+from pygnc_ground.formation.conjunction import Conjunction, conjunction
 from pygnc_ground.formation.relative import relative_truth
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.choices import COMBINED_RADIUS_M
 from pygnc_ground.replay.result import (
     CandidateOrbit,
     FormationResult,

@@ -22,8 +22,9 @@ from pygnc.estimators.orbit.measurement import Innovation as OrbitInnovation
 from pygnc_ground.attitude.bound import AttitudeBound
 from pygnc_ground.attitude.face_illuminance import FaceIlluminance
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M, Conjunction
+from pygnc_ground.formation.conjunction import Conjunction
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, OrbitSolution
+from pygnc_ground.replay.choices import COMBINED_RADIUS_M
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 

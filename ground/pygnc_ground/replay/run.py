@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from enum import StrEnum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -21,7 +20,6 @@ from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.attitude.smoother import Filtered
-from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, manoeuvre_spans, restarts
 from pygnc_ground.orbit.normal_points import (
@@ -36,6 +34,7 @@ from pygnc_ground.orbit.normal_points import (
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
+from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
 from pygnc_ground.replay.fix_times import step_notes
 from pygnc_ground.replay.folder import newest_state
@@ -45,31 +44,21 @@ from pygnc_ground.replay.result import FixRecords, ReplayResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
-
-class FilterName(StrEnum):
-    """Filters available in a replay."""
-
-    EKF = "ekf"
-    UKF = "ukf"
-
-    @property
-    def orbit_filter(self) -> type[OrbitFilter]:
-        """Class of the filter."""
-        if self is FilterName.EKF:
-            return OrbitFilter
-        from pygnc_ground.orbit.reference_filters import UkfOrbitFilter  # noqa: PLC0415 - filterpy takes half a second
-
-        return UkfOrbitFilter
-
-
 _DESCRIPTIONS: Final = {
     FilterName.EKF: "square-root EKF of the flight software",
     FilterName.UKF: "unscented Kalman filter of filterpy with the models of the flight software",
 }
-
-
 _LINES_NAMED: Final = 3
 """Number of unusable lines of a table that a note names."""
+
+
+def orbit_filter(name: FilterName) -> type[OrbitFilter]:
+    """Return the class of a filter."""
+    if name is FilterName.EKF:
+        return OrbitFilter
+    from pygnc_ground.orbit.reference_filters import UkfOrbitFilter  # noqa: PLC0415 - filterpy takes half a second
+
+    return UkfOrbitFilter
 
 
 @contextmanager
@@ -126,7 +115,7 @@ class ReplayContext(NamedTuple):
             )
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
         orientation = self.orientation
-        kind = NormalPointFilter if normal_points else filter_name.orbit_filter
+        kind = NormalPointFilter if normal_points else orbit_filter(filter_name)
         pipeline = make_pipeline(settings, orientation, orbit_filter=kind, formation=not normal_points)
         filtered: list[Filtered] = []
         collected = collect(inputs.messages, pipeline, advance, lambda record: packed(record, filtered))

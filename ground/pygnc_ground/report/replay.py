@@ -11,14 +11,13 @@ from typing import Any
 import polars as pl
 
 from pygnc.configuration.settings import Settings
-from pygnc_ground.formation.conjunction import COMBINED_RADIUS_M
 from pygnc_ground.replay import folder
+from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.files import RecordedFiles, flight_settings
 from pygnc_ground.replay.folder import Origin
 from pygnc_ground.replay.pipeline import flown_inputs
 from pygnc_ground.replay.result import ReplayResult
-from pygnc_ground.replay.run import FilterName
 from pygnc_ground.replay.satellites import SatelliteFolder
 from pygnc_ground.replay.tables import all_tables, table_makers, write_tables
 from pygnc_ground.report.comparison import (

@@ -126,4 +126,4 @@ def test_encounters_are_separate_and_the_most_probable_one_may_be_later_than_the
 
 
 def test_a_distant_partner_never_collides() -> None:
-    assert conjunction(straight(500.0, 1.0, (5.0, 5.0, 5.0))).probability == 0.0
+    assert conjunction(straight(500.0, 1.0, (5.0, 5.0, 5.0)), 1.0).probability == 0.0
