@@ -28,6 +28,7 @@ MODULES: Final = {
     "pygnc-ground": (
         "pygnc_ground.commands.inspect",
         "pygnc_ground.commands.replay",
+        "pygnc_ground.commands.orbit",
         "pygnc_controller.emulator.command",
     ),
     "pygnc-station": (
