@@ -99,8 +99,8 @@ class Estimates:
         """States from the newest one on over a day; empty without one."""
         return [] if self.newest is None else [self.newest, *predicted_day(self.orbit, self.newest)]
 
-    def states(self, *, in_itrf: bool = False) -> States | None:
-        """Return the states of smoother or, without one, filter; None without an orbit.
+    def states(self, *, in_itrf: bool = False, step_ms: int = 0) -> States | None:
+        """Return the states of smoother or, without one, filter, at least `step_ms` apart; None without an orbit.
 
         States are in GCRF, or in ITRF where the Earth orientation does not reach, because GCRF would be off by 1 km.
         """
@@ -108,6 +108,7 @@ class Estimates:
         table = _known(self.tables.get(name), "cr_r_m2")
         if table is None:
             return None
+        table = table[_apart(_gps_ms(table), step_ms)]
         gps_ms = _gps_ms(table)
         frame = "ITRF" if in_itrf else self.frame(int(gps_ms[0]))
         ending = "gcrf" if frame == "GCRF" else "ecef"
@@ -204,6 +205,17 @@ def _known(table: pl.DataFrame | None, column: str) -> pl.DataFrame | None:
 
 def _gps_ms(table: pl.DataFrame) -> IntArray:
     return (table["gps_week"] * MS_PER_WEEK + table["gps_tow_ms"]).to_numpy()
+
+
+def _apart(gps_ms: IntArray, step_ms: int) -> list[int]:
+    """Return the rows of ascending times that are at least a step apart."""
+    rows: list[int] = []
+    due_ms = 0
+    for row, time_ms in enumerate(gps_ms.tolist()):
+        if time_ms >= due_ms:
+            rows.append(row)
+            due_ms = time_ms + step_ms
+    return rows
 
 
 def _full(lower: FloatArray) -> FloatArray:

@@ -126,11 +126,11 @@ def _opm(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
 
 
 def _oem(estimates: Estimates, options: Options, _: Kind) -> Iterator[File]:
-    states = estimates.states()
+    states = estimates.states(step_ms=STEP_MS)
     if states is None:
         yield File("orbit.oem", note=_NO_ORBIT)
         return
-    message = oem(states.thinned(STEP_MS), _label(estimates, options), (_ESTIMATED,))
+    message = oem(states, _label(estimates, options), (_ESTIMATED,))
     yield _message("orbit.oem", message, options.notation)
 
 

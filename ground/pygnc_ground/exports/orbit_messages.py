@@ -70,14 +70,6 @@ class States:
         """Return some of the states."""
         return States(self.gps_ms[rows], self.states[rows], self.covariance_rtn[rows], self.frame)
 
-    def thinned(self, step_ms: int) -> "States":
-        """Return states that are at least `step_ms` apart."""
-        kept: list[int] = []
-        for row, gps_ms in enumerate(self.gps_ms.tolist()):
-            if not kept or gps_ms >= int(self.gps_ms[kept[-1]]) + step_ms:
-                kept.append(row)
-        return self.rows(np.array(kept, dtype=np.int64))
-
 
 class OemForm(NamedTuple):
     """Form of an ephemeris message that its receiver accepts.

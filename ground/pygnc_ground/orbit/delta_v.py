@@ -24,7 +24,7 @@ from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import EMPIRICAL, POSITION, SIZE, VELOCITY, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.orbit.normal_points import is_member
+from pygnc_ground.orbit.point_results import is_member
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, OrbitSolution
 
 _MERGED_MS: Final = 1_800_000

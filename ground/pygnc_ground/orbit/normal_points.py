@@ -12,7 +12,7 @@ of the times until it is decided.
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, NamedTuple, Self
 
 import msgspec
@@ -27,11 +27,12 @@ from pygnc.estimators.orbit.filter import FilterMemory, OrbitFilter
 from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.manoeuvre import DISTRUST_DECIDED, Candidate, Change
 from pygnc.estimators.orbit.manoeuvre_detector import Observations
-from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause, linearise_fix
+from pygnc.estimators.orbit.measurement import Fix, RejectCause, linearise_fix
 from pygnc.estimators.orbit.settings import MeasurementSettings, OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.batch.first_orbit import oblate_earth
+from pygnc_ground.orbit.point_results import NormalPoint, PointFixes, PointMember, PointResult, PointUpdate
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution, set_states
 
 _SPAN_MS: Final = 60_000
@@ -56,20 +57,6 @@ _BLOCK: Final = 1000
 """Number of normal points whose fixes get their states at once."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class NormalPoint(Fix):
-    """Mean of `count` fixes, at the time of one of them, with the standard deviations of a single fix."""
-
-    count: int = 1
-
-
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PointUpdate(OrbitUpdate):
-    """Result of one of the fixes of a normal point; only the one at its time has the state and the hypotheses."""
-
-    point: NormalPoint
-
-
 def point_dynamics(settings: OrbitSettings, frames: EarthFrames) -> OrbitDynamics:
     """Return the dynamics between normal points, in steps of a minute; each causes an error of a tenth of a mm."""
     return OrbitDynamics(settings, frames, model=replace(settings.force_model, step_max_ms=_SPAN_MS))
@@ -88,11 +75,11 @@ class _Agreement(NamedTuple):
         squares: FloatArray = (self.residual * weighted).sum(axis=1)
         return squares
 
-    def innovations(self) -> list[Innovation]:
-        """Return the innovations of the fixes."""
+    @property
+    def columns(self) -> FloatArray:
+        """Residuals, their standard deviations and normalised squares, shape (n, 7)."""
         sigma = np.sqrt(np.diagonal(self.covariance, axis1=1, axis2=2))
-        rows = zip(self.residual.tolist(), sigma.tolist(), self.chi_square.tolist(), strict=True)
-        return [Innovation(tuple(residual), tuple(sigma), square) for residual, sigma, square in rows]
+        return np.concatenate((self.residual, sigma, self.chi_square[:, None]), axis=1)
 
 
 class _Measured(NamedTuple):
@@ -290,17 +277,24 @@ class NormalPointFilter(OrbitFilter):
         point: NormalPoint,
     ) -> tuple[OrbitUpdate, ...]:
         """Return the results of the fixes of a normal point, of which the middle one has state and hypotheses."""
-        innovations = list(zip(*(kind.innovations() for kind in kinds), strict=True))
-        no_velocity = RejectCause.NO_VELOCITY if len(kinds) == 1 else None
-        updates: list[OrbitUpdate] = []
-        for fix, seen in zip(fixes, innovations, strict=True):
-            nis, dof = sum(innovation.chi_square for innovation in seen), 3 * len(seen)
-            result = PointUpdate(fix, None, None, no_velocity, nis, dof, None, *seen, point=point)
-            if fix is update.fix:
-                factor = update.empirical_factor
-                result = replace(result, state=update.state, empirical_factor=factor, hypotheses=update.hypotheses)
-            updates.append(result)
-        return tuple(updates)
+        packed = PointFixes(point, fixes, [kind.columns for kind in kinds])
+        middle = next(row for row, fix in enumerate(fixes) if fix is update.fix)
+        innovations = packed.innovations(middle)
+        of_middle = PointUpdate(
+            fix=update.fix,
+            state=update.state,
+            position_cause=None,
+            velocity_cause=RejectCause.NO_VELOCITY if len(kinds) == 1 else None,
+            nis=sum(innovation.chi_square for innovation in innovations),
+            dof=3 * len(innovations),
+            position=innovations[0],
+            velocity=None if len(kinds) == 1 else innovations[1],
+            empirical_factor=update.empirical_factor,
+            hypotheses=update.hypotheses,
+            point=point,
+        )
+        members: list[OrbitUpdate] = [PointMember(packed, row) for row in range(len(fixes))]
+        return *members[:middle], of_middle, *members[middle + 1 :]
 
     def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
         """Return a prediction; that for a normal point is also that of its update."""
@@ -372,11 +366,6 @@ class ShortArcs:
         return transition
 
 
-def is_member(update: OrbitUpdate | None) -> bool:
-    """Return True for a fix of a normal point that is at another time than the point."""
-    return isinstance(update, PointUpdate) and update.fix.gps_ms != update.point.gps_ms
-
-
 def set_members(
     solution: OrbitSolution, updates: Iterable[OrbitUpdate], states: Mapping[int, OrbitState], frames: EarthFrames
 ) -> None:
@@ -384,7 +373,7 @@ def set_members(
 
     `updates` are those of all fixes, `states` those at the normal points by GPS time in ms.
     """
-    point_ms = {one.fix.gps_ms: one.point.gps_ms for one in updates if isinstance(one, PointUpdate)}
+    point_ms = {one.fix.gps_ms: one.point.gps_ms for one in updates if isinstance(one, PointResult)}
     rows_of: dict[int, list[int]] = {}
     for row, (gps_ms, is_known) in enumerate(zip(solution.gps_ms.tolist(), solution.known.tolist(), strict=True)):
         if not is_known and point_ms.get(gps_ms) in states:
@@ -396,13 +385,6 @@ def set_members(
         rows = np.concatenate([rows for _, rows in block])
         times_ms = solution.gps_ms[rows]
         set_states(solution, rows, times_ms, *arcs.at(which, 1e-3 * (times_ms - arcs.gps_ms[which])), frames)
-
-
-def observed(update: OrbitUpdate) -> Fix | None:
-    """Return the observation of an update: its fix, or the normal point at its time; None if it is part of another."""
-    if not isinstance(update, PointUpdate):
-        return update.fix
-    return None if is_member(update) else update.point
 
 
 def with_points_used(
@@ -419,7 +401,7 @@ def with_points_used(
     rows_of: dict[bool, list[int]] = {False: [], True: []}
     fixes: dict[bool, list[Fix]] = {False: [], True: []}
     for row, (update, is_known) in enumerate(zip(updates, solution.known.tolist(), strict=True)):
-        if isinstance(update, PointUpdate) and is_known and update.point.gps_ms not in refused_ms:
+        if isinstance(update, PointResult) and is_known and update.point.gps_ms not in refused_ms:
             with_velocity = update.fix.velocity_ecef_mps is not None
             rows_of[with_velocity].append(row)
             fixes[with_velocity].append(update.fix)

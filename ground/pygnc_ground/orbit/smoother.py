@@ -12,7 +12,7 @@ uninformative state before it, at the earliest requested time, so that the recur
 from there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Final, NamedTuple, TypeAlias
@@ -28,7 +28,7 @@ from pygnc.estimators.orbit.hypotheses import Hypotheses, mixture
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
-from pygnc_ground.orbit.normal_points import is_member
+from pygnc_ground.orbit.point_results import is_member
 from pygnc_ground.orbit.solution import IntArray
 
 _Track: TypeAlias = list[tuple[OrbitUpdate, OrbitState, Hypotheses]]
@@ -41,13 +41,18 @@ _SECTION: Final = 1000
 
 
 def smooth(
-    updates: Sequence[OrbitUpdate], times_gps_ms: Sequence[int], dynamics: OrbitDynamics, settings: OrbitSettings
+    updates: Sequence[OrbitUpdate],
+    times_gps_ms: Sequence[int],
+    dynamics: OrbitDynamics,
+    settings: OrbitSettings,
+    release: Callable[[], None] = lambda: None,
 ) -> dict[int, OrbitState]:
     """Return the smoothed states by GPS time in ms.
 
     The results of the filter are in its order, the requested times in any. States are returned up to the longest gap
     that the filter bridges before its first and after its last state. Fixes of normal points get theirs afterwards, by
-    `set_members`.
+    `set_members`. `release` is called after every 1000 fixes; it may take the arrays of the filter's results out of the
+    memory.
 
     Cost: as much time as the filter; 5 kB of memory for each probable hypothesis at the last 1000 fixes, and 1 kB per
     state.
@@ -76,7 +81,7 @@ def smooth(
         begin_ms = begins_ms[number] if number else first - gap_ms
         end_ms = min([last + gap_ms, *(later_ms - 1 for later_ms in begins_ms[number + 1 : number + 2])])
         wanted = {time for time in smoothed_ms if begin_ms <= time <= end_ms}
-        states |= _smooth_track(track, wanted, dynamics, settings)
+        states |= _smooth_track(track, wanted, dynamics, settings, release)
     return states
 
 
@@ -139,7 +144,7 @@ class _Forward(NamedTuple):
 
 
 def _smooth_track(
-    track: _Track, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings
+    track: _Track, wanted: set[int], dynamics: OrbitDynamics, settings: OrbitSettings, release: Callable[[], None]
 ) -> dict[int, OrbitState]:
     filtered = {update.fix.gps_ms for update, *_ in track}
     times = sorted(wanted | filtered)
@@ -182,6 +187,7 @@ def _smooth_track(
             if moment.gps_ms in filtered or moment.gps_ms in wanted:
                 of_orbit = smoothed[:, :SIZE, 0], smoothed_roots[:, :SIZE], smoothed[:, :SIZE, 1]
                 states[moment.gps_ms] = mixture(moment.gps_ms, *of_orbit, weight)
+        release()
     return states
 
 

@@ -1,6 +1,6 @@
 """Orbit solution of any estimator: a table of states at the times of the GPS records, and its errors against truth."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.estimators.orbit.measurement import linearise_fix
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import LOWER, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.truth.orbit_truth import TrueOrbit
 
@@ -21,6 +21,7 @@ BoolArray = npt.NDArray[np.bool_]
 
 _SPIN: Final = EARTH_ROTATION_RAD_S * np.array(((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
 """Velocity due to the Earth's rotation over position, in ITRF."""
+_BLOCK: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -65,13 +66,24 @@ class OrbitSolution:
         return np.sqrt(np.diagonal(self.covariance_ecef, axis1=1, axis2=2))
 
     @property
-    def covariance_rtn(self) -> FloatArray:
-        """Covariance of position (m) and inertial velocity (m/s) along RTN of the inertial orbit, shape (n, 6, 6)."""
-        axes = rtn_axes(inertial_states(self.position_ecef_m, self.velocity_ecef_mps))
-        turn = np.zeros((len(self), 6, 6))
-        turn[:, :3, :3] = turn[:, 3:, 3:] = axes
-        turn[:, 3:, :3] = axes @ _SPIN
-        return turn @ self.covariance_ecef @ turn.transpose(0, 2, 1)
+    def triangles_rtn(self) -> FloatArray:
+        """Covariances of position (m) and inertial velocity (m/s) along RTN of the inertial orbit, shape (n, 21).
+
+        They are lower triangles, row by row.
+        """
+        triangles = np.empty((len(self), len(LOWER[0])))
+        for rows in _blocks(len(self)):
+            axes = rtn_axes(inertial_states(self.position_ecef_m[rows], self.velocity_ecef_mps[rows]))
+            turn = np.zeros((len(axes), 6, 6))
+            turn[:, :3, :3] = turn[:, 3:, 3:] = axes
+            turn[:, 3:, :3] = axes @ _SPIN
+            triangles[rows] = (turn @ self.covariance_ecef[rows] @ turn.transpose(0, 2, 1))[:, *LOWER]
+        return triangles
+
+
+def _blocks(count: int) -> Iterator[slice]:
+    """Yield slices of rows whose matrices are in memory at once."""
+    return (slice(first, first + _BLOCK) for first in range(0, count, _BLOCK))
 
 
 class Usage(NamedTuple):
@@ -200,16 +212,20 @@ def normalised_squares(error: FloatArray, covariance: FloatArray) -> FloatArray:
 def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
-    position, velocity = true.position_ecef_m[row], true.velocity_ecef_mps[row]
-    axes = rtn_axes(inertial_states(position, velocity))
-    error = np.concatenate(
-        (solution.position_ecef_m[row] - position, solution.velocity_ecef_mps[row] - velocity), axis=1
-    )
-    covariance = solution.covariance_ecef[row]
-    both = np.zeros((len(row), 6, 6))
-    both[:, :3, :3] = both[:, 3:, 3:] = axes
-    sigma = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
-    error_rtn = np.einsum("nij,nj->ni", both, error)
+    error_rtn, sigma, nees = np.empty((len(row), 6)), np.empty((len(row), 6)), np.empty(len(row))
+    for block in _blocks(len(row)):
+        at = row[block]
+        position, velocity = true.position_ecef_m[at], true.velocity_ecef_mps[at]
+        axes = rtn_axes(inertial_states(position, velocity))
+        error = np.concatenate(
+            (solution.position_ecef_m[at] - position, solution.velocity_ecef_mps[at] - velocity), axis=1
+        )
+        covariance = solution.covariance_ecef[at]
+        both = np.zeros((len(at), 6, 6))
+        both[:, :3, :3] = both[:, 3:, 3:] = axes
+        sigma[block] = np.sqrt(np.einsum("nij,njk,nik->ni", both, covariance, both))
+        error_rtn[block] = np.einsum("nij,nj->ni", both, error)
+        nees[block] = normalised_squares(error, covariance)
     return OrbitErrors(
         row=row,
         gps_ms=solution.gps_ms[row],
@@ -217,7 +233,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
         velocity_rtn_mps=error_rtn[:, 3:],
         position_sigma_rtn_m=sigma[:, :3],
         velocity_sigma_rtn_mps=sigma[:, 3:],
-        nees=normalised_squares(error, covariance),
+        nees=nees,
     )
 
 

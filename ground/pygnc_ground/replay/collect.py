@@ -1,7 +1,7 @@
 """Results of the flight software's pipeline for all inputs of a replay."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -23,8 +23,10 @@ from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.orbit import FixOutcome, OrbitTracker
-from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, Pipeline
+from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, OrbitResponse, Pipeline
 from pygnc.navigation.range_clock import RangeClock
+from pygnc_ground.orbit.point_results import PointMember
+from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.result import FixRecords, RangeRecords, UntimedRecord, column, innovation_arrays
 from pygnc_system.files import data_file
 
@@ -113,10 +115,12 @@ def collect(
     pipeline: Pipeline,
     advance: Callable[[], None] = lambda: None,
     pack: Callable[[AttitudeRecord], AttitudeRecord] = lambda record: record,
+    keep: Callable[[OrbitResponse], OrbitResponse] = lambda response: response,
 ) -> Collected:
     """Run all messages through the pipeline; `advance` is called after each GPS record.
 
-    `pack` returns what is kept of a result of the attitude stage, which takes 60 kB.
+    `pack` returns what is kept of a result of the attitude stage, which takes 60 kB, and `keep` that of a response of
+    the orbit stage, which takes 20 kB.
     """
     timed: dict[int, TimedRecord] = {}
     sources: dict[str, SourceFile] = {}
@@ -134,7 +138,8 @@ def collect(
             found.ranges.append(message)
         found.range_gps_ms.update((packet.seq, gps_ms) for packet, gps_ms in clock.process(message))
         result = pipeline.process(message)
-        for outcome, estimate in result.orbit.outcomes:
+        response = keep(result.orbit)
+        for outcome, estimate in response.outcomes:
             if outcome.update is not None:
                 found.updates.append(outcome.update)
             record = timed.get(outcome.seq)
@@ -142,10 +147,10 @@ def collect(
                 found.untimed.append(_untimed(message, outcome))
             else:
                 record.outcome, record.estimate = outcome, estimate
-                if estimate is not None or not outcome.cause:
+                if outcome.state is not None or not outcome.cause:
                     record.spacecraft_to_gps_ms = pipeline.orbit.spacecraft_to_gps_ms
                 record.gps_ms = outcome.gps_ms or record.gps_ms
-        found.estimates.extend(result.orbit.estimates)
+        found.estimates.extend(response.estimates)
         found.samples.extend(map(pack, result.attitude))
         found.partners.extend(result.formation)
         if isinstance(message, GnssFix):
@@ -159,6 +164,24 @@ def collect(
         range_counts={} if formation is None else formation.tracker.counts,
         arc=frozenset(() if formation is None else formation.tracker.ranges),
     )
+
+
+def stored(response: OrbitResponse, arrays: ArrayFile, *, estimates: bool) -> OrbitResponse:
+    """Return a response with the arrays of its results in a file; without the messages unless `estimates` is set."""
+    outcomes = response.outcomes
+    return response._replace(outcomes=[(_stored(one, arrays), of if estimates else None) for one, of in outcomes])
+
+
+def _stored(outcome: FixOutcome, arrays: ArrayFile) -> FixOutcome:
+    update = outcome.update
+    if isinstance(update, PointMember):
+        update.fixes.store(arrays.stored)
+        return outcome
+    if update is None or update.state is None or update.hypotheses is None:
+        return outcome
+    of_state, state = update.state, arrays.stored_fields(update.state)
+    update = replace(update, state=state, hypotheses=arrays.stored_fields(update.hypotheses))
+    return outcome._replace(update=update, state=state if outcome.state is of_state else outcome.state)
 
 
 def _untimed(message: Message, outcome: FixOutcome) -> UntimedRecord:

@@ -1,7 +1,9 @@
 """Logs of other packages' formats as inputs of a replay."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from functools import lru_cache
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -13,16 +15,46 @@ from pygnc.estimators.clock.sort_key import sort_key_gps_ms
 from pygnc.formats.damage import Damage
 from pygnc.inputs.source import DAMAGE_LISTED, BatchSource
 from pygnc_ground.inspection.log_reader import LogReader, LogRecord
+from pygnc_ground.replay.array_file import ArrayFile
+
+_BLOCK: Final = 64
+"""Number of records that are decoded at once."""
+_BLOCKS_AT_ONCE: Final = 16
+"""Number of decoded blocks in memory: several receivers may have stored their fixes one after the other."""
+
+
+class _Records:
+    """Records in a temporary file, by their number."""
+
+    def __init__(self) -> None:
+        self._arrays = ArrayFile()
+        self._blocks: list[NDArray[np.uint8]] = []
+        self._newest: list[LogRecord] = []
+        self._decoded = lru_cache(_BLOCKS_AT_ONCE)(self._decode)
+
+    def append(self, record: LogRecord) -> None:
+        self._newest.append(record)
+        if len(self._newest) == _BLOCK:
+            encoded = np.frombuffer(msgspec.msgpack.encode(self._newest), np.uint8)
+            self._blocks.append(self._arrays.stored(encoded))
+            self._newest = []
+
+    def at(self, numbers: list[int]) -> Iterator[LogRecord]:
+        for block, row in (divmod(number, _BLOCK) for number in numbers):
+            yield (self._decoded(block) if block < len(self._blocks) else self._newest)[row]
+
+    def _decode(self, block: int) -> list[LogRecord]:
+        return msgspec.msgpack.decode(self._blocks[block].data, type=list[LogRecord])
 
 
 class LogFile(BatchSource):
-    """A log that a reader of another package reads; its records are kept in memory."""
+    """A log that a reader of another package reads; its records are kept in a temporary file."""
 
     def __init__(self, path: Path, reader: LogReader) -> None:
         super().__init__([str(path)])
         self._path = path
         self._reader = reader
-        self._records: list[LogRecord] = []
+        self._records = _Records()
         self._damage: list[tuple[int, int, str]] = []
         self._damaged_bytes = self._damaged_ranges = 0
 
@@ -71,5 +103,5 @@ class LogFile(BatchSource):
 
     def messages(self, ordinals: NDArray[np.int64], first_seq: int) -> list[Message]:
         """Return the messages of these records, numbered from `first_seq`."""
-        chosen = enumerate((self._records[ordinal] for ordinal in ordinals.tolist()), first_seq)
+        chosen = enumerate(self._records.at(ordinals.tolist()), first_seq)
         return [msgspec.structs.replace(record, seq=seq, source=self.names[0]) for seq, record in chosen]

@@ -4,7 +4,6 @@ import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -21,23 +20,16 @@ from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
-from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, manoeuvre_spans, restarts
-from pygnc_ground.orbit.normal_points import (
-    NormalPointFilter,
-    PointUpdate,
-    is_member,
-    observed,
-    point_dynamics,
-    set_members,
-    with_points_used,
-)
+from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
+from pygnc_ground.orbit.normal_points import NormalPointFilter, point_dynamics, set_members, with_points_used
+from pygnc_ground.orbit.point_results import PointResult, PointUpdate, observed
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
+from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
 from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
-from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records
+from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records, stored
 from pygnc_ground.replay.fix_times import step_notes
-from pygnc_ground.replay.folder import newest_state
 from pygnc_ground.replay.formation_run import formation_result, predicted_conjunctions
 from pygnc_ground.replay.inputs import Inputs, ReplayError
 from pygnc_ground.replay.result import FixRecords, ReplayResult
@@ -98,8 +90,8 @@ class ReplayContext(NamedTuple):
 
         With `normal_points`, fixes that agree with the orbit are taken together, and there is no formation.
         `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
-        Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 25 kB of memory,
-        a sample 17 kB.
+        Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 5 kB of memory
+        and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB; a sample needs 17 kB of memory.
 
         Returns:
             The result, and the messages of the flight software from which the result is made.
@@ -118,7 +110,14 @@ class ReplayContext(NamedTuple):
         kind = NormalPointFilter if normal_points else orbit_filter(filter_name)
         pipeline = make_pipeline(settings, orientation, orbit_filter=kind, formation=not normal_points)
         filtered: list[Filtered] = []
-        collected = collect(inputs.messages, pipeline, advance, lambda record: packed(record, filtered))
+        arrays = ArrayFile()
+        collected = collect(
+            inputs.messages,
+            pipeline,
+            advance,
+            lambda record: packed(record, filtered),
+            lambda response: stored(response, arrays, estimates=not normal_points),
+        )
         if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
             raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
         # The attitude is first, because its memory is the largest.
@@ -137,12 +136,12 @@ class ReplayContext(NamedTuple):
         )
         points = {one.fix.gps_ms: one.state for one in collected.updates if isinstance(one, PointUpdate) and one.state}
         set_members(solution, collected.updates, points, frames)
+        solution = arrays.stored_fields(solution)
         dynamics = point_dynamics if normal_points else OrbitDynamics
-        smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames))
-        # Only the changes of the velocity by manoeuvres need the filter's states from here on.
-        if normal_points and not manoeuvre_spans(collected.updates):
-            _release_states(collected)
+        smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays.release)
+        smoothed = None if smoothed is None else arrays.stored_fields(smoothed)
         batch = _batch(collected, settings.orbit, orientation, notes)
+        batch = None if batch is None else arrays.stored_fields(batch)
         for name, after in (("smoother", smoothed), ("batch", batch)):
             if after is not None:
                 found = delta_vs(collected.updates, after, settings.orbit, frames, is_smoothed=name == "smoother")
@@ -184,23 +183,6 @@ class ReplayContext(NamedTuple):
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
 
 
-def _release_states(collected: Collected) -> None:
-    """Release the filter's states, except for the newest, and its hypotheses: half of the memory of a long log."""
-    newest = newest_state(collected.updates)
-    released = {
-        id(update): replace(update, hypotheses=None, state=newest if update.state is newest else None)
-        for update in collected.updates
-        if update.state is not None
-    }
-    for record in collected.timed:
-        record.estimate = None
-        if record.outcome is not None and (update := released.get(id(record.update))):
-            record.outcome = record.outcome._replace(update=update, state=update.state)
-    collected.estimates.clear()
-    collected.updates[:] = [released.get(id(update), update) for update in collected.updates]
-    return_free_memory()
-
-
 def _bad_lines(sources: Sequence[SourceFile]) -> Iterator[str]:
     """Yield a note on the lines of each table that could not be used: the first ones, and how many there are."""
     for source in sources:
@@ -231,20 +213,22 @@ def _delta_v_text(change: DeltaV) -> str:
     return f"{begin} to {end}, change of the velocity in mm/s: {text}"
 
 
-def _smoothed(collected: Collected, settings: OrbitSettings, dynamics: OrbitDynamics) -> OrbitSolution | None:
+def _smoothed(
+    collected: Collected, settings: OrbitSettings, dynamics: OrbitDynamics, release: Callable[[], None]
+) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
     consistent = [
         record for record in collected.timed if RejectCause.TIME_INCONSISTENT not in record.causes or record.state
     ]
     frames, times_ms = dynamics.frames, [record.gps_ms for record in consistent]
-    states = smooth(collected.updates, times_ms, dynamics, settings)
+    states = smooth(collected.updates, times_ms, dynamics, settings, release)
     if not states:
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     updates = [record.update for record in collected.timed]
     usage = [
         Usage()
-        if update is None or state is None or isinstance(update, PointUpdate)
+        if update is None or state is None or isinstance(update, PointResult)
         else residual_usage(update, state, settings, frames)
         for update, state in zip(updates, at_records, strict=True)
     ]
@@ -272,6 +256,6 @@ def _batch(
     refused = {
         update.point.gps_ms
         for update, is_used in zip(updates, batch.solution.accepted.tolist(), strict=True)
-        if isinstance(update, PointUpdate) and not is_member(update) and not is_used
+        if isinstance(update, PointUpdate) and not is_used
     }
     return with_points_used(batch.solution, updates, settings.measurement, refused)

@@ -141,7 +141,7 @@ def solution_table(name: str, solution: OrbitSolution) -> pl.DataFrame:
             "velocity sigma": solution.sigma_ecef[:, 3:],
             "nis": solution.nis,
             "accepted": solution.accepted,
-            **_covariances(solution.covariance_rtn[:, *LOWER]),
+            **_covariances(solution.triangles_rtn),
         },
     )
 

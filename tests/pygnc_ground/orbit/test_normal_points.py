@@ -18,14 +18,12 @@ from pygnc_ground.campaign.flight import ORIENTATION
 from pygnc_ground.orbit.batch.observations import observe
 from pygnc_ground.orbit.normal_points import (
     NormalPointFilter,
-    PointUpdate,
     ShortArcs,
-    is_member,
-    observed,
     point_dynamics,
     set_members,
     with_points_used,
 )
+from pygnc_ground.orbit.point_results import PointResult, is_member, observed
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, Usage, solution_from_states
 from pygnc_ground.replay.folder import newest_state
@@ -105,7 +103,7 @@ def test_smooths_as_well_as_with_every_fix(
     found = errors_m(updates, point_dynamics(SETTINGS, FRAMES), true)
     one_by_one = errors_m(updates_of(fixes, OrbitFilter), DYNAMICS, true)
     assert found == pytest.approx(one_by_one, rel=0.1)
-    assert sum(isinstance(update, PointUpdate) for update in updates) > 0.6 * len(fixes)
+    assert sum(isinstance(update, PointResult) for update in updates) > 0.6 * len(fixes)
 
 
 def test_each_fix_has_one_result_in_order(fixes: list[Fix], updates: list[OrbitUpdate]) -> None:
@@ -186,6 +184,6 @@ def test_the_residuals_of_all_fixes_count(updates: list[OrbitUpdate]) -> None:
         found = with_points_used(plain, rows, SETTINGS.measurement)
         return found.nis[found.accepted], found.dof[found.accepted]
 
-    nis, dof = solution([update for update in updates if isinstance(update, PointUpdate)])
+    nis, dof = solution([update for update in updates if isinstance(update, PointResult)])
     assert nis.sum() / dof.sum() == pytest.approx(1.0, abs=0.1)
-    assert len(solution([update for update in updates if not isinstance(update, PointUpdate)])[0]) == 0
+    assert len(solution([update for update in updates if not isinstance(update, PointResult)])[0]) == 0
