@@ -13,11 +13,17 @@ difference of the host's and the device's clock is the smallest one that was see
 import math
 from collections import deque
 from statistics import median
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from msgspec.structs import replace
 
 from pygnc_devices.reading import NS_PER_S, Reading
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Counts: TypeAlias = NDArray[np.int64]
 
 _STEPS_TO_ESTIMATE: Final = 3
 _STEPS_KEPT: Final = 16
@@ -44,6 +50,7 @@ _WRAP_FRACTION: Final = 0.3
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32
 _STEP_TOLERANCE: Final = 0.2
+_STEADY_TOLERANCE: Final = 0.05
 _AVERAGED_STEPS: Final = 10_000
 _LEAST_SHARE: Final = 0.1
 _REGULAR_SHARE: Final = 0.9
@@ -102,6 +109,23 @@ class DeviceClock:
         self._last = count
         self.total += step
         return step
+
+    def steady_totals(self, counts: "NDArray[Any]", tick_ns: float) -> "Counts | None":
+        """Return `total` after each of successive counts of a recording, which `go_to` then processes.
+
+        None if a count is not larger than the one before, or if they have to be processed one by one.
+        """
+        counts = counts.astype("i8")
+        if self._last is None or counts[0] <= self._last or (counts[1:] <= counts[:-1]).any():
+            return None
+        if counts[-1] >= self._modulus or int(counts[-1] - self._last) * tick_ns > _LONGEST_STEP_NS:
+            return None
+        return counts + (self.total - self._last)
+
+    def go_to(self, total: int) -> None:
+        """Process counts whose last one is at `total`; see `steady_totals`."""
+        self._last = (self._last or 0) + total - self.total
+        self.total, self.is_estimate, self._host_ns = total, False, None
 
     def _follow(self, count: int, step: int, tick_ns: float, host_ns: int) -> int:
         """Return the step of a count by both clocks."""
@@ -214,8 +238,23 @@ class UnitClock:
             self._start_ns = now_ns - origin_ns
         self._clock.advance(now_ns, 1.0, host_ns)
         t_device_ns = self._start_ns + self._clock.total
-        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
+        if t_device_ns > self._origins.get(_NEWEST, 0):
+            self._origins[_NEWEST] = t_device_ns
         return t_device_ns
+
+    def steady_times_ns(self, counts: "NDArray[Any]") -> "Counts | None":
+        """Return the device times of successive counts of a recording, ns; see `DeviceClock.steady_totals`."""
+        now_ns = counts * self._count_ns if counts.dtype.kind == "f" else counts.astype("i8") * self._count_ns
+        limit_ns = min(self._modulus_ns - 1, _LONGEST_UPTIME_NS)
+        if self._start_ns is None or not ((now_ns >= 0) & (now_ns < limit_ns)).all():
+            return None
+        totals = self._clock.steady_totals(now_ns.round(), 1.0)
+        return None if totals is None else totals + self._start_ns
+
+    def go_to(self, t_device_ns: int) -> None:
+        """Process counts whose last one is at a device time; see `steady_times_ns`."""
+        self._clock.go_to(t_device_ns - (self._start_ns or 0))
+        self._origins[_NEWEST] = max(t_device_ns, self._origins.get(_NEWEST, 0))
 
 
 class Cadence:
@@ -254,22 +293,45 @@ class Cadence:
         self._steps.append(step)
         if step == usual:
             return 0
-        if abs(step - usual) > _STEP_TOLERANCE * usual:
-            found = _usual_step(sorted(self._steps)) or usual
-            if abs(found - usual) > _STEP_TOLERANCE * usual:
-                self.usual = found
-                self._sum = self._number = 0.0
-                return self._add(step) if usual else sum(map(self._add, self._steps))
+        if abs(step - usual) <= _STEP_TOLERANCE * usual:
+            self._average(step, 1)
+            return 0
+        found = _usual_step(sorted(self._steps)) or usual
+        if abs(found - usual) > _STEP_TOLERANCE * usual:
+            self.usual = found
+            self._sum = self._number = 0.0
+            return self._add(step) if usual else sum(map(self._add, self._steps))
         return self._add(step) if usual else 0
+
+    def is_steady(self, times: "Counts") -> bool:
+        """Process the times of packets of which none is missing; do nothing and return False if one may be missing."""
+        if not self.usual or self._is_interrupted or self._last is None:
+            return False
+        steps = times - self._last
+        steps[1:] = times[1:] - times[:-1]
+        # The mean of the steps changes by less than this tolerance, so that all steps are within that of `missing`.
+        if (abs(steps - self.usual) > _STEADY_TOLERANCE * self.usual).any():
+            return False
+        if (steps != self.usual).any():
+            for step in steps.tolist():
+                if step != self.usual:
+                    self._average(step, 1)
+        self._steps.extend(steps[-_USUAL_STEPS:].tolist())
+        self._last = int(times[-1])
+        return True
 
     def _add(self, step: int) -> int:
         number = max(1, round(step / self.usual))
+        self._average(step, number)
+        return number - 1
+
+    def _average(self, step: int, number: int) -> None:
+        """Add a step over a number of packets to the mean of the usual steps."""
         if self._number > _AVERAGED_STEPS:
             self._sum, self._number = self._sum / 2, self._number / 2
         self._sum += step
         self._number += number
         self.usual = self._sum / self._number
-        return number - 1
 
 
 def _usual_step(steps: list[int]) -> float:

@@ -23,6 +23,14 @@ Followed: TypeAlias = tuple[Record, int | None, int]
 """Declaration of a reading, its device time, ns, and the number of readings missing before it."""
 
 
+class Span(NamedTuple):
+    """Successive readings of which none is missing: their declaration, the first and the last device time, ns."""
+
+    packet: Record
+    first_ns: int | None
+    last_ns: int | None
+
+
 class Series(NamedTuple):
     """Frames that differ from an intact frame in their values only.
 
@@ -33,12 +41,17 @@ class Series(NamedTuple):
             return False for a doubtful row, which the scanner then judges.
         follow: returns what `Interpreter.interpret` finds in the next frame of a recording, from the words of the
             frame; None if it is no reading.
+        follow_steady: does the same with many successive frames, given the array of each word, if no reading is missing
+            and the time runs steadily; returns None, with nothing followed, if they have to be followed one by one.
+        lane: object whose state both change; frames of other lanes may be followed before or after.
     """
 
     fixed: Sequence[int]
     words: tuple[Place, ...]
     are_intact: "Callable[[Rows], Mask]"
     follow: Callable[..., Followed | None]
+    follow_steady: "Callable[..., Span | None]"
+    lane: object
 
 
 @runtime_checkable
@@ -70,14 +83,14 @@ def fletcher_rows(rows: "Rows", first: int) -> "Mask":
     return checked
 
 
-def crc_check(check_value: Callable[[bytes], int]) -> "Callable[[Rows], Mask]":
-    """Return the check of rows that end with their reflected CRC of 16 bits, the low byte first.
+def crc_rows(check_value: Callable[[bytes], int]) -> "Callable[[Rows], NDArray[np.uint16]]":
+    """Return the function that computes the reflected CRC of each row.
 
     Args:
-        check_value: CRC of bytes, see `framing.reflected_crc`.
+        check_value: CRC of bytes, of up to 16 bits, see `framing.reflected_crc`.
     """
 
-    def are_intact(rows: "Rows") -> "Mask":
+    def of_rows(rows: "Rows") -> "NDArray[np.uint16]":
         import numpy as np  # noqa: PLC0415 - drivers do not need it
 
         seed = check_value(b"")
@@ -85,7 +98,6 @@ def crc_check(check_value: Callable[[bytes], int]) -> "Callable[[Rows], Mask]":
         crc = np.full(len(rows), seed, np.uint16)
         for column in np.ascontiguousarray(rows.T):
             crc = crc >> np.uint16(8) ^ table[(crc ^ column) & np.uint16(0xFF)]
-        intact: Mask = crc == 0
-        return intact
+        return crc
 
-    return are_intact
+    return of_rows

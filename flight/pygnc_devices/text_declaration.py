@@ -68,19 +68,19 @@ class Sentence(Record):
         """
         texts = payload.decode("ascii").split(",")
         values: dict[str, Value | None] = {}
-        for number, slot in enumerate(self._slots):
+        for number, slot in enumerate(self.slots):
             text = texts[number] if number < len(texts) else ""
             values.update(zip((field.name for field in slot), self._words(slot, text), strict=True))
         return values
 
     def encode(self, values: Mapping[str, Value | None]) -> bytes:
         """Return the text with the given values; missing values are empty."""
-        texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self._slots)
+        texts = ("".join(_to_text(field, values.get(field.name)) for field in slot) for slot in self.slots)
         return ",".join(texts).encode("ascii")
 
     def is_partial(self, missing: Collection[str]) -> bool:
         """Return True if declared values are missing; an array may have fewer elements than declared."""
-        return any(slot[0].name in missing for slot in self._slots if slot)
+        return any(slot[0].name in missing for slot in self.slots if slot)
 
     def kind_of(self, field: Field) -> ValueKind:
         """Return the kind of a field's values."""
@@ -89,11 +89,11 @@ class Sentence(Record):
 
     def places(self) -> Iterable[tuple[int, Field]]:
         """Return the fields with their positions in the text, counted from 1."""
-        return ((number, field) for number, slot in enumerate(self._slots, 1) for field in slot)
+        return ((number, field) for number, slot in enumerate(self.slots, 1) for field in slot)
 
     @cached_property
-    def _slots(self) -> list[tuple[Field, ...]]:
-        """Declared fields, grouped by field of the text."""
+    def slots(self) -> list[tuple[Field, ...]]:
+        """Declared fields, grouped by field of the text; none for a reserved one."""
         runs = groupby(enumerate(self.fields), lambda entry: -1 if entry[1].code == "b" else entry[0])
         slots = [tuple(field for _, field in run) for _, run in runs]
         for place in sorted(self.reserved):

@@ -1,8 +1,11 @@
 """Device time, gaps and missing readings over interruptions."""
 
+import random
+
+import numpy as np
 import pytest
 
-from pygnc_devices.continuity import Cadence, Continuity, DeviceClock
+from pygnc_devices.continuity import Cadence, Continuity, DeviceClock, UnitClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import Reading
 
@@ -126,3 +129,25 @@ def test_losses_among_the_first_packets_are_counted(first: list[int], *, is_resu
         cadence.interrupt()
     times = [*first, *range(first[-1] + 1, 20)]
     assert sum(map(cadence.missing, times)) == 20 - len(times)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_steady_times_are_followed_at_once_as_one_by_one(seed: int) -> None:
+    dice = random.Random(seed)  # noqa: S311 - repeatable
+    single, steady = (UnitClock("clock", 1, 1 << 40, {}) for _ in range(2))
+    singles, steadies = Cadence(), Cadence()
+    count, at_once = dice.randrange(1000), 0
+    for _ in range(60):
+        longest = 990 + dice.choice([0, 20, 80, 2000])
+        counts = np.array([count := count + dice.randint(990, longest) for _ in range(40)])
+        expected = [(time, singles.missing(time)) for time in (single.time_ns(int(one), None) for one in counts)]
+        times_ns = steady.steady_times_ns(counts)
+        if times_ns is not None and steadies.is_steady(times_ns):
+            at_once += 1
+            steady.go_to(int(times_ns[-1]))
+            found = [(time, 0) for time in times_ns.tolist()]
+        else:
+            found = [(time, steadies.missing(time)) for time in (steady.time_ns(int(one), None) for one in counts)]
+        assert found == expected
+        assert vars(steadies) == vars(singles)
+    assert at_once

@@ -9,6 +9,7 @@ from pygnc_devices.emus.framing import decode
 from pygnc_devices.emus.sentences import SENTENCES, SUMMARY, UNKNOWN
 from pygnc_devices.framing import LINE_END, Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
+from pygnc_devices.series import Followed, Series, Span
 
 NOT_VALID: Final = "not valid"
 """The unit's status (ST1) declares values of this kind invalid."""
@@ -30,6 +31,9 @@ class EmusUnit:
         allow_writes: True if operations may change the unit.
         name_cells: True if readings of single cells name each value by the number of its cell, see `cells.sentence_of`.
     """
+
+    head_bytes = 4
+    """Bytes of the name of a sentence with its comma."""
 
     def __init__(self, *, allow_writes: bool = False, name_cells: bool = False) -> None:
         self.allow_writes = allow_writes
@@ -56,6 +60,24 @@ class EmusUnit:
                     zip((field.name for field in sentence.fields), list(values.values())[GROUP_FIELDS:], strict=True)
                 )
         return Reading(sentence, frame.raw, values, stamp.t_mono_ns, stamp.t_wall_ns, flags=flags)
+
+    def series(self, frame: Frame) -> Series | None:
+        """Return the series of a sentence with words of the same lengths; see `SeriesInterpreter`."""
+        from pygnc_devices.emus.recording import Template  # noqa: PLC0415 - drivers do not need NumPy
+
+        sentence = SENTENCES.get(frame.kind)
+        is_whole = frame.raw.endswith(b"\r\n") and frame.payload
+        if sentence is None or self.name_cells or not is_whole:
+            return None
+        template = Template(sentence, frame.raw)
+
+        def follow() -> Followed | None:
+            return (sentence, None, 0) if sentence.is_reading else None
+
+        def follow_steady() -> Span | None:
+            return Span(sentence, None, None) if sentence.is_reading else None
+
+        return Series(template.fixed, (), template.are_intact, follow, follow_steady, template)
 
     def reconnected(self) -> None:
         """Discard the state; the unit may have been swapped. See `engine.Interpreter`."""

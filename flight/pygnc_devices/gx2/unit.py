@@ -4,7 +4,7 @@ import math
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet, Value
@@ -13,7 +13,10 @@ from pygnc_devices.gx2 import framing
 from pygnc_devices.gx2.packets import PACKETS, STREAMABLE
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation, Request
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
+
+if TYPE_CHECKING:
+    from pygnc_devices.continuity import Counts
 
 GX2_HZ: Final = 19_660_800
 """Timer of 3DM-GX2 and Inertia-Link; wraps after 218.45 s. It advances in 51200 counts/s of 384 ticks."""
@@ -52,7 +55,11 @@ class Timer:
         if step and self.hz is None:
             self._steps.append(step)
             self.hz = self._identify_frequency()
-        return round(self.clock.total * NS_PER_S / self.hz) if self.hz else None
+        return self.time_ns(self.clock.total)
+
+    def time_ns(self, total: int) -> int | None:
+        """Return the time at a count since the first packet, ns; None while the frequency is unknown."""
+        return round(total * NS_PER_S / self.hz) if self.hz else None
 
     def restart(self) -> None:
         """Prepare for a timer that begins at zero: the unit may have lost its power."""
@@ -140,9 +147,22 @@ class Gx2Unit:
         packet = PACKETS[frame.kind]
 
         def follow(ticks: object) -> Followed | None:
-            return (packet, *self._time(packet.name, ticks, None)) if self._is_wanted(packet.name) else None
+            if (self._confirmed or self.is_waking) and not self._is_wanted(packet.name):
+                return None
+            return packet, *self._time(packet.name, ticks, None)
 
-        return Series((0,), (packet.place(packet.clock, 1),), framing.check_of(packet), follow)
+        def follow_steady(ticks: "Counts") -> Span | None:
+            timer = self.timer
+            if self._confirmed or self.is_waking or packet.name in self.polled or timer.hz is None:
+                return None
+            totals = timer.clock.steady_totals(ticks, NS_PER_S / timer.hz)
+            if totals is None or not self._cadences[packet.name].is_steady(totals):
+                return None
+            timer.clock.go_to(int(totals[-1]))
+            return Span(packet, timer.time_ns(int(totals[0])), timer.time_ns(int(totals[-1])))
+
+        words = (packet.place(packet.clock, 1),)
+        return Series((0,), words, framing.check_of(packet), follow, follow_steady, self)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores continuous mode; see `engine.Interpreter`."""

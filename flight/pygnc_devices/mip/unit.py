@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property, lru_cache, partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
@@ -32,7 +32,12 @@ from pygnc_devices.mip.framing import (
 )
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pygnc_devices.continuity import Counts
 
 Header: TypeAlias = tuple[int, int]
 _LAYOUTS_KEPT: Final = 256
@@ -226,6 +231,19 @@ class DataStream:
         t_device_ns = self._clock.time_ns(count, host_ns)
         return t_device_ns, self._cadence.missing(t_device_ns) if self._regular else 0
 
+    def steady_times(self, layout: Layout, counts: "NDArray[Any]") -> "Counts | None":
+        """Process successive packets of a recording; return their times, ns.
+
+        None, with nothing processed, if a packet may be missing or the packets have no regular interval.
+        """
+        regular = layout.descriptors if self._regular is None else self._regular & layout.descriptors
+        times_ns = self._clock.steady_times_ns(counts) if regular else None
+        if times_ns is None or not self._cadence.is_steady(times_ns):
+            return None
+        self._is_used, self._regular = True, regular
+        self._clock.go_to(int(times_ns[-1]))
+        return times_ns
+
     def clocks(self, payload: bytes) -> dict[str, Place]:
         """Return the places of the clocks in a payload, by name."""
         places, at = dict[str, Place](), 0
@@ -312,8 +330,16 @@ class MipUnit:
             count = dict(zip(clocks, counts, strict=True)).get(stream.record.clock)
             return stream.record, *stream.time(layout, count, None)
 
+        def follow_steady(*counts: "NDArray[Any]") -> Span | None:
+            count = dict(zip(clocks, counts, strict=True)).get(stream.record.clock)
+            times_ns = None if count is None else stream.steady_times(layout, count)
+            if times_ns is None:
+                return None
+            self._count(frame.kind, layout.unknown, len(times_ns))
+            return Span(stream.record, int(times_ns[0]), int(times_ns[-1]))
+
         words = tuple((HEADER_BYTES + at, code) for at, code in clocks.values())
-        return Series(fixed_bytes(frame), words, are_intact, follow)
+        return Series(fixed_bytes(frame), words, are_intact, follow, follow_steady, stream)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""
@@ -326,5 +352,6 @@ class MipUnit:
         for stream in self.streams.values():
             stream.reset_rate()
 
-    def _count(self, kind: str, descriptors: Iterable[int]) -> None:
-        self.unknown_fields.update(f"{kind}:{descriptor:02X}" for descriptor in descriptors)
+    def _count(self, kind: str, descriptors: Iterable[int], packets: int = 1) -> None:
+        for descriptor in descriptors:
+            self.unknown_fields[f"{kind}:{descriptor:02X}"] += packets

@@ -7,7 +7,7 @@ import logging
 import math
 import struct
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
@@ -30,8 +30,11 @@ from pygnc_devices.monodrive.framing import (
 from pygnc_devices.monodrive.packets import HEADERS, IMU, LONGEST, MPS2_PER_UNIT, TIMER_HZ, Layout, imu_packet
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import wait_for
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
 from pygnc_devices.units import STANDARD_GRAVITY_MPS2
+
+if TYPE_CHECKING:
+    from pygnc_devices.continuity import Counts
 
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
 _WRAP: Final = 1 << 32
@@ -90,10 +93,18 @@ class MonoDriveUnit:
             self.order = body_order
             return self._packet, *self._time(ticks, sample_count, None)
 
+        def follow_steady(ticks: "Counts", *sample_count: "Counts") -> Span | None:
+            totals = self._clock.steady_totals(ticks, _TICK_NS)
+            if totals is None or not self._is_steady(*sample_count):
+                return None
+            self.order = body_order
+            self._clock.go_to(int(totals[-1]))
+            return Span(self._packet, round(int(totals[0]) * _TICK_NS), round(int(totals[-1]) * _TICK_NS))
+
         words = [(header + TIMER_AT, f"{body_order}I")]
         words += [(COUNT_AT, f"{order}I")] * (header > COUNT_AT)
         fixed = (*range(LENGTH_BYTES), header)
-        return Series(fixed, tuple(words), check_of(header, body_order), follow)
+        return Series(fixed, tuple(words), check_of(header, body_order), follow, follow_steady, self)
 
     def reconnected(self) -> None:
         """Discard the sample count, which may restart; see `engine.Interpreter`."""
@@ -113,6 +124,16 @@ class MonoDriveUnit:
             return self._cadence.missing(t_device_ns)
         last, self._last_count = self._last_count, sample_count[0]
         return 0 if last is None else max(0, sample_count[0] - last - 1)
+
+    def _is_steady(self, *sample_count: "Counts") -> bool:
+        """Process successive frames of a recording; do nothing and return False if a sample may be missing."""
+        if not sample_count:
+            return False
+        counts = sample_count[0].astype("i8")
+        if self._last_count is None or counts[0] > self._last_count + 1 or (counts[1:] > counts[:-1] + 1).any():
+            return False
+        self._last_count = int(counts[-1])
+        return True
 
     def _check_gravity(self, body: bytes) -> None:
         """Log a warning if the acceleration looks like gravity in another unit than `accel_unit`."""

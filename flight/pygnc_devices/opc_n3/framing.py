@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, reflected_crc
 from pygnc_devices.opc_n3.packets import HISTOGRAM_BYTES
-from pygnc_devices.series import crc_check
+from pygnc_devices.series import crc_rows
 
 if TYPE_CHECKING:
     from pygnc_devices.series import Mask, Rows
@@ -16,7 +16,7 @@ KIND: Final = "histogram"
 """Kind of the frames of recorded histograms."""
 crc16: Final = reflected_crc(0xA001, seed=0xFFFF)
 """CRC-16/MODBUS"""
-crc16_rows: Final = crc_check(crc16)
+_crc16_rows: Final = crc_rows(crc16)
 _CHECKED: Final = struct.Struct("<48x4xHH4x3f8x2xH2x")
 _LARGEST_FLOW: Final = 2000
 _LARGEST_PM: Final = 1e7
@@ -45,7 +45,8 @@ def are_intact(rows: "Rows") -> "Mask":
     masses = rows[:, 60:72].copy().view("<f4")
     laser = rows[:, 82:84].copy().view("<u2")[:, 0]
     has_volume = (period > 0) & (flow > 0) & (flow <= _LARGEST_FLOW) & (laser <= _LARGEST_LASER)
-    intact: Mask = has_volume & ((masses >= 0) & (masses < _LARGEST_PM)).all(axis=1) & crc16_rows(rows)
+    has_masses = ((masses >= 0) & (masses < _LARGEST_PM)).all(axis=1)
+    intact: Mask = has_volume & has_masses & (_crc16_rows(rows) == 0)
     return intact
 
 

@@ -10,7 +10,7 @@ from pygnc_devices.opc_n3.evaluation import MassModel, average, flags, volume_ml
 from pygnc_devices.opc_n3.framing import are_intact
 from pygnc_devices.opc_n3.packets import HISTOGRAM, HISTOGRAM_BYTES, PM_NAMES
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
 
 _log = logging.getLogger(__name__)
 
@@ -73,7 +73,10 @@ class OpcUnit:
             lost, self._lost = self._lost, 0
             return HISTOGRAM, None, lost
 
-        return Series((), (), are_intact, follow) if self.interval_s is None else None
+        def follow_steady() -> Span | None:
+            return None if self._lost else Span(HISTOGRAM, None, None)
+
+        return Series((), (), are_intact, follow, follow_steady, self) if self.interval_s is None else None
 
     def reconnected(self) -> None:
         """Prepare for a counter that may have restarted; see `engine.Interpreter`."""

@@ -5,7 +5,7 @@ import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet, Value
@@ -18,7 +18,10 @@ from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.receivers import framing
 from pygnc_devices.receivers.framing import Values
 from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, responds, retry, wait_for
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MS_PER_WEEK: Final = 604_800_000
 _NS_PER_MS: Final = 1_000_000
@@ -138,8 +141,21 @@ class ReceiverUnit:
             tow_s = float(tow.to_value(count))
             return packet, *self._time(packet, tow_s, None, is_timed=is_timed(status))
 
+        def follow_steady(counts: "NDArray[Any]", statuses: "NDArray[Any]") -> Span | None:
+            if not is_timed(statuses[0].item()) or (statuses != statuses[0]).any():
+                return None
+            tow_ms = 1e3 * (counts if tow.scale is None else counts * tow.scale + tow.offset)
+            if not ((tow_ms >= 0.0) & (tow_ms < _MS_PER_WEEK - 1)).all():
+                return None
+            totals = self._clock.steady_totals(tow_ms.round(), _NS_PER_MS)
+            if totals is None or not self._cadences[packet.name].is_steady(_NS_PER_MS * totals):
+                return None
+            self.messages += len(totals)
+            self._clock.go_to(int(totals[-1]))
+            return Span(packet, _NS_PER_MS * int(totals[0]), _NS_PER_MS * int(totals[-1]))
+
         words = tuple(packet.place(word, self._binary.payload_at) for word in (tow.name, name))
-        return Series(range(self.head_bytes), words, self._binary.are_intact, follow)
+        return Series(range(self.head_bytes), words, self._binary.are_intact, follow, follow_steady, self)
 
     def _time(self, packet: Packet, tow_s: float, host_ns: int | None, *, is_timed: bool) -> tuple[int | None, int]:
         """Return time, ns, and number of missing messages of the next message."""

@@ -9,17 +9,20 @@ import struct
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from enum import Enum, unique
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
 from pygnc_devices.ucb import commands, framing
 from pygnc_devices.ucb.fields import HZ_OF_DIVIDER, RATE
 from pygnc_devices.ucb.packets import ANSWER_PACKETS, MAGNETIC_SCALE, OUTPUT_PACKETS, USER_PACKETS
+
+if TYPE_CHECKING:
+    from pygnc_devices.continuity import Counts
 
 _RATES_HZ: Final = (200, 100, 50, 25, 20, 10, 5, 4, 2)
 _TIMER_HZ: Final = 1 << 16
@@ -99,7 +102,20 @@ class PacketClock:
         lost = self._cadence.missing(self._clock.total)
         if not self._is_identified and self._cadence.usual:
             self._identify(word)
-        return self._time_ns(period_ns), lost
+        return self._time_ns(period_ns, self._clock.total), lost
+
+    def advance_steadily(self, words: "Counts", period_ns: int | None) -> tuple[int | None, int | None] | None:
+        """Process the time words of successive packets of a recording; return the first and the last device time.
+
+        None, with nothing processed, if a packet may be missing or the tick is not known yet.
+        """
+        if period_ns or not self._is_identified:
+            return None
+        totals = self._clock.steady_totals(words, self._tick_ns(period_ns))
+        if totals is None or not self._cadence.is_steady(totals):
+            return None
+        self._clock.go_to(int(totals[-1]))
+        return self._time_ns(period_ns, int(totals[0])), self._time_ns(period_ns, int(totals[-1]))
 
     def _identify(self, word: int) -> None:
         tick = self._decide(self._cadence.usual)
@@ -129,10 +145,10 @@ class PacketClock:
             return period_ns or 0
         return NS_PER_S / self._ticks_per_s if self._ticks_per_s else 0.0
 
-    def _time_ns(self, period_ns: int | None) -> int | None:
+    def _time_ns(self, period_ns: int | None, total: int) -> int | None:
         if self.tick is Tick.PACKET:
             return None if period_ns is None else self._packets_ns
-        return None if self._ticks_per_s is None else round(self._clock.total * NS_PER_S / self._ticks_per_s)
+        return None if self._ticks_per_s is None else round(total * NS_PER_S / self._ticks_per_s)
 
 
 PACKETS: Final = {packet.name: packet for packet in (*OUTPUT_PACKETS, *ANSWER_PACKETS, *USER_PACKETS)}
@@ -209,8 +225,14 @@ class UcbUnit:
         def follow(word: object = None) -> Followed:
             return packet, *self._time(packet, word, None)
 
+        def follow_steady(*words: "Counts") -> Span | None:
+            if not words or self._clock is None or self._clock.packet is not packet:
+                return None
+            times = self._clock.advance_steadily(words[0], self.period_ns)
+            return None if times is None else Span(packet, *times)
+
         words = (packet.place(packet.clock, framing.HEADER_BYTES),) if packet.clock else ()
-        return Series(range(framing.HEADER_BYTES), words, framing.are_intact, follow)
+        return Series(range(framing.HEADER_BYTES), words, framing.are_intact, follow, follow_steady, self)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings; see `engine.Interpreter`."""

@@ -3,17 +3,20 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pygnc_devices.continuity import Cadence, UnitClock
 from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
 from pygnc_devices.vectornav.fields import SATURATION, line_of
 from pygnc_devices.vectornav.framing import UNCHECKED, UNKNOWN, are_intact
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of, unknown_names
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _log = logging.getLogger(__name__)
 _WEEK_NS: Final = 604_800 * NS_PER_S
@@ -70,6 +73,21 @@ class _Stream:
             t_device_ns = self._clock.time_ns(count, host_ns)
             return t_device_ns, self._cadence.missing(t_device_ns)
         return None, self._cadence.missing(count) if isinstance(count, int) else 0
+
+    def steady_span(self, *counts: "NDArray[Any]") -> Span | None:
+        """Process successive readings of a recording, given the values `counted_by`.
+
+        None, with nothing processed, if a reading may be missing.
+        """
+        if not counts:
+            return Span(self._record, None, None)
+        if self._clock is None:
+            return Span(self._record, None, None) if self._cadence.is_steady(counts[0].astype("i8")) else None
+        times_ns = self._clock.steady_times_ns(counts[0])
+        if times_ns is None or not self._cadence.is_steady(times_ns):
+            return None
+        self._clock.go_to(int(times_ns[-1]))
+        return Span(self._record, int(times_ns[0]), int(times_ns[-1]))
 
     def reading(self, frame: Frame, stamp: Stamp) -> Reading:
         """Return the reading of a frame."""
@@ -158,9 +176,12 @@ class VectorNavUnit:
                 self._skip(record.unknown)
             return record, *stream.time(count, None)
 
+        def follow_steady(*counts: "NDArray[Any]") -> Span | None:
+            return None if record.unknown else stream.steady_span(*counts)
+
         found = record.word_place(stream.counted_by)
         words = () if found is None else ((1 + found[0], found[1]),)
-        return Series(range(1 + len(record.header)), words, are_intact, follow)
+        return Series(range(1 + len(record.header)), words, are_intact, follow, follow_steady, stream)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

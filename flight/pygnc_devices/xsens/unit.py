@@ -7,14 +7,14 @@ table has one set of columns. Messages with values of the receiver, but without 
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pygnc_devices.continuity import Cadence, DeviceClock
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.series import Followed, Series
+from pygnc_devices.series import Followed, Series, Span
 from pygnc_devices.xsens import messages
 from pygnc_devices.xsens.framing import HEADER_BYTES, MTDATA2, are_intact, fixed_bytes, item_headers, payload_start
 from pygnc_devices.xsens.items import CLIPPED, ORIENTATION_VALID, PACKET_COUNTER, SAMPLE_TIME, STATUS, item_of
@@ -29,6 +29,11 @@ from pygnc_devices.xsens.layout import (
     layout_of,
     places_of,
 )
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from pygnc_devices.continuity import Counts
 
 _TICK_NS: Final = 100_000
 _TICKS: Final = 1 << 32
@@ -128,6 +133,22 @@ class Stream:
         now_ns = self._start_ns + _TICK_NS * self._clock.total
         return now_ns, self._cadence.missing(now_ns) if self._regular else 0
 
+    def steady_times(self, layout: Layout, ticks: "Counts") -> "Counts | None":
+        """Process the next messages of a recording, which all have declared items; return their times, ns.
+
+        None, with nothing processed, if a message may be missing or the messages have no regular interval.
+        """
+        regular = layout.kinds if self._regular is None else self._regular & layout.kinds
+        if not regular or not self._is_timed or self._days_ticks:
+            return None
+        totals = self._clock.steady_totals(ticks, _TICK_NS)
+        times_ns = None if totals is None else self._start_ns + _TICK_NS * totals
+        if totals is None or times_ns is None or not self._cadence.is_steady(times_ns):
+            return None
+        self._is_used, self._regular, self._ticks = True, regular, int(ticks[-1])
+        self._clock.go_to(int(totals[-1]))
+        return times_ns
+
 
 class MessageCounter:
     """Number of missing messages by the packet counter, which counts all messages.
@@ -175,6 +196,16 @@ class MessageCounter:
             if counted > _MOST_MESSAGES * due + _SPARE_MESSAGES:
                 return estimated
         return max(0, counted - 1 - others)
+
+    def is_steady(self, counts: "Counts") -> bool:
+        """Return True if counts follow each other and the newest inertial message, without another message between."""
+        if self._timed is None or self._others:
+            return False
+        return bool(((counts - range(1, 1 + len(counts)) - self._timed[0]) % _COUNTS == 0).all())
+
+    def go_to(self, count: int, now_ns: int) -> None:
+        """Process inertial messages of which none is missing; the last one has this count and time."""
+        self._timed = count, now_ns
 
     def advance(self, count: int, host_ns: int | None) -> tuple[int | None, int]:
         """Return the time of the next message by its count, ns, and the number of missing messages."""
@@ -247,9 +278,16 @@ class MtUnit:
             t_device_ns, lost, _ = self._time(stream, dict(zip(clocks, words, strict=True)), None)
             return stream.record, t_device_ns, lost
 
+        def follow_steady(*words: "NDArray[Any]") -> Span | None:
+            times_ns = None
+            if set(clocks) == {SAMPLE_TIME, PACKET_COUNTER} and not layout.is_gnss and not layout.unknown:
+                named = dict(zip(clocks, words, strict=True))
+                times_ns = self._steady_times(layout, named[SAMPLE_TIME], named[PACKET_COUNTER])
+            return None if times_ns is None else Span(self.data.record, int(times_ns[0]), int(times_ns[-1]))
+
         start = payload_start(frame)
         words = tuple((start + at, code) for at, code in clocks.values())
-        return Series(fixed_bytes(frame), words, are_intact, follow)
+        return Series(fixed_bytes(frame), words, are_intact, follow, follow_steady, self)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that returns the unit to its measurements; see `engine.Interpreter`."""
@@ -272,6 +310,21 @@ class MtUnit:
         t_device_ns, lost, is_estimate = self._time(stream, values, stamp.host_ns)
         flags = _flags(values.get(STATUS), layout)
         return Reading(stream.record, frame.raw, values, *stamp, t_device_ns, lost, flags, is_estimate=is_estimate)
+
+    def _steady_times(self, layout: Layout, ticks: "Counts", counts: "Counts") -> "Counts | None":
+        """Process successive inertial messages of a recording; return their times, ns.
+
+        None, with nothing processed, if a message may be missing.
+        """
+        if not layout.kinds <= self.data.kinds or not self.counter.is_steady(counts):
+            return None
+        times_ns = self.data.steady_times(layout, ticks)
+        if times_ns is not None:
+            self.is_configuring = False
+            self.counter.go_to(int(counts[-1]), int(times_ns[-1]))
+            if times_ns[-1] >= self._newest[1]:
+                self._newest = int(ticks[-1]), int(times_ns[-1])
+        return times_ns
 
     def _begin(self, layout: Layout) -> Stream | None:
         """Return the stream of the next message, which has this layout; None if it has no declared item."""

@@ -18,7 +18,7 @@ from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.framing import DamageReason, Scan, scan_to_end
 from pygnc_devices.reading import NS_PER_S, Counters, RecordedStamp
-from pygnc_devices.series import SeriesInterpreter
+from pygnc_devices.series import SeriesInterpreter, Span
 from pygnc_instruments.device.recorded_series import SeriesReader
 from pygnc_system.files import open_input
 
@@ -111,12 +111,13 @@ def _skipped(octets: bytes, scan: Scan) -> bytes:
 
 @dataclass(slots=True)
 class _Track:
-    """Readings of a kind of packet: their number, and first and newest device time, ns.
+    """Readings of a kind of packet: their number, the number of missing ones, first and newest device time, ns.
 
     `steps` is the number of steps between readings with a device time, missing readings included.
     """
 
     readings: int = 0
+    lost: int = 0
     steps: int = 0
     first_ns: int | None = None
     newest_ns: int = 0
@@ -124,14 +125,22 @@ class _Track:
 
     def add(self, t_device_ns: int | None, lost_before: int) -> None:
         self.readings += 1
+        self.lost += lost_before
         now_ns, _ = self._time.follow(t_device_ns, _STAMP.t_mono_ns)
         if now_ns is None:
             return
         if self.first_ns is None:
-            self.first_ns = self.newest_ns = now_ns
+            self.first_ns = now_ns
         else:
             self.steps += 1 + lost_before
-            self.newest_ns = max(self.newest_ns, now_ns)
+        self.newest_ns = now_ns
+
+    def add_steady(self, span: Span, count: int) -> None:
+        """Add at least two readings of which none is missing."""
+        self.add(span.first_ns, 0)
+        self.readings += count - 2
+        self.steps += (count - 2) * (span.last_ns is not None)
+        self.add(span.last_ns, 0)
 
     @property
     def rate_hz(self) -> float | None:
@@ -152,7 +161,7 @@ class _Member:
 
     def __post_init__(self) -> None:
         if isinstance(self.unit, SeriesInterpreter):
-            self._reader = SeriesReader(self.unit)
+            self._reader = SeriesReader(self.unit, self._track)
 
     def take(self, piece: bytes, *, is_last: bool) -> bytes:
         """Process the next bytes; return those that are in no frame of the family."""
@@ -184,26 +193,22 @@ class _Member:
         """Process the frames from an offset on that are of known series; return the offset behind them."""
         if self._reader is None:
             return at
-        end, readings = self._reader.read(octets, at)
+        end = self._reader.read(octets, at)
         self.counters.frame_bytes += end - at
-        for packet, t_device_ns, lost_before in readings:
-            self._add(packet.name, t_device_ns, lost_before)
         return end
 
     def _read_frames(self, scan: Scan) -> None:
         self.counters.add_scan(scan)
         for frame in scan.frames:
             for reading in readings_in(self.unit.interpret(frame, _STAMP, self.counters)):
-                self._add(reading.packet.name, reading.t_device_ns, reading.lost_before)
+                self._track(reading.packet.name).add(reading.t_device_ns, reading.lost_before)
             if self._reader is not None:
                 self._reader.learn(frame)
 
-    def _add(self, name: str, t_device_ns: int | None, lost_before: int) -> None:
-        track = self.tracks.get(name)
-        if track is None:
-            track = self.tracks[name] = _Track()
-        track.add(t_device_ns, lost_before)
-        self.counters.lost_readings += lost_before
+    def _track(self, name: str) -> _Track:
+        if name not in self.tracks:
+            self.tracks[name] = _Track()
+        return self.tracks[name]
 
     def summary(self, skipped: int) -> dict[str, str]:
         duration_ns = max((track.newest_ns for track in self.tracks.values()), default=0)
@@ -213,7 +218,7 @@ class _Member:
             "readings": ", ".join(f"{track.readings} {name}" for name, track in self.tracks.items()) or "none",
             "duration": f"{duration_ns / NS_PER_S:.3f} s" if duration_ns else "unknown",
             "rate": ", ".join(known) or "unknown",
-            "missing": str(self.counters.lost_readings),
+            "missing": str(sum(track.lost for track in self.tracks.values())),
             "bad_checksums": str(self.counters.damaged.get(DamageReason.CHECKSUM, 0)),
             "skipped_bytes": str(skipped),
         }

@@ -51,7 +51,7 @@ def streams(makers: list[MakeFrame], count: int, dice: random.Random) -> list[by
     frames = []
     for _ in range(count):
         kinds = dice.sample(range(len(makers)), dice.randint(1, len(makers)))
-        for _ in range(dice.choice([1, 10, 60])):
+        for _ in range(dice.choice([1, 10, 60, 300])):
             for kind in kinds:
                 numbers[kind] += dice.choices([1, 2, 50], [95, 4, 1])[0]
                 frames.append(makers[kind](numbers[kind], mutates=dice.random() < 0.02))
