@@ -47,6 +47,8 @@ _STEADY: Final = 0.05
 """Decrease of the delay, relative to the elapsed time, of a line that still delivers what it has held."""
 _WRAP_FRACTION: Final = 0.3
 """Deviation of a steady delay from whole wraps, in wraps."""
+_PHASE_NS: Final = NS_PER_S // 20
+"""Deviation of a steady delay from whole wraps after a reconnection, ns, beyond which the device has restarted."""
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32
 _STEP_TOLERANCE: Final = 0.2
@@ -82,6 +84,8 @@ class DeviceClock:
         self._is_interrupted = False
         self._may_have_restarted = False
         self._settling: _Settling | None = None
+        self._phase_ns: float | None = None
+        """Largest deviation from whole wraps of a clock that has run on in an interruption; None: no interruption."""
 
     def interrupt(self) -> None:
         """Mark an interruption, after which the device may have restarted or been replaced."""
@@ -140,8 +144,11 @@ class DeviceClock:
         counts_from_zero = tells_restart and count * tick_ns <= due_ns + _TOLERANCE_NS
         self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS
         delay_ns = due_ns - step * tick_ns
-        if tells_restart and self._is_other(delay_ns, counts_from_zero=counts_from_zero):
-            self.is_estimate, self._may_have_restarted, self._settling = True, False, None
+        if self._is_interrupted and not tells_restart:
+            self._phase_ns = min(_PHASE_NS + 2.0 * _DRIFT * elapsed_ns, _WRAP_FRACTION * wrap_ns)
+            self._settling = _Settling(host_ns, self._delay_ns)
+        if self._is_other(delay_ns, tells_restart=tells_restart, counts_from_zero=counts_from_zero):
+            self.is_estimate, self._may_have_restarted, self._settling, self._phase_ns = True, False, None, None
             step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
         else:
             is_silence = elapsed_ns - step * tick_ns > wrap_ns / 2
@@ -156,8 +163,10 @@ class DeviceClock:
         self._offset_ns, self._host_ns = min(largest_offset_ns, host_ns - self._device_ns), host_ns
         return step
 
-    def _is_other(self, delay_ns: float, *, counts_from_zero: bool) -> bool:
+    def _is_other(self, delay_ns: float, *, tells_restart: bool, counts_from_zero: bool) -> bool:
         """Return True if the device has restarted, was replaced, or its clock was set."""
+        if not tells_restart:
+            return self._is_interrupted and delay_ns < -(self._phase_ns or 0.0)
         if delay_ns >= -_TOLERANCE_NS:
             return self._is_interrupted and delay_ns > _LONGEST_DELAY_NS
         return self._is_interrupted or counts_from_zero or delay_ns < -_LONGEST_JUMP_NS
@@ -169,9 +178,12 @@ class DeviceClock:
             return 0
         wraps = steady_ns / (self._modulus * tick_ns)
         has_restarted, self._may_have_restarted, self._settling = self._may_have_restarted, False, None
-        if round(wraps) and abs(wraps - round(wraps)) < _WRAP_FRACTION:
-            return self._modulus * round(wraps)
-        if not has_restarted or steady_ns < 2 * _TOLERANCE_NS:
+        phase_ns, self._phase_ns = self._phase_ns, None
+        fraction = _WRAP_FRACTION if phase_ns is None else phase_ns / (self._modulus * tick_ns)
+        if round(wraps) and abs(wraps - round(wraps)) < fraction:
+            return self._modulus * max(0, round(wraps))
+        least_ns = 2 * _TOLERANCE_NS if phase_ns is None else phase_ns
+        if (phase_ns is None and not has_restarted) or steady_ns < least_ns:
             return 0
         self.is_estimate = True
         return round(steady_ns / tick_ns)

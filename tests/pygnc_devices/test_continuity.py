@@ -151,3 +151,29 @@ def test_steady_times_are_followed_at_once_as_one_by_one(seed: int) -> None:
         assert found == expected
         assert vars(steadies) == vars(singles)
     assert at_once
+
+
+def timer_counts(gap_s: float, *, restarts: bool) -> tuple[float, float]:
+    """Return the time by a timer of 16 bits and 65536 ticks per second, and the true time, s, 5 s after a gap."""
+    clock = DeviceClock(1 << 16)
+    before_s = [0.01 * k for k in range(500)]
+    after_s = [before_s[-1] + gap_s + 0.01 * k for k in range(500)]
+    for at_s in before_s:
+        clock.advance(round(65536 * at_s) % 65536, 1e9 / 65536, round(1e9 * (at_s + 0.002)))
+    clock.interrupt()
+    for k, at_s in enumerate(after_s):
+        ticks = round(65536 * (0.01 * k if restarts else at_s))
+        clock.advance(ticks % 65536, 1e9 / 65536, round(1e9 * (at_s + 0.002 + 0.001 * (k % 3))))
+    return clock.total / 65536, after_s[-1]
+
+
+@pytest.mark.parametrize("gap_s", [0.31, 0.85, 1.12, 2.5, 3.7, 40.4])
+def test_a_short_timer_that_has_restarted_is_continued_by_the_hosts_clock(gap_s: float) -> None:
+    found_s, true_s = timer_counts(gap_s, restarts=True)
+    assert found_s == pytest.approx(true_s, abs=0.06)
+
+
+@pytest.mark.parametrize("gap_s", [0.31, 0.85, 1.12, 2.5, 3.7, 40.4])
+def test_a_short_timer_that_has_run_on_is_exact(gap_s: float) -> None:
+    found_s, true_s = timer_counts(gap_s, restarts=False)
+    assert found_s == pytest.approx(true_s, abs=1e-4)
