@@ -241,6 +241,7 @@ def test_adds_the_columns_that_an_older_store_lacks(url: str) -> None:
     engine = create_engine(url.replace("mysql://", "mysql+pymysql://"))
     with engine.begin() as connection:
         connection.execute(text("ALTER TABLE uploads DROP COLUMN conflict"))
+        connection.execute(text("ALTER TABLE gateways DROP COLUMN lost_ms"))
         connection.execute(text("INSERT INTO gateways VALUES (1, 'roof', '', '', 0, NULL, NULL, NULL)"))
         connection.execute(text("INSERT INTO uploads VALUES ('a', 1, 'b', 'accepted', 1, '', 1, 0, '', 0, 0)"))
         connection.execute(text("UPDATE alembic_version SET version_num = '0003'"))
