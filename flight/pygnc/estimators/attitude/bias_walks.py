@@ -20,8 +20,6 @@ _MOVES: Final = 8.0
 """Chi-square of the sum on the axis that moves most, above which a walk is too narrow; by chance in one of 70 sums."""
 _RESTS: Final = 4.0
 """Chi-square below which a walk becomes narrower."""
-_WIDENED_MAX: Final = 10.0
-"""Largest factor by which a walk becomes wider at once."""
 _NARROWED: Final = 0.97
 """Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
 _MAGNETOMETER_FIRST: Final = 10.0
@@ -35,19 +33,17 @@ in an hour, or a magnetometer bias by 5 uT.
 
 
 class Moment(NamedTuple):
-    """Biases of gyro and magnetometer at a time.
+    """Biases of gyro and magnetometer at a time, and their variances if no update followed it.
 
     Attributes:
-        gps_ms: GPS ms.
         warmth: Warmth to which the biases belong.
         bias: Biases of gyro and magnetometer, rad/s and uT, shape (6,).
-        variance: Their variances, shape (6,).
+        variance: Their variances, with the process noise since that time, shape (6,).
         thermal: Changes of the biases by warmth, shape (6,).
         cross: Covariance of each bias with its change by warmth, shape (6,).
         thermal_variance: Variances of these changes, shape (6,).
     """
 
-    gps_ms: int
     warmth: float
     bias: Array
     variance: Array
@@ -55,13 +51,17 @@ class Moment(NamedTuple):
     cross: Array
     thermal_variance: Array
 
+    def grown(self, sigma: Array) -> "Moment":
+        """Return the biases after a step whose process noise has these standard deviations, shape (6,)."""
+        return self._replace(variance=self.variance + sigma * sigma)
+
     @classmethod
     def of(cls, state: AttitudeState, warmth: float) -> "Moment":
         """Return the biases of a state."""
         root, thermal = state.sqrt_covariance[BIASES], state.sqrt_covariance[THERMAL]
         parts = (np.einsum("ij,ij->i", *pair) for pair in ((root, root), (root, thermal), (thermal, thermal)))
         variance, cross, thermal_variance = parts
-        return cls(state.gps_ms, warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance)
+        return cls(warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance)
 
     def at(self, warmth: float) -> tuple[Array, Array]:
         """Return the biases that this estimate predicts for another warmth, and their variances, each (6,)."""
@@ -76,7 +76,7 @@ class BiasWalks(NamedTuple):
     Attributes:
         gyro: Factor on the random walk of the gyro bias, at least 1.
         magnetometer: Factor on that of the magnetometer bias, at least 1.
-        begin: Biases when the walks were last judged; None if something else has changed them since then.
+        begin: Biases when the walks were last judged, with the noise since then; None if they have changed otherwise.
     """
 
     gyro: float = 1.0
@@ -87,18 +87,20 @@ class BiasWalks(NamedTuple):
         """Return the walks without the biases at the begin, because something else has changed them."""
         return self if self.begin is None else self._replace(begin=None)
 
-    def judged(self, state: AttitudeState, warmth: float, sigma: Array) -> "BiasWalks":
-        """Return the walks after `SAMPLES` samples; `sigma` (6,) are those of the settings per root second.
+    def after_step(self, sigma: Array) -> "BiasWalks":
+        """Return the walks after a step; `sigma` (6,) are the standard deviations of its noise on the biases."""
+        return self if self.begin is None else self._replace(begin=self.begin.grown(sigma))
 
-        A walk is the only change between updates. The updates have therefore removed the variance at the begin, plus
-        that of the walk, minus that at the end.
+    def judged(self, state: AttitudeState, warmth: float) -> "BiasWalks":
+        """Return the walks after `SAMPLES` samples.
+
+        The updates have removed the variance that the biases would have without them, minus that at the end.
         """
         now, begin = Moment.of(state, warmth), self.begin
         if begin is None:
             return self._replace(begin=now)
-        walked = np.repeat((self.gyro, self.magnetometer), 3) * sigma
         predicted, variance = begin.at(warmth)
-        removed = variance + walked * walked * (1e-3 * (now.gps_ms - begin.gps_ms)) - now.variance
+        removed = variance - now.variance
         square = (now.bias - predicted) ** 2 / np.maximum(removed, 1e-6 * now.variance)
         largest = float(square[:3].max()), float(square[3:].max())
         # A moving bias also moves the other one, less far.
@@ -108,8 +110,7 @@ class BiasWalks(NamedTuple):
             if chi_square < _RESTS:
                 factors[number] = max(_NARROWED * factors[number], 1.0)
             elif chi_square > _MOVES and number == first:
-                widened = factors[number] * min(math.sqrt(chi_square), _WIDENED_MAX)
-                factors[number] = min(widened, _FACTOR_MAX)
+                factors[number] = min(factors[number] * math.sqrt(chi_square), _FACTOR_MAX)
         return BiasWalks(factors[0], factors[1], now)
 
 

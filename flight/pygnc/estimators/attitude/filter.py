@@ -153,8 +153,6 @@ class AttitudeFilter:
         self._models = measurement_models(settings)
         self._ekf = MultiplicativeEkf(settings, self._models)
         self._priors: dict[tuple[ErrorSize, ...], list[ErrorPrior]] = {}
-        walks = settings.gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
-        self._walk_sigma = np.repeat(walks, 3)
         search = Search(settings, SensorPrior.initial(settings, ModelErrors()))
         self.memory = memory or FilterMemory(search, SensorHealth.unknown(settings.mounting.faces))
 
@@ -246,7 +244,7 @@ class AttitudeFilter:
         if memory.track is not None:
             if memory.track.standing is Standing.CONFIRMED and memory.track.state.attitude_sigma_rad > UNSURE_SIGMA_RAD:
                 memory.track = memory.track._replace(standing=Standing.FOUND)
-            self._judge_walks(memory.track)
+            self._judge_walks(memory.track, update.step.noise_sigma[BIASES])
         if memory.track is not None and not memory.track.is_confirmed:
             self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
@@ -265,15 +263,17 @@ class AttitudeFilter:
             self._priors[sizes] = errors.priors(self.settings)
         return self._priors[sizes]
 
-    def _judge_walks(self, track: Track) -> None:
-        """Judge the random walks of the biases from time to time."""
+    def _judge_walks(self, track: Track, sigma: Array) -> None:
+        """Judge the random walks of the biases from time to time; `sigma` (6,) is the noise of the step on them."""
         memory = self.memory
-        walks = memory.errors.bias_walks
+        walks = memory.errors.bias_walks.after_step(sigma)
         # The first updates, which are far from linear, say nothing of the biases.
         if not track.is_confirmed or memory.inflation is not None or np.count_nonzero(memory.health.gyro.stuck):
             memory.errors = memory.errors._replace(bias_walks=walks.interrupted())
         elif track.samples % WALK_SAMPLES == 0:
-            memory.errors = memory.errors._replace(bias_walks=walks.judged(track.state, track.warmth, self._walk_sigma))
+            memory.errors = memory.errors._replace(bias_walks=walks.judged(track.state, track.warmth))
+        else:
+            memory.errors = memory.errors._replace(bias_walks=walks)
 
     def _judge(self, update: TrackUpdate, *, is_implausible: bool) -> None:
         """Abandon a track that readings or implausible sensor errors contradict, or whose uncertainty is too large."""

@@ -174,6 +174,7 @@ class MultiplicativeEkf:
             walks=walks,
             tag_variance_s2=time_tags.used_with(sample.time_sigma_s),
             warming=warming,
+            sunlit_fraction=0.0 if environment is None else environment.sunlit_fraction,
         )
         samples = track.samples + 1
         if environment is None:

@@ -47,9 +47,13 @@ change of 0.8 deg/s with the default noise. It takes 0.3 % of the noise, so its 
 """
 _WARMTH_ERROR: Final = 0.2
 """Standard deviation of the relative error of the rate at which warmth moves a bias. It lasts for `THERMAL_TIME_S`."""
+_HEAT_ERROR: Final = 0.05
+"""Standard deviation of the error of the absorbed sunlight, as a fraction of its mean over all attitudes: reflected
+light, gains of the faces, and components at full scale. It lasts as long.
+"""
 _UNKNOWN_WEIGHT: Final = 0.25
-"""Weight of the variance of the estimated change in its mean square for this error. With 1, nominal flights at 0.2
-deg/s lose 6 % while the change is not known yet, and realistic ones gain nothing.
+"""Weight of the variance of the estimated change in its mean square for both errors. With 1, the sigma in the first
+shadow of a good flight is 1.24 times as large, and realistic flights gain nothing.
 """
 _STUCK_WALK_RAD_S: Final = math.radians(0.05)
 """Random walk per root second of the bias of a stuck axis, which then follows the body rate that is not measured."""
@@ -123,6 +127,7 @@ class AttitudeDynamics:
         walks: BiasWalks = NO_WALKS,
         tag_variance_s2: float = 0.0,
         warming: float = 0.0,
+        sunlit_fraction: float = 0.0,
     ) -> AttitudeStep:
         """Propagate a state to the next gyro reading.
 
@@ -138,6 +143,7 @@ class AttitudeDynamics:
             walks: Factors on the random walks of the biases.
             tag_variance_s2: Variance of the errors of the reading's times, s2.
             warming: Change of the warmth during the step.
+            sunlit_fraction: Visible fraction of the Sun's disc, which heats the satellite.
         """
         step_s = (gps_ms - state.gps_ms) * 1e-3
         gain = 1.0 / (1.0 + state.gyro_scale_error)
@@ -160,7 +166,8 @@ class AttitudeDynamics:
         if warming:
             root = state.sqrt_covariance[THERMAL]
             size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.thermal**2
-            lasting = THERMAL_TIME_S / step_s * (_WARMTH_ERROR * warming) ** 2
+            heat = _HEAT_ERROR * sunlit_fraction * step_s / THERMAL_TIME_S
+            lasting = THERMAL_TIME_S / step_s * ((_WARMTH_ERROR * warming) ** 2 + heat * heat)
             noise[BIASES] = np.sqrt(noise[BIASES] ** 2 + lasting * size2)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
         if inflation is not None:

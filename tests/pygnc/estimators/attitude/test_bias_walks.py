@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks, Moment
+from pygnc.environment.solar_radiation import THERMAL_TIME_S
+from pygnc.estimators.attitude.bias_walks import NO_WALKS, SAMPLES, BiasWalks, Moment
+from pygnc.estimators.attitude.filter import AttitudeFilter
 from pygnc.estimators.attitude.state import GYRO_THERMAL, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.truth import STEP_S, Truth, errors_deg, fly, run, with_samples
+from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 BEFORE = np.array([4e-6, 4e-6, 4e-6, 0.04, 0.04, 0.04])
 AFTER = 0.75 * BEFORE
@@ -26,8 +28,8 @@ def state(at_s: int, bias: Array, variance: Array) -> AttitudeState:
 
 def judged(moved: Array, walks: BiasWalks = NO_WALKS) -> BiasWalks:
     """Return the walks after biases have moved in two minutes."""
-    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
-    return begun.judged(state(120, moved, AFTER), 0.0, WALK)
+    begun = walks.interrupted().judged(state(0, np.zeros(6), BEFORE), 0.0)
+    return begun.after_step(math.sqrt(120.0) * WALK).judged(state(120, moved, AFTER), 0.0)
 
 
 def test_independent_corrections_widen_a_walk_rarely() -> None:
@@ -50,8 +52,8 @@ def test_a_bias_that_moves_farther_widens_its_walk(axis: int, *, is_gyro: bool) 
 
 
 def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
-    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0, WALK)
-    elsewhere = begun.interrupted().judged(state(120, np.ones(6), AFTER), 0.0, WALK)
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0)
+    elsewhere = begun.interrupted().after_step(WALK).judged(state(120, np.ones(6), AFTER), 0.0)
     assert elsewhere[:2] == (1.0, 1.0)
 
 
@@ -60,8 +62,17 @@ def test_a_gyro_bias_that_follows_the_warmth_rests() -> None:
     warmed = state(120, np.array([5e-3, 0.0, 0.0, 0.0, 0.0, 0.0]), AFTER)
     before = state(0, np.zeros(6), BEFORE)
     before.slow[GYRO_THERMAL.start - 3] = 2.5e-2
-    assert NO_WALKS.judged(before, 0.3, WALK).judged(warmed, 0.5, WALK).gyro == 1.0
-    assert NO_WALKS.judged(before, 0.3, WALK).judged(warmed, 0.3, WALK).gyro > 1.0
+    assert NO_WALKS.judged(before, 0.3).judged(warmed, 0.5).gyro == 1.0
+    assert NO_WALKS.judged(before, 0.3).judged(warmed, 0.3).gyro > 1.0
+
+
+def test_all_noise_of_the_steps_explains_a_moving_bias() -> None:
+    """Errors of the warmth move the biases, too, and may exceed what the updates have removed by far."""
+    moved = np.full(6, 4.0) * np.sqrt(REMOVED)
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0)
+    for _ in range(SAMPLES):
+        begun = begun.after_step(np.sqrt(REMOVED))
+    assert begun.judged(state(120, moved, AFTER), 0.0)[:2] == (1.0, 1.0)
 
 
 def test_an_uncertain_change_by_warmth_explains_a_moving_bias() -> None:
@@ -72,6 +83,21 @@ def test_an_uncertain_change_by_warmth_explains_a_moving_bias() -> None:
     assert not predicted.any()
     assert variance[:3] == pytest.approx(BEFORE[:3] + (0.2 * 1e-2) ** 2)
     assert variance[3:] == pytest.approx(BEFORE[3:])
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_the_unknown_change_by_warmth_does_not_widen_the_walk_of_the_gyro(seed: int) -> None:
+    """When the satellite cools down first, noise by the error of the warmth is much larger than the walk."""
+    truth, warmth, environments = fly(seed, 25.0, start_angle_deg=90.0), 0.9, []
+    for environment in truth.environments:
+        warmth += (environment.sunlit_fraction - warmth) * STEP_S / THERMAL_TIME_S
+        environments.append(replace(environment, warmth=warmth))
+    attitude, factors = AttitudeFilter(SETTINGS), []
+    for sample, environment in zip(truth.samples, environments, strict=True):
+        attitude.process(sample, environment)
+        factors.append(attitude.memory.errors.bias_walks.gyro)
+    assert environments[-1].warmth < 0.6
+    assert max(factors) < 1.5
 
 
 def warming(truth: Truth, amplitude: float, *, is_gyro: bool) -> Truth:
