@@ -17,9 +17,9 @@ from pygnc.estimators.attitude.state import BIASES, THERMAL, AttitudeState
 SAMPLES: Final = 24
 """Number of samples after which the walks are judged: so few that a fast bias does not mislead the attitude first."""
 _MOVES: Final = 8.0
-"""Chi-square of the sum on the axis that moves most, above which a walk is too narrow; by chance in one of 70 sums."""
-_RESTS: Final = 4.0
-"""Chi-square below which a walk becomes narrower."""
+"""Chi-square of the sum on the axis that moves most, above which a walk is too narrow, by chance in one of 70
+sums; below, the walk becomes narrower.
+"""
 _NARROWED: Final = 0.97
 """Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
 _MAGNETOMETER_FIRST: Final = 10.0
@@ -107,9 +107,9 @@ class BiasWalks(NamedTuple):
         first = int(largest[1] > largest[0])
         factors = [self.gyro, self.magnetometer]
         for number, chi_square in enumerate(largest):
-            if chi_square < _RESTS:
+            if chi_square < _MOVES:
                 factors[number] = max(_NARROWED * factors[number], 1.0)
-            elif chi_square > _MOVES and number == first:
+            elif number == first:
                 factors[number] = min(factors[number] * math.sqrt(chi_square), _FACTOR_MAX)
         return BiasWalks(factors[0], factors[1], now)
 

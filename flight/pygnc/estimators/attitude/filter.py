@@ -23,7 +23,13 @@ from pygnc.estimators.attitude.mekf import (
     Track,
     TrackUpdate,
 )
-from pygnc.estimators.attitude.model_errors import ErrorPrior, ErrorSize, ModelErrors, chi_square_limit
+from pygnc.estimators.attitude.model_errors import (
+    MISLED_SIGMA_RAD,
+    ErrorPrior,
+    ErrorSize,
+    ModelErrors,
+    chi_square_limit,
+)
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, UNSURE_SIGMA_RAD, Search
@@ -60,8 +66,6 @@ calibration without attitude, above which the track ends.
 """
 _TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
 """Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
-_STUCK_SHARE: Final = 0.3
-"""Sigma added to the attitude when a stuck axis is detected, as a fraction of `unknown_sigma_rad`."""
 
 
 @unique
@@ -339,7 +343,7 @@ class AttitudeFilter:
         column = np.zeros((len(track.state.sqrt_covariance), 3))
         column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
         # Since the axis began to repeat its reading, the attitude was propagated with a wrong rate.
-        column[ATTITUDE] = _STUCK_SHARE * self.settings.start.unknown_sigma_rad * np.eye(3)
+        column[ATTITUDE] = MISLED_SIGMA_RAD * np.eye(3)
         state = track.state
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))

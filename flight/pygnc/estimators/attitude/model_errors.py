@@ -228,8 +228,8 @@ class ModelErrors(NamedTuple):
         for name, samples_min in _SAMPLES_MIN.items():
             is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
             is_wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
-            if (is_misfit or is_wrong) and getattr(self, name) is not _LARGE:
-                errors = errors._with(name, _LARGE)._replace(time_tags=self.time_tags.restarted())
+            if (is_misfit or is_wrong) and getattr(self, name) is not ErrorSize.LARGE:
+                errors = errors._with(name, ErrorSize.LARGE)._replace(time_tags=self.time_tags.restarted())
         return errors
 
     def selected(self, state: AttitudeState, settings: AttitudeSettings) -> "tuple[ModelErrors, AttitudeState]":
@@ -266,7 +266,7 @@ class ModelErrors(NamedTuple):
         """Return standard deviations at the beginning of a track, shape (size,); 0 for all but the model errors."""
         sigma = np.zeros(error_size(settings.mounting.faces))
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
-        factor = 2.0 if self.magnetometer is _LARGE else 1.0
+        factor = 2.0 if self.magnetometer is ErrorSize.LARGE else 1.0
         matrix = np.full((3, 3), 0.5 * magnetometer.matrix_sigma)
         np.fill_diagonal(matrix, magnetometer.matrix_sigma)
         sigma[MAG_MATRIX], sigma[PANEL_FIELD] = factor * matrix.ravel(), factor * magnetometer.panel_sigma_ut
@@ -290,7 +290,7 @@ class ModelErrors(NamedTuple):
 
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the standard deviations to add to the state, (size,), after errors `before`; None without a change."""
-        changed = [name for name in _SAMPLES_MIN if getattr(self, name) is _LARGE is not getattr(before, name)]
+        changed = [name for name in _SAMPLES_MIN if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
         if not changed:
             return None
         sigma, inflation = self.sigma(settings), np.zeros(error_size(settings.mounting.faces))
@@ -303,7 +303,6 @@ class ModelErrors(NamedTuple):
         return inflation
 
 
-_LARGE: Final = ErrorSize.LARGE
 _THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {
     _GYRO: np.r_[GYRO_THERMAL],
     _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL],
