@@ -140,6 +140,7 @@ class ReplayContext(NamedTuple):
         dynamics = point_dynamics if normal_points else OrbitDynamics
         smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays.release)
         smoothed = None if smoothed is None else arrays.stored_fields(smoothed)
+        arrays.release()
         batch = _batch(collected, settings.orbit, orientation, notes)
         batch = None if batch is None else arrays.stored_fields(batch)
         for name, after in (("smoother", smoothed), ("batch", batch)):
@@ -172,6 +173,7 @@ class ReplayContext(NamedTuple):
             notes=tuple(notes),
             normal_points=normal_points,
         )
+        arrays.release()
         return result, collected
 
     def _early(self, fixes: FixRecords) -> list[str]:

@@ -284,11 +284,9 @@ class _FittedMotion(NamedTuple):
         states, covariance = np.empty((len(gps_ms), 6)), np.empty((len(gps_ms), 6, 6))
         for first in range(0, len(gps_ms), _BLOCK):
             rows = slice(first, first + _BLOCK)
-            on_time = np.zeros(len(gps_ms[rows]))
-            derivatives = self.motion.derivatives(gps_ms[rows], on_time)
-            acting = derivatives.shape[2]
-            states[rows] = self.motion.states(gps_ms[rows], on_time) + derivatives @ self.correction[:acting]
-            covariance[rows] = derivatives @ self.covariance[:acting, :acting] @ derivatives.transpose(0, 2, 1)
+            at, on_time = gps_ms[rows], np.zeros(len(gps_ms[rows]))
+            states[rows] = self.motion.states(at, on_time) + self.motion.changes(at, on_time, self.correction)
+            covariance[rows] = self.motion.covariances(at, self.covariance)
         return states, covariance
 
 

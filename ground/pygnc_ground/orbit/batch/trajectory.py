@@ -10,7 +10,16 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc_ground.orbit.batch import collocation
-from pygnc_ground.orbit.batch.collocation import NODE, NODES, SEGMENT_S, LinearForce, integrate, respond, states_at
+from pygnc_ground.orbit.batch.collocation import (
+    NODE,
+    NODES,
+    SEGMENT_S,
+    LinearForce,
+    integrate,
+    respond,
+    states_at,
+    weights,
+)
 from pygnc_ground.orbit.batch.forces import SEGMENTS_PER_INTERVAL, STATE, ArcForces, ArcParameters
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
@@ -79,11 +88,9 @@ class LinearMotion:
 
     def states(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
         """Return uncorrected position and velocity in GCRF at `gps_ms` plus `offset_s`, each (n,); shape (n, 6)."""
-        segment, fraction = self._grid.locate(gps_ms, offset_s)
-        local = states_at(self._response[segment], fraction)
-        moved = local[:, :, collocation.STATE] @ self._start[segment][:, :, None]
-        states: FloatArray = local[:, :, 0] + moved[:, :, 0]
-        return states
+        constant, by_state = self._response[..., 0], self._response[..., collocation.STATE]
+        acceleration = constant + np.einsum("kiac,kc->kia", by_state, self._start)
+        return self._moved(gps_ms, offset_s, self._start, acceleration)
 
     def derivatives(self, gps_ms: IntArray, offset_s: FloatArray, partials: FloatArray | None = None) -> FloatArray:
         """Return the derivatives by the first q parameters of the states, shape (n, 6, q).
@@ -107,11 +114,40 @@ class LinearMotion:
 
         They are those of `derivatives`, in a fraction of the time.
         """
+        start = self._d_parameters @ correction
+        known = np.concatenate((start, correction[self._parameters.local_columns]), axis=1)
+        acceleration = np.einsum("kiac,kc->kia", self._response[..., 1:], known)
+        return self._moved(gps_ms, offset_s, start, acceleration)
+
+    def covariances(self, gps_ms: IntArray, covariance: FloatArray) -> FloatArray:
+        """Return the covariances of the states at times (n,) by that of the parameters, shape (p, p); (n, 6, 6).
+
+        States in a segment depend on the state at its start and on its own parameters only, so that their covariances
+        follow from one of 15 by 15 per segment.
+        """
+        segment, fraction = self._grid.locate(gps_ms, np.zeros(len(gps_ms)))
+        segments, which = np.unique(segment, return_inverse=True)
+        of_start, columns = self._d_parameters[segments], self._parameters.local_columns[segments]
+        carried = of_start @ covariance
+        both = np.empty((len(segments), 6 + columns.shape[1], 6 + columns.shape[1]))
+        both[:, :6, :6] = carried @ of_start.transpose(0, 2, 1)
+        both[:, :6, 6:] = np.take_along_axis(carried, columns[:, None], axis=2)
+        both[:, 6:, :6] = both[:, :6, 6:].transpose(0, 2, 1)
+        both[:, 6:, 6:] = covariance[columns[:, :, None], columns[:, None]]
+        local = states_at(self._response[segment], fraction)[:, :, 1:]
+        covariances: FloatArray = local @ both[which] @ local.transpose(0, 2, 1)
+        return covariances
+
+    def _moved(
+        self, gps_ms: IntArray, offset_s: FloatArray, start: FloatArray, acceleration_mps2: FloatArray
+    ) -> FloatArray:
+        """Return states (n, 6) after the starts of all segments (k, 6) with accelerations at the nodes, (k, s, 3)."""
         segment, fraction = self._grid.locate(gps_ms, offset_s)
-        local = states_at(self._response[segment], fraction)
-        known = np.concatenate((self._d_parameters @ correction, correction[self._parameters.local_columns]), axis=1)
-        changes: FloatArray = (local[:, :, 1:] @ known[segment, :, None])[:, :, 0]
-        return changes
+        position, velocity = weights(fraction)
+        begin, along = start[segment], acceleration_mps2[segment]
+        moved_m = SEGMENT_S**2 * (position[:, None] @ along)[:, 0] + SEGMENT_S * fraction[:, None] * begin[:, 3:]
+        moved_mps = SEGMENT_S * (velocity[:, None] @ along)[:, 0]
+        return begin + np.concatenate((moved_m, moved_mps), axis=1)
 
     def nodes(self, correction: FloatArray) -> FloatArray:
         """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""

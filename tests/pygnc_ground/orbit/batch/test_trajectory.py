@@ -123,6 +123,20 @@ def test_changes_are_those_of_the_derivatives() -> None:
     np.testing.assert_allclose(of_functions, partials @ derivatives, rtol=1e-9, atol=1e-9)
 
 
+def test_covariances_are_those_of_the_derivatives() -> None:
+    found, count = motion(INVISIBLE, unknowns()), len(unknowns())
+    root = np.random.default_rng(3).normal(size=(count, count)) * np.where(np.arange(count) < FIRST_NODE, 1.0, 1e-8)
+    covariance = root.T @ root
+    derivatives = found.derivatives(TIMES, NO_OFFSET)
+    acting = derivatives.shape[2]
+    expected = derivatives @ covariance[:acting, :acting] @ derivatives.transpose(0, 2, 1)
+    order = np.random.default_rng(4).permutation(len(TIMES))
+    covariances = found.covariances(TIMES[order], covariance)
+    sigma = np.sqrt(np.diagonal(expected, axis1=1, axis2=2))
+    difference = (covariances - expected[order]) / (sigma[order, :, None] * sigma[order, None, :])
+    assert np.abs(difference).max() < 1e-9
+
+
 def test_times_outside_the_grid_belong_to_its_first_and_last_segment() -> None:
     grid = Grid(0, 700_000)
     segment, fraction = grid.locate(np.array([-3_000, 0, 300_000, 899_999, 903_000]), np.zeros(5))
