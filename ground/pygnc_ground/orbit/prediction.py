@@ -54,6 +54,8 @@ _RADIAL, _TRANSVERSE, _NORMAL = 1.5, 1.0 / 3.0, 3.0
 """Factors on the empirical accelerations of the flight's filter. Over days, 1e-8 m/s^2 along the track are several
 times the effect of ocean tides and albedo; in quiet orbits, more would exceed the uncertainty of the drag.
 """
+_VARIATION: Final = 0.5
+"""Factor on the flight's variation of the density along an orbit: it repeats, so that it averages out over hours."""
 
 
 class DragPrior(NamedTuple):
@@ -110,7 +112,8 @@ class OrbitPrediction(OrbitFilter):
         craft = replace(craft, drag_coefficient=craft.drag_coefficient * math.exp(prior.mean))
         radial, transverse, normal = settings.process_noise.empirical_sigma_mps2
         empirical = radial, _TRANSVERSE * transverse, normal
-        process_noise = replace(settings.process_noise, empirical_sigma_mps2=empirical)
+        variation = _VARIATION * settings.process_noise.density_variation
+        process_noise = replace(settings.process_noise, empirical_sigma_mps2=empirical, density_variation=variation)
         settings = replace(settings, spacecraft=craft, process_noise=process_noise)
         start: OrbitState | None = None
         if newest is not None:
