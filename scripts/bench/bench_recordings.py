@@ -6,7 +6,6 @@ Usage: PYTHONPATH=. python scripts/bench/bench_recordings.py [FAMILY ...] [--run
 
 import argparse
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -49,11 +48,11 @@ def main() -> int:
 
 
 def measure(names: list[str], megabytes: float) -> None:
-    """Print processor time per GB for scanner, `info` and `log`, and per frame for `info`, and the memory used.
+    """Print processor time per GB for scanner, `info` and `log`, and per frame for `info`.
 
     Scanner and log are measured with the first megabyte.
     """
-    columns = ("family", "bytes per frame", "scan, s/GB", "info, s/GB", "log, s/GB", "info, µs per frame", "MB")
+    columns = ("family", "bytes per frame", "scan, s/GB", "info, s/GB", "log, s/GB", "info, µs per frame")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     for name in names:
         for is_text in _FORMS.get(name, (False,)):
@@ -72,13 +71,12 @@ def _measured(name: str, megabytes: float, *, is_text: bool) -> str:
         path = Path(folder, "x.raw")
         path.write_bytes(octets)
         info_s = _spent_s(lambda: summarise(path, [kind]))
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         path.write_bytes(start)
         scan_s = _spent_s(lambda: scan_to_end(kind.scanner, start))
         log_s = _spent_s(lambda: _log(path, name))
     per_gb = scan_s / len(start), info_s / len(octets), log_s / len(start)
     cells = [f"{name}, text" if is_text else name, f"{length:.0f}", *(f"{1e9 * spent:.0f}" for spent in per_gb)]
-    return f"| {' | '.join(cells)} | {1e6 * per_gb[1] * length:.1f} | {memory_mb:.0f} |"
+    return f"| {' | '.join(cells)} | {1e6 * per_gb[1] * length:.1f} |"
 
 
 def _steady_frames(name: str, *, is_text: bool) -> bytes:
