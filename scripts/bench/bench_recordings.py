@@ -6,11 +6,11 @@ Usage: PYTHONPATH=. python scripts/bench/bench_recordings.py [FAMILY ...] [--run
 
 import argparse
 import random
-import resource
 import sys
 import tempfile
 import time
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from pygnc_devices.family import family
@@ -22,6 +22,9 @@ from tests.pygnc_instruments.device.mutated_recordings import MAKERS, mutated_re
 
 _KINDS = 8
 _FRAMES = 400
+_FORMS = {"vectornav": (False, True), "novatel": (False, True)}
+"""Families with binary frames and lines of text."""
+_TEXT_BEGINS = b"$#"
 
 
 def main() -> int:
@@ -45,33 +48,61 @@ def main() -> int:
 
 
 def measure(names: list[str], megabytes: float) -> None:
-    """Print processor time per GB and per frame for scanner, `info` and `log`, and the memory of this process."""
-    columns = ("family", "bytes per frame", "scan, s/GB", "info, s/GB", "log, s/GB", "info, µs per frame", "MB")
+    """Print processor time per GB for scanner, `info` and `log`, and per frame for `info`.
+
+    Scanner and log are measured with the first megabyte.
+    """
+    columns = ("family", "bytes per frame", "scan, s/GB", "info, s/GB", "log, s/GB", "info, µs per frame")
     print(f"| {' | '.join(columns)} |\n|{'---|' * len(columns)}", flush=True)
     for name in names:
-        kind, dice = family(name), random.Random(1)  # noqa: S311 - repeatable
-        makers = [MAKERS[name](dice) for _ in range(_KINDS)]
-        octets = b"".join(make(number, mutates=False) for make in makers for number in range(_FRAMES))
-        octets *= max(1, round(megabytes * 1e6 / len(octets)))
-        frames = len(scan_to_end(kind.scanner, octets[: 1 << 17]).frames) * len(octets) / min(len(octets), 1 << 17)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder, "x.raw")
-            path.write_bytes(octets)
-            times_s = [-time.process_time()]
-            scan_to_end(kind.scanner, octets)
-            times_s += [time.process_time()]
-            summarise(path, [kind])
-            times_s += [time.process_time()]
-            with connect(DeviceSelection(str(path), name)) as connected:
-                log = CsvLog(Path(folder))
-                for reading in connected.device:
-                    log.write(reading)
-                log.close()
-            times_s += [time.process_time()]
-        spent_s = [times_s[1] + times_s[0], times_s[2] - times_s[1], times_s[3] - times_s[2]]
-        cells = [name, f"{len(octets) / frames:.0f}", *(f"{1e9 * spent / len(octets):.0f}" for spent in spent_s)]
-        memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(f"| {' | '.join(cells)} | {1e6 * spent_s[1] / frames:.1f} | {memory_mb:.0f} |", flush=True)
+        for is_text in _FORMS.get(name, (False,)):
+            print(_measured(name, megabytes, is_text=is_text), flush=True)
+
+
+def _measured(name: str, megabytes: float, *, is_text: bool) -> str:
+    """Return a line of the table."""
+    kind = family(name)
+    octets = _steady_frames(name, is_text=is_text)
+    start = octets * max(1, round(1e6 / len(octets)))
+    frames = scan_to_end(kind.scanner, octets).frames
+    octets *= max(1, round(megabytes * 1e6 / len(octets)))
+    length = sum(len(frame.raw) for frame in frames) / len(frames)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "x.raw")
+        path.write_bytes(octets)
+        info_s = _spent_s(lambda: summarise(path, [kind]))
+        path.write_bytes(start)
+        scan_s = _spent_s(lambda: scan_to_end(kind.scanner, start))
+        log_s = _spent_s(lambda: _log(path, name))
+    per_gb = scan_s / len(start), info_s / len(octets), log_s / len(start)
+    cells = [f"{name}, text" if is_text else name, f"{length:.0f}", *(f"{1e9 * spent:.0f}" for spent in per_gb)]
+    return f"| {' | '.join(cells)} | {1e6 * per_gb[1] * length:.1f} |"
+
+
+def _steady_frames(name: str, *, is_text: bool) -> bytes:
+    """Return intact frames of eight kinds, of each many in succession."""
+    dice, octets, number = random.Random(1), b"", 0  # noqa: S311 - repeatable
+    while number < _KINDS:
+        make = MAKERS[name](dice)
+        frames = [make(k, mutates=False) for k in range(_FRAMES)]
+        if (frames[0][:1] in _TEXT_BEGINS) == is_text and not scan_to_end(family(name).scanner, frames[0]).damage:
+            octets += b"".join(frames)
+            number += 1
+    return octets
+
+
+def _spent_s(function: Callable[[], object]) -> float:
+    start_s = time.process_time()
+    function()
+    return time.process_time() - start_s
+
+
+def _log(path: Path, name: str) -> None:
+    with connect(DeviceSelection(str(path), name)) as connected:
+        log = CsvLog(path.parent)
+        for reading in connected.device:
+            log.write(reading)
+        log.close()
 
 
 def is_read(name: str, seed: int) -> bool:

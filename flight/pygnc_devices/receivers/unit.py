@@ -142,8 +142,12 @@ class ReceiverUnit:
             return packet, *self._time(packet, tow_s, None, is_timed=is_timed(status))
 
         def follow_steady(counts: "NDArray[Any]", statuses: "NDArray[Any]") -> Span | None:
-            if not is_timed(statuses[0].item()) or (statuses != statuses[0]).any():
+            if (statuses != statuses[0]).any():
                 return None
+            if not is_timed(statuses[0].item()):
+                self.messages += len(statuses)
+                self._cadences[packet.name].missing(None)
+                return Span(packet, None, None)
             tow_ms = 1e3 * (counts if tow.scale is None else counts * tow.scale + tow.offset)
             if not ((tow_ms >= 0.0) & (tow_ms < _MS_PER_WEEK - 1)).all():
                 return None

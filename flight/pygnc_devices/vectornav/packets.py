@@ -6,7 +6,7 @@ byte or a word announces another one. The fields of the bits follow in the same 
 
 import re
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import field as attribute
 from functools import cached_property, lru_cache
@@ -138,7 +138,7 @@ class BinaryOutput(Record):
     def length(self, octets: bytes, at: int) -> int | None:
         """Return the length of header and fields at an offset; None if more bytes are needed."""
         end = at + len(self.header) + self._fixed_bytes
-        if not self.has_lists:
+        if not self._has_lists:
             return end - at
         end = at + len(self.header)
         for part in self.parts:
@@ -149,14 +149,22 @@ class BinaryOutput(Record):
             end += _fixed_bytes(part)
         return end - at
 
-    def word_place(self, name: str) -> WordPlace | None:
-        """Return the place of a word in the payload; None if it is not always the same."""
-        at = len(self.header)
-        for part in self.parts:
+    def word_place(self, name: str, payload: bytes) -> WordPlace | None:
+        """Return the place of a word in a payload; None if it does not contain the word."""
+        for at, part in self._parts_of(payload):
             if not is_reserved(part) and any(field.name == name for field in part.fields):
                 return part.place(name, at)
-            at += _fixed_bytes(part)
         return None
+
+    def counts_at(self, payload: bytes) -> list[int]:
+        """Return the offsets in a payload of the numbers of elements of its lists."""
+        return [at + part.count_at for at, part in self._parts_of(payload) if part.item_bytes]
+
+    def _parts_of(self, payload: bytes) -> Iterator[tuple[int, OutputField]]:
+        at = len(self.header)
+        for part in self.parts:
+            yield at, part
+            at += _fixed_bytes(part) + (part.item_bytes and part.item_bytes * payload[at + part.count_at])
 
     def decode(self, payload: bytes) -> Mapping[str, Value | None]:
         """Return the values by name; None for NaN.
@@ -191,8 +199,7 @@ class BinaryOutput(Record):
         return unknown_names(self.header)
 
     @cached_property
-    def has_lists(self) -> bool:
-        """True if the length of the packets varies."""
+    def _has_lists(self) -> bool:
         return any(part.item_bytes for part in self.parts)
 
     @cached_property
@@ -204,7 +211,7 @@ class BinaryOutput(Record):
         return _layout_of(self.parts, [])
 
     def _layout(self, payload: bytes) -> _Layout:
-        if not self.has_lists:
+        if not self._has_lists:
             return self._fixed_layout
         counts, at = [], len(self.header)
         for part in self.parts:

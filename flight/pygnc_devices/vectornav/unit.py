@@ -164,11 +164,11 @@ class VectorNavUnit:
         return stream.reading(frame, stamp)
 
     def series(self, frame: Frame) -> Series | None:
-        """Return the series of a packet whose length is fixed; see `SeriesInterpreter`."""
+        """Return the series of a packet, with lists of the same lengths; see `SeriesInterpreter`."""
         header = header_at(frame.payload, 0) if frame.kind.startswith(_BINARY) else None
         record = record_of(header) if header else None
         stream = None if record is None else self._streams.get(record.name)
-        if record is None or stream is None or record.has_lists:
+        if record is None or stream is None:
             return None
 
         def follow(count: object = None) -> Followed:
@@ -179,9 +179,10 @@ class VectorNavUnit:
         def follow_steady(*counts: "NDArray[Any]") -> Span | None:
             return None if record.unknown else stream.steady_span(*counts)
 
-        found = record.word_place(stream.counted_by)
+        found = record.word_place(stream.counted_by, frame.payload)
         words = () if found is None else ((1 + found[0], found[1]),)
-        return Series(range(1 + len(record.header)), words, are_intact, follow, follow_steady, stream)
+        counts = (1 + at for at in record.counts_at(frame.payload))
+        return Series((*range(1 + len(record.header)), *counts), words, are_intact, follow, follow_steady, stream)
 
     def reconnected(self) -> Operation[None] | None:
         """Return the operation that restores the settings of this session; see `engine.Interpreter`."""

@@ -79,7 +79,9 @@ class SeriesReader:
         """Add the series of a frame that was interpreted."""
         head = frame.raw[: self._unit.head_bytes]
         known = self._heads.get(head)
-        if known is not None and (known.length != len(frame.raw) or _is_in(known, frame.raw)):
+        if known is not None and known.length != len(frame.raw):
+            known = None
+        if known is not None and _is_in(known, frame.raw):
             return
         series = self._unit.series(frame)
         if series is None:
@@ -102,7 +104,7 @@ class SeriesReader:
             for lane in _lanes(checked).values():
                 self._follow(lane)
             if count < len(run):
-                self._run = _SHORTEST_RUN
+                self._run = max(_SHORTEST_RUN, count)
                 return starts[count]
             self._run = min(2 * self._run, _LONGEST_RUN)
             at = starts[-1] + run[-1].length

@@ -139,7 +139,8 @@ class _Track:
         """Add at least two readings of which none is missing."""
         self.add(span.first_ns, 0)
         self.readings += count - 2
-        self.steps += (count - 2) * (span.last_ns is not None)
+        if self.first_ns is not None:
+            self.steps += count - 2
         self.add(span.last_ns, 0)
 
     @property
