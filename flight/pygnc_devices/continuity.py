@@ -47,7 +47,7 @@ _STEADY: Final = 0.05
 """Decrease of the delay, relative to the elapsed time, of a line that still delivers what it has held."""
 _WRAP_FRACTION: Final = 0.3
 """Deviation of a steady delay from whole wraps, in wraps."""
-_PHASE_NS: Final = NS_PER_S // 20
+_PHASE_NS: Final = NS_PER_S // 10
 """Deviation of a steady delay from whole wraps after a reconnection, ns, beyond which the device has restarted."""
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32

@@ -40,7 +40,10 @@ _log = logging.getLogger(__name__)
 
 
 class Interpreter(Protocol):
-    """Interpreter of a device's frames. Its methods are called in the engine's thread only."""
+    """Interpreter of a device's frames. Its methods are called in the engine's thread only.
+
+    An interpreter that skips fields without a declaration counts them by name in a `Counter`, `unknown_fields`.
+    """
 
     def interpret(self, frame: Frame, stamp: Stamp, counters: Counters) -> Reading | tuple[Reading, ...] | None:
         """Return the reading in a frame, or its readings; None if the frame contains no reading."""
@@ -324,6 +327,12 @@ class Engine:
 def readings_in(found: Reading | tuple[Reading, ...] | None) -> tuple[Reading, ...]:
     """Return the readings that an interpreter found in a frame."""
     return (found,) if isinstance(found, Reading) else found or ()
+
+
+def unknown_fields(interpreter: object) -> str:
+    """Return names and numbers of the fields that an interpreter has skipped; "" if there are none."""
+    counts: dict[str, int] = getattr(interpreter, "unknown_fields", {})
+    return ", ".join(f"{name} ({count})" for name, count in counts.items())
 
 
 def _scan_unframed(octets: bytes, stalled: bool) -> Scan:  # noqa: ARG001, FBT001 - every scanner's signature

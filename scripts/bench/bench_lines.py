@@ -11,6 +11,7 @@ import argparse
 import csv
 import itertools
 import logging
+import math
 import sys
 import tempfile
 import threading
@@ -116,10 +117,15 @@ class Line(SimulatedUnit):
         self._unit = unit
         self.baud = unit.baud
         self._fault = fault
-        self._ends_s = FAULT_S + stall_s
+        self._stall_s = stall_s
+        self._stalls_s = math.inf
         self._random = Random(seed)  # noqa: S311 - repeatable faults, no secrets
         self._waiting = b""
         self._next_piece_s = 0.0
+
+    def begin(self, now_s: float) -> None:
+        """Set the begin of the log, by which the time of a stall is determined."""
+        self._stalls_s = now_s + FAULT_S
 
     def receive(self, octets: bytes, now_s: float) -> None:
         """See `SimulatedUnit`."""
@@ -141,10 +147,11 @@ class Line(SimulatedUnit):
             if octets:
                 self.sent.append((at_s, octets))
                 self._put(octets)
-        is_held = self._fault in {"hold", "overflow"} and FAULT_S <= now_s < self._ends_s
+        ends_s = self._stalls_s + self._stall_s
+        is_held = self._fault in {"hold", "overflow"} and self._stalls_s <= now_s < ends_s
         if is_held or now_s < self._next_piece_s:
             if is_held:
-                self._next_piece_s = self._ends_s
+                self._next_piece_s = ends_s
             return b""
         piece, self._waiting = self._waiting[:_PIECE_BYTES], self._waiting[_PIECE_BYTES:]
         self._next_piece_s = now_s + _PIECE_S if self._waiting else 0.0
@@ -205,11 +212,8 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
     with tempfile.TemporaryDirectory() as folder:
         endpoint = TcpEndpoint(line) if kind == "tcp" else PtyEndpoint(line, Path(folder) / "port")
         with endpoint:
-            operator = threading.Thread(target=_unplug, args=(endpoint, line, fault))
-            operator.start()
             log = FORMATS[file_format](Path(folder) / "logs", "x", {"family": model.family})
-            raws = _log(endpoint.url, line.baud, log, stall_s, is_slow=fault == "disk")
-            operator.join()
+            raws = _log(endpoint, line, log, stall_s, fault)
         if not raws:
             return Result(0, 0, round(model.rate_hz * (FAULT_S + stall_s + SETTLED_S)), 0.0, 0)
         (path,) = (Path(folder) / "logs").iterdir()
@@ -232,8 +236,9 @@ def _sent_s(line: Line, raw: bytes) -> float | None:
 def _unplug(endpoint: Endpoint, line: Line, fault: str) -> None:
     if fault not in {"flap", "restart"}:
         return
+    start_s = endpoint.now_s()
     for begin_s, length_s in ((FAULT_S, 1.5), (FAULT_S + 4.0, 0.7)) if fault == "flap" else ((FAULT_S, 2.5),):
-        time.sleep(max(0.0, begin_s - endpoint.now_s()))
+        time.sleep(max(0.0, start_s + begin_s - endpoint.now_s()))
         endpoint.unplug()
         time.sleep(length_s)
         with endpoint.hold():
@@ -241,13 +246,16 @@ def _unplug(endpoint: Endpoint, line: Line, fault: str) -> None:
         endpoint.plug_in(power_cycled=fault == "restart")
 
 
-def _log(url: str, baud: int, log: ReadingsLog, stall_s: float, *, is_slow: bool) -> list[bytes]:
-    """Log the readings of the first kind; return their frames."""
+def _log(endpoint: Endpoint, line: Line, log: ReadingsLog, stall_s: float, fault: str) -> list[bytes]:
+    """Log the readings of the first kind over the fault; return their frames."""
     device: Any = family(log.head["family"]).device
-    packet = ""
+    packet, is_slow = "", fault == "disk"
     raws: list[bytes] = []
-    with device.open(url, baud) as opened, closing(opened.subscribe()) as subscription:
+    with device.open(endpoint.url, line.baud) as opened, closing(opened.subscribe()) as subscription:
         start_s = time.monotonic()
+        line.begin(endpoint.now_s())
+        operator = threading.Thread(target=_unplug, args=(endpoint, line, fault))
+        operator.start()
         while (now_s := time.monotonic() - start_s) < FAULT_S + stall_s + SETTLED_S:
             if is_slow and now_s >= FAULT_S:
                 time.sleep(stall_s)
@@ -258,6 +266,7 @@ def _log(url: str, baud: int, log: ReadingsLog, stall_s: float, *, is_slow: bool
                 log.write(reading)
                 raws.append(reading.raw)
         log.close()
+        operator.join()
     return raws
 
 

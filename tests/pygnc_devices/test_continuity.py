@@ -170,7 +170,7 @@ def timer_counts(gap_s: float, *, restarts: bool) -> tuple[float, float]:
 @pytest.mark.parametrize("gap_s", [0.31, 0.85, 1.12, 2.5, 3.7, 40.4])
 def test_a_short_timer_that_has_restarted_is_continued_by_the_hosts_clock(gap_s: float) -> None:
     found_s, true_s = timer_counts(gap_s, restarts=True)
-    assert found_s == pytest.approx(true_s, abs=0.06)
+    assert found_s == pytest.approx(true_s, abs=0.11)
 
 
 @pytest.mark.parametrize("gap_s", [0.31, 0.85, 1.12, 2.5, 3.7, 40.4])

@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 async def describe(unit: MipUnit) -> dict[str, str]:
-    """Return identity, rates and baud rate of the unit, and the fields that were skipped."""
+    """Return identity, rates and baud rate of the unit."""
     identity = await operations.identify(unit)
     description = {
         "serial_number": identity.serial_number,
@@ -37,8 +37,6 @@ async def describe(unit: MipUnit) -> dict[str, str]:
     for key, (name, _) in DATA_SETS.items():
         if f"format.{name}" in SETTINGS and (hz := await _fastest_hz(unit, name, key)):
             description["rate" if name == "sensor" else f"rate_{name}"] = f"{hz:g} Hz"
-    if unit.unknown_fields:
-        description["skipped_fields"] = ", ".join(f"{name} ({count})" for name, count in unit.unknown_fields.items())
     return description
 
 

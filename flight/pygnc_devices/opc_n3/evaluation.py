@@ -173,6 +173,8 @@ PERIOD: Final = "sampling period"
 """The sampling period is neither half (automatic gain) nor all of the time since the previous histogram."""
 HUMID: Final = "humid"
 """Above 85 % relative humidity particles swell, and their mass is overestimated."""
+CLIMATE: Final = "temperature"
+"""The temperature is outside -40 to 85 °C: the sensor of temperature and humidity does not work."""
 FULL: Final = "count at its end"
 """A bin has 65535 particles, the largest count."""
 
@@ -181,6 +183,7 @@ _LASER: Final = (500, 700)
 _FLOW_ML_S: Final = (2.0, 10.0)
 _RATIOS: Final = ((0.40, 0.55), (0.93, 1.02))
 _HUMID_PERCENT: Final = 85.0
+_TEMPERATURE_DEGC: Final = (-40.0, 85.0)
 _FULL_COUNT: Final = 0xFFFF
 _TICK_S: Final = 0.01
 
@@ -203,6 +206,7 @@ def flags(values: Mapping[str, Value | None], model: MassModel, elapsed_s: float
         FLOW: not _within(values["flow_ml_s"], _FLOW_ML_S),
         PERIOD: elapsed_s is not None and not _period_fits(values["period_s"], elapsed_s),
         HUMID: not _within(values["humidity_percent"], (0.0, _HUMID_PERCENT)),
+        CLIMATE: not _within(values["temperature_degc"], _TEMPERATURE_DEGC),
     }
     return tuple(flag for flag, applies in checks.items() if applies)
 

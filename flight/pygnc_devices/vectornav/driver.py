@@ -21,7 +21,7 @@ _OUTPUTS: Final = ("binary.1", "binary.2", "binary.3")
 
 
 async def describe(unit: VectorNavUnit) -> dict[str, str]:
-    """Return identity, outputs and baud rate of the unit, and the fields that were skipped."""
+    """Return identity, outputs and baud rate of the unit."""
     identity = await operations.identify(unit)
     description = {
         "serial_number": identity.serial_number,
@@ -36,8 +36,6 @@ async def describe(unit: VectorNavUnit) -> dict[str, str]:
         description["rate"] = f"{values.get(ASYNC_RATE, '?')} Hz"
     outputs = {name: values[name] for name in _OUTPUTS if values.get(name, ASYNC_TYPES[0]) != ASYNC_TYPES[0]}
     description |= outputs | ({TAG: values[TAG]} if values.get(TAG) else {})
-    if unit.unknown:
-        description["skipped_fields"] = ", ".join(f"{name} ({count})" for name, count in unit.unknown.items())
     return description
 
 

@@ -120,7 +120,7 @@ class VectorNavUnit:
     Attributes:
         baud: baud rate of the line.
         volatile: settings of this session by name, which are restored after a reconnection.
-        unknown: number of skipped fields by name, such as imu.bit14.
+        unknown_fields: number of skipped fields by name, such as imu.bit14.
         accepts_unchecked: True if the unit's settings say that its lines have no checksum.
     """
 
@@ -131,7 +131,7 @@ class VectorNavUnit:
     ) -> None:
         self.baud = baud
         self.volatile: dict[str, str] = {}
-        self.unknown: Counter[str] = Counter()
+        self.unknown_fields: Counter[str] = Counter()
         self.accepts_unchecked = False
         self._recover = recover
         self._streams: dict[str, _Stream] = {}
@@ -192,9 +192,9 @@ class VectorNavUnit:
 
     def _skip(self, names: list[str]) -> None:
         for name in names:
-            if name not in self.unknown:
+            if name not in self.unknown_fields:
                 _log.warning("the field %s has no declaration and is skipped", name)
-        self.unknown.update(names)
+        self.unknown_fields.update(names)
 
     def reset_rate(self) -> None:
         """Discard the usual intervals of the readings; the rate may have changed."""

@@ -17,7 +17,7 @@ from pygnc_devices.xsens.unit import MtUnit
 
 
 async def describe(unit: MtUnit) -> dict[str, str]:
-    """Return identity, outputs and rate of the unit, its errors, and what was skipped."""
+    """Return identity, outputs and rate of the unit, and its errors."""
     async with operations.configuring(unit):
         identity = await operations.identify(unit)
         outputs = await operations.read_setting(unit, OUTPUTS)
@@ -31,9 +31,8 @@ async def describe(unit: MtUnit) -> dict[str, str]:
     }
     if hz := fastest_hz(parse_outputs(setting(OUTPUTS).to_bytes(outputs))):
         description["rate"] = f"{hz} Hz"
-    for key, counts in (("errors", unit.errors), ("skipped_items", unit.skipped)):
-        if counts:
-            description[key] = ", ".join(f"{name} ({count})" for name, count in counts.items())
+    if unit.errors:
+        description["errors"] = ", ".join(f"{name} ({count})" for name, count in unit.errors.items())
     return description
 
 

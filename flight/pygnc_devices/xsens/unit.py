@@ -226,7 +226,7 @@ class MtUnit:
         data: readings of the inertial messages.
         gnss: readings of the receiver's messages.
         counter: count of the messages.
-        skipped: number of skipped items and messages, such as "C830" or "message 32".
+        unknown_fields: number of skipped items and messages, such as "C830" or "message 32".
         errors: number of errors that the unit has reported, by meaning.
         is_configuring: True while the unit waits for settings instead of measuring.
         configurations: number of operations that need the unit to wait for settings.
@@ -238,7 +238,7 @@ class MtUnit:
         self.baud = baud
         self.data, self.gnss = Stream("data"), Stream("gnss")
         self.counter = MessageCounter()
-        self.skipped: Counter[str] = Counter()
+        self.unknown_fields: Counter[str] = Counter()
         self.errors: Counter[str] = Counter()
         self.is_configuring = False
         self.configurations = 0
@@ -261,7 +261,7 @@ class MtUnit:
                 for part in (self.data, self.gnss, self.counter):
                     part.restart()
             case messages.OLD_DATA:
-                self.skipped[f"message {frame.kind}"] += 1
+                self.unknown_fields[f"message {frame.kind}"] += 1
         return None
 
     def series(self, frame: Frame) -> Series | None:
@@ -330,7 +330,7 @@ class MtUnit:
         """Return the stream of the next message, which has this layout; None if it has no declared item."""
         self.is_configuring = False
         if layout.unknown:
-            self.skipped.update(f"{identifier:04X}" for identifier in layout.unknown)
+            self.unknown_fields.update(f"{identifier:04X}" for identifier in layout.unknown)
         if not layout.parts:
             return None
         stream = self.gnss if layout.is_gnss else self.data

@@ -16,6 +16,7 @@ from rich.table import Table
 
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode, UsageError
+from pygnc_devices.engine import unknown_fields
 from pygnc_devices.family import family as family_of
 from pygnc_devices.scheduler import Operation
 from pygnc_instruments.device import (
@@ -105,6 +106,8 @@ def info(port: Port = "", *, family: FamilyName = "", baud: Baud = 0, as_json: J
             with connect(DeviceSelection(port, family, baud)) as connected:
                 device, kind = connected.device, connected.family
                 reports = [{"port": device.url, "family": kind.name, "title": kind.title} | connected.describe()]
+                if unknown := unknown_fields(connected.unit):
+                    reports[0]["unknown_fields"] = unknown
     for report in reports:
         print_report("", report, as_json=as_json)
 

@@ -19,6 +19,7 @@ import pygnc_system
 from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
+from pygnc_devices.engine import unknown_fields
 from pygnc_devices.errors import NoAnswerError
 from pygnc_devices.reading import Stamp
 from pygnc_devices.subscriptions import Subscription
@@ -384,14 +385,22 @@ class _DeviceLog:
         """Close the device, and print files and statistics."""
         statistics = self.source.connected.device.statistics
         self.source.connected.device.close()
-        rates = self._clock_rates()
+        rates, unknown = self._clock_rates(), unknown_fields(self.source.connected.unit)
         if as_json:
-            files = [str(path) for path in self.closed]
-            rows = self.readings.rows
-            print_json({"files": files, "rows": rows, "statistics": asdict(statistics), "clock_rates": rates})
+            print_json(
+                {
+                    "files": [str(path) for path in self.closed],
+                    "rows": self.readings.rows,
+                    "statistics": asdict(statistics),
+                    "clock_rates": rates,
+                    "unknown_fields": unknown,
+                }
+            )
             return
         echo_files(self.closed)
         print_note(f"{self.readings.rows} rows; {statistics_line(statistics)}")
+        if unknown:
+            print_note(f"fields without a declaration were skipped: {unknown}")
         for kind, (rate, sigma) in rates.items():
             print_note(f"clock of {kind}: {1e6 * rate:+.2f} ppm by this computer's clock, sigma {1e6 * sigma:.2f} ppm")
 

@@ -13,7 +13,7 @@ from typing import BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.continuity import ContinuousTime
-from pygnc_devices.engine import Interpreter, readings_in
+from pygnc_devices.engine import Interpreter, readings_in, unknown_fields
 from pygnc_devices.errors import DeviceError, PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.framing import DamageReason, Scan, scan_to_end
@@ -222,6 +222,7 @@ class _Member:
             "missing": str(sum(track.lost for track in self.tracks.values())),
             "bad_checksums": str(self.counters.damaged.get(DamageReason.CHECKSUM, 0)),
             "skipped_bytes": str(skipped),
+            **({"unknown_fields": unknown} if (unknown := unknown_fields(self.unit)) else {}),
         }
 
 

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import scan_to_end
 from pygnc_devices.opc_n3.evaluation import (
+    CLIMATE,
     FACTORY_BOUNDARIES_UM,
     FLOW,
     FULL,
@@ -150,6 +151,7 @@ def test_a_good_histogram_has_no_flags() -> None:
         ({"laser_status": 0}, LASER),
         ({"flow_ml_s": 15.0}, FLOW),
         ({"humidity_percent": 90.0}, HUMID),
+        ({"temperature_degc": -45.0}, CLIMATE),
         ({"bin_0": 65535}, FULL),
         ({"bin_5": 6}, MASS_DIFFERS),
         ({"pm_10_ug_m3": 24.88}, MASS_DIFFERS),

@@ -100,14 +100,14 @@ def test_unknown_and_reserved_fields_are_counted_and_reported_once(caplog: pytes
     counters = Counters()
     for _ in range(2):
         assert unit.interpret(first, Stamp(0, 0), counters) is None
-    assert unit.unknown == {"imu.bit13": 2, "group9.bit2": 2}
+    assert unit.unknown_fields == {"imu.bit13": 2, "group9.bit2": 2}
     assert (counters.damaged["content"], counters.skipped_bytes) == (2, 2 * len(unknown))
     assert [entry.getMessage().split()[2] for entry in caplog.records] == ["imu.bit13", "group9.bit2"]
     reserved = record_of(header_of([(2, 9), (2, 12)]))
     assert reserved is not None
     found = reading(unit, make_packet(reserved.encode({"accel_x_mps2": 1.5})))
     assert (found.values["accel_x_mps2"], len(found.values)) == (1.5, 3)
-    assert unit.unknown["imu.bit12"] == 1
+    assert unit.unknown_fields["imu.bit12"] == 1
 
 
 def test_a_value_in_two_groups_is_read_once() -> None:

@@ -189,13 +189,11 @@ def test_snapshot_and_restore(device: Mti, unit: XsensSimulator) -> None:
     assert device.run(driver.restore(device.unit, text, True)) == []  # noqa: FBT003 - see Controls
 
 
-def test_the_description_names_errors_and_skipped_items(device: Mti) -> None:
+def test_the_description_names_errors(device: Mti) -> None:
     device.unit.errors["more data than the line can carry"] += 2
-    device.unit.skipped["C830"] += 3
     found = device.run(driver.describe(device.unit))
     assert (found["model"], found["version"], found["rate"]) == ("MTi-30-2A8G4", "1.8.2", "100 Hz")
     assert found["errors"] == "more data than the line can carry (2)"
-    assert found["skipped_items"] == "C830 (3)"
 
 
 def test_commands_are_answered_on_a_bad_line_after_retries(unit: XsensSimulator) -> None:

@@ -86,7 +86,7 @@ def test_any_items_are_readings_or_are_counted(entries: list[tuple[int, int, byt
     message = make_data([(identifier | number_format, data[:255]) for identifier, number_format, data in entries])
     found = unit.interpret(frame(message), Stamp(0, 0), Counters())
     known = 0 if found is None else len(found.packet.parts)  # type: ignore[attr-defined]
-    assert known + sum(unit.skipped.values()) == len(entries)
+    assert known + sum(unit.unknown_fields.values()) == len(entries)
 
 
 def test_unknown_items_and_messages_are_skipped_and_counted() -> None:
@@ -94,10 +94,10 @@ def test_unknown_items_and_messages_are_skipped_and_counted() -> None:
     for _ in range(2):
         found = reading(unit, make_data([(0xC830, bytes(5)), ACCEL, (0x1020, b"of another length"), ACCEL]))
     assert found.values.keys() == {f"accel_{axis}_mps2" for axis in "xyz"}
-    assert unit.skipped == {"C830": 2, "1020": 2, "4020": 2}
+    assert unit.unknown_fields == {"C830": 2, "1020": 2, "4020": 2}
     assert unit.interpret(frame(make_data([(0xC830, b"")])), Stamp(0, 0), Counters()) is None
     tell(unit, "32", bytes(20))
-    assert unit.skipped["message 32"] == 1
+    assert unit.unknown_fields["message 32"] == 1
 
 
 def test_items_with_lower_rates_are_empty_in_between_and_new_ones_begin_a_new_kind() -> None:

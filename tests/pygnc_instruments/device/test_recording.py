@@ -2,14 +2,17 @@
 
 import contextlib
 import random
+import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_devices.mip.framing import make_packet
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_devices.ucb.unit import PACKETS
+from pygnc_devices.xsens.framing import make_data
 from pygnc_instruments.device import connection, recording
 from pygnc_instruments.device.recording import families_of
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
@@ -120,3 +123,17 @@ def test_a_summary_equals_what_the_driver_reads(tmp_path: Path) -> None:
     assert content["readings"] == f"{result['rows']} S1"
     assert content["missing"] == str(result["statistics"]["lost_readings"]) != "0"
     assert content["skipped_bytes"] == str(result["statistics"]["skipped_bytes"])
+
+
+@pytest.mark.parametrize(
+    ("frame", "name"),
+    [
+        (make_packet(0x80, [(0x7A, b"123"), (0x04, struct.pack(">3f", 0.0, 0.0, 1.0))]), "80:7A"),
+        (make_data([(0xC830, bytes(5)), (0x4020, struct.pack(">3f", 0.0, 0.0, 9.8))]), "C830"),
+    ],
+)
+def test_fields_without_a_declaration_are_counted_by_info_and_log(frame: bytes, name: str, tmp_path: Path) -> None:
+    (tmp_path / "unknown.raw").write_bytes(frame * 300)
+    assert run_json("info", tmp_path / "unknown.raw")["unknown_fields"] == f"{name} (300)"
+    result = run("log", tmp_path / "unknown.raw", "--out", tmp_path)
+    assert f"fields without a declaration were skipped: {name} (300)" in result.stderr
