@@ -31,6 +31,7 @@ from pygnc_station.store.readings import (
 )
 
 FORMAT: Final = 1
+_CHUNK_BYTES: Final = 1 << 18
 MANIFEST: Final = "manifest.json"
 METADATA: Final = "metadata.json"
 FILES: Final = "files/"
@@ -109,11 +110,12 @@ class BatchWriter:
     Args:
         path: file to write.
         created_ms: modification time of all entries, milliseconds since 1970 (UTC).
+        level: level of the compression, 1 to 9.
     """
 
-    def __init__(self, path: Path, created_ms: int) -> None:
+    def __init__(self, path: Path, created_ms: int, level: int = 6) -> None:
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
-        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=6)
+        self._zip = zipfile.ZipFile(self._file, "w", zipfile.ZIP_DEFLATED, compresslevel=level)
         self._created = time.gmtime(max(created_ms // 1000, _EARLIEST_S))[:6]
         self._entries: dict[str, Digest] = {}
 
@@ -144,7 +146,7 @@ class BatchWriter:
                 size += len(chunk)
         self._entries[name] = Digest(digest.hexdigest(), size)
 
-    def finish(self, metadata: Metadata) -> None:
+    def finish(self, metadata: msgspec.Struct) -> None:
         """Write metadata and manifest."""
         self.add(METADATA, [msgspec.json.format(msgspec.json.encode(metadata), indent=1)])
         manifest = msgspec.json.encode(Manifest(self._entries))
@@ -154,6 +156,26 @@ class BatchWriter:
         """Close the file, which is incomplete unless `finish` was called before."""
         self._zip.close()
         self._file.close()
+
+
+def check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
+    """Check all entries against the manifest.
+
+    Raises:
+        ValueError: an entry is missing, added or changed.
+    """
+    names = set(archive.namelist()) - {MANIFEST}
+    for name in sorted(names ^ set(manifest.entries)):
+        raise ValueError(f"{name} is {'not in the manifest' if name in names else 'missing'}")
+    for name, expected in manifest.entries.items():
+        digest, size = hashlib.sha256(), 0
+        with archive.open(name) as entry:
+            # The sizes in the zip's directory are not trusted: at most one chunk more than announced is read.
+            while size <= expected.bytes and (chunk := entry.read(_CHUNK_BYTES)):
+                digest.update(chunk)
+                size += len(chunk)
+        if size != expected.bytes or digest.hexdigest() != expected.sha256:
+            raise ValueError(f"{name} does not match the manifest")
 
 
 def read_rows(text: Iterable[str], entry: StreamEntry) -> Iterator[tuple[int, NewReading]]:

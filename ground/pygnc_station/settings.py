@@ -143,6 +143,18 @@ class Sync(Table, frozen=True):
     url: str = ""
 
 
+class Backup(Table, frozen=True):
+    """Settings of the backups: `[backup]`.
+
+    Attributes:
+        url: folder, on another disk, or URL of an object store (`s3://bucket/folder`); "" makes no daily backups.
+        keep: number of backups that are kept there.
+    """
+
+    url: str = ""
+    keep: Count = 7
+
+
 _NO_SERVER: Final = Serve()
 
 
@@ -164,6 +176,7 @@ class StationSettings(Table, frozen=True):
     batches: Batches = Batches()
     upload: Upload = Upload()
     sync: Sync = Sync()
+    backup: Backup = Backup()
     serve: Serve = _NO_SERVER
     sinks: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
 

@@ -9,6 +9,7 @@ import typer
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import printable
 from pygnc_station.commands.common import SettingsOption, command
+from pygnc_station.diagnosis.backups import examine_backup
 from pygnc_station.diagnosis.computer import Finding, bad, examine_clock, examine_disks, examine_modes
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import find_settings, read_settings
@@ -46,6 +47,7 @@ def examine(settings: StationSettings, now_s: float, file: Path | None = None) -
         from pygnc_station.diagnosis.server import examine_server  # noqa: PLC0415 - stations do not need HTTP servers
 
         yield from examine_server(settings, now_s)
+    yield from examine_backup(settings, int(now_s * 1000))
     yield examine_clock(now_s)
     folders = [] if "://" in settings.store_url else [Path(settings.store_url).parent]
     if settings.is_server:

@@ -1,7 +1,8 @@
 """`pygnc station units | install | uninstall`: services of systemd.
 
-A station gets a service that logs, and timers that batch, upload, synchronise and prune; a server gets a service and
-a timer that prunes. The services report to systemd from their main loops, and systemd restarts a service that hangs.
+A station gets a service that logs, and timers that batch, upload, synchronise, back up and prune; a server gets a
+service, and timers that back up and prune. The services report to systemd from their main loops, and systemd restarts
+a service that hangs.
 """
 
 import shlex
@@ -74,6 +75,7 @@ JOBS: Final = {
     "batch": ("*:00/15", "60"),
     "upload": ("*:05/15", "240"),
     "sync": ("*:0/5", "60"),
+    "backup": ("03:10", "1800"),
     "prune": ("04:10", "600"),
 }
 
@@ -110,7 +112,7 @@ def unit_files(
             serve = "\n".join((_sandbox(_BIND), f"AmbientCapabilities={_BIND}", NO_DEVICES, _NETWORK))
         watched = _WATCHED.format(watchdog_s=60, memory_mb=800)
         files = {"pygnc-station-serve.service": unit("serve", watched, serve) + _AT_BOOT}
-        jobs = {"server-prune": "prune"}
+        jobs = {"server-prune": "prune"} | ({"server-backup": "backup"} if settings.backup.url else {})
     else:
         watched = _WATCHED.format(watchdog_s=180, memory_mb=200)
         logger = unit(
@@ -121,6 +123,7 @@ def unit_files(
             watched = _WATCHED.format(watchdog_s=300, memory_mb=200)
             files["pygnc-station-publish.service"] = unit("publish", watched, plain) + _AT_BOOT
         urls = {"batch": settings.upload.url, "upload": settings.upload.url, "sync": settings.sync.url}
+        urls["backup"] = settings.backup.url
         jobs = {job: job for job in JOBS if urls.get(job, "prune")}
     for title, job in jobs.items():
         calendar, delay = JOBS[job]
@@ -155,6 +158,8 @@ def _writable_folders(settings: StationSettings, *, is_server: bool) -> list[Pat
         folders.append(settings.path(settings.upload.key_file).parent)
         if settings.upload.url.startswith("file://"):
             names.append(urlsplit(settings.upload.url).path)
+    if settings.backup.url.startswith("file://") or "://" not in settings.backup.url:
+        names.append(settings.backup.url.removeprefix("file://"))
     folders += [settings.path(name) for name in names if name]
     home = Path(settings.folder).resolve()
     others = {folder.resolve() for folder in folders if not folder.resolve().is_relative_to(home)}

@@ -21,7 +21,17 @@ from typing import Final, NamedTuple, TypeVar
 import msgspec
 from sqlalchemy import Connection
 
-from pygnc_station.batch_format import FILES, FORMAT, MANIFEST, METADATA, Manifest, Metadata, StreamEntry, read_rows
+from pygnc_station.batch_format import (
+    FILES,
+    FORMAT,
+    MANIFEST,
+    METADATA,
+    Manifest,
+    Metadata,
+    StreamEntry,
+    check_digests,
+    read_rows,
+)
 from pygnc_station.errors import BadBatchError
 from pygnc_station.server.ownership import owned_gadget
 from pygnc_station.server_settings import Limits
@@ -179,7 +189,7 @@ def _verified(archive: zipfile.ZipFile) -> Metadata:
             raise BadBatchError(f"invalid entry name {name!r}; names contain no colon")
     manifest = _decode(archive, MANIFEST, Manifest)
     metadata = _decode(archive, METADATA, Metadata)
-    _check_digests(archive, manifest)
+    check_digests(archive, manifest)
     if metadata.format != FORMAT:
         raise BadBatchError(f"unknown format {metadata.format}; update the server")
     for name in (*(entry.file for entry in metadata.streams), *(entry.file for entry in metadata.files)):
@@ -199,21 +209,6 @@ def _decode(archive: zipfile.ZipFile, name: str, kind: type[T]) -> T:
         raise BadBatchError(f"{name} is missing") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BadBatchError(f"{name}: {error}") from None
-
-
-def _check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:
-    names = set(archive.namelist()) - {MANIFEST}
-    for name in sorted(names ^ set(manifest.entries)):
-        raise BadBatchError(f"{name} is {'not in the manifest' if name in names else 'missing'}")
-    for name, expected in manifest.entries.items():
-        digest, size = hashlib.sha256(), 0
-        with archive.open(name) as entry:
-            # The sizes in the zip's directory are not trusted: at most one chunk more than announced is read.
-            while size <= expected.bytes and (chunk := entry.read(_COPY_BYTES)):
-                digest.update(chunk)
-                size += len(chunk)
-        if size != expected.bytes or digest.hexdigest() != expected.sha256:
-            raise BadBatchError(f"{name} does not match the manifest")
 
 
 def _store_readings(

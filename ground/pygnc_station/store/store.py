@@ -79,6 +79,11 @@ class Store:
         """True if the store is an SQLite database."""
         return self.engine.dialect.name == "sqlite"
 
+    def renew_epoch(self) -> None:
+        """Record that the content of this store was restored from a backup."""
+        with self.writes() as connection:
+            put_row(connection, schema.facts, {"name": EPOCH, "value": uuid.uuid4().hex})
+
     def used_bytes(self) -> int:
         """Return the size of the used part of an SQLite database; 0 for other databases."""
         if not self.is_file:

@@ -8,7 +8,7 @@ from typing import Final
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PermissionDeniedError, UnauthenticatedError
-from obstore.store import from_url
+from obstore.store import ObjectStore, from_url
 
 from pygnc_station.errors import RefusalError, StationError, TransferError
 from pygnc_station.settings import StationSettings
@@ -24,14 +24,8 @@ class ObjectStoreSender(Sender):
 
     def __init__(self, settings: StationSettings) -> None:
         self._url = settings.upload.url
-        self._name = _PASSWORD.sub("//***@", self._url.partition("?")[0])  # without credentials
         self._station = portable_name(settings.name)
-        try:
-            if self._url.startswith("file://"):
-                Path(self._url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
-            self._store = from_url(self._url)
-        except (BaseError, ValueError, OSError) as error:
-            raise StationError(f"{self._name}: {self._line(error)}; correct url in [upload]") from None
+        self._store, self._name = open_bucket(self._url, "correct url in [upload]")
 
     def send(self, batch: Batch, path: Path) -> Batch:
         """Write a batch and then its checksum; see `Sender.send`."""
@@ -63,5 +57,24 @@ class ObjectStoreSender(Sender):
 
     def _line(self, error: Exception) -> str:
         """Return the first line of an error, without credentials."""
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        return lines[0].replace(self._url, self._name)
+        return first_line(error).replace(self._url, self._name)
+
+
+def open_bucket(url: str, remedy: str) -> tuple[ObjectStore, str]:
+    """Return an object store and its name without credentials; a folder is created if missing.
+
+    Raises:
+        StationError: the URL is invalid; the message ends with the remedy.
+    """
+    name = _PASSWORD.sub("//***@", url.partition("?")[0])
+    try:
+        if url.startswith("file://"):
+            Path(url.removeprefix("file://")).mkdir(parents=True, exist_ok=True)
+        return from_url(url), name
+    except (BaseError, ValueError, OSError) as error:
+        raise StationError(f"{name}: {first_line(error).replace(url, name)}; {remedy}") from None
+
+
+def first_line(error: Exception) -> str:
+    """Return the first line of an error."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
