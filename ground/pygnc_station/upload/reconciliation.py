@@ -73,16 +73,17 @@ def reconcile(store: Store, settings: StationSettings, sender: Sender, found: Se
         remarks.append(f"{settings.upload.url} is another server than before; {again}")
     else:
         first = known.first
-        lost = _unknown(sender, accepted_batches(store, known.checked)) if known.epoch == found.epoch else []
+        accepted = accepted_batches(store, first)
+        lost = _unknown(sender, [batch for batch in accepted if (batch.acceptance or 0) >= known.checked])
         if lost or known.epoch != found.epoch:
-            lost = _unknown(sender, accepted_batches(store, first))
+            earlier = [batch for batch in accepted if (batch.acceptance or 0) < known.checked]
+            lost = _unknown(sender, earlier) + lost
     if lost:
         count = f"{len(lost)} batches with {sum(batch.readings for batch in lost)} readings"
         remarks.append(
             f"{settings.upload.url} has lost {count} that it had accepted, probably because a backup was restored;"
             " they are sent again"
         )
-        _log.warning("%s", remarks[-1])
     with store.writes() as connection:
         make_ready(connection, lost)
         checked = msgspec.json.encode(_Server(found.server, found.epoch, first, newest)).decode()

@@ -12,9 +12,11 @@ from typer.testing import CliRunner
 
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
+from pygnc_station.store import clock
+from pygnc_station.store.readings import DAY_MS, clock_ms
 from pygnc_station.store.store import Store
 from tests.pygnc_station.logger.samples import line, start, write_settings
-from tests.pygnc_station.store.samples import LAYOUT, new
+from tests.pygnc_station.store.samples import LAYOUT, START_MS, new
 
 
 @pytest.fixture
@@ -179,3 +181,23 @@ def test_imports_a_database_of_batonopc(settings: Path, tmp_path: Path) -> None:
     assert "unknown time zone" in _invoke(
         "import", tmp_path / "none.db", "--settings", settings, "--zone", "Mars", code=ExitCode.INPUT
     )
+
+
+def test_readings_dated_in_the_future_lead_no_list_and_age_is_counted_from_a_confirmed_time(
+    settings: Path, tmp_path: Path
+) -> None:
+    now_ms = clock_ms()
+    with Store.open(str(tmp_path / "readings.db")) as store:
+        ahead = [new(0)._replace(t_utc_ms=now_ms + rank * DAY_MS) for rank in (300, 301)]
+        store.append(store.stream("imu", LAYOUT, family="ucb"), ahead)
+        with store.writes() as connection:  # the clock is a year ahead since
+            clock.confirm(connection, START_MS + DAY_MS)
+    shown = _invoke("recent", "--settings", settings, "-n", 1, "--json")
+    assert json.loads(shown.splitlines()[0])["number"] == 30
+    assert "2 readings are dated in the future, by a wrong clock, and left out" in shown
+    text = _invoke("prune", "--settings", settings, "--days", 3)
+    assert "the clock was last confirmed at" in text
+    assert "0 readings deleted" in text
+    with Store.open(str(tmp_path / "readings.db")) as store, store.writes() as connection:
+        clock.confirm(connection, now_ms)
+    assert "30 readings deleted" in _invoke("prune", "--settings", settings, "--days", 3)
