@@ -58,7 +58,7 @@ def test_help_needs_no_extra(name: str) -> None:
 def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - Typer's
     """Yield the words and the command of each subcommand and group."""
     yield path, command
-    for name, one in getattr(command, "commands", {}).items():
+    for name, one in sorted(getattr(command, "commands", {}).items()):  # workers import the modules in other orders
         yield from commands((*path, name), one)
 
 
