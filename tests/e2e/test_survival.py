@@ -67,11 +67,11 @@ def added(progress):
 import pygnc.tasks.runtime as runtime
 make = runtime.TaskLoop.__init__
 
-def make_surprising(self, spec, run, channel):
+def make_surprising(self, spec, *others):
     if spec.name == "orbit":
         module = importlib.import_module("pygnc.tasks.orbit.task")
         module.OrbitTask.progress = added(module.OrbitTask.progress)
-    make(self, spec, run, channel)
+    make(self, spec, *others)
 
 runtime.TaskLoop.__init__ = make_surprising
 """

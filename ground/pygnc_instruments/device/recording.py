@@ -7,9 +7,10 @@ searched for in the rest, so that bytes which look like frames inside frames of 
 
 import os
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 from urllib.parse import unquote, urlsplit
 
 from pygnc_devices.continuity import ContinuousTime
@@ -19,8 +20,10 @@ from pygnc_devices.family import Family, all_families
 from pygnc_devices.framing import DamageReason, Scan, scan_to_end
 from pygnc_devices.reading import NS_PER_S, Counters, RecordedStamp
 from pygnc_devices.series import SeriesInterpreter, Span
-from pygnc_instruments.device.recorded_series import SeriesReader
 from pygnc_system.files import open_input
+
+if TYPE_CHECKING:
+    from pygnc_instruments.device.recorded_series import SeriesReader
 
 _SAMPLES: Final = 16
 _SAMPLE_BYTES: Final = 1 << 13
@@ -158,11 +161,14 @@ class _Member:
     counters: Counters = field(default_factory=Counters)
     tracks: dict[str, _Track] = field(default_factory=dict)
     _octets: bytes = b""
-    _reader: SeriesReader | None = None
+    _reader: "SeriesReader | None" = None
 
     def __post_init__(self) -> None:
         if isinstance(self.unit, SeriesInterpreter):
-            self._reader = SeriesReader(self.unit, self._track)
+            with suppress(ModuleNotFoundError):  # without NumPy, frames are read one by one
+                from pygnc_instruments.device.recorded_series import SeriesReader  # noqa: PLC0415 - needs NumPy
+
+                self._reader = SeriesReader(self.unit, self._track)
 
     def take(self, piece: bytes, *, is_last: bool) -> bytes:
         """Process the next bytes; return those that are in no frame of the family."""

@@ -293,6 +293,7 @@ def test_a_second_signal_does_not_cut_the_closing_of_a_log(
 
 def test_a_stop_ends_the_wait_for_a_unit_that_does_not_start(gx2: PtyEndpoint, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gx2.unit, "receive", lambda *_: None)
+    monkeypatch.setattr(gx2.unit, "_continuous", 0)
     with connect(DeviceSelection(gx2.url, "gx2", 115200)) as connected:
         answers = iter([False, True])
         connected.start_streaming(lambda: next(answers))

@@ -157,6 +157,7 @@ def test_judges_a_server(tmp_path: Path) -> None:
     assert "start it by `pygnc station serve`" in findings(path)["server"]
     with _serving(path):
         found = findings(path, _now_s())
+        assert found.pop("backup").startswith("- there is none; `pygnc station backup FOLDER` writes one")
         assert all(text.startswith("+") for text in found.values()), found
         assert re.search(r"cert\.pem is valid for localhost, 127\.0\.0\.1 until .*, (89|90) days", found["certificate"])
         assert set(found) == {"certificate", "server", "store", "batches", "clock", "disk", "files"}
