@@ -47,9 +47,9 @@ test-slow: .venv/development.stamp ## run the slow tests: builds, browsers, serv
 # beside other tests is repeated alone, because the limits of time of real processes do not hold on any busy machine.
 AGAIN = $(PYTEST) --last-failed --last-failed-no-failures none --maxfail 3
 
-test-all: .venv/development.stamp ## run all tests
+test-all: .venv/development.stamp ## run all tests; SLOW_PART=0/2 runs only this part of the slow ones
 	$(ALONE) || $(AGAIN)
-	$(PYTEST) $(WORKERS) -m "not alone" || $(AGAIN)
+	$(PYTEST) $(WORKERS) -m "not alone" $(addprefix --slow-part=,$(SLOW_PART)) || $(AGAIN)
 
 faults: .venv/development.stamp ## run the fault campaign; ARGS="--minutes 60" continues with further seeds
 	OPENBLAS_NUM_THREADS=1 $(BIN)/python -m tests.faults.campaign $(ARGS)

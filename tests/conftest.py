@@ -3,6 +3,7 @@
 import gc
 import re
 import signal
+import zlib
 from collections.abc import Generator
 from pathlib import Path
 
@@ -34,6 +35,13 @@ def pytest_unconfigure() -> None:
     gc.unfreeze()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option by which CI runs a part of the slow tests."""
+    parser.addoption(
+        "--slow-part", metavar="K/N", default="0/1", help="Run only part K of N of the slow tests, by file."
+    )
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Let each worker begin with other files, so that it reads what another one has compiled in the meantime."""
     worker = getattr(config, "workerinput", None)
@@ -55,6 +63,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             fixtures = item._fixtureinfo.name2fixturedefs.values()
             if any(definitions[-1].scope == "module" for definitions in fixtures):
                 item.add_marker(pytest.mark.xdist_group(item.module.__name__))
+
+
+@pytest.hookimpl(specname="pytest_collection_modifyitems")
+def pytest_collection_select_slow(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect the slow tests of the files that are in another part of them."""
+    part, count = map(int, config.getoption("--slow-part").split("/"))
+
+    def is_of_other_part(item: pytest.Item) -> bool:
+        file = item.path.relative_to(config.rootpath).as_posix()
+        return item.get_closest_marker("slow") is not None and zlib.crc32(file.encode()) % count != part
+
+    if others := [item for item in items if is_of_other_part(item)]:
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if not is_of_other_part(item)]
 
 
 @pytest.hookimpl(trylast=True, specname="pytest_collection_modifyitems")

@@ -106,7 +106,7 @@ def _place(address: str) -> str:
 def check_ci(tree: Path, record: Path) -> None:
     """Raise ReleaseError if the record of .ci/run is missing or belongs to another commit."""
     head = git(tree, "rev-parse", "HEAD")
-    remedy = f"run .ci/run on {head[:12]}, or name the record of such a run: make release CI_RECORD=FILE"
+    remedy = f"run .ci/run --all on {head[:12]}, or name the record of such a run: make release CI_RECORD=FILE"
     try:
         words = record.read_text(encoding="utf-8").split()
     except (OSError, UnicodeDecodeError) as error:

@@ -16,7 +16,7 @@ def commands(job: str) -> list[str]:
 
 
 def test_all_checks_are_those_of_the_script() -> None:
-    assert "bash .ci/run" in commands("all")
+    assert "bash .ci/run --all" in commands("all")
 
 
 def test_distributions_are_installed_with_each_python() -> None:
