@@ -137,7 +137,6 @@ def test_detects_that_a_server_closes() -> None:
 
 
 def test_bytes_that_a_server_sends_at_once_are_read() -> None:
-    """What arrives while the connection is being opened must not be lost."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         total = 200
 

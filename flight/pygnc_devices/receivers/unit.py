@@ -42,7 +42,7 @@ _DOLLAR: Final = ord("$")
 
 
 Timed: TypeAlias = Mapping[str, tuple[str, Callable[[Value], bool]]]
-"""By the names of messages: the value that tells whether the receiver knows the time of the week, and what it tells.
+"""Name of the value that tells whether the receiver knows the time of the week, and its test, by name of message.
 
 Other messages have a time only if the receiver knows it."""
 

@@ -1,4 +1,4 @@
-"""What a user chooses of a replay, with the defaults. It imports nothing, so that the help of a command is quick."""
+"""Choices and defaults of a replay. This module imports no library, so that the help of a command is quick."""
 
 from enum import StrEnum
 from typing import Final

@@ -59,12 +59,12 @@ class Sender(ABC):
         """
         return None
 
-    def unknown_of(self, ids: Sequence[str]) -> set[str]:
+    def unknown_of(self, ids: Sequence[str]) -> set[str]:  # noqa: ARG002 - for servers that report what they lack
         """Return those of at most `MAX_IDS` identifiers of batches that the server does not know as accepted.
 
-        It is called only if `identify` returns an identity, and raises the errors of `send`.
+        The result is empty for a server that does not report it. Raises the errors of `send`.
         """
-        raise NotImplementedError(f"{type(self).__name__} identifies no server")
+        return set()
 
     def send_state(self, state: StationState) -> None:  # noqa: B027 - most servers receive none
         """Send the state of this station if the server receives it; raises the errors of `send`."""
