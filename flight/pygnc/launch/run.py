@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -51,7 +52,6 @@ from pygnc.supervisor.process import (
     close_all_but,
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.constants import MODULES, RunConstants
 from pygnc.tasks.runtime import (
     find_unchanged_libraries,
     run_task,
@@ -59,7 +59,7 @@ from pygnc.tasks.runtime import (
     trim_heap,
     unmap_libraries,
 )
-from pygnc.tasks.seal import checksum
+from pygnc.tasks.seal import MODULES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder
 from pygnc_system.service_notifier import ServiceNotifier
@@ -155,7 +155,7 @@ def _run(
         config=arguments.config,
         from_last_run=from_last_run,
     )
-    constants = RunConstants(run)
+    run_crc = zlib.crc32(run.constants())
     log = EventLog(partial(run.open_journal, "events"))
     files = StatusFiles(run, partial(log.report, SUPERVISOR))
     files.claim(RunState("starting", (), 0))
@@ -179,7 +179,7 @@ def _run(
     needed = {HOST_LINK: run.has_host, DEVICE_READER: bool(settings.devices)}
     supervisor = Supervisor(
         [spec for spec in TASKS if needed.get(spec.name, True)],
-        lambda spec, channel: run_task(spec, run, channel, constants),
+        lambda spec, channel: run_task(spec, run, channel, run_crc),
         log,
         inbox,
         timeout_s=arguments.timeout_min * 60.0,

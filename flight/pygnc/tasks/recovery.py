@@ -20,8 +20,8 @@ from pygnc.bus.streams import MESSAGES_PER_STEP, StreamReader, StreamWriter
 from pygnc.configuration.run import Notify, Run
 from pygnc.navigation.pipeline import Stage
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.constants import StateChangedError
 from pygnc.tasks.runtime import Context, Task
+from pygnc.tasks.seal import StateChangedError
 from pygnc.tasks.second_look import INTERVAL_S, SecondLook
 
 T = TypeVar("T")

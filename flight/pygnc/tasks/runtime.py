@@ -47,8 +47,7 @@ from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.stop_plan import DRAIN_STAGES
-from pygnc.tasks.constants import MODULES, RunConstants, StateChangedError
-from pygnc.tasks.seal import CONSTANT_RESTORED, Seal
+from pygnc.tasks.seal import CONSTANT_RESTORED, MODULES, Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
@@ -200,20 +199,18 @@ class Task(ABC):
         return len(faults)
 
 
-def run_task(spec: TaskSpec, run: Run, channel: socket.socket, constants: RunConstants) -> int:
+def run_task(spec: TaskSpec, run: Run, channel: socket.socket, run_crc: int) -> int:
     """Run one task in this process until it is stopped; return the exit code, not 0 after an exception.
 
-    `constants` are those of the run, in which a bit may have flipped since the start.
+    `run_crc` is the CRC-32 of the constants of the run, in which a bit may have flipped since the start.
     """
     if not _has_threads():
         return NOT_STARTED
     try:
-        constants.verify()
+        _verify(run, run_crc)
         if MODULES.restore():  # in main.py's memory, from which this process was forked
             control.send(channel, control.Notice("warning", "state_changed", CONSTANT_RESTORED))
-        if spec.memory_kills:
-            run = replace(run, memory_kills=spec.memory_kills)
-        TaskLoop(spec, run, channel, constants).run()
+        TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except StateChangedError as error:
         control.send(channel, control.Notice("warning", "state_changed", str(error)))
         return STATE_CHANGED
@@ -222,6 +219,11 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket, constants: RunCon
         control.send(channel, control.Notice("error", "crash", f"{error!r:.500}\n{trace}"))
         return ExitCode.OUT_OF_MEMORY if isinstance(error, MemoryError) else 1
     return 0
+
+
+def _verify(run: Run, crc: int) -> None:
+    if zlib.crc32(run.constants()) != crc:
+        raise StateChangedError("a constant of the run has changed since the start of main.py")
 
 
 def _has_threads() -> bool:
@@ -244,7 +246,7 @@ def _wait_for(lock: _thread.LockType) -> None:
 class TaskLoop:
     """Loop of one task process: waits for events, responds to the supervisor over `channel`, calls the task's hooks."""
 
-    def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket, constants: RunConstants) -> None:
+    def __init__(self, spec: TaskSpec, run: Run, channel: socket.socket) -> None:
         self._closes_files = spec.stop_stage not in DRAIN_STAGES
         self._channel = channel
         self._main = os.getppid()
@@ -264,7 +266,7 @@ class TaskLoop:
         self._task: Task = getattr(module, spec.entry)(run, self._context, self._notify)
         self._progress = self._task.progress()
         self._progress_crc = zlib.crc32(encode(self._progress))
-        self._seal = Seal(self, constants, self._task.known_answers)
+        self._seal = Seal(self, run.constants, self._task.known_answers)
 
     def run(self) -> None:
         """Run the task until it must end, close it and report its last progress."""

@@ -4,27 +4,33 @@ A task changes its state only while it works. `Seal.close` computes the CRC-32 o
 task, and `Seal.verify` compares it after the wait. The settings and tables, which never change, are more than the rest
 and are verified every `TABLES_INTERVAL_S`.
 
-Numbers in constants of modules are verified with the tables, and restored from a copy (`pygnc.tasks.constants`).
-Instructions and texts of modules are not verified: the interpreter changes its instructions while it runs.
+Numbers in constants of modules are verified with the tables (`Numbers`), and restored from a copy. Instructions and
+texts of modules are not verified: the interpreter changes its instructions while it runs, and to read a Python object
+is to write its reference count, so each process would need megabytes for its own copy of the shared pages.
 """
 
+import ctypes
 import functools
 import gc
+import itertools
 import pickle
+import sys
 import time
 import zlib
+from array import array
+from bisect import bisect_left
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import Enum
+from itertools import islice
 from pathlib import PurePath
 from threading import Thread
-from types import MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.tasks.constants import MODULES, RunConstants, StateChangedError
 
 TABLES_INTERVAL_S: Final = 10.0
 CONSTANT_RESTORED: Final = "a constant of a module had changed and was restored"
@@ -32,12 +38,21 @@ _TABLES: Final = frozenset({"MainField"})
 """Names of the types of tables that a task has for itself, which never change."""
 _LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable", "Run", "_DiskSync"})
 """Names of the types of objects that change while the task waits, or whose pages are shared (see `second_look`), or
-that `RunConstants` compares."""
+that `Run.constants` encodes."""
 _PACKAGE: Final = "pygnc."
+_HEAD_BYTES: Final = object.__basicsize__
+"""Size of reference count and type, with which each object begins."""
+_ARRAY_BYTES_MAX: Final = 1 << 16
+"""Size of arrays that are left out, because they are tables with known answers."""
+_PLACES_AT_ONCE: Final = 256
 _CACHE: Final = functools._lru_cache_wrapper  # noqa: SLF001 - the only name of this type
 
 _Content: TypeAlias = Callable[[Any], object]
 """Function that returns what an object contains."""
+
+
+class StateChangedError(Exception):
+    """Error raised when the memory of a task has changed although no instruction has changed it."""
 
 
 class _Checksum:
@@ -132,20 +147,141 @@ def checksum(value: object) -> tuple[int, list[object]]:
     return file.crc, pickler.tables
 
 
+class Numbers:
+    """Numbers in the memory of constants and of the code of some modules, with a copy of them.
+
+    The memory is read and written directly, so that no reference counts change, which would copy shared pages. Neither
+    numbers nor arrays of a module ever change; the objects are kept, so that their memory contains nothing else.
+
+    Args:
+        names: Names of the modules.
+        earlier: Numbers of other modules, whose objects are left out.
+
+    Attributes:
+        searched: Objects that contain others, by `id` and sorted.
+    """
+
+    def __init__(self, names: Iterable[str], earlier: Sequence["Numbers"] = ()) -> None:
+        self._earlier = earlier
+        self._kept: list[object] = []
+        places: dict[int, int] = {}
+        seen: set[int] = set()
+        for name in names:
+            self._add(vars(sys.modules[name]).values(), name, seen, places)
+        self.searched = array("Q", sorted(seen))  # the set, and its copy in each task, would take megabytes
+        self._places = np.fromiter(itertools.chain.from_iterable(places.items()), np.uint64).reshape(-1, 2)
+        self._copy = b"".join(itertools.starmap(ctypes.string_at, places.items()))
+        self._crc = zlib.crc32(self._copy)
+
+    def restore(self) -> bool:
+        """Restore changed numbers from the copy; return True if there were any."""
+        crc = 0
+        for address, size in self._each_place():
+            crc = zlib.crc32(ctypes.string_at(address, size), crc)
+        if crc == self._crc or zlib.crc32(self._copy) != self._crc:  # or the copy has changed
+            return False
+        offset = 0
+        for address, size in self._each_place():
+            ctypes.memmove(address, self._copy[offset : offset + size], size)
+            offset += size
+        return True
+
+    def _each_place(self) -> Iterator[tuple[int, int]]:
+        for k in range(0, len(self._places), _PLACES_AT_ONCE):
+            yield from self._places[k : k + _PLACES_AT_ONCE].tolist()
+
+    def _add(self, values: Iterable[Any], module: str, seen: set[int], places: dict[int, int]) -> None:
+        for value in values:
+            if isinstance(value, int):
+                self._keep(value, id(value) + _HEAD_BYTES, int.__sizeof__(int(value)) - _HEAD_BYTES, places)
+            elif isinstance(value, float):
+                self._keep(value, id(value) + _HEAD_BYTES, float.__basicsize__ - _HEAD_BYTES, places)
+            elif id(value) not in seen:
+                if type(value) is np.ndarray and value.flags.forc and value.nbytes < _ARRAY_BYTES_MAX:
+                    self._keep(value, value.ctypes.data, value.nbytes, places)
+                if (parts := _parts(value, module)) and not self._is_of_earlier(id(value)):
+                    if type(value) is tuple:
+                        self._keep(value, id(value) + tuple.__basicsize__, 8 * len(value), places)
+                    seen.add(id(value))
+                    self._add(parts, module, seen, places)
+
+    def _is_of_earlier(self, number: int) -> bool:
+        for numbers in self._earlier:
+            k = bisect_left(numbers.searched, number)
+            if k < len(numbers.searched) and numbers.searched[k] == number:
+                return True
+        return False
+
+    def _keep(self, value: object, address: int, size: int, places: dict[int, int]) -> None:
+        if size and address not in places:
+            self._kept.append(value)
+            places[address] = size
+
+
+def _parts(value: Any, module: str) -> Iterable[object]:  # noqa: ANN401 - any constant of a module
+    """Return what a constant contains, or a function or class that the module defines."""
+    inside = _INSIDE.get(type(value))
+    if inside is not None:
+        return inside(value)
+    if isinstance(value, FunctionType) and value.__module__ == module:
+        return value.__code__, value.__defaults__, value.__kwdefaults__
+    return tuple(vars(value).values()) if isinstance(value, type) and value.__module__ == module else ()
+
+
+_INSIDE: Final[dict[type, Callable[[Any], Iterable[object]]]] = {
+    CodeType: lambda value: (value.co_consts,),
+    dict: lambda value: (*value.keys(), *value.values()),
+    property: lambda value: (value.fget,),
+    **dict.fromkeys((tuple, list, set, frozenset), tuple),
+    **dict.fromkeys((classmethod, staticmethod, _CACHE), lambda value: (value.__wrapped__,)),
+}
+
+
+class Modules:
+    """Modules of the project: their constants, and the caches of functions, on which later results depend.
+
+    Modules are searched before the tasks are forked: each process would copy the pages of what it looks at. Afterwards,
+    it looks only at the newest modules, because even to read a name is to write its reference count.
+    """
+
+    def __init__(self) -> None:
+        self._searched = 0
+        self.caches: list[object] = []
+        self._numbers: list[Numbers] = []
+
+    def search(self) -> None:
+        """Search the modules that were loaded since the last call."""
+        newest = islice(reversed(sys.modules), max(len(sys.modules) - self._searched, 0))
+        new = [name for name in newest if name.startswith(_PACKAGE)]
+        self._searched = len(sys.modules)
+        self.caches += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
+        if new:
+            self._numbers.append(Numbers(new, tuple(self._numbers)))
+
+    def restore(self) -> bool:
+        """Restore constants that have changed; return True if there were any."""
+        restored = [numbers.restore() for numbers in self._numbers]
+        return any(restored)
+
+
+MODULES: Final = Modules()
+
+
 class Seal:
     """Seal of a state with the caches of all modules.
 
     Args:
         state: Object from which the state is reachable.
-        constants: Constants of the run.
+        constants: Function that returns the same bytes unless a constant of the run has changed.
         known_answers: Functions that always return the same numbers unless a table that they use has changed.
     """
 
     def __init__(
-        self, state: object, constants: RunConstants | None = None, known_answers: Sequence[Callable[[], Array]] = ()
+        self, state: object, constants: Callable[[], bytes] = bytes, known_answers: Sequence[Callable[[], Array]] = ()
     ) -> None:
         self._state = state
         self._constants = constants
+        self._constants_crc = zlib.crc32(constants())
         self._known_answers = known_answers
         self._crc: int | None = None
         self._tables: dict[int, tuple[str, int]] = {}
@@ -175,10 +311,13 @@ class Seal:
         Raises:
             StateChangedError: The state has changed since `close`, or a constant of the run.
         """
-        if self._constants is not None:
-            self._constants.verify()
+        self._verify_constants()
         if checksum((self._state, MODULES.caches))[0] != self._crc:
             raise StateChangedError("the state of the task changed while the task waited")
+
+    def _verify_constants(self) -> None:
+        if zlib.crc32(self._constants()) != self._constants_crc:
+            raise StateChangedError("a constant of the run has changed")
 
     def _verify_table(self, table: object, name: str, crc: int) -> None:
         if self._tables.setdefault(id(table), (name, crc)) != (name, crc):

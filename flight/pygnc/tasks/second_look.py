@@ -27,8 +27,7 @@ from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
 from pygnc.formats.journal import Record
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.constants import MODULES, StateChangedError
-from pygnc.tasks.seal import checksum
+from pygnc.tasks.seal import MODULES, StateChangedError, checksum
 from pygnc_system.files import read_input
 
 INTERVAL_S: Final = 60.0

@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import zlib
 from collections import deque
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +16,6 @@ from pygnc.bus import control, journal_writer
 from pygnc.bus.messages import BatchEnd
 from pygnc.bus.streams import encode
 from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
-from pygnc.tasks.constants import RunConstants
 from pygnc.tasks.runtime import IDLE_WAIT_S, WAIT_S, Task, TaskLoop, run_task
 from tests.pygnc.tasks.runs import run_in
 
@@ -96,7 +96,7 @@ def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
     monkeypatch.setattr(zmq, "Poller", Poller)
     with ours, theirs:
         spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
-        assert run_task(spec, run, theirs, RunConstants(run)) == 0
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
         pongs = [message for _ in range(20) if isinstance(message := control.receive_from_task(ours), control.Pong)]
     assert Quiet.phases == ["idle", "idle"]
     assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]
@@ -125,7 +125,7 @@ def test_a_flipped_bit_does_not_make_a_task_take_main_for_ended(
     with ours, theirs:
         control.send(ours, control.Stop(0.0))
         spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
-        assert run_task(spec, run, theirs, RunConstants(run)) == 0
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
     assert Changed.ends == [False]
 
 
@@ -150,7 +150,7 @@ def test_a_bit_that_flips_in_the_loop_while_it_waits_ends_the_task(
     monkeypatch.setattr(TaskLoop, "run", run_noted)
     with ours, theirs:
         spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
-        assert run_task(spec, run, theirs, RunConstants(run)) == STATE_CHANGED
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == STATE_CHANGED
     loops[0]._context.destroy(linger=0)
 
 

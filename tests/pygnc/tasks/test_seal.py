@@ -2,13 +2,16 @@
 
 import _thread
 import ctypes
+import operator
 import random
+import zlib
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 from threading import Event, Thread
+from types import SimpleNamespace
 from typing import Final, cast
 
 import msgspec
@@ -24,9 +27,8 @@ from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
 from pygnc.tasks import runtime, seal
-from pygnc.tasks.constants import MODULES, Modules, Numbers, RunConstants, StateChangedError
 from pygnc.tasks.runtime import Task, run_task
-from pygnc.tasks.seal import Seal
+from pygnc.tasks.seal import Seal, StateChangedError
 from tests.faults.bit_flips import fields, flip_field
 from tests.pygnc.tasks.runs import run_in
 
@@ -79,7 +81,7 @@ def test_a_tracker_can_be_sealed_and_each_of_its_fields_is_noticed(tmp_path: Pat
         flip_field(field, dice)
         with pytest.raises(StateChangedError):
             guard.verify()
-        MODULES.restore()  # the number of a field may be that of a constant
+        seal.MODULES.restore()  # the number of a field may be that of a constant
 
 
 def test_a_cached_result_is_part_of_the_seal() -> None:
@@ -127,13 +129,23 @@ def test_a_changed_table_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         guard.close()
 
 
+@pytest.mark.parametrize(
+    ("owner", "name", "value"),
+    [
+        ("run.settings.logs", "ceiling_bytes", 5),
+        ("run.settings.attitude.gyro", "noise_rad_s", 1.0),
+        ("run", "number", 2),
+    ],
+)
 @pytest.mark.parametrize("moment", ["wait", "work"])
-def test_a_changed_constant_of_the_run_is_noticed(tmp_path: Path, moment: str) -> None:
+def test_a_changed_constant_of_the_run_is_noticed(
+    tmp_path: Path, owner: str, name: str, value: float, moment: str
+) -> None:
     run = run_in(tmp_path)
-    guard = Seal([], RunConstants(run))
+    guard = Seal([], run.constants)
     if moment == "wait":
         guard.close()
-    object.__setattr__(run.settings.logs, "ceiling_bytes", 5)
+    object.__setattr__(operator.attrgetter(owner)(SimpleNamespace(run=run)), name, value)
     if moment == "work":
         guard.close()
     with pytest.raises(StateChangedError, match="constant"):
@@ -194,7 +206,7 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
     monkeypatch.setattr(runtime.TaskLoop, "run", run)
     constants = run_in(tmp_path)
     with ours, theirs:
-        assert run_task(spec, constants, theirs, RunConstants(constants)) == STATE_CHANGED
+        assert run_task(spec, constants, theirs, zlib.crc32(constants.constants())) == STATE_CHANGED
         sent = [m for _ in range(4) if (m := control.receive_from_task(ours)) is not None]
     loops[0]._context.destroy(linger=0)
     assert [m.name for m in sent if isinstance(m, control.Notice)] == ["state_changed"]
@@ -203,7 +215,7 @@ def test_a_task_whose_state_changes_while_it_waits_ends_with_an_event(
 
 def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -> None:
     run = run_in(tmp_path)
-    before = RunConstants(run)
+    before = zlib.crc32(run.constants())
     object.__setattr__(run.settings.logs, "reserve_bytes", 1)
     ours, theirs = control.make_pair()
     with ours, theirs:
@@ -214,15 +226,57 @@ def test_a_task_does_not_start_with_settings_that_have_changed(tmp_path: Path) -
 
 
 SPEED: Final = 7654.321
+NAMES: Final = {"a": (4.5, 70_000)}
+TABLE: Final = np.arange(5.0)
+
+
+def doubled(value: float) -> float:
+    return 2.75 * value
+
+
+def flip(value: object, offset: int) -> None:
+    ctypes.c_uint8.from_address(id(value) + offset).value ^= 8
+
+
+def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> None:
+    numbers = seal.Numbers([__name__])
+    assert not numbers.restore()
+    consts = next(value for value in doubled.__code__.co_consts if isinstance(value, float))
+    for value, offset in ((SPEED, 20), (NAMES["a"][0], 21), (NAMES["a"][1], 25), (consts, 22)):
+        flip(value, offset)
+        assert numbers.restore()
+        assert not numbers.restore()
+    TABLE[3] = 8.0
+    assert numbers.restore()
+    assert (SPEED, NAMES["a"], TABLE[3], doubled(1.0)) == (7654.321, (4.5, 70_000), 3.0, 2.75)
+
+
+def test_objects_of_earlier_modules_are_left_out() -> None:
+    others = seal.Numbers([__name__])
+    numbers = seal.Numbers([__name__], (others,))
+    assert id(NAMES) in others.searched
+    assert id(NAMES) not in numbers.searched
+    flip(NAMES["a"][0], 21)
+    assert not numbers.restore()
+    assert others.restore()
+
+
+def test_a_changed_copy_changes_no_number() -> None:
+    numbers = seal.Numbers([__name__])
+    numbers._copy = bytes([numbers._copy[0] ^ 1]) + numbers._copy[1:]
+    assert not numbers.restore()
+    TABLE[3] = 8.0
+    assert not numbers.restore()
+    TABLE[3] = 3.0
 
 
 def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
-    monkeypatch.setattr(seal, "MODULES", modules := Modules())
+    monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
     guard = Seal([])
-    modules._numbers = [Numbers([__name__])]
+    modules._numbers = [seal.Numbers([__name__])]
     guard.close()
-    ctypes.c_uint8.from_address(id(SPEED) + 20).value ^= 8
+    flip(SPEED, 20)
     with pytest.raises(StateChangedError, match="constant of a module"):
         guard.close()
     guard.close()

@@ -16,8 +16,8 @@ from pygnc.bus.streams import encode
 from pygnc.configuration.run import Run
 from pygnc.tasks import second_look
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.constants import StateChangedError
 from pygnc.tasks.orbit.task import OrbitTask
+from pygnc.tasks.seal import StateChangedError
 from tests.pygnc.tasks.runs import run_in
 
 

@@ -9,7 +9,7 @@ import zmq
 
 from pygnc.bus.messages import OrbitEstimate
 from pygnc.bus.streams import encode
-from pygnc.tasks.constants import StateChangedError
+from pygnc.tasks.seal import StateChangedError
 from pygnc.tasks.status.task import StatusTask
 from tests.pygnc.tasks.runs import run_in
 

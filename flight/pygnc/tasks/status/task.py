@@ -14,8 +14,8 @@ from pygnc.bus import control
 from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import STREAMS, NewestEstimates
-from pygnc.tasks.constants import StateChangedError
 from pygnc.tasks.runtime import Context, Task
+from pygnc.tasks.seal import StateChangedError
 
 INTERVAL_S: Final = 1.0
 IDLE_S: Final = 1.0

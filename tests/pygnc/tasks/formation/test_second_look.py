@@ -14,8 +14,8 @@ from pygnc.bus.streams import StreamWriter
 from pygnc.configuration.run import Run
 from pygnc.tasks import second_look
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.constants import StateChangedError
 from pygnc.tasks.formation.task import FormationTask
+from pygnc.tasks.seal import StateChangedError
 from tests.pygnc.navigation import formation_batch as batch
 from tests.pygnc.tasks.runs import run_in
 
