@@ -301,7 +301,7 @@ def test_tiles_come_only_from_the_server_that_the_operator_names(tmp_path: Path,
     with ThreadingHTTPServer(("127.0.0.1", 0), Tiles) as tiles:
         threading.Thread(target=tiles.serve_forever, daemon=True).start()
         origin = f"http://127.0.0.1:{tiles.server_port}"
-        named = {"tiles": f"{origin}/{{z}}/{{x}}/{{y}}.svg", "tiles_source": HOSTILE}
+        named: dict[str, Any] = {"tiles": f"{origin}/{{z}}/{{x}}/{{y}}.svg", "tiles_source": HOSTILE}
         with server(tmp_path / "server", gadgets=gadgets, **named) as there:
             fill(there.store, "OPC_1", HISTOGRAM, [[1.0, 0.0]], last_ms=clock_ms(), step_ms=HOUR_MS)
             open_page(browser, there.url)
