@@ -21,7 +21,7 @@ FILES: Final = {
     "uplot-LICENSE.txt": "uplot/LICENSE",
 }
 """Files of the folder by name, with their paths below node_modules."""
-NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--silent")
+NPM: Final = ("ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
 
 def build_frontend(folder: Path = FRONTEND) -> None:
