@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz fuzz-recordings coverage readers docs lint format lock \
+.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz fuzz-recordings coverage readers docs frontend lint format lock \
 	release release-files installations audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
@@ -81,6 +81,9 @@ readers: .venv/readers/stamp ## read every export back by other implementations 
 docs: .venv/docs.stamp ## build the documentation site in build/docs, without network; NOTEBOOKS="NAME ..." executes only these
 	$(BIN)/python -m scripts.documentation.build --out build/docs $(if $(NOTEBOOKS),--notebooks $(NOTEBOOKS))
 
+frontend: .venv/ground.stamp ## collect the JavaScript libraries of the pages in data/frontend (needs npm)
+	$(BIN)/python -m scripts.build_frontend
+
 lint: .venv/development.stamp ## check style, types and import rules
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -123,7 +126,7 @@ audit: .venv/release/stamp ## check the locks against the OSV records in ADVISOR
 	$(RELEASE) scripts.release.advisories "$(ADVISORIES)"
 
 clean: ## remove .venv and all generated files
-	rm -rf .venv build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv build data/frontend dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 python: ## print the Python that .venv uses

@@ -19,6 +19,7 @@ from typing import Any, Final
 import tomlkit
 from packaging.requirements import Requirement
 
+from scripts.build_frontend import FRONTEND, build_frontend
 from scripts.documentation.links import with_absolute_links
 from scripts.package_flight_code import ZIP_EPOCH_S, git, read_version
 
@@ -73,6 +74,8 @@ def copy_files(distribution: Mapping[str, Any], tree: Path) -> None:
     for folder in distribution["packages"]:
         copy_tracked(folder, tree / Path(folder).name)
     for folder in distribution.get("data", ()):
+        if ROOT / "data" / folder == FRONTEND:
+            build_frontend()
         copy_tracked(f"data/{folder}", tree / DATA / folder)
 
 

@@ -17,6 +17,7 @@ from pygnc_ground.replay.inputs import from_files
 from pygnc_station.store.readings import Column, Layout, NewReading, to_text
 from pygnc_station.store.store import Store
 from tests.plugin_environment import PluginEnvironment, create
+from tests.programs import needs
 from tests.pygnc_station.logger.samples import wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -25,7 +26,7 @@ RECORDS = 48
 """Sense records of the first twenty minutes."""
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("distributions")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.xdist_group("distributions"), needs("npm")]
 
 
 @pytest.fixture(scope="module")

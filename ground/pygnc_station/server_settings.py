@@ -1,9 +1,12 @@
 """Settings of the HTTP server: the table `[serve]` of the settings file."""
 
+from datetime import UTC, tzinfo
 from typing import Annotated
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
+from pygnc_station.errors import StationError
 from pygnc_station.settings_types import Count, Kappa, Location, Minutes, Name, Port, Seconds, Size, Table
 
 
@@ -89,12 +92,32 @@ class GadgetSettings(Table, frozen=True):
     Attributes:
         location: place on the map; by default the one that its station reports.
         kappa: hygroscopicity of the particles at its place; by default that of `[serve]`.
+        time_zone: time zone of its place, such as `Europe/Dublin`; by default that of `[serve]`.
         calibration: calibration by the name of the value, such as `pm_2_5_ug_m3`.
     """
 
     location: Location | None = None
     kappa: Kappa | None = None
+    time_zone: str = ""
     calibration: dict[str, Calibration] = msgspec.field(default_factory=dict)
+
+
+class Public(Table, frozen=True):
+    """Data that everybody may read without a token at `/public/`: `[serve.public]`.
+
+    Attributes:
+        gadgets: names of the gadgets; none by default, then there is no public page.
+        values: names of the values, such as `pm_2_5_ug_m3`; the index needs the concentrations.
+        places: show the places of the gadgets on a map.
+        frame_ancestors: addresses of the sites that may embed the public page, such as `https://school.example`.
+    """
+
+    gadgets: list[Name] = msgspec.field(default_factory=list)
+    values: list[Name] = msgspec.field(default_factory=lambda: ["pm_2_5_ug_m3", "pm_10_ug_m3"])
+    places: bool = True
+    frame_ancestors: list[Annotated[str, msgspec.Meta(pattern=r"^https?://[^\s/;,'\"]+$")]] = msgspec.field(
+        default_factory=list
+    )
 
 
 class Serve(Table, frozen=True):
@@ -122,7 +145,13 @@ class Serve(Table, frozen=True):
             computer's zone.
         kappa: hygroscopicity of particles, with which the page corrects concentrations for humidity; 0.3 is typical of
             continental air, 0.7 of marine air; 0 disables the correction.
+        time_zone: time zone of the stations, such as `Europe/Dublin`, in which days begin and which the page offers for
+            its times; "" means UTC.
         gadgets: settings of gadgets by name.
+        tiles: address of the tiles of a map of streets, such as `https://tiles.example/{z}/{x}/{y}.png`; "" shows the
+            coastline only and loads nothing from other servers.
+        tiles_source: source of the tiles, which the map names.
+        public: data that everybody may read without a token.
         limits: limits of requests and batches.
         alerts: alerts and states of gateways.
     """
@@ -145,7 +174,11 @@ class Serve(Table, frozen=True):
     log_files: Count = 5
     batonopc_zone: str = ""
     kappa: Kappa = 0.3
+    time_zone: str = ""
     gadgets: dict[str, GadgetSettings] = msgspec.field(default_factory=dict)
+    tiles: Annotated[str, msgspec.Meta(pattern=r"^$|^https?://[^\s/;,'\"?#@{}]+/[^\s;,'\"]*$")] = ""
+    tiles_source: str = ""
+    public: Public = Public()
     limits: Limits = Limits()
     alerts: Alerts = Alerts()
 
@@ -156,7 +189,25 @@ class Serve(Table, frozen=True):
         found = (settings for key, settings in self.gadgets.items() if key.lower() == name.lower())
         return next(found, GadgetSettings())
 
+    def zone(self, gadget: str) -> str:
+        """Return the name of the time zone of a gadget."""
+        return self.gadget(gadget).time_zone or self.time_zone or "UTC"
+
     @property
     def is_local(self) -> bool:
         """True if the server listens on the loopback only."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
+
+
+def zone_named(name: str) -> tzinfo:
+    """Return a time zone of the IANA database.
+
+    Raises:
+        StationError: this computer does not know the zone.
+    """
+    if name == "UTC":
+        return UTC
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
+        raise StationError(f"time_zone {name!r:.80} is unknown; use a name such as Europe/Dublin") from None

@@ -1,13 +1,16 @@
-"""Bill of materials (CycloneDX) and list of licences of the distributions, from the lock.
+"""Bill of materials (CycloneDX) and list of licences of the distributions, from the locks.
 
 The lock says which libraries are needed, in which version, by whom and with which hashes. Licences are those that the
-installed libraries declare; installed versions must be the locked ones.
+installed libraries declare; installed versions must be the locked ones. The libraries of pages have a lock of npm,
+which contains their licences, and are part of the distribution that shows the pages.
 """
 
+import base64
 import hashlib
 import importlib.metadata
+import json
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +26,8 @@ from cyclonedx.validation import make_schemabased_validator
 from packageurl import PackageURL
 from packaging.utils import NormalizedName, canonicalize_name
 
+from scripts.build_frontend import FRONTEND
+from scripts.build_frontend import LOCK as PAGES_LOCK
 from scripts.release.declared_licence import declared_licence
 from scripts.release.errors import ReleaseError
 from scripts.release.locks import LockedLibrary, read_lock
@@ -43,11 +48,22 @@ class Material:
 
 
 @dataclass(frozen=True)
+class PageLibrary:
+    """JavaScript library that a distribution contains, with the hash of its package in the npm registry."""
+
+    name: str
+    version: str
+    licence: str
+    sha512: str
+
+
+@dataclass(frozen=True)
 class Materials:
-    """Our distributions with what they require, and all libraries below them."""
+    """Our distributions with what they require, all libraries below them, and those that they contain."""
 
     requires: Mapping[str, frozenset[NormalizedName]]
     libraries: Mapping[NormalizedName, Material]
+    contained: Mapping[str, Sequence[PageLibrary]]
 
 
 def collect_materials(declared: Mapping[str, Any], lock: Path, installed: Path) -> Materials:
@@ -75,7 +91,27 @@ def collect_materials(declared: Mapping[str, Any], lock: Path, installed: Path) 
             needed.setdefault(library_name, set()).add(name)
     licences = read_licences((locked[name] for name in needed), installed)
     libraries = {name: Material(locked[name], licences[name], frozenset(needed[name])) for name in sorted(needed)}
-    return Materials(requires, libraries)
+    contained = {
+        name: read_page_libraries(PAGES_LOCK)
+        for name, settings in distributions.items()
+        if FRONTEND.name in settings.get("data", ())
+    }
+    return Materials(requires, libraries, contained)
+
+
+def read_page_libraries(lock: Path) -> list[PageLibrary]:
+    """Return the libraries of a lock of npm, without the project of the lock itself."""
+    packages = json.loads(lock.read_bytes())["packages"]
+    return [
+        PageLibrary(
+            path.removeprefix("node_modules/"),
+            one["version"],
+            one["license"],
+            base64.b64decode(one["integrity"].removeprefix("sha512-")).hex(),
+        )
+        for path, one in sorted(packages.items())
+        if path
+    ]
 
 
 def _below(
@@ -139,14 +175,17 @@ def write_bill_of_materials(
     whole = Component(name="pygnc", type=ComponentType.APPLICATION, version=version, bom_ref=f"release:pygnc@{version}")
     ours = {name: _our_component(name, version, wheel) for name, wheel in sorted(wheels.items())}
     libraries = {name: _library_component(material) for name, material in materials.libraries.items()}
+    contained = {name: [_page_component(one) for one in of] for name, of in materials.contained.items()}
     components = ours | {str(name): component for name, component in libraries.items()}
+    components |= {component.name: component for of in contained.values() for component in of}
     bom = Bom(components=components.values())
     bom.metadata.component = whole
     bom.metadata.timestamp = datetime.fromtimestamp(epoch_s, UTC)
     bom.serial_number = uuid.uuid5(uuid.NAMESPACE_URL, f"pygnc {version} {epoch_s}")
     bom.register_dependency(whole, ours.values())
     for name, component in ours.items():
-        bom.register_dependency(component, [components[one] for one in sorted(materials.requires[name])])
+        required = [components[one] for one in sorted(materials.requires[name])]
+        bom.register_dependency(component, [*required, *contained.get(name, ())])
     for name, component in libraries.items():
         needed = [other for one, other in libraries.items() if name in materials.libraries[one].library.required_by]
         bom.register_dependency(component, needed)
@@ -186,17 +225,34 @@ def _library_component(material: Material) -> Component:
     )
 
 
+def _page_component(library: PageLibrary) -> Component:
+    return Component(
+        name=library.name,
+        version=library.version,
+        bom_ref=f"pkg:npm/{library.name}@{library.version}",
+        purl=PackageURL("npm", None, library.name, library.version),
+        hashes=[HashType(alg=HashAlgorithm.SHA_512, content=library.sha512)],
+        licenses=[LicenseFactory().make_from_string(library.licence)],
+    )
+
+
 def write_licences(path: Path, version: str, materials: Materials) -> None:
     """Write the licences of all libraries as a Markdown table."""
     rows = [
         f"| {name} | {one.library.version} | {one.licence} | {', '.join(sorted(one.distributions))} |\n"
         for name, one in materials.libraries.items()
     ]
+    rows += [
+        f"| {one.name} | {one.version} | {one.licence} | contained in {name} |\n"
+        for name, of in materials.contained.items()
+        for one in of
+    ]
     head = (
         f"# Licences of the libraries of PyGNC {version}\n\n"
         f"PyGNC is under the licence {OUR_LICENCE} (file LICENSE in each distribution). The README.md of each folder\n"
         "of data files names their sources and licences. The libraries below are installed from the package index, in\n"
-        "these versions if the locks are used. The licence is the one that each library declares.\n\n"
+        "these versions if the locks are used, or contained in a distribution with their licence. The licence\n"
+        "is the one that each library declares.\n\n"
         "| library | version | licence | needed by (with all extras) |\n|---|---|---|---|\n"
     )
     path.write_text(head + "".join(rows), encoding="utf-8")

@@ -18,10 +18,12 @@ from packaging.requirements import Requirement
 
 import pygnc_system
 from pygnc.formats.sense import SenseLayout
+from scripts.build_frontend import FILES, LOCK
 from scripts.check_installation import JOBS, find_python, install, run_job
 from scripts.check_resolution import PYTHONS
 from tests.e2e.conftest import minute_after
 from tests.package_index import skip_without_index, uv
+from tests.programs import needs
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -56,7 +58,7 @@ MISSING = {
 }
 
 # One worker builds and installs for all of them.
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributions")]
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("distributions"), needs("npm")]
 
 
 def build(out: Path, *names: str) -> dict[str, bytes]:
@@ -97,6 +99,11 @@ def test_every_package_and_data_file_is_in_exactly_one_distribution(built: Path)
     assert sorted(packages) == sorted(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
     contents = [set(zipfile.ZipFile(wheel(built, name)).namelist()) for name in DISTRIBUTIONS]
     assert sum(map(len, contents)) == len(set().union(*contents))
+
+
+def test_the_library_of_plots_is_included_with_its_licence(built: Path) -> None:
+    names = zipfile.ZipFile(wheel(built, "pygnc-station")).namelist()
+    assert {f"pygnc_data/frontend/{name}" for name in (*FILES, LOCK.name)} <= set(names)
 
 
 def test_every_entry_point_is_in_the_distribution_of_its_package(built: Path) -> None:

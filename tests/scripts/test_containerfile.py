@@ -63,7 +63,11 @@ def test_the_image_serves_and_reports_its_health(tmp_path: Path) -> None:
     certificates.write_bytes(Path("/etc/ssl/certs/ca-certificates.crt").read_bytes())
     (systems[0].root / "etc/resolv.conf").write_bytes(Path("/etc/resolv.conf").read_bytes())
     for rank, stage in enumerate(STAGES):
-        build.run(rank, stage, {"PIP_CERT": f"/{certificates.relative_to(systems[0].root)}"})
+        build.run(
+            rank,
+            stage,
+            dict.fromkeys(("PIP_CERT", "NODE_EXTRA_CA_CERTS"), f"/{certificates.relative_to(systems[0].root)}"),
+        )
     final = {instruction.name: instruction for instruction in STAGES[-1]}
     command = build.command(systems[-1], [*words(final["ENTRYPOINT"]), *words(final["CMD"])])
     process = subprocess.Popen(command, env=build.environment, stdout=subprocess.PIPE, text=True)

@@ -1,20 +1,31 @@
-"""Air quality index of the United States for particles: break points of 2024 and NowCast. The functions are pure."""
+"""Air quality indices of particles and exceeded limits of their concentrations. The functions are pure.
+
+The index of the United States is computed from a NowCast, that of Europe from the mean of an hour.
+"""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache
 from typing import Final
 
 from pygnc_system.files import data_file
 
-BREAK_POINTS: Final = "air_quality/us_epa_2024.txt"
 HOURS: Final = 12
 """Hours of a NowCast."""
-_LATEST_HOURS: Final = 3
+LATEST_HOURS: Final = 3
+"""Hours of which some must have readings."""
 _LEAST_LATEST: Final = 2
 _LEAST_WEIGHT: Final = 0.5
 _NUMBERS: Final = 6
+
+
+class Index(StrEnum):
+    """Air quality index; the value is the name of the file with its break points."""
+
+    US = "us_epa_2024"
+    EUROPE = "eu_eaqi_2024"
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +45,8 @@ class AirQuality:
     """Air quality index.
 
     Attributes:
-        index: index from 0 upwards; above 500 it continues the last range.
+        index: index from 0 upwards; that of the United States continues the last range above 500. That of Europe is
+            the number of the range from 1.
         category: name of the range.
         rank: number of the range, from 0.
     """
@@ -65,19 +77,20 @@ def parse_break_points(text: str) -> dict[str, tuple[Range, ...]]:
 
 
 @cache
-def break_points() -> dict[str, tuple[Range, ...]]:
-    """Return the ranges of all values of the index, by the name of the value."""
-    return parse_break_points(data_file(BREAK_POINTS).read_text(encoding="utf-8"))
+def break_points(of: Index = Index.US) -> dict[str, tuple[Range, ...]]:
+    """Return the ranges of all values of an index, by the name of the value."""
+    return parse_break_points(data_file(f"air_quality/{of}.txt").read_text(encoding="utf-8"))
 
 
-def air_quality(name: str, concentration_ug_m3: float) -> AirQuality:
+def air_quality(name: str, concentration_ug_m3: float, of: Index = Index.US) -> AirQuality:
     """Return the index of a concentration, which is truncated to the resolution of the break points.
 
     Args:
         name: name of the value, `pm_2_5_ug_m3` or `pm_10_ug_m3`.
-        concentration_ug_m3: mean of 24 hours or NowCast; a negative one counts as 0.
+        concentration_ug_m3: mean of 24 hours or NowCast, for Europe mean of an hour; a negative one counts as 0.
+        of: index.
     """
-    ranges = break_points()[name]
+    ranges = break_points(of)[name]
     resolution = ranges[0].resolution
     # Addition and rounding keep 35.4 from becoming 35.3 or 35.400000000000006 by its binary representation.
     truncated = round(math.floor(max(concentration_ug_m3, 0.0) / resolution + 1e-6) * resolution, 6)
@@ -100,7 +113,7 @@ def nowcast(means: Sequence[float | None]) -> float | None:
     Returns:
         The NowCast, None if two of the latest three hours have no mean.
     """
-    latest = [mean for mean in means[:_LATEST_HOURS] if mean is not None]
+    latest = [mean for mean in means[:LATEST_HOURS] if mean is not None]
     if len(latest) < _LEAST_LATEST:
         return None
     known = [(age, max(mean, 0.0)) for age, mean in enumerate(means[:HOURS]) if mean is not None]

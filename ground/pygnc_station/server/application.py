@@ -25,21 +25,30 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server import devices_api, overview_api, public_api, readings_api, series_api, upload_api
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
-from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of, is_own_page, require_token
+from pygnc_station.server.context import (
+    COOKIE,
+    Context,
+    RateLimit,
+    context_of,
+    is_own_page,
+    page_headers,
+    require_token,
+)
 from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Form, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
 from pygnc_station.server.uploads import Uploads
-from pygnc_station.server_settings import Serve
+from pygnc_station.server_settings import Serve, zone_named
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 from pygnc_system import plugins
+from pygnc_system.files import data_file
 from pygnc_system.service_notifier import ServiceNotifier
 
 METRICS_MAX_AGE_S: Final = 300.0
@@ -48,13 +57,7 @@ _BACKLOG: Final = 1024
 """Connections that wait to be accepted; beyond that, clients wait a second or longer."""
 _log: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
-_PAGE_HEADERS: Final = {
-    "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
 SIGN_IN: Final = "/sign-in"
-_FORM_POLICY: Final = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _NOT_SIGNED_IN: Final = "This token is wrong or has expired."
 _UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
 _LISTEN_REMEDIES: Final = {
@@ -85,6 +88,8 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     chosen = settings.serve
     cert, key = tls_files(settings)
     _check_proxies(chosen)
+    for gadget in ("", *chosen.gadgets):
+        zone_named(chosen.zone(gadget))
     destinations = load_destinations(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
@@ -172,7 +177,11 @@ def application(
     uploads = Uploads(store, folder, serve, [plugin.batch_format(serve) for plugin in added])
     uploads.recover()
     operations = (*OPERATIONS, *(operation for plugin in added for operation in plugin.operations))
-    routes = [*(operation.route() for operation in operations), Mount("/static", StaticFiles(directory=_STATIC))]
+    routes = [
+        *(operation.route() for operation in operations),
+        *_static_files("/static"),
+        *_static_files(f"{public_api.FOLDER}/static"),
+    ]
     errors = (ClientDisconnect, HTTPException, RefusedReadingsError, StoreError, OSError)
 
     @asynccontextmanager
@@ -188,11 +197,28 @@ def application(
     return app
 
 
+def _static_files(path: str) -> list[Mount]:
+    """Return the routes of the page's files; in a checkout, its libraries may be missing."""
+    own = Mount(path, StaticFiles(directory=_STATIC))
+    try:
+        libraries = data_file("frontend")
+    except FileNotFoundError:
+        _log.warning("the page cannot draw charts: data/frontend is missing; run `make frontend` in the checkout")
+        return [own]
+    return [Mount(f"{path}/frontend", StaticFiles(directory=libraries)), own]
+
+
 def page(request: Request) -> Response:
     """Return the web page; a token in the URL is stored as a cookie, so that it need not remain in the URL."""
-    response = FileResponse(_STATIC / "page.html", headers=_PAGE_HEADERS)
+    headers = page_headers(tiles=context_of(request).serve.tiles)
+    response = FileResponse(_STATIC / "page.html", headers=headers)
     token = request.query_params.get("api-key")
     return _with_cookie(response, request, token) if token else response
+
+
+def interface_page(_: Request) -> Response:
+    """Return a page that shows the OpenAPI document, which it requests with the token of the browser."""
+    return FileResponse(_STATIC / "api.html", headers=page_headers())
 
 
 def sign_in(request: Request, body: Token) -> Response:
@@ -210,9 +236,8 @@ def _with_cookie(response: Response, request: Request, token: str) -> Response:
 
 
 def _sign_in_page(message: str) -> Response:
-    headers = _PAGE_HEADERS | {"content-security-policy": _FORM_POLICY}
     text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message)
-    return HTMLResponse(text, 401, headers)
+    return HTMLResponse(text, 401, page_headers(forms="'self'"))
 
 
 def health(request: Request) -> object:
@@ -244,11 +269,13 @@ OPERATIONS: Final = (
     *series_api.OPERATIONS,
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
+    *public_api.OPERATIONS,
     Operation("GET", "/", page),
     Operation("POST", SIGN_IN, sign_in, Access.NONE),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),
     Operation("GET", "/openapi.json", document),
+    Operation("GET", "/api/", interface_page, Access.NONE),
 )
 
 

@@ -6,14 +6,14 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 from sqlalchemy import Connection, select
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from pygnc_station.server import air_quality
+from pygnc_station.server.air_quality import HOURS, LATEST_HOURS, AirQuality, Index, air_quality, break_points, nowcast
 from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
 from pygnc_station.server.fleet import read_fleet
@@ -26,6 +26,7 @@ from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream
 from pygnc_system.files import data_file
 
 COASTLINE: Final = "coastline/coastline.txt"
+QualityJson: TypeAlias = dict[str, str | int | float]
 _HEADLINES: Final = 4
 _ORDER: Final = tuple(
     re.compile(pattern)
@@ -38,7 +39,7 @@ _ORDER: Final = tuple(
 
 
 def overview(request: Request) -> object:
-    """Return the newest values, the air quality index and the place of each gadget.
+    """Return the newest values, the air quality indices, the place and the time zone of each gadget.
 
     `values` contains the most interesting values, PM2.5 first, with their corrected values if a correction applies.
     """
@@ -52,19 +53,27 @@ def overview(request: Request) -> object:
         d, g = schema.devices.c, schema.gateways.c
         owners = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
         gateways = {row.gadget_id: row.name for row in connection.execute(owners)}
-        qualities = _air_qualities(connection, settings, context.serve.kappa, now_ms)
+        qualities, european = _air_qualities(connection, settings, context.serve.kappa, now_ms)
     gadgets = [
         {
             "gadget": name,
             "gateway": gateways.get(name, ""),
             **_newest_json(newest[name], settings[name], context.serve.kappa),
             "air_quality": qualities.get(name),
+            "european_air_quality": european.get(name),
             "location": msgspec.to_builtins(settings[name].location),
+            "time_zone": context.serve.zone(name),
         }
         for name in sorted(newest)
     ]
-    categories = [each.category for each in air_quality.break_points()["pm_2_5_ug_m3"]]
-    return {"time_ms": now_ms, "air_quality_categories": categories, "gadgets": gadgets}
+    us, europe = ([each.category for each in break_points(of)["pm_2_5_ug_m3"]] for of in Index)
+    return {
+        "time_ms": now_ms,
+        "air_quality_categories": us,
+        "european_air_quality_categories": europe,
+        "tiles": {"address": context.serve.tiles, "source": context.serve.tiles_source},
+        "gadgets": gadgets,
+    }
 
 
 def coastline(_: Request) -> Response:
@@ -126,28 +135,35 @@ def _prominence(name: str, unit: str) -> int:
 
 def _air_qualities(
     connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, now_ms: int
-) -> dict[str, dict[str, str | int | float]]:
-    """Return the highest index of the NowCasts of corrected hourly means by gadget; some gadgets have none."""
+) -> tuple[dict[str, QualityJson], dict[str, QualityJson]]:
+    """Return the highest US and European index of the corrected hourly means by gadget; some gadgets have none."""
     this_hour = now_ms // HOUR_MS
-    span = Span((this_hour - air_quality.HOURS) * HOUR_MS, this_hour * HOUR_MS)
-    found: dict[str, dict[str, str | int | float]] = {}
+    span = Span((this_hour - HOURS) * HOUR_MS, this_hour * HOUR_MS)
+    us, europe = dict[str, QualityJson](), dict[str, QualityJson]()
     streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
-    for name in air_quality.break_points():
+    for name in break_points():
         among = [
             (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa))
             for stream in streams
             if name in stream.layout.names
         ]
-        means: dict[str, dict[int, float]] = defaultdict(dict)
+        by_gadget: dict[str, dict[int, float]] = defaultdict(dict)
         for stream, each in corrected_hours(connection, among, name, span):
-            means[stream.gadget_id][each.hour] = each.mean  # of several streams, the one created last counts
-        for gadget, known in means.items():
-            concentration = air_quality.nowcast([known.get(this_hour - age) for age in range(1, air_quality.HOURS + 1)])
-            if concentration is not None:
-                quality = air_quality.air_quality(name, concentration)
-                if gadget not in found or quality.index > int(found[gadget]["index"]):
-                    found[gadget] = asdict(quality) | {"name": name, "nowcast_ug_m3": round(concentration, 2)}
-    return found
+            by_gadget[stream.gadget_id][each.hour] = each.mean  # of several streams, the one created last counts
+        for gadget, known in by_gadget.items():
+            means = [known.get(this_hour - age) for age in range(1, HOURS + 1)]
+            if (now := nowcast(means)) is not None:
+                _keep_highest(us, gadget, air_quality(name, now), {"name": name, "nowcast_ug_m3": round(now, 2)})
+            latest = next((mean for mean in means[:LATEST_HOURS] if mean is not None), None)
+            if latest is not None:
+                quality = air_quality(name, latest, Index.EUROPE)
+                _keep_highest(europe, gadget, quality, {"name": name, "mean_ug_m3": round(latest, 2)})
+    return us, europe
+
+
+def _keep_highest(found: dict[str, QualityJson], gadget: str, quality: AirQuality, more: QualityJson) -> None:
+    if gadget not in found or quality.index > int(found[gadget]["index"]):
+        found[gadget] = asdict(quality) | more
 
 
 OPERATIONS: Final = (

@@ -1,17 +1,20 @@
-"""HTTP operations of plots: one value over time as means or extremes, a few hundred points for any time span."""
+"""HTTP operations of plots: one value over time as means or extremes, a few hundred points, and exceeded limits."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias, cast
 
 from sqlalchemy import Connection, func, select
 from starlette.requests import Request
 
 from pygnc_station.server.context import context_of
 from pygnc_station.server.corrections import Correction
+from pygnc_station.server.limits import daily_means, exceedances, limits
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
+from pygnc_station.server_settings import zone_named
 from pygnc_station.store import schema
-from pygnc_station.store.hourly import hours_of, sum_of
+from pygnc_station.store.hourly import Statistics, hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream, number_of
 
@@ -42,22 +45,49 @@ class SeriesFilters(Filters, frozen=True):
 def series(request: Request, query: SeriesFilters) -> object:
     """Return one value over time for a plot, a bounded number of points for any time span.
 
-    `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum] of intervals of `step_ms` for
-    `mean`. `corrected` is true if a correction was applied.
+    `points` are [time, value] for the form `raw`, and [time, mean, minimum, maximum, hours with readings] of intervals
+    of `step_ms` for `mean`. `corrected` is true if a correction was applied.
     """
-    store, serve = context_of(request).store, context_of(request).serve
-    among: list[Corrected] = []
-    for stream in query.streams(request):
-        if query.name in stream.layout.names:
-            correct = Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
-            among.append((stream, correct if query.corrected else None))
+    among = _selected(request, query)
     found: dict[str, object] = {"name": query.name, "corrected": any(correct for _, correct in among)}
-    with store.reads() as connection:
+    with context_of(request).store.reads() as connection:
         if query.form == "raw":
             return found | {"points": _reduced(sorted(_raw_points(connection, among, query)))}
         hours = sorted(hour for _, hour in corrected_hours(connection, among, query.name, query.span))
     step_h, means = means_of(hours, query.span)
     return found | {"step_ms": step_h * HOUR_MS, "points": means}
+
+
+def exceeded_limits(request: Request, query: SeriesFilters) -> object:
+    """Return the limits of a value of one gadget, and on how many days of a time span its daily means exceed each.
+
+    Days begin in the time zone of the gadget. A day counts if 18 of its hours have readings.
+    """
+    among = _selected(request, query)
+    found: dict[int, Statistics] = {}
+    with context_of(request).store.reads() as connection:
+        for _, (hour, *statistics) in corrected_hours(connection, among, query.name, query.span):
+            added = cast("Statistics", tuple(statistics))
+            found[hour] = sum_of(found[hour], added) if hour in found else added
+    zone = context_of(request).serve.zone(query.gadget or query.gadget_id)
+    hours = ((hour, total / readings) for hour, (readings, total, *_) in found.items())
+    means = list(daily_means(hours, zone_named(zone)).values())
+    results = [exceedances(limit, means) for limit in limits().get(query.name, ())]
+    return {"name": query.name, "time_zone": zone, "results": results}
+
+
+def _selected(request: Request, query: SeriesFilters) -> list[Corrected]:
+    serve = context_of(request).serve
+    return [
+        (
+            stream,
+            Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
+            if query.corrected
+            else None,
+        )
+        for stream in query.streams(request)
+        if query.name in stream.layout.names
+    ]
 
 
 class Summary(NamedTuple):
@@ -76,7 +106,7 @@ class Summary(NamedTuple):
 
 
 def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float]]]:
-    """Return an interval in hours and [start in ms, mean, minimum, maximum] of each interval with readings.
+    """Return an interval in hours and [start in ms, mean, minimum, maximum, hours] of each interval with readings.
 
     Args:
         hours: statistics of hours, ordered by hour; an hour may occur several times.
@@ -88,12 +118,13 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
     if span.start_ms is not None and span.stop_ms is not None:
         span_h = max(span_h, (span.stop_ms - span.start_ms) // HOUR_MS)
     step_h = next((step for step in STEPS_H if span_h <= step * (MAX_MEANS - 1)), -(-span_h // (MAX_MEANS - 1)))
+    covered = Counter(hour - hour % step_h for hour in {each.hour for each in hours})
     found: dict[int, Summary] = {}
     for each in hours:
         start = each.hour - each.hour % step_h
         old = found.get(start)
         found[start] = Summary(start, *(each[1:] if old is None else sum_of(old[1:], each[1:])))
-    return step_h, [[key * HOUR_MS, of.mean, of.low, of.high] for key, of in sorted(found.items())]
+    return step_h, [[key * HOUR_MS, of.mean, of.low, of.high, covered[key]] for key, of in sorted(found.items())]
 
 
 def corrected_hours(
@@ -155,4 +186,7 @@ def _reduced(points: Sequence[Point]) -> Sequence[Point]:
     return kept
 
 
-OPERATIONS: Final = (Operation("GET", "/api/v1/series/", series),)
+OPERATIONS: Final = (
+    Operation("GET", "/api/v1/series/", series),
+    Operation("GET", "/api/v1/limits/", exceeded_limits),
+)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pygnc_station.server.air_quality import air_quality, break_points, nowcast, parse_break_points
+from pygnc_station.server.air_quality import Index, air_quality, break_points, nowcast, parse_break_points
 
 PM_2_5, PM_10 = "pm_2_5_ug_m3", "pm_10_ug_m3"
 
@@ -45,19 +45,33 @@ def test_index_at_the_break_points(name: str, concentration: float, index: int, 
     assert (found.index, found.category) == (index, category)
 
 
+@pytest.mark.parametrize(
+    ("name", "highest"), [(PM_2_5, (5, 15, 50, 90, 140)), (PM_10, (15, 45, 120, 195, 270))]
+)  # table of the European Environment Agency
+def test_bands_of_the_european_index(name: str, highest: tuple[int, ...]) -> None:
+    categories = ("Good", "Fair", "Moderate", "Poor", "Very poor", "Extremely poor")
+    for rank, (category, low) in enumerate(zip(categories, (-1.0, *highest), strict=True)):
+        assert air_quality(name, low + 0.1, Index.EUROPE).category == category
+        assert air_quality(name, low + 0.1, Index.EUROPE).index == rank + 1
+        high = (*highest, 5000)[rank]
+        assert (found := air_quality(name, high, Index.EUROPE)).category == category
+        assert (found.index, found.rank) == (rank + 1, rank)
+
+
 def test_the_index_continues_above_the_table() -> None:
     assert air_quality(PM_2_5, 425.3).index == 699  # 199 / 99.9 * (425.3 - 225.5) + 301
     assert air_quality(PM_2_5, 425.3).rank == 5
 
 
-@given(st.sampled_from([PM_2_5, PM_10]), st.floats(0, 700), st.floats(0, 700))
-def test_the_index_rises_with_the_concentration(name: str, one: float, other: float) -> None:
+@given(st.sampled_from(Index), st.sampled_from([PM_2_5, PM_10]), st.floats(0, 700), st.floats(0, 700))
+def test_the_index_rises_with_the_concentration(of: Index, name: str, one: float, other: float) -> None:
     low, high = sorted((one, other))
-    assert air_quality(name, low).index <= air_quality(name, high).index
+    assert air_quality(name, low, of).index <= air_quality(name, high, of).index
 
 
-def test_ranges_are_adjacent() -> None:
-    for ranges in break_points().values():
+@pytest.mark.parametrize("of", Index)
+def test_ranges_are_adjacent(of: Index) -> None:
+    for ranges in break_points(of).values():
         for below, above in pairwise(ranges):
             assert above.low == pytest.approx(below.high + below.resolution)
             assert above.index_low == below.index_high + 1

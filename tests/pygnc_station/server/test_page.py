@@ -1,11 +1,16 @@
 import json
+import re
+import threading
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+import httpx
 import pytest
-from selenium.webdriver import Chrome
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -14,13 +19,14 @@ from sqlalchemy import delete, update
 
 from pygnc_station.server.access import new_token
 from pygnc_station.server.fleet import store_state
-from pygnc_station.server_settings import Calibration, GadgetSettings
+from pygnc_station.server_settings import Calibration, GadgetSettings, Public
 from pygnc_station.settings_types import Location
 from pygnc_station.station_state import StationState
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, clock_ms
 from pygnc_station.store.store import Store
+from scripts.build_frontend import build_frontend
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
 from tests.fakes.browser import chromium
 from tests.programs import needs
@@ -28,19 +34,22 @@ from tests.pygnc_station.logger.samples import store_sentence
 from tests.pygnc_station.server.samples import Running, server
 from tests.pygnc_station.store.samples import LAYOUT, new
 
-pytestmark = [pytest.mark.slow, needs("chromium", "chromedriver"), pytest.mark.xdist_group("page")]
+pytestmark = [pytest.mark.slow, needs("chromium", "chromedriver", "npm"), pytest.mark.xdist_group("page")]
 HISTOGRAM = Layout("histogram", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%")))
 CELLS = Layout("BV2 cells 0-7", tuple(Column(f"cell_{rank}_voltage_v", "V") for rank in range(8)))
 DAYS = 40
 HOSTILE = "<img src=x onerror=alert(1)>"
 GADGETS = {
-    "OPC_1": GadgetSettings(Location(53.35, -6.26), calibration={"pm_2_5_ug_m3": Calibration(gain=2.0)}),
+    "OPC_1": GadgetSettings(
+        Location(53.35, -6.26), time_zone="America/New_York", calibration={"pm_2_5_ug_m3": Calibration(gain=2.0)}
+    ),
     "OPC_2": GadgetSettings(Location(53.36, -6.20), kappa=0.0),
 }
 
 
 @pytest.fixture(scope="module")
 def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    build_frontend()
     with chromium(tmp_path_factory.mktemp("browser") / "profile", "--window-size=1100,900") as driver:
         yield driver
 
@@ -81,6 +90,19 @@ def names(browser: Chrome) -> list[str]:
 
 def text_of(browser: Chrome, id_: str) -> str:
     return " ".join(browser.find_element(By.ID, id_).text.split())
+
+
+def options(browser: Chrome, id_: str, group: str) -> list[str]:
+    found = browser.find_elements(By.CSS_SELECTOR, f"#{id_} optgroup[label={group}] option")
+    return [str(each.get_attribute("textContent")) for each in found]
+
+
+def span_s(browser: Chrome) -> float:
+    """Length of the span of the plot in seconds, from its address."""
+    span = browser.execute_script(
+        "const kept = new URLSearchParams(location.hash.slice(1)); return kept.get('to') - kept.get('from')"
+    )
+    return float(span) / 1000
 
 
 def button(browser: Chrome, selector: str) -> WebElement:
@@ -220,6 +242,81 @@ def test_the_map_shows_places_with_air_quality(fleet: Running, browser: Chrome) 
     assert_no_errors(browser, fleet.url)
 
 
+def test_overlapping_markers_are_a_cluster_that_a_click_enlarges(tmp_path: Path, browser: Chrome) -> None:
+    gadgets = {f"OPC_{rank}": GadgetSettings(Location(53.35 + rank / 1000, -6.26)) for rank in range(5)}
+    gadgets |= {"far": GadgetSettings(Location(51.9, -8.5)), "near": GadgetSettings(Location(52.0, -8.4))}
+    with server(tmp_path / "server", gadgets=gadgets) as there:
+        now_ms = clock_ms()
+        for rank, name in enumerate(gadgets):
+            last_ms = now_ms - (3 * HOUR_MS if name == "near" else 0)
+            fill(there.store, name, HISTOGRAM, [[10.0 * (rank + 1), 0.0]] * 30, last_ms=last_ms, step_ms=HOUR_MS)
+        update_hours(there.store)
+        open_page(browser, f"{there.url}/#gadget=far")
+        clusters = browser.find_elements(By.CSS_SELECTOR, "#map .cluster")
+        assert [each.text for each in clusters] == ["5"]
+        assert str(clusters[0].get_attribute("aria-label")).startswith("5 gadgets; the highest index has OPC_4: AQI 13")
+        clusters[0].send_keys(Keys.ENTER)
+        assert browser.find_elements(By.CSS_SELECTOR, "#map .cluster") == []
+        click(browser, "#zoom-all")
+        filter_by(browser, "least", "100")  # 40 µg/m³ and more
+        assert len(markers(browser)) == 3  # "near" has no index
+        filter_by(browser, "most", "150")
+        assert len(markers(browser)) == 2
+        filter_by(browser, "least", "")
+        filter_by(browser, "most", "")
+        assert any("near" in each for each in markers(browser))
+        Select(browser.find_element(By.ID, "within")).select_by_value("3600000")
+        assert not any("near" in each for each in markers(browser))
+        height = button(browser, "#map").rect["height"]
+        click(browser, "#enlarge")
+        assert button(browser, "#map").rect["height"] > 1.5 * height
+        assert_no_errors(browser, there.url)
+
+
+def markers(browser: Chrome) -> list[str]:
+    return [str(each.get_attribute("aria-label")) for each in browser.find_elements(By.CSS_SELECTOR, "#map .place")]
+
+
+def filter_by(browser: Chrome, id_: str, value: str) -> None:
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', { bubbles: true }))"
+    browser.execute_script(script, browser.find_element(By.ID, id_), value)
+
+
+def test_tiles_come_only_from_the_server_that_the_operator_names(tmp_path: Path, browser: Chrome) -> None:
+    asked: list[str] = []
+
+    class Tiles(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.path)
+            picture = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
+            self.send_response(200)
+            self.send_header("content-type", "image/svg+xml")
+            self.end_headers()
+            self.wfile.write(picture)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    gadgets = {"OPC_1": GadgetSettings(Location(53.35, -6.26))}
+    with ThreadingHTTPServer(("127.0.0.1", 0), Tiles) as tiles:
+        threading.Thread(target=tiles.serve_forever, daemon=True).start()
+        origin = f"http://127.0.0.1:{tiles.server_port}"
+        named: dict[str, Any] = {"tiles": f"{origin}/{{z}}/{{x}}/{{y}}.svg", "tiles_source": HOSTILE}
+        with server(tmp_path / "server", gadgets=gadgets, **named) as there:
+            fill(there.store, "OPC_1", HISTOGRAM, [[1.0, 0.0]], last_ms=clock_ms(), step_ms=HOUR_MS)
+            open_page(browser, there.url)
+            wait_for(browser, lambda: asked)
+            assert button(browser, "#map .source").text == HOSTILE
+            assert f"img-src 'self' {origin};" in httpx.get(there.url).headers["content-security-policy"]
+            told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            assert [entry for entry in told if entry["level"] == "SEVERE"] == []
+        tiles.shutdown()
+    zoom, column, row = re.fullmatch(r"/(\d+)/(\d+)/(\d+)\.svg", asked[0]).groups()  # type: ignore[union-attr]
+    count = 2 ** int(zoom)
+    assert int(column) / count * 360 - 180 == pytest.approx(-6.26, abs=3 * 360 / count)
+    assert 0 <= int(row) < count
+
+
 def test_time_spans_forms_and_corrections_of_a_plot(fleet: Running, browser: Chrome) -> None:
     open_page(browser, f"{fleet.url}/#gadget=OPC_1")
     assert points(browser) == 2 * 48  # stored and corrected readings of a day
@@ -248,6 +345,88 @@ def test_time_spans_forms_and_corrections_of_a_plot(fleet: Running, browser: Chr
     assert points(browser) == 48
     assert button(browser, "[data-range=custom]").get_attribute("aria-pressed") == "true"
     assert_no_errors(browser, fleet.url)
+
+
+def test_dragging_wheel_and_keys_zoom(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget=OPC_1&range=month&correction=stored")
+    browser.execute_script("document.getElementById('chart').scrollIntoView({ behavior: 'instant', block: 'center' })")
+    plot = button(browser, "#chart .u-over")
+    width = plot.rect["width"]
+    ActionChains(browser).move_to_element_with_offset(plot, -100, 0).click_and_hold().move_by_offset(
+        100, 0
+    ).release().perform()
+    wait_for(browser, lambda: "range=custom" in browser.current_url)
+    dragged_s = span_s(browser)
+    assert dragged_s == pytest.approx(31 * 86400 * 100 / width, rel=0.03)
+    wait_for(browser, lambda: points(browser) == pytest.approx(dragged_s / 3600, abs=2))  # hourly means of the part
+    ActionChains(browser).scroll_from_origin(
+        ScrollOrigin.from_element(button(browser, "#chart .u-over")), 0, -100
+    ).perform()
+    wait_for(browser, lambda: span_s(browser) < 0.8 * dragged_s)
+    wheeled_s = span_s(browser)
+    browser.find_element(By.ID, "chart").send_keys("-")
+    wait_for(browser, lambda: span_s(browser) > 1.5 * wheeled_s)
+    click(browser, "#later")
+    ActionChains(browser).double_click(button(browser, "#chart .u-over")).perform()
+    wait_for(browser, lambda: "range=month" in browser.current_url)
+    assert_no_errors(browser, fleet.url)
+
+
+def test_partial_days_and_exceeded_limits_are_shown(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#gadget=OPC_2&range=year")
+    wait_for(browser, lambda: rows(browser, "limits"))
+    assert rows(browser, "limits")[0].startswith("WHO 2021: 15 µg/m³, mean of a day, 3 days above allowed")
+    assert re.search(r"(39|40) of (39|40) days above, exceeded", rows(browser, "limits")[0])
+    assert "three quarters" in text_of(browser, "caption")  # the first and the last day
+    click(browser, "[data-range=day]")
+    wait_for(browser, lambda: not rows(browser, "limits"))
+
+
+def test_times_are_in_the_zone_of_the_browser_the_station_or_utc(fleet: Running, browser: Chrome) -> None:
+    browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
+    try:
+        open_page(browser, f"{fleet.url}/#gadget=OPC_1&range=custom&from=1790000000000&to=1790003600000")
+        assert "2026-09-21 23:13:20 Asia/Tokyo to 2026-09-22 00:13:20" in text_of(browser, "caption")
+        zone = Select(browser.find_element(By.ID, "zone"))
+        assert [each.text for each in zone.options] == [
+            "of this browser: Asia/Tokyo", "of the station: America/New_York", "UTC"
+        ]  # fmt: skip
+        zone.select_by_value("station")
+        wait_for(browser, lambda: "2026-09-21 10:13:20 America/New_York" in text_of(browser, "caption"))
+        assert browser.find_element(By.ID, "from").get_attribute("value") == "2026-09-21T10:13"
+        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change'))"
+        browser.execute_script(script, browser.find_element(By.ID, "from"), "2026-09-21T10:00")
+        wait_for(browser, lambda: "from=1789999200000" in browser.current_url)
+        zone.select_by_value("utc")
+        wait_for(browser, lambda: "2026-09-21 14:00:00 UTC to" in text_of(browser, "caption"))
+    finally:
+        browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": ""})
+
+
+def test_the_european_index_is_chosen(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/#index=europe")
+    by_name = {row.split()[0]: row for row in rows(browser, "gadgets")}
+    assert " 4 " in by_name["OPC_2"]  # 60 µg/m³
+    assert text_of(browser, "scale") == "Good Fair Moderate Poor Very poor Extremely poor"
+    Select(browser.find_element(By.ID, "index")).select_by_value("us")
+    wait_for(browser, lambda: "Hazardous" in text_of(browser, "scale"))
+
+
+def test_few_points_of_each_column_of_pixels_are_drawn(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, f"{fleet.url}/")
+    script = """
+        const done = arguments[arguments.length - 1];
+        import("./static/chart.js").then(({ decimated }) => {
+          const points = Array.from({ length: 100000 }, (_, rank) => [rank, rank % 7]);
+          [points[54321][1], points[777][1]] = [99, -9];
+          done(decimated(points, 100));
+        });
+    """
+    found = browser.execute_async_script(script)
+    assert len(found) == 2 * 1000
+    assert [54321, 99] in found
+    assert [777, -9] in found
+    assert found == sorted(found)
 
 
 def test_gadgets_are_compared_and_read_by_keyboard(fleet: Running, browser: Chrome) -> None:
@@ -301,6 +480,70 @@ def test_contrast_and_width_of_a_phone(fleet: Running, browser: Chrome, tmp_path
     browser.save_screenshot(str(tmp_path / "page.png"))
 
 
+def test_the_public_page_is_embedded_and_shows_only_public_gadgets(tmp_path: Path, browser: Chrome) -> None:
+    class Site(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("content-type", "text/html")
+            self.end_headers()
+            self.wfile.write(f"<iframe src='{unquote(self.path[1:])}' width=700 height=500></iframe>".encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Site) as site:
+        threading.Thread(target=site.serve_forever, daemon=True).start()
+        origin = f"http://localhost:{site.server_port}"
+        public = Public(gadgets=["OPC_1"], frame_ancestors=[origin])
+        with server(tmp_path / "server", open=False, public=public) as there:
+            for name in ("OPC_1", "OPC_2"):
+                fill(there.store, name, HISTOGRAM, [[9.0, 0.0]] * 30, last_ms=clock_ms(), step_ms=HOUR_MS)
+            browser.get(f"{origin}/{quote(f'{there.url}/public/#embed=chart&gadget=OPC_1')}")
+            browser.switch_to.frame(0)
+            wait_for(browser, lambda: browser.execute_script("return document.body?.dataset.ready"))
+            assert points(browser) > 20
+            assert not browser.find_element(By.ID, "map-card").is_displayed()
+            assert browser.find_element(By.ID, "chart-card").is_displayed()
+            assert [each.get_attribute("textContent") for each in browser.find_elements(By.CLASS_NAME, "name")] == [
+                "OPC_1"
+            ]
+            told = browser.get_log("browser")  # type: ignore[no-untyped-call]
+            assert [entry for entry in told if entry["level"] == "SEVERE"] == []
+            browser.get(f"{origin}/{quote(there.url)}")  # the page for operators cannot be embedded
+            browser.switch_to.frame(0)
+            assert browser.find_elements(By.ID, "state") == []
+        site.shutdown()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_the_interface_shows_all_operations(fleet: Running, browser: Chrome, scheme: str) -> None:
+    media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
+    set_width(browser, 360)
+    open_page(browser, f"{fleet.url}/api/")
+    described = httpx.get(f"{fleet.url}/openapi.json").json()["paths"]
+    expected = {f"{method.upper()} {path}" for path, methods in described.items() for method in methods}
+    assert {each.text for each in browser.find_elements(By.CSS_SELECTOR, ".operation h2 code")} == expected
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 360
+    assert min(browser.execute_script(CONTRAST).values()) >= 4.5
+    browser.find_element(By.ID, "search").send_keys("pm limits")
+    assert len([each for each in browser.find_elements(By.CSS_SELECTOR, ".operation h2") if each.is_displayed()]) < 5
+    assert_no_errors(browser, fleet.url)
+
+
+def test_a_missing_library_of_charts_is_explained(tmp_path: Path, browser: Chrome) -> None:
+    with server(tmp_path / "server") as there:
+        fill(there.store, "OPC_1", HISTOGRAM, [[9.0, 0.0]], last_ms=clock_ms(), step_ms=HOUR_MS)
+        browser.execute_cdp_cmd("Network.enable", {})
+        browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*uplot.js"]})
+        try:
+            open_page(browser, there.url)
+            assert "run “make frontend”" in text_of(browser, "nothing")
+            assert rows(browser, "legend")  # the rest of the page works
+        finally:
+            browser.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+
+
 CONTRAST = """
 const linear = v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4;
 const luminance = color => [.2126, .7152, .0722].reduce((sum, weight, i) => sum + weight * linear(color[i] / 255), 0);
@@ -313,7 +556,7 @@ const back = node => {
   return [255, 255, 255];
 };
 const found = {};
-for (const node of document.querySelectorAll("body *:not(svg *):not(option):not(canvas)")) {
+for (const node of document.querySelectorAll("body *:not(svg *):not(option):not(optgroup):not(canvas)")) {
   const own = [...node.childNodes].some(child => child.nodeType === 3 && child.textContent.trim());
   if (!own || !node.offsetParent) continue;
   const [a, b] = [luminance(numbers(getComputedStyle(node).color)), luminance(back(node))];
@@ -337,7 +580,9 @@ def test_the_page_shows_newest_readings_and_plots(tmp_path: Path, browser: Chrom
         wait_for(browser, lambda: points(browser) == 500)
         assert text_of(browser, "chosen") == "roof ×"
         details = rows(browser, "details")
-        assert details[:4] == ["PM2.5 13.9 µg/m³", "temp 21.499 °C", "period 2.5 s", "bin 0 3"]
+        assert details[:3] == ["PM2.5 13.9 µg/m³", "temp 21.499 °C", "bin 0 3"]
+        assert details[-3:] == ["Status", "period 2.5 s", "note ok"]
+        assert options(browser, "value", "Status") == ["period (s)"]
         assert "PM2.5 in µg/m³" in text_of(browser, "caption")
         assert text_of(browser, "state") == "2 gadgets"
         set_width(browser, 375)  # nothing is wider than the screen of a phone

@@ -21,7 +21,9 @@ from tests.pygnc_station.server.samples import Running, server
 LAYOUT = Layout("histogram", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%"), Column("note")))
 DAY_MS = 24 * HOUR_MS
 START_MS = 1_790_000_000_000 // DAY_MS * DAY_MS
-CALIBRATED = GadgetSettings(Location(53.35, -6.26), calibration={"pm_2_5_ug_m3": Calibration(gain=0.5)})
+CALIBRATED = GadgetSettings(
+    Location(53.35, -6.26), time_zone="America/New_York", calibration={"pm_2_5_ug_m3": Calibration(gain=0.5)}
+)
 
 
 def fill(store: Store, gadget: str, values: list[tuple[float, float | None]], start_ms: int, step_ms: int) -> None:
@@ -53,7 +55,8 @@ def test_means_of_a_month_are_hourly_and_equal_those_of_the_readings(there: Runn
     found = of(there, gadget="OPC A", name="pm_2_5_ug_m3", form="mean")
     assert found["step_ms"] == HOUR_MS
     assert len(found["points"]) == 720
-    for rank, (t_ms, mean, low, high) in enumerate(found["points"]):
+    for rank, (t_ms, mean, low, high, covered_h) in enumerate(found["points"]):
+        assert covered_h == 1
         numbers = [pm for pm, _ in values[4 * rank : 4 * rank + 4]]
         assert t_ms == START_MS + rank * HOUR_MS
         assert (mean, low, high) == (pytest.approx(fmean(numbers)), min(numbers), max(numbers))
@@ -105,10 +108,40 @@ def test_means_of_any_span_are_few_and_lose_no_reading(hours: dict[int, int], as
     for hour, value in hours.items():
         groups.setdefault(hour // step_h * step_h * HOUR_MS, []).append(value)
     assert [point[0] for point in points] == sorted(groups)
-    for t_ms, mean, low, high in points:
+    for t_ms, mean, low, high, covered_h in points:
         group = groups[int(t_ms)]
+        assert covered_h == len(group)
         assert mean == pytest.approx(fmean(group))
         assert (low, high) == (min(group) - 1, max(group) + 1)
+
+
+def test_partial_days_are_marked_by_their_hours(there: Running) -> None:
+    fill(there.store, "OPC A", [(9.0, None)] * (24 * 40 + 7), START_MS, HOUR_MS)
+    update_hours(there.store)
+    year = {"timestamp__gte": iso_time(START_MS - 300 * DAY_MS), "timestamp__lte": iso_time(START_MS + 50 * DAY_MS)}
+    found = of(there, gadget="OPC A", name="pm_2_5_ug_m3", form="mean", **year)
+    assert found["step_ms"] == 24 * HOUR_MS
+    assert [point[4] for point in found["points"]] == [24] * 40 + [7]
+
+
+def test_days_above_limits_are_counted_in_the_time_zone_of_the_gadget(there: Running) -> None:
+    # The first 4 hours belong to the day before in New York, which has too few of them.
+    values: list[tuple[float, float | None]] = [(90.0, None)] * 4
+    values += [(40.0, None)] * 24 + [(10.0, None)] * 24 + [(31.0, None)] * 20  # halved by the calibration
+    fill(there.store, "OPC A", values, START_MS, HOUR_MS)
+    update_hours(there.store)
+    query = {"gadget": "OPC A", "name": "pm_2_5_ug_m3", "corrected": "true"}
+    answer = httpx.get(f"{there.url}/api/v1/limits/", params=query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["time_zone"] == "America/New_York"
+    by_source = {(each["source"], each["period"]): each for each in answer.json()["results"]}
+    who = by_source["WHO 2021", "day"]
+    assert (who["limit"], who["days"], who["days_above"], who["days_allowed"]) == (15.0, 3, 2, 3)
+    assert who["exceeded"] is None
+    assert by_source["EU from 2030", "day"]["days_above"] == 0
+    assert by_source["WHO 2021", "year"]["mean"] == pytest.approx((20 + 5 + 15.5) / 3)
+    query["name"] = "humidity_percent"
+    assert httpx.get(f"{there.url}/api/v1/limits/", params=query).json()["results"] == []
 
 
 def overview(there: Running) -> Any:  # noqa: ANN401 - any JSON
@@ -134,6 +167,10 @@ def test_the_overview_contains_values_air_quality_and_places(there: Running) -> 
     assert (first["air_quality"]["index"], first["air_quality"]["category"]) == (53, "Moderate")
     assert by_name["OPC B"]["air_quality"]["index"] == 112  # 49 / 19.9 * (40.0 - 35.5) + 101
     assert by_name["OPC B"]["location"] is None
+    assert (first["time_zone"], by_name["OPC B"]["time_zone"]) == ("America/New_York", "UTC")
+    assert by_name["OPC B"]["european_air_quality"] == {
+        "index": 3, "category": "Moderate", "rank": 2, "name": "pm_2_5_ug_m3", "mean_ug_m3": 40.0
+    }  # fmt: skip
     assert by_name["old"]["air_quality"] is None
     assert by_name["old"]["last_reading_ms"] == START_MS
 

@@ -172,6 +172,9 @@ def check_bill_of_materials(files: Path) -> None:
     ours = {name.replace("_", "-") for name in DISTRIBUTIONS}
     assert {components.pop(name) for name in ours} == {VERSION}
     lock = read_lock(ROOT / "requirements/development.txt")
+    pages = json.loads((ROOT / "requirements/frontend/package-lock.json").read_text())["packages"]
+    uplot = pages["node_modules/uplot"]["version"]
+    assert components.pop("uplot") == uplot
     assert components == {name: str(lock[name].version) for name in lock if name in components}
     flight = read_lock(ROOT / "requirements/flight.txt")
     assert set(flight) <= components.keys()
@@ -180,7 +183,8 @@ def check_bill_of_materials(files: Path) -> None:
     assert f"pkg:pypi/numpy@{lock['numpy'].version}" in needs[f"pkg:pypi/pyerfa@{lock['pyerfa'].version}"]  # type: ignore[index]
     assert {one["ref"] for one in bill["dependencies"]} >= set().union(*needs.values())
     rows = [line.split(" | ") for line in (files / "licences.md").read_text().splitlines() if line.startswith("| ")]
-    assert {row[0].removeprefix("| "): row[1] for row in rows[1:]} == components
+    assert f"pkg:npm/uplot@{uplot}" in needs[f"pkg:pypi/pygnc-station@{VERSION}"]
+    assert {row[0].removeprefix("| "): row[1] for row in rows[1:]} == components | {"uplot": uplot}
     assert all(row[2].strip() for row in rows)
 
 

@@ -1,40 +1,9 @@
-// Chart of several series over time on a canvas, with the values at the pointer.
+// Chart of several series over time: a uPlot with zoom, bands, limits and the values at the pointer.
 
-import { element, number, time } from "./format.js";
+import { element, number } from "./format.js";
+import { time } from "./zone.js";
 
-const LEFT = 58, RIGHT = 12, TOP = 10, BOTTOM = 24, MINUTE = 60000, HOUR = 60 * MINUTE, DAY = 24 * HOUR;
-const TIME_STEPS = [MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 2 * DAY, 3 * DAY, 7 * DAY, 14 * DAY];
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
-
-function ticks(low, high, count) {
-  const raw = (high - low) / count, power = 10 ** Math.floor(Math.log10(raw));
-  const step = [1, 2, 5, 10].map(factor => factor * power).find(size => size >= raw);
-  const found = [];
-  for (let tick = Math.ceil(low / step) * step; tick <= high + step * 1e-9; tick += step) found.push(Number(tick.toPrecision(12)));
-  return found;
-}
-
-function timeTicks(start, end, count) {
-  const step = TIME_STEPS.find(size => (end - start) / size <= count);
-  const found = [];
-  if (step) {
-    for (let tick = Math.ceil(start / step) * step; tick <= end; tick += step) found.push(tick);
-    return found;
-  }
-  const first = new Date(start), months = Math.max(1, Math.ceil((end - start) / (30.4 * DAY) / count));
-  for (let month = first.getUTCMonth() + 1; ; month += months) {
-    const tick = Date.UTC(first.getUTCFullYear(), month, 1);
-    if (tick > end) return found;
-    found.push(tick);
-  }
-}
-
-function timeLabel(ms, span) {
-  const iso = new Date(ms).toISOString(), day = `${Number(iso.slice(8, 10))} ${MONTHS[Number(iso.slice(5, 7)) - 1]}`;
-  if (span <= 2 * DAY) return ms % DAY === 0 ? day : iso.slice(11, 16);
-  if (span <= 120 * DAY) return ms % DAY === 0 ? day : iso.slice(11, 16);
-  return `${MONTHS[Number(iso.slice(5, 7)) - 1]} ${iso.slice(0, 4)}`;
-}
+const HOUR = 3600000, MIN_SPAN_MS = 10000, LOAD_AFTER_MS = 250, LEAST_DRAG_PX = 6, MOST_TOLD = 16, PARTIAL = 0.75;
 
 // Rank of the point that is nearest to a time.
 function nearest(points, ms) {
@@ -46,191 +15,268 @@ function nearest(points, ms) {
   return low > 0 && ms - points[low - 1][0] < points[low][0] - ms ? low - 1 : low;
 }
 
-// Longest pause that is no gap in the line: a few times the usual interval.
-function longestPause(points, stepMs) {
-  if (stepMs) return 1.5 * stepMs;
+// Parts of a series between pauses that are gaps in the line: several times the usual interval.
+function parts({ points, stepMs }) {
   const pauses = points.slice(1).map(([ms], rank) => ms - points[rank][0]).sort((one, other) => one - other);
-  return 10 * (pauses[Math.floor(pauses.length / 2)] || 0) + 1000;
+  const longest = stepMs ? 1.5 * stepMs : 10 * (pauses[Math.floor(pauses.length / 2)] || 0) + 1000;
+  const found = [];
+  points.forEach((point, rank) => {
+    if (rank && point[0] - points[rank - 1][0] <= longest) found.at(-1).push(point); else found.push([point]);
+  });
+  return found;
+}
+
+// Lowest and highest point of each column of pixels, which look like all points.
+export function decimated(points, columnMs) {
+  if (points.length <= 2) return points;
+  const columns = new Map();
+  for (const point of points) {
+    const key = Math.floor(point[0] / columnMs), column = columns.get(key);
+    if (column) column.push(point); else columns.set(key, [point]);
+  }
+  return [...columns.values()].flatMap(column => {
+    if (column.length <= 2) return column;
+    const ends = [column[0], column[0]];
+    let low = Infinity, high = -Infinity;
+    for (const point of column) {
+      if (point[1] < ends[0][1]) ends[0] = point;
+      if (point[1] > ends[1][1]) ends[1] = point;
+      low = Math.min(low, point[2] ?? point[1]);
+      high = Math.max(high, point[3] ?? point[1]);
+    }
+    ends.sort(([one], [other]) => one - other);
+    return column[0].length > 2 ? ends.map(([ms, mean, , , hours]) => [ms, mean, low, high, hours]) : ends;
+  });
+}
+
+function css(name) {
+  return name.startsWith("--") ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : name;
+}
+
+// Key of a series in legends, which has the colour of its line.
+export function key(series) {
+  const node = element("span", { class: series.isDashed ? "key dashed" : "key" });
+  node.style.borderTopColor = series.color.startsWith("--") ? `var(${series.color})` : series.color;
+  return node;
 }
 
 export class Chart {
-  constructor(node, spoken) {
-    this.node = node;
-    this.canvas = node.querySelector("canvas");
+  // onSpan is called with the ends of a span that the user has chosen, and without arguments to return to the former.
+  constructor(node, spoken, onSpan) {
+    Object.assign(this, { node, spoken, onSpan, series: [], limits: [], cursor: null, plot: null });
     this.tip = node.querySelector("#tip");
-    this.spoken = spoken;
-    this.series = [];
-    this.cursor = null;
-    node.addEventListener("pointermove", event => this.point(event.clientX - node.getBoundingClientRect().left));
-    node.addEventListener("pointerleave", () => this.setCursor(null));
-    node.addEventListener("blur", () => this.setCursor(null));
-    node.addEventListener("keydown", event => this.move(event));
-    new ResizeObserver(() => this.draw()).observe(node);
+    this.nothing = node.querySelector("#nothing");
+    node.addEventListener("keydown", event => this.press(event));
+    node.addEventListener("blur", () => this.point(null));
+    new ResizeObserver(() => this.resize()).observe(node);
   }
 
-  // series: title, color, isDashed, stepMs (0 for readings), points [ms, value] or [ms, mean, low, high]; unit of all.
-  show(series, unit, start, end) {
-    Object.assign(this, { series, unit, start, end });
-    this.draw();
+  // series: title, color, isDashed, stepMs (0 for readings), points [ms, value] or [ms, mean, low, high, hours]; the
+  // unit of all; limits: ug_m3, source; zone: name of the time zone.
+  show(series, { unit, start, end, limits, zone }) {
+    if (this.plot?.select.width) return; // the user is dragging; the next refresh shows the series
+    Object.assign(this, { series: series.filter(({ points }) => points.length), unit, start, end, limits, zone });
+    this.plot?.destroy();
+    this.plot = null;
+    this.point(null);
+    const isMissing = !window.uPlot;
+    this.nothing.hidden = !isMissing && this.series.length > 0;
+    this.nothing.textContent = isMissing
+      ? "The server has no libraries for charts. In a checkout, run “make frontend” and start the server again."
+      : "No readings in this time span";
+    if (this.nothing.hidden && this.node.clientWidth) this.make();
   }
 
-  draw() {
-    const scale = window.devicePixelRatio || 1, width = this.canvas.clientWidth, height = this.canvas.clientHeight;
-    if (!width) return;
-    this.canvas.width = width * scale;
-    this.canvas.height = height * scale;
-    const pen = this.canvas.getContext("2d"), style = getComputedStyle(document.documentElement);
-    const color = name => style.getPropertyValue(name).trim();
-    pen.scale(scale, scale);
-    pen.font = "12px system-ui, sans-serif";
-    pen.fillStyle = color("--faint");
-    if (!this.series.some(({ points }) => points.length)) {
-      pen.textAlign = "center";
-      pen.fillText("No readings in this time span", width / 2, height / 2);
-      return;
-    }
-    this.fit(width, height);
-    this.axes(pen, color, width, height);
-    const hasBand = this.series.filter(({ isDashed }) => !isDashed).length === 1;
+  redraw() { this.plot?.redraw(); }
+
+  resize() {
+    const width = this.node.clientWidth, height = this.node.clientHeight;
+    if (!width || !this.series.length || !window.uPlot) return;
+    if (!this.plot) this.make();
+    else if (this.plot.width !== width || this.plot.height !== height) this.plot.setSize({ width, height });
+  }
+
+  make() {
+    const { data, series, bands } = this.table();
+    const axis = { stroke: () => css("--faint"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { stroke: () => css("--line"), size: 4 }, font: "12px system-ui, sans-serif" };
+    this.plot = new uPlot({
+      width: this.node.clientWidth, height: this.node.clientHeight, ms: 1, series, bands, padding: [10, 12, 0, 0],
+      tzDate: ms => uPlot.tzDate(new Date(ms), this.zone),
+      legend: { show: false },
+      scales: { x: { range: () => [this.start, this.end] }, y: { range: (_, low, high) => this.range(low, high) } },
+      axes: [{ ...axis, space: 70, values: HOURS_AND_DAYS }, { ...axis, size: 58, values: (_, ticks) => ticks.map(tick => number(tick)) }],
+      cursor: {
+        y: false, drag: { x: true, y: false, setScale: false, dist: LEAST_DRAG_PX }, points: { size: 7 },
+        dataIdx: (_, rank, index) => nearestValue(data, rank, index),
+        bind: { dblclick: () => () => { this.onSpan(); return null; } },
+      },
+      hooks: {
+        setSelect: [plot => this.select(plot)],
+        setCursor: [plot => this.point(plot.cursor.left >= 0 ? plot.posToVal(plot.cursor.left, "x") : null)],
+        draw: [plot => this.marks(plot)],
+      },
+    }, data, this.node);
+    this.plot.over.addEventListener("wheel", event => {
+      event.preventDefault();
+      this.zoom(event.deltaY < 0 ? 0.7 : 1 / 0.7, this.plot.posToVal(event.offsetX, "x"));
+    }, { passive: false });
+  }
+
+  // Data, series and bands of the plot. Undefined values are times of other series, null values are gaps.
+  table() {
+    const columnMs = (this.end - this.start) / Math.max(1, this.node.clientWidth);
+    const tables = [], series = [{}], bands = [];
+    const alpha = this.series.length > 2 ? 0.1 : 0.16;
+    this.drawn = [];
     for (const each of this.series) {
-      if (hasBand && !each.isDashed && each.points[0]?.length === 4) this.band(pen, each, color(each.color) || each.color);
-      this.line(pen, each, color(each.color) || each.color);
-    }
-    if (this.cursor !== null) this.cross(pen, color, height);
-  }
-
-  fit(width, height) {
-    let low = Infinity, high = -Infinity;
-    const hasBand = this.series.filter(({ isDashed }) => !isDashed).length === 1;
-    for (const { points, isDashed } of this.series) {
-      for (const point of points) {
-        const isWide = hasBand && !isDashed && point.length === 4;
-        low = Math.min(low, isWide ? point[2] : point[1]);
-        high = Math.max(high, isWide ? point[3] : point[1]);
+      const found = parts(each), isMean = !each.isDashed && each.points[0].length > 2;
+      const rows = found.flatMap((part, rank) => [...(rank ? [[part[0][0] - 1, null, null, null]] : []), ...decimated(part, columnMs)]);
+      const columns = (isMean ? [0, 1, 2, 3] : [0, 1]).map(column => rows.map(row => row[column]));
+      columns[0] = columns[0].map(ms => ms + each.stepMs / 2);
+      tables.push(columns);
+      const rank = series.length, lone = new Set(found.filter(part => part.length === 1).map(([[ms]]) => ms + each.stepMs / 2));
+      const stroke = () => css(each.color);
+      series.push({ stroke, width: each.isDashed ? 1.2 : 1.7, dash: each.isDashed ? [2, 3] : undefined, points: { show: () => false, size: 6, fill: stroke, filter: plot => lone.size ? plot.data[0].flatMap((ms, index) => lone.has(ms) && plot.data[rank][index] != null ? [index] : []) : null } });
+      this.drawn.push({ each, partial: isMean ? rows.filter(([, mean, , , hours]) => mean !== null && isPartial(each, hours)) : [] });
+      if (isMean) {
+        const edge = { stroke: "transparent", width: 0, points: { show: false } };
+        series.push(edge, { ...edge });
+        bands.push({ series: [rank + 2, rank + 1], fill: () => `color-mix(in srgb, ${css(each.color)} ${alpha * 100}%, transparent)` });
       }
     }
-    const room = (high - low) * 0.06 || Math.abs(high) * 0.05 || 1;
-    // Concentrations and other values near 0 get an axis that begins there.
-    const base = low >= 0 && low < 0.35 * high ? 0 : low - room;
-    const top = high + room;
-    this.x = ms => LEFT + (ms - this.start) / (this.end - this.start) * (width - LEFT - RIGHT);
-    this.y = value => TOP + (top - value) / (top - base) * (height - TOP - BOTTOM);
-    this.at = x => this.start + (x - LEFT) / (width - LEFT - RIGHT) * (this.end - this.start);
-    this.bounds = [base, top];
+    return { data: uPlot.join(tables), series, bands };
   }
 
-  axes(pen, color, width, height) {
-    pen.strokeStyle = color("--line");
-    pen.textAlign = "right"; pen.textBaseline = "middle";
-    for (const tick of ticks(...this.bounds, height < 260 ? 4 : 5)) {
-      pen.beginPath(); pen.moveTo(LEFT, this.y(tick)); pen.lineTo(width - RIGHT, this.y(tick)); pen.stroke();
-      pen.fillText(number(tick), LEFT - 7, this.y(tick));
-    }
-    pen.textAlign = "center"; pen.textBaseline = "alphabetic";
-    for (const tick of timeTicks(this.start, this.end, Math.max(2, Math.floor((width - LEFT) / 78)))) {
-      const x = this.x(tick);
-      pen.beginPath(); pen.moveTo(x, TOP); pen.lineTo(x, height - BOTTOM + 4); pen.stroke();
-      if (x > LEFT + 8 && x < width - 24) pen.fillText(timeLabel(tick, this.end - this.start), x, height - 6);
-    }
+  // Concentrations and other values near 0 get an axis that begins there. A limit not far above the values is shown.
+  range(low, high) {
+    if (low === null) return [0, 1];
+    const limit = Math.max(0, ...this.limits.map(({ ug_m3 }) => ug_m3).filter(each => each < 2 * high));
+    const top = Math.max(high, limit), room = (top - low) * 0.06 || Math.abs(top) * 0.05 || 1;
+    return [low >= 0 && low < 0.35 * top ? 0 : low - room, top + room];
   }
 
-  band(pen, { points, stepMs }, color) {
-    const longest = longestPause(points, stepMs), half = stepMs / 2;
-    let part = [];
-    const fill = () => {
-      if (part.length > 1) {
+  // Circles at means of partly covered intervals, and lines at limits.
+  marks(plot) {
+    const pen = plot.ctx, ratio = uPlot.pxRatio, { left, top, width, height } = plot.bbox;
+    pen.save();
+    pen.beginPath(); pen.rect(left, top, width, height); pen.clip();
+    pen.lineWidth = 1.5 * ratio;
+    for (const { each, partial } of this.drawn) {
+      pen.strokeStyle = css(each.color);
+      pen.fillStyle = css("--card");
+      for (const [ms, mean] of partial) {
         pen.beginPath();
-        part.forEach(([ms, , , high]) => pen.lineTo(this.x(ms + half), this.y(high)));
-        part.reverse().forEach(([ms, , low]) => pen.lineTo(this.x(ms + half), this.y(low)));
-        pen.closePath();
-        pen.fill();
+        pen.arc(plot.valToPos(ms + each.stepMs / 2, "x", true), plot.valToPos(mean, "y", true), 3.2 * ratio, 0, 7);
+        pen.fill(); pen.stroke();
       }
-      part = [];
-    };
-    pen.fillStyle = color;
-    pen.globalAlpha = 0.16;
-    points.forEach((point, rank) => {
-      if (rank && point[0] - points[rank - 1][0] > longest) fill();
-      part.push(point);
-    });
-    fill();
-    pen.globalAlpha = 1;
+    }
+    Object.assign(pen, { font: `${11 * ratio}px system-ui, sans-serif`, textAlign: "left", textBaseline: "alphabetic" });
+    for (const { ug_m3, source } of this.limits) {
+      const y = plot.valToPos(ug_m3, "y", true), text = `${source}, daily mean: ${ug_m3}`;
+      pen.strokeStyle = pen.fillStyle = css("--bad");
+      pen.lineWidth = ratio;
+      pen.setLineDash([6 * ratio, 4 * ratio]);
+      pen.beginPath(); pen.moveTo(left, y); pen.lineTo(left + width, y); pen.stroke();
+      pen.setLineDash([]);
+      pen.strokeStyle = css("--card");
+      pen.lineWidth = 4 * ratio;
+      pen.strokeText(text, left + 4 * ratio, y - 5 * ratio);
+      pen.fillText(text, left + 4 * ratio, y - 5 * ratio);
+    }
+    pen.restore();
   }
 
-  line(pen, { points, stepMs, isDashed }, color) {
-    const longest = longestPause(points, stepMs), half = stepMs / 2;
-    pen.strokeStyle = color;
-    pen.fillStyle = color;
-    pen.lineWidth = isDashed ? 1.2 : 1.7;
-    pen.lineJoin = "round";
-    pen.setLineDash(isDashed ? [2, 3] : []);
-    pen.beginPath();
-    const dots = [];
-    points.forEach(([ms, value], rank) => {
-      const begins = rank === 0 || ms - points[rank - 1][0] > longest;
-      const ends = rank === points.length - 1 || points[rank + 1][0] - ms > longest;
-      if (begins) pen.moveTo(this.x(ms + half), this.y(value)); else pen.lineTo(this.x(ms + half), this.y(value));
-      if (begins && ends) dots.push([ms, value]);
-    });
-    pen.stroke();
-    pen.setLineDash([]);
-    for (const [ms, value] of dots) {
-      pen.beginPath(); pen.arc(this.x(ms + half), this.y(value), 2, 0, 7); pen.fill();
-    }
+  select(plot) {
+    const { left, width } = plot.select;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    if (width >= LEAST_DRAG_PX) this.onSpan(...[left, left + width].map(x => Math.round(plot.posToVal(x, "x"))));
   }
 
-  cross(pen, color, height) {
-    const x = this.x(this.cursor);
-    pen.strokeStyle = color("--faint");
-    pen.lineWidth = 1;
-    pen.beginPath(); pen.moveTo(x, TOP); pen.lineTo(x, height - BOTTOM); pen.stroke();
-    for (const { each, point } of this.found()) {
-      pen.fillStyle = color(each.color) || each.color;
-      pen.beginPath(); pen.arc(this.x(point[0] + each.stepMs / 2), this.y(point[1]), 3.5, 0, 7); pen.fill();
-    }
+  zoom(factor, centre = this.cursor ?? (this.start + this.end) / 2) {
+    const length = Math.max(MIN_SPAN_MS, (this.end - this.start) * factor), share = (centre - this.start) / (this.end - this.start);
+    this.moveTo(centre - share * length, centre + (1 - share) * length);
+  }
+
+  pan(share) {
+    const ms = (this.end - this.start) * share;
+    this.moveTo(this.start + ms, this.end + ms);
+  }
+
+  // Show the span with the present points; load its points when the user pauses.
+  moveTo(start, end) {
+    [this.start, this.end] = [Math.round(start), Math.round(end)];
+    this.plot?.setScale("x", { min: this.start, max: this.end });
+    clearTimeout(this.waiting);
+    this.waiting = setTimeout(() => this.onSpan(this.start, this.end), LOAD_AFTER_MS);
+  }
+
+  press(event) {
+    const acts = { "+": () => this.zoom(0.6), "=": () => this.zoom(0.6), "-": () => this.zoom(1 / 0.6), Escape: () => this.onSpan() };
+    if (event.shiftKey) Object.assign(acts, { ArrowLeft: () => this.pan(-0.3), ArrowRight: () => this.pan(0.3) });
+    if (acts[event.key]) acts[event.key]();
+    else if (!this.step(event.key)) return;
+    event.preventDefault();
+  }
+
+  // Move the cursor from point to point of the longest series; return false for other keys.
+  step(pressed) {
+    const longest = [...this.series].sort((one, other) => other.points.length - one.points.length)[0];
+    if (!["ArrowLeft", "ArrowRight", "Home", "End"].includes(pressed) || !longest || !this.plot) return false;
+    const { points, stepMs } = longest, last = points.length - 1;
+    const rank = this.cursor === null ? last : nearest(points, this.cursor - stepMs / 2);
+    const next = { ArrowLeft: this.cursor === null ? last : rank - 1, ArrowRight: rank + 1, Home: 0, End: last }[pressed];
+    const ms = points[Math.max(0, Math.min(last, next))][0] + stepMs / 2;
+    this.plot.setCursor({ left: this.plot.valToPos(ms, "x"), top: 10 }, false);
+    this.point(ms);
+    this.spoken.textContent = this.tip.innerText.replaceAll("\n", ", ");
+    return true;
   }
 
   // Points of the series near the cursor.
   found() {
     const reach = (this.end - this.start) / 40;
-    return this.series.filter(({ points }) => points.length).map(each => {
-      const point = each.points[nearest(each.points, this.cursor - each.stepMs / 2)];
-      return { each, point };
-    }).filter(({ each, point }) => Math.abs(point[0] + each.stepMs / 2 - this.cursor) <= Math.max(reach, each.stepMs));
+    return this.series.map(each => ({ each, point: each.points[nearest(each.points, this.cursor - each.stepMs / 2)] }))
+      .filter(({ each, point }) => Math.abs(point[0] + each.stepMs / 2 - this.cursor) <= Math.max(reach, each.stepMs));
   }
 
-  point(x) {
-    if (this.x && x >= LEFT && x <= this.canvas.clientWidth - RIGHT) this.setCursor(this.at(x));
-  }
-
-  move(event) {
-    const longest = [...this.series].sort((one, other) => other.points.length - one.points.length)[0];
-    if (!["ArrowLeft", "ArrowRight", "Home", "End"].includes(event.key) || !longest?.points.length) return;
-    event.preventDefault();
-    const { points, stepMs } = longest, last = points.length - 1;
-    const rank = this.cursor === null ? last : nearest(points, this.cursor - stepMs / 2);
-    const next = { ArrowLeft: this.cursor === null ? last : rank - 1, ArrowRight: rank + 1, Home: 0, End: last }[event.key];
-    this.setCursor(points[Math.max(0, Math.min(last, next))][0] + stepMs / 2);
-    this.spoken.textContent = this.tip.innerText.replaceAll("\n", ", ");
-  }
-
-  setCursor(ms) {
-    if (!this.x || (ms === null && this.cursor === null)) return;
+  point(ms) {
     this.cursor = ms;
-    this.draw();
     const found = ms === null ? [] : this.found();
     this.tip.hidden = !found.length;
     if (!found.length) return;
     const [{ each: first, point }] = found;
     const title = first.stepMs ? `${time(point[0])}, ${first.stepMs / HOUR} h` : time(point[0]);
-    this.tip.replaceChildren(element("div", { class: "faint" }, title), ...found.slice(0, 16).map(({ each, point: [, value, low, high] }) => {
-      const key = element("span", { class: each.isDashed ? "key dashed" : "key" });
-      key.style.borderTopColor = each.color.startsWith("--") ? `var(${each.color})` : each.color;
+    this.tip.replaceChildren(element("div", { class: "faint" }, title), ...found.slice(0, MOST_TOLD).map(({ each, point: [, value, low, high, hours] }) => {
       const range = low === undefined || low === high ? "" : ` (${number(low)} to ${number(high)})`;
-      return element("div", {}, key, `${each.title}: ${number(value)} ${this.unit}${range}`);
+      const part = isPartial(each, hours) ? `, from ${hours} of ${each.stepMs / HOUR} h` : "";
+      return element("div", {}, key(each), `${each.title}: ${number(value)} ${this.unit}${range}${part}`);
     }));
-    const x = this.x(ms), isRight = x > this.canvas.clientWidth / 2;
+    const x = this.plot.valToPos(ms, "x") + this.plot.over.offsetLeft, width = this.node.clientWidth, isRight = x > width / 2;
     this.tip.style.left = isRight ? "auto" : `${x + 12}px`;
-    this.tip.style.right = isRight ? `${this.canvas.clientWidth - x + 12}px` : "auto";
+    this.tip.style.right = isRight ? `${width - x + 12}px` : "auto";
   }
 }
+
+// Fewer than three quarters of the hours of an interval have readings.
+export function isPartial({ stepMs }, hours) {
+  return hours !== undefined && hours < PARTIAL * stepMs / HOUR;
+}
+
+// Index of the value of a series that is nearest to an index.
+function nearestValue(data, rank, index) {
+  const values = data[rank];
+  for (let distance = 0; distance < values.length; distance++) {
+    for (const at of [index - distance, index + distance]) if (values[at] !== null && values[at] !== undefined) return at;
+  }
+  return index;
+}
+
+// Formats of times by the distance of the ticks, in 24 hours.
+const HOURS_AND_DAYS = [
+  [365 * 24 * HOUR, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * 24 * HOUR, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [24 * HOUR, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [60000, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1000, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
+  [1, "{ss}.{fff}", "\n{D} {MMM} {HH}:{mm}", null, null, null, null, null, 1],
+];

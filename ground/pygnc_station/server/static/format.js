@@ -23,10 +23,6 @@ export function age(ms) {
   return `${Math.round(seconds / 86400)} days ago`;
 }
 
-export function time(ms) {
-  return `${new Date(ms).toISOString().slice(0, 19).replace("T", " ")} UTC`;
-}
-
 export function bytes(count) {
   if (count === null || count === undefined) return "–";
   return count < 1e9 ? `${Math.round(count / 1e6)} MB` : `${number(count / 1e9, 3)} GB`;

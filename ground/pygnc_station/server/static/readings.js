@@ -1,10 +1,12 @@
 // Values of gadgets: which can be plotted, in which unit, and the series of a plot.
 
 import { DAY_MS, element, label, text } from "./format.js";
+import { time } from "./zone.js";
 
 export const RANGES = { day: DAY_MS, week: 7 * DAY_MS, month: 31 * DAY_MS, year: 366 * DAY_MS };
 const CELL = /^((?:string_\d+_)?cell_\d+)_(.+)$/;
 const COLORS = 8;
+const STATUS = /(^|_)(flags?|status|state|stage|errors?|faults?|protections?|rejects?|rejected|checksum|serial|version|sequence|glitch\w*)(_|$)/;
 
 export async function get(path, query = {}) {
   const answer = await fetch(`api/v1/${path}?${new URLSearchParams(query)}`);
@@ -20,8 +22,16 @@ function rank(name, unit) {
   return unit.includes("g/m") ? 1 : /^[mµun]?s$/.test(unit) ? 3 : 2;
 }
 
+// True for what an instrument reports about itself: codes, flags, counters and times, in contrast to measurements.
+export function isStatus(reading, name) {
+  const value = reading.values[name], unit = reading.units[name] || "";
+  if (typeof value !== "number" || reading.words[name] !== undefined || /^[mµun]?s$/.test(unit)) return true;
+  return !unit && STATUS.test(name);
+}
+
 export function ordered(reading) {
-  return Object.entries(reading.values).sort(([one], [other]) => rank(one, reading.units[one]) - rank(other, reading.units[other]));
+  const place = name => rank(name, reading.units[name]) + (isStatus(reading, name) ? 10 : 0);
+  return Object.entries(reading.values).sort(([one], [other]) => place(one) - place(other));
 }
 
 // Customary name, unit and factor of a value: Ah, where the API has coulombs.
@@ -43,7 +53,7 @@ export function choices(readings) {
         group.names.push(name);
         found.set(id, group);
       }
-      found.set(name, { id: name, title: told.name, unit: told.unit, perUnit: told.per_unit, names: [name], rank: rank(name, told.unit) });
+      found.set(name, { id: name, title: told.name, unit: told.unit, perUnit: told.per_unit, names: [name], rank: rank(name, told.unit), isStatus: isStatus(reading, name) });
     }
   }
   return [...found.values()].sort((one, other) => (one.rank ?? 0) - (other.rank ?? 0));
@@ -74,11 +84,24 @@ export async function load(gadgets, choice, { start, end, form, correction }) {
   return each.flat();
 }
 
+// How often the daily means of gadgets exceed the limits of a value, as the rows of a table: limit, and one per gadget.
+export async function exceeded(gadgets, choice, { start, end, correction }) {
+  const span = { timestamp__gte: new Date(start).toISOString(), timestamp__lte: new Date(end).toISOString() };
+  const query = { name: choice.names[0], corrected: correction !== "stored", ...span };
+  const answers = await Promise.all(gadgets.map(gadget => get("limits/", { gadget, ...query })));
+  return answers[0].results.map((limit, rank) => ({ ...limit, of: answers.map(({ results }) => results[rank]) }));
+}
+
 // Newest readings of a gadget as tables, whose buttons plot a value.
-export function details(readings, chosen, onChosen) {
+export function details(readings, chosen, onChosen, { hasExport }) {
   return readings.map(reading => {
     const body = element("tbody");
+    let hasStatus = false;
     for (const [name, value] of ordered(reading)) {
+      if (isStatus(reading, name) && !hasStatus) {
+        hasStatus = true;
+        if (body.rows.length) body.append(element("tr", { class: "section" }, element("th", { colspan: 3, scope: "rowgroup" }, "Status")));
+      }
       const told = customary(reading, name);
       const title = typeof value === "number"
         ? element("button", { type: "button", class: "link", title: name, "data-key": `${reading.kind} ${name}`, onclick: () => onChosen(name) }, told.name)
@@ -90,9 +113,9 @@ export function details(readings, chosen, onChosen) {
     }
     const doubts = [...reading.flags, ...reading.quality.filter(flag => flag !== "DEVICE").map(flag => flag.toLowerCase())];
     return element("div", {},
-      element("h3", {}, `${reading.kind} `, element("a", { href: `api/v1/export/?${new URLSearchParams({ gadget: reading.gadget, kind: reading.kind })}`, "aria-label": `All readings of the kind ${reading.kind} as CSV` }, "CSV")),
+      element("h3", {}, `${reading.kind} `, !hasExport ? "" : element("a", { href: `api/v1/export/?${new URLSearchParams({ gadget: reading.gadget, kind: reading.kind })}`, "aria-label": `All readings of the kind ${reading.kind} as CSV` }, "CSV")),
       element("p", { class: doubts.length ? "faint doubt" : "faint" },
-        `${reading.timestamp.replace("T", " ").replace("Z", " UTC")}${doubts.length ? ` (${doubts.join(", ")})` : ""}`),
+        `${time(Date.parse(reading.timestamp), { hasMilliseconds: true })}${doubts.length ? ` (${doubts.join(", ")})` : ""}`),
       element("table", {}, body));
   });
 }
