@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0009"
+REVISION: Final = "0011"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -215,7 +215,25 @@ notices: Final = _table(
     Column("text", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_try_ms", BigInteger, nullable=False),
+    Column("held_until_ms", BigInteger, nullable=False, server_default="0", comment="end of the quiet hours; 0: none"),
     comment="changes of alerts that a destination has not received yet",
+)
+
+alert_rules: Final = _table(
+    "alert_rules",
+    Column("name", NAME, primary_key=True),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON: pygnc_station.server_settings.ValueRule"),
+    comment="rules of alerts on values beside those of the settings file",
+)
+
+rule_states: Final = _table(
+    "rule_states",
+    Column("rule", NAME, primary_key=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    Column("progress", LONG_TEXT, nullable=False, comment="JSON: pygnc_station.server.value_rules.Progress"),
+    Column("raised_ms", BigInteger, comment="time at which the alert was raised; null: it is not"),
+    Column("text", Text, nullable=False),
+    comment="state of each rule for each gadget that it concerns",
 )
 
 pins: Final = _table(
