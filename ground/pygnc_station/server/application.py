@@ -1,6 +1,7 @@
 """HTTP server: its routes, web page, metrics and error responses, and how it is run by uvicorn."""
 
 import errno
+import html
 import ipaddress
 import logging
 import shutil
@@ -25,10 +26,25 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server import admin_api, devices_api, overview_api, readings_api, series_api, upload_api
+from pygnc_station.server.access import holder_of
+from pygnc_station.server.accounts import note
+from pygnc_station.server.accounts import sign_in as begin_session
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
-from pygnc_station.server.context import COOKIE, Context, RateLimit, context_of, is_own_page, require_token
+from pygnc_station.server.context import (
+    COOKIE,
+    SESSION_COOKIE,
+    Context,
+    RateLimit,
+    address_of,
+    context_of,
+    forgive_attempt,
+    is_own_page,
+    refusal,
+    require_attempt,
+    require_own_host,
+)
 from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Form, Operation, openapi
@@ -38,6 +54,7 @@ from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_system import plugins
 from pygnc_system.service_notifier import ServiceNotifier
@@ -50,11 +67,17 @@ _log: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with no-referrer, browsers send a form with the origin null
     "x-content-type-options": "nosniff",
 }
 SIGN_IN: Final = "/sign-in"
+ADMIN: Final = "/admin"
 _FORM_POLICY: Final = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
+_SIGN_IN_REQUIRED: Final = {
+    ("/", 401), (ADMIN, 401), (ADMIN, 403), (SIGN_IN, 401), (SIGN_IN, 403), (SIGN_IN, 429)
+}  # fmt: skip
+"""Paths and status codes for which the response is the page on which a person signs in."""
+_WRONG_SIGN_IN: Final = "User, password or code are wrong."
 _NOT_SIGNED_IN: Final = "This token is wrong or has expired."
 _UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
 _LISTEN_REMEDIES: Final = {
@@ -64,10 +87,14 @@ _LISTEN_REMEDIES: Final = {
 }
 
 
-class Token(Form, frozen=True):
-    """Form of the page on which a person signs in."""
+class SignIn(Form, frozen=True):
+    """Form of the page on which a person signs in, by a token or as a user, and the page to continue at."""
 
     token: str = ""
+    user: str = ""
+    password: str = ""
+    code: str = ""
+    page: str = ""
 
 
 def serve(settings: StationSettings, store: Store, on_listening: Callable[[str], None]) -> None:
@@ -195,24 +222,45 @@ def page(request: Request) -> Response:
     return _with_cookie(response, request, token) if token else response
 
 
-def sign_in(request: Request, body: Token) -> Response:
-    """Store a token that permits reading as a cookie, and continue at the web page."""
+def admin_page(_: Request) -> Response:
+    """Return the page of the administration."""
+    return FileResponse(_STATIC / "admin.html", headers=_PAGE_HEADERS)
+
+
+def sign_in(request: Request, body: SignIn) -> Response:
+    """Sign in as a user, or store a token that permits reading as a cookie, and continue at the page."""
     if not is_own_page(request):
         raise HTTPException(403, "a page of another server may not sign in")
-    require_token(request, body.token, to_write=False)
-    return _with_cookie(RedirectResponse("./", 303), request, body.token)
+    if context_of(request).is_open:
+        require_own_host(request)
+    answer = RedirectResponse("./admin" if body.page == "admin" else "./", 303)
+    if not body.user:
+        if not holder_of(context_of(request).store, body.token, clock_ms(), to_write=False):
+            raise refusal(request, _NOT_SIGNED_IN)
+        return _with_cookie(answer, request, body.token)
+    store, now_ms = context_of(request).store, clock_ms()
+    require_attempt(request, body.user)
+    host = request.headers.get("host", "")
+    token = begin_session(store, body.user, body.password, body.code.strip(), host=host, now_ms=now_ms)
+    with store.writes() as connection:
+        action = "Sign in" if token else "Sign-in refused"
+        note(connection, body.user, address_of(request), action, now_ms)
+    if token is None:
+        raise HTTPException(401, _WRONG_SIGN_IN)
+    forgive_attempt(request, body.user)
+    return _with_cookie(answer, request, token, SESSION_COOKIE)
 
 
-def _with_cookie(response: Response, request: Request, token: str) -> Response:
+def _with_cookie(response: Response, request: Request, token: str, name: str = COOKIE) -> Response:
     is_secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure)
+    response.set_cookie(name, token, httponly=True, samesite="strict", secure=is_secure)
     return response
 
 
-def _sign_in_page(message: str) -> Response:
+def _sign_in_page(message: str, status: int, page: str) -> Response:
     headers = _PAGE_HEADERS | {"content-security-policy": _FORM_POLICY}
-    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message)
-    return HTMLResponse(text, 401, headers)
+    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message).replace("<!-- page -->", page)
+    return HTMLResponse(text, status, headers)
 
 
 def health(request: Request) -> object:
@@ -244,8 +292,10 @@ OPERATIONS: Final = (
     *series_api.OPERATIONS,
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
+    *admin_api.OPERATIONS,
     Operation("GET", "/", page),
-    Operation("POST", SIGN_IN, sign_in, Access.NONE),
+    Operation("GET", ADMIN, admin_page, Access.WRITE),
+    Operation("POST", SIGN_IN, sign_in, Access.NONE, is_audited=False),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),
     Operation("GET", "/openapi.json", document),
@@ -270,8 +320,10 @@ class _ServerMetrics(ReadingCollector):
 async def _error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the client has disconnected
-    if isinstance(error, HTTPException) and error.status_code == 401 and request.url.path in {"/", SIGN_IN}:
-        return _sign_in_page("" if request.method == "GET" else _NOT_SIGNED_IN)
+    if isinstance(error, HTTPException) and (request.url.path, error.status_code) in _SIGN_IN_REQUIRED:
+        is_first = request.method == "GET" and error.status_code == 401
+        message = "" if is_first else html.escape(error.detail)
+        return _sign_in_page(message, error.status_code, "admin" if request.url.path == ADMIN else "")
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)

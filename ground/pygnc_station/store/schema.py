@@ -253,6 +253,38 @@ tokens: Final = _table(
     comment="tokens of people and programs that use the server",
 )
 
+users: Final = _table(
+    "users",
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    Column("password_hash", Text, nullable=False, comment="of argon2, or of Django until the next sign-in"),
+    Column("totp_secret", String(64), nullable=False, server_default="", comment="second factor; empty: none"),
+    Column("totp_step", BigInteger, nullable=False, server_default="0", comment="step of the last code that was used"),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="people who sign in on the page",
+)
+
+sessions: Final = _table(
+    "sessions",
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("host", NAME, nullable=False, comment="name of the server in the sign-in"),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    comment="browsers in which people have signed in",
+)
+
+audit_log: Final = _table(
+    "audit_log",
+    Column("id", Integer, primary_key=True),
+    Column("t_utc_ms", BigInteger, nullable=False),
+    Column("who", NAME, nullable=False),
+    Column("origin", NAME, nullable=False, comment="address of the client, or that it was a command"),
+    Column("action", Text, nullable=False),
+    comment="changes by people and programs",
+)
+
 uploads: Final = _table(
     "uploads",
     Column("id", String(32), primary_key=True),
