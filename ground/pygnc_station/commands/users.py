@@ -22,7 +22,6 @@ from pygnc_station.store.readings import clock_ms, iso_time
 
 users: Final = group("user", "Users, the people who sign in on the page of the server.")
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user.")]
-_MISSING: Final = "passwords need the library argon2-cffi: pip install 'pygnc-station[accounts]'"
 
 
 @command("add", of=users, example="pygnc station user add mary --role administrator")
@@ -116,7 +115,7 @@ def _changes(settings: Path | None) -> Iterator[Connection]:
         with open_store(settings) as store, store.writes() as connection:
             yield connection
     except ModuleNotFoundError as error:
-        raise StationError(_MISSING) from error
+        raise StationError(f"users need the library {error.name}: {accounts.ACCOUNTS_REMEDY}") from error
 
 
 def _change(settings: Path | None, name: str, what: str, **values: Any) -> None:  # noqa: ANN401 - those of change_user

@@ -26,6 +26,7 @@ IDLE_MS: Final = 12 * HOUR_MS
 """A session ends after this time without a request."""
 LONGEST_MS: Final = 7 * DAY_MS
 SHORTEST_PASSWORD: Final = 10
+ACCOUNTS_REMEDY: Final = "pip install 'pygnc-station[accounts]'"
 _LONGEST_PASSWORD: Final = 1000
 _SEEN_MS: Final = 5 * MINUTE_MS
 """A request is recorded at most this often, so that reading writes little."""

@@ -28,7 +28,7 @@ from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import admin_api, devices_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.access import holder_of
-from pygnc_station.server.accounts import note
+from pygnc_station.server.accounts import ACCOUNTS_REMEDY, note
 from pygnc_station.server.accounts import sign_in as begin_session
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
@@ -66,6 +66,7 @@ _BACKLOG: Final = 1024
 _log: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 _PAGE_HEADERS: Final = {
+    "cache-control": "no-cache",  # the sign-in is checked again
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
     "referrer-policy": "same-origin",  # with no-referrer, browsers send a form with the origin null
     "x-content-type-options": "nosniff",
@@ -74,7 +75,8 @@ SIGN_IN: Final = "/sign-in"
 ADMIN: Final = "/admin"
 _FORM_POLICY: Final = "default-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'"
 _SIGN_IN_REQUIRED: Final = {
-    ("/", 401), (ADMIN, 401), (ADMIN, 403), (SIGN_IN, 401), (SIGN_IN, 403), (SIGN_IN, 429)
+    ("/", 401), (ADMIN, 401), (ADMIN, 403), (SIGN_IN, 401), (SIGN_IN, 403), (SIGN_IN, 429),
+    (SIGN_IN, 503),
 }  # fmt: skip
 """Paths and status codes for which the response is the page on which a person signs in."""
 _WRONG_SIGN_IN: Final = "User, password or code are wrong."
@@ -241,7 +243,10 @@ def sign_in(request: Request, body: SignIn) -> Response:
     store, now_ms = context_of(request).store, clock_ms()
     require_attempt(request, body.user)
     host = request.headers.get("host", "")
-    token = begin_session(store, body.user, body.password, body.code.strip(), host=host, now_ms=now_ms)
+    try:
+        token = begin_session(store, body.user, body.password, body.code.strip(), host=host, now_ms=now_ms)
+    except ModuleNotFoundError as error:
+        raise HTTPException(503, f"users need the library {error.name} on the server: {ACCOUNTS_REMEDY}") from None
     with store.writes() as connection:
         action = "Sign in" if token else "Sign-in refused"
         note(connection, body.user, address_of(request), action, now_ms)

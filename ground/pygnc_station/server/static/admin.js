@@ -11,6 +11,7 @@ async function send(method, path, body) {
   const headers = { "x-csrf-token": session.csrf, ...(body === undefined ? {} : { "content-type": "application/json" }) };
   const answer = await fetch(`api/v1/${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
   const content = answer.status === 204 ? {} : await answer.json();
+  if (answer.status === 401) location.reload();  // the session has ended, so this is the sign-in page
   if (!answer.ok) throw new Error(content.error || `HTTP ${answer.status}`);
   return content;
 }
@@ -118,12 +119,17 @@ function editRule({ name, rule }) {
   form.values.focus();
 }
 
-function editGadget({ gadget, status, notes }) {
+function editGadget({ gadget }) {
   const form = at("gadget").elements;
   form.gadget.value = gadget;
-  form.status.value = status;
-  form.notes.value = notes;
+  showGadget();
   form.notes.focus();
+}
+
+// Status and notes of the chosen gadget, so that a change of one of them keeps the other.
+function showGadget() {
+  const form = at("gadget").elements, found = state.gadgets.find(each => each.gadget === form.gadget.value);
+  if (found) [form.status.value, form.notes.value] = [found.status, found.notes];
 }
 
 function ruleOf(form) {
@@ -176,23 +182,18 @@ function fill(select, choices) {
 
 async function refresh() {
   session = await send("GET", "session/");
-  if (!session.name) at("who").textContent = "";
-  else at("who").textContent = `${session.name}, ${session.role}`;
+  at("who").textContent = session.name ? `${session.name}, ${session.role}` : "signed in with a token";
   at("sign-out").hidden = at("account").hidden = !session.name;
   at("factor-state").textContent = session.has_second_factor ? "A second factor is required." : "No second factor is set up.";
   at("factor").querySelector("button").textContent = session.has_second_factor ? "Remove the second factor" : at("factor-secret").hidden ? "Set up a second factor" : "Confirm the second factor";
-  try {
-    state = await send("GET", "admin/");
-  } catch (error) {
-    if (!session.name) location.reload();
-    throw error;
-  }
+  state = await send("GET", "admin/");
   document.querySelectorAll(".administrator").forEach(section => { section.hidden = session.role !== "administrator"; });
   for (const name of ["rules", "gateways", "gadgets", "users", "tokens"]) tables[name].show(state[name] || []);
-  at("pins").textContent = `${state.valid_pins} valid PINs`;
+  at("pins").textContent = `${state.valid_pins} valid PIN${state.valid_pins === 1 ? "" : "s"}`;
   const gateways = state.gateways.map(each => [String(each.id), `${each.name} (${each.id})`]);
   for (const id of ["pin", "rename", "transfer"]) fill(at(id).elements.gateway, gateways);
   for (const id of ["gadget", "transfer"]) fill(at(id).elements.gadget, state.gadgets.map(each => [each.gadget, each.gadget]));
+  if (!at("gadget").contains(document.activeElement)) showGadget();
   if (session.role === "administrator") {
     entries = (await send("GET", "admin/audit/")).results;
     tables.audit.show(entries);
@@ -200,10 +201,7 @@ async function refresh() {
   document.body.dataset.ready = "yes";
 }
 
-at("gadget").elements.gadget.addEventListener("change", event => {
-  const found = state.gadgets.find(each => each.gadget === event.target.value);
-  if (found) { at("gadget").elements.status.value = found.status; at("gadget").elements.notes.value = found.notes; }
-});
+at("gadget").elements.gadget.addEventListener("change", showGadget);
 at("sign-out").addEventListener("click", async () => {
   await send("DELETE", "session/");
   location.assign("./");
