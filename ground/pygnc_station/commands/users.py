@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert
 
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.text import printable
@@ -85,10 +85,10 @@ def import_logins(
     found = list(_logins(file))
     if not found:
         raise StationError(f"{file}: no login with a password of the kind pbkdf2_sha256; export the users by dumpdata")
-    added, u = 0, schema.users.c
+    added = 0
     with _changes(settings) as connection:
         for name, known in found:
-            if connection.execute(select(u.id).where(schema.is_named(u.name, name))).first():
+            if accounts.is_user(connection, name):
                 continue
             row = {"name": name, "role": Role.VIEWER, "password_hash": known, "created_ms": clock_ms()}
             connection.execute(insert(schema.users), row)

@@ -85,7 +85,7 @@ def add_user(connection: Connection, name: str, password: str, role: Role, now_m
     """
     if not name or name != printable(name):
         raise StationError(f"name {name!r:.80} must have 1 to {schema.MAX_NAME_LENGTH} printable characters")
-    if connection.execute(select(_U.id).where(schema.is_named(_U.name, name))).first():
+    if is_user(connection, name):
         raise StationError(f"a user {name} exists already; choose another name")
     row = {"name": name, "role": role, "password_hash": hash_of(password), "created_ms": now_ms}
     connection.execute(insert(schema.users), row)
@@ -130,6 +130,11 @@ def list_users(connection: Connection) -> list[User]:
     """Return all users by name."""
     rows = connection.execute(select(_U.name, _U.role, _U.totp_secret, _U.created_ms).order_by(func.lower(_U.name)))
     return [User(row.name, Role(row.role), bool(row.totp_secret), row.created_ms) for row in rows]
+
+
+def is_user(connection: Connection, name: str) -> bool:
+    """Return True if a user has this name, in any case of its letters."""
+    return connection.execute(select(_U.id).where(schema.is_named(_U.name, name))).first() is not None
 
 
 def sign_in(store: Store, name: str, password: str, code: str, *, host: str, now_ms: int) -> str | None:

@@ -28,7 +28,7 @@ from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import admin_api, devices_api, overview_api, readings_api, series_api, upload_api
 from pygnc_station.server.access import holder_of
-from pygnc_station.server.accounts import ACCOUNTS_REMEDY, note
+from pygnc_station.server.accounts import ACCOUNTS_REMEDY, is_user, note
 from pygnc_station.server.accounts import sign_in as begin_session
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
@@ -248,8 +248,9 @@ def sign_in(request: Request, body: SignIn) -> Response:
     except ModuleNotFoundError as error:
         raise HTTPException(503, f"users need the library {error.name} on the server: {ACCOUNTS_REMEDY}") from None
     with store.writes() as connection:
-        action = "Sign in" if token else "Sign-in refused"
-        note(connection, body.user, address_of(request), action, now_ms)
+        # Somebody may have typed the password into the field of the name.
+        name = body.user if is_user(connection, body.user) else "unknown user"
+        note(connection, name, address_of(request), "Sign in" if token else "Sign-in refused", now_ms)
     if token is None:
         raise HTTPException(401, _WRONG_SIGN_IN)
     forgive_attempt(request, body.user)

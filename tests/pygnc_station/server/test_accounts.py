@@ -217,7 +217,10 @@ def test_guesses_are_limited_by_client_and_by_user(tmp_path: Path, caplog: pytes
         assert "User, password or code are wrong." in answers[0].text
         assert "too many attempts" in answers[6].text
         assert client.post("/sign-in", data=guess | {"password": WORD}).status_code == 429
-    assert [each[2] for each in entries_of(tmp_path / "server/central.db")] == ["Sign-in refused"] * 5
+    with server(tmp_path / "server", open=False) as there:
+        httpx.post(f"{there.url}/sign-in", data={"user": WORD, "password": "mary"})
+        assert entries(there.store)[-1][0] == "unknown user"  # the password was typed into the field of the name
+    assert [each[2] for each in entries_of(tmp_path / "server/central.db")] == ["Sign-in refused"] * 6
     assert "guess me" not in caplog.text
 
 
