@@ -135,12 +135,17 @@ def export(  # noqa: PLR0917 - options of a command
 
 @command("import", example="pygnc station import batonopc.db --zone Europe/Dublin")
 def import_readings(
-    database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
+    database: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DATABASE", help="SQLite database of batonopc, or a dump of its server (.json, .jsonl)."
+        ),
+    ],
     settings: SettingsOption = None,
     gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without a device name.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
-    """Import readings that batonopc has logged; a repeated import adds only new readings."""
+    """Import readings that batonopc has logged or its server has received; a repeated import adds only new readings."""
     entry = next(iter(plugins.installed(DATABASES).entries.values()), None)
     if entry is None:
         raise StationError("no installed package imports databases; install pygnc-batonopc")
