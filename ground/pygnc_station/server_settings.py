@@ -3,11 +3,10 @@
 import re
 from datetime import time
 from typing import Annotated, Final, Literal, TypeAlias
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
-from pygnc_station.settings_types import Count, Kappa, Location, Minutes, Name, Port, Seconds, Size, Table
+from pygnc_station.settings_types import Count, Kappa, Location, Minutes, Name, Port, Seconds, Size, Table, zone_of
 
 _QUIET: Final = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
 _MARGIN: Final = 0.05
@@ -153,11 +152,7 @@ class Alerts(Table, frozen=True):
         """Raise ValueError if the quiet hours or their time zone are invalid."""
         if self.quiet and not _QUIET.fullmatch(self.quiet):
             raise ValueError(f"quiet = {self.quiet!r:.40} is no time span of a day; use a form such as 22:00-07:00")
-        if self.zone:
-            try:
-                ZoneInfo(self.zone)
-            except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-                raise ValueError(f"unknown time zone {self.zone!r:.80}; use a name such as Europe/Dublin") from None
+        zone_of(self.zone)
 
     @property
     def quiet_times(self) -> tuple[time, time] | None:

@@ -8,11 +8,11 @@ of readings count, so a batch that arrives late is judged like one that arrives 
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
-from zoneinfo import ZoneInfo
 
 import msgspec
 
 from pygnc_station.server_settings import Alerts, ValueRule
+from pygnc_station.settings_types import zone_of
 from pygnc_station.store.readings import HOUR_MS, MINUTE_MS, iso_time
 
 GAP_MS: Final = 2 * HOUR_MS
@@ -130,10 +130,10 @@ def quiet_until_ms(settings: Alerts, now_ms: int) -> int:
     if settings.quiet_times is None:
         return 0
     begin, end = settings.quiet_times
-    moment = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(ZoneInfo(settings.zone) if settings.zone else None)
+    zone = zone_of(settings.zone)  # without a zone, a time is one of this computer's
+    moment = datetime.fromtimestamp(now_ms / 1000, UTC).astimezone(zone)
     now = moment.time()
     if not (begin <= now < end if begin < end else now >= begin or now < end):
         return 0
     day = moment.date() + timedelta(days=int(now >= end))
-    zone = ZoneInfo(settings.zone) if settings.zone else None  # without a zone, a time is one of this computer's
     return int(datetime.combine(day, end, zone).timestamp() * 1000)

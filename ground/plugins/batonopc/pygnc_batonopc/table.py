@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pygnc_station import settings_types
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.store.readings import TIMES_MS, Column, Layout, NewReading, PlainValue, Quality, plain, to_text
 from pygnc_station.store.store import Store
@@ -190,6 +190,6 @@ def zone_of(name: str) -> tzinfo | None:
         StationError: the time zone is unknown.
     """
     try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-        raise StationError(f"unknown time zone {name!r}; use a name such as Europe/Dublin") from None
+        return settings_types.zone_of(name)
+    except ValueError as error:
+        raise StationError(str(error)) from None
