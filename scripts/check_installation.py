@@ -44,6 +44,10 @@ pygnc campaign campaign.toml --out campaign --workers 2
 pygnc campaign rerun campaign 1
 pygnc campaign report campaign""",
     "pygnc-station": "tutorials: run-a-station write-a-driver",
+    "pygnc-station[accounts]": """
+printf '[store]\\nurl = "readings.db"\\n' > station.toml
+echo "a long password" | pygnc station user add mary --role administrator
+python -c 'from pygnc_station.server.accounts import new_totp_secret; print(len(new_totp_secret()))'""",
     "pygnc-station[alerts]": """
 python -c 'from pygnc_station.server.destinations import Destination as D; D("a", "json://127.0.0.1")'""",
     "pygnc-station[analysis]": "tutorials: connect-an-imu",

@@ -1,13 +1,17 @@
 """Settings of the HTTP server: the table `[serve]` of the settings file."""
 
-from datetime import UTC, tzinfo
-from typing import Annotated
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+import re
+from datetime import time
+from typing import Annotated, Final, Literal, TypeAlias
 
 import msgspec
 
-from pygnc_station.errors import StationError
-from pygnc_station.settings_types import Count, Kappa, Location, Minutes, Name, Port, Seconds, Size, Table
+from pygnc_station.settings_types import Count, Kappa, Location, Minutes, Name, Port, Seconds, Size, Table, zone_of
+
+_QUIET: Final = re.compile(r"((?:[01]\d|2[0-3]):[0-5]\d)-((?:[01]\d|2[0-3]):[0-5]\d)")
+_MARGIN: Final = 0.05
+"""Difference between the limit of a rule and its level of clearing, as a part of the limit."""
+RuleName: TypeAlias = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][\w .-]{0,39}$")]
 
 
 class Limits(Table, frozen=True):
@@ -48,6 +52,64 @@ class Limits(Table, frozen=True):
         return now_ms + int(self.future_s * 1000)
 
 
+class ValueRule(Table, frozen=True):
+    """Rule of an alert on values of readings: `[serve.alerts.rules.NAME]`.
+
+    Attributes:
+        values: names of the values, with * and ? as wildcards, such as `pm_2_5_ug_m3` or `cell_*_voltage_v`.
+        above: limit above which the alert is raised, in the unit of the stored value; either this or `below`.
+        below: limit below which the alert is raised.
+        of: `each`, the highest or lowest of the values, or `spread`, the difference between the highest and the lowest,
+            such as the imbalance of cells.
+        for_min: time in minutes for which the limit has to be exceeded, and for which it has to be kept until the alert
+            is cleared; 0: a single reading.
+        clear: level below (or above, for `below`) which the limit is kept again; by default 5 % inside the limit.
+        gadgets: names of gadgets, with * and ? as wildcards.
+        corrected: the values are corrected as on the page.
+        urgent: notifications are also sent in the quiet hours.
+    """
+
+    values: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=20)]
+    above: float | None = None
+    below: float | None = None
+    of: Literal["each", "spread"] = "each"
+    for_min: Annotated[float, msgspec.Meta(ge=0, le=10_080)] = 15.0
+    clear: float | None = None
+    gadgets: Annotated[list[Name], msgspec.Meta(min_length=1, max_length=100)] = msgspec.field(
+        default_factory=lambda: ["*"]
+    )
+    corrected: bool = True
+    urgent: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the limits contradict each other."""
+        if (self.above is None) == (self.below is None):
+            raise ValueError("a rule needs either above or below; set one of them")
+        if self.clear is None and not self.limit:
+            raise ValueError("a limit of 0 has no level 5 % inside it; set clear")
+        if self.clear is not None and (self.clear > self.limit if self.is_upper else self.clear < self.limit):
+            side = "not above above" if self.is_upper else "not below below"
+            raise ValueError(f"clear = {self.clear:g} must be {side} = {self.limit:g}")
+
+    @property
+    def is_upper(self) -> bool:
+        """True if values above the limit raise the alert."""
+        return self.above is not None
+
+    @property
+    def limit(self) -> float:
+        """Limit, `above` or `below`."""
+        return self.above if self.above is not None else self.below or 0.0
+
+    @property
+    def clear_level(self) -> float:
+        """Level at which the limit is kept again."""
+        if self.clear is not None:
+            return self.clear
+        margin = _MARGIN * abs(self.limit)
+        return self.limit - margin if self.is_upper else self.limit + margin
+
+
 class Alerts(Table, frozen=True):
     """Settings of alerts and of the states of gateways: `[serve.alerts]`. A limit of 0 disables its alert.
 
@@ -65,6 +127,10 @@ class Alerts(Table, frozen=True):
         urls: URL of each destination of notifications by a name of your choice, in the form of Apprise, such as
             `mailtos://user:${PASSWORD}@host` or `jsons://host/path`.
         urls_file: TOML file of further destinations, which only its owner may read; "" for none.
+        max_age_min: a reading that is older when it arrives raises and clears no alert on values, in minutes.
+        quiet: hours such as 22:00-07:00 in which notifications of alerts on values wait; "" for none.
+        zone: time zone of `quiet`, such as `Europe/Dublin`; "" selects this computer's zone.
+        rules: rules of alerts on values by a name of your choice.
     """
 
     late_min: Minutes = 40.0
@@ -77,6 +143,22 @@ class Alerts(Table, frozen=True):
     check_s: Annotated[float, msgspec.Meta(ge=1, le=3600)] = 60.0
     urls: dict[Name, str] = msgspec.field(default_factory=dict)
     urls_file: str = ""
+    max_age_min: Minutes = 180.0
+    quiet: str = ""
+    zone: str = ""
+    rules: dict[RuleName, ValueRule] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the quiet hours or their time zone are invalid."""
+        if self.quiet and not _QUIET.fullmatch(self.quiet):
+            raise ValueError(f"quiet = {self.quiet!r:.40} is no time span of a day; use a form such as 22:00-07:00")
+        zone_of(self.zone)
+
+    @property
+    def quiet_times(self) -> tuple[time, time] | None:
+        """Begin and end of the quiet hours, None if there are none."""
+        found = _QUIET.fullmatch(self.quiet)
+        return (time.fromisoformat(found[1]), time.fromisoformat(found[2])) if found else None
 
 
 class Calibration(Table, frozen=True):
@@ -100,6 +182,10 @@ class GadgetSettings(Table, frozen=True):
     kappa: Kappa | None = None
     time_zone: str = ""
     calibration: dict[str, Calibration] = msgspec.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Raise ValueError if the time zone is unknown."""
+        zone_of(self.time_zone)
 
 
 class Public(Table, frozen=True):
@@ -182,6 +268,10 @@ class Serve(Table, frozen=True):
     limits: Limits = Limits()
     alerts: Alerts = Alerts()
 
+    def __post_init__(self) -> None:
+        """Raise ValueError if the time zone is unknown."""
+        zone_of(self.time_zone)
+
     def gadget(self, name: str) -> GadgetSettings:
         """Return the settings of a gadget, whose name is compared without regard to case."""
         if name in self.gadgets:
@@ -197,17 +287,3 @@ class Serve(Table, frozen=True):
     def is_local(self) -> bool:
         """True if the server listens on the loopback only."""
         return self.host in {"127.0.0.1", "::1", "localhost"}
-
-
-def zone_named(name: str) -> tzinfo:
-    """Return a time zone of the IANA database.
-
-    Raises:
-        StationError: this computer does not know the zone.
-    """
-    if name == "UTC":
-        return UTC
-    try:
-        return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-        raise StationError(f"time_zone {name!r:.80} is unknown; use a name such as Europe/Dublin") from None

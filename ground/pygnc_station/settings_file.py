@@ -35,6 +35,16 @@ def read_settings(path: Path | None) -> StationSettings:
     return settings_of(table, str(found))
 
 
+def expanded(text: str, path: Path | None) -> str:
+    """Return a text in which ${NAME} is replaced as in a settings file, so that a command needs no password.
+
+    Raises:
+        StationError: the settings file does not exist, or the variable is not set.
+    """
+    found = path or find_settings()
+    return str(_with_environment(text, _environment(found.parent / ".env"), str(found)))
+
+
 def find_settings() -> Path:
     """Return the first settings file in the current folder (`NAMES`), else `_ELSEWHERE`.
 

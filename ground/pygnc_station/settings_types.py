@@ -1,6 +1,8 @@
 """Types of settings: tables of the settings file and the ranges of their values."""
 
+from datetime import UTC, tzinfo
 from typing import Annotated, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -23,3 +25,17 @@ class Location(Table, frozen=True):
 
     latitude_deg: Annotated[float, msgspec.Meta(ge=-90, le=90)]
     longitude_deg: Annotated[float, msgspec.Meta(ge=-180, le=180)]
+
+
+def zone_of(name: str) -> tzinfo | None:
+    """Return a time zone; None, which means the zone of this computer, for "".
+
+    Raises:
+        ValueError: the time zone is unknown.
+    """
+    try:
+        if name == "UTC":  # known without a database of time zones
+            return UTC
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
+        raise ValueError(f"unknown time zone {name!r:.80}; use a name such as Europe/Dublin") from None

@@ -26,10 +26,12 @@ from pygnc_station.commands.common import (
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import json_of, line_of
 from pygnc_station.settings import StationSettings
-from pygnc_station.settings_file import read_settings
+from pygnc_station.settings_file import expanded, read_settings
+from pygnc_station.settings_types import zone_of
 from pygnc_station.store import clock, query
 from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.cursors import BATCHES, SYNC
+from pygnc_station.store.emus_history import import_emus
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
@@ -42,6 +44,7 @@ from pygnc_system import plugins
 
 DATABASES: Final = "pygnc.databases"
 """Group of the entry points that import databases of other programs."""
+_SERVERS: Final = ("mysql://", "mariadb://")
 _ARRIVING_S: Final = 86_400.0
 """Time within which an interrupted upload is continued."""
 _UNCONFIRMED_MS: Final = 7 * DAY_MS
@@ -135,18 +138,36 @@ def export(  # noqa: PLR0917 - options of a command
 
 @command("import", example="pygnc station import batonopc.db --zone Europe/Dublin")
 def import_readings(
-    database: Annotated[Path, typer.Argument(metavar="DATABASE", help="SQLite database of batonopc.")],
+    database: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATABASE",
+            help="SQLite database of batonopc, dump of its server (.json, .jsonl), or mysql://... of emus-bms.",
+        ),
+    ],
     settings: SettingsOption = None,
     gadget: Annotated[str, typer.Option("--gadget", "-g", help="Device name for rows without a device name.")] = "",
     zone: Annotated[str, typer.Option(help="Time zone of DATABASE, such as Europe/Dublin; default: local.")] = "",
 ) -> None:
-    """Import readings that batonopc has logged; a repeated import adds only new readings."""
+    """Import readings of batonopc, its server, or emus-bms; a repeated import adds only new readings."""
+    if database.startswith(_SERVERS):
+        try:
+            time_zone = zone_of(zone)
+        except ValueError as error:
+            raise UsageError(str(error)) from None
+        url = expanded(database, settings)
+        with open_store(settings) as store:
+            _report_import(*import_emus(store, url, time_zone, gadget))
+        return
     entry = next(iter(plugins.installed(DATABASES).entries.values()), None)
     if entry is None:
         raise StationError("no installed package imports databases; install pygnc-batonopc")
     with open_store(settings) as store:
-        count, untimed = plugins.load(entry)(store, database, zone, gadget)
-        typer.echo(f"{count} readings" + (f", {untimed} rows without a time skipped" if untimed else ""))
+        _report_import(*plugins.load(entry)(store, Path(database), zone, gadget))
+
+
+def _report_import(count: int, skipped: int) -> None:
+    typer.echo(f"{count} readings" + (f", {skipped} rows without a time skipped" if skipped else ""))
 
 
 @command()

@@ -14,6 +14,8 @@ from pygnc_station.errors import StationError, StoreError
 from pygnc_station.server.application import tls_files
 from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.uploads import UploadState
+from pygnc_station.server.value_alerts import unused_rules
+from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.readings import DAY_MS, iso_time
@@ -42,6 +44,7 @@ def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]
             yield good("store", "the database can be opened")
             yield from _examine_uploads(store, int(now_s * 1000))
             yield from _examine_names(store)
+            yield from _examine_rules(store, settings.serve)
             yield from _examine_losses(store, int(now_s * 1000))
     except StoreError as error:
         yield bad("store", str(error))
@@ -119,6 +122,14 @@ def _examine_destinations(settings: StationSettings) -> Iterator[Finding]:
     else:
         if found:
             yield good("alerts", f"are sent to {', '.join(found)}; `pygnc station alerts test` tries them")
+
+
+def _examine_rules(store: Store, serve: Serve) -> Iterator[Finding]:
+    """Check that each rule of an alert on values concerns some value."""
+    with store.reads() as connection:
+        for name in unused_rules(connection, serve):
+            why = "no gadget that it names has such a value; correct values or gadgets of the rule"
+            yield bad("alerts", f"rule {name} concerns nothing: {why}")
 
 
 def _is_outdated(host: str, port: int, cert: str) -> bool:

@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from pygnc_station.errors import StationError
 from pygnc_station.server.ownership import gateway_named
@@ -139,14 +139,31 @@ def new_token(store: Store, name: str, now_ms: int, *, may_write: bool, days: fl
     return token
 
 
-def token_allows(store: Store, token: str, now_ms: int, *, to_write: bool) -> bool:
-    """Return True if a token is known, has not expired, and permits reading (or writing for `to_write`)."""
+def holder_of(store: Store, token: str, now_ms: int, *, to_write: bool) -> str:
+    """Return the name of a token that permits reading (or writing); "" if it does not, is unknown or has expired."""
     c = schema.tokens.c
+    query = select(c.name, c.may_write, c.expires_ms).where(c.token_hash == _hash(token))
     with store.reads() as connection:
-        found = connection.execute(select(c.may_write, c.expires_ms).where(c.token_hash == _hash(token))).first()
-    if found is None or (found[1] is not None and found[1] < now_ms):
-        return False
-    return bool(found[0]) or not to_write
+        found = connection.execute(query).first()
+    if found is None or (found.expires_ms is not None and found.expires_ms < now_ms):
+        return ""
+    return str(found.name) if found.may_write or not to_write else ""
+
+
+def list_tokens(connection: Connection) -> list[Row[tuple[str, int, int | None]]]:
+    """Return name, permission to write and time of expiry of all tokens by name."""
+    c = schema.tokens.c
+    return list(connection.execute(select(c.name, c.may_write, c.expires_ms).order_by(c.name)))
+
+
+def remove_token(connection: Connection, name: str) -> None:
+    """Remove a token.
+
+    Raises:
+        StationError: no token has this name.
+    """
+    if not connection.execute(delete(schema.tokens).where(schema.tokens.c.name == name)).rowcount:
+        raise StationError(f"no token has the name {name!r:.80}")
 
 
 def printable(name: str) -> str:

@@ -9,7 +9,7 @@ from enum import Enum
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import Connection, delete, insert, select
 
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
 from pygnc_station.server_settings import Alerts
@@ -177,7 +177,23 @@ def record(store: Store, change: Change, destinations: Iterable[str], now_ms: in
             connection.execute(insert(schema.alerts), row)
         elif not connection.execute(delete(schema.alerts).where(*meant)).rowcount:
             return False
-        notice = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
-        for destination in destinations:
-            connection.execute(insert(schema.notices), notice | {"destination": destination})
+        add_notices(connection, change, destinations, now_ms)
     return True
+
+
+def add_notices(
+    connection: Connection, change: Change, destinations: Iterable[str], now_ms: int, held_until_ms: int = 0
+) -> None:
+    """Record a notice of a change for each destination.
+
+    Notices are held in the quiet hours, which end at `held_until_ms`. A change that reverts one whose notice is held
+    needs no notice, and neither does the other one.
+    """
+    n = schema.notices.c
+    notice = {"created_ms": now_ms, "title": change.title, "text": change.text, "attempts": 0, "next_try_ms": 0}
+    opposite = change._replace(is_raised=not change.is_raised).title
+    for destination in destinations:
+        held = (n.destination == destination, n.title == opposite, n.held_until_ms > now_ms)
+        if not connection.execute(delete(schema.notices).where(*held)).rowcount:
+            row = notice | {"destination": destination, "held_until_ms": held_until_ms}
+            connection.execute(insert(schema.notices), row)

@@ -1,6 +1,7 @@
 """HTTP server: its routes, web page, metrics and error responses, and how it is run by uvicorn."""
 
 import errno
+import html
 import ipaddress
 import logging
 import shutil
@@ -25,27 +26,36 @@ from starlette.staticfiles import StaticFiles
 
 from pygnc_cli.signals import stopped_by_signals
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
-from pygnc_station.server import devices_api, overview_api, public_api, readings_api, series_api, upload_api
+from pygnc_station.server import admin_api, devices_api, overview_api, public_api, readings_api, series_api, upload_api
+from pygnc_station.server.access import holder_of
+from pygnc_station.server.accounts import ACCOUNTS_REMEDY, is_user, note
+from pygnc_station.server.accounts import sign_in as begin_session
 from pygnc_station.server.background import keep_statistics, running, watch_alerts
 from pygnc_station.server.connections import LimitedServer
 from pygnc_station.server.context import (
     COOKIE,
+    SESSION_COOKIE,
     Context,
     RateLimit,
+    address_of,
     context_of,
+    forgive_attempt,
     is_own_page,
     page_headers,
-    require_token,
+    refusal,
+    require_attempt,
+    require_own_host,
 )
 from pygnc_station.server.destinations import load_destinations
 from pygnc_station.server.logs import start_logs
 from pygnc_station.server.operations import Access, Form, Operation, openapi
 from pygnc_station.server.plugin import GROUP, ServerPlugin
 from pygnc_station.server.uploads import Uploads
-from pygnc_station.server_settings import Serve, zone_named
+from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.sinks.prometheus import ReadingCollector
 from pygnc_station.store import schema
+from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from pygnc_system import plugins
 from pygnc_system.files import data_file
@@ -58,6 +68,13 @@ _BACKLOG: Final = 1024
 _log: Final = logging.getLogger(__name__)
 _STATIC: Final = Path(__file__).parent / "static"
 SIGN_IN: Final = "/sign-in"
+ADMIN: Final = "/admin"
+_SIGN_IN_REQUIRED: Final = {
+    ("/", 401), (ADMIN, 401), (ADMIN, 403), (SIGN_IN, 401), (SIGN_IN, 403), (SIGN_IN, 429),
+    (SIGN_IN, 503),
+}  # fmt: skip
+"""Paths and status codes for which the response is the page on which a person signs in."""
+_WRONG_SIGN_IN: Final = "User, password or code are wrong."
 _NOT_SIGNED_IN: Final = "This token is wrong or has expired."
 _UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
 _LISTEN_REMEDIES: Final = {
@@ -67,10 +84,14 @@ _LISTEN_REMEDIES: Final = {
 }
 
 
-class Token(Form, frozen=True):
-    """Form of the page on which a person signs in."""
+class SignIn(Form, frozen=True):
+    """Form of the page on which a person signs in, by a token or as a user, and the page to continue at."""
 
     token: str = ""
+    user: str = ""
+    password: str = ""
+    code: str = ""
+    page: str = ""
 
 
 def serve(settings: StationSettings, store: Store, on_listening: Callable[[str], None]) -> None:
@@ -88,8 +109,6 @@ def serve(settings: StationSettings, store: Store, on_listening: Callable[[str],
     chosen = settings.serve
     cert, key = tls_files(settings)
     _check_proxies(chosen)
-    for gadget in ("", *chosen.gadgets):
-        zone_named(chosen.zone(gadget))
     destinations = load_destinations(settings)
     app = application(store, chosen, settings.path(chosen.folder))
     family = socket.AF_INET6 if ":" in chosen.host else socket.AF_INET
@@ -221,23 +240,48 @@ def interface_page(_: Request) -> Response:
     return FileResponse(_STATIC / "api.html", headers=page_headers())
 
 
-def sign_in(request: Request, body: Token) -> Response:
-    """Store a token that permits reading as a cookie, and continue at the web page."""
+def admin_page(_: Request) -> Response:
+    """Return the page of the administration."""
+    return FileResponse(_STATIC / "admin.html", headers=page_headers())
+
+
+def sign_in(request: Request, body: SignIn) -> Response:
+    """Sign in as a user, or store a token that permits reading as a cookie, and continue at the page."""
     if not is_own_page(request):
         raise HTTPException(403, "a page of another server may not sign in")
-    require_token(request, body.token, to_write=False)
-    return _with_cookie(RedirectResponse("./", 303), request, body.token)
+    if context_of(request).is_open:
+        require_own_host(request)
+    answer = RedirectResponse("./admin" if body.page == "admin" else "./", 303)
+    if not body.user:
+        if not holder_of(context_of(request).store, body.token, clock_ms(), to_write=False):
+            raise refusal(request, _NOT_SIGNED_IN)
+        return _with_cookie(answer, request, body.token)
+    store, now_ms = context_of(request).store, clock_ms()
+    require_attempt(request, body.user)
+    host = request.headers.get("host", "")
+    try:
+        token = begin_session(store, body.user, body.password, body.code.strip(), host=host, now_ms=now_ms)
+    except ModuleNotFoundError as error:
+        raise HTTPException(503, f"users need the library {error.name} on the server: {ACCOUNTS_REMEDY}") from None
+    with store.writes() as connection:
+        # Somebody may have typed the password into the field of the name.
+        name = body.user if is_user(connection, body.user) else "unknown user"
+        note(connection, name, address_of(request), "Sign in" if token else "Sign-in refused", now_ms)
+    if token is None:
+        raise HTTPException(401, _WRONG_SIGN_IN)
+    forgive_attempt(request, body.user)
+    return _with_cookie(answer, request, token, SESSION_COOKIE)
 
 
-def _with_cookie(response: Response, request: Request, token: str) -> Response:
+def _with_cookie(response: Response, request: Request, token: str, name: str = COOKIE) -> Response:
     is_secure = request.url.scheme == "https"
-    response.set_cookie(COOKIE, token, httponly=True, samesite="strict", secure=is_secure)
+    response.set_cookie(name, token, httponly=True, samesite="strict", secure=is_secure)
     return response
 
 
-def _sign_in_page(message: str) -> Response:
-    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message)
-    return HTMLResponse(text, 401, page_headers(forms="'self'"))
+def _sign_in_page(message: str, status: int, page: str) -> Response:
+    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message).replace("<!-- page -->", page)
+    return HTMLResponse(text, status, page_headers(forms="'self'"))
 
 
 def health(request: Request) -> object:
@@ -270,8 +314,10 @@ OPERATIONS: Final = (
     *overview_api.OPERATIONS,
     *devices_api.OPERATIONS,
     *public_api.OPERATIONS,
+    *admin_api.OPERATIONS,
     Operation("GET", "/", page),
-    Operation("POST", SIGN_IN, sign_in, Access.NONE),
+    Operation("GET", ADMIN, admin_page, Access.WRITE),
+    Operation("POST", SIGN_IN, sign_in, Access.NONE, is_audited=False),
     Operation("GET", "/health", health, Access.NONE),
     Operation("GET", "/metrics", metrics),
     Operation("GET", "/openapi.json", document),
@@ -297,8 +343,10 @@ class _ServerMetrics(ReadingCollector):
 async def _error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the client has disconnected
-    if isinstance(error, HTTPException) and error.status_code == 401 and request.url.path in {"/", SIGN_IN}:
-        return _sign_in_page("" if request.method == "GET" else _NOT_SIGNED_IN)
+    if isinstance(error, HTTPException) and (request.url.path, error.status_code) in _SIGN_IN_REQUIRED:
+        is_first = request.method == "GET" and error.status_code == 401
+        message = "" if is_first else html.escape(error.detail)
+        return _sign_in_page(message, error.status_code, "admin" if request.url.path == ADMIN else "")
     if isinstance(error, HTTPException):
         is_unknown = error.status_code == 404 and error.detail == "Not Found"
         return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)

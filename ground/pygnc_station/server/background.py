@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -13,6 +13,7 @@ from pygnc_station.errors import StoreError
 from pygnc_station.server.alerts import Room, changes, record
 from pygnc_station.server.destinations import Destination, deliver
 from pygnc_station.server.fleet import read_fleet
+from pygnc_station.server.value_alerts import check_values
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
@@ -89,7 +90,7 @@ def watch_alerts(
 
 
 def check_alerts(
-    store: Store, settings: StationSettings, destinations: Iterable[str], folder: Path, now_ms: int
+    store: Store, settings: StationSettings, destinations: Collection[str], folder: Path, now_ms: int
 ) -> None:
     """Raise and clear alerts, and record the notices of these changes.
 
@@ -113,6 +114,8 @@ def check_alerts(
     for change in changes(fleet, alerts, settings.name, _room(store, settings, folder), served_since_ms):
         if record(store, change, destinations, now_ms):
             _log.warning("alert: %s: %s", change.title, change.text)
+    for change in check_values(store, settings.serve, destinations, now_ms):
+        _log.warning("alert: %s: %s", change.title, change.text)
 
 
 def _room(store: Store, settings: StationSettings, folder: Path) -> Room:

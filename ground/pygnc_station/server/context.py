@@ -1,5 +1,6 @@
 """State that all requests of a server share, and the checks of keys, tokens and numbers of attempts."""
 
+import hmac
 import threading
 import time
 from collections import deque
@@ -10,13 +11,17 @@ from typing import Any, Final, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import gateway_of, token_allows
+from pygnc_station.server.access import gateway_of, holder_of
+from pygnc_station.server.accounts import Role, Session, session_of
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
 from pygnc_station.store.readings import StoredReading, Stream, clock_ms
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
+SESSION_COOKIE: Final = "pygnc_session"
+CSRF_HEADER: Final = "x-csrf-token"
+"""Header of requests that change something in a session; `Session.csrf` is its value."""
 _BATON: Final = "http_bat_api_key "
 """Scheme that clients of batonopc's own server put before their token."""
 _WINDOW_S: Final = 60.0
@@ -90,8 +95,9 @@ def page_headers(*, tiles: str = "", ancestors: Sequence[str] = (), forms: str =
         f"default-src 'self'; img-src 'self'{images}; frame-ancestors {frames}; base-uri 'none'; form-action {forms}"
     )
     return {
+        "cache-control": "no-cache",  # the sign-in is checked again
         "content-security-policy": policy,
-        "referrer-policy": "no-referrer",
+        "referrer-policy": "same-origin",  # with no-referrer, browsers send a form with the origin null
         "x-content-type-options": "nosniff",
     }
 
@@ -114,20 +120,52 @@ def require_gateway(request: Request, form_key: str = "") -> int:
             found = gateway_of(connection, key, clock_ms())
         if found is not None:
             return found
-    raise _refusal(request, "unknown key; create a key by `pygnc station register`")
+    raise refusal(request, "unknown key; create a key by `pygnc station register`")
 
 
-def require_token(request: Request, token: str = "", *, to_write: bool) -> None:
-    """Check that a request contains a token that permits reading or writing, or that `token` does.
+def require_role(request: Request, least: Role, token: str = "") -> None:
+    """Check that a request contains a token or a session that permits what a role may do.
+
+    A token permits reading, or what an operator may do if it was created with `--write`. `request.state.actor` becomes
+    the name of the user or token for the audit log.
 
     Raises:
-        HTTPException: 401 if the token is missing or insufficient, 429 after too many wrong tokens.
+        HTTPException: 401 if token and session are missing or insufficient, 429 after too many wrong tokens, 403 if the
+            role of the user is insufficient or a page of another server has caused the request.
     """
-    secret = token or secret_of(request) or request.cookies.get(COOKIE, "")
-    if to_write and not secret_of(request) and not is_own_page(request):
+    secret, cookie = token or secret_of(request), request.cookies.get(SESSION_COOKIE, "")
+    is_change = request.method not in {"GET", "HEAD"}
+    session = session_of(context_of(request).store, cookie, clock_ms()) if cookie and not secret else None
+    if session is not None:
+        require_same_page(request, session, is_change=is_change)
+        if not session.role.permits(least):
+            raise HTTPException(403, f"this needs the role {least}; {session.name} is {session.role}")
+        request.state.actor = session.name
+        request.state.session = session
+        return
+    to_write = least is not Role.VIEWER
+    if is_change and to_write and not secret and not is_own_page(request):
         raise HTTPException(403, "a request of another page may not change anything")
-    if not token_allows(context_of(request).store, secret, clock_ms(), to_write=to_write):
-        raise _refusal(request, "a token is required; create a token by `pygnc station token`")
+    secret = secret or request.cookies.get(COOKIE, "")
+    holder = holder_of(context_of(request).store, secret, clock_ms(), to_write=to_write)
+    if not holder:
+        raise refusal(request, "a token is required; create a token by `pygnc station token`, or sign in on the page")
+    if least is Role.ADMINISTRATOR:
+        raise HTTPException(403, "this needs an administrator; sign in on the page, no token permits it")
+    request.state.actor = f"token {holder}"
+
+
+def require_same_page(request: Request, session: Session, *, is_change: bool) -> None:
+    """Check that a request was made at the host of the sign-in and, if it changes something, by the page itself.
+
+    Raises:
+        HTTPException: 403 if it was not.
+    """
+    if request.headers.get("host", "") != session.host:
+        raise HTTPException(403, "the session belongs to another name of this server; sign in again")
+    given = request.headers.get(CSRF_HEADER, "")
+    if is_change and not (is_own_page(request) and hmac.compare_digest(given.encode(), session.csrf.encode())):
+        raise HTTPException(403, "a request of another page may not change anything")
 
 
 def is_own_page(request: Request) -> bool:
@@ -151,19 +189,21 @@ def require_own_host(request: Request) -> None:
         )
 
 
-def require_attempt(request: Request) -> None:
-    """Count an attempt to use a PIN.
+def require_attempt(request: Request, user: str = "") -> None:
+    """Count an attempt to use a PIN, or the password of a user.
 
     Raises:
         HTTPException: 429 after too many attempts.
     """
-    if not context_of(request).pin_attempts.allows(_client_of(request)):
+    attempts = context_of(request).pin_attempts
+    if not attempts.allows(address_of(request)) or (user and not attempts.allows(f"user {user.lower()}")):
         raise HTTPException(429, "too many attempts; retry in a minute")
 
 
-def forgive_attempt(request: Request) -> None:
-    """Do not count an attempt to use a PIN that was right."""
-    context_of(request).pin_attempts.forgive(_client_of(request))
+def forgive_attempt(request: Request, user: str = "") -> None:
+    """Do not count an attempt to use a PIN, or a password, that was right."""
+    context_of(request).pin_attempts.forgive(address_of(request))
+    context_of(request).pin_attempts.forgive(f"user {user.lower()}")
 
 
 def secret_of(request: Request) -> str:
@@ -188,11 +228,13 @@ def flat_json_for(request: Request, *, is_wanted: bool) -> FlatJson | None:
     return found
 
 
-def _refusal(request: Request, reason: str) -> HTTPException:
-    if context_of(request).key_attempts.allows(_client_of(request)):
+def refusal(request: Request, reason: str) -> HTTPException:
+    """Count a wrong key or token; return the error with a reason, or that there were too many."""
+    if context_of(request).key_attempts.allows(address_of(request)):
         return HTTPException(401, reason)
     return HTTPException(429, "too many wrong keys or tokens; retry in a minute")
 
 
-def _client_of(request: Request) -> str:
+def address_of(request: Request) -> str:
+    """Return the address of the client, as a trusted proxy reports it."""
     return request.client.host if request.client else ""

@@ -1,6 +1,7 @@
 """State of all gateways: last request, newest report, alerts and gadgets of each, for the operator of the server."""
 
 from enum import StrEnum
+from operator import attrgetter
 from typing import Final
 
 import msgspec
@@ -124,9 +125,17 @@ def raised_alerts(connection: Connection) -> dict[int, list[Alert]]:
     """Return the alerts that are raised, by gateway and the oldest first; those of this server have the key SERVER."""
     c = schema.alerts.c
     found: dict[int, list[Alert]] = {}
-    query = select(c.gateway_id, c.name, c.since_ms, c.text).order_by(c.since_ms, c.name)
+    query = select(c.gateway_id, c.name, c.since_ms, c.text)
     for gateway, *alert in connection.execute(query):
         found.setdefault(gateway, []).append(Alert(*alert))
+    s, d = schema.rule_states.c, schema.devices.c
+    of_values = select(d.gateway_id, d.gadget_id, s.rule, s.raised_ms, s.text).where(s.raised_ms.is_not(None))
+    for row in connection.execute(of_values.join_from(schema.rule_states, schema.devices)):
+        # The parentheses keep the name apart from those of the other alerts.
+        value_alert = Alert(f"{row.rule} ({row.gadget_id})", row.raised_ms, row.text)
+        found.setdefault(row.gateway_id or SERVER, []).append(value_alert)
+    for alerts in found.values():
+        alerts.sort(key=attrgetter("since_ms", "name"))
     return found
 
 

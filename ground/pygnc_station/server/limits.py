@@ -50,12 +50,12 @@ def limits() -> dict[str, tuple[Limit, ...]]:
     return parse_limits(data_file("air_quality/limits.txt").read_text(encoding="utf-8"))
 
 
-def daily_means(hours: Iterable[tuple[int, float]], zone: tzinfo) -> dict[date, float]:
+def daily_means(hours: Iterable[tuple[int, float]], zone: tzinfo | None) -> dict[date, float]:
     """Return the means of the days of a time zone that have readings in at least 18 hours.
 
     Args:
         hours: number of each hour since 1970 (UTC), and its mean.
-        zone: time zone in which the days begin.
+        zone: time zone in which the days begin; None for that of this computer.
     """
     days: dict[date, list[float]] = defaultdict(list)
     for hour, mean in hours:

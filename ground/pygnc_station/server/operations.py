@@ -16,13 +16,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from pygnc_station.errors import StationError
+from pygnc_station.server.accounts import Role, note
 from pygnc_station.server.context import (
+    SESSION_COOKIE,
+    address_of,
     context_of,
     forgive_attempt,
     require_attempt,
     require_gateway,
     require_own_host,
-    require_token,
+    require_role,
 )
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.schema import MAX_NAME_LENGTH
@@ -55,15 +59,23 @@ class Access(StrEnum):
     PIN = "pin"
     READ = "token"
     WRITE = "write_token"
+    ADMINISTER = "session"
     GATEWAY = "gateway_key"
 
 
 _SECRETS: Final = {
     Access.READ: "Token of `pygnc station token`; an open server, such as one on the loopback, requires no token.",
-    Access.WRITE: "Token of `pygnc station token --write`.",
+    Access.WRITE: "Token of `pygnc station token --write`, or the session of an operator on the page.",
     Access.GATEWAY: "Key that a station receives when it registers.",
 }
 """Secrets in the header `Authorization: Bearer SECRET`."""
+_LEAST_ROLES: Final = {
+    Access.READ: Role.VIEWER,
+    Access.WRITE: Role.OPERATOR,
+    Access.ADMINISTER: Role.ADMINISTRATOR,
+}
+_SECRET_FIELDS: Final = {"password", "new_password", "code"}
+_LONGEST_ENTRY: Final = 1000
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Operation:
         access: secret that the request must contain.
         status: HTTP status of a JSON response.
         media: media type of a body that `work` reads itself, "" if there is none.
+        is_audited: a successful request that changes something is written into the audit log.
     """
 
     method: str
@@ -88,6 +101,7 @@ class Operation:
     access: Access = Access.READ
     status: int = 200
     media: str = ""
+    is_audited: bool = True
 
     @cached_property
     def kinds(self) -> dict[str, Any]:
@@ -105,6 +119,22 @@ class Operation:
             HTTPException: the access or an argument is invalid.
         """
         request.state.received_ms = clock_ms()
+        arguments = await self._arguments(request)
+        try:
+            if inspect.iscoroutinefunction(self.work):
+                result = await self.work(request, **arguments)
+            else:
+                result = await run_in_threadpool(self.work, request, **arguments)
+        except StationError as error:
+            raise HTTPException(400, str(error)) from None
+        if self.access is Access.PIN:
+            forgive_attempt(request)
+        if self.is_audited and request.method != "GET" and hasattr(request.state, "actor"):
+            await run_in_threadpool(self._audit, request, arguments.get("body"))
+        return result if isinstance(result, Response) else JSONResponse(result, self.status)
+
+    async def _arguments(self, request: Request) -> dict[str, Any]:
+        """Check access and arguments, and return the arguments of `work`."""
         kinds = self.kinds
         arguments: dict[str, Any] = {}
         if self.access is Access.GATEWAY:
@@ -117,19 +147,24 @@ class Operation:
             require_attempt(request)
         elif self.access is Access.READ and context_of(request).is_open:
             require_own_host(request)
-        elif self.access in {Access.READ, Access.WRITE}:
-            await run_in_threadpool(require_token, request, to_write=self.access is Access.WRITE)
+        elif (least := _LEAST_ROLES.get(self.access)) is not None:
+            await run_in_threadpool(require_role, request, least)
         if "query" in kinds:
             arguments["query"] = _validated("query", dict(request.query_params), kinds["query"])
         if "body" in kinds and "body" not in arguments:
             arguments["body"] = await _body_of(request, kinds["body"])
-        if inspect.iscoroutinefunction(self.work):
-            result = await self.work(request, **arguments)
-        else:
-            result = await run_in_threadpool(self.work, request, **arguments)
-        if self.access is Access.PIN:
-            forgive_attempt(request)
-        return result if isinstance(result, Response) else JSONResponse(result, self.status)
+        return arguments
+
+    def _audit(self, request: Request, body: object) -> None:
+        """Write a change into the audit log, without the secrets in its body."""
+        summary = (inspect.getdoc(self.work) or "").partition("\n")[0].rstrip(".")
+        fields = msgspec.to_builtins(body) if body is not None else {}
+        shown = {name: value for name, value in fields.items() if name not in _SECRET_FIELDS and value is not None}
+        names = {name: value for name, value in request.path_params.items() if name not in shown}
+        text = ", ".join(f"{name} {msgspec.json.encode(value).decode()}" for name, value in (names | shown).items())
+        action = f"{summary}: {text}"[:_LONGEST_ENTRY] if text else summary
+        with context_of(request).store.writes() as connection:
+            note(connection, request.state.actor, address_of(request), action, clock_ms())
 
 
 async def read_body(request: Request, max_bytes: int, error: str) -> bytes:
@@ -190,7 +225,7 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
             str(operation.status): {"description": "Success."},
             "default": {"description": 'Error: a JSON object with the reason in "error".'},
         }
-        entry["security"] = [{operation.access: []}] if operation.access in _SECRETS else []
+        entry["security"] = [{operation.access: []}] if operation.access in {*_SECRETS, Access.ADMINISTER} else []
         content: dict[str, Any] = {operation.media: {}} if operation.media else {}
         if "body" in kinds:
             media = (_FORM, _JSON) if issubclass(kinds["body"], Form) else (_JSON,)
@@ -200,6 +235,8 @@ def openapi(operations: Sequence[Operation]) -> dict[str, Any]:
         paths.setdefault(_PATH_PARAMETER.sub(r"{\1}", operation.path), {})[operation.method.lower()] = entry
     bearer = {"type": "http", "scheme": "bearer"}
     secrets = {access: bearer | {"description": text} for access, text in _SECRETS.items()}
+    cookie = {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE}
+    secrets[Access.ADMINISTER] = cookie | {"description": "Session of an administrator on the page."}
     return {
         "openapi": "3.1.0",
         "info": {"title": "PyGNC station server", "version": "1"},

@@ -185,7 +185,7 @@ def export(request: Request, query: Filters) -> Response:
 OPERATIONS: Final = (
     Operation("GET", "/api/v1/reading/", listing),
     Operation("GET", "/api/v1/readings/", listing),
-    Operation("POST", "/api/v1/readings/", bulk, Access.WRITE, 201),
+    Operation("POST", "/api/v1/readings/", bulk, Access.WRITE, 201, is_audited=False),
     Operation("GET", "/api/v1/reading/latest/", latest),
     Operation("GET", "/api/v1/reading/{id}/", single),
     Operation("GET", "/api/v1/export/", export),

@@ -12,7 +12,7 @@ from pygnc_station.server.corrections import Correction
 from pygnc_station.server.limits import daily_means, exceedances, limits
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
-from pygnc_station.server_settings import zone_named
+from pygnc_station.settings_types import zone_of
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import Statistics, hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
@@ -71,7 +71,7 @@ def exceeded_limits(request: Request, query: SeriesFilters) -> object:
             found[hour] = sum_of(found[hour], added) if hour in found else added
     zone = context_of(request).serve.zone(query.gadget or query.gadget_id)
     hours = ((hour, total / readings) for hour, (readings, total, *_) in found.items())
-    means = list(daily_means(hours, zone_named(zone)).values())
+    means = list(daily_means(hours, zone_of(zone)).values())
     results = [exceedances(limit, means) for limit in limits().get(query.name, ())]
     return {"name": query.name, "time_zone": zone, "results": results}
 

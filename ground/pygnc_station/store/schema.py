@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0009"
+REVISION: Final = "0011"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -215,7 +215,25 @@ notices: Final = _table(
     Column("text", Text, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("next_try_ms", BigInteger, nullable=False),
+    Column("held_until_ms", BigInteger, nullable=False, server_default="0", comment="end of the quiet hours; 0: none"),
     comment="changes of alerts that a destination has not received yet",
+)
+
+alert_rules: Final = _table(
+    "alert_rules",
+    Column("name", NAME, primary_key=True),
+    Column("content", LONG_TEXT, nullable=False, comment="JSON: pygnc_station.server_settings.ValueRule"),
+    comment="rules of alerts on values beside those of the settings file",
+)
+
+rule_states: Final = _table(
+    "rule_states",
+    Column("rule", NAME, primary_key=True),
+    Column("device_id", Integer, ForeignKey("devices.id"), primary_key=True, autoincrement=False),
+    Column("progress", LONG_TEXT, nullable=False, comment="JSON: pygnc_station.server.value_rules.Progress"),
+    Column("raised_ms", BigInteger, comment="time at which the alert was raised; null: it is not"),
+    Column("text", Text, nullable=False),
+    comment="state of each rule for each gadget that it concerns",
 )
 
 pins: Final = _table(
@@ -233,6 +251,38 @@ tokens: Final = _table(
     Column("may_write", Integer, nullable=False),
     Column("expires_ms", BigInteger),
     comment="tokens of people and programs that use the server",
+)
+
+users: Final = _table(
+    "users",
+    Column("id", Integer, primary_key=True),
+    Column("name", NAME, nullable=False, unique=True),
+    Column("role", String(20), nullable=False),
+    Column("password_hash", Text, nullable=False, comment="of argon2, or of Django until the next sign-in"),
+    Column("totp_secret", String(64), nullable=False, server_default="", comment="second factor; empty: none"),
+    Column("totp_step", BigInteger, nullable=False, server_default="0", comment="step of the last code that was used"),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="people who sign in on the page",
+)
+
+sessions: Final = _table(
+    "sessions",
+    Column("token_hash", String(64), primary_key=True),
+    Column("user_id", Integer, ForeignKey("users.id"), nullable=False),
+    Column("host", NAME, nullable=False, comment="name of the server in the sign-in"),
+    Column("created_ms", BigInteger, nullable=False),
+    Column("seen_ms", BigInteger, nullable=False),
+    comment="browsers in which people have signed in",
+)
+
+audit_log: Final = _table(
+    "audit_log",
+    Column("id", Integer, primary_key=True),
+    Column("t_utc_ms", BigInteger, nullable=False),
+    Column("who", NAME, nullable=False),
+    Column("origin", NAME, nullable=False, comment="address of the client, or that it was a command"),
+    Column("action", Text, nullable=False),
+    comment="changes by people and programs",
 )
 
 uploads: Final = _table(

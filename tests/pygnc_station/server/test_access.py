@@ -81,12 +81,12 @@ def test_health_reports_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_tokens_expire_and_read_only_tokens_do_not_permit_writing(store: Store) -> None:
     token = access.new_token(store, "a", NOW_MS, may_write=False, days=1)
-    assert access.token_allows(store, token, NOW_MS, to_write=False)
-    assert not access.token_allows(store, token, NOW_MS, to_write=True)
-    assert not access.token_allows(store, token, NOW_MS + 86_400_001, to_write=False)
+    assert access.holder_of(store, token, NOW_MS, to_write=False)
+    assert not access.holder_of(store, token, NOW_MS, to_write=True)
+    assert not access.holder_of(store, token, NOW_MS + 86_400_001, to_write=False)
     newer = access.new_token(store, "a", NOW_MS, may_write=True)
-    assert not access.token_allows(store, token, NOW_MS, to_write=False)
-    assert access.token_allows(store, newer, NOW_MS, to_write=True)
+    assert not access.holder_of(store, token, NOW_MS, to_write=False)
+    assert access.holder_of(store, newer, NOW_MS, to_write=True)
     store.close()
 
 

@@ -6,8 +6,7 @@ import httpx
 import msgspec
 import pytest
 
-from pygnc_station.errors import StationError
-from pygnc_station.server_settings import GadgetSettings, Public, Serve, zone_named
+from pygnc_station.server_settings import GadgetSettings, Public, Serve
 from pygnc_station.settings_types import Location
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.readings import HOUR_MS, clock_ms
@@ -107,6 +106,9 @@ def test_addresses_cannot_change_the_policy_of_a_page(key: str, value: object) -
         msgspec.convert({key: value}, Serve)
 
 
-def test_an_unknown_time_zone_is_named() -> None:
-    with pytest.raises(StationError, match="Europe/Nowhere"):
-        zone_named("Europe/Nowhere")
+@pytest.mark.parametrize(
+    "content", [{"time_zone": "Europe/Nowhere"}, {"gadgets": {"G": {"time_zone": "Europe/Nowhere"}}}]
+)
+def test_an_unknown_time_zone_is_named(content: dict[str, object]) -> None:
+    with pytest.raises(msgspec.ValidationError, match="Europe/Nowhere"):
+        msgspec.convert(content, Serve)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from pygnc_station import settings_types
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.store.readings import TIMES_MS, Column, Layout, NewReading, PlainValue, Quality, plain, to_text
 from pygnc_station.store.store import Store
@@ -40,10 +40,11 @@ TABLES: Final = {
     )
 }
 """Columns of batonopc's three tables by their number, because its batches often have no column names."""
-_UNITS: Final = {
+UNITS: Final = {
     "temp": "°C", "rh": "%", "sampling_period": "s", "sample_flow_rate": "ml/s",
     **dict.fromkeys(_MASSES, "µg/m³"), **dict.fromkeys(_BINS, "1/ml"), **dict.fromkeys(_FLIGHT_TIMES, "µs"),
 }  # fmt: skip
+"""Units of the values by name; other values have none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def group_rows(
 
 
 def _layout(names: Iterable[str]) -> Layout:
-    units = ((name, _UNITS.get(name, "")) for name in names)
+    units = ((name, UNITS.get(name, "")) for name in names)
     return Layout(KIND, tuple(Column(name, unit, csv_unit=unit) for name, unit in units))
 
 
@@ -125,6 +126,8 @@ def _time_ms(text: str, zone: tzinfo | None) -> int:
 def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") -> tuple[int, int]:
     """Import the readings of a batonopc database; return their number, and that of the rows without a valid time.
 
+    A file whose name ends in .json or .jsonl is a dump of batonopc's server; see `dump.import_dump`.
+
     Args:
         store: receives the readings.
         path: SQLite file of batonopc.
@@ -138,6 +141,10 @@ def import_batonopc(store: Store, path: Path, zone: str, gadget_id: str = "") ->
     time_zone = zone_of(zone)
     if not path.is_file():
         raise StoreError(f"{path}: the file does not exist")
+    if path.suffix in {".json", ".jsonl"}:
+        from pygnc_batonopc.dump import import_dump  # noqa: PLC0415 - it uses this module
+
+        return import_dump(store, path)
     readings = untimed = 0
     try:
         with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as database:
@@ -183,6 +190,6 @@ def zone_of(name: str) -> tzinfo | None:
         StationError: the time zone is unknown.
     """
     try:
-        return ZoneInfo(name) if name else None
-    except (ZoneInfoNotFoundError, ValueError, OSError):  # the name of a folder of zones raises OSError
-        raise StationError(f"unknown time zone {name!r}; use a name such as Europe/Dublin") from None
+        return settings_types.zone_of(name)
+    except ValueError as error:
+        raise StationError(str(error)) from None
