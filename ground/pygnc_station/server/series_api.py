@@ -11,6 +11,7 @@ from pygnc_station.server.corrections import Correction
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
 from pygnc_station.store import schema
+from pygnc_station.store.calibrations import by_value
 from pygnc_station.store.hourly import hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream, number_of
@@ -30,8 +31,8 @@ class SeriesFilters(Filters, frozen=True):
     """Selection of the readings and of the value to plot.
 
     `form` is `raw` for readings, reduced to minimum and maximum per interval, or `mean` for means of intervals of an
-    hour or more with minimum and maximum. With `corrected`, values are corrected for humidity and by the calibration of
-    the unit.
+    hour or more with minimum and maximum. With `corrected`, values are corrected for humidity and by the calibration
+    in effect at their time.
     """
 
     name: str = ""
@@ -47,9 +48,12 @@ def series(request: Request, query: SeriesFilters) -> object:
     """
     store, serve = context_of(request).store, context_of(request).serve
     among: list[Corrected] = []
+    with store.reads() as connection:
+        dated = by_value(connection)
     for stream in query.streams(request):
         if query.name in stream.layout.names:
-            correct = Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
+            fitted = dated.get((stream.gadget_id.lower(), query.name), ())
+            correct = Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa, fitted)
             among.append((stream, correct if query.corrected else None))
     found: dict[str, object] = {"name": query.name, "corrected": any(correct for _, correct in among)}
     with store.reads() as connection:
@@ -111,8 +115,9 @@ def corrected_hours(
         if (correct := corrections[stream.id]) is not None:
             humidity = humidities[0] if humidities else None
             mean_humidity = humidity[1] / humidity[0] if humidity else None
-            total = correct(total / count, mean_humidity) * count
-            low, high = correct(low, mean_humidity), correct(high, mean_humidity)
+            t_ms = hour * HOUR_MS
+            total = correct(total / count, mean_humidity, t_ms) * count
+            low, high = correct(low, mean_humidity, t_ms), correct(high, mean_humidity, t_ms)
         yield stream, Summary(hour, count, total, low, high)
 
 
@@ -132,7 +137,7 @@ def _raw_points(connection: Connection, among: Sequence[Corrected], query: Serie
             values = CONTENT_DECODER.decode(content)
             value = number_of(values[rank])
             if value is not None and correct is not None:
-                value = correct(value, None if humidity is None else number_of(values[humidity]))
+                value = correct(value, None if humidity is None else number_of(values[humidity]), t_utc_ms)
             if value is not None:
                 yield t_utc_ms, value
 
