@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from pygnc_station.errors import StationError
-from pygnc_station.server.colocation import Fit, Pair, colocate, fit, pair_hours
+from pygnc_station.server.colocation import Fit, Hours, Pair, colocate, fit, pair_hours
 from pygnc_station.server.corrections import volume_growth
+from pygnc_station.store.hourly import Statistics
 
 TRUTH = Fit(0.62, 1.8, 0.45)
 FIRST_HOUR = 490_000 // 24 * 24
@@ -114,11 +115,11 @@ def test_a_drift_during_the_co_location_is_reported() -> None:
 
 
 def test_hours_with_few_readings_are_left_out() -> None:
-    def hour(count: int, mean: float, humidity: float | None = None) -> list[tuple[int, float, float, float] | None]:
-        value = (count, count * mean, mean, mean)
+    def hour(count: int, mean: float, humidity: float | None = None) -> list[Statistics | None]:
+        value: Statistics = (count, count * mean, mean, mean)
         return [value, *([(count, count * humidity, humidity, humidity)] if humidity is not None else [])]
 
-    unit = {1: hour(360, 10.0, 50.0), 2: hour(100, 11.0, 50.0), 3: hour(350, 12.0), 4: [None], 6: hour(360, 9.0)}
+    unit: Hours = {1: hour(360, 10.0, 50.0), 2: hour(100, 11.0, 50.0), 3: hour(350, 12.0), 4: [None], 6: hour(360, 9.0)}
     reference = {1: hour(60, 7.0), 2: hour(60, 7.0), 3: hour(60, 8.0), 4: hour(60, 8.0), 5: hour(60, 8.0)}
     pairs, left_out = pair_hours(unit, reference)
     assert pairs == [Pair(1, 10.0, 50.0, 7.0), Pair(3, 12.0, None, 8.0)]
