@@ -98,11 +98,8 @@ def doubts(units: Sequence[Unit], this_hour: int) -> Iterator[Doubt]:
             means = [each.hours[hour].mean for each in group if hour in each.hours]
             if hour in unit.hours and len(means) >= _FEWEST_UNITS:
                 medians[hour] = median(means)
-        for text in (
-            _stuck(unit, medians, this_hour),
-            _implausible(unit, medians, this_hour),
-            _drifting(unit, medians),
-        ):
+        day = {hour: value for hour, value in medians.items() if hour >= this_hour - _DAY_H}
+        for text in (_stuck(unit, day), _implausible(unit, day), _drifting(unit, medians)):
             if text:
                 yield Doubt(unit.gadget, text)
 
@@ -118,27 +115,27 @@ def distance_km(one: Location, other: Location) -> float:
     return 2 * _EARTH_KM * math.asin(min(1.0, math.sqrt(haversine)))
 
 
-def _stuck(unit: Unit, medians: Mapping[int, float], this_hour: int) -> str:
+def _stuck(unit: Unit, day: Mapping[int, float]) -> str:
     """Return the reason if the newest hours have one value although the neighbours have moved."""
-    latest = [hour for hour in sorted(medians) if hour >= this_hour - _DAY_H]
+    if not day:
+        return ""
+    newest = unit.hours[max(day)]
     same = []
-    for hour in reversed(latest):
-        if not unit.hours[latest[-1]].low == unit.hours[hour].low == unit.hours[hour].high:
+    for hour in sorted(day, reverse=True):
+        if not newest.low == unit.hours[hour].low == unit.hours[hour].high:
             break
-        same.append(medians[hour])
+        same.append(day[hour])
     if len(same) < _STUCK_H or max(same) - min(same) < _MOVED_UG_M3:
         return ""
-    value = unit.hours[latest[-1]].low
     moved = max(same) - min(same)
-    return f"is stuck at {value:g} µg/m³ for {len(same)} h, in which its neighbours moved by {moved:.0f} µg/m³"
+    return f"is stuck at {newest.low:g} µg/m³ for {len(same)} h, in which its neighbours moved by {moved:.0f} µg/m³"
 
 
-def _implausible(unit: Unit, medians: Mapping[int, float], this_hour: int) -> str:
+def _implausible(unit: Unit, day: Mapping[int, float]) -> str:
     """Return the reason if the last day is far from that of the neighbours."""
-    day = [hour for hour in medians if hour >= this_hour - _DAY_H]
     if len(day) < _FEWEST_HOURS_OF_DAY:
         return ""
-    own, others = median(unit.hours[hour].mean for hour in day), median(medians[hour] for hour in day)
+    own, others = median(unit.hours[hour].mean for hour in day), median(day.values())
     is_far = abs(own - others) > _DIFFERENCE_UG_M3 and not others / _FACTOR <= own <= others * _FACTOR
     return f"is implausible: {own:.0f} µg/m³ in the last day, where its neighbours have {others:.0f}" if is_far else ""
 
