@@ -89,19 +89,27 @@ def read_units(connection: Connection, fleet: Fleet, serve: Serve) -> list[Unit]
 
 def doubts(units: Sequence[Unit], this_hour: int) -> Iterator[Doubt]:
     """Yield the units that differ from their neighbours; `this_hour`, since 1970, is not complete."""
+    known: dict[tuple[str, ...], dict[int, float]] = {}
     for unit in units:
         group = [each for each in units if distance_km(unit.location, each.location) <= RADIUS_KM]
         if len(group) < _FEWEST_UNITS:
             continue
-        medians = {}
-        for hour in range(this_hour - HOURS, this_hour):
-            means = [each.hours[hour].mean for each in group if hour in each.hours]
-            if hour in unit.hours and len(means) >= _FEWEST_UNITS:
-                medians[hour] = median(means)
+        key = tuple(each.gadget for each in group)
+        of_group = known.get(key) or known.setdefault(key, _medians(group))
+        medians = {hour: value for hour, value in of_group.items() if this_hour - HOURS <= hour and hour in unit.hours}
         day = {hour: value for hour, value in medians.items() if hour >= this_hour - _DAY_H}
         for text in (_stuck(unit, day), _implausible(unit, day), _drifting(unit, medians)):
             if text:
                 yield Doubt(unit.gadget, text)
+
+
+def _medians(group: Sequence[Unit]) -> dict[int, float]:
+    """Return the median of each hour with values of enough units."""
+    means: dict[int, list[float]] = {}
+    for unit in group:
+        for hour, found in unit.hours.items():
+            means.setdefault(hour, []).append(found.mean)
+    return {hour: median(values) for hour, values in means.items() if len(values) >= _FEWEST_UNITS}
 
 
 def distance_km(one: Location, other: Location) -> float:
