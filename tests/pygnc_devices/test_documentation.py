@@ -44,7 +44,7 @@ EXPECTED = {
     "Xsens": "product='MTi-30-2A8G4'",
     "monoDrive": "'time_of_week': 34560",
     "OPC-N3": "serial_number='177700019'",
-    "PMS5003": "7",
+    "PMS5003": " ()",
     "SPS30": "serial_number='8FB3A2C4D5E6F701'",
     "EMUS": "True (0, 0) 0.04 3.38",
     "A device of your own": "",

@@ -13,7 +13,7 @@ _COMMAND_BYTES: Final = 7
 _START: Final = b"BM"
 _RESPONSE_S: Final = 0.01
 _MASS_SHARES: Final = (0.65, 1.0, 1.15)
-_PER_UG_M3: Final = (55.0, 16.0, 2.9, 0.25, 0.06, 0.02)
+_PER_UG_M3: Final = (1.7, 0.5, 0.09, 0.008, 0.002, 0.0006)
 """Particles per cm³ larger than each size, per µg/m³ of PM2.5."""
 _VERSION: Final = 0x97
 
