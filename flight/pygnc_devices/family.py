@@ -95,6 +95,8 @@ BUILT_IN: Final = {
     "monodrive": "pygnc_devices.monodrive.driver",
     "emus": "pygnc_devices.emus.driver",
     "opc_n3": "pygnc_devices.opc_n3.driver",
+    "pms5003": "pygnc_devices.pms5003.driver",
+    "sps30": "pygnc_devices.sps30.driver",
     "novatel": "pygnc_devices.receivers.novatel",
     "ublox": "pygnc_devices.receivers.ublox",
     "skytraq": "pygnc_devices.receivers.skytraq",

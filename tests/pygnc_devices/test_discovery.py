@@ -19,7 +19,9 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.pms5003_unit import PmsSimulator
 from pygnc_instruments.simulators.receiver_units import NovatelSimulator
+from pygnc_instruments.simulators.sps30_unit import Sps30Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
@@ -66,13 +68,15 @@ def test_finds_families_by_name() -> None:
         family("toaster")
 
 
-@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2", "novatel"])
+@pytest.mark.parametrize("name", ["emus", "opc_n3", "gx2", "novatel", "pms5003", "sps30"])
 def test_finds_units_of_several_families(name: str, tmp_path: Path) -> None:
     units: dict[str, SimulatedUnit] = {
         "emus": EmusSimulator(broadcast_s=math.inf),
         "opc_n3": UsbIssSimulator(OpcN3Simulator()),
         "gx2": Gx2Simulator(),
         "novatel": NovatelSimulator(),
+        "pms5003": PmsSimulator(),
+        "sps30": Sps30Simulator(),
     }
     with PtyEndpoint(units[name], tmp_path / "unit") as line:
         outcome = search([line.url])

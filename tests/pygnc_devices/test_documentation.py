@@ -16,6 +16,8 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.pms5003_unit import PmsSimulator
+from pygnc_instruments.simulators.sps30_unit import Sps30Simulator
 from pygnc_instruments.simulators.ucb_bootloader import make_image
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
@@ -42,6 +44,8 @@ EXPECTED = {
     "Xsens": "product='MTi-30-2A8G4'",
     "monoDrive": "'time_of_week': 34560",
     "OPC-N3": "serial_number='177700019'",
+    "PMS5003": " ()",
+    "SPS30": "serial_number='8FB3A2C4D5E6F701'",
     "EMUS": "True (0, 0) 0.04 3.38",
     "A device of your own": "",
 }
@@ -60,6 +64,8 @@ UNITS: Mapping[str, Callable[[], SimulatedUnit]] = {
     "VectorNav": VectorNavSimulator,
     "Xsens": XsensSimulator,
     "OPC-N3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "PMS5003": lambda: PmsSimulator(period_s=0.1),
+    "SPS30": lambda: Sps30Simulator(period_s=0.1),
     "EMUS": lambda: EmusSimulator(broadcast_s=0.3),
 }
 """Units of the programs; the others are for a UCB unit."""

@@ -240,7 +240,7 @@ def carry_out(
     baud: Baud = 0,
     as_json: Json = False,
 ) -> None:
-    """Carry out a command that is not a setting, such as a capture of a calibration; units with the MIP protocol."""
+    """Carry out a command that is not a setting, such as a capture of a calibration; MIP units and SPS30."""
     name, _, values = text.partition("=")
     with reported_errors(), connect(DeviceSelection(port, family, baud)) as connected:
         result = connected.run(connected.family.controls.command, "named commands", name, values)

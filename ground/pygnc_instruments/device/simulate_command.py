@@ -19,7 +19,9 @@ from pygnc_instruments.simulators.gx2_unit import Gx2Simulator
 from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.monodrive_unit import MonoDriveSimulator
 from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
+from pygnc_instruments.simulators.pms5003_unit import PmsSimulator
 from pygnc_instruments.simulators.receiver_units import NovatelSimulator, SkytraqSimulator, UbloxSimulator
+from pygnc_instruments.simulators.sps30_unit import Sps30Simulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.unit import SimulatedUnit
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
@@ -47,6 +49,8 @@ SIMULATORS: Final[Mapping[str, Callable[[], SimulatedUnit]]] = {
     "mti-680": lambda: XsensSimulator("MTi-680", 0x0068_0002, outputs=GNSS_OUTPUTS),
     "monodrive": MonoDriveSimulator,
     "opc-n3": lambda: UsbIssSimulator(OpcN3Simulator()),
+    "pms5003": PmsSimulator,
+    "sps30": Sps30Simulator,
     "emus": EmusSimulator,
     "oem719": lambda: NovatelSimulator(5.0),
     "zed-f9p": lambda: UbloxSimulator(5.0),

@@ -9,13 +9,14 @@ from typing import Annotated, Final, ParamSpec
 import typer
 
 from pygnc_cli.application import Application
-from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import report_user_errors
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import RefusalError, StationError, StoreError, StoreServerError, TransferError
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
+from pygnc_station.store.readings import parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.names import name_conflicts, renamed
 from pygnc_station.upload.retry import retry_state, waiting_ms
@@ -75,6 +76,18 @@ def command(
         return of.command(name, example=shown)(report_user_errors(shown_name, _EXIT_CODES)(function))
 
     return register
+
+
+def time_of(text: str) -> int | None:
+    """Return the time that an option names, milliseconds since 1970 (UTC); None for "".
+
+    Raises:
+        UsageError: the text is no time.
+    """
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        raise UsageError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 def is_delayed(store: Store, transfer: str, now_ms: int) -> bool:

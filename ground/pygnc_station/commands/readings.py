@@ -9,7 +9,6 @@ from typing import Annotated, Final
 
 import typer
 
-from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
@@ -22,6 +21,7 @@ from pygnc_station.commands.common import (
     command,
     is_delayed,
     open_store,
+    time_of,
 )
 from pygnc_station.errors import StationError
 from pygnc_station.logger.display import json_of, line_of
@@ -36,7 +36,7 @@ from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.query import Span, newest_of_each_kind
-from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time, parse_time
+from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time
 from pygnc_station.store.reserve import keep_reserve, with_reserve
 from pygnc_station.store.store import Store
 from pygnc_station.upload.sync import SyncResult, send_dead_letters, synchronise
@@ -131,7 +131,7 @@ def export(  # noqa: PLR0917 - options of a command
     until: UntilOption = "",
 ) -> None:
     """Write readings to files, one per device and kind."""
-    span = Span(_time(since), _time(until))
+    span = Span(time_of(since), time_of(until))
     with open_store(settings) as store:
         echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span))
 
@@ -262,13 +262,6 @@ def _print(reading: StoredReading, streams: list[Stream], *, as_json: bool) -> N
     (stream,) = (stream for stream in streams if stream.id == reading.stream_id)
     show = json_of if as_json else line_of
     typer.echo(show(stream.gadget_id, stream.layout, reading))
-
-
-def _time(text: str) -> int | None:
-    try:
-        return parse_time(text) if text else None
-    except ValueError:
-        raise UsageError(f"invalid time {text!r}; use ISO 8601, such as 2026-11-21T17:00") from None
 
 
 @command()

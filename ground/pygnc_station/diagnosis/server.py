@@ -13,12 +13,14 @@ from pygnc_station.diagnosis.computer import Finding, bad, good
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.server.application import tls_files
 from pygnc_station.server.destinations import load_destinations
+from pygnc_station.server.fleet import read_fleet
+from pygnc_station.server.neighbours import doubts, read_units
 from pygnc_station.server.uploads import UploadState
 from pygnc_station.server.value_alerts import unused_rules
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
-from pygnc_station.store.readings import DAY_MS, iso_time
+from pygnc_station.store.readings import DAY_MS, HOUR_MS, iso_time
 from pygnc_station.store.store import Store
 
 _RENEW_S: Final = 21 * 86_400.0
@@ -46,6 +48,7 @@ def examine_server(settings: StationSettings, now_s: float) -> Iterator[Finding]
             yield from _examine_names(store)
             yield from _examine_rules(store, settings.serve)
             yield from _examine_losses(store, int(now_s * 1000))
+            yield from _examine_neighbours(store, settings, int(now_s * 1000))
     except StoreError as error:
         yield bad("store", str(error))
 
@@ -175,6 +178,15 @@ def _examine_losses(store: Store, now_ms: int) -> Iterator[Finding]:
         for name, lost_ms in connection.execute(query):
             why = "probably because a backup of the database was restored; the station sends them again"
             yield bad("batches", f"batches of {name} were unknown at {iso_time(lost_ms)} though accepted, {why}")
+
+
+def _examine_neighbours(store: Store, settings: StationSettings, now_ms: int) -> Iterator[Finding]:
+    """Compare particle counters with their neighbours."""
+    with store.reads() as connection:
+        units = read_units(connection, read_fleet(connection, now_ms, settings.serve.alerts), settings.serve)
+    remedy = "check it there, or calibrate it by `pygnc station colocate`"
+    for doubt in doubts(units, now_ms // HOUR_MS):
+        yield bad(f"gadget {doubt.gadget}", f"{doubt.text}; {remedy}")
 
 
 def _count(store: Store, condition: ColumnElement[bool]) -> tuple[int, str, str]:

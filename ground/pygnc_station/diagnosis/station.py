@@ -11,6 +11,8 @@ from pygnc_devices.emus import unit as emus
 from pygnc_devices.errors import DeviceError, NoAnswerError, PortBusyError, PortError
 from pygnc_devices.family import Found, family
 from pygnc_devices.opc_n3 import evaluation as opc
+from pygnc_devices.pms5003 import unit as pms
+from pygnc_devices.sps30 import unit as sps
 from pygnc_station.diagnosis.computer import Finding, bad, good
 from pygnc_station.errors import StationError, StoreError, TransferError
 from pygnc_station.logger.devices import identify, read_one
@@ -36,6 +38,11 @@ FLAG_REMEDIES: Final = {
     opc.PERIOD: "the sampling period is wrong: another program may be using the counter",
     opc.HUMID: "the humidity is above 85 %: particles swell, and the mass is too high",
     opc.FULL: "a bin is full: sample more often (interval_s)",
+    pms.FAULT: "the counter reports a fault of its fan or laser: clean or replace it",
+    pms.IMPLAUSIBLE: "sizes contradict each other: the counter is faulty, or of a model with other values in its frame",
+    pms.BEYOND_RANGE: "the concentration is beyond the range of the counter",
+    pms.WARMING_UP: "the counter was started less than 30 s ago: wait",
+    sps.CLEANING: "the fan is cleaned: wait 12 s",
     emus.NO_CELLS: "the unit does not reach its cells: check the cell communication cable",
     emus.NOT_VALID: "the unit reports that the values of this sentence are not valid",
     emus.IMPLAUSIBLE: "values contradict each other: check the number of cells in the unit's configuration",

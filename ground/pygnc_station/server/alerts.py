@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import Connection, delete, insert, select
 
 from pygnc_station.server.fleet import SERVER, Alert, Fleet, Gateway, GatewayState
+from pygnc_station.server.neighbours import Doubt
 from pygnc_station.server_settings import Alerts
 from pygnc_station.store import schema
 from pygnc_station.store.readings import DAY_MS, HOUR_MS, MINUTE_MS, iso_time
@@ -26,6 +27,8 @@ _DISK_MARGIN: Final = 1.25
 
 _STORAGE_MARGIN: Final = 0.95
 """A storage is no longer full when less than this part of the limit is used."""
+_SENSOR: Final = "sensor "
+"""Begin of the names of alerts of doubted units."""
 
 
 class Level(Enum):
@@ -151,6 +154,24 @@ def changes(fleet: Fleet, settings: Alerts, server_name: str, room: Room, served
     for gateway in fleet.gateways:
         verdicts = judge_gateway(gateway, fleet.time_ms, settings, served_since_ms)
         yield from _changes(gateway.id, gateway.name, gateway.alerts, verdicts, fleet.time_ms)
+
+
+def sensor_changes(raised: Sequence[Alert], found: Iterable[Doubt], server_name: str, now_ms: int) -> Iterator[Change]:
+    """Yield the alerts of doubted units that have to be raised or cleared.
+
+    Args:
+        raised: alerts of this server that are raised.
+        found: units that differ from their neighbours.
+        server_name: name of this server in notifications.
+        now_ms: current time, milliseconds since 1970 (UTC).
+    """
+    texts: dict[str, str] = {}
+    for doubt in found:
+        name = f"{_SENSOR}{doubt.gadget}"
+        texts[name] = f"{texts[name]}; {doubt.text}" if name in texts else f"{doubt.gadget} {doubt.text}"
+    over = [alert.name for alert in raised if alert.name.startswith(_SENSOR) and alert.name not in texts]
+    verdicts = [Verdict(name, Level.RAISE, text) for name, text in texts.items()]
+    yield from _changes(SERVER, server_name, raised, [*verdicts, *(Verdict(n, Level.CLEAR, "") for n in over)], now_ms)
 
 
 def _changes(

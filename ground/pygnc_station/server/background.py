@@ -10,18 +10,21 @@ from pathlib import Path
 from typing import Final
 
 from pygnc_station.errors import StoreError
-from pygnc_station.server.alerts import Room, changes, record
+from pygnc_station.server.alerts import Room, changes, record, sensor_changes
 from pygnc_station.server.destinations import Destination, deliver
 from pygnc_station.server.fleet import read_fleet
+from pygnc_station.server.neighbours import doubts, read_units
 from pygnc_station.server.value_alerts import check_values
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.hourly import update_hours
-from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.readings import HOUR_MS, clock_ms
 from pygnc_station.store.store import Store, fact, put_row
 from pygnc_station.upload.retry import waiting_ms
 
 STATISTICS_S: Final = 10.0
+_COMPARISON_S: Final = 3600.0
+"""Interval of the comparisons of particle counters with their neighbours, which read four weeks of hourly means."""
 _SERVED: Final = "served"
 """Fact: time since which the server has been running, and the time at which this was last recorded."""
 _RECORD_MS: Final = 300_000
@@ -71,13 +74,16 @@ def watch_alerts(
     is_over: threading.Event,
 ) -> None:
     """Check for alerts and send their notifications until the event is set; see `check_alerts`."""
-    next_check_s = time.monotonic()
+    next_check_s = next_comparison_s = time.monotonic()
     next_try_ms: int | None = None
     while not is_over.is_set():
         try:
             if time.monotonic() >= next_check_s:
                 next_check_s = time.monotonic() + settings.serve.alerts.check_s
                 check_alerts(store, settings, destinations, folder, clock_ms())
+            if time.monotonic() >= next_comparison_s:
+                next_comparison_s = time.monotonic() + _COMPARISON_S
+                compare_neighbours(store, settings, destinations, clock_ms())
             next_try_ms = deliver(store, destinations, settings.name, clock_ms())
         except (StoreError, OSError) as error:
             _log.warning("alerts could not be checked: %s", error)
@@ -116,6 +122,16 @@ def check_alerts(
             _log.warning("alert: %s: %s", change.title, change.text)
     for change in check_values(store, settings.serve, destinations, now_ms):
         _log.warning("alert: %s: %s", change.title, change.text)
+
+
+def compare_neighbours(store: Store, settings: StationSettings, destinations: Iterable[str], now_ms: int) -> None:
+    """Raise and clear the alerts of particle counters that differ from their neighbours."""
+    with store.reads() as connection:
+        fleet = read_fleet(connection, now_ms, settings.serve.alerts)
+        units = read_units(connection, fleet, settings.serve)
+    for change in sensor_changes(fleet.alerts, doubts(units, now_ms // HOUR_MS), settings.name, now_ms):
+        if record(store, change, destinations, now_ms):
+            _log.warning("alert: %s: %s", change.title, change.text)
 
 
 def _room(store: Store, settings: StationSettings, folder: Path) -> Room:

@@ -3,10 +3,14 @@
 Stored readings are never changed: a correction is computed when values are shown.
 """
 
+from bisect import bisect_right
+from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Final, Self
 
 from pygnc_station.server_settings import Calibration, GadgetSettings
+from pygnc_station.store.calibrations import DatedCalibration
 from pygnc_station.store.readings import Layout
 
 HUMIDITY: Final = "humidity_percent"
@@ -38,14 +42,23 @@ class Correction:
         humidity: name of the humidity that belongs to the value, "" if the value is not corrected for humidity.
         kappa: hygroscopicity of the particles.
         calibration: calibration of the value, None if there is none.
+        dated: calibrations that replace both from their times on, the earliest first.
     """
 
     humidity: str
     kappa: float
     calibration: Calibration | None
+    dated: tuple[DatedCalibration, ...] = ()
 
     @classmethod
-    def of(cls, layout: Layout, name: str, settings: GadgetSettings, kappa: float) -> Self | None:
+    def of(
+        cls,
+        layout: Layout,
+        name: str,
+        settings: GadgetSettings,
+        kappa: float,
+        dated: Sequence[DatedCalibration] = (),
+    ) -> Self | None:
         """Return the correction of a value, None if it is not corrected.
 
         Args:
@@ -53,19 +66,39 @@ class Correction:
             name: name of the value; only concentrations of mass are corrected for humidity.
             settings: settings of the gadget.
             kappa: hygroscopicity if `settings` contain none; 0 disables the correction for humidity.
+            dated: calibrations of the value that replace the settings from their times on, the earliest first.
         """
         kappa = kappa if settings.kappa is None else settings.kappa
-        units = {column.name: column.unit for column in layout.columns}
-        is_wet = units.get(name) == CONCENTRATION_UNIT and HUMIDITY in units and kappa > 0
+        can_be_wet = has_humidity(layout, name)
         calibration = settings.calibration.get(name)
-        return cls(HUMIDITY if is_wet else "", kappa, calibration) if is_wet or calibration else None
+        if not (dated or calibration or (can_be_wet and kappa > 0)):
+            return None
+        return cls(HUMIDITY if can_be_wet else "", kappa, calibration, tuple(dated))
 
-    def __call__(self, value: float, humidity_percent: float | None) -> float:
+    def __call__(self, value: float, humidity_percent: float | None, t_ms: int | None = None) -> float:
         """Return a value without the water in the particles and after its calibration.
 
         A counter derives mass from the volumes of wet particles and a fixed density, so the dry mass is its value
         divided by the growth of the volume. Without a humidity, only the calibration is applied.
+
+        Args:
+            value: the value as stored.
+            humidity_percent: relative humidity; None if it is unknown.
+            t_ms: time of the value, milliseconds since 1970 (UTC); None: now.
         """
+        rank = len(self.dated) if t_ms is None else bisect_right(self.dated, t_ms, key=_SINCE)
+        in_effect = self.dated[rank - 1] if rank else None
+        kappa = in_effect.kappa if in_effect else self.kappa
         if self.humidity and humidity_percent is not None:
-            value /= volume_growth(humidity_percent, self.kappa)
-        return self.calibration.gain * value + self.calibration.offset if self.calibration else value
+            value /= volume_growth(humidity_percent, kappa)
+        calibration = in_effect or self.calibration
+        return calibration.gain * value + calibration.offset if calibration else value
+
+
+def has_humidity(layout: Layout, name: str) -> bool:
+    """Return True if a value is a concentration of mass beside a humidity."""
+    units = {column.name: column.unit for column in layout.columns}
+    return units.get(name) == CONCENTRATION_UNIT and HUMIDITY in units
+
+
+_SINCE: Final = attrgetter("since_ms")

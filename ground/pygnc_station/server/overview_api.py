@@ -21,6 +21,7 @@ from pygnc_station.server.operations import Operation
 from pygnc_station.server.series_api import corrected_hours
 from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
+from pygnc_station.store.calibrations import ByValue, by_value
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
 from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
@@ -53,12 +54,13 @@ def overview(request: Request) -> object:
         d, g = schema.devices.c, schema.gateways.c
         owners = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
         gateways = {row.gadget_id: row.name for row in connection.execute(owners)}
-        qualities, european = _air_qualities(connection, settings, context.serve.kappa, now_ms)
+        dated = by_value(connection)
+        qualities, european = _air_qualities(connection, settings, context.serve.kappa, dated, now_ms)
     gadgets = [
         {
             "gadget": name,
             "gateway": gateways.get(name, ""),
-            **_newest_json(newest[name], settings[name], context.serve.kappa),
+            **_newest_json(newest[name], settings[name], context.serve.kappa, dated),
             "air_quality": qualities.get(name),
             "european_air_quality": european.get(name),
             "location": msgspec.to_builtins(settings[name].location),
@@ -92,7 +94,7 @@ def fleet(request: Request) -> object:
 
 
 def _newest_json(
-    found: Sequence[tuple[StoredReading, Stream]], settings: GadgetSettings, kappa: float
+    found: Sequence[tuple[StoredReading, Stream]], settings: GadgetSettings, kappa: float, dated: ByValue
 ) -> dict[str, Any]:
     """Return time, flags and the most interesting values of the newest readings of a gadget."""
     last, stream = max(found, key=lambda each: each[0].t_utc_ms)
@@ -106,12 +108,14 @@ def _newest_json(
         reading, each = found[of]
         column, value = each.layout.columns[rank], number_of(reading.values[rank])
         if value is not None and column.name not in chosen:
-            correct = Correction.of(each.layout, column.name, settings, kappa)
+            fitted = dated.get((each.gadget_id.lower(), column.name), ())
+            correct = Correction.of(each.layout, column.name, settings, kappa, fitted)
             unit = column.csv_unit if column.csv_per_unit != 1.0 else column.unit
             found_value = {"name": column.name, "unit": unit, "per_unit": column.csv_per_unit, "value": value}
             if correct is not None:
                 wet = each.layout.names.index(correct.humidity) if correct.humidity else None
-                found_value["corrected"] = correct(value, None if wet is None else number_of(reading.values[wet]))
+                humidity = None if wet is None else number_of(reading.values[wet])
+                found_value["corrected"] = correct(value, humidity, reading.t_utc_ms)
             chosen[column.name] = found_value
         if len(chosen) == _HEADLINES:
             break
@@ -134,7 +138,7 @@ def _prominence(name: str, unit: str) -> int:
 
 
 def _air_qualities(
-    connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, now_ms: int
+    connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, dated: ByValue, now_ms: int
 ) -> tuple[dict[str, QualityJson], dict[str, QualityJson]]:
     """Return the highest US and European index of the corrected hourly means by gadget; some gadgets have none."""
     this_hour = now_ms // HOUR_MS
@@ -143,9 +147,10 @@ def _air_qualities(
     streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
     for name in break_points():
         among = [
-            (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa))
+            (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa, fitted))
             for stream in streams
             if name in stream.layout.names
+            for fitted in (dated.get((stream.gadget_id.lower(), name), ()),)
         ]
         by_gadget: dict[str, dict[int, float]] = defaultdict(dict)
         for stream, each in corrected_hours(connection, among, name, span):

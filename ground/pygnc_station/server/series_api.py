@@ -14,6 +14,7 @@ from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
 from pygnc_station.settings_types import zone_of
 from pygnc_station.store import schema
+from pygnc_station.store.calibrations import by_value
 from pygnc_station.store.hourly import Statistics, hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
 from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream, number_of
@@ -33,8 +34,8 @@ class SeriesFilters(Filters, frozen=True):
     """Selection of the readings and of the value to plot.
 
     `form` is `raw` for readings, reduced to minimum and maximum per interval, or `mean` for means of intervals of an
-    hour or more with minimum and maximum. With `corrected`, values are corrected for humidity and by the calibration of
-    the unit.
+    hour or more with minimum and maximum. With `corrected`, values are corrected for humidity and by the calibration
+    in effect at their time.
     """
 
     name: str = ""
@@ -142,8 +143,9 @@ def corrected_hours(
         if (correct := corrections[stream.id]) is not None:
             humidity = humidities[0] if humidities else None
             mean_humidity = humidity[1] / humidity[0] if humidity else None
-            total = correct(total / count, mean_humidity) * count
-            low, high = correct(low, mean_humidity), correct(high, mean_humidity)
+            t_ms = hour * HOUR_MS
+            total = correct(total / count, mean_humidity, t_ms) * count
+            low, high = correct(low, mean_humidity, t_ms), correct(high, mean_humidity, t_ms)
         yield stream, Summary(hour, count, total, low, high)
 
 
@@ -163,7 +165,7 @@ def _raw_points(connection: Connection, among: Sequence[Corrected], query: Serie
             values = CONTENT_DECODER.decode(content)
             value = number_of(values[rank])
             if value is not None and correct is not None:
-                value = correct(value, None if humidity is None else number_of(values[humidity]))
+                value = correct(value, None if humidity is None else number_of(values[humidity]), t_utc_ms)
             if value is not None:
                 yield t_utc_ms, value
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     ColumnElement,
+    Double,
     ForeignKey,
     Integer,
     LargeBinary,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.mysql import LONGTEXT, MEDIUMBLOB
 from sqlalchemy.schema import SchemaItem
 
-REVISION: Final = "0011"
+REVISION: Final = "0012"
 """Revision of these tables, which every store records."""
 
 metadata: Final = MetaData()
@@ -313,4 +314,19 @@ gadget_log: Final = _table(
     Column("place", Text, nullable=False),
     Column("who", NAME, nullable=False),
     comment="log entries of devices",
+)
+
+calibrations: Final = _table(
+    "calibrations",
+    Column("id", Integer, primary_key=True),
+    Column("gadget_id", NAME, nullable=False),
+    Column("name", NAME, nullable=False, comment="name of the value"),
+    Column("since_ms", BigInteger, nullable=False),
+    Column("gain", Double, nullable=False),
+    Column("offset_value", Double, nullable=False, comment="OFFSET is a word of MariaDB"),
+    Column("kappa", Double, nullable=False, comment="hygroscopicity; 0: no correction for humidity"),
+    Column("reference", NAME, nullable=False, comment="gadget beside which the calibration was fitted"),
+    Column("report", Text, nullable=False, comment="figures of the fit, JSON"),
+    Column("created_ms", BigInteger, nullable=False),
+    comment="calibrations of values, each in effect from a time on",
 )

@@ -21,6 +21,7 @@ from pygnc_devices.mip.framing import FIELD_HEADER_BYTES, LONGEST_FRAME, OVERHEA
 from pygnc_devices.monodrive.packets import IMU, START
 from pygnc_devices.opc_n3.framing import crc16
 from pygnc_devices.opc_n3.packets import HISTOGRAM
+from pygnc_devices.pms5003.framing import make_frame as pms_frame
 from pygnc_devices.reading import Counters, Stamp
 from pygnc_devices.receivers import packets as receivers
 from pygnc_devices.text_declaration import Sentence
@@ -39,6 +40,7 @@ from pygnc_instruments.device.recording import summarise
 from pygnc_instruments.device.sensor_log import read_sensor_log
 from pygnc_instruments.device.stream_command import _as_json, _as_line
 from pygnc_instruments.simulators.receiver_units import novatel_crc, skytraq_frame, ubx_frame
+from pygnc_instruments.simulators.sps30_unit import response as sps_response
 from pygnc_instruments.simulators.unit import motion
 from tests.fuzz.mutations import LITERALS, Fields, set_field
 
@@ -257,6 +259,8 @@ MAKERS: Final[dict[str, Callable[[random.Random], MakeFrame]]] = {
     "monodrive": _packets((IMU,), _monodrive),
     "emus": _emus,
     "opc_n3": _packets((HISTOGRAM,), lambda _, payload: payload[:-2] + crc16(payload[:-2]).to_bytes(2, "little")),
+    "pms5003": _packets(family("pms5003").packets, lambda _, payload: pms_frame(payload)),
+    "sps30": _packets(family("sps30").packets, lambda _, payload: sps_response(0x03, 0, payload[1:])),
     "novatel": _novatel,
     "ublox": _packets(tuple(receivers.UBLOX.values()), _ublox),
     "skytraq": _packets(tuple(receivers.SKYTRAQ.values()), _skytraq),

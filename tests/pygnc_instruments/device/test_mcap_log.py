@@ -53,6 +53,8 @@ FAMILIES = {
     "mti-680": "xsens",
     "monodrive": "monodrive",
     "opc-n3": "opc_n3",
+    "pms5003": "pms5003",
+    "sps30": "sps30",
     "emus": "emus",
     "oem719": "novatel",
     "zed-f9p": "ublox",

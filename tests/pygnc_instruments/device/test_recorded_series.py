@@ -19,6 +19,8 @@ from pygnc_instruments.device.recording import summarise
 from tests.pygnc_instruments.device.mutated_recordings import MAKERS, MakeFrame
 
 TEXT_ONLY = {"emus"}
+ONE_BY_ONE = {"pms5003", "sps30"}
+"""Families that send one frame per second: their recordings are decoded frame by frame."""
 
 
 class Interpreted:
@@ -97,7 +99,7 @@ def test_a_summary_by_series_is_that_of_the_single_frames(
         assert summarise(path, [kind]) == expected
 
 
-@pytest.mark.parametrize("name", [name for name in MAKERS if name not in TEXT_ONLY])
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in TEXT_ONLY | ONE_BY_ONE])
 def test_few_frames_of_a_steady_stream_are_interpreted_one_by_one(name: str, tmp_path: Path) -> None:
     kind, dice, unit = family(name), random.Random(3), list[Counted]()  # noqa: S311 - repeatable
     assert isinstance(kind.interpreter(kind.bauds[0]), SeriesInterpreter)

@@ -19,6 +19,8 @@ from pygnc_station.commands.main import app
 from pygnc_station.errors import StationError
 from pygnc_station.logger.devices import interval_options, open_device, read_one
 from pygnc_station.logger.logger import Logger
+from pygnc_station.server.air_quality import break_points
+from pygnc_station.server.corrections import CONCENTRATION_UNIT
 from pygnc_station.settings import Device, StationSettings
 from pygnc_station.store import query
 from pygnc_station.store.store import Store
@@ -33,6 +35,16 @@ def test_passes_the_interval_to_drivers_that_support_one() -> None:
     assert interval_options(opc, 60.0) == {"interval_s": 60.0}
     assert interval_options(emus, 30.0) == {"every_s": 30.0}
     assert interval_options(ucb, 30.0) == {}
+
+
+def test_particle_counters_name_their_mass_alike() -> None:
+    for name in ("opc_n3", "pms5003", "sps30"):
+        readings = [packet for packet in family(name).packets if packet.is_reading]
+        for packet in readings:
+            columns = {field.name: field.unit.name for field in packet.fields}
+            assert {columns[mass] for mass in ("pm_1_ug_m3", *break_points())} == {CONCENTRATION_UNIT}
+    assert interval_options(family("pms5003"), None) == {"sample_s": 10.0}
+    assert interval_options(family("sps30"), 5.0) == {"sample_s": 5.0}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from hypothesis import strategies as st
 
 from pygnc_station.server.corrections import HIGHEST_HUMIDITY_PERCENT, Correction, volume_growth
 from pygnc_station.server_settings import Calibration, GadgetSettings
+from pygnc_station.store.calibrations import DatedCalibration
 from pygnc_station.store.readings import Column, Layout
 
 LAYOUT = Layout("PM", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%"), Column("temp", "°C")))
@@ -55,6 +56,25 @@ def test_kappa_of_the_gadget_comes_first() -> None:
     assert correct is not None
     assert correct(15.0, 50.0) == pytest.approx(10.0)
     assert Correction.of(LAYOUT, "pm_2_5_ug_m3", GadgetSettings(kappa=0.0), 0.3) is None
+
+
+def test_a_dated_calibration_replaces_the_settings_from_its_time_on() -> None:
+    settings = GadgetSettings(calibration={"pm_2_5_ug_m3": Calibration(gain=2.0)})
+    dated = (DatedCalibration(1000, 0.5, 1.0, 0.0), DatedCalibration(2000, 0.8, 0.0, 1.0))
+    correct = Correction.of(LAYOUT, "pm_2_5_ug_m3", settings, 0.3, dated)
+    assert correct is not None
+    assert correct(13.0, 50.0, 999) == pytest.approx(20.0)
+    assert correct(13.0, 50.0, 1000) == pytest.approx(7.5)
+    assert correct(13.0, 50.0, 2000) == pytest.approx(5.2)
+    assert correct(13.0, 50.0) == pytest.approx(5.2)
+    assert correct(13.0, None, 2000) == pytest.approx(10.4)
+
+
+def test_a_dated_calibration_corrects_a_value_without_settings() -> None:
+    correct = Correction.of(LAYOUT, "temp", GadgetSettings(), 0.0, (DatedCalibration(1000, 1.0, -0.5, 0.0),))
+    assert correct is not None
+    assert correct(20.0, 50.0, 0) == 20.0
+    assert correct(20.0, 50.0, 1000) == 19.5
 
 
 def test_only_concentrations_of_mass_are_corrected_for_humidity() -> None:

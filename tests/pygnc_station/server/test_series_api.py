@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from pygnc_station.server.series_api import MAX_MEANS, Summary, means_of
 from pygnc_station.server_settings import Calibration, GadgetSettings
 from pygnc_station.settings_types import Location
+from pygnc_station.store import calibrations
+from pygnc_station.store.calibrations import DatedCalibration
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import ALWAYS, Span
 from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, clock_ms, iso_time
@@ -62,6 +64,20 @@ def test_means_of_a_month_are_hourly_and_equal_those_of_the_readings(there: Runn
         assert (mean, low, high) == (pytest.approx(fmean(numbers)), min(numbers), max(numbers))
     day = {"timestamp__gte": iso_time(START_MS + DAY_MS), "timestamp__lte": iso_time(START_MS + 2 * DAY_MS - 1)}
     assert of(there, name="pm_2_5_ug_m3", form="mean", **day)["points"] == found["points"][24:48]
+
+
+def test_a_fitted_calibration_corrects_values_from_its_time_on(there: Running) -> None:
+    fill(there.store, "OPC A", [(13.0, 50.0), (26.0, 50.0), (26.0, 50.0)], START_MS, HOUR_MS)
+    update_hours(there.store)
+    dated = DatedCalibration(START_MS + 2 * HOUR_MS, 0.1, 3.0, 0.3)
+    calibrations.add(there.store, "OPC A", "pm_2_5_ug_m3", dated, "REF", "{}", START_MS)
+    query = {"gadget": "OPC A", "name": "pm_2_5_ug_m3"}
+    expected = [5.0, 10.0, 5.0]  # gain 0.5 of the settings, then gain 0.1 and offset 3 of the fit
+    assert [value for _, value in of(there, **query, corrected=True)["points"]] == pytest.approx(expected)
+    assert [each[1] for each in of(there, **query, corrected=True, form="mean")["points"]] == pytest.approx(expected)
+    assert [value for _, value in of(there, **query)["points"]] == [13.0, 26.0, 26.0]
+    (gadget,) = httpx.get(f"{there.url}/api/v1/overview/").json()["gadgets"]
+    assert gadget["values"][0] | {"value": 26.0, "corrected": 5.0} == gadget["values"][0]
 
 
 def test_corrected_values_are_beside_raw_ones_and_the_store_is_unchanged(there: Running) -> None:

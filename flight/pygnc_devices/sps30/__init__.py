@@ -1,0 +1,1 @@
+"""Sensirion SPS30 particle counters on a UART."""
