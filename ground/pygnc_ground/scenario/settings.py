@@ -73,9 +73,9 @@ class Spacecraft(Section, frozen=True):
 class Forces(Section, frozen=True):
     """Settings of the forces on the satellite besides the Earth's central attraction.
 
-    Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field 0.06 and 1.1 m, solid tides
-    1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100 takes a
-    third more than degree 70.
+    Effect on a 500 km orbit after 3 and 12 hours: degrees 71 to 100 of the gravity field up to 0.5 and 1.1 m, solid
+    tides 1.5 and 6.4 m, relativity 0.3 and 1.3 m. Tides and relativity take no measurable computing time; degree 100
+    takes a third more than degree 70. The noise for omitted degrees is larger, see `omitted_gravity_density`.
     """
 
     gravity_degree: Annotated[int, msgspec.Meta(ge=0, le=120)] = 100
