@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.documentation.tutorial import Command, NewFile, agrees, follow, steps
+from scripts.documentation.tutorial import Command, NewFile, agrees, follow, limit_s, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
@@ -45,6 +45,13 @@ def test_prints_what_the_page_says(tutorial: Path, tmp_path: Path) -> None:
     folder.mkdir()
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("PYGNC_", "PYTEST"))}
     follow(tutorial, folder, programs, kept | OFFLINE)
+
+
+@pytest.mark.parametrize(("load", "limit"), [(0.1, 90.0), (2.0, 90.0), (40.0, 1800.0)])
+def test_commands_have_more_time_on_a_busy_machine(load: float, limit: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert limit_s() == limit
 
 
 def test_the_five_tutorials_have_commands() -> None:

@@ -1,11 +1,9 @@
 """`pygnc bound`: Cramer-Rao bounds of the orbit or of relative positions for given fixes."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 import pygnc_ground as pg
 from pygnc.common.clock import utc_iso_from_gps_ms
@@ -13,10 +11,11 @@ from pygnc_cli.application import Application
 from pygnc_cli.document import Document, echo_document
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import report_user_errors
-from pygnc_ground.formation.bound import bound_document, bound_table
-from pygnc_ground.orbit.bound import Bound, OrbitBounds
-from pygnc_ground.orbit.solution import later, rms_3d
-from pygnc_ground.report.statistics import SETTLING
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pygnc_ground.orbit.bound import Bound, OrbitBounds
 
 app: Final = Application()
 
@@ -55,6 +54,10 @@ def bound(
     noise of the flight software. With --formation the bounds are those of relative positions. They assume known forces
     except for a common drag factor and one drag factor per satellite.
     """
+    from rich.console import Console
+
+    from pygnc_ground.formation.bound import bound_document, bound_table
+
     from_settings = config is not None or preset is not None
     document: Document
     with report_user_errors("pygnc bound"):
@@ -77,7 +80,9 @@ def bound(
         Console(highlight=False).print(table)
 
 
-def _as_table(bounds: OrbitBounds) -> Table:
+def _as_table(bounds: "OrbitBounds") -> "Table":
+    from rich.table import Table
+
     first, last = (utc_iso_from_gps_ms(int(bounds.gps_ms[row])) for row in (0, -1))
     table = Table(title=f"{len(bounds.gps_ms)} fixes, {first} to {last}", caption="3-D standard deviations")
     table.add_column("bound")
@@ -116,7 +121,7 @@ class BoundDocument(Document, frozen=True):
     posterior_filter: BoundFigures
 
 
-def _as_json(bounds: OrbitBounds) -> BoundDocument:
+def _as_json(bounds: "OrbitBounds") -> BoundDocument:
     return BoundDocument(
         fixes=len(bounds.gps_ms),
         first_gps_ms=int(bounds.gps_ms[0]),
@@ -125,8 +130,11 @@ def _as_json(bounds: OrbitBounds) -> BoundDocument:
     )
 
 
-def _figures(bound: Bound) -> dict[str, float]:
+def _figures(bound: "Bound") -> dict[str, float]:
     """Return the RMS over the arc, the RMS without its first third, and the value at its end."""
+    from pygnc_ground.orbit.solution import later, rms_3d
+    from pygnc_ground.report.statistics import SETTLING
+
     settled = later(bound.gps_ms, SETTLING)
     figures: dict[str, float] = {}
     for quantity, unit, sigma in (("position", "m", bound.position_m), ("velocity", "mps", bound.velocity_mps)):

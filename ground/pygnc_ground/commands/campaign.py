@@ -5,22 +5,23 @@ import shlex
 import shutil
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Final, NamedTuple
 
 import typer
 
 import pygnc_ground as pg
-from pygnc.configuration.load import write_checksum
 from pygnc_cli.application import Application, FirstByDefault
 from pygnc_cli.exit_codes import ExitCode, UsageError
 from pygnc_cli.files import echo_files, report_user_errors
 from pygnc_cli.signals import interruptible
 from pygnc_cli.text import printable
-from pygnc_ground.campaign.definition import Campaign, RunPlan, count_runs, plan_run, plans, read_campaign
-from pygnc_ground.campaign.run import RunResult, run_one
-from pygnc_ground.campaign.store import Store, load_campaign, same_figures, stored_row
 from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.scenario.settings import dump_tables
+
+if TYPE_CHECKING:
+    from pygnc_ground.campaign.cluster import Cluster
+    from pygnc_ground.campaign.definition import Campaign, RunPlan
+    from pygnc_ground.campaign.run import RunResult
+    from pygnc_ground.campaign.store import Store
 
 _KEPT: Final = "finished runs are kept; repeat the command to continue"
 
@@ -59,6 +60,9 @@ def run_campaign(
     ] = 20.0,
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
+    from pygnc_ground.campaign.definition import count_runs, read_campaign
+    from pygnc_ground.campaign.store import Store
+
     with report_user_errors("pygnc campaign"):
         named = [option is not None for option in (workers, scheduler, scheduler_file)]
         if sum(named) > 1:
@@ -95,6 +99,10 @@ def rerun(
     ] = None,
 ) -> None:
     """Repeat one run here, print its figures, and compare them with those of the campaign."""
+    from pygnc_ground.campaign.definition import count_runs, plan_run
+    from pygnc_ground.campaign.run import run_one
+    from pygnc_ground.campaign.store import load_campaign, same_figures, stored_row
+
     with report_user_errors("pygnc campaign rerun"):
         campaign = load_campaign(folder)
         if run >= count_runs(campaign):
@@ -136,7 +144,10 @@ def report(
     typer.echo(f"{place}  {size} bytes")
 
 
-def _write_inputs(plan: RunPlan, out: Path) -> None:
+def _write_inputs(plan: "RunPlan", out: Path) -> None:
+    from pygnc.configuration.load import write_checksum
+    from pygnc_ground.scenario.settings import dump_tables
+
     scenario = pg.make_scenario(settings=plan.scenario_settings())
     settings = scenario.settings
     own, partners = out, list[Path]()
@@ -173,13 +184,10 @@ class Workers(NamedTuple):
     """Time to wait for a worker of the cluster."""
 
 
-def _compute(campaign: Campaign, missing: list[int], store: Store, workers: Workers) -> None:
-    from pygnc_ground.campaign.cluster import (  # Dask is an extra, which reports do without
-        Cluster,
-        ClusterError,
-        local_cluster,
-        remote_cluster,
-    )
+def _compute(campaign: "Campaign", missing: list[int], store: "Store", workers: Workers) -> None:
+    # Dask is an extra, which reports do without.
+    from pygnc_ground.campaign.cluster import ClusterError, local_cluster, remote_cluster
+    from pygnc_ground.campaign.definition import count_runs, plans
 
     total = count_runs(campaign)
     found: AbstractContextManager[Cluster]
@@ -194,7 +202,7 @@ def _compute(campaign: Campaign, missing: list[int], store: Store, workers: Work
                 bar = progress.add_task("runs", total=total, completed=total - len(missing))
                 failed = store.failed
 
-                def deliver(result: RunResult, worker: str) -> None:
+                def deliver(result: "RunResult", worker: str) -> None:
                     nonlocal failed
                     store.add(result, worker)
                     failed += bool(result.row["error"])

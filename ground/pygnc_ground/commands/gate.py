@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
 
 import typer
 
@@ -12,20 +12,9 @@ from pygnc_cli.application import Application, FirstByDefault
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.files import report_user_errors
 from pygnc_ground.commands.terminal import progress_bar
-from pygnc_ground.gate.check import accept_run, check_run, on_all_cores, source_changes
-from pygnc_ground.gate.constants import record
-from pygnc_ground.gate.corpus import add_run, run_folders
-from pygnc_ground.gate.report import RunReport, Verdict, as_json, corpus_lines, corpus_verdict, run_lines, source_lines
-from pygnc_ground.replay.files import RecordedFiles
-from pygnc_ground.replay.satellites import SatelliteFolder
 
-_EXIT_CODES: Final = {
-    Verdict.UNCHANGED: ExitCode.DONE,
-    Verdict.TOLERATED: ExitCode.DONE,
-    Verdict.CHANGED: ExitCode.FAILURE,
-    Verdict.WORSE: ExitCode.WORSE,
-    Verdict.INPUT_ERROR: ExitCode.INPUT,
-}
+if TYPE_CHECKING:
+    from pygnc_ground.gate.report import RunReport
 
 app: Final = Application(
     "Replay a corpus of recorded runs and compare the estimates with the accepted ones.",
@@ -59,6 +48,11 @@ def check(
 
     Exit codes: 0 unchanged, 1 changed, 6 worse, 3 a file is missing or damaged.
     """
+    from pygnc_ground.gate.check import check_run, source_changes
+    from pygnc_ground.gate.constants import record
+    from pygnc_ground.gate.corpus import run_folders
+    from pygnc_ground.gate.report import corpus_lines, run_lines, source_lines
+
     with report_user_errors("pygnc gate"):
         folders = run_folders(corpus, runs or ())
         constants = record()
@@ -68,17 +62,21 @@ def check(
     reports = _printed(work, folders, workers, None if to_json else run_lines)
     for line in () if to_json else corpus_lines(reports):
         typer.echo(line)
-    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
+    raise typer.Exit(_exit_code(reports))
 
 
 @app.command(example="pygnc gate accept corpus")
 def accept(corpus: Corpus, runs: Runs = None, *, workers: Workers = None, to_json: AsJson = False) -> None:
     """Replay the runs and accept their present results as the reference."""
+    from pygnc_ground.gate.check import accept_run
+    from pygnc_ground.gate.constants import record
+    from pygnc_ground.gate.corpus import run_folders
+
     with report_user_errors("pygnc gate accept"):
         folders = run_folders(corpus, runs or ())
         work = partial(accept_run, constants=record())
     reports = _printed(work, folders, workers, None if to_json else _accepted_lines)
-    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
+    raise typer.Exit(_exit_code(reports))
 
 
 @app.command(example="pygnc gate add corpus first-light sense.bin")
@@ -108,6 +106,12 @@ def add(
 
     The options are those of `pygnc replay`.
     """
+    from pygnc_ground.gate.check import accept_run
+    from pygnc_ground.gate.constants import record
+    from pygnc_ground.gate.corpus import add_run
+    from pygnc_ground.replay.files import RecordedFiles
+    from pygnc_ground.replay.satellites import SatelliteFolder
+
     with report_user_errors("pygnc gate add"):
         files = RecordedFiles(
             sense=tuple(sense or ()),
@@ -125,21 +129,37 @@ def add(
         folder = add_run(corpus, name, files, note)
         work = partial(accept_run, constants=record())
     reports = _printed(work, [folder], 1, _accepted_lines)
-    raise typer.Exit(_EXIT_CODES[corpus_verdict(reports)])
+    raise typer.Exit(_exit_code(reports))
 
 
-def _accepted_lines(report: RunReport) -> Iterator[str]:
+def _exit_code(reports: "Sequence[RunReport]") -> ExitCode:
+    from pygnc_ground.gate.report import Verdict, corpus_verdict
+
+    codes = {
+        Verdict.UNCHANGED: ExitCode.DONE,
+        Verdict.TOLERATED: ExitCode.DONE,
+        Verdict.CHANGED: ExitCode.FAILURE,
+        Verdict.WORSE: ExitCode.WORSE,
+        Verdict.INPUT_ERROR: ExitCode.INPUT,
+    }
+    return codes[corpus_verdict(reports)]
+
+
+def _accepted_lines(report: "RunReport") -> Iterator[str]:
     done = f"NOT accepted: {report.reason}" if report.reason else f"accepted ({report.seconds:.1f} s)"
     yield f"{report.name}: {done}"
 
 
 def _printed(
-    work: Callable[[Path], RunReport],
+    work: "Callable[[Path], RunReport]",
     folders: Sequence[Path],
     workers: int | None,
-    lines: Callable[[RunReport], Iterator[str]] | None,
-) -> list[RunReport]:
+    lines: "Callable[[RunReport], Iterator[str]] | None",
+) -> "list[RunReport]":
     """Return the reports of all runs by name; print the lines about each one when it arrives, or all as JSON."""
+    from pygnc_ground.gate.check import on_all_cores
+    from pygnc_ground.gate.report import as_json
+
     found: list[RunReport] = []
     with progress_bar() as progress:
         for report in progress.track(on_all_cores(work, folders, workers), len(folders), description="runs"):

@@ -99,16 +99,16 @@ def replay_files(
             elements=elements,
         )
         folder.require_free(out, overwrite=overwrite)
-        out.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as shown:
-            replay = pg.Replay.run(
-                files,
-                filter_name=filter_name,
-                collision_radius_m=collision_radius,
-                pipeline=pipeline,
-                begin=partial(_progress, shown),
-            )
-        paths = replay.write(out, csv=csv, overwrite=overwrite)
+        with folder.created(out):
+            with ExitStack() as shown:
+                replay = pg.Replay.run(
+                    files,
+                    filter_name=filter_name,
+                    collision_radius_m=collision_radius,
+                    pipeline=pipeline,
+                    begin=partial(_progress, shown),
+                )
+            paths = replay.write(out, csv=csv, overwrite=overwrite)
     if as_json:
         echo_document(replay_document(replay, paths))
     else:

@@ -1,7 +1,8 @@
 """Folder for the results of a replay. It holds those of one replay only, which `replay.json` describes."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -179,6 +180,23 @@ def require_free(folder: Path, *, overwrite: bool) -> None:
             f"{folder / foreign[0]}: not written by the replay of {MARKER}, so it is not replaced; move it away, or"
             " name another folder by --out"
         )
+
+
+@contextmanager
+def created(folder: Path) -> Iterator[None]:
+    """Create a missing folder before the work of minutes that fills it; remove it again if that leaves it empty.
+
+    Raises:
+        OSError: The folder cannot be created.
+    """
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # not empty
+            for each in missing:
+                each.rmdir()
 
 
 def begin(folder: Path, origin: Origin) -> None:

@@ -371,6 +371,7 @@ def check_user_error(words: list[str], says: str, code: ExitCode, hour: Path, tm
     assert result.exit_code == code
     assert says in result.stderr
     assert result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("words", [["{bad}"], ["{few}", "{bad}"], ["{few}", "--ranges", "{ranges}"]])
@@ -384,7 +385,7 @@ def test_a_file_without_any_record_ends_a_replay(words: list[str], content: byte
     assert found.exit_code == ExitCode.INPUT
     named = ranges if "--ranges" in words else bad
     assert found.stderr.startswith(f"pygnc replay: {named}: {'no record found' if content else 'empty'}")
-    assert not [*(tmp_path / "out").iterdir()]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.usefixtures("without_report")

@@ -76,7 +76,7 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, SIZE, OrbitState
 
 _NEAR_M: Final = 100.0
-"""Maximum deviation from a reference on each axis at the epoch, in m, for which motion relative to it is linear."""
+"""Maximum deviation from a reference on each axis over the arc, in m, for which motion relative to it is linear."""
 _FIRST_ITERATIONS: Final = 12
 _MODE_SIGMAS: Final = (0.3, 0.3, 0.15, 0.15, 0.2, 0.1)
 """Standard deviations of the density in the drag modes, in the order of `DRAG_MODES`, relative to the density."""
@@ -228,7 +228,8 @@ class FormationSolver:
             track = tracks[identity]
             change = parameters[state_indices(number)] - track.offset
             # A large change of the log drag factor makes the motion nonlinear, too.
-            if track.is_linear and (np.abs(change[:3]).max() > _NEAR_M or abs(change[DRAG]) > 0.3):
+            far = track.reference.largest_deviation_m(change) > _NEAR_M or abs(change[DRAG]) > 0.3
+            if track.is_linear and far:
                 state = ours.nodes.state[ours.epoch_node] + parameters[state_indices(number)][:6]
                 orbit = _exact_orbit(ours.epoch_ms, state, track.reference.log_drag + log_factor(change[DRAG]))
                 moved[identity] = _track(self._reference(identity, orbit, arc), ours)
@@ -244,13 +245,13 @@ class FormationSolver:
             change = orbit_from_fixes(fix_equations(fixes, at_reference, self._frames, self._orbit.measurement))
             if change is None:
                 return None
-            distance_m = np.abs(change[:3]).max()
-            if distance_m < _NEAR_M:
+            # At the epoch alone, a reference with another velocity, kilometres away at the ends of the arc, looks near.
+            if track.reference.largest_deviation_m(np.append(change, 0.0)) < _NEAR_M:
                 return track._replace(is_linear=True)
             state = track.reference.nodes.state[origin.epoch_node] + change
             orbit = _exact_orbit(origin.epoch_ms, state, track.reference.log_drag)
             # Far from our reference the linear fit is inaccurate, and a single fix gives a better initial orbit.
-            if distance_m > 50_000.0 and attempt == 0:
+            if np.abs(change[:3]).max() > 50_000.0 and attempt == 0:
                 orbit = self.orbit_of_fix(fixes, origin.epoch_ms) or orbit
             track = _track(self._reference(satellite, orbit, arc), origin)
         return track

@@ -208,6 +208,13 @@ class Reference:
         """Return True if `gps_ms` lies between the first and the last node, ends included."""
         return self.span_ms[0] <= gps_ms <= self.span_ms[1]
 
+    def largest_deviation_m(self, change: Array) -> float:
+        """Return the largest deviation from the reference on an axis at the nodes, in m, for one (7,) at the epoch.
+
+        It is that of linear motion, and that of position alone.
+        """
+        return float(np.abs(self.nodes.d_state_d_epoch[:, :3].dot(change)).max())
+
     def node_time(self, gps_ms: Array) -> Array:
         """Convert GPS milliseconds (k,) to node intervals (minutes) since the first node, (k,)."""
         return (gps_ms - float(self.epoch_ms)) / _NODE_MS + self.epoch_node

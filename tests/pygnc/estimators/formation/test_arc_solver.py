@@ -7,17 +7,21 @@ from functools import cache
 import numpy as np
 import pytest
 
-from pygnc.estimators.formation.arc_solver import _mode_covariance
+from pygnc.estimators.formation.arc_solver import FormationSolver, _mode_covariance
 from pygnc.estimators.formation.observations import RangeObservation, SatelliteFix
-from pygnc.estimators.formation.reference import log_drag, state_indices
+from pygnc.estimators.formation.reference import PathStart, log_drag, state_indices
+from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.formation.solution import FormationSolution
 from pygnc.estimators.orbit.state import DRAG
 from pygnc_ground.scenario.settings import Shape
 from tests.pygnc.estimators.formation.simulated import Instruments
 from tests.pygnc.estimators.formation.worlds import (
+    CALIBRATED,
+    FRAMES,
     MESH_ALL,
     MESH_ANCHOR,
+    ORBIT,
     STAR_ANCHOR,
     bound_m,
     displaced_by_clock,
@@ -236,6 +240,22 @@ def test_a_clock_that_is_off_without_saying_so_contradicts_calibrated_ranges(
     assert {partner for partner, each in partners.items() if each.unsolved} == set(whose)
     for partner, word in whose.items():
         assert f"{word} fixes fit the ranges only with a clock that is off by " in (partners[partner].unsolved or "")
+
+
+def test_a_reference_that_drifts_away_from_its_satellite_is_replaced() -> None:
+    """A path of an earlier solution may pass the satellite at the epoch at another velocity."""
+    true, observed = world(5), given(world(5), MESH_ALL)
+    track = mesh().equations.tracks[1]
+    state = track.reference.nodes.state[track.reference.epoch_node].copy()
+    state[3:] *= 1.0 + 3.0 / np.linalg.norm(state[3:])
+    start = PathStart(track.reference.epoch_ms, orbit_vector(np.append(state, track.reference.log_drag)))
+    solver = FormationSolver(CALIBRATED, ORBIT, FRAMES)
+    solver.resume({75: start}, None)
+    solution = solver.solve(*observed)
+    assert solution is not None
+    found = errors(solution, true, 75)
+    assert found.nees == pytest.approx(errors(mesh(), true, 75).nees, abs=0.5)
+    assert found.rms_m == pytest.approx(errors(mesh(), true, 75).rms_m, abs=0.02)
 
 
 def test_returns_none_without_observations() -> None:
