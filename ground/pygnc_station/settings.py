@@ -66,7 +66,7 @@ class Store(Table, frozen=True):
     """
 
     url: str = "readings.db"
-    write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
+    write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     keep_days: Days = 0.0
     max_bytes: Size | None = None
 
