@@ -36,6 +36,7 @@ from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time, parse_time
 from pygnc_station.store.reserve import keep_reserve, with_reserve
+from pygnc_station.store.retention import keep_days_only, prune_to_statistics
 from pygnc_station.store.store import Store
 from pygnc_station.upload.sync import SyncResult, send_dead_letters, synchronise
 from pygnc_system import plugins
@@ -158,16 +159,19 @@ def prune(
     chosen = read_settings(settings)
     keep_days, now_ms = days or chosen.store.keep_days, clock_ms()
     zips = _prune_zips(chosen, now_ms / 1000)
+    work = prune_to_statistics if chosen.is_server else prune_store
 
     def prune_readings() -> int:
         with Store.open(chosen.store_url) as store:
             deleted = 0
             if keep_days:
                 before_ms = _age_from_ms(store, now_ms) - int(keep_days * DAY_MS)
-                deleted = prune_store(store, before_ms, readers(chosen))
+                deleted = work(store, before_ms, readers(chosen))
+            if chosen.is_server and chosen.store.keep_hours_days:
+                keep_days_only(store, _age_from_ms(store, now_ms) - int(chosen.store.keep_hours_days * DAY_MS))
             if chosen.max_bytes:
                 max_bytes = min(chosen.max_bytes, bytes_on_disk(store))
-                deleted += prune_to_size(store, max_bytes, readers(chosen))
+                deleted += prune_to_size(store, max_bytes, readers(chosen), work)
                 if (used := store.used_bytes()) > max_bytes:
                     problem = f"{used / 1e9:.1f} GB of readings are above max_bytes in [store] or fill the disk"
                     typer.echo(f"{problem}, but are not transferred yet; see `pygnc station status`", err=True)

@@ -97,14 +97,14 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
 
 
 def corrected_hours(
-    connection: Connection, among: Sequence[Corrected], name: str, span: Span
+    connection: Connection, among: Sequence[Corrected], name: str, span: Span, *, of_deleted: bool = False
 ) -> Iterator[tuple[Stream, Summary]]:
-    """Yield the statistics of a value per stream and hour, corrected by the mean humidity of the hour."""
+    """Yield the statistics of `hours_of` of one value, corrected by the mean humidity of the hour."""
     corrections = {stream.id: correct for stream, correct in among}
     values = [
         (stream, [name, *([correct.humidity] if correct and correct.humidity else [])]) for stream, correct in among
     ]
-    for stream, hour, (value, *humidities) in hours_of(connection, values, span):
+    for stream, hour, (value, *humidities) in hours_of(connection, values, span, of_deleted=of_deleted):
         if value is None:
             continue
         count, total, low, high = value
@@ -118,10 +118,11 @@ def corrected_hours(
 
 def _raw_points(connection: Connection, among: Sequence[Corrected], query: SeriesFilters) -> Iterator[Point]:
     span = query.span
-    if sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS:
-        for _, each in corrected_hours(connection, among, query.name, span):
-            yield each.hour * HOUR_MS, each.low
-            yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
+    are_many = sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS
+    for _, each in corrected_hours(connection, among, query.name, span, of_deleted=not are_many):
+        yield each.hour * HOUR_MS, each.low
+        yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
+    if are_many:
         return
     r = schema.readings.c
     for stream, correct in among:
