@@ -30,6 +30,7 @@ from pygnc_station.settings_file import read_settings
 from pygnc_station.store import clock, query
 from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.cursors import BATCHES, SYNC
+from pygnc_station.store.export import Additions
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
@@ -64,6 +65,7 @@ class Form(StrEnum):
 
     CSV = "csv"
     PARQUET = "parquet"
+    NETCDF = "netcdf"
 
 
 @command(example="pygnc station recent -n 5")
@@ -124,14 +126,27 @@ def export(  # noqa: PLR0917 - options of a command
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    form: Annotated[Form, typer.Option("--form", help="CSV in customary units, Parquet in SI units.")] = Form.CSV,
+    form: Annotated[
+        Form, typer.Option("--form", help="CSV in customary units; Parquet, NetCDF in SI units.")
+    ] = Form.CSV,
     since: SinceOption = "",
     until: UntilOption = "",
 ) -> None:
     """Write readings to files, one per device and kind."""
-    span = Span(_time(since), _time(until))
+    from pygnc_station.server.corrections import additions_of  # noqa: PLC0415 - other commands do not need it
+    from pygnc_station.server.fleet import places  # noqa: PLC0415 - likewise
+
+    span, chosen = Span(_time(since), _time(until)), read_settings(settings)
+    own = {device.gadget: device.location or chosen.location for device in chosen.device}
     with open_store(settings) as store:
-        echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span))
+        with store.reads() as connection:
+            known = places(connection)
+
+        def additions(stream: Stream) -> Additions:
+            place = known.get(stream.gadget_id) or own.get(stream.gadget_id)
+            return additions_of(stream, chosen.serve, place)
+
+        echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span, additions))
 
 
 @command("import", example="pygnc station import batonopc.db --zone Europe/Dublin")

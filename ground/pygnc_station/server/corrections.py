@@ -3,11 +3,14 @@
 Stored readings are never changed: a correction is computed when values are shown.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from pygnc_station.server_settings import Calibration, GadgetSettings
-from pygnc_station.store.readings import Layout
+from pygnc_station.server_settings import Calibration, GadgetSettings, Serve
+from pygnc_station.settings_types import Location
+from pygnc_station.store.export import Additions
+from pygnc_station.store.readings import Layout, PlainValue, Stream, number_of
 
 HUMIDITY: Final = "humidity_percent"
 CONCENTRATION_UNIT: Final = "µg/m³"
@@ -60,6 +63,19 @@ class Correction:
         calibration = settings.calibration.get(name)
         return cls(HUMIDITY if is_wet else "", kappa, calibration) if is_wet or calibration else None
 
+    def of_values(self, layout: Layout, name: str) -> Callable[[Sequence[PlainValue]], float | None]:
+        """Return the function that corrects a value, named `name`, of a reading's values."""
+        rank = layout.names.index(name)
+        humidity_rank = layout.names.index(self.humidity) if self.humidity else None
+
+        def correct(values: Sequence[PlainValue]) -> float | None:
+            value = number_of(values[rank]) if rank < len(values) else None
+            has_humidity = humidity_rank is not None and humidity_rank < len(values)
+            humidity = number_of(values[humidity_rank]) if has_humidity else None
+            return None if value is None else self(value, humidity)
+
+        return correct
+
     def __call__(self, value: float, humidity_percent: float | None) -> float:
         """Return a value without the water in the particles and after its calibration.
 
@@ -69,3 +85,18 @@ class Correction:
         if self.humidity and humidity_percent is not None:
             value /= volume_growth(humidity_percent, self.kappa)
         return self.calibration.gain * value + self.calibration.offset if self.calibration else value
+
+
+def additions_of(stream: Stream, serve: Serve, place: Location | None) -> Additions:
+    """Return what exports add to the readings of a stream: corrected values, and the place.
+
+    Args:
+        stream: the stream.
+        serve: settings of the server, whose place of the gadget replaces `place`.
+        place: place that the station reports, None if there is none.
+    """
+    settings, layout = serve.gadget(stream.gadget_id), stream.layout
+    found = ((name, Correction.of(layout, name, settings, serve.kappa)) for name in layout.names)
+    corrected = {name: correct.of_values(layout, name) for name, correct in found if correct is not None}
+    place = settings.location or place
+    return Additions(None if place is None else (place.latitude_deg, place.longitude_deg), corrected)
