@@ -50,7 +50,7 @@ class NetCdfFile:
     ) -> None:
         from netCDF4 import Dataset  # noqa: PLC0415 - a large library of an extra
 
-        self._file: Dataset[Any] = Dataset(path, "w", format="NETCDF4")
+        self._file: Dataset = Dataset(path, "w", format="NETCDF4")
         self._count = 0
         file = self._file
         file.setncatts(
@@ -111,7 +111,7 @@ class NetCdfFile:
         """Create the variable of a value; None if no reading has the value."""
         if kind is NoneType:
             return None
-        stored = {bool: "i1", int: "i8", float: "f8", str: str}[kind]
+        stored: dict[type, str | type] = {bool: "i1", int: "i8", float: "f8", str: str}
         missing = {bool: -1, int: _NO_INTEGER, float: float("nan"), str: None}[kind]
         name = column.name if column.name not in self._file.variables else f"{column.name}_value"
         place = "latitude longitude " if has_place else ""
@@ -129,7 +129,7 @@ class NetCdfFile:
             codes = [(code, label) for code, label in column.words if code or not column.of_bits]
             attributes[key] = [code for code, _ in codes]
             attributes["flag_meanings"] = " ".join("_".join(label.split()) for _, label in codes)
-        return self._variable(name, stored, attributes, missing)
+        return self._variable(name, stored[kind], attributes, missing)
 
     def _variable(
         self, name: str, kind: str | type, attributes: dict[str, Any], missing: float | None = None

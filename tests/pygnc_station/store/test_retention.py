@@ -4,8 +4,6 @@ import random
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pygnc_station.store import query
 from pygnc_station.store.cursors import SYNC
@@ -89,17 +87,16 @@ def test_an_hour_with_readings_to_be_transferred_stays(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=5, deadline=None)
-@given(seed=st.integers(0, 2**32))
+@pytest.mark.parametrize("seed", range(3))
 def test_counts_are_right_in_any_order_of_arrival_deletion_and_repetition(seed: int) -> None:
     draw = random.Random(seed)  # noqa: S311 - repeatable
-    rows = [*_day(0), *_day(1)]
+    rows = [*_day(0)[::3], *_day(1)[::3]]
     sent: set[int] = set()
     with Store.open(":memory:") as store:
         stream = store.stream("opc", LAYOUT)
         while len(sent) < len(rows) or draw.random() < 0.7:
             start = draw.randrange(len(rows))
-            part = rows[start : start + draw.randint(1, 90)]
+            part = rows[start : start + draw.randint(1, 40)]
             store.put(stream, part)
             sent |= {number for number, _ in part}
             if draw.random() < 0.4:
@@ -108,4 +105,4 @@ def test_counts_are_right_in_any_order_of_arrival_deletion_and_repetition(seed: 
                 keep_days_only(store, FIRST_MS + draw.randint(0, 3 * DAY_MS))
         update_hours(store)
         assert sum(each[0] for each in _of(store, stream).values()) == len(rows)
-        assert sum(each[1] for each in _of(store, stream).values()) == sum((k * 7) % 50 for k in range(144)) * 2
+        assert sum(each[1] for each in _of(store, stream).values()) == sum((k * 7) % 50 for k in range(0, 144, 3)) * 2
