@@ -70,8 +70,8 @@ class Correction:
 
         def correct(values: Sequence[PlainValue]) -> float | None:
             value = number_of(values[rank]) if rank < len(values) else None
-            has_humidity = humidity_rank is not None and humidity_rank < len(values)
-            humidity = number_of(values[humidity_rank]) if has_humidity else None
+            is_known = humidity_rank is not None and humidity_rank < len(values)
+            humidity = number_of(values[humidity_rank or 0]) if is_known else None
             return None if value is None else self(value, humidity)
 
         return correct

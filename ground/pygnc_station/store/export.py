@@ -181,7 +181,7 @@ def _write_parquet(store: Store, stream: Stream, span: Span, path: Path, additio
     types = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, NoneType: pl.Null}
     values = {name: types[kind] for name, kind in zip(stream.layout.names, kinds, strict=True)}
     corrected = additions.columns(stream)
-    last = {"raw": pl.Binary} | {column.name: pl.Float64 for column in corrected}
+    last: dict[str, type[pl.DataType]] = {"raw": pl.Binary} | {column.name: pl.Float64 for column in corrected}
     utc = pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("utc")
     schema = {"utc": pl.Datetime("ms", "UTC")} | common | values | last
 

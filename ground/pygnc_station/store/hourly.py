@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select, union_all
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, union_all
 
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
@@ -30,9 +30,9 @@ _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
 DAY_H: Final = 24
 _H: Final = schema.hours.c
 _P: Final = schema.pruned_hours.c
-_AMONG: Final = bindparam("streams", expanding=True)
-_FIRST: Final = bindparam("first")
-_LAST: Final = bindparam("last")
+_AMONG: Final[BindParameter[int]] = bindparam("streams", expanding=True)
+_FIRST: Final[BindParameter[int]] = bindparam("first")
+_LAST: Final[BindParameter[int]] = bindparam("last")
 _OF_DELETED: Final = select(_P.stream_id, _P.hour, _P.content).where(
     _P.stream_id.in_(_AMONG), _P.hour <= _LAST, _P.hour + _P.hours > _FIRST, _P.hour > _FIRST - DAY_H
 )

@@ -136,8 +136,7 @@ def test_netcdf_follows_the_cf_conventions(store: Store, tmp_path: Path) -> None
     with netCDF4.Dataset(path) as file:
         assert (file.Conventions, file.featureType, file["station_name"][...]) == ("CF-1.11", "timeSeries", "pump/1")
         assert (float(file["latitude"][...]), file["longitude"].units) == (53.3, "degrees_east")
-        times = netCDF4.num2date(file["time"][:], file["time"].units, file["time"].calendar)
-        assert times[1].isoformat() == "2026-09-21T14:13:25"
+        assert (file["time"].units, file["time"][1]) == ("seconds since 1970-01-01 00:00:00", START_MS / 1000 + 5)
         rate = file["rate_z_rad_s"]
         assert (rate.units, rate.coordinates) == ("rad s-1", "latitude longitude station_name")
         assert rate[:10].tolist() == [rank / 1000 for rank in range(10)]
