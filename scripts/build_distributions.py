@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
@@ -38,6 +38,9 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="Distributions (default: all).")
     parser.add_argument("--out", type=Path, default=ROOT / "dist", help="Folder for the files (default: dist).")
     parser.add_argument("--libraries", action="store_true", help="Print the required libraries and build nothing.")
+    parser.add_argument(
+        "--extras", nargs="+", default=[], metavar="EXTRA", help="Extras whose libraries --libraries prints too."
+    )
     arguments = parser.parse_args()
     declared = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     distributions = declared["tool"]["pygnc"]["distributions"]
@@ -45,7 +48,7 @@ def main() -> None:
     if unknown:
         parser.error(f"no distribution {', '.join(sorted(unknown))}; there are {', '.join(distributions)}")
     if arguments.libraries:
-        print("\n".join(libraries(arguments.names or list(distributions), declared)))
+        print("\n".join(libraries(arguments.names or list(distributions), declared, arguments.extras)))
         return
     for name in arguments.names or distributions:
         for path in build(name, declared, arguments.out.absolute()):
@@ -148,10 +151,11 @@ def project_file(name: str, declared: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def libraries(names: Iterable[str], declared: Mapping[str, Any]) -> list[str]:
-    """Return the requirements of distributions and of ours that they require, except ours themselves."""
+def libraries(names: Sequence[str], declared: Mapping[str, Any], extras: Sequence[str] = ()) -> list[str]:
+    """Return the requirements of distributions, of their extras and of ours that they require, except ours."""
     distributions, versions = declared["tool"]["pygnc"]["distributions"], dict(requirements(declared))
-    required, waiting = set[str](), list(names)
+    added = {one for name in names for extra in extras for one in distributions[name].get("extras", {}).get(extra, ())}
+    required, waiting = {versions[one] for one in added}, list(names)
     while waiting:
         for name in distributions[waiting.pop()]["requires"]:
             if name in distributions:

@@ -22,6 +22,8 @@ class Limits(Table, frozen=True):
         unpacked_bytes: maximum total size of its unpacked entries.
         ratio: maximum ratio of unpacked to packed size of an entry.
         entries: maximum number of entries of a batch.
+        open_uploads: maximum number of announced batches of a station that have not arrived completely; the oldest of
+            them is discarded for a further one, and begins anew when the station returns to it.
         body_bytes: maximum size of any other request.
         rows: maximum number of readings in a response.
         connections: maximum number of open connections; fewer if the process may not open that many files.
@@ -38,6 +40,7 @@ class Limits(Table, frozen=True):
     unpacked_bytes: Count = 2_000_000_000
     ratio: Count = 200
     entries: Count = 5_000
+    open_uploads: Count = 20
     body_bytes: Count = 10_000_000
     rows: Count = 10_000
     connections: Count = 500

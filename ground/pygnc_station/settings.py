@@ -59,15 +59,19 @@ class Store(Table, frozen=True):
         url: path of an SQLite file, or `mysql://user:password@host/database`; `${NAME}` is replaced by an
             environment variable.
         write_s: write readings to the database at most this often; a power cut loses the readings of this time at most.
-        keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all.
+        keep_days: delete readings that are older than this, unless they are still to be transferred; 0 keeps all. A
+            server keeps their hourly statistics.
+        keep_hours_days: a server replaces the hourly statistics of deleted readings that are older than this by daily
+            ones; 0 keeps all.
         max_bytes: delete the oldest readings while the SQLite database is larger or leaves less than 200 MB or 5 % of
             its disk free, unless they are still to be transferred; 0: no limit. By default 8 GB for a station, and no
             limit for a server.
     """
 
     url: str = "readings.db"
-    write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 10.0
+    write_s: Annotated[float, msgspec.Meta(ge=0, le=3600)] = 30.0
     keep_days: Days = 0.0
+    keep_hours_days: Days = 0.0
     max_bytes: Size | None = None
 
 

@@ -44,13 +44,14 @@ from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.ingest import ingest
 from pygnc_station.server_settings import GadgetSettings, Limits
 from pygnc_station.settings import StationSettings
+from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.settings_types import Location
 from pygnc_station.store import query
 from pygnc_station.store.batches import batches
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import Span
-from pygnc_station.store.readings import Layout, NewReading, clock_ms, iso_time, to_text
-from pygnc_station.store.store import Store
+from pygnc_station.store.readings import Layout, NewReading, StoredReading, clock_ms, iso_time, to_text
+from pygnc_station.store.store import Store, append
 from pygnc_station.upload.batch_builder import make_batch
 from scripts.bench.fleet_fault_run import FleetFaultRun
 from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
@@ -76,6 +77,8 @@ READINGS_PER_GATEWAY: Final = 2_000
 LOG_S: Final = 60.0
 WARM_UP_S: Final = 20.0
 WRITES_S: Final = 120.0
+REPLAY_S: Final = 7200.0
+WRITE_S: Final = int(StoreSettings().write_s)
 DAY_S: Final = 86_400
 GADGETS: Final = 200
 YEAR_MS: Final = 365 * DAY_MS
@@ -285,58 +288,76 @@ def logger(_: float) -> Iterator[Row]:
 
 
 def writes(_: float) -> Iterator[Row]:
-    """Measure the bytes that loggers write, for a day."""
+    """Measure the bytes that loggers write, for a day: two minutes of a logger, repeated in the times of two hours."""
     asked = 'options = { ask = ["BV2", "BT2"] }\n'
-    pack = ("EMUS, 16 cells, broadcast at 1 s", "emus", asked)
-    limit = 1e9
-    for (what, family, more), store_more in (
-        (pack, "write_s = 0\n"),
-        ((f"{pack[0]}, every reading at once", "emus", f"{asked}thin = false\n"), "write_s = 0\n"),
-        (pack, ""),
-        (("OPC-N3 at 5 s", "opc_n3", "interval_s = 5\n"), ""),
-    ):
-        written, grown, count = _written(family, more, store_more)
-        label = f"{what}{', written at once' if store_more else ', default'}: written per day"
-        is_default = not store_more
-        yield Row(label, f"{written / 1e9:.2f} GB", "1 GB" if is_default else "", not is_default or written <= limit)
-        yield Row("- growth of the database per day", f"{grown / 1e6:.1f} MB, {count:.0f} readings")
-        if family == "opc_n3":
-            each = written / (DAY_S / 10)
-            yield Row(
-                "OPC-N3 at 300 s, default: written per day, from the bytes of one write", f"{each * 288 / 1e6:.1f} MB"
-            )
-
-
-def _written(family: str, more: str, store_more: str) -> tuple[float, float, float]:
-    """Return bytes written, growth of the database in bytes, and number of readings, each per day."""
+    pack = "EMUS, 16 cells, broadcast at 1 s"
     (ROOT / "build").mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:  # a tmpfs would count no bytes
         folder = Path(name)
-        settings, database = folder / "station.toml", folder / "readings.db"
-        device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder / "port"}"\n{more}'
-        settings.write_text(f"{device}[store]\n{store_more}")
-        simulator = UsbIssSimulator(OpcN3Simulator()) if family == "opc_n3" else EmusSimulator(broadcast_s=1.0)
-        words = [sys.executable, "-m", "pygnc_station.logger", "--settings", str(settings), "--quiet"]
-        with (
-            PtyEndpoint(simulator, folder / "port"),
-            running(words, stdout=subprocess.DEVNULL) as process,
+        for what, family, more, waits_s in (
+            (f"{pack}, every reading", "emus", f"{asked}thin = false\n", (1,)),
+            (pack, "emus", asked, (1, WRITE_S)),
+            ("OPC-N3 at 10 s", "opc_n3", "interval_s = 10\n", (1, WRITE_S)),
         ):
-            time.sleep(WARM_UP_S)
-            before, (size, count) = _io_bytes(process.pid), _size_and_count(database)
-            time.sleep(WRITES_S)
-            after, (new_size, new_count) = _io_bytes(process.pid), _size_and_count(database)
-    per_day = DAY_S / WRITES_S
-    return (after - before) * per_day, (new_size - size) * per_day, (new_count - count) * per_day
+            logged = _logged(folder, family, more)
+            for write_s in waits_s:
+                written, grown, count = _written(folder, logged, write_s)
+                label = f"{what}, {'default' if write_s == WRITE_S else 'at once'}: written per day"
+                limit = 0.0 if write_s != WRITE_S else 1e9 if family == "emus" else 0.1e9
+                result = f"{written / 1e6:.0f} MB; the database grows by {grown / 1e6:.1f} MB, {count:.0f} readings"
+                yield Row(label, result, f"{limit / 1e6:.0f} MB" if limit else "", not limit or written <= limit)
+
+
+def _logged(folder: Path, family: str, more: str) -> Path:
+    """Run a logger for two minutes after its start; return its database."""
+    settings, database = folder / "station.toml", folder / f"{len(list(folder.iterdir()))}.db"
+    device = f'[[device]]\ngadget = "it"\nfamily = "{family}"\nport = "{folder / "port"}"\n{more}'
+    settings.write_text(f'{device}[store]\nurl = "{database}"\n')
+    simulator = UsbIssSimulator(OpcN3Simulator()) if family == "opc_n3" else EmusSimulator(broadcast_s=1.0)
+    words = [sys.executable, "-m", "pygnc_station.logger", "--settings", str(settings), "--quiet"]
+    with PtyEndpoint(simulator, folder / "port"), running(words, stdout=subprocess.DEVNULL):
+        time.sleep(WARM_UP_S + WRITES_S)
+    return database
+
+
+def _written(folder: Path, logged: Path, write_s: int) -> tuple[float, float, float]:
+    """Write what a logger has logged again and again, at the times of two hours, into a new database.
+
+    The pages that a write changes are fewer in a database that is almost empty, so minutes of a logger tell too little.
+
+    Returns:
+        Bytes written, growth of the database in bytes, and number of readings, each per day.
+    """
+    with Store.open(str(logged)) as opened:
+        streams = query.streams(opened)
+        readings = query.between(opened, streams)
+    start_ms = readings[-1].t_utc_ms - int(WRITES_S * 1000)
+    window: dict[int, list[StoredReading]] = {}
+    for reading in readings:
+        if reading.t_utc_ms >= start_ms:
+            window.setdefault((reading.t_utc_ms - start_ms) // (1000 * write_s), []).append(reading)
+    repetitions = int(REPLAY_S / WRITES_S)
+    with tempfile.TemporaryDirectory(dir=folder) as name, Store.open(str(Path(name) / "readings.db")) as opened:
+        ids = {each.id: opened.stream(each.gadget_id, each.layout, family=each.family).id for each in streams}
+        before, size = _io_bytes(os.getpid()), opened.used_bytes()
+        for rank in range(repetitions):
+            later_ms = rank * int(WRITES_S * 1000)
+            for part in window.values():
+                new: dict[int, list[NewReading]] = {}
+                for each in part:
+                    new.setdefault(ids[each.stream_id], []).append(NewReading(each.t_utc_ms + later_ms, *each[3:]))
+                with opened.writes() as connection:
+                    for stream_id, some in new.items():
+                        append(connection, stream_id, some)
+        grown = opened.used_bytes() - size
+        written = _io_bytes(os.getpid()) - before
+    per_day = DAY_S / REPLAY_S
+    return written * per_day, grown * per_day, sum(map(len, window.values())) * repetitions * per_day
 
 
 def _io_bytes(pid: int) -> int:
     lines = Path(f"/proc/{pid}/io").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
-
-
-def _size_and_count(database: Path) -> tuple[int, int]:
-    with Store.open(str(database)) as opened:
-        return opened.used_bytes(), sum(query.count(opened, item) for item in query.streams(opened))
 
 
 def publish(_: float) -> Iterator[Row]:

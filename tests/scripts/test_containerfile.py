@@ -33,12 +33,13 @@ def test_the_server_runs_without_root_and_with_settings_that_it_accepts() -> Non
     assert words(final["CMD"])[-1] in {words(copy)[-1] for copy in STAGES[-1] if copy.name == "COPY"}
 
 
-def test_the_lock_contains_the_libraries_that_the_distributions_require() -> None:
-    command = [sys.executable, "-m", "scripts.build_distributions", "--libraries", "pygnc-station"]
+@pytest.mark.parametrize(("lock", "more"), [("station", []), ("container", ["--extras", "alerts", "cloud"])])
+def test_the_lock_contains_the_libraries_that_the_distributions_require(lock: str, more: list[str]) -> None:
+    command = [sys.executable, "-m", "scripts.build_distributions", "--libraries", "pygnc-station", *more]
     required = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
     locked = {
         line.partition("==")[0]: line.partition("==")[2].split()[0]
-        for line in (ROOT / "requirements/station.txt").read_text().splitlines()
+        for line in (ROOT / f"requirements/{lock}.txt").read_text().splitlines()
         if "==" in line and not line.startswith(("#", " "))
     }
     for text in required:

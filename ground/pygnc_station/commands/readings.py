@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import typer
 
+from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files
 from pygnc_devices.declaration import Value
 from pygnc_devices.emus.cells import CellData, CellTable
@@ -32,12 +33,14 @@ from pygnc_station.store import clock, query
 from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.emus_history import import_emus
+from pygnc_station.store.export import Additions
 from pygnc_station.store.export import export as export_files
 from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time
 from pygnc_station.store.reserve import keep_reserve, with_reserve
+from pygnc_station.store.retention import keep_days_only, prune_to_statistics
 from pygnc_station.store.store import Store
 from pygnc_station.upload.sync import SyncResult, send_dead_letters, synchronise
 from pygnc_system import plugins
@@ -66,6 +69,7 @@ class Form(StrEnum):
 
     CSV = "csv"
     PARQUET = "parquet"
+    NETCDF = "netcdf"
 
 
 @command(example="pygnc station recent -n 5")
@@ -126,14 +130,26 @@ def export(  # noqa: PLR0917 - options of a command
     settings: SettingsOption = None,
     gadget: GadgetOption = "",
     kind: KindOption = "",
-    form: Annotated[Form, typer.Option("--form", help="CSV in customary units, Parquet in SI units.")] = Form.CSV,
+    form: Annotated[
+        Form, typer.Option("--form", help="CSV in customary units; Parquet, NetCDF in SI units.")
+    ] = Form.CSV,
     since: SinceOption = "",
     until: UntilOption = "",
 ) -> None:
     """Write readings to files, one per device and kind."""
-    span = Span(time_of(since), time_of(until))
+    from pygnc_station.server.corrections import Corrections  # noqa: PLC0415 - other commands do not need it
+    from pygnc_station.server.fleet import places  # noqa: PLC0415 - likewise
+
+    span, chosen = Span(time_of(since), time_of(until)), read_settings(settings)
+    own = {device.gadget: device.location or chosen.location for device in chosen.device}
     with open_store(settings) as store:
-        echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span))
+        with store.reads() as connection:
+            known, corrections = places(connection), Corrections(connection, chosen.serve)
+
+        def additions(stream: Stream) -> Additions:
+            return corrections.additions_to(stream, known.get(stream.gadget_id) or own.get(stream.gadget_id))
+
+        echo_files(export_files(store, query.streams(store, gadget, kind), out, form, span, additions))
 
 
 @command("import", example="pygnc station import batonopc.db --zone Europe/Dublin")
@@ -179,16 +195,19 @@ def prune(
     chosen = read_settings(settings)
     keep_days, now_ms = days or chosen.store.keep_days, clock_ms()
     zips = _prune_zips(chosen, now_ms / 1000)
+    work = prune_to_statistics if chosen.is_server else prune_store
 
     def prune_readings() -> int:
         with Store.open(chosen.store_url) as store:
             deleted = 0
             if keep_days:
                 before_ms = _age_from_ms(store, now_ms) - int(keep_days * DAY_MS)
-                deleted = prune_store(store, before_ms, readers(chosen))
+                deleted = work(store, before_ms, readers(chosen))
+            if chosen.is_server and chosen.store.keep_hours_days:
+                keep_days_only(store, _age_from_ms(store, now_ms) - int(chosen.store.keep_hours_days * DAY_MS))
             if chosen.max_bytes:
                 max_bytes = min(chosen.max_bytes, bytes_on_disk(store))
-                deleted += prune_to_size(store, max_bytes, readers(chosen))
+                deleted += prune_to_size(store, max_bytes, readers(chosen), work)
                 if (used := store.used_bytes()) > max_bytes:
                     problem = f"{used / 1e9:.1f} GB of readings are above max_bytes in [store] or fill the disk"
                     typer.echo(f"{problem}, but are not transferred yet; see `pygnc station status`", err=True)

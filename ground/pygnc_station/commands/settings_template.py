@@ -21,7 +21,7 @@ port = {port}
 _STORE: Final = """
 [store]
 url = "readings.db"    # or mysql://name:${DB_PASSWORD}@host/database, with the password in the file .env
-# write_s = 10         # a power cut loses the readings of this time at most
+# write_s = 30         # a power cut loses the readings of this time at most
 # keep_days = 400      # transferred readings are deleted after this time; 0: never
 """
 _UPLOAD: Final = """

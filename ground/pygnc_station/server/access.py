@@ -79,6 +79,14 @@ def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
     return int(found.id) if found.revoked_ms is None else None
 
 
+def revocation_of(connection: Connection, key: str) -> tuple[str, int] | None:
+    """Return the gateway whose key was revoked, and when, milliseconds since 1970 (UTC); None for any other key."""
+    c = schema.gateways.c
+    query = select(c.name, c.revoked_ms).where(c.key_hash == _hash(key), c.revoked_ms.is_not(None))
+    found = connection.execute(query).first()
+    return None if found is None else (found.name, found.revoked_ms)
+
+
 class Gateway(NamedTuple):
     """A registered station: times in milliseconds since 1970 (UTC), names of its gadgets on this server."""
 

@@ -124,7 +124,7 @@ def check_alerts(
         _log.warning("alert: %s: %s", change.title, change.text)
 
 
-def compare_neighbours(store: Store, settings: StationSettings, destinations: Iterable[str], now_ms: int) -> None:
+def compare_neighbours(store: Store, settings: StationSettings, destinations: Collection[str], now_ms: int) -> None:
     """Raise and clear the alerts of particle counters that differ from their neighbours."""
     with store.reads() as connection:
         fleet = read_fleet(connection, now_ms, settings.serve.alerts)

@@ -11,11 +11,11 @@ from typing import Any, Final, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import gateway_of, holder_of
+from pygnc_station.server.access import gateway_of, holder_of, revocation_of
 from pygnc_station.server.accounts import Role, Session, session_of
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
-from pygnc_station.store.readings import StoredReading, Stream, clock_ms
+from pygnc_station.store.readings import StoredReading, Stream, clock_ms, iso_time
 from pygnc_station.store.store import Store
 
 COOKIE: Final = "pygnc_token"
@@ -110,7 +110,7 @@ def require_gateway(request: Request, form_key: str = "") -> int:
         form_key: key in the form of the request, which is used if no header contains a possible key.
 
     Raises:
-        HTTPException: 401 if the key is missing or unknown, 429 after too many wrong keys.
+        HTTPException: 401 if the key is missing, unknown or revoked, 429 after too many wrong keys.
     """
     context = context_of(request)
     key = secret_of(request) or request.headers.get("x-gascloud-logas", "")
@@ -118,8 +118,13 @@ def require_gateway(request: Request, form_key: str = "") -> int:
     if key:
         with context.store.writes() as connection:
             found = gateway_of(connection, key, clock_ms())
+            revoked = revocation_of(connection, key) if found is None else None
         if found is not None:
             return found
+        if revoked is not None:
+            name, since = revoked[0], iso_time(revoked[1])
+            remedy = "with a PIN of `pygnc station pin --gateway NAME`, run `pygnc station register`"
+            raise refusal(request, f"the key of {name} was revoked at {since}; {remedy}")
     raise refusal(request, "unknown key; create a key by `pygnc station register`")
 
 

@@ -1,6 +1,7 @@
 """State of all gateways: last request, newest report, alerts and gadgets of each, for the operator of the server."""
 
 from enum import StrEnum
+from itertools import chain
 from operator import attrgetter
 from typing import Final
 
@@ -146,6 +147,12 @@ def _state(quiet_ms: int, settings: Alerts, *, is_revoked: bool) -> GatewayState
     if 0 < settings.silent_min < quiet_min:
         return GatewayState.SILENT
     return GatewayState.LATE if quiet_min > settings.late_min else GatewayState.FINE
+
+
+def places(connection: Connection) -> dict[str, Location]:
+    """Return the places of the gadgets that their stations report, by name of the gadget."""
+    gadgets = chain.from_iterable(_gadgets_by_owner(connection, _reports(connection)).values())
+    return {gadget.name: gadget.location for gadget in gadgets if gadget.location is not None}
 
 
 def _reports(connection: Connection) -> dict[int, tuple[int, StationState]]:

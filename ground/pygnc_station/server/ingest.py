@@ -130,19 +130,23 @@ def ingest(
 class _Remarks:
     """Readings of a batch that are kept under another origin, by their own one, or that a copy has sent before."""
 
-    conflicts: dict[str, list[str]] = field(default_factory=dict)
-    copied: list[str] = field(default_factory=list)
+    conflicts: dict[str, Counter[str]] = field(default_factory=dict)
+    copied: Counter[str] = field(default_factory=Counter)
 
     @property
     def text(self) -> str:
         texts = [
-            f"{', '.join(moved)} differ from those stored under the same numbers of origin {origin}: two stations use"
+            f"{_by_gadget(moved)} differ from those stored under the same numbers of origin {origin}: two stations use"
             " copies of one store, and these readings are kept under another origin"
             for origin, moved in self.conflicts.items()
         ]
         if self.copied:
-            texts.append(f"{', '.join(self.copied)} were stored before, from a copy of this station's store")
+            texts.append(f"{_by_gadget(self.copied)} were stored before, from a copy of this station's store")
         return "; ".join(texts)
+
+
+def _by_gadget(counts: Counter[str]) -> str:
+    return ", ".join(f"{count} readings of {gadget_id}" for gadget_id, count in counts.items())
 
 
 @contextmanager
@@ -259,9 +263,9 @@ def _store_readings(
                     f" {entry.origin}; upload from each with a current PyGNC, which renews its origin"
                 )
     if moved:
-        remarks.conflicts.setdefault(entry.origin, []).append(f"{moved} readings of {entry.gadget_id}")
+        remarks.conflicts.setdefault(entry.origin, Counter())[entry.gadget_id] += moved
     if copied:
-        remarks.copied.append(f"{copied} readings of {entry.gadget_id}")
+        remarks.copied[entry.gadget_id] += copied
     if count != entry.count:
         raise BadBatchError(f"{entry.file} has {count} readings instead of {entry.count}")
     return count

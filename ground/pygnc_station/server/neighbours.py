@@ -11,11 +11,10 @@ from typing import Final, NamedTuple
 
 from sqlalchemy import Connection
 
-from pygnc_station.server.corrections import Correction
+from pygnc_station.server.corrections import Corrections
 from pygnc_station.server.fleet import Fleet
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings_types import Location
-from pygnc_station.store.calibrations import by_value
 from pygnc_station.store.hourly import hours_of
 from pygnc_station.store.query import Span, streams_of
 from pygnc_station.store.readings import HOUR_MS
@@ -66,13 +65,11 @@ def read_units(connection: Connection, fleet: Fleet, serve: Serve) -> list[Unit]
     """Return the units with a place, and their hours of the last four weeks."""
     gadgets = [gadget for gateway in fleet.gateways for gadget in gateway.gadgets] + fleet.gadgets
     places = {each.name: serve.gadget(each.name).location or each.location for each in gadgets}
-    this_hour, dated = fleet.time_ms // HOUR_MS, by_value(connection)
+    this_hour, of_server = fleet.time_ms // HOUR_MS, Corrections(connection, serve)
     among, corrections = [], {}
     for stream in streams_of(connection):
         if NAME in stream.layout.names and places.get(stream.gadget_id) is not None:
-            fitted = dated.get((stream.gadget_id.lower(), NAME), ())
-            correct = Correction.of(stream.layout, NAME, serve.gadget(stream.gadget_id), serve.kappa, fitted)
-            corrections[stream.id] = correct
+            corrections[stream.id] = correct = of_server.of(stream, NAME)
             among.append((stream, [NAME, *([correct.humidity] if correct and correct.humidity else [])]))
     found: dict[str, dict[int, Hour]] = {}
     span = Span((this_hour - HOURS) * HOUR_MS, this_hour * HOUR_MS)

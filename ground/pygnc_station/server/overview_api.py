@@ -3,7 +3,7 @@
 import re
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import cache
 from typing import Any, Final, TypeAlias
@@ -15,13 +15,11 @@ from starlette.responses import FileResponse, Response
 
 from pygnc_station.server.air_quality import HOURS, LATEST_HOURS, AirQuality, Index, air_quality, break_points, nowcast
 from pygnc_station.server.context import context_of
-from pygnc_station.server.corrections import Correction
+from pygnc_station.server.corrections import Corrections, value_of
 from pygnc_station.server.fleet import read_fleet
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.series_api import corrected_hours
-from pygnc_station.server_settings import GadgetSettings
 from pygnc_station.store import schema
-from pygnc_station.store.calibrations import ByValue, by_value
 from pygnc_station.store.query import Span, newest_of_each_kind, streams_of
 from pygnc_station.store.readings import HOUR_MS, Quality, StoredReading, Stream, clock_ms, number_of
 from pygnc_system.files import data_file
@@ -48,22 +46,21 @@ def overview(request: Request) -> object:
     newest: dict[str, list[tuple[StoredReading, Stream]]] = defaultdict(list)
     for found in newest_of_each_kind(context.store):
         newest[found[1].gadget_id].append(found)
-    settings = {name: context.serve.gadget(name) for name in newest}
     now_ms = clock_ms()
     with context.store.reads() as connection:
         d, g = schema.devices.c, schema.gateways.c
         owners = select(d.gadget_id, g.name).join_from(schema.devices, schema.gateways, d.gateway_id == g.id)
         gateways = {row.gadget_id: row.name for row in connection.execute(owners)}
-        dated = by_value(connection)
-        qualities, european = _air_qualities(connection, settings, context.serve.kappa, dated, now_ms)
+        corrections = Corrections(connection, context.serve)
+        qualities, european = _air_qualities(connection, newest, corrections, now_ms)
     gadgets = [
         {
             "gadget": name,
             "gateway": gateways.get(name, ""),
-            **_newest_json(newest[name], settings[name], context.serve.kappa, dated),
+            **_newest_json(newest[name], corrections),
             "air_quality": qualities.get(name),
             "european_air_quality": european.get(name),
-            "location": msgspec.to_builtins(settings[name].location),
+            "location": msgspec.to_builtins(context.serve.gadget(name).location),
             "time_zone": context.serve.zone(name),
         }
         for name in sorted(newest)
@@ -93,9 +90,7 @@ def fleet(request: Request) -> object:
     return msgspec.to_builtins(found) | {"disk_free_bytes": disk.free, "disk_total_bytes": disk.total}
 
 
-def _newest_json(
-    found: Sequence[tuple[StoredReading, Stream]], settings: GadgetSettings, kappa: float, dated: ByValue
-) -> dict[str, Any]:
+def _newest_json(found: Sequence[tuple[StoredReading, Stream]], corrections: Corrections) -> dict[str, Any]:
     """Return time, flags and the most interesting values of the newest readings of a gadget."""
     last, stream = max(found, key=lambda each: each[0].t_utc_ms)
     chosen: dict[str, dict[str, Any]] = {}
@@ -108,14 +103,12 @@ def _newest_json(
         reading, each = found[of]
         column, value = each.layout.columns[rank], number_of(reading.values[rank])
         if value is not None and column.name not in chosen:
-            fitted = dated.get((each.gadget_id.lower(), column.name), ())
-            correct = Correction.of(each.layout, column.name, settings, kappa, fitted)
+            correct = corrections.of(each, column.name)
             unit = column.csv_unit if column.csv_per_unit != 1.0 else column.unit
             found_value = {"name": column.name, "unit": unit, "per_unit": column.csv_per_unit, "value": value}
             if correct is not None:
-                wet = each.layout.names.index(correct.humidity) if correct.humidity else None
-                humidity = None if wet is None else number_of(reading.values[wet])
-                found_value["corrected"] = correct(value, humidity, reading.t_utc_ms)
+                read = value_of(each.layout, column.name, correct)
+                found_value["corrected"] = read(reading.values, reading.t_utc_ms)
             chosen[column.name] = found_value
         if len(chosen) == _HEADLINES:
             break
@@ -138,20 +131,15 @@ def _prominence(name: str, unit: str) -> int:
 
 
 def _air_qualities(
-    connection: Connection, settings: Mapping[str, GadgetSettings], kappa: float, dated: ByValue, now_ms: int
+    connection: Connection, gadgets: Container[str], corrections: Corrections, now_ms: int
 ) -> tuple[dict[str, QualityJson], dict[str, QualityJson]]:
     """Return the highest US and European index of the corrected hourly means by gadget; some gadgets have none."""
     this_hour = now_ms // HOUR_MS
     span = Span((this_hour - HOURS) * HOUR_MS, this_hour * HOUR_MS)
     us, europe = dict[str, QualityJson](), dict[str, QualityJson]()
-    streams = [stream for stream in streams_of(connection) if stream.gadget_id in settings]
+    streams = [stream for stream in streams_of(connection) if stream.gadget_id in gadgets]
     for name in break_points():
-        among = [
-            (stream, Correction.of(stream.layout, name, settings[stream.gadget_id], kappa, fitted))
-            for stream in streams
-            if name in stream.layout.names
-            for fitted in (dated.get((stream.gadget_id.lower(), name), ()),)
-        ]
+        among = [(stream, corrections.of(stream, name)) for stream in streams if name in stream.layout.names]
         by_gadget: dict[str, dict[int, float]] = defaultdict(dict)
         for stream, each in corrected_hours(connection, among, name, span):
             by_gadget[stream.gadget_id][each.hour] = each.mean  # of several streams, the one created last counts

@@ -11,6 +11,8 @@ from starlette.responses import Response, StreamingResponse
 
 from pygnc_station.server.access import printable
 from pygnc_station.server.context import context_of, flat_json_for
+from pygnc_station.server.corrections import Corrections
+from pygnc_station.server.fleet import places
 from pygnc_station.server.operations import Access, Name, Natural, Operation
 from pygnc_station.server.ownership import stored_name
 from pygnc_station.store.export import csv_pages
@@ -178,7 +180,11 @@ def export(request: Request, query: Filters) -> Response:
         kinds = sorted({f"{stream.gadget_id} / {stream.layout.kind}" for stream in among})
         raise HTTPException(400, f"gadget and kind must select one layout; found: {', '.join(kinds) or 'none'}")
     headers = {"content-disposition": 'attachment; filename="readings.csv"'}
-    text = csv_pages(context_of(request).store, among, query.span)
+    context = context_of(request)
+    with context.store.reads() as connection:
+        place = places(connection).get(among[0].gadget_id)
+        additions = Corrections(connection, context.serve).additions_to(among[0], place)
+    text = csv_pages(context.store, among, query.span, additions)
     return StreamingResponse(text, media_type="text/csv", headers=headers)
 
 

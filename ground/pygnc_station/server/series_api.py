@@ -8,16 +8,15 @@ from sqlalchemy import Connection, func, select
 from starlette.requests import Request
 
 from pygnc_station.server.context import context_of
-from pygnc_station.server.corrections import Correction
+from pygnc_station.server.corrections import Correction, Corrections, value_of
 from pygnc_station.server.limits import daily_means, exceedances, limits
 from pygnc_station.server.operations import Operation
 from pygnc_station.server.readings_api import Filters
 from pygnc_station.settings_types import zone_of
 from pygnc_station.store import schema
-from pygnc_station.store.calibrations import by_value
 from pygnc_station.store.hourly import Statistics, hours_of, sum_of
 from pygnc_station.store.query import IS_CREDIBLE, Span, conditions
-from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream, number_of
+from pygnc_station.store.readings import CONTENT_DECODER, HOUR_MS, Stream
 
 MAX_MEANS: Final = 800
 STEPS_H: Final = (1, 3, 6, 24, 168, 720, 8760)
@@ -78,14 +77,11 @@ def exceeded_limits(request: Request, query: SeriesFilters) -> object:
 
 
 def _selected(request: Request, query: SeriesFilters) -> list[Corrected]:
-    serve = context_of(request).serve
+    context = context_of(request)
+    with context.store.reads() as connection:
+        corrections = Corrections(connection, context.serve)
     return [
-        (
-            stream,
-            Correction.of(stream.layout, query.name, serve.gadget(stream.gadget_id), serve.kappa)
-            if query.corrected
-            else None,
-        )
+        (stream, corrections.of(stream, query.name) if query.corrected else None)
         for stream in query.streams(request)
         if query.name in stream.layout.names
     ]
@@ -129,14 +125,14 @@ def means_of(hours: Sequence[Summary], span: Span) -> tuple[int, list[list[float
 
 
 def corrected_hours(
-    connection: Connection, among: Sequence[Corrected], name: str, span: Span
+    connection: Connection, among: Sequence[Corrected], name: str, span: Span, *, of_deleted: bool = False
 ) -> Iterator[tuple[Stream, Summary]]:
-    """Yield the statistics of a value per stream and hour, corrected by the mean humidity of the hour."""
+    """Yield the statistics of `hours_of` of one value, corrected by the mean humidity of the hour."""
     corrections = {stream.id: correct for stream, correct in among}
     values = [
         (stream, [name, *([correct.humidity] if correct and correct.humidity else [])]) for stream, correct in among
     ]
-    for stream, hour, (value, *humidities) in hours_of(connection, values, span):
+    for stream, hour, (value, *humidities) in hours_of(connection, values, span, of_deleted=of_deleted):
         if value is None:
             continue
         count, total, low, high = value
@@ -151,21 +147,18 @@ def corrected_hours(
 
 def _raw_points(connection: Connection, among: Sequence[Corrected], query: SeriesFilters) -> Iterator[Point]:
     span = query.span
-    if sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS:
-        for _, each in corrected_hours(connection, among, query.name, span):
-            yield each.hour * HOUR_MS, each.low
-            yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
+    are_many = sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS
+    for _, each in corrected_hours(connection, among, query.name, span, of_deleted=not are_many):
+        yield each.hour * HOUR_MS, each.low
+        yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
+    if are_many:
         return
     r = schema.readings.c
     for stream, correct in among:
-        rank = stream.layout.names.index(query.name)
-        humidity = stream.layout.names.index(correct.humidity) if correct and correct.humidity else None
+        read = value_of(stream.layout, query.name, correct)
         selected = select(r.t_utc_ms, r.content).where(*conditions(stream, span), IS_CREDIBLE)
         for t_utc_ms, content in connection.execute(selected.order_by(r.t_utc_ms)):
-            values = CONTENT_DECODER.decode(content)
-            value = number_of(values[rank])
-            if value is not None and correct is not None:
-                value = correct(value, None if humidity is None else number_of(values[humidity]), t_utc_ms)
+            value = read(CONTENT_DECODER.decode(content), t_utc_ms)
             if value is not None:
                 yield t_utc_ms, value
 

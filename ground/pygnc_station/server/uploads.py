@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 from starlette.exceptions import HTTPException
 
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
@@ -98,13 +98,25 @@ class Uploads:
                 row |= {"digest": digest, "readings": 0, "files": 0, "reason": ""}
                 row["created_ms"] = row["changed_ms"] = clock_ms()
                 with self._store.writes() as connection:
+                    discarded = self._surplus(connection, gateway)
+                    connection.execute(delete(schema.uploads).where(schema.uploads.c.id.in_(discarded)))
                     connection.execute(insert(schema.uploads), row)
+                for old in discarded:
+                    self.path(old).unlink(missing_ok=True)
             elif known.state is UploadState.ACCEPTED:
                 return known
             elif (known.bytes, known.digest) != (size, digest) or known.state is UploadState.REJECTED:
                 self.path(id_).unlink(missing_ok=True)
                 self._update(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="", conflict="")
             return self.get(gateway, id_)
+
+    def _surplus(self, connection: Connection, gateway: int) -> list[str]:
+        """Return the unfinished batches of a gateway that a further one replaces, the oldest ones."""
+        c = schema.uploads.c
+        unfinished = select(c.id, c.bytes).where(c.gateway_id == gateway, c.state == UploadState.RECEIVING)
+        newest_first = connection.execute(unfinished.order_by(c.changed_ms.desc(), c.id.desc())).all()
+        # A complete batch is being verified, or waits for the restart of a killed server.
+        return [id_ for id_, size in newest_first[self._limits.open_uploads - 1 :] if self._received(id_) < size]
 
     def get(self, gateway: int, id_: str) -> UploadStatus:
         """Return the state of an upload.
@@ -245,11 +257,14 @@ class Uploads:
             return None
         if row.gateway_id != gateway:
             raise HTTPException(404, f"batch {id_} is unknown for this gateway")
-        path = self.path(id_)
         state = UploadState(row.state)
-        received = path.stat().st_size if state is UploadState.RECEIVING and path.exists() else 0
+        received = self._received(id_) if state is UploadState.RECEIVING else 0
         offset = row.bytes if state is UploadState.ACCEPTED else received
         return UploadStatus(id_, row.name, state, row.bytes, row.digest, offset, row.readings, row.reason, row.conflict)
+
+    def _received(self, id_: str) -> int:
+        path = self.path(id_)
+        return path.stat().st_size if path.exists() else 0
 
     def _update(self, id_: str, **values: object) -> None:
         table = schema.uploads

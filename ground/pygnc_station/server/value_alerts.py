@@ -13,12 +13,12 @@ from sqlalchemy import Connection, delete, insert, select, update
 
 from pygnc_station.errors import StationError
 from pygnc_station.server.alerts import Change, add_notices
-from pygnc_station.server.corrections import Correction
+from pygnc_station.server.corrections import Corrections, ValueOf, value_of
 from pygnc_station.server.value_rules import Event, Progress, Sample, judge, quiet_until_ms, text_of
 from pygnc_station.server_settings import Alerts, RuleName, Serve, ValueRule
 from pygnc_station.store import schema
 from pygnc_station.store.query import Span, conditions, streams_of
-from pygnc_station.store.readings import CONTENT_DECODER, MINUTE_MS, Quality, Stream, number_of
+from pygnc_station.store.readings import CONTENT_DECODER, MINUTE_MS, Quality, Stream
 from pygnc_station.store.store import Store, add_once
 
 _NOT_CREDIBLE: Final = int(Quality.FUTURE | Quality.CLOCK)
@@ -35,12 +35,11 @@ class State(NamedTuple):
 
 
 class _Column(NamedTuple):
-    """Value of a stream that a rule concerns: its position, name, correction, position of the humidity; see `_read`."""
+    """Value of a stream that a rule concerns: its name, its unit, and the function that reads and corrects it."""
 
-    rank: int
     name: str
-    correct: Correction | None
-    humidity: int | None
+    unit: str
+    read: ValueOf
 
 
 class _Case(NamedTuple):
@@ -55,8 +54,7 @@ class _Case(NamedTuple):
     @property
     def unit(self) -> str:
         """Unit of the values."""
-        stream, columns = self.among[0]
-        return stream.layout.columns[columns[0].rank].unit
+        return self.among[0][1][0].unit
 
 
 class _Result(NamedTuple):
@@ -144,7 +142,7 @@ def unused_rules(connection: Connection, serve: Serve) -> list[str]:
 
 def _cases(connection: Connection, serve: Serve, rules: Mapping[str, ValueRule]) -> Iterator[_Case]:
     """Yield each rule with each gadget that has values which it concerns."""
-    d = schema.devices.c
+    d, corrections = schema.devices.c, Corrections(connection, serve)
     ids = {row.gadget_id: row.id for row in connection.execute(select(d.id, d.gadget_id))} if rules else {}
     by_gadget: dict[str, list[Stream]] = defaultdict(list)
     for stream in streams_of(connection) if rules else []:
@@ -152,19 +150,17 @@ def _cases(connection: Connection, serve: Serve, rules: Mapping[str, ValueRule])
     for name, rule in rules.items():
         for gadget, streams in by_gadget.items():
             if _matches(gadget, rule.gadgets):
-                among = [(stream, _columns(rule, stream, serve)) for stream in streams]
+                among = [(stream, _columns(rule, stream, corrections)) for stream in streams]
                 if concerned := [(stream, columns) for stream, columns in among if columns]:
                     yield _Case(name, rule, ids[gadget], gadget, concerned)
 
 
-def _columns(rule: ValueRule, stream: Stream, serve: Serve) -> list[_Column]:
-    names, found = stream.layout.names, []
-    for rank, name in enumerate(names):
+def _columns(rule: ValueRule, stream: Stream, corrections: Corrections) -> list[_Column]:
+    found = []
+    for name, unit in ((column.name, column.unit) for column in stream.layout.columns):
         if _matches(name, rule.values):
-            settings = serve.gadget(stream.gadget_id)
-            correct = Correction.of(stream.layout, name, settings, serve.kappa) if rule.corrected else None
-            humidity = names.index(correct.humidity) if correct and correct.humidity else None
-            found.append(_Column(rank, name, correct, humidity))
+            correct = corrections.of(stream, name) if rule.corrected else None
+            found.append(_Column(name, unit, value_of(stream.layout, name, correct)))
     return found
 
 
@@ -202,18 +198,10 @@ def _samples(connection: Connection, case: _Case, span: Span) -> Iterator[Sample
     for stream, columns in case.among:
         query = select(_R.t_utc_ms, _R.content).where(*conditions(stream, span))
         for t_utc_ms, content in connection.execute(query.where(_R.quality.bitwise_and(_NOT_CREDIBLE) == 0)):
-            values = dict(_read(CONTENT_DECODER.decode(content), columns))
-            if values:
+            stored = CONTENT_DECODER.decode(content)
+            read = ((column.name, column.read(stored, t_utc_ms)) for column in columns)
+            if values := {name: value for name, value in read if value is not None}:
                 yield Sample(t_utc_ms, values)
-
-
-def _read(content: Sequence[object], columns: Iterable[_Column]) -> Iterator[tuple[str, float]]:
-    for rank, name, correct, humidity in columns:
-        value = number_of(content[rank])
-        if value is not None and correct is not None:
-            value = correct(value, None if humidity is None else number_of(content[humidity]))
-        if value is not None:
-            yield name, value
 
 
 def _result(case: _Case, before: State, after: Progress, events: Sequence[Event], now_ms: int) -> _Result:

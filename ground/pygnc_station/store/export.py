@@ -1,13 +1,17 @@
-"""Export of readings to files: CSV in customary units, Parquet in SI units, one file per stream."""
+"""Export of readings to files, one per stream: CSV in customary units, Parquet and NetCDF in SI units."""
 
 import csv
 import io
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import NoneType
 from typing import Final
+
+import msgspec
 
 import pygnc_system
 from pygnc_station.store.query import ALWAYS, Span, walk
@@ -15,6 +19,40 @@ from pygnc_station.store.readings import Column, PlainValue, Quality, StoredRead
 from pygnc_station.store.store import Store
 from pygnc_system.files import replacing
 
+
+@dataclass(frozen=True, slots=True)
+class Additions:
+    """What an export adds to the readings of a stream.
+
+    Attributes:
+        place: latitude and longitude in degrees, WGS 84; None if the place is unknown.
+        corrected: functions that return a corrected value from the values of a reading and its time in milliseconds
+            since 1970 (UTC), by the name of the value.
+    """
+
+    place: tuple[float, float] | None = None
+    corrected: Mapping[str, Callable[[Sequence[PlainValue], int], float | None]] = field(default_factory=dict)
+
+    def columns(self, stream: Stream) -> list[Column]:
+        """Return the columns of the corrected values."""
+        return [
+            msgspec.structs.replace(
+                column,
+                name=f"{column.name}_corrected",
+                csv_name=f"{column.csv_name or column.name} corrected",
+                meaning=", ".join(filter(None, (column.meaning, "corrected for humidity and by the calibration"))),
+            )
+            for column in stream.layout.columns
+            if column.name in self.corrected
+        ]
+
+    def values(self, reading: StoredReading) -> list[float | None]:
+        """Return the corrected values of a reading, in SI units."""
+        values = reading.values if self.corrected else []
+        return [correct(values, reading.t_utc_ms) for correct in self.corrected.values()]
+
+
+NOTHING_MORE: Final = Additions()
 _COMMON: Final = ("utc", "quality", "lost_before", "flags")
 _MEANINGS: Final = {
     "utc": "time of arrival",
@@ -24,6 +62,7 @@ _MEANINGS: Final = {
     "flags": "flags of the driver, separated by commas",
     "raw": "received bytes; empty if unknown",
 }
+_PLACE: Final = ("latitude_deg", "longitude_deg")
 _UNITS: Final = {"t_utc_ms": "ms", "quality": "1", "lost_before": "1"}
 _NOT_PORTABLE: Final = re.compile(r"[^A-Za-z0-9._-]+")
 _MAX_NAME_LENGTH: Final = 80
@@ -33,26 +72,34 @@ _ROW_GROUP: Final = 50_000
 """Readings in a row group of a Parquet file; the memory of an export grows with it, not with the time span."""
 
 
-def export(store: Store, among: Sequence[Stream], folder: Path, form: str, span: Span = ALWAYS) -> list[Path]:
+def export(  # noqa: PLR0917 - what to export, where, how
+    store: Store,
+    among: Sequence[Stream],
+    folder: Path,
+    form: str,
+    span: Span = ALWAYS,
+    additions: Callable[[Stream], Additions] = lambda _: NOTHING_MORE,
+) -> list[Path]:
     """Write readings to files; each file appears when it is complete.
 
     Args:
         store: store to read.
         among: streams to export.
         folder: folder of the files, created if missing.
-        form: `csv` or `parquet`.
+        form: `csv`, `parquet` or `netcdf`.
         span: time span of the readings.
+        additions: function that returns the place and the corrections of a stream.
 
     Returns:
         The paths of the files.
     """
-    write: Callable[[Store, Stream, Span, Path], None] = {"csv": _write_csv, "parquet": _write_parquet}[form]
+    write, suffix = _WRITERS[form]
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for stream, name in zip(among, file_names(among), strict=True):
-        path = folder / f"{name}.{form}"
+        path = folder / f"{name}.{suffix}"
         with replacing(path) as part:
-            write(store, stream, span, part)
+            write(store, stream, span, part, additions(stream))
         paths.append(path)
     return paths
 
@@ -81,13 +128,23 @@ def csv_text(rows: Iterable[Iterable[str]]) -> str:
     return buffer.getvalue()
 
 
-def csv_pages(store: Store, among: Sequence[Stream], span: Span) -> Iterator[str]:
-    """Yield a CSV file in customary units: its header, then pages of readings of streams with the same layout."""
+def csv_pages(store: Store, among: Sequence[Stream], span: Span, additions: Additions = NOTHING_MORE) -> Iterator[str]:
+    """Yield a CSV file in customary units: its header, then pages of readings of streams with the same layout.
+
+    Corrected values and the place follow after the columns that every file has.
+    """
     columns = among[0].layout.columns
-    yield csv_text([[*_COMMON, *(column.title for column in columns), "raw"]])
+    place = [] if additions.place is None else [str(angle_deg) for angle_deg in additions.place]
+    corrected = additions.columns(among[0])
+    titles = [column.title for column in (*columns, *corrected)]
+    titles.insert(len(columns), "raw")
+    yield csv_text([[*_COMMON, *titles, *_PLACE[: len(place)]]])
     for stream in among:
         for page in walk(store, stream, span):
-            yield csv_text(_csv_row(reading, columns) for reading in page)
+            yield csv_text(
+                [*_csv_row(reading, columns), *_corrected_cells(reading, corrected, additions), *place]
+                for reading in page
+            )
 
 
 def _csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
@@ -96,12 +153,27 @@ def _csv_row(reading: StoredReading, columns: Sequence[Column]) -> list[str]:
     return [reading.time, str(reading.quality), str(reading.lost_before), reading.flags, *cells, raw]
 
 
-def _write_csv(store: Store, stream: Stream, span: Span, path: Path) -> None:
+def _corrected_cells(reading: StoredReading, columns: Sequence[Column], additions: Additions) -> Iterator[str]:
+    for column, value in zip(columns, additions.values(reading), strict=True):
+        yield "" if value is None else to_cell(value * column.csv_per_unit)
+
+
+def _write_csv(store: Store, stream: Stream, span: Span, path: Path, additions: Additions) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
-        file.writelines(csv_pages(store, [stream], span))
+        file.writelines(csv_pages(store, [stream], span, additions))
 
 
-def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None:
+def _write_netcdf(store: Store, stream: Stream, span: Span, path: Path, additions: Additions) -> None:
+    from pygnc_station.store.netcdf import NetCdfFile  # noqa: PLC0415 - imports a large library of an extra
+
+    kinds = _kinds(store, stream, span)
+    corrected = additions.columns(stream)
+    with closing(NetCdfFile(path, stream, kinds, additions.place, corrected)) as file:
+        for page in _snapshot(store, stream, span):
+            file.append(page, ([*_of_kinds(each.values, kinds), *additions.values(each)] for each in page))
+
+
+def _write_parquet(store: Store, stream: Stream, span: Span, path: Path, additions: Additions) -> None:
     import polars as pl  # noqa: PLC0415 - loggers do not need it
     from polars.io.plugins import register_io_source  # noqa: PLC0415 - likewise
 
@@ -109,20 +181,31 @@ def _write_parquet(store: Store, stream: Stream, span: Span, path: Path) -> None
     kinds = _kinds(store, stream, span)
     types = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, NoneType: pl.Null}
     values = {name: types[kind] for name, kind in zip(stream.layout.names, kinds, strict=True)}
+    corrected = additions.columns(stream)
+    last: dict[str, type[pl.DataType]] = {"raw": pl.Binary} | {column.name: pl.Float64 for column in corrected}
     utc = pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("utc")
-    schema = {"utc": pl.Datetime("ms", "UTC")} | common | values | {"raw": pl.Binary}
+    schema = {"utc": pl.Datetime("ms", "UTC")} | common | values | last
 
     def pages(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
         for page in _snapshot(store, stream, span):
             rows = [
-                (each.t_utc_ms, each.quality, each.lost_before, each.flags, *_of_kinds(each.values, kinds), each.raw)
+                (
+                    each.t_utc_ms,
+                    each.quality,
+                    each.lost_before,
+                    each.flags,
+                    *_of_kinds(each.values, kinds),
+                    each.raw,
+                    *additions.values(each),
+                )
                 for each in page
             ]
-            frame = pl.DataFrame(rows, schema=common | values | {"raw": pl.Binary}, orient="row")
+            frame = pl.DataFrame(rows, schema=common | values | last, orient="row")
             yield frame.select(utc, pl.all()).select(columns or pl.all())
 
     lazy = register_io_source(pages, schema=schema)
-    lazy.sink_parquet(path, metadata=_metadata(stream), row_group_size=_ROW_GROUP)
+    metadata = _metadata(stream, corrected, additions.place)
+    lazy.sink_parquet(path, metadata=metadata, row_group_size=_ROW_GROUP)
 
 
 def _snapshot(store: Store, stream: Stream, span: Span) -> Iterator[list[StoredReading]]:
@@ -162,10 +245,10 @@ def _of_kinds(values: Sequence[PlainValue], kinds: Sequence[type]) -> Iterator[P
             yield float(value) if kind is float and isinstance(value, int) else to_cell(value)
 
 
-def _metadata(stream: Stream) -> dict[str, str]:
+def _metadata(stream: Stream, corrected: Sequence[Column], place: tuple[float, float] | None) -> dict[str, str]:
     """Return the entries by which the Parquet file of a stream explains itself, named as in other tables of PyGNC."""
     described = {name: {"unit": _UNITS.get(name, ""), "frame": "", "meaning": text} for name, text in _MEANINGS.items()}
-    for column in stream.layout.columns:
+    for column in (*stream.layout.columns, *corrected):
         labels = ", ".join(f"{code} {label}" for code, label in column.words)
         meaning = ": ".join(filter(None, (column.meaning, labels)))
         described[column.name] = {"unit": column.unit, "frame": "", "meaning": meaning}
@@ -180,4 +263,12 @@ def _metadata(stream: Stream) -> dict[str, str]:
         "layout": stream.layout.digest,
         "time_scale": "utc is UTC by the clock of the computer that received the reading",
         "columns": json.dumps(described),
-    }
+    } | ({} if place is None else dict(zip(_PLACE, map(str, place), strict=True)))
+
+
+_WRITERS: Final[dict[str, tuple[Callable[[Store, Stream, Span, Path, Additions], None], str]]] = {
+    "csv": (_write_csv, "csv"),
+    "parquet": (_write_parquet, "parquet"),
+    "netcdf": (_write_netcdf, "nc"),
+}
+"""Writer and suffix of the files of each format."""

@@ -5,11 +5,12 @@ of their hours. `Store.put` records the hours of readings that arrive below the 
 again from all their readings, once the cursor has passed all readings.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import msgspec
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import BindParameter, Connection, bindparam, delete, func, insert, select, union_all
 
 from pygnc_station.store import schema
 from pygnc_station.store.cursors import advance, position
@@ -26,14 +27,19 @@ Statistics: TypeAlias = tuple[int, float, float, float]
 """Count, sum, minimum and maximum."""
 _STATISTICS: Final = msgspec.json.Decoder(Statistics | None)
 _RAW: Final = msgspec.json.Decoder(list[msgspec.Raw])
+DAY_H: Final = 24
 _H: Final = schema.hours.c
-_CONTENTS: Final = (
-    select(_H.stream_id, _H.hour, _H.content)
-    .where(
-        _H.stream_id.in_(bindparam("streams", expanding=True)), _H.hour.between(bindparam("first"), bindparam("last"))
-    )
-    .order_by(_H.stream_id, _H.hour)
+_P: Final = schema.pruned_hours.c
+_AMONG: Final[BindParameter[int]] = bindparam("streams", expanding=True)
+_FIRST: Final[BindParameter[int]] = bindparam("first")
+_LAST: Final[BindParameter[int]] = bindparam("last")
+_OF_DELETED: Final = select(_P.stream_id, _P.hour, _P.content).where(
+    _P.stream_id.in_(_AMONG), _P.hour <= _LAST, _P.hour + _P.hours > _FIRST, _P.hour > _FIRST - DAY_H
 )
+_OF_ALL: Final = union_all(
+    select(_H.stream_id, _H.hour, _H.content).where(_H.stream_id.in_(_AMONG), _H.hour.between(_FIRST, _LAST)),
+    _OF_DELETED,
+).order_by("stream_id", "hour")
 _ALL_STATISTICS: Final = msgspec.json.Decoder(list[Statistics | None])
 
 
@@ -64,17 +70,20 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
 
 
 def hours_of(
-    connection: Connection, among: Iterable[tuple[Stream, Sequence[str]]], span: Span
+    connection: Connection, among: Iterable[tuple[Stream, Sequence[str]]], span: Span, *, of_deleted: bool = False
 ) -> Iterator[tuple[Stream, int, list[Statistics | None]]]:
     """Yield the hourly statistics of some values of each stream, ordered by stream id and hour.
 
     An hour is given as hours since 1970 (UTC). The statistics of a value are None if the hour contains no number of it.
-    Hours are complete: the first and the last may contain readings outside the time span.
+    Hours are complete: the first and the last may contain readings outside the time span. An hour occurs twice if some
+    of its readings were deleted; old days of which only the statistics of the whole day are left are given as their
+    first hour. With `of_deleted`, only statistics of deleted readings are given.
     """
     chosen = {stream.id: (stream, [stream.layout.names.index(name) for name in names]) for stream, names in among}
     first = 0 if span.start_ms is None else span.start_ms // HOUR_MS
     last = TIMES_MS.stop // HOUR_MS if span.stop_ms is None else (span.stop_ms - 1) // HOUR_MS
-    rows = connection.execute(_CONTENTS, {"streams": list(chosen), "first": first, "last": last})
+    query = _OF_DELETED if of_deleted else _OF_ALL
+    rows = connection.execute(query, {"streams": list(chosen), "first": first, "last": last})
     for stream_id, hour, content in rows:
         stream, ranks = chosen[stream_id]
         raw = _RAW.decode(content)
@@ -123,6 +132,11 @@ def _compute_late(connection: Connection, stream_id: int) -> int:
 
 def _all(rows: Iterable[list[object]]) -> list[Statistics | None]:
     return [statistics(values) for values in zip(*rows, strict=False)]
+
+
+def joined_texts(contents: Iterable[str]) -> str:
+    """Return the stored statistics of the readings of several stored statistics of a stream."""
+    return _ENCODER.encode(functools.reduce(_joined, map(_ALL_STATISTICS.decode, contents))).decode()
 
 
 def _joined(old: list[Statistics | None] | None, new: list[Statistics | None]) -> list[Statistics | None]:

@@ -1,7 +1,7 @@
 """Deletion of data that no reader needs: old readings, the oldest readings of a large database, old zip files."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -63,8 +63,10 @@ def _prune_hours(store: Store, stream_id: int, before_ms: int) -> None:
             connection.execute(delete(schema.hours).where(*old))
 
 
-def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> int:
-    """Delete the oldest readings while an SQLite database is too large; see `prune` for those that are kept.
+def prune_to_size(
+    store: Store, max_bytes: int, readers: Sequence[str] = (), work: Callable[[Store, int, Sequence[str]], int] = prune
+) -> int:
+    """Delete the oldest readings by `work` while an SQLite database is too large; see `prune` for those that are kept.
 
     Other databases than SQLite are left unchanged. The file keeps its size, and new readings fill the space.
 
@@ -72,6 +74,7 @@ def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> 
         store: store to delete from.
         max_bytes: largest size of the used part of the file.
         readers: names of the cursors that limit the deletion.
+        work: `prune`, or a function with its arguments and result.
 
     Returns:
         The number of deleted readings.
@@ -85,7 +88,7 @@ def prune_to_size(store: Store, max_bytes: int, readers: Sequence[str] = ()) -> 
             break
         # If no reading of this time may be deleted, because all are still to be transferred, try a longer time.
         share = min(1.0, max(2 * share, 1 - max_bytes / used))
-        count = prune(store, first_ms + int((last_ms - first_ms) * share) + 1, readers)
+        count = work(store, first_ms + int((last_ms - first_ms) * share) + 1, readers)
         deleted += count
         share = 0.0 if count else share
     return deleted

@@ -122,6 +122,25 @@ late_hours: Final = _table(
     sqlite_with_rowid=False,
 )
 
+pruned_hours: Final = _table(
+    "pruned_hours",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("hour", Integer, primary_key=True, autoincrement=False, comment="first hour, hours since 1970 (UTC)"),
+    Column("hours", Integer, primary_key=True, autoincrement=False, comment="1: of the hour, 24: of the day"),
+    Column("content", LONG_TEXT, nullable=False, comment="as in hours"),
+    comment="statistics of deleted readings, which a server keeps",
+    sqlite_with_rowid=False,
+)
+
+pruned_numbers: Final = _table(
+    "pruned_numbers",
+    Column("stream_id", Integer, ForeignKey("streams.id"), primary_key=True, autoincrement=False),
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    comment="numbers of the readings in pruned_hours, both included; they are not stored again",
+    sqlite_with_rowid=False,
+)
+
 cursors: Final = _table(
     "cursors",
     Column("reader", NAME, primary_key=True),

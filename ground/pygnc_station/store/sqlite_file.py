@@ -20,6 +20,9 @@ from pygnc_station.errors import StoreError
 from pygnc_station.store.schema import REVISION
 
 _LOCK_WAIT_S: Final = 60
+_PAGE_BYTES: Final = 2048
+"""Page size of new files. A write costs a card a few pages per stream, however few the readings. Smaller pages would
+put each reading of a particle counter, about 340 bytes, on a page of its own."""
 _FILE: Final = "file"
 _LOG: Final = "write-ahead log"
 _LOG_SUFFIXES: Final = ("-wal", "-shm")
@@ -122,6 +125,7 @@ def _set_up(connection: sqlite3.Connection, _: object) -> None:
     # `_begin` begins transactions; the sqlite3 module would not begin one before a SELECT.
     connection.isolation_level = None
     try:
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}").close()
         _use_write_ahead_log(connection)
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "busy_timeout = 60000"):
             connection.execute(f"PRAGMA {pragma}").close()

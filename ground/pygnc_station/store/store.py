@@ -161,6 +161,7 @@ def put(
 ) -> None:
     """Store numbered readings within a transaction and flag those after `latest_ms` as FUTURE; see `Store.put`."""
     rows = [_row(stream_id, number, item) for number, item in numbered]
+    rows = _not_pruned(connection, stream_id, rows) if rows else rows
     if not rows:
         return
     for row in rows:
@@ -177,6 +178,14 @@ def put(
     after = max(row["number"] for row in rows) + 1
     if after > next_number:
         connection.execute(update(table).where(table.c.id == stream_id).values(next_number=after))
+
+
+def _not_pruned(connection: Connection, stream_id: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the rows of readings that were not stored and deleted before; their statistics would count them twice."""
+    c, numbers = schema.pruned_numbers.c, [row["number"] for row in rows]
+    query = select(c.first, c.last).where(c.stream_id == stream_id, c.first <= max(numbers), c.last >= min(numbers))
+    pruned = [range(first, last + 1) for first, last in connection.execute(query)]
+    return [row for row in rows if not any(row["number"] in part for part in pruned)] if pruned else rows
 
 
 def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int, NewReading]], latest_ms: int) -> int:

@@ -4,6 +4,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 import zipfile
 from contextlib import closing
 from pathlib import Path
@@ -22,6 +23,7 @@ from pygnc_station.store import query
 from pygnc_station.store.readings import DAY_MS, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
+from tests.fakes.s3 import s3_bucket
 from tests.pygnc_station.server.samples import batch_of, server, station, upload
 from tests.pygnc_station.store.samples import LAYOUT, new
 
@@ -183,6 +185,25 @@ def test_backups_in_an_object_store_are_kept_in_number_and_the_doctor_names_the_
     _invoke("restore", f"file://{bucket}/{names[1]}", "--replace", "--settings", path)
     with Store.open(str(tmp_path / "pi/readings.db")) as store:
         assert _times(store) == _at(*range(3))
+
+
+@pytest.mark.slow
+def test_backups_in_s3_are_written_kept_in_number_and_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with s3_bucket(monkeypatch) as url:
+        path = _write(tmp_path / "pi", f'[backup]\nurl = "{url}"\nkeep = 2\n')
+        with Store.open(str(tmp_path / "pi/readings.db")) as store:
+            stream = store.stream("imu", LAYOUT)
+            # Incompressible, so that the backup is sent in several parts.
+            store.append(stream, [new(rank)._replace(raw=os.urandom(20_000)) for rank in range(600)])
+            for rank in range(3):
+                assert ("deleted" in _invoke("backup", "--settings", path)) == (rank == 2)
+                _log(store, range(600 + rank, 601 + rank))
+                time.sleep(1.1)  # the names of backups contain seconds
+        (found,) = examine_backup(read_settings(path), clock_ms())
+        assert found.is_good, found.text
+        _invoke("restore", url, "--replace", "--settings", path)
+        with Store.open(str(tmp_path / "pi/readings.db")) as store:
+            assert _times(store) == _at(*range(602))
 
 
 def test_services_write_a_daily_backup(tmp_path: Path) -> None:

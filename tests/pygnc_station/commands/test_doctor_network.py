@@ -51,6 +51,8 @@ def test_finds_a_revoked_key_a_dead_server_and_a_wrong_clock(tmp_path: Path) -> 
         found = findings(path, _now_s())
         assert found["key"].startswith("- ")
         assert "does not accept the key" in found["key"]
+        assert "the key of roof was revoked at 20" in found["key"]
+        assert "pygnc station pin --gateway" in found["key"]
         assert "pygnc station register" in found["key"]
     found = findings(path, _now_s())
     assert found["key"].startswith("+")

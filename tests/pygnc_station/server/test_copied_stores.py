@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import query
@@ -50,6 +51,20 @@ def test_cloned_stations_lose_no_reading_and_part_their_origins(
             batch_of(copy, clone, range(105, 108))
             assert (upload(copy, clone).notes, upload(store, settings).notes) == ([], [])
         assert _times(there.store) == [new(rank).t_utc_ms for rank in (*range(8), *range(103, 108))]
+
+
+def test_the_note_about_a_clone_names_each_gadget_once(tmp_path: Path) -> None:
+    kinds = [replace(LAYOUT, kind=f"kind {rank}") for rank in range(4)]
+    with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
+        settings = station(tmp_path / "pi", there.url, there.new_key())
+        for layout in kinds:
+            theirs = there.store.stream("pack", layout, family="emus", origin=store.origin)
+            there.store.put(theirs, [(1, new(50))])
+            store.append(store.stream("pack", layout, family="emus"), [new(0), new(1)])
+        make_batch(store, settings, clock_ms())
+        note = upload(store, settings).notes[0]
+        assert "4 readings of pack differ" in note
+        assert note.count("pack") == 1
 
 
 def test_a_conflicting_batch_that_is_sent_again_changes_nothing(tmp_path: Path) -> None:

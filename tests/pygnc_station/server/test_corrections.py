@@ -47,14 +47,14 @@ def test_water_is_removed_before_the_calibration() -> None:
     settings = GadgetSettings(calibration={"pm_2_5_ug_m3": Calibration(gain=2.0, offset=1.0)})
     correct = Correction.of(LAYOUT, "pm_2_5_ug_m3", settings, 0.3)
     assert correct is not None
-    assert correct(26.0, 50.0) == pytest.approx(2 * 26 / 1.3 + 1)
-    assert correct(26.0, None) == pytest.approx(53.0)
+    assert correct(26.0, 50.0, 0) == pytest.approx(2 * 26 / 1.3 + 1)
+    assert correct(26.0, None, 0) == pytest.approx(53.0)
 
 
 def test_kappa_of_the_gadget_comes_first() -> None:
     correct = Correction.of(LAYOUT, "pm_2_5_ug_m3", GadgetSettings(kappa=0.5), 0.3)
     assert correct is not None
-    assert correct(15.0, 50.0) == pytest.approx(10.0)
+    assert correct(15.0, 50.0, 0) == pytest.approx(10.0)
     assert Correction.of(LAYOUT, "pm_2_5_ug_m3", GadgetSettings(kappa=0.0), 0.3) is None
 
 
@@ -66,7 +66,6 @@ def test_a_dated_calibration_replaces_the_settings_from_its_time_on() -> None:
     assert correct(13.0, 50.0, 999) == pytest.approx(20.0)
     assert correct(13.0, 50.0, 1000) == pytest.approx(7.5)
     assert correct(13.0, 50.0, 2000) == pytest.approx(5.2)
-    assert correct(13.0, 50.0) == pytest.approx(5.2)
     assert correct(13.0, None, 2000) == pytest.approx(10.4)
 
 
@@ -82,6 +81,6 @@ def test_only_concentrations_of_mass_are_corrected_for_humidity() -> None:
     calibration = {"temp": Calibration(offset=-1.0)}
     correct = Correction.of(LAYOUT, "temp", GadgetSettings(calibration=calibration), 0.3)
     assert correct is not None
-    assert correct(20.0, 80.0) == 19.0
+    assert correct(20.0, 80.0, 0) == 19.0
     without = Layout("PM", (Column("pm_2_5_ug_m3", "µg/m³"),))
     assert Correction.of(without, "pm_2_5_ug_m3", GadgetSettings(), 0.3) is None

@@ -24,7 +24,7 @@ from pygnc_station.server_settings import Alerts, Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.station_state import STATE_PATH
 from pygnc_station.store import schema
-from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.readings import DAY_MS, clock_ms
 from pygnc_station.store.store import Store
 from tests.fakes.http_service import Service, service
 from tests.fakes.mail_server import WARNINGS, MailServer, mail_server, text_of
@@ -113,6 +113,16 @@ def test_a_refused_notification_is_sent_again_with_growing_delays_and_delays_no_
     assert message["subject"] == "central: 2 changes of alerts"
     assert [body["title"] for body in hook.posts] == ["central: roof: disk raised", "central: cellar: disk raised"]
     assert "notification to mail: it was not accepted" in caplog.text
+
+
+def test_a_notice_whose_delay_was_computed_under_a_clock_set_ahead_is_sent_now(store: Store, hook: Service) -> None:
+    there = {"hook": Destination("hook", json_url(hook))}
+    notice(store, "roof", *there)
+    year_ms = 365 * DAY_MS
+    with store.writes() as connection:
+        connection.execute(update(schema.notices).values(attempts=1, next_try_ms=NOW_MS + year_ms))
+    assert deliver(store, there, "central", NOW_MS) is None
+    assert len(hook.posts) == 1
 
 
 def test_an_attempt_that_was_interrupted_is_repeated_after_a_delay(

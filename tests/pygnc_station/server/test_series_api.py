@@ -17,6 +17,7 @@ from pygnc_station.store.calibrations import DatedCalibration
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import ALWAYS, Span
 from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, clock_ms, iso_time
+from pygnc_station.store.retention import prune_to_statistics
 from pygnc_station.store.store import Store
 from tests.pygnc_station.server.samples import Running, server
 
@@ -48,6 +49,18 @@ def of(there: Running, **query: Any) -> Any:  # noqa: ANN401 - any JSON
     answer = httpx.get(f"{there.url}/api/v1/series/", params=query)
     assert answer.status_code == 200, answer.text
     return answer.json()
+
+
+def test_plots_of_deleted_readings_show_their_statistics(there: Running) -> None:
+    fill(there.store, "OPC A", [(float(rank), None) for rank in range(8)], START_MS, HOUR_MS // 4)
+    prune_to_statistics(there.store, START_MS + HOUR_MS)
+    points = of(there, gadget="OPC A", name="pm_2_5_ug_m3", form="raw")["points"]
+    assert points == [
+        [START_MS, 0.0], [START_MS + HOUR_MS // 2, 3.0],
+        *([START_MS + HOUR_MS + rank * HOUR_MS // 4, 4.0 + rank] for rank in range(4)),
+    ]  # fmt: skip
+    means = of(there, gadget="OPC A", name="pm_2_5_ug_m3", form="mean")["points"]
+    assert means == [[START_MS, 1.5, 0.0, 3.0], [START_MS + HOUR_MS, 5.5, 4.0, 7.0]]
 
 
 def test_means_of_a_month_are_hourly_and_equal_those_of_the_readings(there: Running) -> None:

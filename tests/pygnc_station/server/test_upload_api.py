@@ -12,6 +12,7 @@ import pytest
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server.access import new_pin
 from pygnc_station.server.ingest import ingest
+from pygnc_station.server_settings import Limits
 from pygnc_station.settings import Batches, StationSettings, Upload
 from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected, update_batch
@@ -337,3 +338,23 @@ def test_a_disconnect_within_a_body_is_not_an_error_of_the_server(
             connection.sendall(head.encode() + b"{")
         httpx.get(there.url)
     assert "ClientDisconnect" not in capfd.readouterr().err
+
+
+def test_announcements_that_are_never_completed_are_bounded(tmp_path: Path) -> None:
+    limits = Limits(open_uploads=3)
+    with server(tmp_path / "server", limits=limits) as there:
+        keys = [there.new_key(name) for name in ("roof", "yard")]
+        announced = {"name": "b", "bytes": 100, "sha256": "0" * 64}
+        ids = [f"{rank:032x}" for rank in range(6)]
+        with httpx.Client(base_url=f"{there.url}/api/v1/batches/") as client:
+            for key, of_key in ((keys[1], ids[5:]), (keys[0], ids[:5])):
+                client.headers["authorization"] = f"Bearer {key}"
+                for id_ in of_key:
+                    assert client.put(id_, json=announced).status_code == 200
+                    assert client.patch(id_, params={"offset": 0}, content=b"x" * 10).json()["offset"] == 10
+            # The oldest unfinished ones are discarded; a station that returns to one of them begins it anew.
+            states = [client.get(id_).status_code for id_ in ids[:5]]
+            assert states == [404, 404, 200, 200, 200]
+            assert client.put(ids[0], json=announced).json()["offset"] == 0
+        kept = sorted(path.stem for path in (there.folder / "quarantine").iterdir())
+        assert kept == [ids[3], ids[4], ids[5]]

@@ -13,9 +13,9 @@ from pygnc_station.commands.readings import readers
 from pygnc_station.errors import StationError
 from pygnc_station.settings import Device, StationSettings
 from pygnc_station.sinks.publisher import Publisher
-from pygnc_station.store.readings import Layout, NewReading, Quality, clock_ms, iso_time, to_text
+from pygnc_station.store.readings import DAY_MS, Layout, NewReading, Quality, clock_ms, iso_time, to_text
 from pygnc_station.store.store import Store
-from pygnc_station.upload.retry import retry_state
+from pygnc_station.upload.retry import note_failure, retry_state
 from tests.fakes.http_service import Service, service
 
 LAYOUT = Layout.of(HISTOGRAM)
@@ -146,3 +146,14 @@ def test_the_doctor_asks_the_services(tmp_path: Path) -> None:
         assert "PROBLEM  openSenseMap: " in (wrong := run(there, "cold"))
         assert "the box has no sensor cold" in wrong
     assert "no connection" in run(there, "warm")
+
+
+def test_an_output_that_failed_under_a_clock_set_ahead_is_tried_now(store: Store) -> None:
+    log(store, 1.0)
+    now_ms = clock_ms()
+    with service(BOX) as there:
+        note_failure(store, "opensensemap", "no connection", now_ms)
+        assert not Publisher(store, sense_map(there)).push(now_ms)
+        note_failure(store, "opensensemap", "no connection", now_ms + 365 * DAY_MS)
+        assert Publisher(store, sense_map(there)).push(now_ms)
+    assert len(there.posts) == 1

@@ -5,10 +5,11 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from pygnc_station.errors import StoreError
 from pygnc_station.store import query
-from pygnc_station.store.store import Store
+from pygnc_station.store.store import Store, append
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 
@@ -59,3 +60,22 @@ def test_a_replacement_of_an_older_version_is_refused_until_the_program_starts_a
             store.stream("imu", LAYOUT)
     with Store.open(str(path)) as store:
         assert store.stream("imu", LAYOUT).next_number == 3
+
+
+def test_a_write_of_one_reading_of_each_of_14_streams_changes_few_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "r.db"
+    with Store.open(str(path)) as store:
+        streams = [store.stream("pack", replace(LAYOUT, kind=f"kind {rank}")) for rank in range(14)]
+        with store.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_autocheckpoint = 0").close()
+            for stream in streams:  # readings of a day, so that each stream has pages of its own
+                store.append(stream, [new(rank) for rank in range(1000)])
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").close()
+        log = path.with_name("r.db-wal")
+        for rank in range(20):
+            with store.writes() as connection:
+                for stream in streams:
+                    append(connection, stream.id, [new(1000 + rank)])
+        assert log.stat().st_size / 20 < 100_000  # 131 000 with pages of 4096 bytes
+        with closing(sqlite3.connect(path)) as database:
+            assert database.execute("PRAGMA page_size").fetchone() == (2048,)
