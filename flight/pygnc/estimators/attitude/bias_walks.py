@@ -22,10 +22,6 @@ sums; below, the walk becomes narrower.
 """
 _NARROWED: Final = 0.97
 """Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
-_MAGNETOMETER_FIRST: Final = 10.0
-"""Factor on the walk of the magnetometer bias until readings show less: with the default settings, a bias that moves by
-0.5 uT in an hour, as payloads that are switched do.
-"""
 _FACTOR_MAX: Final = 100.0
 """Largest factor on a walk of the settings: with the default settings, a gyro bias that moves by 0.1 degrees per second
 in an hour, or a magnetometer bias by 5 uT.
@@ -115,5 +111,7 @@ class BiasWalks(NamedTuple):
 
 
 NO_WALKS: Final = BiasWalks()
-FIRST_WALKS: Final = BiasWalks(magnetometer=_MAGNETOMETER_FIRST)
-"""Walks before the first readings."""
+FIRST_WALKS: Final = BiasWalks(magnetometer=math.sqrt(_FACTOR_MAX))
+"""Walks before the first readings: that of the magnetometer is in the middle of its range, because payloads that are
+switched move its bias by 0.5 uT in an hour.
+"""

@@ -26,7 +26,6 @@ from pygnc.estimators.attitude.state import (
 )
 from pygnc.estimators.kalman import Observation
 
-_IDENTITY: Final = np.eye(3)
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
 """Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes."""
 _FIRST_SAMPLES: Final = 3.0
@@ -53,6 +52,7 @@ class Magnetometer(MeasurementModel):
     def __init__(self, settings: AttitudeSettings) -> None:
         super().__init__(settings)
         self._magnetometer_from_body = settings.mounting.magnetometer
+        self._identity = np.eye(3)
         self._sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
     def observation(
@@ -71,15 +71,15 @@ class Magnetometer(MeasurementModel):
             environment: Modelled field and sunlight.
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
-        matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
+        matrix = (self._identity + state.mag_matrix_error).dot(self._magnetometer_from_body)
         partials = np.zeros((3, self._size))
         partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
-        partials[:, MAG_BIAS] = _IDENTITY
+        partials[:, MAG_BIAS] = self._identity
         partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
         ideal = self._magnetometer_from_body.dot(field_body)
         for axis in range(3):
             partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
-        partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
+        partials[:, PANEL_FIELD] = environment.sunlit_fraction * self._identity
         predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
         return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 

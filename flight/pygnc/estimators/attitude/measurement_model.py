@@ -22,10 +22,8 @@ from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a new reading in the running mean `ModelMemory.misfit`."""
-UNDERWEIGHTED_RAD: Final = math.radians(3.0)
-"""Uncertainty of the attitude above which measurements are underweighted."""
 _UNDERWEIGHT: Final = 2.0
-"""Share of the predicted variance of a measurement that is then added to the variance of its error."""
+"""Share of its predicted variance that is added to the variance of a measurement while the attitude is not fine."""
 REJECTED_WEIGHT: Final = 1.0 / 10.0
 """Weight of a new reading in the running mean `ModelMemory.rejected`."""
 

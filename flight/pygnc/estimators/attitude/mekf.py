@@ -16,7 +16,6 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.measurement_model import (
-    UNDERWEIGHTED_RAD,
     Accepted,
     Innovation,
     MeasurementModel,
@@ -32,7 +31,6 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.kalman import triangular
 
-_FIRST_MEMORY: Final = ModelMemory()
 _NO_MEMORIES: Final[dict[str, ModelMemory]] = {}
 
 
@@ -101,7 +99,7 @@ class Track(NamedTuple):
 
     def memory(self, name: str) -> ModelMemory:
         """Return the memory of the model with this name; a new one if it had no reading yet."""
-        return self.memories.get(name, _FIRST_MEMORY)
+        return self.memories.get(name) or ModelMemory()
 
     def with_memory(self, name: str, memory: ModelMemory) -> "Track":
         """Return a copy in which the model with this name has another memory."""
@@ -134,6 +132,7 @@ class MultiplicativeEkf:
 
     def __init__(self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...]) -> None:
         self.motion = AttitudeDynamics(settings)
+        self._fine_sigma_rad = settings.start.fine_sigma_rad
         self._models = models
 
     def process(
@@ -190,7 +189,7 @@ class MultiplicativeEkf:
         memories, innovations, accepted = dict(track.memories), {}, []
         tested: list[tuple[MeasurementModel, Tested]] = []
         has_evidence = False
-        is_uncertain = step.state.attitude_sigma_rad > UNDERWEIGHTED_RAD
+        is_uncertain = step.state.attitude_sigma_rad > self._fine_sigma_rad
         is_underweighted = is_uncertain and track.standing is not Standing.MEASURED
         for model in self._models:
             name, memory = model.name, track.memory(model.name)

@@ -23,22 +23,26 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
+    FACE_GAINS,
     FIELD_ROWS,
     GYRO_BIAS,
     GYRO_THERMAL,
+    LIGHT_ERRORS,
     MAG_BIAS,
     MAG_MATRIX,
     MAG_THERMAL,
     PANEL_FIELD,
     AttitudeState,
     error_size,
-    light_rows,
 )
 
-_MAGNETOMETER: Final = "magnetometer"
-_SUN_SENSORS: Final = "sun_sensors"
-_GYRO: Final = "gyro"
-_MAGNETOMETER_THERMAL: Final = "magnetometer_thermal"
+_ROWS: Final = {
+    "magnetometer": FIELD_ROWS,
+    "sun_sensors": LIGHT_ERRORS,
+    "gyro": GYRO_THERMAL,
+    "magnetometer_thermal": MAG_THERMAL,
+}
+"""Model errors in the error state by name of their size in `ModelErrors`."""
 NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
@@ -57,7 +61,7 @@ _SMALL_THERMAL_RAD_S: Final = math.radians(0.01)
 """Standard deviation of the change of the gyro bias by warmth per axis if it is small."""
 _SMALL_THERMAL_UT: Final = 0.1
 """Standard deviation of the change of the magnetometer bias by warmth per axis if it is small."""
-_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36, _MAGNETOMETER_THERMAL: 36}
+_SAMPLES_MIN: Final = {"magnetometer": 36, "sun_sensors": 8}
 """Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
 errors of the sun sensors enlarge the innovations of the magnetometer.
 """
@@ -210,11 +214,7 @@ class ModelErrors(NamedTuple):
     bias_walks: BiasWalks = FIRST_WALKS
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
-        if name == _GYRO:
-            return self._replace(gyro=size)
-        if name == _MAGNETOMETER_THERMAL:
-            return self._replace(magnetometer_thermal=size)
-        return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
+        return ModelErrors(**{**self._asdict(), name: size})
 
     def detected(self, misfits: Mapping[str, float], samples: int, implausible: Sequence[str]) -> "ModelErrors":
         """Return the errors after a sample of a track.
@@ -225,8 +225,8 @@ class ModelErrors(NamedTuple):
             implausible: Names of the sensors with implausible estimates.
         """
         errors = self
-        for name, samples_min in _SAMPLES_MIN.items():
-            is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
+        for name in _ROWS:
+            is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= _SAMPLES_MIN.get(name, 0)
             is_wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
             if (is_misfit or is_wrong) and getattr(self, name) is not ErrorSize.LARGE:
                 errors = errors._with(name, ErrorSize.LARGE)._replace(time_tags=self.time_tags.restarted())
@@ -240,7 +240,7 @@ class ModelErrors(NamedTuple):
         divided by that before (Dickey, Ann. Math. Statist. 42, 1971).
         """
         errors = self
-        for name in _SAMPLES_MIN:
+        for name in _ROWS:
             if getattr(errors, name) is ErrorSize.UNDECIDED:
                 errors, state = errors._selected(name, state, settings)
         return errors, state
@@ -248,8 +248,8 @@ class ModelErrors(NamedTuple):
     def _selected(
         self, name: str, state: AttitudeState, settings: AttitudeSettings
     ) -> "tuple[ModelErrors, AttitudeState]":
-        rows = _rows(name, len(state.sqrt_covariance))
-        error, root = state.slow[rows - 3], state.sqrt_covariance[rows]
+        rows = _ROWS[name]
+        error, root = np.r_[np.zeros(3), state.slow][rows], state.sqrt_covariance[rows]
         as_small = self._with(name, ErrorSize.SMALL)
         small, large = (errors.sigma(settings)[rows] ** 2 for errors in (as_small, self))
         covariance = root.dot(root.T) + np.diag(small)
@@ -273,7 +273,7 @@ class ModelErrors(NamedTuple):
         if self.magnetometer is ErrorSize.SMALL:
             sigma[MAG_MATRIX], sigma[PANEL_FIELD] = _SMALL_MATRIX_SIGMA, _SMALL_PANEL_SIGMA_UT
         are_small = self.sun_sensors is ErrorSize.SMALL
-        sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        sigma[FACE_GAINS] = faces.gain_sigma if are_small else faces.gain_sigma_max
         gyro_is_steady, field_is_steady = (size is ErrorSize.SMALL for size in (self.gyro, self.magnetometer_thermal))
         sigma[GYRO_THERMAL] = _SMALL_THERMAL_RAD_S if gyro_is_steady else settings.gyro.thermal_sigma_rad_s
         sigma[MAG_THERMAL] = _SMALL_THERMAL_UT if field_is_steady else magnetometer.thermal_sigma_ut
@@ -283,30 +283,23 @@ class ModelErrors(NamedTuple):
     def priors(self, settings: AttitudeSettings) -> list["ErrorPrior"]:
         """Return the prior of the model errors of each sensor."""
         sigma = self.sigma(settings)
-        rows = {name: _rows(name, len(sigma)) for name in _SAMPLES_MIN}
+        places = {name: np.arange(len(sigma))[rows] for name, rows in _ROWS.items()}
         return [
-            ErrorPrior(name, each - 3, 1.0 / sigma[each], chi_square_limit(len(each))) for name, each in rows.items()
+            ErrorPrior(name, each - 3, 1.0 / sigma[each], chi_square_limit(len(each))) for name, each in places.items()
         ]
 
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the standard deviations to add to the state, (size,), after errors `before`; None without a change."""
-        changed = [name for name in _SAMPLES_MIN if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
+        changed = [name for name in _ROWS if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
         if not changed:
             return None
         sigma, inflation = self.sigma(settings), np.zeros(error_size(settings.mounting.faces))
         for name in changed:
-            rows = _rows(name, len(sigma))
-            inflation[rows] = sigma[rows]
-        if _MAGNETOMETER in changed:
+            inflation[_ROWS[name]] = sigma[_ROWS[name]]
+        if "magnetometer" in changed:
             inflation[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
         inflation[ATTITUDE], inflation[GYRO_BIAS] = MISLED_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return inflation
-
-
-_THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {
-    _GYRO: np.r_[GYRO_THERMAL],
-    _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL],
-}
 
 
 def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
@@ -325,10 +318,3 @@ def chi_square_limit(freedoms: int) -> float:
     """Return the chi-square of `_IMPLAUSIBLE_SIGMA` (Wilson & Hilferty, Proc. Nat. Acad. Sci. 17, 1931)."""
     spread = 2.0 / (9.0 * freedoms)
     return freedoms * (1.0 - spread + _IMPLAUSIBLE_SIGMA * math.sqrt(spread)) ** 3
-
-
-def _rows(name: str, size: int) -> npt.NDArray[np.intp]:
-    """Return the indices of the model errors of a sensor in an error state of `size` elements."""
-    if name in _THERMAL_ROWS:
-        return _THERMAL_ROWS[name]
-    return FIELD_ROWS if name == _MAGNETOMETER else light_rows(size)

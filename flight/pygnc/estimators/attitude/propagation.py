@@ -23,6 +23,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     BIASES,
+    FACE_GAINS,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
@@ -33,7 +34,6 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
     Flags,
     error_size,
-    light_rows,
 )
 
 _MEAN_ERROR: Final = 0.01
@@ -85,13 +85,12 @@ class AttitudeDynamics:
         self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
         size = error_size(settings.mounting.faces)
-        gains = light_rows(size)[:-1]
         self._steady = np.full(size, np.inf)
-        self._steady[GYRO_SCALE], self._steady[gains] = gyro.scale_sigma, sun.gain_sigma
+        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
         self._steady[REFLECTIVITY] = sun.reflectivity_sigma
         self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
         self._time_s = np.full(size, np.inf)
-        self._time_s[GYRO_SCALE], self._time_s[gains] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
         self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
         self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
         self._walk = np.zeros(size)

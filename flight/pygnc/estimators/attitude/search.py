@@ -157,23 +157,20 @@ hardly determine the attitude.
 """
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
-_COST_DROPPED: Final = 150.0
-"""Excess over the lowest cost with which a hypothesis is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
 _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 """Hypotheses whose attitudes and biases (rad/s, uT) differ by less than these limits are duplicates."""
-_RIVAL_RAD: Final = math.radians(15.0)
-"""Angle from the best attitude up to which a hypothesis counts as the same attitude when costs are compared."""
 _CONFIRMATIONS: Final = 3
 """Number of successive samples at which the best hypothesis must be clear before the search ends."""
 UNSURE_SIGMA_RAD: Final = math.radians(15.0)
 """Largest sigma of a first attitude, gain errors included. A track with a larger one must be confirmed again: updates
-are then far from linear and may make it a wrong one.
+are then far from linear and may make it a wrong one. Hypotheses within this angle count as the same attitude when costs
+are compared.
 """
 _TURN_RAD: Final = math.radians(40.0)
-"""Rotation of the body during a search from which no wrong biases explain all readings."""
-_FIELD_TURN_RAD: Final = math.radians(20.0)
-"""Smallest rotation of the field in sensor axes with it, which is less if the body turns about the field."""
+"""Rotation of the body during a search from which no wrong biases explain all readings. The field must rotate by half
+of it in sensor axes; it rotates less than the body if that turns about the field.
+"""
 HOPELESS_SAMPLES: Final = 2160
 """Number of samples, 3 h at one per 5 s, after which a search skips samples after each attempt. It is large because the
 attitude of a body that points at the Sun may become observable only in its second sunlit arc."""
@@ -272,7 +269,7 @@ class Search(msgspec.Struct, eq=False):
         gyro_rad_s = np.array([one.sample.gyro_imu_rad_s for one in self.samples])
         rate_rad_s = gyro_rad_s.mean(axis=0) - found.gyro_bias_rad_s
         span_s = 1e-3 * (self.samples[-1].sample.gps_ms - self.samples[0].sample.gps_ms)
-        return span_s * math.sqrt(rate_rad_s.dot(rate_rad_s)) >= _TURN_RAD and self._field_turn_rad() >= _FIELD_TURN_RAD
+        return span_s * math.sqrt(rate_rad_s.dot(rate_rad_s)) >= _TURN_RAD and self._field_turn_rad() >= 0.5 * _TURN_RAD
 
     def _field_turn_rad(self) -> float:
         """Return the largest angle by which the body has turned the field in sensor axes since the first sample.
@@ -375,10 +372,12 @@ class Search(msgspec.Struct, eq=False):
         """Return the best hypotheses in order of cost, without duplicates and those that fit much worse."""
         limits = self.settings.start
         order = np.argsort(fit.cost)
+        # A few more samples may turn the advantage of the best one around, but not five times that of a winner.
+        dropped = 5.0 * limits.advantage
         kept: list[int] = []
         most = limits.hypotheses_max if len(self.samples) > _SEED_SAMPLES + 3 else 60
         for row in order.tolist():
-            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _COST_DROPPED:
+            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + dropped:
                 break
             if kept:
                 rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
@@ -424,7 +423,7 @@ class Search(msgspec.Struct, eq=False):
         limits = self.settings.start
         scatter = _scatter(fit)
         sigma = math.sqrt(scatter) * _attitude_sigma_rad(fit.information[0])
-        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
+        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > UNSURE_SIGMA_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 

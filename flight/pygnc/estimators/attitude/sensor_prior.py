@@ -25,7 +25,6 @@ from pygnc.estimators.kalman import chi_square
 
 PRIOR_ROWS: Final = np.r_[BIASES, FIELD_ROWS, THERMAL]
 """Indices of the elements of the prior in the error state."""
-_MAGNETOMETER: Final = np.r_[3:18, 21:24]
 _GYRO: Final = np.r_[0:3, 18:21]
 _THERMAL: Final = slice(18, 24)
 _FIELD_KNOWN_SIGMA_UT: Final = 5.0
@@ -101,12 +100,9 @@ class SensorPrior(NamedTuple):
         """Return the prior with the calibrated magnetometer; unchanged if its bias is not known better then."""
         if calibration is None or calibration.bias_sigma_ut.max() >= self.sigma[3:6].max():
             return self
-        better = calibration.applied(SensorPrior.initial(settings, errors))
-        mean, covariance = self.mean.copy(), np.zeros_like(self.covariance)
-        mean[_MAGNETOMETER] = better.mean[_MAGNETOMETER]
-        for rows, source in ((_GYRO, self), (_MAGNETOMETER, better)):
-            covariance[np.ix_(rows, rows)] = source.covariance[np.ix_(rows, rows)]
-        return SensorPrior(mean, covariance)
+        better, gyro = calibration.applied(SensorPrior.initial(settings, errors)), np.ix_(_GYRO, _GYRO)
+        better.mean[_GYRO], better.covariance[gyro] = self.mean[_GYRO], self.covariance[gyro]
+        return better
 
 
 class MagnetometerErrors(NamedTuple):

@@ -26,7 +26,7 @@ HallWord: TypeAlias = Literal["resistance", "times"]
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
 """Factor from a random walk per root hour to a random walk per root second."""
-_SCALE_MIN = 0.1
+SCALE_MIN: Final = 0.1
 """Smallest scale factor of a magnetometer calibration; the largest is about its inverse, the range of an element."""
 FACES: Final = 6
 """Number of illuminances in the host's packet; a sample has at least as many."""
@@ -154,7 +154,7 @@ class MagnetometerSettings:
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix)
-        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN:
+        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < SCALE_MIN:
             raise ValueError(f"matrix must be near the identity (scale factors 0.1 to 10), not {self.matrix}")
 
 

@@ -21,8 +21,17 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, Flags, light_rows
-from pygnc.estimators.attitude.sun_sensors import LightSources
+from pygnc.estimators.attitude.state import (
+    FIELD_ERROR,
+    GYRO_THERMAL,
+    LIGHT_ERRORS,
+    MAG_MATRIX,
+    MAG_THERMAL,
+    PANEL_FIELD,
+    REFLECTIVITY,
+    Flags,
+)
+from pygnc.estimators.attitude.sun_sensors import LightSources, is_full_scale
 from pygnc.estimators.kalman import scaled_inverse
 
 
@@ -104,25 +113,11 @@ def _normal(part: LinearisedMeasurements) -> tuple[Array, Array]:
 
 
 PARAMETERS: Final = 9
-"""Number of parameters: attitude error (rad, body axes), gyro bias (rad/s) and magnetometer bias (uT), sensor axes."""
-_FIELD_ERROR: Final = slice(9, 12)
-"""Columns of the error of the field model, uT, GCRF."""
-_REFLECTIVITY: Final = slice(12, 15)
-"""Columns of mean and slopes of the Earth's reflectivity."""
-_MATRIX: Final = slice(15, 24)
-"""Columns of scale and misalignment of the magnetometer, row by row."""
-_PANEL_FIELD: Final = slice(24, 27)
-"""Columns of the field of the solar panels, uT, sensor axes."""
-_GYRO_THERMAL: Final = slice(27, 30)
-"""Columns of the change of the gyro bias by warmth, rad/s, sensor axes."""
-_MAG_THERMAL: Final = slice(30, 33)
-"""Columns of the change of the magnetometer bias by warmth, uT, sensor axes."""
+"""Number of parameters: attitude error (rad, body axes), gyro bias (rad/s) and magnetometer bias (uT), sensor axes. The
+columns after them are those of the error state up to the drift rates.
+"""
 _DRIFT: Final = 33
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
-_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, THERMAL]
-"""Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
-_LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
-"""Position of gain errors and cosine error among the estimated elements."""
 LIGHT_ERROR_MIN: Final = -0.9
 """Lower limit of gain errors, because an unobserved gain must remain positive. A face with this gain is dead."""
 _STRETCH: Final = 16
@@ -133,10 +128,6 @@ _OUTLIER_SIGMA: Final = 4.0
 """Residual in standard deviations beyond which a face loses weight, because it may be dead or mirrored."""
 _FIELD_OUTLIER_SIGMA: Final = 6.0
 """Residual beyond which a magnetometer reading loses weight if tolerant, because magnetorquers may be on."""
-_FIELD_OUTLIERS_MAX: Final = 0.6
-"""Share of disturbed readings up to which each of them counts with `_FIELD_OUTLIER_COST` only in the misfit."""
-_FIELD_OUTLIER_COST: Final = 6.0
-"""Cost of a disturbed reading in the misfit; the mean of an undisturbed one is 3."""
 
 
 _PULSE_SAMPLES: Final = 14
@@ -202,7 +193,7 @@ class Window:
         tolerant: bool = False,
     ) -> None:
         prior = prior.warmed(window_samples[-1].environment.warmth)
-        self._tolerant = tolerant
+        self._tolerant, self._rejected_max = tolerant, settings.start.rejected_max
         self._prior_mean = prior.mean
         self._whitening = np.linalg.inv(np.linalg.cholesky(prior.covariance))
         self._magnetometer_from_body = settings.mounting.magnetometer
@@ -219,7 +210,7 @@ class Window:
         full_sun_lux = np.array([sources.full_sun_lux for sources in all_sources])[:, None]
         self._full_scale = settings.sun_sensors.saturation_lux / full_sun_lux
         self._share = np.minimum(np.array([sample.lux for sample in samples]) / full_sun_lux, self._full_scale)
-        self._saturated = self._share >= (1.0 - 1e-6) * self._full_scale
+        self._saturated = is_full_scale(self._share, self._full_scale)
         self._field = np.array([entry.environment.field_gcrf_ut for entry in window_samples])
         self._sun = np.array([sources.sun_gcrf for sources in all_sources])
         self._sunlit = np.array([sources.sunlit_fraction for sources in all_sources])
@@ -272,8 +263,9 @@ class Window:
         squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)
         each = _cauchy_cost(squares, _FIELD_OUTLIER_SIGMA) if self._tolerant else squares
         disturbed = (squares > _FIELD_OUTLIER_SIGMA**2) & self._tolerant
-        few = disturbed.mean(axis=1, keepdims=True) <= _FIELD_OUTLIERS_MAX
-        counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
+        few = disturbed.mean(axis=1, keepdims=True) <= self._rejected_max
+        # A disturbed reading counts as two undisturbed ones, whose mean is 3.
+        counted = np.where(disturbed & few, 6.0, each).sum(axis=1)
         return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
     def solution(self, best: Hypotheses, sigma: Array, *, iterations: int = 6) -> tuple[Array, Array]:
@@ -292,17 +284,17 @@ class Window:
         Returns:
             Correction, shape (size,), and covariance, shape (size, size).
         """
-        states = np.concatenate((_FIELD_STATES, light_rows(len(sigma))))
+        states = np.r_[:_DRIFT, LIGHT_ERRORS.start : len(sigma)]
         window_sigma = sigma[states]
         window_sigma[3:_DRIFT] = np.concatenate(([np.inf] * 6, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
         hypothesis, light_errors = best, self._no_light_errors
         for _ in range(iterations):
             step, known_covariance = self._solution_step(hypothesis, window_sigma, light_errors)
             hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
-            light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], LIGHT_ERROR_MIN)
+            light_errors = np.maximum(light_errors + step[_DRIFT:], LIGHT_ERROR_MIN)
         step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
         step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
-        step[_LIGHT_ERRORS] = light_errors
+        step[_DRIFT:] = light_errors
         error, covariance = np.zeros(len(sigma)), np.diag(sigma**2)
         error[states] = step
         covariance[np.ix_(states, states)] = known_covariance
@@ -320,7 +312,7 @@ class Window:
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
-        gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
+        gradient[_DRIFT:] -= light_errors / window_sigma[_DRIFT:] ** 2
         covariance = scaled_inverse(information)
         return covariance.dot(gradient), covariance
 
@@ -333,20 +325,20 @@ class Window:
     def _light_error_partials(
         self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
     ) -> Array:
-        """Return the derivatives of the sun sensors by gains and cosine error, (1, n, faces, faces + 1)."""
+        """Return the derivatives of the sun sensors by cosine error and gains, (1, n, faces, 1 + faces)."""
         attitude, _ = self._propagated_back(hypothesis)
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
-        gain = 1.0 + light_errors[:-1]
+        gain = 1.0 + light_errors[1:]
         d_gain = ((self._share - light.residual) / gain)[..., None] * np.eye(len(gain))
         d_cosine = -gain * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
-        return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
+        return np.concatenate((d_cosine[..., None], d_gain), axis=-1)
 
     def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
         """Return the prior of the sensors as measurements with unit variance, (k, 24)."""
         count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
         d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
         partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
-        partials[..., 3:PARAMETERS], partials[..., _MATRIX.start : _DRIFT] = d_biases, d_nuisance
+        partials[..., 3:PARAMETERS], partials[..., MAG_MATRIX.start : _DRIFT] = d_biases, d_nuisance
         residual = (self._prior_mean[:biases] - hypotheses.biases) @ d_biases.T
         return LinearisedMeasurements(residual, partials, np.ones_like(residual))
 
@@ -390,7 +382,7 @@ class Window:
         d_error[..., :3] = propagated[..., 3:6]
         # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
-        d_error[..., _GYRO_THERMAL] = np.einsum(
+        d_error[..., GYRO_THERMAL] = np.einsum(
             "kncsj,s->kncj", propagated[..., 6:].reshape(count, length, 3, -1, 3), self._warming
         )
         d_error[..., _DRIFT:] = propagated[..., 6:]
@@ -403,12 +395,12 @@ class Window:
         residual = self._mag - self._mag_change_ut - field @ self._distorted.T - steady
         partials = self._distorted @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
-        partials[..., _FIELD_ERROR] = self._distorted @ attitude
+        partials[..., FIELD_ERROR] = self._distorted @ attitude
         ideal = field @ self._magnetometer_from_body.T
         for axis in range(3):
-            partials[..., axis, _MATRIX.start + 3 * axis : _MATRIX.start + 3 * axis + 3] = ideal
-        partials[..., _PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
-        partials[..., _MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
+            partials[..., axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
+        partials[..., PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
+        partials[..., MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array, light_errors: Array) -> LinearisedMeasurements:
@@ -421,13 +413,13 @@ class Window:
         even, earth = self._earth_shares[..., 0], d_reflectivity[..., 0]
         towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, even, self._earth_directions, optimize=True)
         direct = np.maximum(cosine, 0.0)
-        gain, below, sine2 = 1.0 + light_errors[:-1], light_errors[-1], 1.0 - cosine**2
+        below, gain, sine2 = light_errors[0], 1.0 + light_errors[1:], 1.0 - cosine**2
         residual = self._share - gain * (direct * (1.0 - below * sine2) + self._reflectivity * earth)
         idle = self._saturated & (residual < 0.0)
         lit = (cosine > 0.0) * (1.0 + below * (2.0 - 3.0 * sine2))
         light = lit[..., None] * sun[:, :, None] + self._reflectivity * (towards @ np.swapaxes(attitude, -1, -2))
         partials = np.cross(self._normals, gain[:, None] * light) @ d_error
-        partials[..., _REFLECTIVITY] = gain[:, None] * d_reflectivity
+        partials[..., REFLECTIVITY] = gain[:, None] * d_reflectivity
         weight = np.where(idle, 0.0, self._face_weight / (self._light_variance + (self._earth_error * earth) ** 2))
         return LinearisedMeasurements(residual, partials, weight)
 

@@ -11,10 +11,10 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude import search
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import WindowSample
-from tests.pygnc.estimators.attitude.truth import SETTINGS, fly
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, fly
 
 
 def directions(seed: int, number: int) -> Array:
