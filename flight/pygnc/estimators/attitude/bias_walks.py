@@ -71,12 +71,13 @@ class BiasWalks(NamedTuple):
 
     Attributes:
         gyro: Factor on the random walk of the gyro bias, at least 1.
-        magnetometer: Factor on that of the magnetometer bias, at least 1.
+        magnetometer: Factor on that of the magnetometer bias, at least 1. It begins in the middle of its range, because
+            payloads that are switched move the bias by 0.5 uT in an hour.
         begin: Biases when the walks were last judged, with the noise since then; None if they have changed otherwise.
     """
 
     gyro: float = 1.0
-    magnetometer: float = 1.0
+    magnetometer: float = math.sqrt(_FACTOR_MAX)
     begin: Moment | None = None
 
     def interrupted(self) -> "BiasWalks":
@@ -110,8 +111,5 @@ class BiasWalks(NamedTuple):
         return BiasWalks(factors[0], factors[1], now)
 
 
-NO_WALKS: Final = BiasWalks()
-FIRST_WALKS: Final = BiasWalks(magnetometer=math.sqrt(_FACTOR_MAX))
-"""Walks before the first readings: that of the magnetometer is in the middle of its range, because payloads that are
-switched move its bias by 0.5 uT in an hour.
-"""
+NO_WALKS: Final = BiasWalks(magnetometer=1.0)
+"""Walks of the settings."""

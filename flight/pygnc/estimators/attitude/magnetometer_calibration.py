@@ -43,20 +43,14 @@ _HUBER: Final = 1.345
 _ITERATIONS: Final = 20
 """Largest number of iterations, and of selections of readings by the innovation gate."""
 _NOISE_MIN_UT: Final = 1e-6
-_STEP_NOISE_MIN_UT: Final = 0.1
-"""Smallest noise for the limit of steps, so that readings without noise do not need endless iterations."""
 _STEP_MAX: Final = 1e-3
 """Length of a step, in standard deviations of the parameters, at or below which the iteration has converged; also the
 relative change of the noise below which an unchanged selection is final.
 """
 _HIDDEN_SIGMA: Final = 3.0
 """Spread of the readings in a direction that errors of the matrix may hide, in their sigma times the field."""
-_HIDDEN_UT: Final = 100.0
-"""Standard deviation of the bias in such a direction."""
 _BIAS_SIGMA_MAX_UT: Final = 3.0
 """Largest standard deviation of the bias with which an axis counts as resolved."""
-_SIGMA_REPORTED_MAX_UT: Final = 50.0
-"""Largest standard deviation that an error message states; a hidden direction causes a larger one on some axis."""
 _GOOD_SIGMA_MAX_UT: Final = 1.0
 """Largest sigma of the bias with which the attitude filter uses a solution."""
 
@@ -163,7 +157,7 @@ def calibrate(
     unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= _BIAS_SIGMA_MAX_UT]
     if found is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
-        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
+        known = f", known to {sigma_ut.max():.0f} uT only" if np.linalg.norm(sigma_ut) < _rms(strength_ut) else ""
         raise CalibrationError(f"not enough rotation: {axes}{known}; add samples of a rotation about another axis")
     used = np.zeros(len(mag_imu_ut), np.bool_)
     used[plausible[found.used]] = True
@@ -216,7 +210,8 @@ def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration 
         if used.sum() < _SAMPLES_MIN:
             return None
         kept = readings.select(used)
-        iterated = _gauss_newton(kept, x, noise_ut, weight)
+        # Readings without noise must not need endless iterations.
+        iterated = _gauss_newton(kept, x, noise_ut, weight, step_noise_ut=max(noise_ut, settings.noise_ut))
         if iterated is None:
             return None
         x, inverse, converged = iterated
@@ -245,7 +240,9 @@ def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration 
     )
 
 
-def _gauss_newton(readings: _Readings, x: Array, noise_ut: float, weight: Array) -> tuple[Array, Array, bool] | None:
+def _gauss_newton(
+    readings: _Readings, x: Array, noise_ut: float, weight: Array, step_noise_ut: float
+) -> tuple[Array, Array, bool] | None:
     """Iterate from bias and matrix `x`, (9,), by Gauss-Newton; return None if the iteration diverges.
 
     Returns:
@@ -263,7 +260,7 @@ def _gauss_newton(readings: _Readings, x: Array, noise_ut: float, weight: Array)
         x = x + step
         if not np.isfinite(x).all() or np.linalg.eigvalsh(_matrix(x))[0] <= SCALE_MIN:
             return None
-        converged = step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT))
+        converged = step.dot(normal).dot(step) <= np.square(_STEP_MAX * step_noise_ut)
         if converged:
             break
     return x, inverse, bool(converged)
@@ -309,8 +306,10 @@ def _hidden_covariance(readings: _Readings, settings: MagnetometerSettings) -> A
     plane, which excludes one of the two.
     """
     variances, axes = np.linalg.eigh(np.cov(readings.mag_ut.T))
-    hidden_ut = _HIDDEN_SIGMA * settings.matrix_sigma * _rms(readings.strength_ut)
-    hidden = _HIDDEN_UT * axes[:, variances < hidden_ut**2]
+    strength_ut = _rms(readings.strength_ut)
+    hidden_ut = _HIDDEN_SIGMA * settings.matrix_sigma * strength_ut
+    # The bias of the second solution may differ by twice the field.
+    hidden = 2.0 * strength_ut * axes[:, variances < hidden_ut**2]
     covariance: Array = hidden.dot(hidden.T)
     return covariance
 

@@ -222,14 +222,13 @@ class MeasurementModel(ABC):
         """Return the memory after the update, which corrected the state by `error`, shape (size,)."""
         return tested.memory
 
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
+    def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return the conclusion if the readings contradict the track; None if they do not.
 
         By default, a track is wrong if the running mean of rejected readings exceeds `rejected_max` of the settings.
 
         Args:
             memory: Memory after the newest sample.
-            samples: Number of samples in the track.
             is_supported: True if a reading with `is_evidence` in the newest sample was used.
         """
         return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None

@@ -10,7 +10,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, PANEL_SHARE, ROWS
-from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.model_errors import FIELD_KNOWN_SIGMA_UT, ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     BIASES,
@@ -27,8 +27,6 @@ PRIOR_ROWS: Final = np.r_[BIASES, FIELD_ROWS, THERMAL]
 """Indices of the elements of the prior in the error state."""
 _GYRO: Final = np.r_[0:3, 18:21]
 _THERMAL: Final = slice(18, 24)
-_FIELD_KNOWN_SIGMA_UT: Final = 5.0
-"""Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
 _KEPT_VARIANCE_FACTOR: Final = 4.0
 """Factor on the covariance after a track ends, because an abandoned track may underestimate its errors."""
 _KEPT_SHARE_MIN: Final = 0.02
@@ -84,7 +82,7 @@ class SensorPrior(NamedTuple):
     @property
     def is_field_direction_known(self) -> bool:
         """True if the sigmas of the magnetometer bias are below 5 uT, so that readings have a direction."""
-        return bool(self.sigma[3:6].max() < _FIELD_KNOWN_SIGMA_UT)
+        return bool(self.sigma[3:6].max() < FIELD_KNOWN_SIGMA_UT)
 
     def updated(self, measured: Array, partials: Array, covariance: Array) -> "SensorPrior":
         """Return the prior after m measurements, (m,), with partials (m, 24) and covariance (m, m)."""

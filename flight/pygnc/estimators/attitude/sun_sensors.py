@@ -37,8 +37,6 @@ an optical depth of 0.3 towards the zenith and a scale height of 8 km.
 """
 _CENSORED_MIN: Final = -2.0
 """Full scale minus prediction in standard deviations below which a reading at full scale says nothing."""
-_JUDGING_SIGMA_RAD: Final = math.radians(10.0)
-"""Uncertainty of the attitude below which faces are checked for faults."""
 
 
 class LightSources(NamedTuple):
@@ -179,7 +177,8 @@ class SunSensors(MeasurementModel):
         limits, factor = self._settings.sun_sensors, self._factor(memory)
         light = self.observation(step.state, prediction.body_from_gcrf, sample.lux, sources, factor)
         health = prediction.health
-        if step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
+        # An attitude that would have to be confirmed cannot prove faults.
+        if step.state.attitude_sigma_rad < self._settings.start.unconfirmed_sigma_max_rad:
             faces = health.faces.updated(light.share, light.cosine, light.expected_share, limits)
             health = health._replace(faces=faces)
         residual, partials, sigma = light.observation

@@ -122,16 +122,10 @@ LIGHT_ERROR_MIN: Final = -0.9
 """Lower limit of gain errors, because an unobserved gain must remain positive. A face with this gain is dead."""
 _STRETCH: Final = 16
 """Samples per stretch; within a stretch, the effect of gyro noise is below the noise of the other sensors."""
-_FIELD_ERROR_UT: Final = 0.5
-"""Standard deviation of the field model's error per axis; larger than the default of the filter."""
-_OUTLIER_SIGMA: Final = 4.0
-"""Residual in standard deviations beyond which a face loses weight, because it may be dead or mirrored."""
-_FIELD_OUTLIER_SIGMA: Final = 6.0
-"""Residual beyond which a magnetometer reading loses weight if tolerant, because magnetorquers may be on."""
-
-
-_PULSE_SAMPLES: Final = 14
-"""Largest number of samples of a pulse of magnetorquers that are switched each minute."""
+_FACE_GATE: Final = 16.0
+"""Squared residual in variances beyond which a face loses weight, because it may be dead or mirrored."""
+_FIELD_GATE: Final = 36.0
+"""The same for a magnetometer reading in a tolerant attempt, because magnetorquers may be on."""
 
 
 class WindowSample(NamedTuple):
@@ -172,7 +166,7 @@ def outside_pulses(mag_ut: Array, settings: MagnetometerSettings) -> Flags:
     sigma_ut = max(math.sqrt(6.0) * settings.noise_ut, float(median(change_ut)) / 1.54)
     jumps = np.cumsum(change_ut > math.sqrt(settings.gate) * sigma_ut)
     stretch = np.concatenate((np.zeros(1, np.intp), jumps, jumps[-1:]))
-    steady: Flags = (np.bincount(stretch) > _PULSE_SAMPLES)[stretch] | (jumps[-1] == 0)
+    steady: Flags = (np.bincount(stretch) > settings.pulse_samples_max)[stretch] | (jumps[-1] == 0)
     return steady
 
 
@@ -192,8 +186,8 @@ class Window:
         tag_sigma_s: Array | float = 0.0,
         tolerant: bool = False,
     ) -> None:
-        prior = prior.warmed(window_samples[-1].environment.warmth)
         self._tolerant, self._rejected_max = tolerant, settings.start.rejected_max
+        prior = prior.warmed(window_samples[-1].environment.warmth)
         self._prior_mean = prior.mean
         self._whitening = np.linalg.inv(np.linalg.cholesky(prior.covariance))
         self._magnetometer_from_body = settings.mounting.magnetometer
@@ -232,7 +226,11 @@ class Window:
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
             # The prior contains the errors of the magnetometer and the changes of the biases.
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma] * 3, [np.inf] * 18, np.repeat(drift_sigma, 3)),
+            (
+                np.repeat((settings.start.field_error_ut, faces.reflectivity_sigma), 3),
+                [np.inf] * 18,
+                np.repeat(drift_sigma, 3),
+            ),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
@@ -242,8 +240,7 @@ class Window:
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
-        clear = np.array([[sources.is_clear] for sources in all_sources])
-        self._face_weight = ((self._share >= 0.0) & clear).astype(float)
+        self._face_weight = (self._share >= 0.0) * np.array([[float(sources.is_clear)] for sources in all_sources])
         if excluded_face is not None:
             self._face_weight[:, excluded_face] = 0.0
         bright = self._face_weight * (self._share > settings.sun_sensors.dark_share)
@@ -253,16 +250,16 @@ class Window:
         """Return cost and normal equations of k hypotheses, including the prior of the sensors."""
         field, light = self._linearised(hypotheses, self._no_light_errors)
         known = self._prior_measurements(hypotheses)
-        robust = self._field_with_weight(field), _with_robust_weight(light), known
+        robust = self._field_with_weight(field), self._light_with_weight(light), known
         information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
         diagonal = np.arange(information.shape[-1])
         # A window without a usable reading says nothing about the attitude; its matrix would be singular.
         information[:, diagonal, diagonal] += information[:, diagonal, diagonal] == 0.0
         cost = (known.residual_after(nuisance) ** 2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
-        cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2).sum(axis=(1, 2))
+        cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2, _FACE_GATE).sum(axis=(1, 2))
         squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)
-        each = _cauchy_cost(squares, _FIELD_OUTLIER_SIGMA) if self._tolerant else squares
-        disturbed = (squares > _FIELD_OUTLIER_SIGMA**2) & self._tolerant
+        each = _cauchy_cost(squares, _FIELD_GATE) if self._tolerant else squares
+        disturbed = (squares > _FIELD_GATE) & self._tolerant
         few = disturbed.mean(axis=1, keepdims=True) <= self._rejected_max
         # A disturbed reading counts as two undisturbed ones, whose mean is 3.
         counted = np.where(disturbed & few, 6.0, each).sum(axis=1)
@@ -304,7 +301,7 @@ class Window:
         """Return a Gauss-Newton step of the estimated elements, shape (e,), and their covariance, shape (e, e)."""
         field, light = self._linearised(hypothesis, light_errors)
         d_light = self._light_error_partials(hypothesis, light, light_errors)
-        robust = self._field_with_weight(field), _with_robust_weight(light), self._prior_measurements(hypothesis)
+        robust = (self._field_with_weight(field), self._light_with_weight(light), self._prior_measurements(hypothesis))
         parts = []
         for part, d_errors in zip(robust, (None, d_light, None), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
@@ -319,7 +316,7 @@ class Window:
     def face_costs(self, hypotheses: Hypotheses) -> Array:
         """Return the contribution of each face to the costs, shape (k, faces)."""
         residual, _, weight = self._linearised(hypotheses, self._no_light_errors)[1]
-        costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
+        costs: Array = _cauchy_cost(weight * residual**2, _FACE_GATE).sum(axis=1)
         return costs
 
     def _light_error_partials(
@@ -347,7 +344,11 @@ class Window:
         if not self._tolerant:
             return field
         squares = (field.weight * field.residual**2).sum(axis=2, keepdims=True)
-        return field._replace(weight=field.weight / (1.0 + squares / _FIELD_OUTLIER_SIGMA**2))
+        return field._replace(weight=field.weight / (1.0 + squares / _FIELD_GATE))
+
+    def _light_with_weight(self, light: LinearisedMeasurements) -> LinearisedMeasurements:
+        """Return the measurements with lower weights for large residuals, as Cauchy's loss demands."""
+        return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _FACE_GATE))
 
     def _linearised(
         self, hypotheses: Hypotheses, light_errors: Array
@@ -424,13 +425,7 @@ class Window:
         return LinearisedMeasurements(residual, partials, weight)
 
 
-def _with_robust_weight(light: LinearisedMeasurements) -> LinearisedMeasurements:
-    """Return the measurements with lower weights for large residuals, as Cauchy's loss demands."""
-    return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
-
-
-def _cauchy_cost(square: Array, outlier_sigma: float = _OUTLIER_SIGMA) -> Array:
+def _cauchy_cost(square: Array, gate: float) -> Array:
     """Return Cauchy's robust loss of normalised squares; it grows only logarithmically for a broken sensor."""
-    limit = outlier_sigma**2
-    cost: Array = limit * np.log1p(square / limit)
+    cost: Array = gate * np.log1p(square / gate)
     return cost

@@ -117,9 +117,7 @@ def test_the_biases_follow_the_warmth() -> None:
 
 def test_in_sunlight_the_biases_are_uncertain_by_the_absorbed_heat() -> None:
     state, still = some_state(), np.zeros(3)
-    dark, lit = (
-        MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=1e-6, sunlit_fraction=each) for each in (0.0, 1.0)
-    )
+    dark, lit = (MOTION.advance(state, still, still, 5000, NOT_STUCK, sunlit_fraction=each) for each in (0.0, 1.0))
     assert (lit.noise_sigma[BIASES] > dark.noise_sigma[BIASES]).all()
     np.testing.assert_array_equal(lit.state.slow, dark.state.slow)
 
