@@ -109,7 +109,7 @@ class GyroSettings:
     confirm that it is small.
     """
     thermal_sigma_small_rad_s: Annotated[float, Meta(ge=1e-7, le=0.1)] = 0.01 * _DEGREE
-    """The same once the readings have confirmed it."""
+    """This change once the readings have confirmed that it is small."""
     scale_sigma: Annotated[float, Meta(ge=1e-6, le=0.5)] = 0.01
     """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: TimeConstant = 86_400.0
@@ -120,7 +120,7 @@ class GyroSettings:
     bridged_max_s: Annotated[float, Meta(ge=0.01, le=120.0)] = 16.0
     """Longest time between two readings over which their mean is a reliable rate."""
     gap_error: Share = 0.1
-    """Error of the rotation over a longer time, as a fraction of the rotation."""
+    """Error of the rotation over more than bridged_max_s, as a fraction of the rotation."""
     stuck_walk_rad_s: Annotated[float, Meta(ge=1e-6, le=1.0)] = 0.05 * _DEGREE
     """Random walk per root second of the bias of a stuck axis, which follows the body rate that is not measured."""
 
@@ -150,7 +150,7 @@ class MagnetometerSettings:
     confirm that it is small.
     """
     thermal_sigma_small_ut: Annotated[float, Meta(ge=1e-6, le=100.0)] = 0.1
-    """The same once the readings have confirmed it."""
+    """This change once the readings have confirmed that it is small."""
     matrix_sigma: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.05
     """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
     that these errors are small, and with twice this after they have contradicted it.
@@ -160,7 +160,7 @@ class MagnetometerSettings:
     panel_sigma_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 1.0
     """Field of the solar panels' currents, per axis; estimated at the same times."""
     panel_sigma_small_ut: Annotated[float, Meta(ge=1e-4, le=50.0)] = 0.05
-    """The same once the readings have confirmed that these errors are small."""
+    """This field once the readings have confirmed that it is small."""
     gate: ChiSquare = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
     pulse_samples_max: Annotated[int, Meta(ge=1, le=1000)] = 14
