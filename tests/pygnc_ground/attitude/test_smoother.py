@@ -6,9 +6,9 @@ import pytest
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from pygnc.estimators.attitude.state import AttitudeState
 from pygnc_ground.attitude.smoother import Filtered, smooth, without_model_errors
-from tests.pygnc.estimators.attitude.truth import Truth, errors_deg, fly, run
+from tests.pygnc.estimators.attitude.truth import SIZE, Truth, errors_deg, fly, run
 
 SETTLED = 120
 pytestmark = pytest.mark.xdist_group("attitude_smoother")  # one worker flies

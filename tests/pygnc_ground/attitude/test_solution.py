@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.attitude.settings import MagnetometerSettings
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
+from pygnc.estimators.attitude.state import GYRO_SCALE, AttitudeState
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
-from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS
+from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, SIZE
 
 GPS_MS = np.array([1000, 6000, 11_000])
 ROOT = np.tril(np.random.default_rng(3).normal(size=(SIZE, SIZE)))
-SLOW = np.concatenate(([0.01, -0.02, 0.03], [5.0, 6.0, -7.0], [0.02, 0.0, -0.01], np.zeros(23)))
+SLOW = np.zeros(SIZE - 3)
+SLOW[:6], SLOW[GYRO_SCALE.start - 3 : GYRO_SCALE.stop - 3] = [0.01, -0.02, 0.03, 5.0, 6.0, -7.0], [0.02, 0.0, -0.01]
 STATE = AttitudeState(6000, np.array([0.5, 0.5, -0.5, 0.5]), SLOW, ROOT)
 READINGS = GyroReadings(
     GPS_MS,
@@ -35,7 +36,7 @@ def test_rows_agree_with_the_states() -> None:
 
 
 def test_the_rate_is_the_reading_without_bias_and_scale_in_body_axes() -> None:
-    expected = np.linalg.inv(IMU_FROM_BODY) @ ((np.array([0.1, 0.2, 0.3]) - SLOW[:3]) / (1.0 + SLOW[6:9]))
+    expected = np.linalg.inv(IMU_FROM_BODY) @ ((np.array([0.1, 0.2, 0.3]) - SLOW[:3]) / (1.0 + STATE.gyro_scale_error))
     assert SOLUTION.rate_body_rad_s[1] == pytest.approx(expected)
 
 

@@ -22,10 +22,6 @@ sums; below, the walk becomes narrower.
 """
 _NARROWED: Final = 0.97
 """Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
-_MAGNETOMETER_FIRST: Final = 10.0
-"""Factor on the walk of the magnetometer bias until readings show less: with the default settings, a bias that moves by
-0.5 uT in an hour, as payloads that are switched do.
-"""
 _FACTOR_MAX: Final = 100.0
 """Largest factor on a walk of the settings: with the default settings, a gyro bias that moves by 0.1 degrees per second
 in an hour, or a magnetometer bias by 5 uT.
@@ -75,12 +71,13 @@ class BiasWalks(NamedTuple):
 
     Attributes:
         gyro: Factor on the random walk of the gyro bias, at least 1.
-        magnetometer: Factor on that of the magnetometer bias, at least 1.
+        magnetometer: Factor on that of the magnetometer bias, at least 1. It begins in the middle of its range, because
+            payloads that are switched move the bias by 0.5 uT in an hour.
         begin: Biases when the walks were last judged, with the noise since then; None if they have changed otherwise.
     """
 
     gyro: float = 1.0
-    magnetometer: float = 1.0
+    magnetometer: float = math.sqrt(_FACTOR_MAX)
     begin: Moment | None = None
 
     def interrupted(self) -> "BiasWalks":
@@ -114,6 +111,5 @@ class BiasWalks(NamedTuple):
         return BiasWalks(factors[0], factors[1], now)
 
 
-NO_WALKS: Final = BiasWalks()
-FIRST_WALKS: Final = BiasWalks(magnetometer=_MAGNETOMETER_FIRST)
-"""Walks before the first readings."""
+NO_WALKS: Final = BiasWalks(magnetometer=1.0)
+"""Walks of the settings."""

@@ -31,8 +31,8 @@ from pygnc.estimators.attitude.model_errors import (
     chi_square_limit,
 )
 from pygnc.estimators.attitude.propagation import AttitudeStep
-from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
-from pygnc.estimators.attitude.search import HOPELESS_SAMPLES, UNSURE_SIGMA_RAD, Search
+from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.search import UNSURE_SIGMA_RAD, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -50,22 +50,8 @@ from pygnc.estimators.attitude.sun_sensors import is_daylight, light_sources
 from pygnc.estimators.attitude.window import WindowSample
 from pygnc.estimators.kalman import chi_square, triangular
 
-_BACKWARDS_MAX: Final = 3
-"""Number of successive, ascending sample times not later than the state that prove that the clock was set back."""
-_WITHOUT_FIELD_MAX_MS: Final = 3_600_000
-"""Longest time without a usable field. Sun sensors do not observe the rotation about the Sun direction, and the
-resolution of the gyro causes an error of some degrees per hour in it.
-"""
-_UNUSED_MAX: Final = 3
-"""Number of successive samples with `is_evidence` but without any accepted measurement that end a track."""
 _SELECTION_SAMPLES: Final = 4
 """Number of samples after which undecided errors are judged, because this takes half as long as an update."""
-_DISAGREE: Final = 25.0
-"""Chi-square (3 degrees of freedom) of the difference between the magnetometer bias of a track and that of the
-calibration without attitude, above which the track ends.
-"""
-_TENTATIVE_SIGMA_RAD: Final = math.radians(8.0)
-"""Uncertainty of a first attitude above which it is not reported before a second search has confirmed it."""
 
 
 @unique
@@ -189,8 +175,8 @@ class AttitudeFilter:
             return self._result(sample, environment, None, AttitudeRejectCause.NOT_LATER)
         memory.last_ms, memory.backwards = sample.gps_ms, (0, 0)
         if environment is not None and environment.field_is_weak(self.settings.magnetometer):
-            sample = replace(sample, field_unusable=True)
-            if memory.field_ms is not None and sample.gps_ms - memory.field_ms > _WITHOUT_FIELD_MAX_MS:
+            sample, without_max_s = replace(sample, field_unusable=True), self.settings.start.without_field_max_s
+            if memory.field_ms is not None and sample.gps_ms - memory.field_ms > 1e3 * without_max_s:
                 self._abandon_track()
         else:
             memory.field_ms = sample.gps_ms
@@ -213,8 +199,10 @@ class AttitudeFilter:
         if track is None:
             search = self.memory.search
             search.prior = search.prior.calibrated(calibrated, self.settings, search.errors)
-        elif track.standing is not Standing.MEASURED and calibrated.disagreement(track.state, track.warmth) > _DISAGREE:
-            self._abandon_wrong_track()
+        elif track.standing is not Standing.MEASURED:
+            difference = calibrated.disagreement(track.state, track.warmth)
+            if difference > chi_square_limit(3):
+                self._abandon_wrong_track()
 
     # --- Track -----------------------------------------------------------------------------------------------------
 
@@ -284,12 +272,12 @@ class AttitudeFilter:
         memory, track = self.memory, update.track
         is_supported = any(one.is_evidence and one.is_used for one in update.innovations.values())
         verdicts = [
-            (model, model.verdict(track.memories[model.name], track.samples, is_supported=is_supported))
+            (model, model.verdict(track.memories[model.name], is_supported=is_supported))
             for model in self._models
             if model.name in track.memories
         ]
         is_rejected = any(verdict is Verdict.WRONG for _, verdict in verdicts)
-        if is_rejected or is_implausible or track.unused >= _UNUSED_MAX:
+        if is_rejected or is_implausible:
             self._abandon_wrong_track()
             return
         if update.step.state.attitude_sigma_rad > self.settings.start.unknown_sigma_rad:
@@ -359,7 +347,7 @@ class AttitudeFilter:
         prior = kept if keep_biases else initial
         prior = prior.calibrated(memory.calibrated, settings, memory.errors)
         # A short track was probably wrong, so the samples before it count towards a search without hope.
-        searched = memory.search.received if memory.track.samples < HOPELESS_SAMPLES else 0
+        searched = memory.search.received if memory.track.samples < settings.start.full_rate_samples else 0
         memory.track, memory.inflation, memory.check = None, None, None
         memory.errors = memory.errors._replace(bias_walks=memory.errors.bias_walks.interrupted())
         memory.search = Search(settings, prior, memory.errors, received=searched)
@@ -372,7 +360,7 @@ class AttitudeFilter:
         memory = self.memory
         count, last_ms = memory.backwards
         memory.backwards = (count + 1 if sample.gps_ms > last_ms else 1), sample.gps_ms
-        if memory.backwards[0] < _BACKWARDS_MAX:
+        if memory.backwards[0] < SUCCESSIVE_SAMPLES:
             return False
         if memory.track is None:
             memory.search = Search(self.settings, memory.search.prior, memory.errors)
@@ -399,7 +387,8 @@ class AttitudeFilter:
         if first is None:
             return self._result(sample, environment, None, None)
         # In the dark, only field and gyro tell attitudes apart, and no second search confirms one.
-        is_uncertain = first.attitude_sigma_rad > _TENTATIVE_SIGMA_RAD or not environment.sunlit_fraction
+        is_uncertain = first.attitude_sigma_rad > self.settings.start.unconfirmed_sigma_max_rad
+        is_uncertain |= not environment.sunlit_fraction
         is_uncertain |= not memory.search.has_turned(first)
         standing = Standing.TENTATIVE if is_uncertain else Standing.FOUND
         track = Track(first, sample.gyro_imu_rad_s, standing=standing, warmth=environment.warmth)

@@ -7,6 +7,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
+    REJECTED_WEIGHT,
     MeasurementModel,
     ModelMemory,
     Prediction,
@@ -14,7 +15,7 @@ from pygnc.estimators.attitude.measurement_model import (
     Verdict,
 )
 from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
-from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
+from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
@@ -26,23 +27,14 @@ from pygnc.estimators.attitude.state import (
 )
 from pygnc.estimators.kalman import Observation
 
-_IDENTITY: Final = np.eye(3)
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
-"""Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes."""
-_FIRST_SAMPLES: Final = 3.0
-"""In a young track, the weight is 1 / (samples so far + this) where that is larger."""
-_FIELD_MAX_UT: Final = 60.0
-"""Strongest geomagnetic field in a low orbit, by which relative errors of the prediction are multiplied."""
+"""Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes. In
+a young track, it is the share of the reading in all samples, at most that of other sensors.
+"""
 _ENDED_GATE: Final = 7.8
 """Chi-square limit for the reading that ends a disturbance, and for the change before it that may be its end; with 3
 degrees of freedom, exceeded once in 20.
 """
-_ENDED_SAMPLES: Final = 3
-"""Number of first readings of a disturbance that may end it without another sudden change."""
-_DISTURBED_MAX: Final = 36
-"""Number of disturbed readings after which the disturbance may again end without a sudden change."""
-_YOUNG_SAMPLES: Final = 150
-"""Number of samples of a track below which a disturbance of more than `_DISTURBED_MAX` readings ends it."""
 
 
 class Magnetometer(MeasurementModel):
@@ -53,6 +45,7 @@ class Magnetometer(MeasurementModel):
     def __init__(self, settings: AttitudeSettings) -> None:
         super().__init__(settings)
         self._magnetometer_from_body = settings.mounting.magnetometer
+        self._identity = np.eye(3)
         self._sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
     def observation(
@@ -71,15 +64,15 @@ class Magnetometer(MeasurementModel):
             environment: Modelled field and sunlight.
         """
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
-        matrix = (_IDENTITY + state.mag_matrix_error).dot(self._magnetometer_from_body)
+        matrix = (self._identity + state.mag_matrix_error).dot(self._magnetometer_from_body)
         partials = np.zeros((3, self._size))
         partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
-        partials[:, MAG_BIAS] = _IDENTITY
+        partials[:, MAG_BIAS] = self._identity
         partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
         ideal = self._magnetometer_from_body.dot(field_body)
         for axis in range(3):
             partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
-        partials[:, PANEL_FIELD] = environment.sunlit_fraction * _IDENTITY
+        partials[:, PANEL_FIELD] = environment.sunlit_fraction * self._identity
         predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
         return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 
@@ -92,11 +85,13 @@ class Magnetometer(MeasurementModel):
         )
         jumped = memory.left is not None and self._jumped(observation, memory, memory.left, prediction)
         if memory.disturbed:
-            ended = jumped or not _ENDED_SAMPLES < memory.disturbed <= _DISTURBED_MAX
+            # A few faulty readings end without another sudden change, and the end of a long disturbance may be missed.
+            longest = self._settings.magnetometer.disturbed_samples_max
+            ended = jumped or not SUCCESSIVE_SAMPLES < memory.disturbed <= longest
             gate = _ENDED_GATE if ended else -math.inf
         else:
             gate = -math.inf if jumped else self._settings.magnetometer.gate
-        weight = max(_REJECTED_WEIGHT, 1.0 / (prediction.samples + _FIRST_SAMPLES))
+        weight = max(_REJECTED_WEIGHT, min(REJECTED_WEIGHT, 1.0 / prediction.samples))
         tested = self._tested(observation, memory, prediction, gate=gate, rejected_weight=weight, is_evidence=False)
         if tested.accepted is not None:
             return tested
@@ -112,11 +107,9 @@ class Magnetometer(MeasurementModel):
         misfit, rejected, _, disturbed = tested.memory
         return ModelMemory(misfit, rejected, tested.innovation.residual - tested.partials.dot(error), disturbed)
 
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:
+    def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:
         """Return a verdict if readings were rejected for longer than a magnetic disturbance explains, else None."""
         limits = self._settings.start
-        if samples < _YOUNG_SAMPLES and memory.disturbed > _DISTURBED_MAX:
-            return Verdict.WRONG
         if not is_supported:
             return Verdict.WRONG if memory.rejected > limits.field_rejected_dark_max else None
         return Verdict.OWN_BIAS if memory.rejected > limits.field_rejected_max else None
@@ -144,5 +137,8 @@ class Magnetometer(MeasurementModel):
         turned2 = min(float(step.turn_rad.dot(step.turn_rad)), 4.0)
         relative2 = step.noise_sigma[0] ** 2 + turned2 * float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
         d_time = observation.partials[:, ATTITUDE].dot(step.rate_body_rad_s)
-        variance_ut2 += relative2 * _FIELD_MAX_UT**2 + 2.0 * prediction.tag_variance_s2 * float(d_time.dot(d_time))
+        field_ut = prediction.environment.field_gcrf_ut
+        variance_ut2 += relative2 * float(field_ut.dot(field_ut)) + 2.0 * prediction.tag_variance_s2 * float(
+            d_time.dot(d_time)
+        )
         return square > gate * variance_ut2

@@ -18,7 +18,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array, median
-from pygnc.estimators.attitude.settings import MagnetometerSettings
+from pygnc.estimators.attitude.model_errors import chi_square_limit
+from pygnc.estimators.attitude.settings import SCALE_MIN, MagnetometerSettings
 from pygnc.estimators.attitude.state import Flags
 
 BIAS: Final = slice(0, 3)
@@ -27,8 +28,6 @@ MATRIX: Final = slice(3, 9)
 
 ROWS: Final = np.array([0, 1, 2, 0, 0, 1])
 COLUMNS: Final = np.array([0, 1, 2, 1, 2, 2])
-_TWICE: Final = np.array([1.0, 1.0, 1.0, 2.0, 2.0, 2.0])
-"""Number of occurrences of each of these elements in the symmetric matrix."""
 _PRIOR_MEAN: Final = np.concatenate((np.zeros(3), np.repeat((1.0, 0.0), 3)))
 PANEL_SHARE: Final = 0.5
 """Part of the field of the solar panels that the bias contains, because readings are of sunlight and shadow."""
@@ -42,29 +41,18 @@ _MEDIAN_TO_SIGMA: Final = 1.4826
 _HUBER: Final = 1.345
 """Deviation in standard deviations beyond which a reading loses weight in the first estimate (Huber)."""
 _ITERATIONS: Final = 20
-_GATE_ITERATIONS: Final = 10
-"""Largest number of repetitions of the selection of readings by the innovation gate."""
+"""Largest number of iterations, and of selections of readings by the innovation gate."""
 _NOISE_MIN_UT: Final = 1e-6
-_NOISE_STEP: Final = 1e-3
-"""Relative change of the noise below which an unchanged selection is final."""
-_STEP_NOISE_MIN_UT: Final = 0.1
-"""Smallest noise for the limit of steps, so that readings without noise do not need endless iterations."""
 _STEP_MAX: Final = 1e-3
-"""Length of a step, in standard deviations of the parameters, at or below which the iteration has converged."""
-_SCALE_MIN: Final = 0.1
-"""Eigenvalue of the matrix below which the iteration has diverged."""
+"""Length of a step, in standard deviations of the parameters, at or below which the iteration has converged; also the
+relative change of the noise below which an unchanged selection is final.
+"""
 _HIDDEN_SIGMA: Final = 3.0
 """Spread of the readings in a direction that errors of the matrix may hide, in their sigma times the field."""
-_HIDDEN_UT: Final = 100.0
-"""Standard deviation of the bias in such a direction."""
 _BIAS_SIGMA_MAX_UT: Final = 3.0
 """Largest standard deviation of the bias with which an axis counts as resolved."""
-_SIGMA_REPORTED_MAX_UT: Final = 50.0
-"""Largest standard deviation that an error message states; a hidden direction causes a larger one on some axis."""
 _GOOD_SIGMA_MAX_UT: Final = 1.0
 """Largest sigma of the bias with which the attitude filter uses a solution."""
-_MATRIX_CHI_SQUARE_MAX: Final = 27.9
-"""Chi-square of a plausible matrix over its prior; with 6 elements, exceeded once in 10 000."""
 
 
 class CalibrationError(ValueError):
@@ -129,7 +117,7 @@ class Calibration:
     @property
     def is_plausible(self) -> bool:
         """True if the matrix does not contradict its prior."""
-        return self.matrix_chi_square <= _MATRIX_CHI_SQUARE_MAX
+        return self.matrix_chi_square <= chi_square_limit(MATRIX.stop - MATRIX.start)
 
     @property
     def is_good_enough(self) -> bool:
@@ -169,7 +157,7 @@ def calibrate(
     unresolved = [axis for axis, sigma in zip("xyz", sigma_ut, strict=True) if not sigma <= _BIAS_SIGMA_MAX_UT]
     if found is None or unresolved:
         axes = f"{', '.join(unresolved)} {'axis' if len(unresolved) == 1 else 'axes'} unresolved"
-        known = f", known to {sigma_ut.max():.0f} uT only" if sigma_ut.max() < _SIGMA_REPORTED_MAX_UT else ""
+        known = f", known to {sigma_ut.max():.0f} uT only" if np.linalg.norm(sigma_ut) < _rms(strength_ut) else ""
         raise CalibrationError(f"not enough rotation: {axes}{known}; add samples of a rotation about another axis")
     used = np.zeros(len(mag_imu_ut), np.bool_)
     used[plausible[found.used]] = True
@@ -214,7 +202,7 @@ def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration 
     gate, weight = math.sqrt(settings.gate), _prior_weight(settings)
     x = np.concatenate((_centred_bias_ut(readings), _PRIOR_MEAN[MATRIX.start :]))
     noise_ut, used = 0.0, np.zeros(len(readings.sunlit), np.bool_)
-    for _ in range(_GATE_ITERATIONS):
+    for _ in range(_ITERATIONS):
         misfit_ut = _linearised(readings, x, noise_ut)[0]
         before, noise_before_ut = used, noise_ut
         noise_ut = max(_MEDIAN_TO_SIGMA * float(median(np.abs(misfit_ut))), _NOISE_MIN_UT)
@@ -222,11 +210,12 @@ def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration 
         if used.sum() < _SAMPLES_MIN:
             return None
         kept = readings.select(used)
-        iterated = _gauss_newton(kept, x, noise_ut, weight)
+        # Readings without noise must not need endless iterations.
+        iterated = _gauss_newton(kept, x, noise_ut, weight, step_noise_ut=max(noise_ut, settings.noise_ut))
         if iterated is None:
             return None
         x, inverse, converged = iterated
-        settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _NOISE_STEP * noise_ut
+        settled = np.array_equal(before, used) and abs(noise_ut - noise_before_ut) <= _STEP_MAX * noise_ut
         if settled:
             break
     _, partials, d_field = _linearised(kept, x, noise_ut)
@@ -251,7 +240,9 @@ def _solved(readings: _Readings, settings: MagnetometerSettings) -> Calibration 
     )
 
 
-def _gauss_newton(readings: _Readings, x: Array, noise_ut: float, weight: Array) -> tuple[Array, Array, bool] | None:
+def _gauss_newton(
+    readings: _Readings, x: Array, noise_ut: float, weight: Array, step_noise_ut: float
+) -> tuple[Array, Array, bool] | None:
     """Iterate from bias and matrix `x`, (9,), by Gauss-Newton; return None if the iteration diverges.
 
     Returns:
@@ -267,9 +258,9 @@ def _gauss_newton(readings: _Readings, x: Array, noise_ut: float, weight: Array)
             return None
         step = -inverse.dot(partials.T.dot(misfit_ut) + prior * (x - _PRIOR_MEAN))
         x = x + step
-        if not np.isfinite(x).all() or np.linalg.eigvalsh(_matrix(x))[0] <= _SCALE_MIN:
+        if not np.isfinite(x).all() or np.linalg.eigvalsh(_matrix(x))[0] <= SCALE_MIN:
             return None
-        converged = step.dot(normal).dot(step) <= np.square(_STEP_MAX * max(noise_ut, _STEP_NOISE_MIN_UT))
+        converged = step.dot(normal).dot(step) <= np.square(_STEP_MAX * step_noise_ut)
         if converged:
             break
     return x, inverse, bool(converged)
@@ -289,8 +280,9 @@ def _linearised(readings: _Readings, x: Array, noise_ut: float) -> tuple[Array, 
     # Ratio of the noise of the corrected strength to that of a reading.
     gain = np.sqrt(np.square(along).sum(axis=1))
     on_sphere = readings.strength_ut[:, np.newaxis] * directions.dot(np.linalg.inv(matrix))
+    # Elements beside the diagonal occur twice in the symmetric matrix.
     crossed = 0.5 * (directions[:, ROWS] * on_sphere[:, COLUMNS] + directions[:, COLUMNS] * on_sphere[:, ROWS])
-    partials = np.concatenate((-along, crossed * _TWICE), axis=1) / gain[:, np.newaxis]
+    partials = np.concatenate((-along, crossed * (1.0 + (ROWS != COLUMNS))), axis=1) / gain[:, np.newaxis]
     misfit = squared - np.square(readings.strength_ut) - noise_ut**2 * float(np.trace(matrix.dot(matrix)))
     scale_ut = readings.strength_ut * gain
     return 0.5 * misfit / scale_ut, partials, -readings.field_ut / scale_ut[:, np.newaxis]
@@ -314,8 +306,10 @@ def _hidden_covariance(readings: _Readings, settings: MagnetometerSettings) -> A
     plane, which excludes one of the two.
     """
     variances, axes = np.linalg.eigh(np.cov(readings.mag_ut.T))
-    hidden_ut = _HIDDEN_SIGMA * settings.matrix_sigma * _rms(readings.strength_ut)
-    hidden = _HIDDEN_UT * axes[:, variances < hidden_ut**2]
+    strength_ut = _rms(readings.strength_ut)
+    hidden_ut = _HIDDEN_SIGMA * settings.matrix_sigma * strength_ut
+    # The bias of the second solution may differ by twice the field.
+    hidden = 2.0 * strength_ut * axes[:, variances < hidden_ut**2]
     covariance: Array = hidden.dot(hidden.T)
     return covariance
 

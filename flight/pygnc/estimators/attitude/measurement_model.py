@@ -22,10 +22,8 @@ from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
 """Weight of a new reading in the running mean `ModelMemory.misfit`."""
-UNDERWEIGHTED_RAD: Final = math.radians(3.0)
-"""Uncertainty of the attitude above which measurements are underweighted."""
 _UNDERWEIGHT: Final = 2.0
-"""Share of the predicted variance of a measurement that is then added to the variance of its error."""
+"""Share of its predicted variance that is added to the variance of a measurement while the attitude is not fine."""
 REJECTED_WEIGHT: Final = 1.0 / 10.0
 """Weight of a new reading in the running mean `ModelMemory.rejected`."""
 
@@ -224,14 +222,13 @@ class MeasurementModel(ABC):
         """Return the memory after the update, which corrected the state by `error`, shape (size,)."""
         return tested.memory
 
-    def verdict(self, memory: ModelMemory, samples: int, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
+    def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return the conclusion if the readings contradict the track; None if they do not.
 
         By default, a track is wrong if the running mean of rejected readings exceeds `rejected_max` of the settings.
 
         Args:
             memory: Memory after the newest sample.
-            samples: Number of samples in the track.
             is_supported: True if a reading with `is_evidence` in the newest sample was used.
         """
         return Verdict.WRONG if memory.rejected > self._settings.start.rejected_max else None

@@ -16,7 +16,6 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.measurement_model import (
-    UNDERWEIGHTED_RAD,
     Accepted,
     Innovation,
     MeasurementModel,
@@ -32,7 +31,6 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
 from pygnc.estimators.kalman import triangular
 
-_FIRST_MEMORY: Final = ModelMemory()
 _NO_MEMORIES: Final[dict[str, ModelMemory]] = {}
 
 
@@ -74,7 +72,6 @@ class Track(NamedTuple):
         gyro_imu_rad_s: Gyro reading at the time of the state, sensor axes, shape (3,).
         memories: Memory by name of each measurement model that has had a reading; this dictionary must not be modified.
         samples: Number of samples in the track.
-        unused: Number of successive samples with `is_evidence` but without any accepted measurement.
         standing: Trust in the track.
         warmth: Warmth to which the gyro bias of the state belongs.
         smoothed_imu_rad_s: Smoothed gyro reading, sensor axes, shape (3,); None before the second reading.
@@ -84,7 +81,6 @@ class Track(NamedTuple):
     gyro_imu_rad_s: Array
     memories: dict[str, ModelMemory] = _NO_MEMORIES
     samples: int = 0
-    unused: int = 0
     standing: Standing = Standing.FOUND
     warmth: float = 0.0
     smoothed_imu_rad_s: Array | None = None
@@ -101,7 +97,7 @@ class Track(NamedTuple):
 
     def memory(self, name: str) -> ModelMemory:
         """Return the memory of the model with this name; a new one if it had no reading yet."""
-        return self.memories.get(name, _FIRST_MEMORY)
+        return self.memories.get(name) or ModelMemory()
 
     def with_memory(self, name: str, memory: ModelMemory) -> "Track":
         """Return a copy in which the model with this name has another memory."""
@@ -134,6 +130,7 @@ class MultiplicativeEkf:
 
     def __init__(self, settings: AttitudeSettings, models: tuple[MeasurementModel, ...]) -> None:
         self.motion = AttitudeDynamics(settings)
+        self._fine_sigma_rad = settings.start.fine_sigma_rad
         self._models = models
 
     def process(
@@ -189,8 +186,7 @@ class MultiplicativeEkf:
         prediction = Prediction(step, body_from_gcrf, environment, health, tag_variance_s2, samples)
         memories, innovations, accepted = dict(track.memories), {}, []
         tested: list[tuple[MeasurementModel, Tested]] = []
-        has_evidence = False
-        is_uncertain = step.state.attitude_sigma_rad > UNDERWEIGHTED_RAD
+        is_uncertain = step.state.attitude_sigma_rad > self._fine_sigma_rad
         is_underweighted = is_uncertain and track.standing is not Standing.MEASURED
         for model in self._models:
             name, memory = model.name, track.memory(model.name)
@@ -201,7 +197,6 @@ class MultiplicativeEkf:
                 continue
             tested.append((model, one))
             innovations[name] = one.innovation
-            has_evidence |= one.innovation.is_evidence
             if one.accepted is not None:
                 accepted.append(one.accepted.underweighted() if is_underweighted else one.accepted)
             if one.health is not prediction.health:
@@ -209,8 +204,7 @@ class MultiplicativeEkf:
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
-        unused = 0 if dof else track.unused + has_evidence
-        updated_track = Track(state, gyro_imu_rad_s, memories, samples, unused, track.standing, warmth, smoothed)
+        updated_track = Track(state, gyro_imu_rad_s, memories, samples, track.standing, warmth, smoothed)
         return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
 
 

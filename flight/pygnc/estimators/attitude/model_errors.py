@@ -18,27 +18,31 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.bias_walks import FIRST_WALKS, BiasWalks
+from pygnc.estimators.attitude.bias_walks import BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
+    FACE_GAINS,
     FIELD_ROWS,
     GYRO_BIAS,
     GYRO_THERMAL,
+    LIGHT_ERRORS,
     MAG_BIAS,
     MAG_MATRIX,
     MAG_THERMAL,
     PANEL_FIELD,
     AttitudeState,
     error_size,
-    light_rows,
 )
 
-_MAGNETOMETER: Final = "magnetometer"
-_SUN_SENSORS: Final = "sun_sensors"
-_GYRO: Final = "gyro"
-_MAGNETOMETER_THERMAL: Final = "magnetometer_thermal"
+_ROWS: Final = {
+    "magnetometer": FIELD_ROWS,
+    "sun_sensors": LIGHT_ERRORS,
+    "gyro": GYRO_THERMAL,
+    "magnetometer_thermal": MAG_THERMAL,
+}
+"""Model errors in the error state by name of their size in `ModelErrors`."""
 NOT_ESTIMATED_SIGMA: Final = 1e-4
 """Standard deviation of states that are not estimated; not zero, because the covariance would be singular."""
 _MISFIT_MAX: Final = 2.0
@@ -49,30 +53,22 @@ exceeded once in 10 000.
 """
 _EVIDENCE_MIN: Final = 5.0
 """Natural logarithm of the Bayes factor of small over large errors, from which the errors count as small."""
-_SMALL_MATRIX_SIGMA: Final = 0.002
-"""Standard deviation of each element of the magnetometer's matrix if its errors are small."""
-_SMALL_PANEL_SIGMA_UT: Final = 0.05
-"""Standard deviation of the field of the solar panels per axis then."""
-_SMALL_THERMAL_RAD_S: Final = math.radians(0.01)
-"""Standard deviation of the change of the gyro bias by warmth per axis if it is small."""
-_SMALL_THERMAL_UT: Final = 0.1
-"""Standard deviation of the change of the magnetometer bias by warmth per axis if it is small."""
-_SAMPLES_MIN: Final = {_MAGNETOMETER: 36, _SUN_SENSORS: 8, _GYRO: 36, _MAGNETOMETER_THERMAL: 36}
-"""Number of samples of a track before the innovations of a sensor count. The first updates are far from linear, and
-errors of the sun sensors enlarge the innovations of the magnetometer.
+_SAMPLES_MIN: Final = 36
+"""Number of samples of a track before its innovations prove errors of sensors or times, because the first updates are
+far from linear.
 """
 MISLED_SIGMA_RAD: Final = math.radians(8.0)
 """Standard deviation added to an attitude, about each axis, that a detected error of a sensor has falsified."""
 _GYRO_BIAS_SIGMA_RAD_S: Final = math.radians(0.02)
 """Standard deviation added to the gyro bias then."""
-_MAG_BIAS_SIGMA_UT: Final = 5.0
-"""Standard deviation added to the magnetometer bias when the error is one of the magnetometer."""
+FIELD_KNOWN_SIGMA_UT: Final = 5.0
+"""Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field; added to the
+bias when the error is one of the magnetometer.
+"""
 _TAG_MEMORY: Final = 1.0 / 300.0
 """Forgetting factor of the estimated variance of sample times: weight of a new sample."""
 _TAG_EVIDENCE: Final = 6.0
 """Significant excess of the estimated over the stated variance, in standard deviations of the estimate."""
-_TAG_SAMPLES_MIN: Final = 40
-_TAG_VARIANCE_MAX_S2: Final = 1.0
 WHOLE_SECOND_SIGMA_S: Final = 1.0 / math.sqrt(12.0)
 """Standard deviation of a time that is known to the second only."""
 
@@ -146,16 +142,16 @@ class TimeTagErrors(NamedTuple):
         square = sensitivity * sensitivity
         information = (1.0 - _TAG_MEMORY) * self.information + square
         variance = self.variance_s2 + (score - square * (self.variance_s2 - used_s2)) / max(information, 1e-12)
-        variance = min(max(variance, 0.0), _TAG_VARIANCE_MAX_S2)
+        variance = min(max(variance, 0.0), 1.0)
         size = self.size
         excess = variance - (0.0 if time_sigma_s is None else time_sigma_s * time_sigma_s)
-        if excess * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _TAG_SAMPLES_MIN:
+        if excess * math.sqrt(0.5 * information) > _TAG_EVIDENCE and self.samples >= _SAMPLES_MIN:
             size = ErrorSize.LARGE
         elif size is ErrorSize.UNDECIDED and evidence < -_EVIDENCE_MIN:
             size = ErrorSize.SMALL
         if size is ErrorSize.LARGE is not self.size and used_s2 == 0.0:
             # From now on S contains the time error, so each sample is less informative than those so far.
-            information = _TAG_SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
+            information = _SAMPLES_MIN * (sensitivity / (1.0 + variance * sensitivity)) ** 2
         return TimeTagErrors(variance, information, self.samples + 1, evidence, size)
 
     def restarted(self) -> "TimeTagErrors":
@@ -207,14 +203,10 @@ class ModelErrors(NamedTuple):
     gyro: ErrorSize = ErrorSize.UNDECIDED
     magnetometer_thermal: ErrorSize = ErrorSize.UNDECIDED
     time_tags: TimeTagErrors = TimeTagErrors()
-    bias_walks: BiasWalks = FIRST_WALKS
+    bias_walks: BiasWalks = BiasWalks()
 
     def _with(self, name: str, size: ErrorSize) -> "ModelErrors":
-        if name == _GYRO:
-            return self._replace(gyro=size)
-        if name == _MAGNETOMETER_THERMAL:
-            return self._replace(magnetometer_thermal=size)
-        return self._replace(magnetometer=size) if name == _MAGNETOMETER else self._replace(sun_sensors=size)
+        return ModelErrors(**{**self._asdict(), name: size})
 
     def detected(self, misfits: Mapping[str, float], samples: int, implausible: Sequence[str]) -> "ModelErrors":
         """Return the errors after a sample of a track.
@@ -225,8 +217,8 @@ class ModelErrors(NamedTuple):
             implausible: Names of the sensors with implausible estimates.
         """
         errors = self
-        for name, samples_min in _SAMPLES_MIN.items():
-            is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= samples_min
+        for name in _ROWS:
+            is_misfit = misfits.get(name, 1.0) > _MISFIT_MAX and samples >= _SAMPLES_MIN
             is_wrong = name in implausible and getattr(self, name) is ErrorSize.SMALL
             if (is_misfit or is_wrong) and getattr(self, name) is not ErrorSize.LARGE:
                 errors = errors._with(name, ErrorSize.LARGE)._replace(time_tags=self.time_tags.restarted())
@@ -240,7 +232,7 @@ class ModelErrors(NamedTuple):
         divided by that before (Dickey, Ann. Math. Statist. 42, 1971).
         """
         errors = self
-        for name in _SAMPLES_MIN:
+        for name in _ROWS:
             if getattr(errors, name) is ErrorSize.UNDECIDED:
                 errors, state = errors._selected(name, state, settings)
         return errors, state
@@ -248,8 +240,8 @@ class ModelErrors(NamedTuple):
     def _selected(
         self, name: str, state: AttitudeState, settings: AttitudeSettings
     ) -> "tuple[ModelErrors, AttitudeState]":
-        rows = _rows(name, len(state.sqrt_covariance))
-        error, root = state.slow[rows - 3], state.sqrt_covariance[rows]
+        rows = _ROWS[name]
+        error, root = np.r_[np.zeros(3), state.slow][rows], state.sqrt_covariance[rows]
         as_small = self._with(name, ErrorSize.SMALL)
         small, large = (errors.sigma(settings)[rows] ** 2 for errors in (as_small, self))
         covariance = root.dot(root.T) + np.diag(small)
@@ -271,42 +263,36 @@ class ModelErrors(NamedTuple):
         np.fill_diagonal(matrix, magnetometer.matrix_sigma)
         sigma[MAG_MATRIX], sigma[PANEL_FIELD] = factor * matrix.ravel(), factor * magnetometer.panel_sigma_ut
         if self.magnetometer is ErrorSize.SMALL:
-            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = _SMALL_MATRIX_SIGMA, _SMALL_PANEL_SIGMA_UT
+            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = magnetometer.matrix_sigma_small, magnetometer.panel_sigma_small_ut
         are_small = self.sun_sensors is ErrorSize.SMALL
-        sigma[light_rows(len(sigma))] = faces.gain_sigma if are_small else faces.gain_sigma_max
-        gyro_is_steady, field_is_steady = (size is ErrorSize.SMALL for size in (self.gyro, self.magnetometer_thermal))
-        sigma[GYRO_THERMAL] = _SMALL_THERMAL_RAD_S if gyro_is_steady else settings.gyro.thermal_sigma_rad_s
-        sigma[MAG_THERMAL] = _SMALL_THERMAL_UT if field_is_steady else magnetometer.thermal_sigma_ut
+        sigma[FACE_GAINS] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        gyro, gyro_is_steady = settings.gyro, self.gyro is ErrorSize.SMALL
+        sigma[GYRO_THERMAL] = gyro.thermal_sigma_small_rad_s if gyro_is_steady else gyro.thermal_sigma_rad_s
+        field_is_steady = self.magnetometer_thermal is ErrorSize.SMALL
+        sigma[MAG_THERMAL] = magnetometer.thermal_sigma_small_ut if field_is_steady else magnetometer.thermal_sigma_ut
         sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
     def priors(self, settings: AttitudeSettings) -> list["ErrorPrior"]:
         """Return the prior of the model errors of each sensor."""
         sigma = self.sigma(settings)
-        rows = {name: _rows(name, len(sigma)) for name in _SAMPLES_MIN}
+        places = {name: np.arange(len(sigma))[rows] for name, rows in _ROWS.items()}
         return [
-            ErrorPrior(name, each - 3, 1.0 / sigma[each], chi_square_limit(len(each))) for name, each in rows.items()
+            ErrorPrior(name, each - 3, 1.0 / sigma[each], chi_square_limit(len(each))) for name, each in places.items()
         ]
 
     def variance_inflation(self, before: "ModelErrors", settings: AttitudeSettings) -> Array | None:
         """Return the standard deviations to add to the state, (size,), after errors `before`; None without a change."""
-        changed = [name for name in _SAMPLES_MIN if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
+        changed = [name for name in _ROWS if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
         if not changed:
             return None
         sigma, inflation = self.sigma(settings), np.zeros(error_size(settings.mounting.faces))
         for name in changed:
-            rows = _rows(name, len(sigma))
-            inflation[rows] = sigma[rows]
-        if _MAGNETOMETER in changed:
-            inflation[MAG_BIAS] = _MAG_BIAS_SIGMA_UT
+            inflation[_ROWS[name]] = sigma[_ROWS[name]]
+        if "magnetometer" in changed:
+            inflation[MAG_BIAS] = FIELD_KNOWN_SIGMA_UT
         inflation[ATTITUDE], inflation[GYRO_BIAS] = MISLED_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return inflation
-
-
-_THERMAL_ROWS: Final[dict[str, npt.NDArray[np.intp]]] = {
-    _GYRO: np.r_[GYRO_THERMAL],
-    _MAGNETOMETER_THERMAL: np.r_[MAG_THERMAL],
-}
 
 
 def _evidence(score: float, sensitivity: float, used_s2: float) -> float:
@@ -325,10 +311,3 @@ def chi_square_limit(freedoms: int) -> float:
     """Return the chi-square of `_IMPLAUSIBLE_SIGMA` (Wilson & Hilferty, Proc. Nat. Acad. Sci. 17, 1931)."""
     spread = 2.0 / (9.0 * freedoms)
     return freedoms * (1.0 - spread + _IMPLAUSIBLE_SIGMA * math.sqrt(spread)) ** 3
-
-
-def _rows(name: str, size: int) -> npt.NDArray[np.intp]:
-    """Return the indices of the model errors of a sensor in an error state of `size` elements."""
-    if name in _THERMAL_ROWS:
-        return _THERMAL_ROWS[name]
-    return FIELD_ROWS if name == _MAGNETOMETER else light_rows(size)

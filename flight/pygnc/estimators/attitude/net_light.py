@@ -14,12 +14,11 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.sample import AttitudeEnvironment
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
-from pygnc.estimators.attitude.sun_sensors import light_sources
+from pygnc.estimators.attitude.sun_sensors import is_full_scale, light_sources
 
 _PERPENDICULAR: Final = 1e-6
 _LENGTH_ERROR: Final = 0.25
 """Largest difference of measured and modelled length, with gains, reflectivity and cosine law uncertain by a tenth."""
-_FULL_SCALE: Final = 1.0 - 1e-6
 _FILLED_SIGMA: Final = (0.0, 0.05, 0.07)
 """Error of a light vector of which no, one or two components were at full scale and follow from its length."""
 
@@ -73,7 +72,7 @@ class NetLight:
         full_scale = self._settings.sun_sensors.saturation_lux / sources.full_sun_lux
         front, back = share[self._front], share[self._back]
         pairs = front - back
-        at_full_scale = np.maximum(front, back) >= _FULL_SCALE * full_scale
+        at_full_scale = is_full_scale(np.maximum(front, back), full_scale)
         filled = int(np.count_nonzero(at_full_scale))
         darker = np.minimum(front, back)
         if filled > 2 or darker.min() < 0.0 or darker.max() > earth_share + DIRECT_SUN_SHARE:

@@ -23,6 +23,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     BIASES,
+    FACE_GAINS,
     FIELD_ERROR,
     GYRO_BIAS,
     GYRO_SCALE,
@@ -33,30 +34,18 @@ from pygnc.estimators.attitude.state import (
     AttitudeState,
     Flags,
     error_size,
-    light_rows,
 )
 
 _MEAN_ERROR: Final = 0.01
 """Error of the mean rate of a step, as a fraction of the difference of its first and last rate."""
-_GAP_ERROR: Final = 0.1
-"""Error of the rotation over a gap longer than `bridged_max_s`, as a fraction of the rotation."""
-
 _SMOOTHED_CHANGE: Final = 1000.0
 """Squared change of the rate, in variances of a reading, of which the smoothed reading takes over one half at once: a
 change of 0.8 deg/s with the default noise. It takes 0.3 % of the noise, so its memory is longer than the filter's.
 """
-_WARMTH_ERROR: Final = 0.2
-"""Standard deviation of the relative error of the rate at which warmth moves a bias. It lasts for `THERMAL_TIME_S`."""
-_HEAT_ERROR: Final = 0.05
-"""Standard deviation of the error of the absorbed sunlight, as a fraction of its mean over all attitudes: reflected
-light, gains of the faces, and components at full scale. It lasts as long.
-"""
 _UNKNOWN_WEIGHT: Final = 0.25
-"""Weight of the variance of the estimated change in its mean square for both errors. With 1, the sigma in the first
-shadow of a good flight is 1.24 times as large, and realistic flights gain nothing.
+"""Weight of the variance of the estimated change of a bias in its mean square, for the errors of warmth. With 1, the
+sigma in the first shadow of a good flight is 1.24 times as large, and realistic flights gain nothing.
 """
-_STUCK_WALK_RAD_S: Final = math.radians(0.05)
-"""Random walk per root second of the bias of a stuck axis, which then follows the body rate that is not measured."""
 
 
 class AttitudeStep(NamedTuple):
@@ -85,13 +74,12 @@ class AttitudeDynamics:
         self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
         size = error_size(settings.mounting.faces)
-        gains = light_rows(size)[:-1]
         self._steady = np.full(size, np.inf)
-        self._steady[GYRO_SCALE], self._steady[gains] = gyro.scale_sigma, sun.gain_sigma
+        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
         self._steady[REFLECTIVITY] = sun.reflectivity_sigma
         self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
         self._time_s = np.full(size, np.inf)
-        self._time_s[GYRO_SCALE], self._time_s[gains] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
         self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
         self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
         self._walk = np.zeros(size)
@@ -162,13 +150,12 @@ class AttitudeDynamics:
             noise[GYRO_BIAS] *= walks.gyro
             noise[MAG_BIAS] *= walks.magnetometer
         if np.count_nonzero(stuck):
-            noise[GYRO_BIAS][stuck] = _STUCK_WALK_RAD_S * math.sqrt(step_s)
-        if warming:
-            root = state.sqrt_covariance[THERMAL]
-            size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.thermal**2
-            heat = _HEAT_ERROR * sunlit_fraction * step_s / THERMAL_TIME_S
-            lasting = THERMAL_TIME_S / step_s * ((_WARMTH_ERROR * warming) ** 2 + heat * heat)
-            noise[BIASES] = np.sqrt(noise[BIASES] ** 2 + lasting * size2)
+            noise[GYRO_BIAS][stuck] = self._settings.gyro.stuck_walk_rad_s * math.sqrt(step_s)
+        root = state.sqrt_covariance[THERMAL]
+        size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.thermal**2
+        heat = self._settings.heat_error * sunlit_fraction * step_s / THERMAL_TIME_S
+        lasting = THERMAL_TIME_S / step_s * ((self._settings.warmth_error * warming) ** 2 + heat * heat)
+        noise[BIASES] = np.sqrt(noise[BIASES] ** 2 + lasting * size2)
         noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
         if inflation is not None:
             noise = np.hypot(noise, inflation)
@@ -196,7 +183,7 @@ class AttitudeDynamics:
         change2 = float(change_rad_s.dot(change_rad_s))
         variance = (step_s * gyro.noise_rad_s) ** 2 + (_MEAN_ERROR * step_s) ** 2 * change2
         if step_s > gyro.bridged_max_s:
-            variance += _GAP_ERROR**2 * float(rotation.dot(rotation))
+            variance += gyro.gap_error**2 * float(rotation.dot(rotation))
         # A reading that is late by some time has the rate of that time; the step multiplies its error.
         sigma: Array = np.sqrt(variance + tag_variance_s2 * change_rad_s * change_rad_s)
         return sigma

@@ -13,6 +13,10 @@ import numpy as np
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.settings import FACES, AttitudeSettings, MagnetometerSettings
 
+SUCCESSIVE_SAMPLES: Final = 3
+"""Number of successive samples that a single faulty one does not explain. So many are fitted by the first hypotheses of
+a search, and the best one must be clear at so many.
+"""
 _FIELD_PER_ERROR_MIN: Final = 10.0
 """Smallest usable field, in standard deviations of the field model; one sigma then rotates it by 0.1 rad."""
 

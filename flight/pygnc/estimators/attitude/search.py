@@ -5,8 +5,8 @@ hypotheses are fitted to three samples (`initial_hypotheses`). The window then g
 Gauss-Newton steps fit each hypothesis to the whole window; duplicates and those that fit much worse are dropped.
 
 The first hypotheses are evenly spaced rotations about the direction to the Sun, each with several gyro biases along
-that direction, which the motion of the direction does not reveal. If the magnetometer bias is known beforehand, the
-q-method on Sun and field replaces the rotations, and in the dark the field direction replaces that of the Sun.
+that direction, which the motion of the direction does not reveal. In the dark, the field direction replaces that of the
+Sun if the magnetometer bias is known beforehand.
 """
 
 import math
@@ -19,6 +19,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross
 from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
@@ -35,10 +36,6 @@ _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
 _BIASES: Final = (0.0, 0.7, -0.7, 1.4, -1.4)
 """Gyro biases along the known direction in prior standard deviations."""
-_SIGMA_RAD: Final = np.radians((15.0, 10.0))
-"""Standard deviations of the measured directions to the Sun, with Earth's light and saturation, and of the field."""
-_SINE_MIN: Final = 0.3
-"""Sine of the angle between Sun and field below which they do not determine the rotation about their direction."""
 _LENGTH_MIN: Final = 1e-3
 """Smallest length of a vector that has a direction: summed illuminance (shares), or field minus bias (uT)."""
 
@@ -65,17 +62,12 @@ def initial_hypotheses(
     """
     mounting = settings.mounting
     mag_body_ut = (newest.sample.mag_imu_ut - prior.mean[3:6]).dot(mounting.magnetometer)
-    field = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
-    field = field if prior.is_field_direction_known and not newest.sample.field_unusable else None
-    sun = sun_direction(newest, settings, excluded_face)
-    line = sun or field
+    line = sun_direction(newest, settings, excluded_face)
+    if line is None and prior.is_field_direction_known and not newest.sample.field_unusable:
+        line = DirectionPair.along(mag_body_ut, newest.environment.field_gcrf_ut)
     if line is None:
         return None
-    if sun is None or field is None or np.linalg.norm(np.cross(sun.gcrf, field.gcrf)) < _SINE_MIN:
-        rotations = rotations_about(*line, _ROTATIONS)
-    else:
-        body, gcrf = np.array((sun.body, field.body)), np.array((sun.gcrf, field.gcrf))
-        rotations = attitude_from_directions(body, gcrf, _SIGMA_RAD)[None]
+    rotations = rotations_about(*line, _ROTATIONS)
     along = mounting.gyro.dot(line.body) * prior.sigma[:3].max()
     biases = np.tile(prior.mean[:6], (len(_BIASES), 1))
     biases[:, :3] += np.multiply.outer(np.array(_BIASES), along)
@@ -90,34 +82,6 @@ def sun_direction(newest: WindowSample, settings: AttitudeSettings, excluded_fac
     if not newest.sources.is_clear or share.max() <= DIRECT_SUN_SHARE:
         return None
     return DirectionPair.along(share.dot(settings.mounting.face_normals), newest.sources.sun_gcrf)
-
-
-def attitude_from_directions(body: Array, gcrf: Array, sigma_rad: Array) -> Array:
-    """Return the attitude that fits n directions best (Wahba's problem): quaternion GCRF from body, shape (4,).
-
-    Davenport's q-method: the quaternion is the eigenvector of the largest eigenvalue of a symmetric 4 by 4 matrix
-    (Wahba, SIAM Review 7, 1965; Keat, Computer Sciences Corporation report CSC/TM-77/6034, 1977; Shuster & Oh, J. Guid.
-    Control 4, 1981).
-
-    Args:
-        body: Measured directions in body axes, unit vectors, shape (n, 3).
-        gcrf: The same directions in GCRF, unit vectors, shape (n, 3).
-        sigma_rad: Standard deviation of each direction about any axis normal to it, shape (n,).
-    """
-    weights = sigma_rad**-2.0
-    profile = (gcrf * weights[:, None]).T.dot(body)
-    matrix = np.empty((4, 4))
-    trace = float(np.trace(profile))
-    matrix[0, 0] = trace
-    matrix[0, 1:] = matrix[1:, 0] = (
-        profile[2, 1] - profile[1, 2],
-        profile[0, 2] - profile[2, 0],
-        profile[1, 0] - profile[0, 1],
-    )
-    matrix[1:, 1:] = profile + profile.T - trace * np.eye(3)
-    _, vectors = np.linalg.eigh(matrix)
-    attitude: Array = vectors[:, 3]
-    return attitude
 
 
 def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
@@ -148,8 +112,6 @@ def rotations_about(body: Array, gcrf: Array, count: int) -> Array:
     return quaternion.multiply(rotations, shortest)
 
 
-_SEED_SAMPLES: Final = 3
-"""Number of samples to which the first hypotheses are fitted."""
 _MANY_ITERATIONS: Final = 6
 """Number of steps from a guess, and of those that estimate gains if the fit without them has a misfit above 1.
 Otherwise one linear step estimates gains: more steps would drift along the likelihood ridge while the first samples
@@ -157,28 +119,18 @@ hardly determine the attitude.
 """
 _SEED_DAMPING: Final = 1e-2
 _ITERATIONS: Final = 2
-_COST_DROPPED: Final = 150.0
-"""Excess over the lowest cost with which a hypothesis is dropped."""
 _SAME_RAD: Final = math.radians(5.0)
 _SAME_BIASES: Final = np.repeat((math.radians(0.1), 5.0), 3)
 """Hypotheses whose attitudes and biases (rad/s, uT) differ by less than these limits are duplicates."""
-_RIVAL_RAD: Final = math.radians(15.0)
-"""Angle from the best attitude up to which a hypothesis counts as the same attitude when costs are compared."""
-_CONFIRMATIONS: Final = 3
-"""Number of successive samples at which the best hypothesis must be clear before the search ends."""
 UNSURE_SIGMA_RAD: Final = math.radians(15.0)
 """Largest sigma of a first attitude, gain errors included. A track with a larger one must be confirmed again: updates
-are then far from linear and may make it a wrong one.
+are then far from linear and may make it a wrong one. Hypotheses within this angle count as the same attitude when costs
+are compared.
 """
 _TURN_RAD: Final = math.radians(40.0)
-"""Rotation of the body during a search from which no wrong biases explain all readings."""
-_FIELD_TURN_RAD: Final = math.radians(20.0)
-"""Smallest rotation of the field in sensor axes with it, which is less if the body turns about the field."""
-HOPELESS_SAMPLES: Final = 2160
-"""Number of samples, 3 h at one per 5 s, after which a search skips samples after each attempt. It is large because the
-attitude of a body that points at the Sun may become observable only in its second sunlit arc."""
-_REST: Final = 3
-"""Number of skipped samples per used sample in such a search, which reduces its computing time to a quarter."""
+"""Rotation of the body during a search from which no wrong biases explain all readings. The field must rotate by half
+of it in sensor axes; it rotates less than the body if that turns about the field.
+"""
 
 
 class Search(msgspec.Struct, eq=False):
@@ -228,8 +180,8 @@ class Search(msgspec.Struct, eq=False):
         hypotheses = self._propagated(newest)
         self.samples = [*self.samples, newest][-limits.window_samples :]
         if hypotheses is None:
-            self.samples = self.samples[-_SEED_SAMPLES:]
-            if len(self.samples) < _SEED_SAMPLES:
+            self.samples = self.samples[-SUCCESSIVE_SAMPLES:]
+            if len(self.samples) < SUCCESSIVE_SAMPLES:
                 return None
             prior = self.prior.warmed(newest.environment.warmth)
             hypotheses = initial_hypotheses(newest, self.settings, prior, self.excluded_face)
@@ -272,7 +224,7 @@ class Search(msgspec.Struct, eq=False):
         gyro_rad_s = np.array([one.sample.gyro_imu_rad_s for one in self.samples])
         rate_rad_s = gyro_rad_s.mean(axis=0) - found.gyro_bias_rad_s
         span_s = 1e-3 * (self.samples[-1].sample.gps_ms - self.samples[0].sample.gps_ms)
-        return span_s * math.sqrt(rate_rad_s.dot(rate_rad_s)) >= _TURN_RAD and self._field_turn_rad() >= _FIELD_TURN_RAD
+        return span_s * math.sqrt(rate_rad_s.dot(rate_rad_s)) >= _TURN_RAD and self._field_turn_rad() >= 0.5 * _TURN_RAD
 
     def _field_turn_rad(self) -> float:
         """Return the largest angle by which the body has turned the field in sensor axes since the first sample.
@@ -291,11 +243,11 @@ class Search(msgspec.Struct, eq=False):
 
     @property
     def _is_hopeless(self) -> bool:
-        return self.received > HOPELESS_SAMPLES
+        return self.received > self.settings.start.full_rate_samples
 
     def _end_attempt(self) -> None:
-        """Restart with an empty window; a search of more than 3 h first skips samples."""
-        self.rest = _REST * self.attempt_samples if self._is_hopeless else 0
+        """Restart with an empty window; after `full_rate_samples`, first skip three samples for each one used."""
+        self.rest = 3 * self.attempt_samples if self._is_hopeless else 0
         self.reset()
 
     def _next_attempt(self, window: Window, hypotheses: Hypotheses) -> None:
@@ -375,10 +327,12 @@ class Search(msgspec.Struct, eq=False):
         """Return the best hypotheses in order of cost, without duplicates and those that fit much worse."""
         limits = self.settings.start
         order = np.argsort(fit.cost)
+        # A few more samples may turn the advantage of the best one around, but not five times that of a winner.
+        dropped = 5.0 * limits.advantage
         kept: list[int] = []
-        most = limits.hypotheses_max if len(self.samples) > _SEED_SAMPLES + 3 else 60
+        most = limits.hypotheses_max if len(self.samples) > SUCCESSIVE_SAMPLES + 3 else 60
         for row in order.tolist():
-            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + _COST_DROPPED:
+            if len(kept) == most or fit.cost[row] > fit.cost[order[0]] + dropped:
                 break
             if kept:
                 rotation = _angle(hypotheses.quaternion[kept], hypotheses.quaternion[row])
@@ -391,11 +345,11 @@ class Search(msgspec.Struct, eq=False):
         return hypotheses.select(rows), Fit(*(part[rows] for part in fit))
 
     def _winner(self, window: Window, hypotheses: Hypotheses, fit: Fit) -> AttitudeState | None:
-        """Return the state of the best hypothesis once it was clear at `_CONFIRMATIONS` samples in a row, else None."""
+        """Return the state of the best hypothesis once it was clear at enough samples in a row, else None."""
         enough = len(self.samples) >= self.settings.start.samples_min
         clear = enough and self._clear(hypotheses, fit)
         self.confirmations = self.confirmations + 1 if clear else 0
-        if self.confirmations < _CONFIRMATIONS:
+        if self.confirmations < SUCCESSIVE_SAMPLES:
             return None
         state = self._first_state(window, hypotheses.select(np.array([0])), _scatter(fit))
         if state.face_gain_errors.min() <= LIGHT_ERROR_MIN:
@@ -424,7 +378,7 @@ class Search(msgspec.Struct, eq=False):
         limits = self.settings.start
         scatter = _scatter(fit)
         sigma = math.sqrt(scatter) * _attitude_sigma_rad(fit.information[0])
-        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > _RIVAL_RAD]
+        rivals = fit.cost[_angle(hypotheses.quaternion, hypotheses.quaternion[0]) > UNSURE_SIGMA_RAD]
         advantage = (float(rivals.min(initial=math.inf)) - float(fit.cost[0])) / scatter
         return sigma <= limits.attitude_sigma_max_rad and advantage >= limits.advantage
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, PANEL_SHARE, ROWS
-from pygnc.estimators.attitude.model_errors import ModelErrors
+from pygnc.estimators.attitude.model_errors import FIELD_KNOWN_SIGMA_UT, ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import (
     BIASES,
@@ -25,11 +25,8 @@ from pygnc.estimators.kalman import chi_square
 
 PRIOR_ROWS: Final = np.r_[BIASES, FIELD_ROWS, THERMAL]
 """Indices of the elements of the prior in the error state."""
-_MAGNETOMETER: Final = np.r_[3:18, 21:24]
 _GYRO: Final = np.r_[0:3, 18:21]
 _THERMAL: Final = slice(18, 24)
-_FIELD_KNOWN_SIGMA_UT: Final = 5.0
-"""Sigma of the magnetometer bias per axis, below which a reading determines the direction of the field."""
 _KEPT_VARIANCE_FACTOR: Final = 4.0
 """Factor on the covariance after a track ends, because an abandoned track may underestimate its errors."""
 _KEPT_SHARE_MIN: Final = 0.02
@@ -85,7 +82,7 @@ class SensorPrior(NamedTuple):
     @property
     def is_field_direction_known(self) -> bool:
         """True if the sigmas of the magnetometer bias are below 5 uT, so that readings have a direction."""
-        return bool(self.sigma[3:6].max() < _FIELD_KNOWN_SIGMA_UT)
+        return bool(self.sigma[3:6].max() < FIELD_KNOWN_SIGMA_UT)
 
     def updated(self, measured: Array, partials: Array, covariance: Array) -> "SensorPrior":
         """Return the prior after m measurements, (m,), with partials (m, 24) and covariance (m, m)."""
@@ -101,12 +98,9 @@ class SensorPrior(NamedTuple):
         """Return the prior with the calibrated magnetometer; unchanged if its bias is not known better then."""
         if calibration is None or calibration.bias_sigma_ut.max() >= self.sigma[3:6].max():
             return self
-        better = calibration.applied(SensorPrior.initial(settings, errors))
-        mean, covariance = self.mean.copy(), np.zeros_like(self.covariance)
-        mean[_MAGNETOMETER] = better.mean[_MAGNETOMETER]
-        for rows, source in ((_GYRO, self), (_MAGNETOMETER, better)):
-            covariance[np.ix_(rows, rows)] = source.covariance[np.ix_(rows, rows)]
-        return SensorPrior(mean, covariance)
+        better, gyro = calibration.applied(SensorPrior.initial(settings, errors)), np.ix_(_GYRO, _GYRO)
+        better.mean[_GYRO], better.covariance[gyro] = self.mean[_GYRO], self.covariance[gyro]
+        return better
 
 
 class MagnetometerErrors(NamedTuple):

@@ -26,7 +26,7 @@ HallWord: TypeAlias = Literal["resistance", "times"]
 _DEGREE = math.pi / 180.0
 _PER_ROOT_HOUR = 1.0 / 60.0
 """Factor from a random walk per root hour to a random walk per root second."""
-_SCALE_MIN = 0.1
+SCALE_MIN: Final = 0.1
 """Smallest scale factor of a magnetometer calibration; the largest is about its inverse, the range of an element."""
 FACES: Final = 6
 """Number of illuminances in the host's packet; a sample has at least as many."""
@@ -108,6 +108,8 @@ class GyroSettings:
     """Change of the bias from lasting darkness to lasting sunlight, per axis, 1 sigma; estimated until the readings
     confirm that it is small.
     """
+    thermal_sigma_small_rad_s: Annotated[float, Meta(ge=1e-7, le=0.1)] = 0.01 * _DEGREE
+    """This change once the readings have confirmed that it is small."""
     scale_sigma: Annotated[float, Meta(ge=1e-6, le=0.5)] = 0.01
     """Standard deviation of the scale error, a fraction: a Gauss-Markov process of time constant scale_time_s."""
     scale_time_s: TimeConstant = 86_400.0
@@ -117,6 +119,10 @@ class GyroSettings:
     """Number of equal readings in a row, while another axis changes, after which an axis is stuck."""
     bridged_max_s: Annotated[float, Meta(ge=0.01, le=120.0)] = 16.0
     """Longest time between two readings over which their mean is a reliable rate."""
+    gap_error: Share = 0.1
+    """Error of the rotation over more than bridged_max_s, as a fraction of the rotation."""
+    stuck_walk_rad_s: Annotated[float, Meta(ge=1e-6, le=1.0)] = 0.05 * _DEGREE
+    """Random walk per root second of the bias of a stuck axis, which follows the body rate that is not measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,18 +149,30 @@ class MagnetometerSettings:
     """Change of the bias from lasting darkness to lasting sunlight, per axis, 1 sigma; estimated until the readings
     confirm that it is small.
     """
+    thermal_sigma_small_ut: Annotated[float, Meta(ge=1e-6, le=100.0)] = 0.1
+    """This change once the readings have confirmed that it is small."""
     matrix_sigma: Annotated[float, Meta(ge=1e-4, le=0.5)] = 0.05
     """Scale after correction by matrix, per axis; half as much for misalignment. Estimated until the readings confirm
     that these errors are small, and with twice this after they have contradicted it.
     """
+    matrix_sigma_small: Annotated[float, Meta(ge=1e-5, le=0.5)] = 0.002
+    """Each element of the matrix once the readings have confirmed that these errors are small."""
     panel_sigma_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 1.0
     """Field of the solar panels' currents, per axis; estimated at the same times."""
+    panel_sigma_small_ut: Annotated[float, Meta(ge=1e-4, le=50.0)] = 0.05
+    """This field once the readings have confirmed that it is small."""
     gate: ChiSquare = 21.1
     """Chi-square limit; with 3 degrees of freedom, 21.1 is exceeded once in 10 000."""
+    pulse_samples_max: Annotated[int, Meta(ge=1, le=1000)] = 14
+    """Largest number of samples of a pulse of magnetorquers that are switched each minute. A search leaves out shorter
+    stretches between sudden changes.
+    """
+    disturbed_samples_max: Annotated[int, Meta(ge=1, le=10_000)] = 36
+    """Number of readings that a sudden change has disturbed, after which they may fit again without another one."""
 
     def __post_init__(self) -> None:
         matrix = np.array(self.matrix)
-        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < _SCALE_MIN:
+        if np.linalg.eigvalsh(0.5 * (matrix + matrix.T))[0] < SCALE_MIN:
             raise ValueError(f"matrix must be near the identity (scale factors 0.1 to 10), not {self.matrix}")
 
 
@@ -250,6 +268,10 @@ class StartSettings:
     """Largest cost per measurement with which the best hypothesis counts as a fit."""
     samples_judged: Annotated[int, Meta(ge=1, le=1000)] = 16
     """Number of samples after which a search without a fit restarts, for example without one of the faces."""
+    field_error_ut: Annotated[float, Meta(ge=0.01, le=50.0)] = 0.5
+    """Error of the field model per axis in a search, which is larger than the default of the filter: with 0.3 uT, a
+    mirrored sun sensor leads to worse first attitudes.
+    """
     attitude_sigma_max_rad: _Angle = 6.0 * _DEGREE
     """Largest uncertainty with which a hypothesis is accepted."""
     rejected_max: Share = 0.6
@@ -260,6 +282,16 @@ class StartSettings:
     """
     field_rejected_dark_max: Share = 0.95
     """Share of rejected magnetometer readings above which a track ends that no other sensor supports, as in shadow."""
+    unconfirmed_sigma_max_rad: _Angle = 8.0 * _DEGREE
+    """Largest uncertainty with which a first attitude is reported before a second search has confirmed it."""
+    without_field_max_s: Annotated[float, Meta(ge=60.0, le=1e6)] = 3600.0
+    """Longest time without a usable field in a track. Sun sensors do not observe the rotation about the direction to
+    the Sun, and the resolution of the gyro causes an error of some degrees per hour in it.
+    """
+    full_rate_samples: Annotated[int, Meta(ge=10, le=1_000_000)] = 2160
+    """Number of samples after which a search skips three of four, to need less computing time. It is large because the
+    attitude of a body that points at the Sun may become observable only in its second sunlit arc.
+    """
     unknown_sigma_rad: _Angle = 25.0 * _DEGREE
     """Uncertainty above which an attitude counts as unknown, so that its track ends."""
     fine_sigma_rad: _Angle = 3.0 * _DEGREE
@@ -319,6 +351,12 @@ class AttitudeSettings:
     """Meaning of the Hall word of the host's sensor packets, in files and live. "resistance": the Hall resistance,
     which is not used. "times": bits 0 to 9 are milliseconds after the spacecraft time, 0 at the instant of a GPS packet
     with this time; bit 14 is set while magnetorquers are on.
+    """
+    warmth_error: Share = 0.2
+    """Error of the rate at which warmth moves a bias, a fraction, 1 sigma; it lasts for the thermal time constant."""
+    heat_error: Share = 0.05
+    """Error of the absorbed sunlight by reflected light, gains of the sun sensors and components at full scale, as a
+    fraction of its mean over all attitudes, 1 sigma; it lasts as long.
     """
     noise_scale_max: Inflation = 5.0
     """Upper limit of the factor on a sensor's measurement sigmas, which large innovations raise above 1."""

@@ -2,17 +2,16 @@
 
 The attitude error is a rotation vector in body axes: true = estimate exponential(error). The error state has these
 elements, in this order: attitude error (rad, body axes), gyro bias (rad/s, sensor axes), magnetometer bias (uT, sensor
-axes), gyro scale error (sensor axes), gain errors of the first six sun sensors, mean and two slopes of the Earth's
-reflectivity, the error of the geomagnetic field model (uT, GCRF), scale and misalignment of the magnetometer (matrix,
-row by row), the field of the solar panels in full sunlight (uT, sensor axes), the deviation of the sun sensors from the
-cosine law, the changes of gyro bias (rad/s) and magnetometer bias (uT) by warmth (sensor axes), and gain errors of
-further sun sensors. In the shapes of arrays, `size` is the number of these elements and `faces` that of the sun
-sensors; with fewer than six sun sensors, `faces` is 6.
+axes), the error of the geomagnetic field model (uT, GCRF), mean and two slopes of the Earth's reflectivity, scale and
+misalignment of the magnetometer (matrix, row by row), the field of the solar panels in full sunlight (uT, sensor axes),
+the changes of gyro bias (rad/s) and magnetometer bias (uT) by warmth (sensor axes), gyro scale error (sensor axes), the
+deviation of the sun sensors from the cosine law, and the gain errors of the sun sensors. In the shapes of arrays,
+`size` is the number of these elements and `faces` that of the sun sensors; with fewer than six sun sensors, `faces` is
+6. A search estimates all elements before the gyro scale error in each fit.
 """
 
 import math
 from dataclasses import dataclass
-from functools import cache
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -23,37 +22,30 @@ from pygnc.common.arrays import Array
 
 Flags: TypeAlias = npt.NDArray[np.bool_]
 
-SIZE: Final = 43
-"""Number of elements of the error state with up to six sun sensors."""
 ATTITUDE: Final = slice(0, 3)
 GYRO_BIAS: Final = slice(3, 6)
 MAG_BIAS: Final = slice(6, 9)
 BIASES: Final = slice(3, 9)
-GYRO_SCALE: Final = slice(9, 12)
-FACE_GAINS: Final = slice(12, 18)
-REFLECTIVITY: Final = slice(18, 21)
-FIELD_ERROR: Final = slice(21, 24)
-MAG_MATRIX: Final = slice(24, 33)
-PANEL_FIELD: Final = slice(33, 36)
-COSINE_ERROR: Final = 36
-GYRO_THERMAL: Final = slice(37, 40)
-MAG_THERMAL: Final = slice(40, 43)
-THERMAL: Final = slice(37, 43)
+FIELD_ERROR: Final = slice(9, 12)
+REFLECTIVITY: Final = slice(12, 15)
+MAG_MATRIX: Final = slice(15, 24)
+PANEL_FIELD: Final = slice(24, 27)
+FIELD_ROWS: Final = slice(15, 27)
+"""All errors of the magnetometer but its bias."""
+GYRO_THERMAL: Final = slice(27, 30)
+MAG_THERMAL: Final = slice(30, 33)
+THERMAL: Final = slice(27, 33)
 """Changes of both biases by warmth, in the order of `BIASES`."""
-FIELD_ROWS: Final = np.r_[MAG_MATRIX, PANEL_FIELD]
-"""Indices of all errors of the magnetometer but its bias."""
+GYRO_SCALE: Final = slice(33, 36)
+COSINE_ERROR: Final = 36
+FACE_GAINS: Final = slice(37, None)
+LIGHT_ERRORS: Final = slice(36, None)
+"""Cosine error and gain errors."""
 
 
 def error_size(faces: int) -> int:
     """Return the number of elements of the error state for `faces` sun sensors; `faces` is at least 6."""
-    return SIZE + faces - (FACE_GAINS.stop - FACE_GAINS.start)
-
-
-@cache
-def light_rows(size: int) -> npt.NDArray[np.intp]:
-    """Return the indices of gain errors and cosine error, in this order, in an error state of `size` elements."""
-    rows: npt.NDArray[np.intp] = np.r_[FACE_GAINS, SIZE:size, COSINE_ERROR]
-    return rows
+    return int(FACE_GAINS.start) + faces
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,33 +77,32 @@ class AttitudeState:
     @property
     def gyro_scale_error(self) -> Array:
         """Gyro scale error in sensor axes, shape (3,); with 0.01, readings are 1 % too large."""
-        return self.slow[6:9]
+        return self.slow[30:33]
 
     @property
     def face_gain_errors(self) -> Array:
         """Gain errors of the sun sensors, shape (faces,); with 0.01, readings are 1 % too large."""
-        further = self.slow[40:]
-        return np.concatenate((self.slow[9:15], further)) if len(further) else self.slow[9:15]
+        return self.slow[34:]
 
     @property
     def reflectivity(self) -> Array:
         """Reflectivity of the sunlit Earth: its mean, 0 to 1, and two slopes as in `EarthAlbedo`, shape (3,)."""
-        return self.slow[15:18]
+        return self.slow[9:12]
 
     @property
     def field_error_gcrf_ut(self) -> Array:
         """True minus modelled geomagnetic field in GCRF, uT, shape (3,)."""
-        return self.slow[18:21]
+        return self.slow[6:9]
 
     @property
     def mag_matrix_error(self) -> Array:
         """Scale and misalignment: matrix from field to reading (sensor axes) minus the identity, shape (3, 3)."""
-        return self.slow[21:30].reshape(3, 3)
+        return self.slow[12:21].reshape(3, 3)
 
     @property
     def panel_field_ut(self) -> Array:
         """Magnetic field of the solar panels' currents in full sunlight, sensor axes, uT, shape (3,)."""
-        return self.slow[30:33]
+        return self.slow[21:24]
 
     @property
     def cosine_error(self) -> float:
@@ -121,7 +112,7 @@ class AttitudeState:
     @property
     def thermal(self) -> Array:
         """Biases of gyro (rad/s) and magnetometer (uT) in lasting sunlight minus those in darkness, shape (6,)."""
-        return self.slow[34:40]
+        return self.slow[24:30]
 
     @property
     def covariance(self) -> Array:

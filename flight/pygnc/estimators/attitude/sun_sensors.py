@@ -24,23 +24,19 @@ from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettin
 from pygnc.estimators.attitude.state import (
     ATTITUDE,
     COSINE_ERROR,
+    FACE_GAINS,
     REFLECTIVITY,
     AttitudeState,
     Flags,
-    light_rows,
 )
 from pygnc.estimators.kalman import Observation
 
-_DAYLIGHT_SHARE: Final = 0.05
-"""Fraction of full sunlight above which the light of a face proves that the satellite is in daylight."""
 _AIR_HEIGHT_M: Final = 60e3
 """Height of rays that graze the Earth below which the air takes more than 1 % of their light: a clear atmosphere with
 an optical depth of 0.3 towards the zenith and a scale height of 8 km.
 """
 _CENSORED_MIN: Final = -2.0
 """Full scale minus prediction in standard deviations below which a reading at full scale says nothing."""
-_JUDGING_SIGMA_RAD: Final = math.radians(10.0)
-"""Uncertainty of the attitude below which faces are checked for faults."""
 
 
 class LightSources(NamedTuple):
@@ -73,8 +69,14 @@ def light_sources(environment: AttitudeEnvironment, settings: AttitudeSettings) 
 
 
 def is_daylight(lux: Array, settings: SunSensorSettings) -> bool:
-    """Return True if the brightest face has more than 5 % of full sunlight; `lux` has the shape (faces,)."""
-    return bool(max(lux.tolist()) > _DAYLIGHT_SHARE * settings.full_sun_lux)
+    """Return True if the brightest face is not dark; `lux` has the shape (faces,)."""
+    return bool(max(lux.tolist()) > settings.dark_share * settings.full_sun_lux)
+
+
+def is_full_scale(share: Array, full_scale: Array | float) -> Flags:
+    """Return True for readings at full scale but for rounding; both are fractions of full sunlight."""
+    flags: Flags = share >= (1.0 - 1e-6) * full_scale
+    return flags
 
 
 class IlluminanceObservation(NamedTuple):
@@ -120,7 +122,7 @@ class SunSensors(MeasurementModel):
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
         # Each reading depends on the gain of its own face only: flat indices of these partials.
-        self._gain_elements = np.arange(len(self._normals)) * self._size + light_rows(self._size)[:-1]
+        self._gain_elements = np.arange(len(self._normals)) * self._size + np.arange(self._size)[FACE_GAINS]
 
     def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
@@ -157,7 +159,7 @@ class SunSensors(MeasurementModel):
         limits = self._settings.sun_sensors
         share = lux / sources.full_sun_lux
         full_scale = limits.saturation_lux / sources.full_sun_lux
-        saturated = share >= (1.0 - 1e-6) * full_scale
+        saturated = is_full_scale(share, full_scale)
         residual = np.minimum(share, full_scale) - expected_share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * gain * earth_share)
         usable = (cosine > limits.cosine_min) & (share >= 0.0)
@@ -175,8 +177,9 @@ class SunSensors(MeasurementModel):
         limits, factor = self._settings.sun_sensors, self._factor(memory)
         light = self.observation(step.state, prediction.body_from_gcrf, sample.lux, sources, factor)
         health = prediction.health
-        if step.state.attitude_sigma_rad < _JUDGING_SIGMA_RAD:
-            faces = health.faces.updated(light.share, light.cosine, light.expected_share, limits.dark_share)
+        # An attitude that would have to be confirmed cannot prove faults.
+        if step.state.attitude_sigma_rad < self._settings.start.unconfirmed_sigma_max_rad:
+            faces = health.faces.updated(light.share, light.cosine, light.expected_share, limits)
             health = health._replace(faces=faces)
         residual, partials, sigma = light.observation
         projected = partials.dot(step.state.sqrt_covariance)

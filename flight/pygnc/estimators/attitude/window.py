@@ -21,8 +21,17 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
-from pygnc.estimators.attitude.state import FIELD_ERROR, FIELD_ROWS, REFLECTIVITY, THERMAL, Flags, light_rows
-from pygnc.estimators.attitude.sun_sensors import LightSources
+from pygnc.estimators.attitude.state import (
+    FIELD_ERROR,
+    GYRO_THERMAL,
+    LIGHT_ERRORS,
+    MAG_MATRIX,
+    MAG_THERMAL,
+    PANEL_FIELD,
+    REFLECTIVITY,
+    Flags,
+)
+from pygnc.estimators.attitude.sun_sensors import LightSources, is_full_scale
 from pygnc.estimators.kalman import scaled_inverse
 
 
@@ -104,43 +113,19 @@ def _normal(part: LinearisedMeasurements) -> tuple[Array, Array]:
 
 
 PARAMETERS: Final = 9
-"""Number of parameters: attitude error (rad, body axes), gyro bias (rad/s) and magnetometer bias (uT), sensor axes."""
-_FIELD_ERROR: Final = slice(9, 12)
-"""Columns of the error of the field model, uT, GCRF."""
-_REFLECTIVITY: Final = slice(12, 15)
-"""Columns of mean and slopes of the Earth's reflectivity."""
-_MATRIX: Final = slice(15, 24)
-"""Columns of scale and misalignment of the magnetometer, row by row."""
-_PANEL_FIELD: Final = slice(24, 27)
-"""Columns of the field of the solar panels, uT, sensor axes."""
-_GYRO_THERMAL: Final = slice(27, 30)
-"""Columns of the change of the gyro bias by warmth, rad/s, sensor axes."""
-_MAG_THERMAL: Final = slice(30, 33)
-"""Columns of the change of the magnetometer bias by warmth, uT, sensor axes."""
+"""Number of parameters: attitude error (rad, body axes), gyro bias (rad/s) and magnetometer bias (uT), sensor axes. The
+columns after them are those of the error state up to the drift rates.
+"""
 _DRIFT: Final = 33
 """First column of the drift rates: three components per stretch, sensor axes, rad/s, the newest stretch first."""
-_FIELD_STATES: Final = np.r_[0:9, FIELD_ERROR, REFLECTIVITY, FIELD_ROWS, THERMAL]
-"""Elements of the error state that `Window.solution` estimates, before those of `light_rows`."""
-_LIGHT_ERRORS: Final = slice(len(_FIELD_STATES), None)
-"""Position of gain errors and cosine error among the estimated elements."""
 LIGHT_ERROR_MIN: Final = -0.9
 """Lower limit of gain errors, because an unobserved gain must remain positive. A face with this gain is dead."""
 _STRETCH: Final = 16
 """Samples per stretch; within a stretch, the effect of gyro noise is below the noise of the other sensors."""
-_FIELD_ERROR_UT: Final = 0.5
-"""Standard deviation of the field model's error per axis; larger than the default of the filter."""
-_OUTLIER_SIGMA: Final = 4.0
-"""Residual in standard deviations beyond which a face loses weight, because it may be dead or mirrored."""
-_FIELD_OUTLIER_SIGMA: Final = 6.0
-"""Residual beyond which a magnetometer reading loses weight if tolerant, because magnetorquers may be on."""
-_FIELD_OUTLIERS_MAX: Final = 0.6
-"""Share of disturbed readings up to which each of them counts with `_FIELD_OUTLIER_COST` only in the misfit."""
-_FIELD_OUTLIER_COST: Final = 6.0
-"""Cost of a disturbed reading in the misfit; the mean of an undisturbed one is 3."""
-
-
-_PULSE_SAMPLES: Final = 14
-"""Largest number of samples of a pulse of magnetorquers that are switched each minute."""
+_FACE_GATE: Final = 16.0
+"""Squared residual in variances beyond which a face loses weight, because it may be dead or mirrored."""
+_FIELD_GATE: Final = 36.0
+"""The same for a magnetometer reading in a tolerant attempt, because magnetorquers may be on."""
 
 
 class WindowSample(NamedTuple):
@@ -181,7 +166,7 @@ def outside_pulses(mag_ut: Array, settings: MagnetometerSettings) -> Flags:
     sigma_ut = max(math.sqrt(6.0) * settings.noise_ut, float(median(change_ut)) / 1.54)
     jumps = np.cumsum(change_ut > math.sqrt(settings.gate) * sigma_ut)
     stretch = np.concatenate((np.zeros(1, np.intp), jumps, jumps[-1:]))
-    steady: Flags = (np.bincount(stretch) > _PULSE_SAMPLES)[stretch] | (jumps[-1] == 0)
+    steady: Flags = (np.bincount(stretch) > settings.pulse_samples_max)[stretch] | (jumps[-1] == 0)
     return steady
 
 
@@ -201,8 +186,8 @@ class Window:
         tag_sigma_s: Array | float = 0.0,
         tolerant: bool = False,
     ) -> None:
+        self._tolerant, self._rejected_max = tolerant, settings.start.rejected_max
         prior = prior.warmed(window_samples[-1].environment.warmth)
-        self._tolerant = tolerant
         self._prior_mean = prior.mean
         self._whitening = np.linalg.inv(np.linalg.cholesky(prior.covariance))
         self._magnetometer_from_body = settings.mounting.magnetometer
@@ -219,7 +204,7 @@ class Window:
         full_sun_lux = np.array([sources.full_sun_lux for sources in all_sources])[:, None]
         self._full_scale = settings.sun_sensors.saturation_lux / full_sun_lux
         self._share = np.minimum(np.array([sample.lux for sample in samples]) / full_sun_lux, self._full_scale)
-        self._saturated = self._share >= (1.0 - 1e-6) * self._full_scale
+        self._saturated = is_full_scale(self._share, self._full_scale)
         self._field = np.array([entry.environment.field_gcrf_ut for entry in window_samples])
         self._sun = np.array([sources.sun_gcrf for sources in all_sources])
         self._sunlit = np.array([sources.sunlit_fraction for sources in all_sources])
@@ -241,7 +226,11 @@ class Window:
         bridge2 = np.append(walk2[self._stretch] / 6.0, 0.0)
         self._nuisance_sigma = np.concatenate(
             # The prior contains the errors of the magnetometer and the changes of the biases.
-            ([_FIELD_ERROR_UT] * 3, [faces.reflectivity_sigma] * 3, [np.inf] * 18, np.repeat(drift_sigma, 3)),
+            (
+                np.repeat((settings.start.field_error_ut, faces.reflectivity_sigma), 3),
+                [np.inf] * 18,
+                np.repeat(drift_sigma, 3),
+            ),
         )
         # An error of a sample's time rotates the body by the rate times this error.
         bridge2 = bridge2 + (self._gyro**2).sum(axis=1) * tag2
@@ -251,8 +240,7 @@ class Window:
         self._field_weight = undisturbed / (magnetometer.noise_ut**2 + field2 * bridge2)
         self._light_variance = faces.noise_share**2 + (faces.gain_sigma * self._share) ** 2 + bridge2[:, None]
         self._earth_error = faces.albedo_model_error * faces.reflectivity
-        clear = np.array([[sources.is_clear] for sources in all_sources])
-        self._face_weight = ((self._share >= 0.0) & clear).astype(float)
+        self._face_weight = (self._share >= 0.0) * np.array([[float(sources.is_clear)] for sources in all_sources])
         if excluded_face is not None:
             self._face_weight[:, excluded_face] = 0.0
         bright = self._face_weight * (self._share > settings.sun_sensors.dark_share)
@@ -262,18 +250,19 @@ class Window:
         """Return cost and normal equations of k hypotheses, including the prior of the sensors."""
         field, light = self._linearised(hypotheses, self._no_light_errors)
         known = self._prior_measurements(hypotheses)
-        robust = self._field_with_weight(field), _with_robust_weight(light), known
+        robust = self._field_with_weight(field), self._light_with_weight(light), known
         information, gradient, nuisance = marginalise(robust, self._nuisance_sigma)
         diagonal = np.arange(information.shape[-1])
         # A window without a usable reading says nothing about the attitude; its matrix would be singular.
         information[:, diagonal, diagonal] += information[:, diagonal, diagonal] == 0.0
         cost = (known.residual_after(nuisance) ** 2).sum(axis=1) + ((nuisance / self._nuisance_sigma) ** 2).sum(axis=1)
-        cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2).sum(axis=(1, 2))
+        cost += _cauchy_cost(light.weight * light.residual_after(nuisance) ** 2, _FACE_GATE).sum(axis=(1, 2))
         squares = (field.weight * field.residual_after(nuisance) ** 2).sum(axis=2)
-        each = _cauchy_cost(squares, _FIELD_OUTLIER_SIGMA) if self._tolerant else squares
-        disturbed = (squares > _FIELD_OUTLIER_SIGMA**2) & self._tolerant
-        few = disturbed.mean(axis=1, keepdims=True) <= _FIELD_OUTLIERS_MAX
-        counted = np.where(disturbed & few, _FIELD_OUTLIER_COST, each).sum(axis=1)
+        each = _cauchy_cost(squares, _FIELD_GATE) if self._tolerant else squares
+        disturbed = (squares > _FIELD_GATE) & self._tolerant
+        few = disturbed.mean(axis=1, keepdims=True) <= self._rejected_max
+        # A disturbed reading counts as two undisturbed ones, whose mean is 3.
+        counted = np.where(disturbed & few, 6.0, each).sum(axis=1)
         return Fit(cost + each.sum(axis=1), information, gradient, (cost + counted) / self.measurements)
 
     def solution(self, best: Hypotheses, sigma: Array, *, iterations: int = 6) -> tuple[Array, Array]:
@@ -292,17 +281,17 @@ class Window:
         Returns:
             Correction, shape (size,), and covariance, shape (size, size).
         """
-        states = np.concatenate((_FIELD_STATES, light_rows(len(sigma))))
+        states = np.r_[:_DRIFT, LIGHT_ERRORS.start : len(sigma)]
         window_sigma = sigma[states]
         window_sigma[3:_DRIFT] = np.concatenate(([np.inf] * 6, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
         hypothesis, light_errors = best, self._no_light_errors
         for _ in range(iterations):
             step, known_covariance = self._solution_step(hypothesis, window_sigma, light_errors)
             hypothesis = hypothesis.corrected(step[None, :PARAMETERS])
-            light_errors = np.maximum(light_errors + step[_LIGHT_ERRORS], LIGHT_ERROR_MIN)
+            light_errors = np.maximum(light_errors + step[_DRIFT:], LIGHT_ERROR_MIN)
         step[:3] = quaternion.error_vector(hypothesis.quaternion[0], best.quaternion[0])
         step[3:PARAMETERS] = (hypothesis.biases - best.biases)[0]
-        step[_LIGHT_ERRORS] = light_errors
+        step[_DRIFT:] = light_errors
         error, covariance = np.zeros(len(sigma)), np.diag(sigma**2)
         error[states] = step
         covariance[np.ix_(states, states)] = known_covariance
@@ -312,7 +301,7 @@ class Window:
         """Return a Gauss-Newton step of the estimated elements, shape (e,), and their covariance, shape (e, e)."""
         field, light = self._linearised(hypothesis, light_errors)
         d_light = self._light_error_partials(hypothesis, light, light_errors)
-        robust = self._field_with_weight(field), _with_robust_weight(light), self._prior_measurements(hypothesis)
+        robust = (self._field_with_weight(field), self._light_with_weight(light), self._prior_measurements(hypothesis))
         parts = []
         for part, d_errors in zip(robust, (None, d_light, None), strict=True):
             known, drift = np.split(part.partials, [_DRIFT], axis=-1)
@@ -320,33 +309,33 @@ class Window:
             parts.append(part._replace(partials=np.concatenate((known, columns, drift), axis=-1)))
         (information,), (gradient,), _ = marginalise(parts, self._nuisance_sigma[_DRIFT - PARAMETERS :])
         information[3:, 3:] += np.diag(window_sigma[3:] ** -2.0)
-        gradient[_LIGHT_ERRORS] -= light_errors / window_sigma[_LIGHT_ERRORS] ** 2
+        gradient[_DRIFT:] -= light_errors / window_sigma[_DRIFT:] ** 2
         covariance = scaled_inverse(information)
         return covariance.dot(gradient), covariance
 
     def face_costs(self, hypotheses: Hypotheses) -> Array:
         """Return the contribution of each face to the costs, shape (k, faces)."""
         residual, _, weight = self._linearised(hypotheses, self._no_light_errors)[1]
-        costs: Array = _cauchy_cost(weight * residual**2).sum(axis=1)
+        costs: Array = _cauchy_cost(weight * residual**2, _FACE_GATE).sum(axis=1)
         return costs
 
     def _light_error_partials(
         self, hypothesis: Hypotheses, light: LinearisedMeasurements, light_errors: Array
     ) -> Array:
-        """Return the derivatives of the sun sensors by gains and cosine error, (1, n, faces, faces + 1)."""
+        """Return the derivatives of the sun sensors by cosine error and gains, (1, n, faces, 1 + faces)."""
         attitude, _ = self._propagated_back(hypothesis)
         cosine = np.einsum("knij,nj->kni", attitude, self._sun) @ self._normals.T
-        gain = 1.0 + light_errors[:-1]
+        gain = 1.0 + light_errors[1:]
         d_gain = ((self._share - light.residual) / gain)[..., None] * np.eye(len(gain))
         d_cosine = -gain * np.maximum(cosine, 0.0) * (1.0 - cosine**2)
-        return np.concatenate((d_gain, d_cosine[..., None]), axis=-1)
+        return np.concatenate((d_cosine[..., None], d_gain), axis=-1)
 
     def _prior_measurements(self, hypotheses: Hypotheses) -> LinearisedMeasurements:
         """Return the prior of the sensors as measurements with unit variance, (k, 24)."""
         count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
         d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
         partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
-        partials[..., 3:PARAMETERS], partials[..., _MATRIX.start : _DRIFT] = d_biases, d_nuisance
+        partials[..., 3:PARAMETERS], partials[..., MAG_MATRIX.start : _DRIFT] = d_biases, d_nuisance
         residual = (self._prior_mean[:biases] - hypotheses.biases) @ d_biases.T
         return LinearisedMeasurements(residual, partials, np.ones_like(residual))
 
@@ -355,7 +344,11 @@ class Window:
         if not self._tolerant:
             return field
         squares = (field.weight * field.residual**2).sum(axis=2, keepdims=True)
-        return field._replace(weight=field.weight / (1.0 + squares / _FIELD_OUTLIER_SIGMA**2))
+        return field._replace(weight=field.weight / (1.0 + squares / _FIELD_GATE))
+
+    def _light_with_weight(self, light: LinearisedMeasurements) -> LinearisedMeasurements:
+        """Return the measurements with lower weights for large residuals, as Cauchy's loss demands."""
+        return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _FACE_GATE))
 
     def _linearised(
         self, hypotheses: Hypotheses, light_errors: Array
@@ -390,7 +383,7 @@ class Window:
         d_error[..., :3] = propagated[..., 3:6]
         # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
-        d_error[..., _GYRO_THERMAL] = np.einsum(
+        d_error[..., GYRO_THERMAL] = np.einsum(
             "kncsj,s->kncj", propagated[..., 6:].reshape(count, length, 3, -1, 3), self._warming
         )
         d_error[..., _DRIFT:] = propagated[..., 6:]
@@ -403,12 +396,12 @@ class Window:
         residual = self._mag - self._mag_change_ut - field @ self._distorted.T - steady
         partials = self._distorted @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
-        partials[..., _FIELD_ERROR] = self._distorted @ attitude
+        partials[..., FIELD_ERROR] = self._distorted @ attitude
         ideal = field @ self._magnetometer_from_body.T
         for axis in range(3):
-            partials[..., axis, _MATRIX.start + 3 * axis : _MATRIX.start + 3 * axis + 3] = ideal
-        partials[..., _PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
-        partials[..., _MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
+            partials[..., axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
+        partials[..., PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
+        partials[..., MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array, light_errors: Array) -> LinearisedMeasurements:
@@ -421,24 +414,18 @@ class Window:
         even, earth = self._earth_shares[..., 0], d_reflectivity[..., 0]
         towards = np.einsum("knfg,ng,ngi->knfi", seen > 0.0, even, self._earth_directions, optimize=True)
         direct = np.maximum(cosine, 0.0)
-        gain, below, sine2 = 1.0 + light_errors[:-1], light_errors[-1], 1.0 - cosine**2
+        below, gain, sine2 = light_errors[0], 1.0 + light_errors[1:], 1.0 - cosine**2
         residual = self._share - gain * (direct * (1.0 - below * sine2) + self._reflectivity * earth)
         idle = self._saturated & (residual < 0.0)
         lit = (cosine > 0.0) * (1.0 + below * (2.0 - 3.0 * sine2))
         light = lit[..., None] * sun[:, :, None] + self._reflectivity * (towards @ np.swapaxes(attitude, -1, -2))
         partials = np.cross(self._normals, gain[:, None] * light) @ d_error
-        partials[..., _REFLECTIVITY] = gain[:, None] * d_reflectivity
+        partials[..., REFLECTIVITY] = gain[:, None] * d_reflectivity
         weight = np.where(idle, 0.0, self._face_weight / (self._light_variance + (self._earth_error * earth) ** 2))
         return LinearisedMeasurements(residual, partials, weight)
 
 
-def _with_robust_weight(light: LinearisedMeasurements) -> LinearisedMeasurements:
-    """Return the measurements with lower weights for large residuals, as Cauchy's loss demands."""
-    return light._replace(weight=light.weight / (1.0 + light.weight * light.residual**2 / _OUTLIER_SIGMA**2))
-
-
-def _cauchy_cost(square: Array, outlier_sigma: float = _OUTLIER_SIGMA) -> Array:
+def _cauchy_cost(square: Array, gate: float) -> Array:
     """Return Cauchy's robust loss of normalised squares; it grows only logarithmically for a broken sensor."""
-    limit = outlier_sigma**2
-    cost: Array = limit * np.log1p(square / limit)
+    cost: Array = gate * np.log1p(square / gate)
     return cost

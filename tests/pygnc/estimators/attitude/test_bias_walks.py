@@ -10,8 +10,8 @@ from pygnc.common.arrays import Array
 from pygnc.environment.solar_radiation import THERMAL_TIME_S
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, SAMPLES, BiasWalks, Moment
 from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.state import GYRO_THERMAL, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, errors_deg, fly, run, with_samples
+from pygnc.estimators.attitude.state import GYRO_THERMAL, AttitudeState
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 BEFORE = np.array([4e-6, 4e-6, 4e-6, 0.04, 0.04, 0.04])
 AFTER = 0.75 * BEFORE

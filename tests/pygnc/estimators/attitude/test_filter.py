@@ -13,11 +13,12 @@ from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Fil
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause, Standing
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.search import Search
-from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
     SETTINGS,
+    SIZE,
     STEP_S,
     Truth,
     error_deg,

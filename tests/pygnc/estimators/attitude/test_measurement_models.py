@@ -9,11 +9,11 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import sun_direction
 from pygnc.estimators.attitude.sensor_health import SensorHealth
-from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, SIZE, AttitudeState
+from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceObservation, SunSensors, light_sources
 from pygnc.estimators.attitude.window import WindowSample
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
-from tests.pygnc.estimators.attitude.truth import SETTINGS, SUN_M, fly
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, SUN_M, fly
 
 MAGNETOMETER, SUN_SENSORS = Magnetometer(SETTINGS), SunSensors(SETTINGS)
 AROUND = AttitudeEnvironment(np.array([10.0, -20.0, 30.0]), SUN_M, np.array([6.9e6, 0.3e6, 0.2e6]), 1.0, 0.7)
@@ -48,7 +48,7 @@ def test_the_partials_are_the_derivatives_of_the_predictions(seed: int) -> None:
 
 def test_residuals_at_the_truth_are_noise() -> None:
     truth = fly(1, 30.0)
-    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(9), [0.3], np.zeros(24)))
+    slow = np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut, np.zeros(3), [0.3], np.zeros(30)))
     field, light = [], []
     for sample, around in zip(truth.samples, truth.environments, strict=True):
         state = AttitudeState(sample.gps_ms, truth.quaternion[sample.seq], slow, np.eye(SIZE))

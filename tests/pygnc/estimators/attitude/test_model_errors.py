@@ -8,17 +8,9 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ErrorSize, ModelErrors, TimeTagErrors
-from pygnc.estimators.attitude.state import (
-    COSINE_ERROR,
-    FACE_GAINS,
-    MAG_MATRIX,
-    PANEL_FIELD,
-    SIZE,
-    THERMAL,
-    AttitudeState,
-)
+from pygnc.estimators.attitude.state import COSINE_ERROR, FACE_GAINS, MAG_MATRIX, PANEL_FIELD, THERMAL, AttitudeState
 from pygnc.estimators.checkpoint import decode, encode
-from tests.pygnc.estimators.attitude.truth import SETTINGS, STEP_S, Truth, errors_deg, fly, run, with_samples
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 TRUTH = fly(3, 60.0)
 SETTLED = 480
@@ -196,7 +188,7 @@ def test_scatter_of_the_tags_is_detected_beyond_what_their_source_states(
 def selected_errors(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeState]:
     """Return the decision for a state with these estimates of the gains and their standard deviation."""
     undecided, slow = ModelErrors(), np.zeros(SIZE - 3)
-    slow[FACE_GAINS.start - 3 : FACE_GAINS.stop - 3] = gain_errors
+    slow[FACE_GAINS.start - 3 :] = gain_errors
     covariance = np.diag(np.where(np.arange(SIZE) == COSINE_ERROR, sigma, 0.01) ** 2)
     covariance[FACE_GAINS, FACE_GAINS] = sigma**2 * np.eye(6)
     # The attitude has followed the gain of the first face.

@@ -6,43 +6,40 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, BIASES, FIELD_ERROR, SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY
+from pygnc.estimators.attitude.state import (
+    ATTITUDE,
+    BIASES,
+    FIELD_ERROR,
+    GYRO_BIAS,
+    GYRO_SCALE,
+    GYRO_THERMAL,
+    LIGHT_ERRORS,
+    MAG_BIAS,
+    MAG_MATRIX,
+    REFLECTIVITY,
+    AttitudeState,
+)
+from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SIZE
 
 MOTION = AttitudeDynamics(AttitudeSettings())
 NOT_STUCK = np.zeros(3, np.bool_)
-STEPS = np.concatenate(
-    (
-        np.full(3, 1e-6),
-        np.full(3, 1e-7),
-        np.full(3, 1e-4),
-        np.full(12, 1e-5),
-        np.full(3, 1e-4),
-        np.full(9, 1e-6),
-        np.full(3, 1e-4),
-        [1e-5],
-        np.full(3, 1e-7),
-        np.full(3, 1e-4),
-    )
-)
+STEPS = np.repeat((1e-6, 1e-7, 1e-4, 1e-4, 1e-5, 1e-6, 1e-4, 1e-7, 1e-4, 1e-5), (3, 3, 3, 3, 3, 9, 3, 3, 3, 10))
 
 
 def some_state(seed: int = 1) -> AttitudeState:
     rng = np.random.default_rng(seed)
     q = rng.normal(size=4)
-    slow = np.concatenate((rng.normal(size=3) * 0.02, rng.normal(size=3) * 20.0, rng.normal(size=9) * 0.01))
-    slow = np.concatenate(
-        (
-            slow,
-            [0.3, 0.05, -0.1],
-            rng.normal(size=3),
-            0.05 * rng.normal(size=9),
-            rng.normal(size=3),
-            [0.1],
-            0.01 * rng.normal(size=3),
-        )
-    )
-    slow = np.concatenate((slow, rng.normal(size=3)))
+    slow = rng.normal(size=SIZE - 3)
+    for rows, factor in (
+        (GYRO_BIAS, 0.02),
+        (MAG_BIAS, 20.0),
+        (MAG_MATRIX, 0.05),
+        (GYRO_THERMAL, 0.01),
+        (GYRO_SCALE, 0.01),
+        (LIGHT_ERRORS, 0.01),
+    ):
+        slow[rows.start - 3 : rows.stop and rows.stop - 3] *= factor
+    slow[REFLECTIVITY.start - 3 : REFLECTIVITY.stop - 3] = [0.3, 0.05, -0.1]
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
 
 
@@ -120,9 +117,7 @@ def test_the_biases_follow_the_warmth() -> None:
 
 def test_in_sunlight_the_biases_are_uncertain_by_the_absorbed_heat() -> None:
     state, still = some_state(), np.zeros(3)
-    dark, lit = (
-        MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=1e-6, sunlit_fraction=each) for each in (0.0, 1.0)
-    )
+    dark, lit = (MOTION.advance(state, still, still, 5000, NOT_STUCK, sunlit_fraction=each) for each in (0.0, 1.0))
     assert (lit.noise_sigma[BIASES] > dark.noise_sigma[BIASES]).all()
     np.testing.assert_array_equal(lit.state.slow, dark.state.slow)
 

@@ -187,12 +187,12 @@ def test_a_search_without_hope_costs_a_quarter_and_still_finds_the_attitude(monk
             fitted.append(samples[-1].sample.seq)
             super().__init__(samples, *arguments, **named)
 
-    monkeypatch.setattr(search, "HOPELESS_SAMPLES", hopeful)
     monkeypatch.setattr(search, "Window", CountedWindow)
     order = np.random.default_rng(4).permutation(BREAKS)
     wrong = [replace(TRUTH.samples[k], mag_imu_ut=TRUTH.samples[order[k]].mag_imu_ut) for k in range(BREAKS)]
     truth = with_samples(TRUTH, [*wrong, *TRUTH.samples[BREAKS:]])
-    updates = run(truth)[1]
+    settings = replace(SETTINGS, start=replace(SETTINGS.start, full_rate_samples=hopeful))
+    updates = run(truth, settings)[1]
     assert all(update.state is None for update in updates[:BREAKS])
     assert sum(hopeful <= seq < BREAKS for seq in fitted) < 0.4 * (BREAKS - hopeful)
     assert errors_deg(truth, updates[-1:])[0] < 5.0

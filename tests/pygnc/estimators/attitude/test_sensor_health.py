@@ -2,7 +2,7 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth
-from pygnc.estimators.attitude.settings import GyroSettings
+from pygnc.estimators.attitude.settings import GyroSettings, SunSensorSettings
 
 COSINE = np.array([0.8, 0.5, 0.1, -0.8, -0.5, -0.1])
 SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
@@ -11,7 +11,7 @@ SHARES = np.array([0.6, 0.5, 0.1, 0.0, 0.05, 0.0])
 def after(share: Array, times: int, health: FaceHealth | None = None) -> FaceHealth:
     health = health or FaceHealth.unknown(6)
     for _ in range(times):
-        health = health.updated(share, COSINE, SHARES, 0.03)
+        health = health.updated(share, COSINE, SHARES, SunSensorSettings())
     return health
 
 
@@ -66,7 +66,7 @@ def readings(number: int) -> list[list[float]]:
 
 
 def test_noise_in_whole_counts_is_not_stuck() -> None:
-    health = GyroHealth.unknown()
+    health = GyroHealth()
     flagged = 0
     for reading in readings(5000):
         health = health.updated(np.array(reading), LIMITS)
@@ -75,7 +75,7 @@ def test_noise_in_whole_counts_is_not_stuck() -> None:
 
 
 def test_an_axis_with_repeated_readings_is_stuck_until_it_changes() -> None:
-    health = GyroHealth.unknown()
+    health = GyroHealth()
     for number, reading in enumerate(readings(LIMITS.stuck_samples + 1)):
         assert not health.stuck.any(), number
         health = health.updated(np.array([reading[0], 0.0, reading[2]]), LIMITS)
@@ -84,7 +84,7 @@ def test_an_axis_with_repeated_readings_is_stuck_until_it_changes() -> None:
 
 
 def test_samples_that_repeat_as_a_whole_are_not_held_against_an_axis() -> None:
-    health = GyroHealth.unknown()
+    health = GyroHealth()
     for _ in range(50):
         health = health.updated(np.zeros(3), LIMITS)
     assert not health.stuck.any()
@@ -92,5 +92,5 @@ def test_samples_that_repeat_as_a_whole_are_not_held_against_an_axis() -> None:
 
 def test_flags_a_reading_at_the_end_of_the_range() -> None:
     for sign in (1.0, -1.0):
-        health = GyroHealth.unknown().updated(np.array([0.0, sign * np.radians(499.5), 0.0]), LIMITS)
+        health = GyroHealth().updated(np.array([0.0, sign * np.radians(499.5), 0.0]), LIMITS)
         assert health.beyond_range.tolist() == [False, True, False]

@@ -6,8 +6,8 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.model_errors import ErrorSize, ModelErrors
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerErrors, SensorPrior
-from pygnc.estimators.attitude.state import SIZE, AttitudeState
-from tests.pygnc.estimators.attitude.truth import SETTINGS
+from pygnc.estimators.attitude.state import AttitudeState
+from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE
 
 ERRORS = ModelErrors()
 INITIAL = SensorPrior.initial(SETTINGS, ERRORS)

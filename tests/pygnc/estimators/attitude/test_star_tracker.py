@@ -10,9 +10,9 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings, StarTrackerSettings
 from pygnc.estimators.attitude.star_tracker import StarTracker
-from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.attitude.state import ATTITUDE
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
-from tests.pygnc.estimators.attitude.truth import STEP_S, Truth, errors_deg, fly, run, with_samples
+from tests.pygnc.estimators.attitude.truth import SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 MOUNTING = Rotation.from_euler("xyz", [20.0, -70.0, 130.0], degrees=True)
 """Body from sensor."""

@@ -10,10 +10,10 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate, Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunDirectionSettings
-from pygnc.estimators.attitude.state import ATTITUDE, SIZE
+from pygnc.estimators.attitude.state import ATTITUDE
 from pygnc.estimators.attitude.sun_direction import SunDirection
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
-from tests.pygnc.estimators.attitude.truth import Truth, errors_deg, fly, run, with_samples
+from tests.pygnc.estimators.attitude.truth import SIZE, Truth, errors_deg, fly, run, with_samples
 
 MOUNTING = Rotation.from_euler("xyz", [40.0, 25.0, -110.0], degrees=True)
 """Body from sensor."""

@@ -10,7 +10,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import Standing
 from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors, SensorPrior
-from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS, SIZE
+from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import (
     Hypotheses,
@@ -21,7 +21,7 @@ from pygnc.estimators.attitude.window import (
     outside_pulses,
 )
 from pygnc.estimators.checkpoint import decode, encode
-from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, STEP_S, Truth, errors_deg, fly
+from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, SIZE, STEP_S, Truth, errors_deg, fly
 
 SAMPLES = 30
 PRIOR = SensorPrior(np.zeros(24), np.diag(np.repeat((np.radians(2.0), 25.0, *[1e-7] * 6), 3) ** 2))
