@@ -104,10 +104,8 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         is_settled = (step.is_rare or is_repeated) and (uncertain is not None or bool(foreign))
         if time.monotonic() > end_s or is_settled or (is_repeated and not heard):
             break
-        if not step.families and uncertain is not None:
-            continue
-        if not step.families and not heard:
-            silent.append(step)
+        if not step.families and (not heard or uncertain is not None):
+            silent += [step] * (not heard)
             continue
         listeners = step.listeners if uncertain is None else []
         listen_s = LISTEN_S if not foreign and (is_network or step.baud in LISTEN_BAUDS) else 0.0
