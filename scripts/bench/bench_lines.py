@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -219,18 +219,22 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
         (path,) = (Path(folder) / "logs").iterdir()
         times_s, lost, estimates = _read_csv(path) if file_format == "csv" else _read_mcap(path)
     # A damaged frame can have a right checksum; then the row before it is the last one.
-    sent_s = [_sent_s(line, raw) for raw in (raws[0], *raws[-_LAST_ROWS:])]
-    end = len(raws) - next(late for late, at_s in enumerate(reversed(sent_s)) if at_s is not None)
-    timed = next(row for row in range(round(TIMED_FROM * end), end) if _sent_s(line, raws[row]) is not None)
-    first_s, timed_s, last_s = (_sent_s(line, raws[row]) or 0.0 for row in (0, timed, end - 1))
+    sent_s = [_sent_s(reversed(line.sent), raw) for raw in reversed(raws[-_LAST_ROWS:])]
+    end = len(raws) - next(late for late, at_s in enumerate(sent_s) if at_s is not None)
+    timed = next(row for row in range(round(TIMED_FROM * end), end) if _sent_s(line.sent, raws[row]) is not None)
+    first_s, timed_s = (_sent_s(line.sent, raws[row]) or 0.0 for row in (0, timed))
+    last_s = sent_s[len(raws) - end] or 0.0
     time_error_s = times_s[end - 1] - times_s[timed] - (last_s - timed_s)
     sent = round((last_s - first_s) * model.rate_hz) + 1
     return Result(end, sum(lost[:end]), sent, time_error_s, sum(estimates))
 
 
-def _sent_s(line: Line, raw: bytes) -> float | None:
-    """Return the time at which a frame was sent, s; None if it was damaged."""
-    return next((at_s for at_s, octets in line.sent if raw in octets), None)
+def _sent_s(sent: Iterable[tuple[float, bytes]], raw: bytes) -> float | None:
+    """Return the time of the first packet with a frame, s; None if the frame was damaged.
+
+    A unit may send the same frame before and after a restart.
+    """
+    return next((at_s for at_s, octets in sent if raw in octets), None)
 
 
 def _unplug(endpoint: Endpoint, line: Line, fault: str) -> None:
