@@ -6,6 +6,7 @@ own, the others begin again without it. The time for a silent line is therefore 
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -222,6 +223,8 @@ class _Line:
         self._port = port
         self._baud = baud
         self._free_s = 0.0
+        self._sent = bytearray()
+        """Bytes that the line may return; see `_read`."""
         self._start_s = self._newest_s = time.monotonic()
         self._pause_s = 0.0
 
@@ -237,6 +240,7 @@ class _Line:
                 break
             for octets in attempt.scheduler.due(now_s):
                 self._port.write(octets)
+                self._sent += octets
                 self._free_s = now_s + len(octets) * _BITS_PER_BYTE / self._baud + _TURN_S
         if not all(attempt.is_active for attempt in senders):
             return
@@ -257,9 +261,14 @@ class _Line:
             self._read(min(left_s, _LONGEST_WAIT_S))
 
     def _read(self, timeout_s: float) -> bytes:
+        """Receive, and add the bytes to those heard, without what a line with an echo returns."""
         piece = self._port.read(timeout_s)
-        if piece:
-            self.heard += piece
+        echoed = sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(piece, self._sent, strict=False))
+        )
+        del self._sent[:echoed]
+        if len(piece) > echoed:
+            self.heard += piece[echoed:]
             now_s = time.monotonic()
             self._pause_s, self._newest_s = max(self._pause_s, now_s - self._newest_s), now_s
         return piece

@@ -108,6 +108,14 @@ def test_a_line_that_returns_all_bytes_is_no_device(name: str, tmp_path: Path) -
     assert unit.received < 100
 
 
+def test_a_line_that_returns_all_bytes_receives_no_protocol(tmp_path: Path) -> None:
+    unit = Echo()
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        outcome = search([line.url])
+    assert (outcome.found, outcome.foreign) == ((), {})
+    assert unit.received < 500
+
+
 class EchoedUcb(UcbSimulator):
     """Unit on a line that also returns what is sent."""
 
