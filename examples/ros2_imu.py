@@ -5,6 +5,7 @@ Arguments for ROS follow `--ros-args`, for example `--ros-args -r imu/data_raw:=
 """
 
 import argparse
+import contextlib
 import json
 import math
 import sys
@@ -59,22 +60,23 @@ def main() -> None:
     samples = replay(Path(options.source), options.speed) if is_log else live(options.source, options.family, rclpy)
     published = skipped = 0
     reported_ns: int | None = None
-    for sample in samples:
-        if not rclpy.ok():
-            break
-        if reported_ns is None or sample.t_ns - reported_ns >= REPORTS_NS:
-            reported_ns = sample.t_ns
-            publish_state(diagnostics(DiagnosticArray(), DiagnosticStatus(), KeyValue, sample, options.source))
-        if not sample.values:
-            continue
-        if has(sample.values, "rate", "rad_s") and has(sample.values, "accel", "mps2"):
-            message = imu_message(Imu(), sample, options)
-            (publish_oriented if message.orientation_covariance[0] >= 0.0 else publish_raw)(message)
-            published += 1
-        else:
-            skipped += 1
-        if has(sample.values, "mag", "t"):
-            publish_field(field_message(MagneticField(), sample, options))
+    with contextlib.suppress(KeyboardInterrupt):
+        for sample in samples:
+            if not rclpy.ok():
+                break
+            if reported_ns is None or sample.t_ns - reported_ns >= REPORTS_NS:
+                reported_ns = sample.t_ns
+                publish_state(diagnostics(DiagnosticArray(), DiagnosticStatus(), KeyValue, sample, options.source))
+            if not sample.values:
+                continue
+            if has(sample.values, "rate", "rad_s") and has(sample.values, "accel", "mps2"):
+                message = imu_message(Imu(), sample, options)
+                (publish_oriented if message.orientation_covariance[0] >= 0.0 else publish_raw)(message)
+                published += 1
+            else:
+                skipped += 1
+            if has(sample.values, "mag", "t"):
+                publish_field(field_message(MagneticField(), sample, options))
     node.destroy_node()
     rclpy.try_shutdown()
     print(f"{published} messages published, {skipped} readings without rate and force skipped", file=sys.stderr)

@@ -24,6 +24,8 @@ _LATE_QUARTILES: Final = 10.0
 _LATE_SIGMAS: Final = 2.5
 """Distance above the line, in standard deviations, of an interval without an early arrival."""
 _FITS: Final = 4
+_LARGEST_RATE: Final = 1e-2
+"""Largest rate of a clock by another one, minus 1."""
 _UNKNOWN_S: Final = 1e-3
 """Least standard deviation of an offset without a line, s."""
 _EARLY_S: Final = 0.25
@@ -116,7 +118,7 @@ class ClockLine:
         earliest, slope = self._earliest, 0.0 if self._line is None else self._line.slope
         if not earliest or arrival[0] // self._interval_s > earliest[-1][0] // self._interval_s:
             if len(earliest) >= _LEAST_INTERVALS:
-                self._line = _fitted(earliest)
+                self._line = _fitted(earliest) or self._line
             earliest.append(arrival)
             if len(earliest) > _INTERVALS:
                 self._limit()
@@ -143,14 +145,25 @@ class ClockLine:
         return min(delays), max(max(delays) - min(delays), _UNKNOWN_S)
 
 
-def _fitted(earliest: list[_Arrival]) -> _Line:
+def _fitted(earliest: list[_Arrival]) -> _Line | None:
     """Return the line of the earliest arrivals, without the intervals that had no early arrival.
 
-    The delays beyond the shortest one are distributed like an exponential, whose mean is its standard deviation.
+    None if no line has the rate of a clock: most of the readings were held. The delays beyond the shortest one are
+    distributed like an exponential, whose mean is its standard deviation.
     """
     slope, intercept = _lower_edge(earliest)
     distances = sorted(_residuals(earliest, slope, intercept))
-    limit_s = max(_LATE_QUARTILES * distances[len(distances) // 4], distances[_LEAST_INTERVALS - 1])
+    nearest_s = distances[_LEAST_INTERVALS - 1]
+    # If readings were held for most of the time, most intervals lie far above the edge.
+    for limit_s in (max(_LATE_QUARTILES * distances[len(distances) // 4], nearest_s), nearest_s):
+        line = _trimmed(earliest, slope, intercept, limit_s)
+        if abs(line.slope) < _LARGEST_RATE:
+            return line
+    return None
+
+
+def _trimmed(earliest: list[_Arrival], slope: float, intercept: float, limit_s: float) -> _Line:
+    """Return the line of the arrivals within a distance of a first line."""
     kept: list[_Arrival] = []
     for _ in range(_FITS):
         residuals = _residuals(earliest, slope, intercept)

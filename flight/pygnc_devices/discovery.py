@@ -4,15 +4,13 @@ import itertools
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Final
 from urllib.parse import urlsplit
 
-from pygnc_devices.errors import DeviceError, PortError
+from pygnc_devices.errors import PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.foreign import LISTEN_BAUDS, foreign_protocol
-from pygnc_devices.ports import open_port
 from pygnc_devices.probing import probe_families
 from pygnc_devices.serial_port import candidate_ports
 
@@ -21,7 +19,7 @@ TRY_LIMIT_S: Final = 1.0
 ANSWER_LIMIT_S: Final = 2.0
 """Additional time for a device that responds to identify itself."""
 LISTEN_S: Final = 1.2
-"""Time for an unrecognised device that sends once per second, for each baud rate."""
+"""Time for an unrecognised device that sends once per second, for each of its usual baud rates."""
 _KEPT_BYTES: Final = 4096
 _AT_ONCE: Final = 32
 _NETWORKS: Final = ("socket", "udp")
@@ -86,8 +84,9 @@ def search(urls: Sequence[str] | None = None, families: Iterable[Family] | None 
 def _search_port(url: str, families: list[Family]) -> Discovery | PortError | str:
     """Return the device at a port, the error of the port, or the title of a foreign protocol ("" for none).
 
-    A device that may be of another family is returned only if it is not recognised at another baud rate. A port that
-    receives something is tried twice: what a device sends once per second may come too late for its baud rate.
+    A device that may be of another family is returned only if it is not recognised at another baud rate. Baud rates at
+    which the port was silent are tried again once something was received: a device that sends once per second may have
+    been silent for so long.
     """
     uncertain: Discovery | None = None
     heard = bytearray()
@@ -99,20 +98,25 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         families = [replace(family, quiet_bauds=None) for family in families]
     end_s = time.monotonic() + TRY_LIMIT_S * sum(len(family.bauds) for family in families) + ANSWER_LIMIT_S
     steps = _steps(families, has_bauds=not is_network)
-    for number, step in enumerate((*steps, *steps)):
-        is_repeated = number >= len(steps)
+    silent: list[_Step] = []
+    for step in itertools.chain(steps, silent):
+        is_repeated = step in silent
         is_settled = (step.is_rare or is_repeated) and (uncertain is not None or bool(foreign))
         if time.monotonic() > end_s or is_settled or (is_repeated and not heard):
             break
         if not step.families and (not heard or uncertain is not None):
+            silent += [step] * (not heard)
             continue
         listeners = step.listeners if uncertain is None else []
+        listen_s = LISTEN_S if not foreign and (is_network or step.baud in LISTEN_BAUDS) else 0.0
         try:
-            found = probe_families(url, step.baud, step.families, listeners, heard, end_s - time.monotonic())
+            found = probe_families(url, step.baud, step.families, listeners, heard, end_s - time.monotonic(), listen_s)
         except PortError as error:
             return error
         if found is None:
             foreign = foreign or foreign_protocol(bytes(heard[-_KEPT_BYTES:]))
+            if not heard and (step.listeners or listen_s):
+                silent.append(step)
             continue
         family, identity = found
         baud = family.bauds[0] if is_network else step.baud
@@ -120,7 +124,7 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         if identity.is_certain:
             return discovery
         uncertain = uncertain or discovery
-    return uncertain or foreign or (_listen(url) if heard else "")
+    return uncertain or foreign
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,33 +150,17 @@ def _steps(families: list[Family], *, has_bauds: bool) -> list[_Step]:
         return [_step(families[0].bauds[0], [(family, family.bauds[0]) for family in families])]
     ranked = itertools.zip_longest(*(family.bauds for family in families))
     usual = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
-    rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds)
+    rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds if baud not in usual)
     return [
-        *(_step(baud, [(family, baud) for family in families if baud in family.bauds]) for baud in usual),
-        *(
-            _step(baud, [(family, baud) for family in families if baud in family.rare_bauds], is_rare=True)
-            for baud in rare
-        ),
+        _step(
+            baud,
+            [(family, baud) for family in families if baud in (*family.bauds, *family.rare_bauds)],
+            is_rare=baud in rare,
+        )
+        for baud in (*usual, *rare)
     ]
 
 
 def _step(baud: int, tried: list[tuple[Family, int]], *, is_rare: bool = False) -> _Step:
     asked = [family for family, at in tried if family.quiet_bauds is None or at in family.quiet_bauds]
     return _Step(baud, asked, [family for family, _ in tried if family not in asked], is_rare)
-
-
-def _listen(url: str) -> str:
-    """Return the title of the foreign protocol that a port receives at a usual baud rate; "" if there is none."""
-    bauds = LISTEN_BAUDS[:1] if urlsplit(url).scheme in _NETWORKS else LISTEN_BAUDS
-    for baud in bauds:
-        heard = bytearray()
-        try:
-            with closing(open_port(url, baud)) as port:
-                end_s = time.monotonic() + LISTEN_S
-                while (left_s := end_s - time.monotonic()) > 0:
-                    heard += port.read(left_s)
-                    if title := foreign_protocol(bytes(heard[-_KEPT_BYTES:])):
-                        return title
-        except DeviceError:
-            return ""
-    return ""

@@ -6,6 +6,7 @@ own, the others begin again without it. The time for a silent line is therefore 
 """
 
 import contextlib
+import itertools
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -49,7 +50,13 @@ def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
 
 
 def probe_families(  # noqa: PLR0917 - the conditions of a probe
-    url: str, baud: int, families: Sequence[Family], listeners: Sequence[Family], heard: bytearray, timeout_s: float
+    url: str,
+    baud: int,
+    families: Sequence[Family],
+    listeners: Sequence[Family],
+    heard: bytearray,
+    timeout_s: float,
+    listen_s: float = 0.0,
 ) -> Recognised | None:
     """Identify the device at a port, which is of one of several families, and close the port again.
 
@@ -60,6 +67,8 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
         listeners: families whose probes are sent only if something is received.
         heard: bytes that were received before; those that the port receives are appended.
         timeout_s: longest time, s.
+        listen_s: time for which a line on which something is received is listened to if no family recognises it, s;
+            shorter if the bytes come with short pauses.
 
     Returns:
         Its family and its identity; None if no family recognises it. An identity that is not certain is returned only
@@ -71,7 +80,12 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
     end_s = time.monotonic() + timeout_s
     try:
         with closing(open_port(url, baud)) as port:
-            return _identify(_Line(port, baud, heard), [*families], [*listeners], end_s)
+            line = _Line(port, baud, heard)
+            recognised = _identify(line, [*families], [*listeners], end_s)
+            if recognised is None and heard:
+                with contextlib.suppress(PortGoneError):
+                    line.listen(listen_s)
+            return recognised
     except PortGoneError:  # a server may close the connection after a command that it does not know
         several = [*families, *(listeners if heard else ())]
         if len(several) == 1:
@@ -209,6 +223,10 @@ class _Line:
         self._port = port
         self._baud = baud
         self._free_s = 0.0
+        self._sent = bytearray()
+        """Bytes that the line may return; see `_read`."""
+        self._start_s = self._newest_s = time.monotonic()
+        self._pause_s = 0.0
 
     def attempts(self, families: Iterable[Family]) -> list[_Attempt]:
         """Return probes of families at this line."""
@@ -222,12 +240,35 @@ class _Line:
                 break
             for octets in attempt.scheduler.due(now_s):
                 self._port.write(octets)
+                self._sent += octets
                 self._free_s = now_s + len(octets) * _BITS_PER_BYTE / self._baud + _TURN_S
         if not all(attempt.is_active for attempt in senders):
             return
         times = [max(attempt.deadline_s(), 0.0 if attempt.is_answered else self._free_s) for attempt in senders]
         now_s = time.monotonic()
-        piece = self._port.read(max(0.0, min(*times, end_s, now_s + _LONGEST_WAIT_S) - now_s))
-        self.heard += piece
+        piece = self._read(max(0.0, min(*times, end_s, now_s + _LONGEST_WAIT_S) - now_s))
         for attempt in receivers:
             attempt.receive(piece)
+
+    def listen(self, longest_s: float) -> None:
+        """Receive until twice the longest pause has passed since the start, so that a whole message was received."""
+        while True:
+            now_s = time.monotonic()
+            pause_s = max(self._pause_s, now_s - self._newest_s)
+            left_s = min(longest_s, 2.0 * pause_s) - (now_s - self._start_s)
+            if left_s <= 0.0:
+                return
+            self._read(min(left_s, _LONGEST_WAIT_S))
+
+    def _read(self, timeout_s: float) -> bytes:
+        """Receive, and add the bytes to those heard, without what a line with an echo returns."""
+        piece = self._port.read(timeout_s)
+        echoed = sum(
+            1 for _ in itertools.takewhile(lambda pair: pair[0] == pair[1], zip(piece, self._sent, strict=False))
+        )
+        del self._sent[:echoed]
+        if len(piece) > echoed:
+            self.heard += piece[echoed:]
+            now_s = time.monotonic()
+            self._pause_s, self._newest_s = max(self._pause_s, now_s - self._newest_s), now_s
+        return piece

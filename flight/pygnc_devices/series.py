@@ -1,13 +1,14 @@
 """Series of frames of one layout in a recording, of which many are checked and timed at once.
 
-Most frames of a recording differ from an earlier one in their values only. Their length, their declaration and the
-places of their words are then known, and a summary needs only the words of their time.
+Most frames of a recording differ from an earlier one in their values only. Their declaration and the places of their
+words are then known, and a summary needs only the words of their time.
 """
 
+import re
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
-from pygnc_devices.declaration import Place, Record
+from pygnc_devices.declaration import Place, Record, Value
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     Rows: TypeAlias = NDArray[np.uint8]
     """Bytes of frames of equal length, a frame in each row, shape (n, length)."""
+    Lines: TypeAlias = Sequence[re.Match[bytes]]
+    """Successive lines of one buffer that match a pattern, see `LineSeries`."""
     Mask: TypeAlias = NDArray[np.bool_] | Sequence[bool]
 
 Followed: TypeAlias = tuple[Record, int | None, int]
@@ -54,13 +57,39 @@ class Series(NamedTuple):
     lane: object
 
 
+class LineSeries(NamedTuple):
+    """Lines of text that differ from an intact line in their words only, and in the lengths of these.
+
+    Attributes:
+        longest: bytes of the longest line with its line end.
+        pattern: matches each line that scanner and interpreter accept, provided that its checksum is right; may fail to
+            match a doubtful line, which the scanner then judges. Its groups are `body`, whose checksum is `check`, in
+            hexadecimal, and the words. It ends with `LINE_END_PATTERN`.
+        are_intact: returns True for each line whose checksum is right.
+        words: names of the groups of the words that `follow` needs, with their conversions.
+        follow, follow_steady, lane: see `Series`.
+    """
+
+    longest: int
+    pattern: re.Pattern[bytes]
+    are_intact: "Callable[[Lines], Mask]"
+    words: tuple[tuple[str, Callable[[bytes], Value]], ...]
+    follow: Callable[..., Followed | None]
+    follow_steady: "Callable[..., Span | None]"
+    lane: object
+
+
+LINE_END_PATTERN: Final = rb"(?:\r\n)?"
+"""Some scanners take a line end as a frame of its own."""
+
+
 @runtime_checkable
 class SeriesInterpreter(Protocol):
-    """Interpreter that knows series. Frames of a length begin with the same `head_bytes` bytes."""
+    """Interpreter that knows series. Frames of a length, or lines, begin with the same `head_bytes` bytes."""
 
     head_bytes: int
 
-    def series(self, frame: "Frame") -> Series | None:
+    def series(self, frame: "Frame") -> Series | LineSeries | None:
         """Return the series of a frame that was interpreted; None if further frames have to be interpreted, too."""
         ...
 
@@ -73,6 +102,25 @@ def for_each(is_intact: Callable[[bytes], bool]) -> "Callable[[Rows], Mask]":
         return [is_intact(octets[at : at + length]) for at in range(0, len(octets), length)]
 
     return are_intact
+
+
+def for_each_line(check_value: Callable[[bytes], int]) -> "Callable[[Lines], Mask]":
+    """Return the check of lines that computes the checksum of each body."""
+
+    def are_intact(lines: "Lines") -> "Mask":
+        return [check_value(line["body"]) == int(line["check"], 16) for line in lines]
+
+    return are_intact
+
+
+def xor_lines(lines: "Lines") -> "Mask":
+    """Return True for each line whose check is the exclusive or of its body."""
+    import numpy as np  # noqa: PLC0415 - drivers do not need it
+
+    edges = np.array([line.span("body") for line in lines]).ravel()
+    sums = np.bitwise_xor.reduceat(np.frombuffer(lines[0].string, np.uint8), edges)[::2]
+    checked: Mask = sums == [int(line["check"], 16) for line in lines]
+    return checked
 
 
 def fletcher_rows(rows: "Rows", first: int) -> "Mask":

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from functools import partial
@@ -80,7 +80,6 @@ LOST_PACKETS: Final = 0.2
 FLIPPED_BYTES: Final = 0.002
 TIMED_FROM: Final = 0.2
 """Fraction of the rows after which all units have a device time; the rows before have the time of arrival."""
-_LAST_ROWS: Final = 5
 _PIECE_BYTES: Final = 1024
 _PIECE_S: Final = 0.002
 """A line delivers what it has held in pieces, which a pseudo-terminal can take."""
@@ -213,24 +212,27 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
         endpoint = TcpEndpoint(line) if kind == "tcp" else PtyEndpoint(line, Path(folder) / "port")
         with endpoint:
             log = FORMATS[file_format](Path(folder) / "logs", "x", {"family": model.family})
-            raws = _log(endpoint, line, log, stall_s, fault)
-        if not raws:
+            rows = _log(endpoint, line, log, stall_s, fault)
+        if not rows:
             return Result(0, 0, round(model.rate_hz * (FAULT_S + stall_s + SETTLED_S)), 0.0, 0)
         (path,) = (Path(folder) / "logs").iterdir()
         times_s, lost, estimates = _read_csv(path) if file_format == "csv" else _read_mcap(path)
+    sent_s = partial(_sent_s, line.sent)
     # A damaged frame can have a right checksum; then the row before it is the last one.
-    sent_s = [_sent_s(line, raw) for raw in (raws[0], *raws[-_LAST_ROWS:])]
-    end = len(raws) - next(late for late, at_s in enumerate(reversed(sent_s)) if at_s is not None)
-    timed = next(row for row in range(round(TIMED_FROM * end), end) if _sent_s(line, raws[row]) is not None)
-    first_s, timed_s, last_s = (_sent_s(line, raws[row]) or 0.0 for row in (0, timed, end - 1))
+    end = next(end for end in range(len(rows), 0, -1) if sent_s(*rows[end - 1]) is not None)
+    timed = next(row for row in range(round(TIMED_FROM * end), end) if sent_s(*rows[row]) is not None)
+    first_s, timed_s, last_s = (sent_s(*rows[row]) or 0.0 for row in (0, timed, end - 1))
     time_error_s = times_s[end - 1] - times_s[timed] - (last_s - timed_s)
     sent = round((last_s - first_s) * model.rate_hz) + 1
     return Result(end, sum(lost[:end]), sent, time_error_s, sum(estimates))
 
 
-def _sent_s(line: Line, raw: bytes) -> float | None:
-    """Return the time at which a frame was sent, s; None if it was damaged."""
-    return next((at_s for at_s, octets in line.sent if raw in octets), None)
+def _sent_s(sent: Sequence[tuple[float, bytes]], arrival_s: float, raw: bytes) -> float | None:
+    """Return the time of the newest packet with a frame, s; None if the frame was damaged.
+
+    A unit may send the same frame before and after a restart.
+    """
+    return next((at_s for at_s, octets in reversed(sent) if at_s <= arrival_s and raw in octets), None)
 
 
 def _unplug(endpoint: Endpoint, line: Line, fault: str) -> None:
@@ -246,11 +248,11 @@ def _unplug(endpoint: Endpoint, line: Line, fault: str) -> None:
         endpoint.plug_in(power_cycled=fault == "restart")
 
 
-def _log(endpoint: Endpoint, line: Line, log: ReadingsLog, stall_s: float, fault: str) -> list[bytes]:
-    """Log the readings of the first kind over the fault; return their frames."""
+def _log(endpoint: Endpoint, line: Line, log: ReadingsLog, stall_s: float, fault: str) -> list[tuple[float, bytes]]:
+    """Log the readings of the first kind over the fault; return the times, s, at which they were taken, and frames."""
     device: Any = family(log.head["family"]).device
     packet, is_slow = "", fault == "disk"
-    raws: list[bytes] = []
+    rows: list[tuple[float, bytes]] = []
     with device.open(endpoint.url, line.baud) as opened, closing(opened.subscribe()) as subscription:
         start_s = time.monotonic()
         line.begin(endpoint.now_s())
@@ -264,10 +266,10 @@ def _log(endpoint: Endpoint, line: Line, log: ReadingsLog, stall_s: float, fault
             packet = packet or (reading.packet.name if reading is not None else "")
             if reading is not None and reading.packet.name == packet:
                 log.write(reading)
-                raws.append(reading.raw)
+                rows.append((endpoint.now_s(), reading.raw))
         log.close()
         operator.join()
-    return raws
+    return rows
 
 
 def _read_csv(path: Path) -> tuple[list[float], list[int], list[bool]]:

@@ -62,6 +62,18 @@ def test_a_line_that_holds_readings_does_not_delay_their_times() -> None:
     assert np.abs(errors_s(found, times_s)[times_s > 10.0]).max() < 5e-4
 
 
+@pytest.mark.parametrize(("held_s", "until_s"), [(10.0, 70.0), (6.0, 66.0), (5.0, 95.0)])
+def test_a_line_that_is_held_most_of_the_time_does_not_change_the_rate(held_s: float, until_s: float) -> None:
+    times_s = np.arange(0.0, until_s + 9.0, 1.0 / RATE_HZ)
+    at_s = arrivals(times_s, 3)
+    at_s[(at_s >= held_s) & (at_s < until_s)] = until_s
+    clock = ClockLine()
+    found = followed(clock, map(reading, at_s, times_s * (1.0 + 40e-6)))
+    assert clock.rate is not None
+    assert clock.rate[0] == pytest.approx(40e-6, abs=1e-4)
+    assert np.abs(errors_s(found, times_s)[times_s > until_s + 2.0]).max() < 1e-2
+
+
 def test_a_restarted_clock_begins_a_new_line() -> None:
     clock = ClockLine()
     times_s = np.arange(0.0, 20.0, 1.0 / RATE_HZ)

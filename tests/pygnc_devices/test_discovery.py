@@ -112,6 +112,14 @@ def test_a_line_that_returns_all_bytes_is_no_device(name: str, tmp_path: Path) -
     assert unit.received < 100
 
 
+def test_a_line_that_returns_all_bytes_receives_no_protocol(tmp_path: Path) -> None:
+    unit = Echo()
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        outcome = search([line.url])
+    assert (outcome.found, outcome.foreign) == ((), {})
+    assert unit.received < 500
+
+
 class EchoedUcb(UcbSimulator):
     """Unit on a line that also returns what is sent."""
 
@@ -202,12 +210,13 @@ def test_a_monodrive_simulator_is_not_taken_for_a_streaming_gx2() -> None:
 
 
 class Chatter(SimulatedUnit):
-    """Device without a driver that sends the same bytes once per second."""
+    """Device without a driver that sends the same bytes periodically."""
 
-    def __init__(self, octets: bytes, baud: int) -> None:
+    def __init__(self, octets: bytes, baud: int, interval_s: float = 1.0) -> None:
         super().__init__()
         self.baud = baud
         self._octets = octets
+        self._interval_s = interval_s
         self._restart(0.0)
 
     def _restart(self, now_s: float) -> None:
@@ -217,7 +226,7 @@ class Chatter(SimulatedUnit):
         return self._next_s
 
     def _tick(self) -> bytes:
-        self._next_s += 1.0
+        self._next_s += self._interval_s
         return self._octets
 
 
@@ -227,6 +236,24 @@ def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None
         outcome = search([line.url])
     assert outcome.foreign == {line.url: "NMEA 0183 (GNSS receivers)"}
     assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")
+
+
+@pytest.mark.parametrize(("interval_s", "limit_s"), [(0.05, 1.6), (1.0, 2.3)])
+def test_a_port_that_receives_something_unknown_takes_little_longer_than_a_silent_one(
+    interval_s: float, limit_s: float, tmp_path: Path
+) -> None:
+    master, slave = os.openpty()
+    start_s = time.monotonic()
+    search([os.ttyname(slave)])
+    silent_s = time.monotonic() - start_s
+    os.close(master)
+    os.close(slave)
+    with PtyEndpoint(Chatter(b"T=21.5 C, H=45 %\r\n", 9600, interval_s), tmp_path / "unit") as line:
+        start_s = time.monotonic()
+        outcome = search([line.url])
+        unknown_s = time.monotonic() - start_s
+    assert outcome.silent == (line.url,)
+    assert unknown_s < limit_s * silent_s
 
 
 def test_names_a_unit_in_its_bootloader(tmp_path: Path) -> None:

@@ -3,11 +3,14 @@
 import json
 import math
 import os
+import signal
 import subprocess
 import sys
 import time
+import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -205,6 +208,7 @@ def test_reports_the_state_of_the_log(ros: Path, tmp_path: Path) -> None:
     assert {"key": "missing", "value": "0"} in status["values"]
 
 
+@pytest.mark.skipif(find_spec("rclpy") is not None, reason="needs an environment without ROS 2")
 def test_reports_that_ros_is_missing(tmp_path: Path) -> None:
     environment = {"PYTHONPATH": f"{ROOT / 'flight'}:{ROOT / 'ground'}", "PATH": os.defpath}
     command = [sys.executable, str(ROOT / "examples/ros2_imu.py"), str(tmp_path / "run.mcap")]
@@ -213,22 +217,70 @@ def test_reports_that_ros_is_missing(tmp_path: Path) -> None:
     assert done.stderr == "No module named 'rclpy': start the program in an environment with ROS 2\n"
 
 
-def test_publishes_to_an_installed_ros(tmp_path: Path) -> None:
-    rclpy = pytest.importorskip("rclpy", reason="needs an environment with ROS 2")
-    from sensor_msgs.msg import Imu  # noqa: PLC0415 - comes with ROS 2
+class Listener:
+    """Node of an installed ROS 2 that keeps the messages of the example by topic."""
 
-    received: list[Any] = []
-    rclpy.init()
-    node = rclpy.create_node("listener")
-    node.create_subscription(Imu, "imu/data_raw", received.append, 50)
-    command = [sys.executable, str(ROOT / "examples/ros2_imu.py"), str(log(tmp_path)), "--speed", "0.02"]
-    with subprocess.Popen(command) as process:
-        while process.poll() is None:
-            rclpy.spin_once(node, timeout_sec=0.1)
-    node.destroy_node()
-    rclpy.shutdown()
+    def __init__(self) -> None:
+        warnings.simplefilter("ignore")  # those of ROS and its parsers
+        self._rclpy = pytest.importorskip("rclpy", reason="needs an environment with ROS 2")
+        from diagnostic_msgs.msg import DiagnosticArray  # noqa: PLC0415 - comes with ROS 2
+        from rclpy.qos import qos_profile_sensor_data  # noqa: PLC0415 - likewise
+        from sensor_msgs.msg import Imu, MagneticField  # noqa: PLC0415 - likewise
+
+        self.received = defaultdict[str, list[Any]](list)
+        self._rclpy.init()
+        self._node = self._rclpy.create_node("listener")
+        kinds = {"imu/data_raw": Imu, "imu/data": Imu, "imu/mag": MagneticField, "/diagnostics": DiagnosticArray}
+        for topic, kind in kinds.items():
+            self._node.create_subscription(kind, topic, self.received[topic].append, qos_profile_sensor_data)
+
+    def close(self) -> None:
+        self._node.destroy_node()
+        self._rclpy.shutdown()
+
+    def spin_until(self, is_over: Callable[[], bool]) -> None:
+        end_s = time.monotonic() + 40.0
+        while not is_over():
+            assert time.monotonic() < end_s
+            self._rclpy.spin_once(self._node, timeout_sec=0.1)
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with warnings.catch_warnings():
+        listening = Listener()
+        yield listening
+        listening.close()
+
+
+def started(*arguments: object) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, str(ROOT / "examples/ros2_imu.py"), *map(str, arguments)])
+
+
+def test_publishes_a_log_to_an_installed_ros(listener: Listener, tmp_path: Path) -> None:
+    path = log(tmp_path, ("A1",), yaw_rad=0.5 * math.pi, mag_x_t=2e-5)
+    with started(path, "--speed", 0.01, "--orientation-sd", 0.02, "--mag-sd", 1e-7) as process:
+        listener.spin_until(lambda: process.poll() is not None)
     assert process.returncode == 0
-    assert received[-1].angular_velocity.y == pytest.approx(0.5, abs=1e-3)
+    message, field = listener.received["imu/data"][-1], listener.received["imu/mag"][-1]
+    assert (message.header.frame_id, message.header.stamp.sec) == ("imu_link", START_NS // 10**9)
+    assert message.angular_velocity.y == pytest.approx(0.5, abs=1e-3)
+    assert abs(message.orientation.w) == pytest.approx(math.sqrt(0.5), abs=1e-3)
+    assert message.orientation_covariance[0] == pytest.approx(4e-4)
+    assert field.magnetic_field.x == pytest.approx(2e-5, abs=3e-8)
+    assert field.magnetic_field_covariance[8] == pytest.approx(1e-14)
+
+
+def test_publishes_live_readings_to_an_installed_ros_until_ctrl_c(listener: Listener, tmp_path: Path) -> None:
+    with PtyEndpoint(UcbSimulator(), tmp_path / "port") as line, started(line.url, "--family", "ucb") as process:
+        received = listener.received
+        listener.spin_until(lambda: len(received["imu/data_raw"]) > 100 and bool(received["/diagnostics"]))
+        process.send_signal(signal.SIGINT)
+        process.wait(20)
+    assert process.returncode == 0
+    (status,) = received["/diagnostics"][-1].status
+    assert (status.level, status.message) == (b"\0", "readings arrive")
+    assert abs(received["imu/data_raw"][-1].header.stamp.sec - time.time()) < 60
 
 
 @pytest.mark.parametrize(("family", "unit"), [("ucb", UcbSimulator), ("gx2", Gx2Simulator)])

@@ -14,15 +14,24 @@ is the name of the message. Sources: see `packets`.
 
 import re
 import zlib
-from collections.abc import Callable, Mapping
-from functools import partial, reduce
+from bisect import bisect_left
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial, reduce
 from operator import xor
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from pygnc_devices.declaration import Field, Packet, Value
 from pygnc_devices.framing import DamageReason, Frame, fletcher16
 from pygnc_devices.receivers import packets
-from pygnc_devices.series import fletcher_rows, for_each
+from pygnc_devices.series import (
+    LINE_END_PATTERN,
+    Followed,
+    LineSeries,
+    Span,
+    fletcher_rows,
+    for_each,
+    for_each_line,
+)
 
 if TYPE_CHECKING:
     from pygnc_devices.series import Mask, Rows
@@ -39,18 +48,23 @@ class BinaryFrames(NamedTuple):
         head_bytes: bytes of the beginning, the name of the message and its length.
         payload_at: offset of the bytes with which the payload begins; the words of the time are among them.
         are_intact: check of frames with equal heads, see `Series`.
+        lines: returns the series of the messages of a kind as lines of text, given `follow`, `follow_steady` and
+            `lane`; None if the maker has none.
     """
 
     beginning: bytes
     head_bytes: int
     payload_at: int
     are_intact: "Callable[[Rows], Mask]"
+    lines: "Callable[..., LineSeries] | None" = None
 
 
 # --- NovAtel --------------------------------------------------------------------------------------------------------
 
 NOVATEL_BEGINNING: Final = rb"\xaa(?:\x44(?:[\x12\x13]|\Z)|\Z)|#(?:[A-Z](?:[A-Z0-9]|\Z)|\Z)"
 _LONGEST_TEXT: Final = 1 << 15
+_LONGEST_DATA: Final = 1 << 15
+"""Bytes: RANGE needs 44 for each signal, and 100 as text."""
 _END: Final = re.compile(rb"\*([0-9a-fA-F]{8})|[\r\n\0]")
 _QUOTES: Final = re.compile(rb'\\+"')
 _CRC_BYTES: Final = 4
@@ -60,6 +74,10 @@ _TIMES_AT: Final = 13
 _NOT_STATED: Final = b"\xff"
 _HEADER_FIELDS: Final = 3
 """Time status, week and time of the week, which are at the beginning of each payload."""
+_WORD: Final = r"[^,;*\r\n\0]*+"
+_WHOLE: Final = r"[+-]?[0-9]{1,18}+"
+_DECIMAL: Final = r"[+-]?[0-9]++(?:\.[0-9]*+)?(?:[eE][+-]?[0-9]{1,2}+)?"
+"""Patterns of words of ASCII logs."""
 _NOVATEL_NAMES: Final = {101: "TIME", 241: "BESTXYZ", 42: "BESTPOS", 99: "BESTVEL"}
 _UNKNOWN_TIME: Final = 20
 
@@ -75,18 +93,32 @@ def novatel(octets: bytes, at: int) -> Found:
 
 
 def _text_at(octets: bytes, at: int) -> Found:
-    end = _END.search(octets, at, at + _LONGEST_TEXT)
+    ends = _ends(octets)
+    number = bisect_left(ends, at, key=re.Match.start)
+    end = ends[number] if number < len(ends) and ends[number].end() <= at + _LONGEST_TEXT else None
     if end is None:
         return None if len(octets) - at < _LONGEST_TEXT else DamageReason.NOISE
     if end.group(1) is None:
         return DamageReason.NOISE
-    text, stated = octets[at + 1 : end.start()], int(end.group(1), 16)
-    # In JSON, each quotation mark is preceded by a backslash; in JSON within JSON, by three.
-    for content in (text, _QUOTES.sub(b'"', text)):
+    stated = int(end.group(1), 16)
+    for content in _contents(octets[at + 1 : end.start()]):
         if crc32(content) == stated:
             raw = octets[at : end.end()]
             return Frame(content.split(b",", 1)[0].decode("ascii", "replace"), content, raw, at)
     return DamageReason.CHECKSUM
+
+
+@lru_cache(maxsize=1)
+def _ends(octets: bytes) -> list[re.Match[bytes]]:
+    """Return all ends of texts: many beginnings may have the same end, which is searched for once."""
+    return list(_END.finditer(octets))
+
+
+def _contents(text: bytes) -> Iterator[bytes]:
+    """Yield the possible contents: JSON precedes each quotation mark by a backslash, JSON in JSON by three."""
+    yield text
+    if b'\\"' in text:
+        yield _QUOTES.sub(b'"', text)
 
 
 def _binary_at(octets: bytes, at: int) -> Found:
@@ -97,6 +129,8 @@ def _binary_at(octets: bytes, at: int) -> Found:
     if header < (_LONG_HEADER_BYTES if is_long else _SHORT_HEADER_BYTES):
         return DamageReason.CONTENT
     length = int.from_bytes(octets[at + 8 : at + 10], "little") if is_long else octets[at + 3]
+    if length > _LONGEST_DATA:
+        return DamageReason.CONTENT
     end = at + header + length + _CRC_BYTES
     if end > len(octets):
         return None
@@ -108,12 +142,27 @@ def _binary_at(octets: bytes, at: int) -> Found:
     return Frame(f"{_NOVATEL_NAMES.get(number, number)}B", payload, octets[at:end], at)
 
 
-NOVATEL_FRAMES: Final = BinaryFrames(
-    b"\xaa\x44\x12" + bytes([_LONG_HEADER_BYTES]),
-    10,
-    _TIMES_AT,
-    for_each(lambda raw: crc32(raw[:-_CRC_BYTES]) == int.from_bytes(raw[-_CRC_BYTES:], "little")),
-)
+def _novatel_lines(
+    kind: str, follow: Callable[..., Followed], follow_steady: Callable[..., Span | None], lane: object
+) -> LineSeries:
+    """Return the series of the ASCII logs of a kind."""
+    header = rf"{_WORD},{_WORD},{_WORD},(?P<status>{_WORD}),{_WHOLE},(?P<tow>{_DECIMAL}),[^;*\r\n\0]*+"
+    data = ",".join(map(_word_pattern, packets.NOVATEL[kind[:-1]].fields[_HEADER_FIELDS:]))
+    text = rf"#(?P<body>{kind},{header};{data}(?:,[^*\r\n\0]*+)?)\*(?P<check>[0-9a-fA-F]{{8}})"
+    pattern = re.compile(text.encode("ascii") + LINE_END_PATTERN)
+    words = (("tow", float), ("status", _time_status))
+    return LineSeries(_LONGEST_TEXT, pattern, for_each_line(crc32), words, follow, follow_steady, lane)
+
+
+def _word_pattern(field: Field) -> str:
+    if field.labels is not None or field.code == "4s":
+        return _WORD
+    return _DECIMAL if field.code in "fd" else _WHOLE
+
+
+def _time_status(text: bytes) -> int:
+    """Return the status of the receiver's time that the header of an ASCII log states."""
+    return _NUMBERS["time_status"].get(text.decode("ascii", "replace"), _UNKNOWN_TIME)
 
 
 def novatel_values(frame: Frame) -> tuple[Packet, Values] | None:
@@ -130,11 +179,20 @@ def novatel_values(frame: Frame) -> tuple[Packet, Values] | None:
         return None  # a version of the log with other words
 
 
+NOVATEL_FRAMES: Final = BinaryFrames(
+    b"\xaa\x44\x12" + bytes([_LONG_HEADER_BYTES]),
+    10,
+    _TIMES_AT,
+    for_each(lambda raw: crc32(raw[:-_CRC_BYTES]) == int.from_bytes(raw[-_CRC_BYTES:], "little")),
+    _novatel_lines,
+)
+
+
 def _text_values(packet: Packet, payload: bytes) -> Values:
     head, _, data = payload.decode("ascii", "replace").partition(";")
     words = head.split(",")
     header: dict[str, Value] = {
-        "time_status": _NUMBERS["time_status"].get(words[4], _UNKNOWN_TIME),
+        "time_status": _time_status(words[4].encode()),
         "week": int(words[5]),
         "tow_s": float(words[6]),
     }
@@ -164,6 +222,8 @@ _NUMBERS: Final = {
 UBLOX_BEGINNING: Final = rb"\xb5(?:\x62|\Z)"
 _UBX_HEADER_BYTES: Final = 6
 _UBX_OVERHEAD_BYTES: Final = 8
+_LONGEST_UBX_PAYLOAD: Final = 1 << 13
+"""Bytes: RXM-RAWX with 255 measurements has 8176."""
 _UBX_NAMES: Final = {number: name for name, number in packets.UBX_NUMBERS.items()}
 
 
@@ -171,10 +231,16 @@ def ublox(octets: bytes, at: int) -> Found:
     """Return the UBX frame at an offset; an unknown message has class and number as its name, such as 0a-04."""
     if len(octets) - at < _UBX_HEADER_BYTES:
         return None
-    end = at + _UBX_OVERHEAD_BYTES + int.from_bytes(octets[at + 4 : at + 6], "little")
+    length = int.from_bytes(octets[at + 4 : at + 6], "little")
+    if length > _LONGEST_UBX_PAYLOAD:
+        return DamageReason.CONTENT
+    end = at + _UBX_OVERHEAD_BYTES + length
     if end > len(octets):
         return None
-    if fletcher16(octets[at + 2 : end - 2]) != octets[end - 2 : end]:
+    if (
+        sum(octets[at + 2 : end - 2]) & 0xFF != octets[end - 2]
+        or fletcher16(octets[at + 2 : end - 2]) != octets[end - 2 : end]
+    ):
         return DamageReason.CHECKSUM
     number = octets[at + 2 : at + 4]
     return Frame(_UBX_NAMES.get(number, number.hex("-")), octets[at + _UBX_HEADER_BYTES : end - 2], octets[at:end], at)
@@ -207,7 +273,7 @@ def skytraq(octets: bytes, at: int) -> Found:
     if end > len(octets):
         return None
     payload = octets[at + 4 : end - 3]
-    if reduce(xor, payload) != octets[end - 3] or octets[end - 2 : end] != _SKYTRAQ_END:
+    if octets[end - 2 : end] != _SKYTRAQ_END or reduce(xor, payload) != octets[end - 3]:
         return DamageReason.CHECKSUM
     return Frame(_SKYTRAQ_NAMES.get(payload[0], f"{payload[0]:02X}"), payload[1:], octets[at:end], at)
 

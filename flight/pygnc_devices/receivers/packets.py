@@ -117,7 +117,7 @@ NOVATEL: Final = _packets(
             _angle("longitude", "d", "longitude", _DEGREE),
             word("height_msl_m", "d", "height above mean sea level", LENGTH),
             word("undulation_m", "f", "height of mean sea level above the ellipsoid", LENGTH),
-            word("datum", "I", "datum; 61: WGS 84"),
+            word("datum", "I", "datum", labels=Labels({61: "WGS84", 63: "USER"})),
             word("sigma_north_m", "f", "standard deviation, north", LENGTH),
             word("sigma_east_m", "f", "standard deviation, east", LENGTH),
             word("sigma_up_m", "f", "standard deviation, up", LENGTH),

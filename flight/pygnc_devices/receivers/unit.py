@@ -18,7 +18,7 @@ from pygnc_devices.reading import Counters, Reading, Stamp
 from pygnc_devices.receivers import framing
 from pygnc_devices.receivers.framing import Values
 from pygnc_devices.scheduler import Operation, Request, Sleep, accept_if, responds, retry, wait_for
-from pygnc_devices.series import Followed, Series, Span
+from pygnc_devices.series import Followed, LineSeries, Series, Span
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -128,38 +128,51 @@ class ReceiverUnit:
         is_estimate = t_device_ns is not None and self._clock.is_estimate
         return Reading(packet, frame.raw, values, *stamp, t_device_ns, lost, is_estimate=is_estimate)
 
-    def series(self, frame: Frame) -> Series | None:
-        """Return the series of a binary message; see `SeriesInterpreter`."""
-        found = self.decode(frame) if frame.raw.startswith(self._binary.beginning) else None
+    def series(self, frame: Frame) -> Series | LineSeries | None:
+        """Return the series of a message; see `SeriesInterpreter`."""
+        found = self.decode(frame)
         if found is None:
             return None
         packet, _ = found
         name, is_timed = self._timed.get(packet.name, _ALWAYS_TIMED)
         (tow,) = (field for field in packet.fields if field.name == _TIME_OF_WEEK)
 
-        def follow(count: Value, status: Value) -> Followed:
-            tow_s = float(tow.to_value(count))
+        def follow(tow_s: float, status: Value) -> Followed:
             return packet, *self._time(packet, tow_s, None, is_timed=is_timed(status))
 
-        def follow_steady(counts: "NDArray[Any]", statuses: "NDArray[Any]") -> Span | None:
+        def follow_steady(tow_s: "NDArray[Any]", statuses: "NDArray[Any]") -> Span | None:
             if (statuses != statuses[0]).any():
                 return None
-            if not is_timed(statuses[0].item()):
-                self.messages += len(statuses)
-                self._cadences[packet.name].missing(None)
-                return Span(packet, None, None)
-            tow_ms = 1e3 * (counts if tow.scale is None else counts * tow.scale + tow.offset)
-            if not ((tow_ms >= 0.0) & (tow_ms < _MS_PER_WEEK - 1)).all():
-                return None
-            totals = self._clock.steady_totals(tow_ms.round(), _NS_PER_MS)
-            if totals is None or not self._cadences[packet.name].is_steady(_NS_PER_MS * totals):
-                return None
-            self.messages += len(totals)
-            self._clock.go_to(int(totals[-1]))
-            return Span(packet, _NS_PER_MS * int(totals[0]), _NS_PER_MS * int(totals[-1]))
+            return self._steady_span(packet, tow_s, is_timed=is_timed(statuses[0].item()))
 
+        def follow_count(count: Value, status: Value) -> Followed:
+            return follow(float(tow.to_value(count)), status)
+
+        def follow_steady_counts(counts: "NDArray[Any]", statuses: "NDArray[Any]") -> Span | None:
+            return follow_steady(counts if tow.scale is None else counts * tow.scale + tow.offset, statuses)
+
+        if not frame.raw.startswith(self._binary.beginning):
+            lines = self._binary.lines
+            return None if lines is None else lines(frame.kind, follow, follow_steady, self)
         words = tuple(packet.place(word, self._binary.payload_at) for word in (tow.name, name))
-        return Series(range(self.head_bytes), words, self._binary.are_intact, follow, follow_steady, self)
+        fixed = range(self.head_bytes)
+        return Series(fixed, words, self._binary.are_intact, follow_count, follow_steady_counts, self)
+
+    def _steady_span(self, packet: Packet, tow_s: "NDArray[Any]", *, is_timed: bool) -> Span | None:
+        """Process successive messages of a recording; None, with nothing processed, if one may be missing."""
+        if not is_timed:
+            self.messages += len(tow_s)
+            self._cadences[packet.name].missing(None)
+            return Span(packet, None, None)
+        tow_ms = 1e3 * tow_s
+        if not ((tow_ms >= 0.0) & (tow_ms < _MS_PER_WEEK - 1)).all():
+            return None
+        totals = self._clock.steady_totals(tow_ms.round(), _NS_PER_MS)
+        if totals is None or not self._cadences[packet.name].is_steady(_NS_PER_MS * totals):
+            return None
+        self.messages += len(totals)
+        self._clock.go_to(int(totals[-1]))
+        return Span(packet, _NS_PER_MS * int(totals[0]), _NS_PER_MS * int(totals[-1]))
 
     def _time(self, packet: Packet, tow_s: float, host_ns: int | None, *, is_timed: bool) -> tuple[int | None, int]:
         """Return time, ns, and number of missing messages of the next message."""

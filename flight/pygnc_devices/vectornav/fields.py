@@ -7,7 +7,7 @@ reads the time uncertainty of a receiver as nanoseconds in an integer, the newer
 
 import math
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from dataclasses import field as attribute
 from functools import cached_property
@@ -360,14 +360,21 @@ class AsyncLine(Sentence):
         words = super().encode(values).decode("ascii").split(",")
         return ",".join(map("".join, zip(self._letters, words, strict=True))).encode("ascii")
 
+    def pattern_of(self, clock: str) -> str:
+        """Return the pattern of a text with all fields and nothing else; the word of the clock is the group `clock`."""
+        return self._pattern(lambda field, word: f"(?P<clock>{word})" if field.name == clock else f"(?:{word})?+")
+
+    def _pattern(self, of_word: Callable[[Field, str], str]) -> str:
+        pairs = zip(self._letters, self.fields, strict=True)
+        return ",".join(letter + of_word(field, PATTERNS[field.code[0]].pattern) for letter, field in pairs)
+
     @cached_property
     def _letters(self) -> list[str]:
         return [*[""] * (len(self.fields) - len(self.appended)), *self.appended]
 
     @cached_property
     def _whole(self) -> re.Pattern[str]:
-        pairs = zip(self._letters, self.fields, strict=True)
-        return re.compile(",".join(f"{letter}({PATTERNS[field.code[0]].pattern})?" for letter, field in pairs))
+        return re.compile(self._pattern(lambda _, word: f"({word})?"))
 
 
 def _line(name: str, *fields: Field, meaning: str, clock: str = "") -> AsyncLine:

@@ -10,14 +10,18 @@ unknown length; it is recognised by its CRC if another packet with the same head
 
 import re
 from binascii import crc_hqx
+from collections.abc import Callable
 from functools import reduce
 from operator import xor
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from pygnc_devices.framing import DamageReason, Frame, FrameFormat, Judgement, line_format
-from pygnc_devices.series import for_each
-from pygnc_devices.vectornav.fields import LINES, line_of
+from pygnc_devices.series import LINE_END_PATTERN, for_each, for_each_line, xor_lines
+from pygnc_devices.vectornav.fields import LINES, AsyncLine, line_of
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of
+
+if TYPE_CHECKING:
+    from pygnc_devices.series import Lines, Mask
 
 SYNC: Final = 0xFA
 LONGEST_LINE: Final = 320
@@ -97,6 +101,18 @@ def _unknown_at(octets: bytes, at: int, header: bytes) -> Frame | DamageReason |
             return Frame(UNKNOWN, header, octets[at:found], at)
         found = octets.find(start, found + 1, limit)
     return None if len(octets) < limit else DamageReason.NOISE
+
+
+def line_pattern(declared: AsyncLine, kind: str, digits: int, clock: str) -> re.Pattern[bytes]:
+    """Return the pattern of the lines of a kind whose checksums have a number of digits; see `LineSeries`."""
+    body = f"VN{kind},{declared.pattern_of(clock)}"
+    text = rf"\$(?P<body>{body})\*(?P<check>[0-9A-Fa-f]{{{digits}}})"
+    return re.compile(text.encode("ascii") + LINE_END_PATTERN)
+
+
+def lines_are_intact(digits: int) -> "Callable[[Lines], Mask]":
+    """Return the check of lines whose checksums have a number of digits, see `LineSeries`."""
+    return xor_lines if digits == _CHECKSUM_DIGITS else for_each_line(lambda body: crc_hqx(body, 0))
 
 
 are_intact: Final = for_each(lambda raw: not crc_hqx(raw[1:], 0))

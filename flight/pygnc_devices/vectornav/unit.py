@@ -10,9 +10,16 @@ from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp
 from pygnc_devices.scheduler import Operation
-from pygnc_devices.series import Followed, Series, Span
-from pygnc_devices.vectornav.fields import SATURATION, line_of
-from pygnc_devices.vectornav.framing import UNCHECKED, UNKNOWN, are_intact
+from pygnc_devices.series import Followed, LineSeries, Series, Span
+from pygnc_devices.vectornav.fields import SATURATION, AsyncLine, line_of
+from pygnc_devices.vectornav.framing import (
+    LONGEST_LINE,
+    UNCHECKED,
+    UNKNOWN,
+    are_intact,
+    line_pattern,
+    lines_are_intact,
+)
 from pygnc_devices.vectornav.packets import BinaryOutput, header_at, record_of, unknown_names
 
 if TYPE_CHECKING:
@@ -163,14 +170,17 @@ class VectorNavUnit:
             stream = self._streams[record.name] = _Stream(record, self._origins)
         return stream.reading(frame, stamp)
 
-    def series(self, frame: Frame) -> Series | None:
-        """Return the series of a packet, with lists of the same lengths; see `SeriesInterpreter`."""
-        header = header_at(frame.payload, 0) if frame.kind.startswith(_BINARY) else None
-        record = record_of(header) if header else None
+    def series(self, frame: Frame) -> Series | LineSeries | None:
+        """Return the series of a line, or of a packet with lists of the same lengths; see `SeriesInterpreter`."""
+        record = _record_of(frame.kind, frame)
         stream = None if record is None else self._streams.get(record.name)
         if record is None or stream is None:
             return None
+        if isinstance(record, AsyncLine):
+            return _line_series(record, stream, frame)
+        return self._packet_series(record, stream, frame) if isinstance(record, BinaryOutput) else None
 
+    def _packet_series(self, record: BinaryOutput, stream: _Stream, frame: Frame) -> Series:
         def follow(count: object = None) -> Followed:
             if record.unknown:
                 self._skip(record.unknown)
@@ -200,6 +210,23 @@ class VectorNavUnit:
         """Discard the usual intervals of the readings; the rate may have changed."""
         for stream in self._streams.values():
             stream.reset_rate()
+
+
+def _line_series(record: AsyncLine, stream: _Stream, frame: Frame) -> LineSeries:
+    def follow(count: object = None) -> Followed:
+        return record, *stream.time(count, None)
+
+    digits = len(frame.raw.rstrip().rpartition(b"*")[2])
+    words = (("clock", float),) if record.clock else ()
+    return LineSeries(
+        LONGEST_LINE,
+        line_pattern(record, frame.kind, digits, record.clock),
+        lines_are_intact(digits),
+        words,
+        follow,
+        stream.steady_span,
+        stream,
+    )
 
 
 def _record_of(name: str, frame: Frame) -> Record | None:

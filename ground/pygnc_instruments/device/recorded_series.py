@@ -1,21 +1,21 @@
 """Series of frames of a recording, checked and timed many at once with NumPy.
 
-Bytes at which a frame of a known length begins are followed from frame to frame; then all of these frames are checked
-together. The first one that fails ends the run: the scanner continues there, so that frames, damage and readings are
-those that it alone finds.
+Bytes at which a frame of a known length or a line begins are followed from frame to frame; then all of these frames are
+checked together. The first one that fails ends the run: the scanner continues there, so that frames, damage and
+readings are those that it alone finds.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeAlias
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from pygnc_devices.framing import Frame
-from pygnc_devices.series import Series, SeriesInterpreter, Span
+from pygnc_devices.series import LineSeries, Series, SeriesInterpreter, Span
 
 _SHORTEST_RUN: Final = 64
 _LONGEST_RUN: Final = 1 << 14
@@ -38,20 +38,84 @@ class Track(Protocol):
         ...
 
 
+Part: TypeAlias = tuple[Series | LineSeries, NDArray[np.int64], list[NDArray[Any]]]
+"""Intact frames of a series: their numbers, and their words."""
+
+
 @dataclass(slots=True)
-class _Known:
-    """Series of frames with one head."""
+class _Frames:
+    """Series of frames with one head and one length, each with its fixed bytes."""
 
     length: int
     series: list[tuple[NDArray[np.uint8], Series]] = field(default_factory=list)
-    """Fixed bytes, and the series."""
+
+    def contains(self, raw: bytes) -> bool:
+        octets = np.frombuffer(raw, np.uint8)
+        return any(np.array_equal(octets[list(series.fixed)], fixed) for fixed, series in self.series)
+
+    def add(self, series: Series, raw: bytes) -> None:
+        if len(self.series) < _MOST_SERIES:
+            self.series.append((np.frombuffer(raw, np.uint8)[list(series.fixed)], series))
+
+    def end(self, octets: bytes, at: int) -> int:
+        """Return the offset behind the frame at an offset; 0 if it is not complete."""
+        end = at + self.length
+        return end if end <= len(octets) else 0
+
+    def check(self, octets: bytes, spans: list[tuple[int, int]]) -> Iterator[Part]:
+        """Yield the intact ones of some frames."""
+        left, starts = np.arange(len(spans)), np.array([start for start, _ in spans])
+        rows = sliding_window_view(np.frombuffer(octets, np.uint8), self.length)[starts]
+        for fixed, series in self.series:
+            fits = (rows[:, list(series.fixed)] == fixed).all(axis=1)
+            intact = fits.copy()
+            intact[fits] = series.are_intact(rows[fits])
+            yield series, left[intact], _columns(rows[intact], series)
+            if fits.all():
+                break
+            left, rows = left[~fits], rows[~fits]
+
+
+@dataclass(slots=True)
+class _Lines:
+    """Series of lines with one head."""
+
+    longest: int
+    series: list[LineSeries] = field(default_factory=list)
+
+    def contains(self, raw: bytes) -> bool:
+        return any(series.pattern.fullmatch(raw) for series in self.series)
+
+    def add(self, series: LineSeries) -> None:
+        if len(self.series) < _MOST_SERIES:
+            self.series.append(series)
+
+    def end(self, octets: bytes, at: int) -> int:
+        """Return the offset behind the line at an offset; 0 if it is not complete."""
+        return octets.find(b"\n", at, at + self.longest) + 1
+
+    def check(self, octets: bytes, spans: list[tuple[int, int]]) -> Iterator[Part]:
+        """Yield the intact ones of some lines."""
+        left = list(enumerate(spans))
+        for series in self.series:
+            match = series.pattern.fullmatch
+            found = [(number, match(octets, *span)) for number, span in left]
+            lines = [line for _, line in found if line is not None]
+            if lines:
+                is_intact = np.asarray(series.are_intact(lines))
+                numbers = np.array([number for number, line in found if line is not None])[is_intact]
+                words = [[convert(line[name]) for line in lines] for name, convert in series.words]
+                yield series, numbers, [np.array(column)[is_intact] for column in words]
+            left = [entry for entry, (_, line) in zip(left, found, strict=True) if line is None]
+            if not left:
+                break
 
 
 @dataclass(slots=True)
 class _Checked:
     """Intact frames of a series in a run: their numbers in the run, and their words."""
 
-    series: Series
+    series: Series | LineSeries
     numbers: NDArray[np.int64]
     columns: list[NDArray[Any]]
 
@@ -72,55 +136,60 @@ class SeriesReader:
     def __init__(self, unit: SeriesInterpreter, track_of: Callable[[str], Track]) -> None:
         self._unit = unit
         self._track_of = track_of
-        self._heads: dict[bytes, _Known] = {}
+        self._heads: dict[bytes, _Frames | _Lines] = {}
         self._run = _SHORTEST_RUN
 
     def learn(self, frame: Frame) -> None:
         """Add the series of a frame that was interpreted."""
         head = frame.raw[: self._unit.head_bytes]
         known = self._heads.get(head)
-        if known is not None and known.length != len(frame.raw):
+        if isinstance(known, _Frames) and known.length != len(frame.raw):
             known = None
-        if known is not None and _is_in(known, frame.raw):
+        if known is not None and known.contains(frame.raw):
             return
         series = self._unit.series(frame)
-        if series is None:
-            return
-        if known is None:
-            if len(self._heads) == _MOST_HEADS:
-                self._heads.clear()
-            known = self._heads[head] = _Known(len(frame.raw))
-        if len(known.series) < _MOST_SERIES:
-            octets = np.frombuffer(frame.raw, np.uint8)
-            known.series.append((octets[list(series.fixed)], series))
+        if isinstance(series, LineSeries):
+            lines = known if isinstance(known, _Lines) else _Lines(series.longest)
+            lines.add(series)
+            self._keep(head, lines)
+        elif series is not None:
+            frames = known if isinstance(known, _Frames) else _Frames(len(frame.raw))
+            frames.add(series, frame.raw)
+            self._keep(head, frames)
+
+    def _keep(self, head: bytes, known: "_Frames | _Lines") -> None:
+        if head not in self._heads and len(self._heads) == _MOST_HEADS:
+            self._heads.clear()
+        self._heads[head] = known
 
     def read(self, octets: bytes, at: int) -> int:
         """Pass on the readings of the frames from an offset on; return the offset behind the last frame."""
         while True:
-            starts, run = self._chain(octets, at)
+            spans, run = self._chain(octets, at)
             if not run:
                 return at
-            checked, count = _checked(octets, starts, run)
+            checked, count = _checked(octets, spans, run)
             for lane in _lanes(checked).values():
                 self._follow(lane)
             if count < len(run):
                 self._run = max(_SHORTEST_RUN, count)
-                return starts[count]
+                return spans[count][0]
             self._run = min(2 * self._run, _LONGEST_RUN)
-            at = starts[-1] + run[-1].length
+            at = spans[-1][1]
 
-    def _chain(self, octets: bytes, at: int) -> tuple[list[int], list[_Known]]:
-        """Return offsets and heads of what seem to be successive frames."""
-        starts, run, size = [], [], len(octets)
+    def _chain(self, octets: bytes, at: int) -> tuple[list[tuple[int, int]], "list[_Frames | _Lines]"]:
+        """Return begin and end, and the head, of what seem to be successive frames."""
+        spans, run = [], []
         head_bytes, get = self._unit.head_bytes, self._heads.get
         for _ in range(self._run):
             known = get(octets[at : at + head_bytes])
-            if known is None or at + known.length > size:
+            end = 0 if known is None else known.end(octets, at)
+            if known is None or not end:
                 break
-            starts.append(at)
+            spans.append((at, end))
             run.append(known)
-            at += known.length
-        return starts, run
+            at = end
+        return spans, run
 
     def _follow(self, lane: list[_Checked]) -> None:
         """Follow the frames of a lane in their order: long parts of one series at once, other frames one by one."""
@@ -160,23 +229,18 @@ class SeriesReader:
                 track_of(packet.name).add(t_device_ns, lost_before)
 
 
-def _checked(octets: bytes, starts: list[int], run: list[_Known]) -> tuple[list[_Checked], int]:
+def _checked(octets: bytes, spans: list[tuple[int, int]], run: "list[_Frames | _Lines]") -> tuple[list[_Checked], int]:
     """Return the frames up to the first one that is doubtful, by their series, and their number."""
     checked: list[_Checked] = []
-    buffer, offsets, keys = np.frombuffer(octets, np.uint8), np.array(starts), np.array([id(known) for known in run])
+    keys = np.array([id(known) for known in run])
     is_intact = np.zeros(len(run), bool)
     for known in {id(known): known for known in run}.values():
-        left = np.flatnonzero(keys == id(known))
-        rows = sliding_window_view(buffer, known.length)[offsets[left]]
-        for fixed, series in known.series:
-            fits = (rows[:, list(series.fixed)] == fixed).all(axis=1)
-            intact = fits.copy()
-            intact[fits] = series.are_intact(rows[fits])
-            is_intact[left[intact]] = True
-            checked.append(_Checked(series, left[intact], _columns(rows[intact], series)))
-            if fits.all():
-                break
-            left, rows = left[~fits], rows[~fits]
+        chosen = np.flatnonzero(keys == id(known))
+        of_known = spans if len(chosen) == len(spans) else [spans[number] for number in chosen.tolist()]
+        for series, intact, columns in known.check(octets, of_known):
+            numbers = chosen[intact]
+            is_intact[numbers] = True
+            checked.append(_Checked(series, numbers, columns))
     count = len(run) if is_intact.all() else int(np.argmin(is_intact))
     return [entry.before(count) for entry in checked], count
 
@@ -187,11 +251,6 @@ def _lanes(checked: list[_Checked]) -> dict[int, list[_Checked]]:
         if len(entry.numbers):
             lanes.setdefault(id(entry.series.lane), []).append(entry)
     return lanes
-
-
-def _is_in(known: _Known, raw: bytes) -> bool:
-    octets = np.frombuffer(raw, np.uint8)
-    return any(np.array_equal(octets[list(series.fixed)], fixed) for fixed, series in known.series)
 
 
 def _columns(rows: NDArray[np.uint8], series: Series) -> list[NDArray[Any]]:

@@ -2,7 +2,6 @@
 
 import random
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from tests.pygnc_instruments.device.mutated_recordings import MAKERS, MakeFrame
 TEXT_ONLY = {"emus"}
 ONE_BY_ONE = {"pms5003", "sps30"}
 """Families that send one frame per second: their recordings are decoded frame by frame."""
+WITH_TEXT = ("vectornav", "novatel")
 
 
 class Interpreted:
@@ -101,10 +101,20 @@ def test_a_summary_by_series_is_that_of_the_single_frames(
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name not in TEXT_ONLY | ONE_BY_ONE])
 def test_few_frames_of_a_steady_stream_are_interpreted_one_by_one(name: str, tmp_path: Path) -> None:
-    kind, dice, unit = family(name), random.Random(3), list[Counted]()  # noqa: S311 - repeatable
-    assert isinstance(kind.interpreter(kind.bauds[0]), SeriesInterpreter)
-    make = binary_maker(MAKERS[name], dice)
-    path = tmp_path / "x.raw"
+    assert isinstance(family(name).interpreter(115200), SeriesInterpreter)
+    assert singles(name, made_with(name, is_text=False), tmp_path) < 100
+
+
+@pytest.mark.parametrize("name", WITH_TEXT)
+@pytest.mark.parametrize("seed", range(5))
+def test_few_lines_of_a_steady_stream_are_interpreted_one_by_one(name: str, seed: int, tmp_path: Path) -> None:
+    assert singles(name, made_with(name, is_text=True, seed=seed), tmp_path) < 200
+
+
+def singles(name: str, make: MakeFrame, folder: Path) -> int:
+    """Return how many of 2000 frames are interpreted one by one; the summary is that of single frames."""
+    kind, unit = family(name), list[Counted]()
+    path = folder / "x.raw"
     path.write_bytes(b"".join(make(number, mutates=False) for number in range(2000)))
 
     def interpreter(baud: int) -> Interpreter:
@@ -112,13 +122,14 @@ def test_few_frames_of_a_steady_stream_are_interpreted_one_by_one(name: str, tmp
         return unit[0]
 
     assert summarise(path, [replace(kind, interpreter=interpreter)]) == summarise(path, [one_by_one(kind)])
-    assert unit[0].frames < 100
+    return unit[0].frames
 
 
-def binary_maker(make: Callable[[random.Random], MakeFrame], dice: random.Random) -> MakeFrame:
-    """Return a maker of frames that are no text and whose length is fixed."""
+def made_with(name: str, *, is_text: bool, seed: int = 3) -> MakeFrame:
+    """Return a maker of lines of text, or of other frames whose length is fixed."""
+    dice = random.Random(seed)  # noqa: S311 - repeatable
     while True:
-        made = make(dice)
+        made = MAKERS[name](dice)
         frames = [made(number, mutates=False) for number in (1, 2000)]
-        if frames[0][:1] not in b"$#" and len(frames[0]) == len(frames[1]):
+        if (frames[0][:1] in b"$#") == is_text and (is_text or len(frames[0]) == len(frames[1])):
             return made
