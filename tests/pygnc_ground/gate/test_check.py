@@ -70,7 +70,7 @@ def test_an_unchanged_replay_gives_the_same_bits_in_another_folder(corpus: Path)
 
 
 def test_one_unit_in_the_last_place_of_a_constant_is_noticed(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(propagation, "_WARMTH_ERROR", math.nextafter(propagation._WARMTH_ERROR, 1.0))
+    monkeypatch.setattr(propagation, "_UNKNOWN_WEIGHT", math.nextafter(propagation._UNKNOWN_WEIGHT, 1.0))
     report = checked(corpus)
     assert report.verdict is Verdict.CHANGED
     assert {change.table for change in report.changes} == {"attitude", "attitude_smoothed"}
@@ -164,7 +164,7 @@ def on_other_platform(corpus: Path) -> None:
 def test_another_platform_is_named_and_its_rounding_tolerated(corpus: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_other_platform(corpus)
     assert checked(corpus).verdict is Verdict.UNCHANGED  # the bits are the same all the same
-    monkeypatch.setattr(propagation, "_WARMTH_ERROR", math.nextafter(propagation._WARMTH_ERROR, 1.0))
+    monkeypatch.setattr(propagation, "_UNKNOWN_WEIGHT", math.nextafter(propagation._UNKNOWN_WEIGHT, 1.0))
     report = checked(corpus)
     assert report.verdict is Verdict.TOLERATED
     assert "numpy 1.0 then" in lines(report)

@@ -39,8 +39,8 @@ def test_growth_rises_with_the_humidity(one: float, other: float, kappa: float) 
 
 
 def test_calibration_is_linear() -> None:
-    assert Correction("", 0.0, Calibration(gain=0.9, offset=1.5))(10.0, None) == pytest.approx(10.5)
-    assert Correction("", 0.0, None)(10.0, None) == 10.0
+    assert Correction("", 0.0, Calibration(gain=0.9, offset=1.5))(10.0, None, 0) == pytest.approx(10.5)
+    assert Correction("", 0.0, None)(10.0, None, 0) == 10.0
 
 
 def test_water_is_removed_before_the_calibration() -> None:

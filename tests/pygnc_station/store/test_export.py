@@ -107,7 +107,7 @@ def test_files_appear_when_they_are_complete(store: Store, tmp_path: Path, monke
 
 
 def _corrected(_: Stream) -> Additions:
-    def double(values: Sequence[PlainValue]) -> float | None:
+    def double(values: Sequence[PlainValue], _: int) -> float | None:
         return 2 * values[0] if isinstance(values[0], float | int) else None
 
     return Additions((53.3, -6.25), {"rate_z_rad_s": double})
