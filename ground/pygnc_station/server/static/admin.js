@@ -1,7 +1,8 @@
 // Page of the administration: rules of alerts, gateways, gadgets, users, tokens, the own account, and the audit log.
 
-import { age, element, time } from "./format.js";
+import { age, element } from "./format.js";
 import { SortedTable } from "./tables.js";
+import { time } from "./zone.js";
 
 const at = id => document.getElementById(id);
 const LIST = /\s*,\s*/;
