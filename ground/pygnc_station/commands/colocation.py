@@ -36,9 +36,7 @@ def fit_beside(  # noqa: PLR0917 - options of a command
     ] = "",
     since: Annotated[str, typer.Option("--since", metavar="TIME", help="Begin of the period (ISO 8601, UTC).")] = "",
     until: Annotated[str, typer.Option("--until", metavar="TIME", help="End of the period, exclusive.")] = "",
-    out: Annotated[
-        Path | None, typer.Option("--out", metavar="FILE", help="CSV file of the hourly values and residuals.")
-    ] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="New CSV file of the hourly values and residuals.")] = None,
     apply_from: Annotated[
         str, typer.Option("--apply-from", metavar="TIME", help="Correct values from this time on by the fit.")
     ] = "",

@@ -50,7 +50,7 @@ def test_numbers_are_found_with_their_places() -> None:
 def test_the_record_has_the_constants_of_the_estimators() -> None:
     found = record()
     assert found["pygnc.estimators.orbit.settings"]["MeasurementSettings.gate"] == ["21.1"]
-    assert found["pygnc.estimators.attitude.magnetometer"]["_FIELD_MAX_UT"] == ["60.0"]
+    assert found["pygnc.estimators.attitude.magnetometer"]["_ENDED_GATE"] == ["7.8"]
     assert found["pygnc.environment.gravity"]["GM_EARTH_M3_S2"] == ["398600441500000.0"]
     assert len(found["pygnc.environment.drag"]["_DENSITY_TABLE"]) > 100
     assert found == record()

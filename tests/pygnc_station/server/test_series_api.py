@@ -60,7 +60,7 @@ def test_plots_of_deleted_readings_show_their_statistics(there: Running) -> None
         *([START_MS + HOUR_MS + rank * HOUR_MS // 4, 4.0 + rank] for rank in range(4)),
     ]  # fmt: skip
     means = of(there, gadget="OPC A", name="pm_2_5_ug_m3", form="mean")["points"]
-    assert means == [[START_MS, 1.5, 0.0, 3.0], [START_MS + HOUR_MS, 5.5, 4.0, 7.0]]
+    assert means == [[START_MS, 1.5, 0.0, 3.0, 1], [START_MS + HOUR_MS, 5.5, 4.0, 7.0, 1]]
 
 
 def test_means_of_a_month_are_hourly_and_equal_those_of_the_readings(there: Running) -> None:
