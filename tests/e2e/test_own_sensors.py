@@ -24,7 +24,7 @@ from tests.e2e.linked_flight import SENSORS, LinkedFlight, record, time_of
 RECORDS = 119
 """595 samples in 50 minutes, most of it in sunlight."""
 RATE_BODY_DEG_S = (1.0, 0.3, 0.2)
-"""Of the demonstration."""
+"""Rate of the demonstration."""
 BIAS_RAD_S = np.radians([0.3, -0.2, 0.1])
 NOISE_RAD_S = np.radians(0.005)
 """Small: the samples come 300 times as fast as in flight, so several may share a reading, and its noise with it."""

@@ -95,9 +95,7 @@ class Colocation(msgspec.Struct, frozen=True):
 
 def pair_hours(unit: Hours, reference: Hours) -> tuple[list[Pair], int]:
     """Return the hours in which unit and reference have values, and the number of hours with too few readings."""
-    fewest = [
-        _COMPLETE * median([each[0][0] for each in hours.values() if each[0]] or [0]) for hours in (unit, reference)
-    ]
+    fewest = [_COMPLETE * _usual_count(hours) for hours in (unit, reference)]
     pairs, left_out = [], 0
     for hour in sorted(unit.keys() & reference.keys()):
         value, *humidities = unit[hour]

@@ -45,7 +45,7 @@ class Event(NamedTuple):
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """What a rule knows about a gadget after some readings.
+    """State of a rule for a gadget after some readings.
 
     Attributes:
         judged_ms: time of the last reading that was judged.

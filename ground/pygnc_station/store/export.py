@@ -22,7 +22,7 @@ from pygnc_system.files import replacing
 
 @dataclass(frozen=True, slots=True)
 class Additions:
-    """What an export adds to the readings of a stream.
+    """Place and corrected values that an export adds to the readings of a stream.
 
     Attributes:
         place: latitude and longitude in degrees, WGS 84; None if the place is unknown.

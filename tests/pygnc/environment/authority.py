@@ -29,7 +29,7 @@ def orientation_table() -> EarthOrientationTable:
 
 
 def epoch(gps_ms: int) -> Any:  # noqa: ANN401 - untyped with brahe
-    """The same moment for brahe."""
+    """Return brahe's epoch of a GPS time in milliseconds."""
     return brahe.Epoch.from_date(1980, 1, 6, brahe.TimeSystem.GPS) + gps_ms * 1e-3
 
 

@@ -96,7 +96,7 @@ NODES_GPS_MS = np.array([gps_ms_from_unix_ms(round(mjd - 40_587) * MS_PER_DAY) f
 PARAMETERS = np.array([(EOP.get_ut1_utc(mjd), *EOP.get_pm(mjd), *EOP.get_dxdy(mjd)) for mjd in DAYS_MJD.tolist()])
 """UT1-UTC in s, pole and celestial pole offsets in rad"""
 CONTINUOUS = PARAMETERS - np.outer([leap_seconds_at_gps_ms(ms) for ms in NODES_GPS_MS.tolist()], [1, 0, 0, 0, 0])
-"""The same with UT1-GPS, which does not jump"""
+"""`PARAMETERS` with UT1-GPS, which does not jump, in place of UT1-UTC."""
 RNG = np.random.default_rng(2)
 # brahe interpolates UT1-UTC as it is, across its jump too; moments of the day before a leap second are left out.
 WITHOUT_JUMP = np.flatnonzero(np.abs(np.diff(PARAMETERS[:-1, 0])) < 0.5)

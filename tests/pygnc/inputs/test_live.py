@@ -223,7 +223,7 @@ def test_writes_acknowledged_packets_at_the_end(live_home: LiveHome) -> None:
 def test_writes_acknowledged_packets_if_the_batch_is_cut_short(
     live_home: LiveHome, turns: int, lost_at: int | None
 ) -> None:
-    """The same of a task that was lost within the batch and began anew."""
+    """`lost_at` is the step at which the task is lost and begins again; None: it is not lost."""
     packets = packets_of(from_file())
     (live_home.run.home / "sense.bin").write_bytes(DEMO.read_bytes())
     live_home.host.write(packets)

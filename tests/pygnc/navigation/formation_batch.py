@@ -86,6 +86,6 @@ def truth(satellite: int) -> dict[int, Array]:
 
 
 def true_place_m(gps_ms: int, partner: int) -> Array:
-    """Of a partner relative to the first satellite, GCRF."""
+    """Return the position of a partner relative to the first satellite, GCRF, m."""
     apart: Array = truth(partner)[gps_ms] - truth(OWN_ID)[gps_ms]
     return apart

@@ -173,7 +173,7 @@ def test_drag_partials_match_the_orbit_bound() -> None:
 
 
 def test_without_ranges_the_bound_is_that_of_two_single_orbits() -> None:
-    """Of satellites a kilometre relative, whose drags are as unknown as the single orbit's, the root of two of one."""
+    """With drags as unknown as in a single orbit, the relative bound is the root of two of that of one orbit."""
     priors = FormationPriors(common_log_drag=0.0, differential_log_drag=10.0)
     found = bound(2, 2, ranges(star(2), 1e9), priors)
     singles = [

@@ -28,7 +28,7 @@ UNKNOWN = 1e12
 
 
 def system(transition: FloatArray, sqrt_noise: FloatArray, information: FloatArray, count: int) -> LinearSystem:
-    """The same step and measurement `count` times."""
+    """Return a system that repeats a step and a measurement `count` times."""
     return LinearSystem(
         *(
             np.tile(one, (n, 1, 1))

@@ -291,7 +291,7 @@ def test_rejects_outliers_and_reinitialises_from_agreeing_fixes(fixes: list[Fix]
 
 
 def test_long_predictions_keep_the_covariance_positive(fixes: list[Fix]) -> None:
-    """Of three fixes, which know next to nothing of drag, over three hours."""
+    """Three fixes contain almost nothing about drag, so the covariance grows most over three hours."""
     reference = UkfOrbitFilter(WHITE, ORIENTATION)
     for fix in fixes[:3]:
         reference.process(fix)

@@ -15,7 +15,7 @@ from tests.pygnc_ground.truth.writers import Epochs, every, kvn, kvn_segment, oe
 
 BEGIN = datetime(2025, 3, 20)  # noqa: DTZ001 - in the file's time system, whichever it is
 BEGIN_GPS_MS = gps_ms_from_utc_iso("2025-03-20T00:00:00Z") - 18_000
-"""The same reading of a GPS clock"""
+"""GPS time at which a GPS clock reads the date and time of `BEGIN`."""
 T_S = 60.0 * np.arange(31)
 EPOCHS = every(BEGIN, 60.0, 31)
 STATES = orbits.circular(T_S)

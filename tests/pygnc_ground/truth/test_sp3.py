@@ -13,7 +13,7 @@ from tests.pygnc_ground.truth.writers import every, sp3
 
 NOON = datetime(2025, 3, 20, 12)  # noqa: DTZ001 - in the file's time system, whichever it is
 NOON_GPS_MS = gps_ms_from_utc_iso("2025-03-20T12:00:00Z") - 18_000
-"""The same reading of a GPS clock"""
+"""GPS time at which a GPS clock reads the date and time of `NOON`."""
 EPOCHS = every(NOON, 60.0, 30)
 T_S = 60.0 * np.arange(30)
 STATES = orbits.circular(T_S)

@@ -83,7 +83,7 @@ def test_exact_values_give_their_parameters(gain: float, offset: float, kappa: f
 
 
 def test_the_stated_uncertainty_contains_the_truth() -> None:
-    """Of 25 months with correlated residuals, about 95 % have the fit to 40 other months within two sigma."""
+    """The fit to 40 other months is within two sigma in about 95 % of 25 months with correlated residuals."""
     best = fit([pair for seed in range(1000, 1040) for pair in month(seed)], with_humidity=True)
     assert best is not None
     hits = [0, 0, 0]

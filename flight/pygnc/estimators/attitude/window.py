@@ -125,7 +125,10 @@ _STRETCH: Final = 16
 _FACE_GATE: Final = 16.0
 """Squared residual in variances beyond which a face loses weight, because it may be dead or mirrored."""
 _FIELD_GATE: Final = 36.0
-"""The same for a magnetometer reading in a tolerant attempt, because magnetorquers may be on."""
+"""Squared residual in variances beyond which a tolerant attempt gives a magnetometer reading less weight.
+
+Magnetorquers may be on.
+"""
 
 
 class WindowSample(NamedTuple):

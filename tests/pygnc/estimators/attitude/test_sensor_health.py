@@ -60,7 +60,7 @@ COUNT = np.radians(1.0 / 65.6)
 
 
 def readings(number: int) -> list[list[float]]:
-    """Of a gyro at rest, whole counts."""
+    """Return readings of a gyro at rest, in whole counts."""
     noise = np.radians(0.025) * np.random.default_rng(1).normal(size=(number, 3))
     return [list(reading) for reading in COUNT * np.rint(noise / COUNT)]
 

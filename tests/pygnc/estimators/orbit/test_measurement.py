@@ -145,7 +145,7 @@ def test_chi_square_is_the_quadratic_form() -> None:
 
 
 def test_the_limit_is_chi_square_of_three() -> None:
-    """Of Gaussian innovations one in 10 000 is refused (Abramowitz & Stegun, table 26.8: 21.11)."""
+    """The gate rejects one Gaussian innovation in 10 000 (Abramowitz & Stegun, table 26.8: 21.11)."""
     residuals = np.random.default_rng(9).normal(0.0, 10.0, (60_000, 3))
     assert 0 < sum(np.square(residuals / 10.0).sum(axis=1) > LIMITS.gate) < 16
     just_in, just_out = (np.array([0.0, 0.0, 10.0 * (LIMITS.gate * f) ** 0.5]) for f in (0.999, 1.001))
