@@ -50,7 +50,7 @@ _ARC_MS: Final = 43_200_000
 _INTERVAL_MS: Final = 20_000
 """Least time between fixes that are filtered again: more would hardly show more of the drag."""
 _REVOLUTION_PARTS: Final = 24
-_RADIAL, _TRANSVERSE, _NORMAL = 1.5, 1.0 / 3.0, 3.0
+_RADIAL, _TRANSVERSE, _NORMAL = 2.0, 1.0 / 3.0, 3.0
 """Factors on the empirical accelerations of the flight's filter. Over days, 1e-8 m/s^2 along the track are several
 times the effect of ocean tides and albedo; in quiet orbits, more would exceed the uncertainty of the drag.
 """
@@ -128,7 +128,7 @@ class OrbitPrediction(OrbitFilter):
             again.initialise_from_buffered()
             unfiltered = replace(newest, x=newest.x - prior.mean * np.eye(SIZE)[DRAG])
             start = _with_mean_drag(again.state or unfiltered)
-        over_days = replace(settings, process_noise=_over_days(settings.process_noise, drag_mps2))
+        over_days = replace(settings, process_noise=_over_days(settings.process_noise, drag_mps2, start))
         return cls(over_days, orientation, newest, start)
 
     @property
@@ -189,15 +189,19 @@ def _with_mean_drag(state: OrbitState) -> OrbitState:
     return OrbitState(state.gps_ms, x, root)
 
 
-def _over_days(noise: ProcessNoiseSettings, drag_mps2: float) -> ProcessNoiseSettings:
+def _over_days(noise: ProcessNoiseSettings, drag_mps2: float, start: OrbitState | None) -> ProcessNoiseSettings:
     """Return the process noise of predictions: the density walks, and errors of the forces repeat in revolutions.
 
-    Radial accelerations have the effect on the eccentricity that a wrong diurnal bulge has.
+    Radial accelerations have the effect on the eccentricity that a wrong diurnal bulge has. Both are parts of a drag
+    that is itself uncertain, so that its mean square counts.
     """
     radial, transverse, normal = noise.empirical_sigma_mps2
+    mean, spread = 1.0, 1.0
+    if start is not None:
+        mean, spread = math.exp(start.x[DRAG]), math.sqrt(1.0 + start.covariance[DRAG, DRAG])
     return replace(
         noise,
-        drag_log_sigma=_WALK_SIGMA,
+        drag_log_sigma=_WALK_SIGMA * spread,
         drag_log_time_s=_WALK_TIME_S,
-        empirical_sigma_mps2=(_RADIAL * math.hypot(radial, drag_mps2), transverse, _NORMAL * normal),
+        empirical_sigma_mps2=(_RADIAL * math.hypot(radial, mean * spread * drag_mps2), transverse, _NORMAL * normal),
     )

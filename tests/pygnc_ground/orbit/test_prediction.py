@@ -97,7 +97,20 @@ def test_predictions_continue_each_other_and_the_density_walks() -> None:
     np.testing.assert_array_equal(in_parts.x, whole.x)
     kept = math.exp(-2.0 / (24.0 * 100.0))  # of the variance, in one hour of 100 days
     walk = whole.covariance[DRAG, DRAG] - kept * prediction.drag_sigma**2
-    assert math.sqrt(walk) == pytest.approx(0.198 / math.sqrt(24.0), rel=0.01)
+    spread = math.sqrt(1.0 + prediction.drag_sigma**2)  # of a drag that is itself uncertain
+    assert math.sqrt(walk) == pytest.approx(0.198 * spread / math.sqrt(24.0), rel=0.01)
+
+
+def test_errors_of_the_density_grow_with_the_drag_that_the_fixes_show() -> None:
+    """A wrong diurnal bulge is a part of the actual drag, and the walk multiplies a drag that is itself uncertain."""
+    noises = []
+    for log in (-0.7, 0.7):
+        seen = fixes("2023-11-05T00:00:00Z", 180, log)
+        prediction = OrbitPrediction.after(_SETTINGS, ORIENTATION, newest(seen), seen)
+        noises.append(prediction.settings.process_noise)
+    little, much = noises
+    assert 1.5 < much.empirical_sigma_mps2[0] / little.empirical_sigma_mps2[0] < math.exp(1.4)
+    assert much.drag_log_sigma < little.drag_log_sigma  # more drag is known better
 
 
 def test_unknown_forces_displace_the_satellite_by_tens_of_metres_in_a_day() -> None:
