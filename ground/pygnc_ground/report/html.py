@@ -45,7 +45,7 @@ _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "matplotlib", "jinja2
 
 
 def write_report(result: ReplayResult, path: Path, player: PlayerPage | None = None) -> None:
-    """Write the report, with a player above it if there is one; equal results give equal bytes with the same library versions.
+    """Write the report, below a player if there is one; equal results give equal bytes with the same library versions.
 
     Raises:
         OSError: The file cannot be written.

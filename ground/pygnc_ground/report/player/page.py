@@ -1,4 +1,4 @@
-"""Player in a page: packed data, and all scripts as classic ones, which also run in a page that is opened from a file."""
+"""Player in a page: packed data, and all scripts as classic ones, which a page that is opened from a file can run."""
 
 import base64
 import hashlib
@@ -17,11 +17,9 @@ MISSING_LIBRARIES: Final = (
 )
 """Remark for the user if the libraries of the pages are not there."""
 _STATIC: Final = Path(__file__).with_name("static")
-_MODULES: Final = (
-    "theme", "cursor", "plot", "unpack", "orbit", "stage", "globe", "body", "formation", "fragment", "timeline", "panels",
-    "main",
-)  # fmt: skip
-"""Modules in an order in which each imports only those before it; the first are components for all pages."""
+_COMPONENTS: Final = ("theme", "cursor", "plot")
+_MODULES: Final = ("unpack", "orbit", "stage", "globe", "body", "formation", "fragment", "timeline", "panels", "main")
+"""Modules, each of which imports only components for all pages and modules before it."""
 _IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
 _EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+|\{[^}]*\}))", re.MULTILINE)
 
@@ -76,9 +74,9 @@ def page_scripts() -> tuple[str, ...] | None:
 def _joined() -> str:
     """Return our modules as one script, in which each is a function that returns what it exports."""
     parts = ['"use strict";', "const modules = {};"]
-    for name in _MODULES:
-        path = _STATIC / f"{name}.js"
-        text = (path if path.exists() else data_file(f"components/{name}.js")).read_text(encoding="utf-8")
+    paths = [data_file(f"components/{name}.js") for name in _COMPONENTS]
+    for path in (*paths, *(_STATIC / f"{name}.js" for name in _MODULES)):
+        name, text = path.stem, path.read_text(encoding="utf-8")
         text = _IMPORT.sub(r"const \1 = modules.\2;", text)
         exported = ", ".join(one.strip("{ }") for one in _EXPORT.findall(text))
         parts.append(f"modules.{name} = (() => {{\n{_EXPORT.sub('', text)}\nreturn {{ {exported} }};\n}})();")

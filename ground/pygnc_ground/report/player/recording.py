@@ -13,6 +13,7 @@ import polars as pl
 from pygnc.common.clock import unix_ms_from_gps_ms
 from pygnc.environment.sun_moon import SunMoon
 from pygnc.navigation.pipeline import AttitudeRecord
+from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, inertial_states, rtn_axes
 from pygnc_ground.replay.result import Innovations, ReplayResult, column
 from pygnc_ground.report.attitude_figures import face_names
@@ -76,7 +77,7 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
     about["counters"] = result.counts
     about["truth"] = result.truth is not None
     damaged = [one for one in result.sources if one.damaged_bytes or one.fault]
-    about["damaged"] = [one.name for one in damaged]
+    about["damaged"] = [printable(one.name) for one in damaged]
     return recording
 
 
