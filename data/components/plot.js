@@ -82,7 +82,7 @@ export class LinePlot {
   // of: title, unit, times, lines [{label, values}], band {sigma, around} or null, limits, logarithmic, dots, shades
   // [[start, end]]; onTime and onSpan are called with what the user chooses, onSpan without arguments for the whole.
   constructor(parent, of, { onTime, onSpan }) {
-    Object.assign(this, { of: withoutEmptyRows(of), onTime, onSpan, plot: null, time: null, isStale: true });
+    Object.assign(this, { of, onTime, onSpan, plot: null, time: null, isStale: true });
     this.values = of.lines.map((_, rank) => element("span", { class: "value" }, `${of.lines[rank].label} –`));
     of.lines.forEach((_, rank) => this.values[rank].style.setProperty("--colour", `var(${COLOURS[rank % COLOURS.length]})`));
     const title = element("figcaption", {}, element("b", {}, `${of.title}${of.unit === "1" ? "" : `, ${of.unit}`}`), ...this.values);
@@ -95,6 +95,7 @@ export class LinePlot {
   show(start, end) {
     const width = this.box.clientWidth;
     if (!width || (!this.isStale && start === this.start && end === this.end && width === this.width)) return;
+    if (!this.plot) this.of = withoutEmptyRows(this.of);
     Object.assign(this, { start, end, width, isStale: false });
     const data = this.data();
     if (this.plot) {

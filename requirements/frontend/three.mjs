@@ -9,6 +9,7 @@ export {
   EdgesGeometry,
   Group,
   Line,
+  LinearFilter,
   LineBasicMaterial,
   LineDashedMaterial,
   LineSegments,

@@ -8,10 +8,10 @@ from tests.demo_elements import DEMO, RECORD_BYTES
 
 
 def short_replay(folder: Path, records: int = 72) -> Replay:
-    """Return the replay of the first GPS records, each with its sensor samples, against the truth."""
+    """Return the replay of the first GPS records, each with its sensor samples, and of all ranges."""
     file = folder / "sense.bin"
     file.write_bytes((DEMO / "sense.bin").read_bytes()[: records * RECORD_BYTES])
-    return replay_files(file, settings=DEMO / "pygnc.toml", truth=DEMO / "truth.parquet")
+    return replay_files(file, ranges=DEMO / "range", settings=DEMO / "pygnc.toml", truth=DEMO / "truth.parquet")
 
 
 def recording_of(replay: Replay, folder: Path) -> Recording:

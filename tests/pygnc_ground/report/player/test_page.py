@@ -82,7 +82,7 @@ def require_no_errors(page: Chrome) -> None:
 def test_it_opens_from_a_file_draws_and_reports_no_error(browser: Chrome, report: Path) -> None:
     page = opened(browser, report)
     assert page.execute_script("return document.getElementById('player').dataset.state") == "ready"
-    assert page.execute_script("return Object.keys(player.views)") == ["globe", "body"]
+    assert page.execute_script("return Object.keys(player.views)") == ["globe", "body", "formation"]
     WebDriverWait(page, PATIENCE_S).until(lambda now: now.execute_script("return player.frames") > 0)
     assert page.find_elements(By.CSS_SELECTOR, ".plot canvas")
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
@@ -120,10 +120,12 @@ def test_the_speeds_are_from_1_to_1000(browser: Chrome, report: Path) -> None:
 
 
 def test_the_address_opens_the_same_moment_and_view(browser: Chrome, report: Path) -> None:
-    page = opened(browser, report, "#t=2025-03-20T00:10:30.000Z&x=20&globe=1.00,0.50,5.00")
+    page = opened(browser, report, "#t=2025-03-20T00:10:30.000Z&x=20&globe=1.00,0.50,5.00&formation=1.00,0.50,3.00")
     assert page.execute_script("return new Date(player.cursor.time).toISOString()") == "2025-03-20T00:10:30.000Z"
     assert page.execute_script("return player.cursor.speed") == 20
     assert page.execute_script("return player.views.globe.distance") == 5
+    assert page.execute_script("return player.views.formation.distance") == 3
+    assert "partner 75" in page.find_element(By.CSS_SELECTOR, "[data-part='states']").text
     press(page, "+")
     WebDriverWait(page, PATIENCE_S).until(lambda now: "span=" in now.current_url)
     address = page.current_url
@@ -166,7 +168,7 @@ def test_what_a_recording_has_is_shown(browser: Chrome, recording: Recording, tm
     assert page.execute_script("return document.getElementById('player').dataset.state") == "ready"
     shown = {"globe": "orbit", "body": "attitude"}
     views = page.execute_script("return Object.keys(player.views)")
-    assert views == [view for view, table in shown.items() if table not in gone]
+    assert views == [*(view for view, table in shown.items() if table not in gone), "formation"]
     press(page, Keys.END)
     require_no_errors(page)
 

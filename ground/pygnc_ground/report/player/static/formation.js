@@ -10,7 +10,7 @@ const DOT = 0.035, AXIS = 0.4, SIGMAS = 3, NAMES = ["R", "T", "N"], LINKED_MS = 
 
 export class Formation extends View {
   constructor(node, motion, onChange) {
-    super(node, { azimuth: -1.1, elevation: 0.4, distance: 4.6, range: [0.4, 40] }, onChange);
+    super(node, { azimuth: -1.1, elevation: 0.4, distance: 3.8, range: [0.4, 40] }, onChange);
     this.motion = motion;
     this.scale = 1 / this.size();
     this.own = new Mesh(new SphereGeometry(DOT, 16, 12), new MeshBasicMaterial());
@@ -81,8 +81,8 @@ export class Formation extends View {
     const role = isStale ? "--muted" : isAmbiguous ? "--look" : "--good";
     each.dot.position.copy(at);
     for (const part of [each.dot, each.ellipsoid, each.link, each.dashed]) part.material.color.set(css(role));
-    this.place(each.mirror, isAmbiguous ? state.mirror : null);
-    this.place(each.truth, state.truth);
+    this.set(each.mirror, isAmbiguous ? state.mirror : null);
+    this.set(each.truth, state.truth);
     const root = cholesky(state.covariance);
     each.ellipsoid.visible = root !== null;
     if (root) {
@@ -97,7 +97,7 @@ export class Formation extends View {
     this.label(name, `${each.of.id}: ${number(position.length())} m${isStale ? ", stale" : isAmbiguous ? ", ambiguous" : ""}`, at);
   }
 
-  place(part, position) {
+  set(part, position) {
     part.visible = Boolean(position);
     if (position) part.position.copy(position).multiplyScalar(this.scale);
   }

@@ -5,7 +5,7 @@ import { along } from "./orbit.js";
 import { View } from "./stage.js";
 import { css } from "./theme.js";
 
-const { BufferAttribute, BufferGeometry, CanvasTexture, Color, Group, LineBasicMaterial, LineSegments, Mesh, Points, PointsMaterial, ShaderMaterial, SphereGeometry, Vector3 } = globalThis.THREE ?? {};
+const { BufferAttribute, BufferGeometry, CanvasTexture, Color, Group, LinearFilter, LineBasicMaterial, LineSegments, Mesh, Points, PointsMaterial, ShaderMaterial, SphereGeometry, Vector3 } = globalThis.THREE ?? {};
 const EARTH_M = 6371000, AROUND_MS = 5700000, STEP_RAD = 0.06, GAP_MS = 300000, TEXTURE_PX = 2048, GRID_DEG = 30;
 
 const SURFACE = {
@@ -83,10 +83,10 @@ export class Globe extends View {
   makeEarth() {
     this.map = Object.assign(document.createElement("canvas"), { width: TEXTURE_PX, height: TEXTURE_PX / 2 });
     this.texture = new CanvasTexture(this.map);
-    this.texture.anisotropy = 4;
+    Object.assign(this.texture, { generateMipmaps: false, minFilter: LinearFilter });
     const uniforms = { map: { value: this.texture }, sun: { value: new Vector3(1, 0, 0) }, night: { value: new Color() } };
     this.surface = new ShaderMaterial({ ...SURFACE, uniforms });
-    const sphere = new Mesh(new SphereGeometry(1, 96, 64), this.surface);
+    const sphere = new Mesh(new SphereGeometry(1, 48, 24), this.surface);
     sphere.rotation.x = Math.PI / 2; // its poles are on the y axis
     this.earth = new Group();
     this.earth.matrixAutoUpdate = false;
