@@ -22,6 +22,19 @@ _OF_MODE: Final[dict[str, tuple[Level, str]]] = {
 }
 
 
+def causes_of(fixes: FixRecords) -> list[str]:
+    """Return why each GPS record, or a part of it, was not used; empty at a time for which another record was used."""
+    used_ms = {
+        ms
+        for ms, *causes in zip(fixes.gps_ms.tolist(), fixes.position_cause, fixes.velocity_cause, strict=True)
+        if not all(causes)
+    }
+    return [
+        "" if ms in used_ms and of and then else of or then
+        for ms, of, then in zip(fixes.gps_ms.tolist(), fixes.position_cause, fixes.velocity_cause, strict=True)
+    ]
+
+
 class Events:
     """Events, which `within` returns in order of time."""
 
@@ -30,8 +43,7 @@ class Events:
 
     def of_fixes(self, fixes: FixRecords) -> None:
         """Add rejections of GPS records, once for records that follow each other, and restarts of the filter."""
-        causes = [of or then for of, then in zip(fixes.position_cause, fixes.velocity_cause, strict=True)]
-        self._add_runs(fixes.gps_ms.tolist(), causes, "orbit", "GPS record")
+        self._add_runs(fixes.gps_ms.tolist(), causes_of(fixes), "orbit", "GPS record")
         for row in np.flatnonzero(fixes.restarted).tolist():
             self._found.append((int(fixes.gps_ms[row]), "alarm", "orbit filter restarted"))
 

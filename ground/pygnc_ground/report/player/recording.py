@@ -24,9 +24,10 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     filter_minus_smoother,
 )
-from pygnc_ground.report.player.events import Events
+from pygnc_ground.report.player.events import Events, causes_of
 from pygnc_ground.report.player.packing import PLACED_BITS, Column, numbers, stacked, texts, thinned, times
 from pygnc_ground.report.player.plots import Plots
+from pygnc_ground.report.wording import meaning
 from pygnc_ground.tables.declaration import quantities
 
 Tables = Mapping[str, Path]
@@ -111,9 +112,8 @@ def _add_orbit(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) 
     table, fixes = pl.read_parquet(tables["orbit"]), pl.read_parquet(tables["fixes"])
     add.columns("orbit", stacked(_XYZ, _vectors("orbit", table, "position in GCRF")[rows], PLACED_BITS))
     add.columns("orbit", {"sigma": numbers(np.linalg.norm(_vectors("orbit", table, "position sigma"), axis=1)[rows])})
-    used = ["used" if one else "not used" for one in table["accepted"].to_numpy()[rows].tolist()]
-    causes = [of or then for of, then in zip(result.fixes.position_cause, result.fixes.velocity_cause, strict=True)]
-    add.columns("orbit", {"use": texts(used), "cause": texts([causes[row] for row in rows.tolist()])})
+    causes = causes_of(result.fixes)
+    add.columns("orbit", {"cause": texts([meaning(causes[row]) if causes[row] else "" for row in rows.tolist()])})
     known = {one.name: one.errors for one in compared_orbits(result) if one.errors is not None and len(one.errors)}
     what = "error" if known else "filter minus smoother"
     if not known and (difference := filter_minus_smoother(result)) is not None and len(difference):

@@ -73,7 +73,11 @@ export class Globe extends View {
   // Begin beside the orbit on its sunlit side, so that the Earth does not hide the satellite.
   lookAtOrbit() {
     const { orbit } = this.motion.tables, time = orbit.time.find(each => this.motion.axes(each));
-    if (time === undefined) return;
+    if (time === undefined) {
+      const at = this.motion.position(orbit.time.find(each => this.motion.position(each)) ?? NaN);
+      if (at) this.place(Math.atan2(at.y, at.x) + 0.4, Math.asin(at.z / at.length()), this.distance);
+      return;
+    }
     const radial = new Vector3(), normal = new Vector3();
     this.motion.axes(time).extractBasis(radial, new Vector3(), normal);
     const side = normal.multiplyScalar(normal.dot(this.motion.sun(time)) < 0 ? -1 : 1).addScaledVector(radial, 0.35).normalize();

@@ -45,7 +45,7 @@ export function states(motion, time) {
   else if (!position) found.push(["orbit", "unknown", "stale"]);
   else found.push(["orbit", `${number(position.length() / 1000 - 6371)} km high, σ ${number(orbit.sigma[row])} m`, "nominal"]);
   if (row >= 0) {
-    const used = orbit.use.at(row) === "used" && !orbit.cause.at(row);
+    const used = !orbit.cause.at(row);
     found.push(["last fix", `${number((time - orbit.time[row]) / 1000)} s ago${used ? "" : `, not used: ${orbit.cause.at(row).replaceAll("_", " ")}`}`, used ? "nominal" : "warning"]);
   }
   const mode = motion.mode(time);
@@ -92,7 +92,7 @@ export class EventList {
     this.current = rank;
     const item = this.items[rank];
     item?.setAttribute("aria-current", "true");
-    if (item) this.node.scrollTop = item.offsetTop - this.node.offsetTop - this.node.clientHeight / 2;
+    if (item) this.node.scrollTop = item.offsetTop - this.node.clientHeight / 2;
   }
 
   // Move to the next or the previous event.
