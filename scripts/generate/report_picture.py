@@ -21,10 +21,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 STATIC: Final = Path(__file__).resolve().parents[2] / "docs/_static"
-WIDTH, HEIGHT, COLOURS = 1100, 661, 64
+WIDTH, HEIGHT, COLOURS = 1100, 661, 128
 PICTURES: Final = {
     "report.png": ("attitude-errors-title", "", 0),
-    "player.png": ("player", "#t=2025-03-20T01:30:40Z", 340),
+    "player.png": ("player", "#t=2025-03-20T01:30:40Z", 315),
 }
 """Pictures: id of the element at the top, fragment of the address, additional height."""
 PATIENCE_S, SETTLED_S = 30.0, 1.0

@@ -37,7 +37,7 @@ export class Formation extends View {
       of,
       dot: new Mesh(new SphereGeometry(DOT, 16, 12), new MeshBasicMaterial()),
       mirror: new Mesh(new SphereGeometry(DOT * 0.8, 16, 12), new MeshBasicMaterial({ wireframe: true })),
-      truth: new Mesh(new SphereGeometry(DOT * 1.6, 10, 6), new MeshBasicMaterial({ wireframe: true })),
+      truth: new Mesh(new SphereGeometry(DOT * 1.8, 10, 6), new MeshBasicMaterial({ wireframe: true, transparent: true, opacity: 0.3 })),
       ellipsoid: new Mesh(new SphereGeometry(1, 20, 14), new MeshBasicMaterial({ transparent: true, opacity: 0.22, depthWrite: false })),
       link: new Line(ends(), new LineBasicMaterial()),
       dashed: new Line(ends(), new LineDashedMaterial({ dashSize: 0.06, gapSize: 0.05 })),

@@ -80,8 +80,8 @@ export class Globe extends View {
     }
     const radial = new Vector3(), normal = new Vector3();
     this.motion.axes(time).extractBasis(radial, new Vector3(), normal);
-    const side = normal.multiplyScalar(normal.dot(this.motion.sun(time)) < 0 ? -1 : 1).addScaledVector(radial, 0.35).normalize();
-    this.place(Math.atan2(side.y, side.x), Math.asin(side.z) + 0.25, this.distance);
+    const side = normal.multiplyScalar(normal.dot(this.motion.sun(time)) < 0 ? -1 : 1).addScaledVector(radial, 0.2).normalize();
+    this.place(Math.atan2(side.y, side.x), Math.asin(side.z) + 0.1, this.distance);
   }
 
   makeEarth() {
