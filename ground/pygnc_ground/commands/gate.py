@@ -62,10 +62,10 @@ def check(
         for line in () if to_json else source_lines(source_changes(folders, constants)):
             typer.echo(line)
         work = partial(check_run, constants=constants, limit=worse, reports=reports)
-    reports = _printed(work, folders, workers, None if to_json else run_lines)
-    for line in () if to_json else corpus_lines(reports):
+    found = _printed(work, folders, workers, None if to_json else run_lines)
+    for line in () if to_json else corpus_lines(found):
         typer.echo(line)
-    raise typer.Exit(_exit_code(reports))
+    raise typer.Exit(_exit_code(found))
 
 
 @app.command(example="pygnc gate accept corpus")

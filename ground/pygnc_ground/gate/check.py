@@ -33,14 +33,18 @@ class ReplayFailureError(Exception):
     """Error raised when the estimators fail on inputs that can be read."""
 
 
-def replay_run(folder: Path) -> tuple[Outcome, Replay]:
-    """Replay a run of a corpus; return what is compared, and the replay.
+def replay_run(folder: Path) -> Outcome:
+    """Replay a run of a corpus.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file is damaged.
         ReplayFailureError: The estimators fail.
     """
+    return _replayed(folder)[0]
+
+
+def _replayed(folder: Path) -> tuple[Outcome, Replay]:
     files = read_run(folder)
     context, inputs = files.context(), files.inputs()
     try:
@@ -70,7 +74,7 @@ def check_run(folder: Path, constants: Record, limit: float, reports: Path | Non
         report.platform = this_platform().differences(reference.platform)
         report.data = _changed_data(reference)
         _require_same_inputs(folder, reference.inputs)
-        found, replay = replay_run(folder)
+        found, replay = _replayed(folder)
         report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
         report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
         report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
@@ -119,7 +123,7 @@ def accept_run(folder: Path, constants: Record) -> RunReport:
     """Replay a run and accept its results as the reference."""
     report = RunReport(folder.name)
     with _failures_reported(report):
-        found, _ = replay_run(folder)
+        found = replay_run(folder)
         reference = write_reference(folder, found, input_digests(folder), constants)
         report.accepted_utc = reference.accepted_utc
         report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
