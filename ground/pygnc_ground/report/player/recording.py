@@ -109,7 +109,7 @@ def _add_orbit(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) 
     rows = add.rows("orbit", result.fixes.gps_ms)
     if not len(rows):
         return
-    table, fixes = pl.read_parquet(tables["orbit"]), pl.read_parquet(tables["fixes"])
+    table, fixes = tables["orbit"], tables["fixes"]
     add.columns("orbit", stacked(_XYZ, _vectors("orbit", table, "position in GCRF")[rows], PLACED_BITS))
     add.columns("orbit", {"sigma": numbers(np.linalg.norm(_vectors("orbit", table, "position sigma"), axis=1)[rows])})
     causes = causes_of(result.fixes)
@@ -134,18 +134,18 @@ def _add_orbit(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) 
     _add_fixes(add, rows, fixes, result.settings.orbit.measurement.gate, plots)
 
 
-def _add_fixes(add: _Adder, rows: IntArray, fixes: pl.DataFrame, gate: float, plots: Plots) -> None:
+def _add_fixes(add: _Adder, rows: IntArray, fixes: Path, gate: float, plots: Plots) -> None:
     for what, unit, scale in (("position", "m", 1.0), ("velocity", "mm/s", 1e3)):
         values = scale * _vectors("fixes", fixes, f"{what} innovation")[rows]
         sigmas = scale * _vectors("fixes", fixes, f"sigma of the {what} innovation")[rows]
-        chi_square = fixes[f"chi_square_{what}"].fill_null(np.nan).to_numpy()[rows]
+        chi_square = _vectors("fixes", fixes, f"chi_square_{what}")[rows, 0]
         add.columns("orbit", stacked([f"{what}_{axis}" for axis in _XYZ], values))
         add.columns("orbit", {f"{what}_sigma": numbers(sigmas.max(axis=1)), f"{what}_chi": numbers(chi_square)})
         lines = {axis: f"{what}_{axis}" for axis in _XYZ}
         plots.add("Fixes", f"Innovation of the {what}, ITRF", unit, "orbit", lines, band=f"{what}_sigma")
         title = f"Innovation of the {what}, χ² and gate"
         plots.add("Fixes", title, "1", "orbit", {"χ²": f"{what}_chi"}, limit=gate, logarithmic=True)
-    clock_ms = fixes["spacecraft_to_gps_ms"].fill_null(np.nan).to_numpy()[rows]
+    clock_ms = _vectors("fixes", fixes, "spacecraft_to_gps_ms")[rows, 0]
     add.columns(
         "orbit", {"clock": numbers(clock_ms - np.nanmedian(clock_ms) if np.isfinite(clock_ms).any() else clock_ms)}
     )
@@ -159,7 +159,7 @@ def _add_attitude(
     rows = add.rows("attitude", attitude.samples.gps_ms)
     if not len(rows):
         return
-    table = pl.read_parquet(tables["attitude"])
+    table = tables["attitude"]
     quaternion = _vectors("attitude", table, "attitude")[rows]
     add.columns("attitude", stacked(["qw", "qx", "qy", "qz"], quaternion, PLACED_BITS))
     if attitude.truth is not None:
@@ -167,8 +167,8 @@ def _add_attitude(
         true_rows = add.rows("truth", known)
         if len(true_rows):
             add.columns("truth", stacked(["qw", "qx", "qy", "qz"], attitude.truth.quaternion[true_rows], PLACED_BITS))
-    modes = table["mode"].to_list()
-    add.columns("attitude", {"mode": texts([str(modes[row]) for row in rows.tolist()])})
+    modes = attitude.samples.mode
+    add.columns("attitude", {"mode": texts([modes[row] for row in rows.tolist()])})
     _add_attitude_errors(add, result, rows, plots)
     for name, title, unit, scale in (
         ("body rate", "Body rate", "deg/s", 180.0 / np.pi),
@@ -322,9 +322,10 @@ def _named(prefix: str, axes: str = _XYZ) -> list[str]:
     return [f"{prefix}_{axis}" for axis in axes]
 
 
-def _vectors(table: str, rows: pl.DataFrame, quantity: str) -> FloatArray:
-    """Return a quantity of a table, shape (n, k); NaN where it is unknown."""
+def _vectors(table: str, source: Path | pl.DataFrame, quantity: str) -> FloatArray:
+    """Return a quantity of a table, shape (n, k), NaN where it is unknown; of a file, only its columns are read."""
     (columns,) = (one.columns for one in quantities(table) if one.name == quantity)
+    rows = source if isinstance(source, pl.DataFrame) else pl.read_parquet(source, columns=list(columns))
     return np.column_stack([rows[column].fill_null(np.nan).to_numpy() for column in columns])
 
 
