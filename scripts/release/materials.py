@@ -100,7 +100,7 @@ def collect_materials(declared: Mapping[str, Any], lock: Path, installed: Path) 
 
 
 def read_page_libraries(lock: Path) -> list[PageLibrary]:
-    """Return the libraries of a lock of npm, without the project of the lock itself."""
+    """Return the libraries of a lock of npm, without the project of the lock itself and the tools that build."""
     packages = json.loads(lock.read_bytes())["packages"]
     return [
         PageLibrary(
@@ -110,7 +110,7 @@ def read_page_libraries(lock: Path) -> list[PageLibrary]:
             base64.b64decode(one["integrity"].removeprefix("sha512-")).hex(),
         )
         for path, one in sorted(packages.items())
-        if path
+        if path and not one.get("dev")
     ]
 
 

@@ -102,7 +102,7 @@ def test_every_package_and_data_file_is_in_exactly_one_distribution(built: Path)
 
 
 def test_the_library_of_plots_is_included_with_its_licence(built: Path) -> None:
-    names = zipfile.ZipFile(wheel(built, "pygnc-station")).namelist()
+    names = zipfile.ZipFile(wheel(built, "pygnc-devices")).namelist()
     assert {f"pygnc_data/frontend/{name}" for name in (*FILES, LOCK.name)} <= set(names)
 
 

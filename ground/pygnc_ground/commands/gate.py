@@ -42,6 +42,9 @@ def check(
         float,
         typer.Option(min=0.0, max=1.0, help="Share by which an error, or the lost estimates, may grow before `worse`."),
     ] = 0.01,
+    reports: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Folder for the reports of runs that changed.")
+    ] = None,
     to_json: AsJson = False,
 ) -> None:
     """Replay the runs and report which estimates changed, by how much, and whether they came closer to the truth.
@@ -58,11 +61,11 @@ def check(
         constants = record()
         for line in () if to_json else source_lines(source_changes(folders, constants)):
             typer.echo(line)
-        work = partial(check_run, constants=constants, limit=worse)
-    reports = _printed(work, folders, workers, None if to_json else run_lines)
-    for line in () if to_json else corpus_lines(reports):
+        work = partial(check_run, constants=constants, limit=worse, reports=reports)
+    found = _printed(work, folders, workers, None if to_json else run_lines)
+    for line in () if to_json else corpus_lines(found):
         typer.echo(line)
-    raise typer.Exit(_exit_code(reports))
+    raise typer.Exit(_exit_code(found))
 
 
 @app.command(example="pygnc gate accept corpus")

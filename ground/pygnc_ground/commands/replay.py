@@ -85,6 +85,7 @@ def replay_files(
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.files import RecordedFiles
     from pygnc_ground.replay.satellites import SatelliteFolder
+    from pygnc_ground.report.player.page import MISSING_LIBRARIES, page_scripts
 
     with report_user_errors("pygnc replay"):
         files = RecordedFiles(
@@ -109,6 +110,8 @@ def replay_files(
                     begin=partial(_progress, shown),
                 )
             paths = replay.write(out, csv=csv, overwrite=overwrite)
+    if page_scripts() is None:
+        typer.echo(MISSING_LIBRARIES, err=True)
     if as_json:
         echo_document(replay_document(replay, paths))
     else:

@@ -11,7 +11,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from pygnc_cli.text import reason_of
-from pygnc_ground.gate.compare import changes
+from pygnc_ground.gate.compare import Change, changes
 from pygnc_ground.gate.constants import Record
 from pygnc_ground.gate.constants import changes as constant_changes
 from pygnc_ground.gate.corpus import CorpusError, input_digests, read_run
@@ -25,6 +25,8 @@ from pygnc_ground.gate.reference import (
     write_reference,
 )
 from pygnc_ground.gate.report import RunReport, Verdict, accuracy_changes, verdict_of
+from pygnc_ground.replay.folder import REPORT, origin_of
+from pygnc_ground.report.replay import Replay
 
 
 class ReplayFailureError(Exception):
@@ -39,6 +41,10 @@ def replay_run(folder: Path) -> Outcome:
         ValueError: A file is damaged.
         ReplayFailureError: The estimators fail.
     """
+    return _replayed(folder)[0]
+
+
+def _replayed(folder: Path) -> tuple[Outcome, Replay]:
     files = read_run(folder)
     context, inputs = files.context(), files.inputs()
     try:
@@ -49,14 +55,16 @@ def replay_run(folder: Path) -> Outcome:
         place = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(place.filename).name} line {place.lineno}"
         raise ReplayFailureError(f"{type(error).__name__} in {where}: {error}") from error
-    return outcome(result, collected, folder)
+    orientation = context.orientation.identification
+    origin = origin_of(files.digests(result.sources), result.settings, result.filter_name, orientation)
+    return outcome(result, collected, folder), Replay(result, collected, origin)
 
 
-def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
+def check_run(folder: Path, constants: Record, limit: float, reports: Path | None = None) -> RunReport:
     """Replay a run and compare the results with the accepted ones.
 
     `constants` are the numbers in the present source; `limit` is the share by which an error may grow before the run is
-    worse.
+    worse. If a table changed, the replay with its report is written to a folder in `reports`, if that is given.
     """
     report = RunReport(folder.name)
     with _failures_reported(report):
@@ -66,7 +74,7 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
         report.platform = this_platform().differences(reference.platform)
         report.data = _changed_data(reference)
         _require_same_inputs(folder, reference.inputs)
-        found = replay_run(folder)
+        found, replay = _replayed(folder)
         report.tables, report.rows = len(found.tables), sum(len(table) for table in found.tables.values())
         report.judged = any(one.error is not None for one in (*reference.accuracy, *found.accuracy))
         report.accuracy = accuracy_changes(reference.accuracy, found.accuracy, limit)
@@ -79,7 +87,18 @@ def check_run(folder: Path, constants: Record, limit: float) -> RunReport:
                 report.parts.append(name)
         report.changes.sort(key=lambda change: change.significance, reverse=True)
         report.verdict = verdict_of(report)
+        if reports is not None and report.changes:
+            place = reports / folder.name
+            replay.write(place, overwrite=True)
+            report.page = first_difference(place / REPORT, report.changes)
     return report
+
+
+def first_difference(page: Path, found: Sequence[Change]) -> str:
+    """Return the address of a report at the first time at which a table differs."""
+    begins = min((change.begins for change in found if change.begins), default=None)
+    address = page.absolute().as_uri()
+    return address if begins is None else f"{address}#t={begins.removesuffix(' UTC').replace(' ', 'T')}Z"
 
 
 def source_changes(folders: Sequence[Path], constants: Record) -> list[RunReport]:

@@ -38,6 +38,7 @@ class Change(msgspec.Struct, frozen=True):
         relative: Largest change over the RMS of the quantity; None as above.
         sigmas: Largest change of a component in standard deviations; None without standard deviations.
         at: UTC of the largest change; None if it has no time.
+        begins: UTC of the first row that differs; None if it has no time.
     """
 
     table: str
@@ -49,6 +50,7 @@ class Change(msgspec.Struct, frozen=True):
     relative: float | None = None
     sigmas: float | None = None
     at: str | None = None
+    begins: str | None = None
 
     @property
     def significance(self) -> tuple[bool, bool, float]:
@@ -63,7 +65,7 @@ def compare_tables(
     """Return the changes between the tables of two replays of the same inputs, one row per quantity that changed.
 
     The columns are the attributes of `Change`: table, quantity, number of rows that differ in any bit, largest change
-    in its unit, relative to the quantity and in standard deviations, and its time.
+    in its unit, relative to the quantity and in standard deviations, its time, and the time of the first.
 
     Args:
         before: Tables by name, as `Replay.tables` has them, or a folder to which `pygnc replay` wrote them.
@@ -75,7 +77,7 @@ def compare_tables(
     old, new = (tables if isinstance(tables, Mapping) else _read(Path(tables)) for tables in (before, after))
     found = [change for name in old if name in new for change in changes(name, old[name], new[name])]
     schema: dict[str, type[pl.DataType]] = dict.fromkeys(Change.__struct_fields__, pl.Float64)
-    schema |= dict.fromkeys(("table", "quantity", "unit", "at"), pl.String)
+    schema |= dict.fromkeys(("table", "quantity", "unit", "at", "begins"), pl.String)
     schema |= dict.fromkeys(("rows", "of_rows"), pl.Int64)
     return pl.DataFrame([msgspec.structs.asdict(change) for change in found], schema=schema)
 
@@ -134,7 +136,8 @@ def _change(name: str, quantity: Quantity, before: pl.DataFrame, after: pl.DataF
     if not rows.any():
         return
     is_numeric = all(after[column].dtype == pl.Float64 for column in columns)
-    change = Change(name, quantity.name, quantity.unit if is_numeric else "", int(rows.sum()), len(rows))
+    begins = _utc(after, int(rows.argmax()))
+    change = Change(name, quantity.name, quantity.unit if is_numeric else "", int(rows.sum()), len(rows), begins=begins)
     yield _with_size(change, quantity, before, after, columns) if is_numeric else change
 
 

@@ -112,6 +112,7 @@ class RunReport(msgspec.Struct):
         parts: Results without a table that differ.
         accuracy: Solutions whose accuracy differs.
         judged: True if there is a truth.
+        page: Address of the report of the replay at the first difference; empty without a report.
     """
 
     name: str
@@ -128,6 +129,7 @@ class RunReport(msgspec.Struct):
     parts: list[str] = []
     accuracy: list[AccuracyChange] = []
     judged: bool = False
+    page: str = ""
 
 
 def verdict_of(report: RunReport) -> Verdict:
@@ -184,6 +186,8 @@ def _details(report: RunReport) -> Iterator[str]:
     yield from _table(_change_row(change) for change in report.changes)
     if report.parts:
         yield f"without a table, changed too: {', '.join(report.parts)}"
+    if report.page:
+        yield f"first difference in the player: {report.page}"
 
 
 def _accuracy(report: RunReport) -> Iterator[str]:

@@ -31,6 +31,7 @@ from pygnc_ground.report.comparison import (
     smoother_minus_batch,
 )
 from pygnc_ground.report.map_figure import ground_track
+from pygnc_ground.report.player.page import PlayerPage
 from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, rejections, strip
 from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
 from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
@@ -43,16 +44,16 @@ _FILES_MAX: Final = 6
 _LIBRARIES: Final = ("numpy", "scipy", "pyerfa", "satkit", "matplotlib", "jinja2")
 
 
-def write_report(result: ReplayResult, path: Path) -> None:
-    """Write the report; equal results give equal bytes with the same library versions.
+def write_report(result: ReplayResult, path: Path, player: PlayerPage | None = None) -> None:
+    """Write the report, below a player if there is one; equal results give equal bytes with the same library versions.
 
     Raises:
         OSError: The file cannot be written.
     """
-    path.write_text(render_report(result), encoding="utf-8", newline="\n")
+    path.write_text(render_report(result, player), encoding="utf-8", newline="\n")
 
 
-def render_report(result: ReplayResult) -> str:
+def render_report(result: ReplayResult, player: PlayerPage | None = None) -> str:
     """Return the report as HTML text."""
     time = time_axis(result)
     found, smoothed, crossed = compared_orbits(result), filter_minus_smoother(result), smoother_minus_batch(result)
@@ -79,6 +80,7 @@ def render_report(result: ReplayResult) -> str:
         .get_template("template.html.j2")
         .render(
             result=result,
+            player=player,
             span=time.span_gps_ms,
             hidden=time.hidden,
             findings=[

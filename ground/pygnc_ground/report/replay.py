@@ -112,14 +112,19 @@ class Replay:
             OSError: A file cannot be written.
             ValueError: The folder holds something else.
         """
-        from pygnc_ground.report.html import write_report  # noqa: PLC0415 - Matplotlib takes a second
+        # Matplotlib takes a second.
+        from pygnc_ground.report.html import write_report  # noqa: PLC0415
+        from pygnc_ground.report.player.page import PlayerPage  # noqa: PLC0415
+        from pygnc_ground.report.player.recording import make_recording  # noqa: PLC0415
 
         place = Path(out)
         folder.require_free(place, overwrite=overwrite)
         place.mkdir(parents=True, exist_ok=True)
         folder.begin(place, self.origin)
         paths = write_tables(table_makers(self.result, self.collected), place, csv=csv, about=self.origin.metadata)
-        write_report(self.result, place / folder.REPORT)
+        written = {path.stem: path for path in paths if path.suffix == ".parquet"}
+        recording = make_recording(self.result, written, self.collected.samples)
+        write_report(self.result, place / folder.REPORT, PlayerPage.of(recording))
         state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
         stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)
         return [*paths, place / folder.REPORT, place / folder.MARKER, folder.write_state(place, stored)]

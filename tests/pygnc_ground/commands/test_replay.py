@@ -24,6 +24,7 @@ from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.report import html
+from pygnc_ground.report.player import page
 from pygnc_ground.report.text import attitude_lines, count_line, formation_lines
 from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
@@ -62,7 +63,7 @@ def few(hour: Path, tmp_path: Path) -> Path:
 @pytest.fixture
 def without_report(monkeypatch: pytest.MonkeyPatch) -> None:
     """Skip the figures: they take seconds and have tests of their own."""
-    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file, _player: file.touch())
 
 
 @pytest.fixture(scope="module")
@@ -386,6 +387,17 @@ def test_a_file_without_any_record_ends_a_replay(words: list[str], content: byte
     named = ranges if "--ranges" in words else bad
     assert found.stderr.startswith(f"pygnc replay: {named}: {'no record found' if content else 'empty'}")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.usefixtures("without_report")
+def test_missing_libraries_of_the_player_are_named_with_the_remedy(
+    few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "page_scripts", lambda: None)
+    found = replay(few, "--out", tmp_path / "out")
+    assert found.exit_code == 0
+    assert page.MISSING_LIBRARIES in found.stderr
+    assert (tmp_path / "out/report.html").exists()
 
 
 @pytest.mark.usefixtures("without_report")

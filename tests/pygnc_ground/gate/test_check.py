@@ -79,6 +79,17 @@ def test_one_unit_in_the_last_place_of_a_constant_is_noticed(corpus: Path, monke
     assert "attitude: attitude" in lines(report)
 
 
+def test_the_report_of_a_changed_run_opens_at_the_first_difference(
+    corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(measurement_model, "_WEIGHT", 2.0 * measurement_model._WEIGHT)
+    report = check_run(corpus / "few", constants(), LIMIT, tmp_path)
+    first = min(change.begins for change in report.changes if change.begins)
+    assert report.page == f"{(tmp_path / 'few/report.html').as_uri()}#t={first[:10]}T{first[11:-4]}Z"
+    assert (tmp_path / "few/report.html").stat().st_size > 100_000
+    assert report.page in lines(report)
+
+
 def test_a_changed_weight_of_hypotheses_is_noticed_in_filter_and_smoother(
     corpus: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

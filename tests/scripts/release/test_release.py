@@ -173,8 +173,9 @@ def check_bill_of_materials(files: Path) -> None:
     assert {components.pop(name) for name in ours} == {VERSION}
     lock = read_lock(ROOT / "requirements/development.txt")
     pages = json.loads((ROOT / "requirements/frontend/package-lock.json").read_text())["packages"]
-    uplot = pages["node_modules/uplot"]["version"]
-    assert components.pop("uplot") == uplot
+    shown = {name: pages[f"node_modules/{name}"]["version"] for name in ("three", "uplot")}
+    assert {name: components.pop(name) for name in shown} == shown
+    assert "esbuild" not in components
     assert components == {name: str(lock[name].version) for name in lock if name in components}
     flight = read_lock(ROOT / "requirements/flight.txt")
     assert set(flight) <= components.keys()
@@ -183,8 +184,8 @@ def check_bill_of_materials(files: Path) -> None:
     assert f"pkg:pypi/numpy@{lock['numpy'].version}" in needs[f"pkg:pypi/pyerfa@{lock['pyerfa'].version}"]  # type: ignore[index]
     assert {one["ref"] for one in bill["dependencies"]} >= set().union(*needs.values())
     rows = [line.split(" | ") for line in (files / "licences.md").read_text().splitlines() if line.startswith("| ")]
-    assert f"pkg:npm/uplot@{uplot}" in needs[f"pkg:pypi/pygnc-station@{VERSION}"]
-    assert {row[0].removeprefix("| "): row[1] for row in rows[1:]} == components | {"uplot": uplot}
+    assert f"pkg:npm/uplot@{shown['uplot']}" in needs[f"pkg:pypi/pygnc-devices@{VERSION}"]
+    assert {row[0].removeprefix("| "): row[1] for row in rows[1:]} == components | shown
     assert all(row[2].strip() for row in rows)
 
 

@@ -1,0 +1,1 @@
+"""Player of a replay: its data and scripts, which the report contains."""

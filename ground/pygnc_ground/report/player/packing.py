@@ -1,0 +1,84 @@
+"""Tables of numbers in a page: columns of typed arrays, rounded, compressed and as base64.
+
+A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. The
+header has for each column its table, name, form, offset and, for texts, the different ones. Bytes of equal weight are
+adjacent in a column, which compresses better. All numbers are little-endian.
+"""
+
+import base64
+import gzip
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pygnc_ground.orbit.solution import FloatArray
+
+PLOTTED_BITS: Final = 12
+"""Bits of the mantissa of plotted values: relative error up to 2^-13, a hundredth of a pixel of a plot."""
+PLACED_BITS: Final = 17
+"""Bits of the mantissa of positions on the globe: error up to 30 m in a low orbit."""
+_MANTISSA_BITS: Final = 23
+_LEVEL: Final = 9
+
+
+class Column(NamedTuple):
+    """Column of a packed table with n rows: its form, its bytes, and the different texts of the form `text`."""
+
+    form: str
+    """`time`: steps in ms, float64; `number`: float32; `text`: indices of texts, uint16"""
+    values: NDArray[Any]
+    texts: tuple[str, ...] = ()
+
+
+def times(unix_ms: FloatArray) -> Column:
+    """Return ascending times (n,) in ms as steps; the first step is from 0."""
+    return Column("time", np.diff(unix_ms, prepend=0.0).astype("<f8"))
+
+
+def numbers(values: FloatArray, bits: int = PLOTTED_BITS) -> Column:
+    """Return numbers (n,) with a mantissa of this many bits; NaN is an unknown value."""
+    raw = np.ascontiguousarray(values, dtype="<f4").view("<u4").astype(np.int64)
+    unit = 1 << (_MANTISSA_BITS - bits)
+    rounded = ((raw + unit // 2) // unit * unit).astype("<u4")
+    finite = np.isfinite(rounded.view("<f4")) & np.isfinite(values)
+    return Column("number", np.where(finite, rounded.view("<f4"), np.float32(np.nan)).astype("<f4"))
+
+
+def texts(values: Sequence[str]) -> Column:
+    """Return texts (n,) as indices of the different ones."""
+    different = tuple(dict.fromkeys(values))
+    index = {text: number for number, text in enumerate(different)}
+    return Column("text", np.array([index[text] for text in values], dtype="<u2"), different)
+
+
+def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any]) -> str:
+    """Return tables and what the page must know about them as base64."""
+    header, blobs = [], []
+    offset = 0
+    for table, columns in tables.items():
+        for name, column in columns.items():
+            blob = _transposed(column.values)
+            of = {"table": table, "name": name, "form": column.form, "rows": len(column.values), "offset": offset}
+            header.append(of | ({"texts": column.texts} if column.texts else {}))
+            blobs.append(blob)
+            offset += len(blob)
+    head = json.dumps({"columns": header, "about": about}, allow_nan=False, separators=(",", ":")).encode()
+    content = b"".join((np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs))
+    return base64.b64encode(gzip.compress(content, _LEVEL, mtime=0)).decode()
+
+
+def _transposed(values: NDArray[Any]) -> bytes:
+    return np.ascontiguousarray(values.view(np.uint8).reshape(len(values), values.itemsize).T).tobytes()
+
+
+def thinned(count: int, most: int) -> slice:
+    """Return the rows of a table with `count` rows of which at most `most` are packed, at equal steps."""
+    return slice(0, count, max(1, -(-count // most)))
+
+
+def stacked(prefix: Iterable[str], values: FloatArray, bits: int = PLOTTED_BITS) -> dict[str, Column]:
+    """Return the columns of values (n, k) by their names."""
+    return {name: numbers(values[:, place], bits) for place, name in enumerate(prefix)}

@@ -1,0 +1,124 @@
+// Motion of the satellites between the records: position, attitude, partners, Sun and the Earth's rotation.
+
+import { countUntil } from "./cursor.js";
+
+const EARTH_RAD_S = 7.292115e-5, BRIDGED_MS = 300000, STALE_STEPS = 3;
+export const { Vector3, Quaternion, Matrix4 } = globalThis.THREE ?? {};
+
+// Row at or before a time, share of the step to the next one, and whether the next one is near enough to join.
+function place(times, time, bridged = BRIDGED_MS) {
+  const row = countUntil(times, time + 0.5) - 1;
+  if (row < 0 || row === times.length - 1) return { row, share: 0, isJoined: false, age: row < 0 ? Infinity : time - times[row] };
+  const step = times[row + 1] - times[row];
+  return { row, share: step ? (time - times[row]) / step : 0, isJoined: step <= bridged, age: time - times[row] };
+}
+
+const vector = (table, [x, y, z], row) => new Vector3(table[x][row], table[y][row], table[z][row]);
+const isKnown = ({ x, y, z }) => Number.isFinite(x + y + z);
+
+// Vector between two directions from the Earth's centre, along the great circle.
+export function along(one, other, share) {
+  const angle = one.angleTo(other);
+  if (angle < 1e-6) return one.clone().lerp(other, share);
+  const length = one.length() + share * (other.length() - one.length());
+  return one.clone().multiplyScalar(Math.sin((1 - share) * angle) / one.length())
+    .addScaledVector(other, Math.sin(share * angle) / other.length()).setLength(length);
+}
+
+export class Motion {
+  constructor({ tables, about }) {
+    Object.assign(this, { tables, about });
+    const { earth } = about, m = earth?.itrf_from_gcrf;
+    this.epoch = earth?.unix_ms ?? about.span[0];
+    this.earth = m ? new Matrix4().set(m[0], m[1], m[2], 0, m[3], m[4], m[5], 0, m[6], m[7], m[8], 0, 0, 0, 0, 1) : new Matrix4();
+  }
+
+  // Rotation from ITRF to GCRF.
+  gcrfFromItrf(time) {
+    const turned = new Matrix4().makeRotationZ(-EARTH_RAD_S * (time - this.epoch) / 1000).multiply(this.earth);
+    return turned.transpose();
+  }
+
+  sun(time) {
+    const { sun } = this.tables, { row, share } = place(sun.time, time, Infinity), first = Math.max(0, row);
+    const one = vector(sun, ["x", "y", "z"], first), next = Math.min(first + 1, sun.time.length - 1);
+    return one.lerp(vector(sun, ["x", "y", "z"], next), share).normalize();
+  }
+
+  // Position in m in GCRF, or null where it is unknown.
+  position(time) {
+    const { orbit } = this.tables;
+    if (!orbit) return null;
+    const { row, share, isJoined, age } = place(orbit.time, time);
+    const rows = [row, row + 1].map(each => each >= 0 && each < orbit.time.length ? vector(orbit, ["x", "y", "z"], each) : null);
+    if (!rows[0] || !isKnown(rows[0])) return null;
+    if (isJoined && rows[1] && isKnown(rows[1])) return along(rows[0], rows[1], share);
+    return age <= BRIDGED_MS ? rows[0] : null;
+  }
+
+  // Quaternion from body to GCRF in a table, attitude or truth; or null.
+  attitude(time, table = "attitude") {
+    const of = this.tables[table];
+    if (!of) return null;
+    const { row, share, isJoined, age } = place(of.time, time, 60000);
+    const at = each => new Quaternion(...["qx", "qy", "qz", "qw"].map(name => of[name][each] ?? NaN));
+    const one = at(row);
+    if (row < 0 || !Number.isFinite(one.w)) return null;
+    const next = isJoined ? at(row + 1) : null;
+    if (next && Number.isFinite(next.w)) return one.slerp(next, share).normalize();
+    return age <= 60000 ? one.normalize() : null;
+  }
+
+  mode(time) {
+    const { attitude } = this.tables;
+    return attitude ? attitude.mode.at(countUntil(attitude.time, time + 0.5) - 1) : "";
+  }
+
+  // Magnetic field in GCRF by the model, or in body axes as measured; or null.
+  field(time, prefix) {
+    const { attitude } = this.tables;
+    if (!attitude?.[`${prefix}_x`]) return null;
+    const { row, age } = place(attitude.time, time);
+    if (row < 0 || age > 60000) return null;
+    const found = vector(attitude, [`${prefix}_x`, `${prefix}_y`, `${prefix}_z`], row);
+    return isKnown(found) ? found : null;
+  }
+
+  isEclipse(time) { return this.about.eclipses.some(([start, end]) => time >= start && time < end); }
+
+  // State of a partner in m along radial, transverse, normal; or null before the first one.
+  partner(of, time) {
+    const table = this.tables[of.table];
+    if (!table) return null;
+    const { row, share, isJoined, age } = place(table.time, time);
+    if (row < 0) return null;
+    const at = prefix => {
+      const names = ["r", "t", "n"].map(axis => prefix + axis);
+      if (!table[names[0]]) return null;
+      const one = vector(table, names, row), next = isJoined ? vector(table, names, row + 1) : null;
+      if (!isKnown(one)) return null;
+      return next && isKnown(next) ? one.lerp(next, share) : one;
+    };
+    const position = at("");
+    if (!position) return null;
+    const covariance = ["rr", "tr", "tt", "nr", "nt", "nn"].map(name => table[name][row]);
+    const step = table.time.length > 1 ? (table.time.at(-1) - table.time[0]) / (table.time.length - 1) : 0;
+    const isStale = age > Math.max(BRIDGED_MS, STALE_STEPS * step);
+    return { position, mirror: at("mirror_"), truth: at("true_"), covariance, isAmbiguous: table.state.at(row) === "ambiguous", isStale };
+  }
+
+  // Axes of our orbit in GCRF as the columns of a rotation: radial, transverse, normal; or null.
+  axes(time) {
+    const here = this.position(time), there = this.position(time + 1000) ?? this.position(time - 1000);
+    if (!here || !there) return null;
+    const radial = here.clone().normalize(), sign = this.position(time + 1000) ? 1 : -1;
+    const normal = here.clone().cross(there.sub(here).multiplyScalar(sign)).normalize();
+    return new Matrix4().makeBasis(radial, normal.clone().cross(radial), normal);
+  }
+}
+
+// Lower triangle of L with the covariance L L', as the columns of a matrix; or null if it is not positive.
+export function cholesky([rr, tr, tt, nr, nt, nn]) {
+  const a = Math.sqrt(rr), b = tr / a, c = nr / a, d = Math.sqrt(tt - b * b), e = (nt - c * b) / d, f = Math.sqrt(nn - c * c - e * e);
+  return Number.isFinite(a + b + c + d + e + f) ? [a, b, c, d, e, f] : null;
+}

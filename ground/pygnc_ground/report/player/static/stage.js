@@ -1,0 +1,128 @@
+// Three-dimensional views in one canvas: each has a scene, a camera that turns around the centre, and labels.
+
+import { element } from "./theme.js";
+
+const { PerspectiveCamera, Scene, Vector3, WebGLRenderer } = globalThis.THREE ?? {};
+const TURN_RAD = 0.0087, KEY_RAD = 0.12, ZOOM = 1.15, RATIO_MAX = 1.5;
+
+export class View {
+  // range: nearest and farthest distance of the camera; onChange is called after the user has moved the camera.
+  constructor(node, { azimuth, elevation, distance, range }, onChange) {
+    Object.assign(this, { node, azimuth, elevation, distance, range, onChange, labels: new Map() });
+    this.scene = new Scene();
+    this.camera = new PerspectiveCamera(32, 1, 0.01, 100);
+    this.camera.up.set(0, 0, 1);
+    this.listen();
+  }
+
+  listen() {
+    let last = null;
+    this.node.addEventListener("pointerdown", event => {
+      last = event;
+      this.node.setPointerCapture(event.pointerId);
+    });
+    this.node.addEventListener("pointermove", event => {
+      if (last) this.turn((last.clientX - event.clientX) * TURN_RAD, (event.clientY - last.clientY) * TURN_RAD);
+      if (last) last = event;
+    });
+    for (const name of ["pointerup", "pointercancel"]) this.node.addEventListener(name, () => { last = null; });
+    this.node.addEventListener("wheel", event => {
+      event.preventDefault();
+      this.zoom(event.deltaY < 0 ? 1 / ZOOM : ZOOM);
+    }, { passive: false });
+    this.node.addEventListener("keydown", event => {
+      const acts = { ArrowLeft: () => this.turn(-KEY_RAD, 0), ArrowRight: () => this.turn(KEY_RAD, 0), ArrowUp: () => this.turn(0, KEY_RAD), ArrowDown: () => this.turn(0, -KEY_RAD), "+": () => this.zoom(1 / ZOOM), "=": () => this.zoom(1 / ZOOM), "-": () => this.zoom(ZOOM) };
+      if (!acts[event.key] || event.shiftKey || event.ctrlKey || event.metaKey || event.altKey) return;
+      acts[event.key]();
+      event.preventDefault();
+      event.stopPropagation();
+    });
+  }
+
+  turn(azimuth, elevation) {
+    this.place(this.azimuth + azimuth, this.elevation + elevation, this.distance);
+    this.onChange();
+  }
+
+  zoom(factor) {
+    this.place(this.azimuth, this.elevation, this.distance * factor);
+    this.onChange();
+  }
+
+  place(azimuth, elevation, distance) {
+    this.azimuth = azimuth % (2 * Math.PI);
+    this.elevation = Math.min(1.5, Math.max(-1.5, elevation));
+    this.distance = Math.min(this.range[1], Math.max(this.range[0], distance));
+  }
+
+  // Place a label at a point of the scene, or hide it without a point.
+  label(name, text, point, role = "") {
+    let node = this.labels.get(name);
+    if (!node) {
+      node = element("span", { class: `label ${role}`, "aria-hidden": "true" });
+      this.labels.set(name, node);
+      this.node.append(node);
+    }
+    const at = point?.clone().project(this.camera), isShown = at && Math.abs(at.x) < 1 && Math.abs(at.y) < 1 && at.z < 1;
+    node.hidden = !isShown;
+    if (!isShown) return;
+    if (node.textContent !== text) node.textContent = text;
+    const x = (at.x + 1) / 2 * this.node.clientWidth, y = (1 - at.y) / 2 * this.node.clientHeight;
+    const aside = at.x > 0.2 ? "calc(-100% - 1rem)" : "0"; // labels in the right part end at their points
+    node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateX(${role.startsWith("axis") ? "0" : aside})`;
+  }
+
+  aim(width, height) {
+    const { azimuth, elevation } = this, flat = Math.cos(elevation);
+    // In a narrow view, the camera stays so far away that the width shows as much as the height of a square one.
+    const distance = this.distance * Math.max(1, height / width);
+    this.camera.position.set(flat * Math.cos(azimuth), flat * Math.sin(azimuth), Math.sin(elevation)).multiplyScalar(distance);
+    this.camera.aspect = width / height;
+    this.camera.lookAt(new Vector3());
+    this.camera.updateProjectionMatrix();
+    this.camera.updateMatrixWorld();
+  }
+}
+
+// False if the browser draws in software, where smooth edges would halve the frames per second.
+function isFast() {
+  const probe = document.createElement("canvas").getContext("webgl2"), info = probe?.getExtension("WEBGL_debug_renderer_info");
+  const name = info ? probe.getParameter(info.UNMASKED_RENDERER_WEBGL) : "";
+  probe?.getExtension("WEBGL_lose_context")?.loseContext();
+  return !/SwiftShader|llvmpipe|software|basic render/i.test(name);
+}
+
+export class Stage {
+  // Throws an error if the browser has no WebGL.
+  constructor(node) {
+    this.node = node;
+    this.canvas = element("canvas", { "aria-hidden": "true" });
+    this.renderer = new WebGLRenderer({ canvas: this.canvas, alpha: true, antialias: isFast() });
+    this.renderer.setPixelRatio(Math.min(RATIO_MAX, devicePixelRatio));
+    this.renderer.setScissorTest(true);
+    this.renderer.autoClear = false;
+    node.prepend(this.canvas);
+    this.views = [];
+  }
+
+  // Draw all views; `update` of a view sets its scene to the time.
+  draw(time) {
+    const { clientWidth: width, clientHeight: height } = this.node;
+    if (!width || !height) return;
+    if (this.width !== width || this.height !== height) {
+      this.renderer.setSize(width, height, false);
+      Object.assign(this, { width, height });
+    }
+    for (const view of this.views) {
+      const { offsetLeft: left, offsetTop: top, clientWidth, clientHeight } = view.node;
+      if (!clientWidth || !clientHeight) continue;
+      const bottom = height - top - clientHeight;
+      this.renderer.setViewport(left, bottom, clientWidth, clientHeight);
+      this.renderer.setScissor(left, bottom, clientWidth, clientHeight);
+      this.renderer.clear();
+      view.aim(clientWidth, clientHeight);
+      view.update(time);
+      this.renderer.render(view.scene, view.camera);
+    }
+  }
+}
