@@ -11,11 +11,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Final, NamedTuple
 
 import msgspec
 import numpy as np
+
+from pygnc.tasks.seal import Numbers
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _PRESENT: Final = 1 << 63
@@ -98,6 +100,16 @@ def flip_constant(field: Field, dice: random.Random) -> str:
         ctypes.c_uint8.from_address(at + bit // 8).value ^= 1 << bit % 8
         return f"{field.path} bit {bit} in memory"
     return flip_field(field, dice)
+
+
+def flip_instruction(modules: dict[str, ModuleType], dice: random.Random) -> str:
+    """Flip a bit of an instruction, not of a cache entry, of a function of the project that has often run."""
+    names = [name for name in modules if name.startswith("pygnc.")]
+    code = dice.choice([code for code in Numbers(names).codes if code.co_code != code._co_code_adaptive])  # type: ignore[attr-defined]
+    place = dice.choice([k for k in range(0, len(code.co_code), 2) if code.co_code[k]])
+    bit = dice.randrange(16)
+    ctypes.c_uint8.from_address(id(code) + CodeType.__basicsize__ + place + bit // 8).value ^= 1 << bit % 8
+    return f"{Path(code.co_filename).name} {code.co_qualname} instruction {place // 2} bit {bit}"
 
 
 def choose(found: Iterator[Field], dice: random.Random) -> Field:

@@ -6,7 +6,8 @@ Each trial is a line of FILE (CSV): kind, target, seed, number of flips, outcome
 flipped, what was reported. The program continues a FILE that exists, and prints a table in the end.
 
 - `field`: a field of the state of a task, while the task waits; `step`: the same within a step; `constant`: a constant
-  of a module. The task's own loop runs in a process of the harness (`task_bench.py`), with recorded inputs.
+  of a module; `instruction`: an instruction of a function that has often run. The task's own loop runs in a process of
+  the harness (`task_bench.py`), with recorded inputs.
 - `supervisor`: a field of the supervisor's state while it waits; its tasks are played (`supervisor_bench.py`).
 - `file`: a checkpoint or journal, between the end of a task and its restart.
 - `table`: a table or the settings, between two runs.
@@ -286,7 +287,7 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
     return Flown(messages, last, {}, events, flipped)
 
 
-KINDS: Final = ("field", "step", "constant", "supervisor", "file", "table", "memory")
+KINDS: Final = ("field", "step", "constant", "instruction", "supervisor", "file", "table", "memory")
 
 
 def main() -> int:

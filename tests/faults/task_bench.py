@@ -43,7 +43,16 @@ from pygnc.outputs.status_values import STREAMS, NewestEstimates
 from pygnc.tasks import checkpoints, runtime, second_look
 from pygnc.tasks.runtime import TaskLoop, run_task
 from pygnc.tasks.table import TASKS
-from tests.faults.bit_flips import choose, constants, fields, flip_constant, flip_field, flip_in_file, ignore
+from tests.faults.bit_flips import (
+    choose,
+    constants,
+    fields,
+    flip_constant,
+    flip_field,
+    flip_in_file,
+    flip_instruction,
+    ignore,
+)
 
 GROUP: Final = 24
 """Number of inputs that arrive at once."""
@@ -69,7 +78,8 @@ VOLATILE: Final = frozenset({"generation", "uptime_s", "events"})
 class Flip(NamedTuple):
     """Flip of a bit when input `seq` has been delivered; of bit `bit` of the field with a path that ends with `name`.
 
-    `where` is field, constant, step (a field, within a step), checkpoint, input or output (files, then a restart).
+    `where` is field, constant, instruction, step (a field, within a step), checkpoint, input or output (files, then a
+    restart).
     """
 
     where: str
@@ -343,6 +353,8 @@ class _Child:
     def _apply(self, flip: Flip) -> None:
         if flip.where == "field":
             self._flip_field(flip)
+        elif flip.where == "instruction":
+            self.note("flip " + flip_instruction(sys.modules, flip.dice))
         elif flip.where == "constant":
             self.note("flip " + flip_constant(choose(constants(sys.modules), flip.dice), flip.dice))
         else:

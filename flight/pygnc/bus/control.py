@@ -18,6 +18,8 @@ DROPPED: Final = "message_dropped"
 
 ESTIMATES_WRONG: Final = "estimates_wrong"
 """Name of the event that reports wrong estimates that were published."""
+LIBRARY_CHANGED: Final = "library_changed"
+"""Name of the event that reports a change in the machine code or in a constant table of a library."""
 
 
 class ControlMessage(msgspec.Struct, frozen=True, array_like=True, tag=True):

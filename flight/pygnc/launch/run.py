@@ -52,13 +52,8 @@ from pygnc.supervisor.process import (
     close_all_but,
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
-from pygnc.tasks.runtime import (
-    find_unchanged_libraries,
-    run_task,
-    share_heap_among_threads,
-    trim_heap,
-    unmap_libraries,
-)
+from pygnc.tasks.memory import find_unchanged_libraries, share_heap_among_threads, trim_heap, unmap_libraries
+from pygnc.tasks.runtime import run_task
 from pygnc.tasks.seal import MODULES, checksum
 from pygnc.tasks.table import DEVICE_READER, HOST_LINK, SHARED, SOURCE, TASKS
 from pygnc_system.files import remove_folder

@@ -37,9 +37,9 @@ from pygnc_system.service_notifier import ServiceNotifier
 PING_INTERVAL_S: Final = 0.5
 SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
-WRONG: Final = "WRONG"
-"""Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed, WRONG
-for estimates that a repetition has shown to be wrong."""
+"""Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed."""
+_WORDS: Final = MappingProxyType({control.ESTIMATES_WRONG: "WRONG", control.LIBRARY_CHANGED: "CODE"})
+"""Code words of causes that an event of a task reports."""
 SLOW_START_S: Final = 8.0
 """Duration of the start of all tasks above which the computer counts as slow, s; a fast one needs 0.25 s."""
 START_INTERVAL_S: Final = 1.0
@@ -244,8 +244,8 @@ class Supervisor:
             elif isinstance(message, control.StopRequest):
                 self._begin_stop(message.cause, ExitCode.OK, now)
             elif message.name != control.DROPPED:
-                if message.name == control.ESTIMATES_WRONG:
-                    self._limits[WRONG] = f"{child.spec.name}: {message.text}"
+                if word := _WORDS.get(message.name):
+                    self._limits[word] = f"{child.spec.name}: {message.text}"
                 self._report(child.spec.name, message.severity, message.name, message.text)
             else:
                 self._report_once(child.spec.name, message.name, message.text)

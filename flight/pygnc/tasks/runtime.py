@@ -17,12 +17,9 @@ A task only implements the hooks of `Task`; it never waits on its own.
 """
 
 import _thread
-import contextlib
-import ctypes
 import importlib
 import math
 import os
-import re
 import signal
 import socket
 import time
@@ -33,8 +30,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Final, TypeAlias
 
 import msgspec
 import zmq
@@ -47,7 +43,8 @@ from pygnc.common.arrays import Array
 from pygnc.configuration.run import Notify, Run
 from pygnc.supervisor.process import NOT_STARTED, STATE_CHANGED, ExitCode, SignalInbox, TaskSpec
 from pygnc.supervisor.stop_plan import DRAIN_STAGES
-from pygnc.tasks.seal import CONSTANT_RESTORED, MODULES, Seal, StateChangedError
+from pygnc.tasks.memory import trim_heap, unmap_libraries
+from pygnc.tasks.seal import CODE_RESTORED, MODULES, Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
@@ -208,8 +205,8 @@ def run_task(spec: TaskSpec, run: Run, channel: socket.socket, run_crc: int) -> 
         return NOT_STARTED
     try:
         _verify(run, run_crc)
-        if MODULES.restore():  # in main.py's memory, from which this process was forked
-            control.send(channel, control.Notice("warning", "state_changed", CONSTANT_RESTORED))
+        if MODULES.restore(everything=MODULES.are_old):  # in main.py's memory, from which this process was forked
+            control.send(channel, control.Notice("warning", "state_changed", CODE_RESTORED))
         TaskLoop(spec, replace(run, memory_kills=spec.memory_kills), channel).run()
     except StateChangedError as error:
         control.send(channel, control.Notice("warning", "state_changed", str(error)))
@@ -395,59 +392,3 @@ class TaskLoop:
 
     def _notify(self, severity: str, name: str, text: str) -> None:
         control.send(self._channel, control.Notice(severity, name, text))
-
-
-# These calls control the heap of the GNU C library. With other C libraries, the substitutes do nothing.
-
-_M_TRIM_THRESHOLD: Final = -1
-_M_ARENA_MAX: Final = -8
-_FREE_BYTES_MAX: Final = 1 << 20
-_MADV_DONTNEED: Final = 4
-_LIBRARY: Final = re.compile(rb"[0-9a-f]+-[0-9a-f]+ r-[-x]p .* /")
-_unchanged: Final[set[bytes]] = set()
-"""Lines of /proc/self/maps for mapped files to whose pages nobody has written; a mapping in their place differs."""
-_libc: Final = ctypes.CDLL(None)
-_mallopt: Final[Callable[[int, int], Any]] = getattr(_libc, "mallopt", lambda *_: 0)
-_madvise: Final[Callable[..., Any]] = getattr(_libc, "madvise", lambda *_: 0)
-_malloc_trim: Final[Callable[[int], Any]] = getattr(_libc, "malloc_trim", lambda _: 0)
-
-
-def share_heap_among_threads() -> None:
-    """Let all threads allocate from one heap; a thread's own heap would keep megabytes that it needed for a second."""
-    _mallopt(_M_ARENA_MAX, 1)
-
-
-def return_memory_early() -> None:
-    """Return large blocks to the system when they are freed; takes up to 5 % more processor time."""
-    _mallopt(_M_TRIM_THRESHOLD, _FREE_BYTES_MAX)
-
-
-def trim_heap() -> None:
-    """Return free heap memory to the system; takes about a millisecond."""
-    _malloc_trim(0)
-
-
-def find_unchanged_libraries() -> None:
-    """Find the pages of libraries that `unmap_libraries` unmaps; takes about 4 ms, before the tasks are forked."""
-    mapping = b""
-    with contextlib.suppress(OSError), Path("/proc/self/smaps").open("rb") as lines:
-        for line in lines:
-            if _LIBRARY.match(line):
-                mapping = line
-            elif line.startswith(b"Anonymous:"):
-                if mapping and line.split()[1] == b"0":  # the loader has not written to these pages
-                    _unchanged.add(mapping)
-                mapping = b""
-
-
-def unmap_libraries() -> None:
-    """Unmap the unchanged pages of libraries, most of which only the start needs; takes about a millisecond.
-
-    They stay in the system's file cache as long as there is room. A page that is used again is mapped from there within
-    a microsecond.
-    """
-    with contextlib.suppress(OSError), Path("/proc/self/maps").open("rb") as lines:
-        for line in lines:
-            if line in _unchanged:
-                begin, end = (int(word, 16) for word in line.partition(b" ")[0].split(b"-"))
-                _madvise(ctypes.c_void_p(begin), ctypes.c_size_t(end - begin), _MADV_DONTNEED)

@@ -4,9 +4,10 @@ A task changes its state only while it works. `Seal.close` computes the CRC-32 o
 task, and `Seal.verify` compares it after the wait. The settings and tables, which never change, are more than the rest
 and are verified every `TABLES_INTERVAL_S`.
 
-Numbers in constants of modules are verified with the tables (`Numbers`), and restored from a copy. Instructions and
-texts of modules are not verified: the interpreter changes its instructions while it runs, and to read a Python object
-is to write its reference count, so each process would need megabytes for its own copy of the shared pages.
+Numbers in constants of modules are verified with the tables (`Numbers`), and restored from a copy. Instructions are
+verified by a second look and when a task starts again (`pygnc.tasks.instructions`): this writes to 0.3 MB of memory,
+which a task would keep. Texts of modules are not verified: to read a Python object is to write its reference count, so
+each process would need megabytes for its own copy of the shared pages.
 """
 
 import ctypes
@@ -31,9 +32,12 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 
 from pygnc.common.arrays import Array
+from pygnc.tasks.instructions import Instructions
 
 TABLES_INTERVAL_S: Final = 10.0
-CONSTANT_RESTORED: Final = "a constant of a module had changed and was restored"
+OLD_S: Final = 10.0
+"""Age of copies of instructions from which on the start of a task compares them, s."""
+CODE_RESTORED: Final = "a constant or an instruction of a module had changed and was restored"
 _TABLES: Final = frozenset({"MainField"})
 """Names of the types of tables that a task has for itself, which never change."""
 _LEFT_OUT: Final = frozenset({"Seal", "SignalInbox", "EarthOrientationTable", "Run", "_DiskSync"})
@@ -159,11 +163,13 @@ class Numbers:
 
     Attributes:
         searched: Objects that contain others, by `id` and sorted.
+        codes: Code of the functions.
     """
 
     def __init__(self, names: Iterable[str], earlier: Sequence["Numbers"] = ()) -> None:
         self._earlier = earlier
         self._kept: list[object] = []
+        self.codes: list[CodeType] = []
         places: dict[int, int] = {}
         seen: set[int] = set()
         for name in names:
@@ -202,6 +208,8 @@ class Numbers:
                 if (parts := _parts(value, module)) and not self._is_of_earlier(id(value)):
                     if type(value) is tuple:
                         self._keep(value, id(value) + tuple.__basicsize__, 8 * len(value), places)
+                    elif type(value) is CodeType:
+                        self.codes.append(value)
                     seen.add(id(value))
                     self._add(parts, module, seen, places)
 
@@ -238,7 +246,7 @@ _INSIDE: Final[dict[type, Callable[[Any], Iterable[object]]]] = {
 
 
 class Modules:
-    """Modules of the project: their constants, and the caches of functions, on which later results depend.
+    """Modules of the project: constants, instructions, and caches of functions, on which later results depend.
 
     Modules are searched before the tasks are forked: each process would copy the pages of what it looks at. Afterwards,
     it looks only at the newest modules, because even to read a name is to write its reference count.
@@ -248,6 +256,8 @@ class Modules:
         self._searched = 0
         self.caches: list[object] = []
         self._numbers: list[Numbers] = []
+        self._instructions: list[Instructions] = []
+        self._searched_s = time.monotonic()
 
     def search(self) -> None:
         """Search the modules that were loaded since the last call."""
@@ -257,10 +267,16 @@ class Modules:
         self.caches += [part for name in new for part in vars(sys.modules[name]).values() if type(part) is _CACHE]
         if new:
             self._numbers.append(Numbers(new, tuple(self._numbers)))
+            self._instructions.append(Instructions(self._numbers[-1].codes))
 
-    def restore(self) -> bool:
-        """Restore constants that have changed; return True if there were any."""
-        restored = [numbers.restore() for numbers in self._numbers]
+    @property
+    def are_old(self) -> bool:
+        """True if a bit may have flipped since the first search."""
+        return time.monotonic() > self._searched_s + OLD_S
+
+    def restore(self, *, everything: bool = False) -> bool:
+        """Restore constants, and instructions with `everything`, that have changed; return True if there were any."""
+        restored = [part.restore() for part in (*self._numbers, *(self._instructions if everything else ()))]
         return any(restored)
 
 
@@ -299,7 +315,7 @@ class Seal:
         if now_s >= self._tables_due_s:
             self._tables_due_s = now_s + TABLES_INTERVAL_S
             if MODULES.restore():
-                raise StateChangedError(CONSTANT_RESTORED)
+                raise StateChangedError(CODE_RESTORED)
             for table in tables:
                 self._verify_table(table, type(table).__name__, checksum(table)[0])
             for answer in self._known_answers:

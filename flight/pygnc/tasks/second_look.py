@@ -20,13 +20,14 @@ from typing import Final, TypeAlias
 
 import msgspec
 
-from pygnc.bus.control import ESTIMATES_WRONG
+from pygnc.bus.control import ESTIMATES_WRONG, LIBRARY_CHANGED
 from pygnc.bus.journal_reader import JournalReader
 from pygnc.bus.messages import Message
 from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
 from pygnc.formats.journal import Record
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
+from pygnc.tasks.memory import find_changed_library
 from pygnc.tasks.seal import MODULES, StateChangedError, checksum
 from pygnc_system.files import read_input
 
@@ -62,6 +63,7 @@ class SecondLook:
         self._run, self._name, self._repeat, self._notify = run, name, repeat, notify
         self._file = CheckpointFile(run.runtime / f"{name}.verified", notify)
         self._result = run.runtime / f"{name}.repeated"
+        self._library = run.runtime / f"{name}.library"
         self._verified = self._file.load() or Checkpoint()
         self._until = self._verified
         self._first: bytes | None = None
@@ -131,8 +133,11 @@ class SecondLook:
         return os.waitstatus_to_exitcode(status) if pid else None
 
     def _judge(self, code: int) -> Checkpoint | None:
+        if self._library.exists():
+            self._notify("error", LIBRARY_CHANGED, f"{self._library.read_text()}; switch the computer off and on")
+            self._library.unlink()
         if code == _OTHER_TABLE:
-            raise StateChangedError("a constant of a module or the table of Earth orientation has changed")
+            raise StateChangedError("a constant, an instruction or the table of Earth orientation has changed")
         if code == _DIFFERENT:
             content = read_input(self._result, _BYTES_MAX)
             if content != self._first:
@@ -158,10 +163,13 @@ class SecondLook:
             os.nice(_NICE)
             Path("/proc/self/oom_score_adj").write_text("1000")
             orientation_crc = self._run.earth_orientation_crc
-            if MODULES.restore() or orientation_crc not in {None, checksum(self._run.earth_orientation)[0]}:
+            is_restored = MODULES.restore(everything=True)
+            if is_restored or orientation_crc not in {None, checksum(self._run.earth_orientation)[0]}:
                 code = _OTHER_TABLE
                 return
             found = self._compare()
+            if place := find_changed_library():  # among the pages that the repetition has used
+                self._library.write_text(place)
             code = 0
             if found.wrong or found.checkpoint != self._until:
                 self._result.write_bytes(msgspec.msgpack.encode(found))

@@ -89,12 +89,13 @@ def test_a_task_whose_memory_has_changed_is_restarted(harness: Harness) -> None:
     assert harness.names("estimator") == ["restart"]
 
 
-def test_wrong_estimates_limit_the_results(harness: Harness) -> None:
+@pytest.mark.parametrize(("event", "word"), [(control.ESTIMATES_WRONG, "WRONG"), (control.LIBRARY_CHANGED, "CODE")])
+def test_a_change_of_the_memory_that_a_task_reports_limits_the_results(harness: Harness, event: str, word: str) -> None:
     harness.bring_up()
-    harness.children["estimator"].send(control.Notice("error", control.ESTIMATES_WRONG, "estimates 3 to 4 were wrong"))
+    harness.children["estimator"].send(control.Notice("error", event, "what has changed"))
     harness.supervisor.step()
-    assert harness.names("estimator") == [control.ESTIMATES_WRONG]
-    assert harness.supervisor.state.limits == {"WRONG": "estimator: estimates 3 to 4 were wrong"}
+    assert harness.names("estimator") == [event]
+    assert harness.supervisor.state.limits == {word: "estimator: what has changed"}
 
 
 def test_two_tasks_killed_for_memory_at_once_are_both_recognised(

@@ -2,8 +2,6 @@
 
 import os
 import socket
-import subprocess
-import sys
 import zlib
 from collections import deque
 from pathlib import Path
@@ -209,53 +207,3 @@ def test_a_control_channel_keeps_messages_apart() -> None:
         for counter in (1, 2):
             control.send(ours, control.Ping(counter))
         assert [control.receive_from_supervisor(theirs) for _ in range(3)] == [control.Ping(1), control.Ping(2), None]
-
-
-CODE = """
-import threading
-from pathlib import Path
-from pygnc.tasks import runtime
-
-runtime.share_heap_among_threads()
-blocks = []
-thread = threading.Thread(target=lambda: blocks.extend(bytes(60_000) for _ in range(30)))
-thread.start()
-thread.join()
-runtime.trim_heap()
-lines = Path("/proc/self/maps").read_text().splitlines()
-bounds = next(line for line in lines if line.endswith("[heap]")).split()[0].split("-")
-first, last = (int(bound, 16) for bound in bounds)
-print(sum(first <= id(block) < last for block in blocks))
-"""
-
-
-def test_threads_allocate_from_one_heap() -> None:
-    done = subprocess.run([sys.executable, "-c", CODE], check=True, capture_output=True, text=True)
-    assert int(done.stdout) == 30
-
-
-LIBRARIES = """
-from pathlib import Path
-import numpy as np
-from pygnc.tasks import runtime
-
-def mapped_kb() -> int:
-    lines = map(str.split, Path("/proc/self/smaps_rollup").read_text().splitlines()[1:])
-    kb = {words[0]: int(words[1]) for words in lines}
-    return kb["Rss:"] - kb["Anonymous:"]
-
-lu = np.linalg.inv(np.eye(40) + 0.1)
-before = mapped_kb()
-runtime.find_unchanged_libraries()
-runtime.unmap_libraries()
-after = mapped_kb()
-assert np.array_equal(np.linalg.inv(np.eye(40) + 0.1), lu)
-print(before, after, mapped_kb())
-"""
-
-
-def test_unmapped_libraries_are_mapped_again_when_they_are_used() -> None:
-    done = subprocess.run([sys.executable, "-c", LIBRARIES], check=True, capture_output=True, text=True)
-    before_kb, after_kb, used_kb = map(int, done.stdout.split())
-    assert after_kb < 0.7 * before_kb
-    assert after_kb < used_kb

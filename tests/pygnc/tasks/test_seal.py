@@ -9,9 +9,10 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache, partial
+from opcode import opmap
 from pathlib import Path
 from threading import Event, Thread
-from types import SimpleNamespace
+from types import CodeType, SimpleNamespace
 from typing import Final, cast
 
 import msgspec
@@ -27,6 +28,7 @@ from pygnc.navigation.attitude import AttitudeTracker
 from pygnc.navigation.environment import EnvironmentModel
 from pygnc.supervisor.process import STATE_CHANGED, TaskSpec
 from pygnc.tasks import runtime, seal
+from pygnc.tasks.instructions import Instructions
 from pygnc.tasks.runtime import Task, run_task
 from pygnc.tasks.seal import Seal, StateChangedError
 from tests.faults.bit_flips import fields, flip_field
@@ -270,6 +272,18 @@ def test_a_changed_copy_changes_no_number() -> None:
     TABLE[3] = 3.0
 
 
+def test_a_changed_instruction_is_restored_with_everything() -> None:
+    modules = seal.Modules()
+    modules._instructions = [Instructions(seal.Numbers([__name__]).codes)]
+    place = next(k for k in range(0, 100, 2) if doubled.__code__.co_code[k] == opmap["LOAD_CONST"])
+    flip(doubled.__code__, CodeType.__basicsize__ + place + 1)
+    assert not modules.restore()
+    assert not modules.are_old
+    assert modules.restore(everything=True)
+    assert not modules.restore(everything=True)
+    assert doubled(1.0) == 2.75
+
+
 def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
     monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
@@ -277,7 +291,7 @@ def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.Mon
     modules._numbers = [seal.Numbers([__name__])]
     guard.close()
     flip(SPEED, 20)
-    with pytest.raises(StateChangedError, match="constant of a module"):
+    with pytest.raises(StateChangedError, match="constant or an instruction"):
         guard.close()
     guard.close()
     assert SPEED == 7654.321

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from pygnc.bus.control import ESTIMATES_WRONG
+from pygnc.bus.control import ESTIMATES_WRONG, LIBRARY_CHANGED
 from pygnc.bus.messages import BatchEnd, OrbitWatermark
 from pygnc.bus.streams import encode
 from pygnc.configuration.run import Run
@@ -142,6 +142,14 @@ def test_a_changed_table_ends_the_process(run: Run) -> None:
         with pytest.raises(StateChangedError, match="Earth orientation"):
             work_until(task, lambda: False)
         task.close()
+
+
+def test_a_changed_library_is_reported(
+    run: Run, task: OrbitTask, events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(second_look, "find_changed_library", lambda: "libm.so: the page at offset 0 has changed")
+    work_until(task, lambda: verified(run) is not None)
+    assert events == [LIBRARY_CHANGED]
 
 
 def test_an_estimate_that_is_damaged_on_the_disk_was_not_wrong(run: Run, task: OrbitTask, events: list[str]) -> None:

@@ -28,8 +28,9 @@ from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.inputs.journaled import decode_input
 from pygnc.navigation.pipeline import FormationStage
 from pygnc.tasks.checkpoints import Checkpoint
+from pygnc.tasks.memory import return_memory_early, trim_heap
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, PollSource, return_memory_early, trim_heap
+from pygnc.tasks.runtime import Context, PollSource
 
 if TYPE_CHECKING:
     from pygnc.navigation.formation import FormationResult, Problem

@@ -22,8 +22,9 @@ from pygnc.navigation.orbit import OrbitTracker
 from pygnc.navigation.pipeline import orbit_response
 from pygnc.outputs.omm_file import OmmFile
 from pygnc.tasks.checkpoints import Checkpoint
+from pygnc.tasks.memory import unmap_libraries
 from pygnc.tasks.recovery import EstimatorTask
-from pygnc.tasks.runtime import Context, unmap_libraries
+from pygnc.tasks.runtime import Context
 
 PREDICTION_INTERVAL_S: Final = 1.0
 LAST_PREDICTION_S: Final = 1.0
