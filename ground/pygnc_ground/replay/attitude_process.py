@@ -5,6 +5,9 @@ orbit, so a second process gives the same results.
 """
 
 import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from multiprocessing import Pipe, get_context
 from multiprocessing.connection import Connection
@@ -36,7 +39,8 @@ class AttitudeProcess:
         self._process = context.Process(
             target=_serve, args=(settings, orientation, truth, self._queue, results), daemon=True
         )
-        self._process.start()
+        with _interrupts_held():
+            self._process.start()
         results.close()
 
     def take(self, message: Message, orbits: list[OrbitMessage]) -> None:
@@ -78,6 +82,19 @@ class AttitudeProcess:
         self._process.terminate()
         self._process.join()
         self._results.close()
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Hold back Ctrl-C in this thread and, for good, in processes that it starts: Python's start prints a traceback."""
+    if sys.platform == "win32":
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _serve(
