@@ -14,9 +14,9 @@ import numpy as np
 
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc_ground.exports.cdm import Approach, cdm
+from pygnc_ground.exports.choices import Kind, Notation
 from pygnc_ground.exports.estimates import Estimates
-from pygnc_ground.exports.export import Kind, Options, files
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.export import Options, files
 from pygnc_ground.exports.orbit_messages import Label
 from pygnc_ground.report.replay import replay_files
 from pygnc_system.files import data_file

@@ -26,9 +26,9 @@ MODULES: Final = {
     "pygnc-devices": ("pygnc_cli.app", "pygnc_devices.family", "pygnc_devices.ucb.driver"),
     "pygnc": ("pygnc.launch.run",),
     "pygnc-ground": (
-        "pygnc_ground.commands.inspect",
+        "pygnc_ground.inspection.registry",
         "pygnc_ground.commands.replay",
-        "pygnc_ground.commands.orbit",
+        "pygnc_ground.commands.orbit_replay",
         "pygnc_controller.emulator.command",
     ),
     "pygnc-station": (

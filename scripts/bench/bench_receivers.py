@@ -40,7 +40,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE
 from pygnc_ground.campaign.flight import ORIENTATION
-from pygnc_ground.commands.orbit import replay_with_true_noise
+from pygnc_ground.commands.orbit_replay import replay_with_true_noise
 from pygnc_ground.orbit.normal_points import NormalPointFilter, point_dynamics, set_members
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import (

@@ -13,7 +13,7 @@ from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats import status
 from pygnc.formats.status import OrbitMode, Phase
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import omm
 from tests.demo_elements import DEMO, RECORD_BYTES, as_tle, demo_elements, without_fixes
 from tests.e2e.conftest import Flight, minute_after

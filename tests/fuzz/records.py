@@ -22,7 +22,7 @@ from pygnc.formats.info import SIZE_MAX, compose
 from pygnc.inputs.host_packets import fix_messages
 from pygnc.inputs.journaled import decode_input
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import omm
 from tests.fuzz import mutations
 from tests.fuzz.mutations import OCTETS, sealed_at_end, struct_fields

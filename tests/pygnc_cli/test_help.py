@@ -55,6 +55,13 @@ def test_help_needs_no_extra(name: str) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_help_of_the_ground_imports_no_library_that_takes_long() -> None:
+    slow = ["brahe", "erfa", "matplotlib", "numpy", "polars", "satkit", "scipy"]
+    words = [sys.executable, "-c", WITHOUT, "pygnc-ground", *slow]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def commands(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:  # noqa: ANN401 - Typer's
     """Yield the words and the command of each subcommand and group."""
     yield path, command

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 import pygnc_ground as pg
-from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.application import Application
 from pygnc_cli.document import Document, echo_document
 from pygnc_cli.exit_codes import UsageError
@@ -82,6 +81,8 @@ def bound(
 
 def _as_table(bounds: "OrbitBounds") -> "Table":
     from rich.table import Table
+
+    from pygnc.common.clock import utc_iso_from_gps_ms
 
     first, last = (utc_iso_from_gps_ms(int(bounds.gps_ms[row])) for row in (0, -1))
     table = Table(title=f"{len(bounds.gps_ms)} fixes, {first} to {last}", caption="3-D standard deviations")

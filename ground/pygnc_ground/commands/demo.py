@@ -8,15 +8,10 @@ import time
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
-import numpy as np
 import typer
 
-from pygnc.bus.messages import Event
-from pygnc.formats.sense import STANDARD_LAYOUT
 from pygnc_cli.application import Application
 from pygnc_cli.files import report_user_errors
-from pygnc_ground.replay.inputs import journaled
 from pygnc_system.files import data_file
 
 TIMEOUT_MIN: Final = 10
@@ -39,6 +34,10 @@ def demo(
 
 def _fly(home: Path) -> int:
     """Copy the batch to a new home, process it, and print what the run has written; return the exit code."""
+    import numpy as np
+
+    from pygnc.formats.sense import STANDARD_LAYOUT
+
     shutil.rmtree(home, ignore_errors=True)
     shutil.copytree(data_file("demo/range"), home / "range")
     for name in ("sense.bin", "pygnc.toml"):
@@ -84,6 +83,11 @@ def _pygnc(*words: str, home: Path | None = None) -> int:
 
 def durations(run: Path, began_ns: int, ended_ns: int) -> list[tuple[str, float]]:
     """Return the name and the duration in s of each part of a run, from the events journal of the run."""
+    import msgspec
+
+    from pygnc.bus.messages import Event
+    from pygnc_ground.replay.inputs import journaled
+
     events = journaled(run, "events", msgspec.msgpack.Decoder(Event).decode)
     marks = {event.text if event.name == "phase" else event.name: event.t_mono_ns for _, event in events}
     parts = [

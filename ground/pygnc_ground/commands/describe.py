@@ -8,7 +8,6 @@ import typer
 
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.description import c_header, markdown, xtce
 
 app: Final = Application()
 
@@ -31,19 +30,6 @@ class Form(StrEnum):
     MARKDOWN = "markdown"
 
 
-_DESCRIPTIONS: Final = {
-    (Layout.STATUS, Form.XTCE): xtce.status_document,
-    (Layout.STATUS, Form.C): c_header.status_header,
-    (Layout.STATUS, Form.MARKDOWN): markdown.status_page,
-    (Layout.SENTENCES, Form.XTCE): xtce.sentences_document,
-    (Layout.SENTENCES, Form.C): c_header.sentences_header,
-    (Layout.SENTENCES, Form.MARKDOWN): markdown.sentences_page,
-    (Layout.JOURNAL, Form.XTCE): xtce.journal_document,
-    (Layout.JOURNAL, Form.C): c_header.journal_header,
-    (Layout.JOURNAL, Form.MARKDOWN): markdown.journal_page,
-}
-
-
 @app.command(example="pygnc describe status --as xtce --out pygnc_status.xml")
 def describe(
     layout: Annotated[
@@ -56,7 +42,20 @@ def describe(
     out: Annotated[Path | None, typer.Option(help="File to write, instead of standard output.")] = None,
 ) -> None:
     """Describe a binary layout of the flight software for other systems."""
-    text = _DESCRIPTIONS[layout, form]()
+    from pygnc_ground.description import c_header, markdown, xtce
+
+    descriptions = {
+        (Layout.STATUS, Form.XTCE): xtce.status_document,
+        (Layout.STATUS, Form.C): c_header.status_header,
+        (Layout.STATUS, Form.MARKDOWN): markdown.status_page,
+        (Layout.SENTENCES, Form.XTCE): xtce.sentences_document,
+        (Layout.SENTENCES, Form.C): c_header.sentences_header,
+        (Layout.SENTENCES, Form.MARKDOWN): markdown.sentences_page,
+        (Layout.JOURNAL, Form.XTCE): xtce.journal_document,
+        (Layout.JOURNAL, Form.C): c_header.journal_header,
+        (Layout.JOURNAL, Form.MARKDOWN): markdown.journal_page,
+    }
+    text = descriptions[layout, form]()
     with report_user_errors("pygnc describe"):
         if out is None:
             typer.echo(text, nl=False)

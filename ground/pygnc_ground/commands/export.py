@@ -2,20 +2,18 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc.common.mean_elements import STATED_HOURS, printable_ascii
-from pygnc.formats import omm_record
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.exports.estimates import Estimates
-from pygnc_ground.exports.export import File, Kind, Options, element_files, files
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Kind, Notation
 from pygnc_system.files import durable_write
+
+if TYPE_CHECKING:
+    from pygnc_ground.exports.export import File, Options
 
 _TEXT_MAX: Final = 60
 
@@ -44,6 +42,9 @@ def export(
     ] = None,
 ) -> None:
     """Write estimates as messages that others read: orbit, attitude, mean elements, encounters, MCAP."""
+    from pygnc_ground.exports.estimates import Estimates
+    from pygnc_ground.exports.export import Options, files
+
     with report_user_errors("pygnc export"):
         every = [Kind.OMM, Kind.TLE] if source.is_file() else [*Kind]
         options = Options(kinds or every, notation, label("--name", name), label("--designator", designator), predict)
@@ -61,12 +62,14 @@ def label(option: str, text: str) -> str:
     Raises:
         UsageError: The text is too long, or has other characters than printable ASCII.
     """
+    from pygnc.common.mean_elements import printable_ascii
+
     if len(text) > _TEXT_MAX or printable_ascii(text) != text:
         raise UsageError(f"{option}: {text!r} is not up to {_TEXT_MAX} characters of printable ASCII")
     return text.strip()
 
 
-def write(found: Iterable[File], out: Path) -> list[Path]:
+def write(found: "Iterable[File]", out: Path) -> list[Path]:
     """Write files into a folder, print the notes, and return the paths."""
     paths: list[Path] = []
     for file in found:
@@ -79,7 +82,12 @@ def write(found: Iterable[File], out: Path) -> list[Path]:
     return paths
 
 
-def _of_record(path: Path, options: Options) -> Iterable[File]:
+def _of_record(path: Path, options: "Options") -> "Iterable[File]":
+    from pygnc.common.clock import utc_iso_from_gps_ms
+    from pygnc.common.mean_elements import STATED_HOURS
+    from pygnc.formats import omm_record
+    from pygnc_ground.exports.export import element_files
+
     try:
         elements, values = omm_record.decode(path.read_bytes())
     except omm_record.OmmRecordError as error:

@@ -1,42 +1,16 @@
 """`pygnc identify`: find the object of a catalogue that a satellite is."""
 
-import csv
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Final
 
-import numpy as np
-import polars as pl
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pygnc.common.clock import gps_ms_from_utc_iso, utc_iso_from_gps_ms
-from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
-from pygnc.environment.frames import EarthFrames
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.commands.orbit_source import OrbitSource, read_source
 from pygnc_ground.commands.passes import StationsOption, chosen_stations, require_table_suffix
 from pygnc_ground.commands.replay import ConfigOption, ObjectOption
-from pygnc_ground.orbit.catalogue import Catalogue, read_catalogue
-from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
-from pygnc_ground.orbit.identification import CERTAIN, Identification, deciding_measurement
-from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
-from pygnc_ground.orbit.passes import Station
-from pygnc_ground.report.wording import plural
-from pygnc_ground.tables.declaration import frame, write_table
-from pygnc_ground.truth.ephemeris import NS_PER_MS
 from pygnc_system.files import data_file
-
-_DOPPLER: Final = b"utc,frequency_hz"
-_SHOWN: Final = 5
-_STEP_MS: Final = 60_000
-_FAULTS_SHOWN: Final = 3
-_UNKNOWN_SIGMA: Final = np.repeat((1_000.0, 1.0), 3)
-"""Standard deviations of a state without a covariance: m and m/s."""
 
 app: Final = Application()
 
@@ -69,122 +43,32 @@ def identify(
 
     The satellite is observed by an orbit, by a few fixes, or by the Doppler shifts of one pass.
     """
+    from rich.console import Console
+
+    from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
+    from pygnc.environment.frames import EarthFrames
+    from pygnc_ground.commands import identification
+    from pygnc_ground.commands.orbit_source import read_source
+    from pygnc_ground.tables.declaration import write_table
+
     with report_user_errors("pygnc identify"):
         require_table_suffix(out)
         frames = EarthFrames(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)))
-        objects = _read_catalogues(catalogue)
-        if _is_doppler(source):
+        objects = identification.read_catalogues(catalogue)
+        if identification.is_doppler(source):
             if not station:
                 raise UsageError(f"{source}: has frequencies of a pass; name the receiving station by --station")
             (place,) = chosen_stations([station], stations)
-            found = _by_doppler(source, place, objects, none, frames)
+            found = identification.by_doppler(source, place, objects, none, frames)
         else:
             if station:
                 raise UsageError(f"{source}: is an orbit; --station is for frequencies of a pass")
-            found = _by_orbit(read_source([source], config, object_name), objects, none, frames)
+            found = identification.by_orbit(read_source([source], config, object_name), objects, none, frames)
         if out is not None:
             about = {"source": str(source), "prior_none": str(none)}
-            write_table("identification", _rows(found), out, about)
-    Console(highlight=False).print(_table(found))
-    for line in _verdict(found):
+            write_table("identification", identification.candidate_rows(found), out, about)
+    Console(highlight=False).print(identification.candidate_table(found))
+    for line in identification.verdict_lines(found):
         typer.echo(line)
     if out is not None:
         echo_files([out])
-
-
-def _read_catalogues(paths: list[Path]) -> Catalogue:
-    """Return all element sets; report damaged entries on standard error."""
-    read = [read_catalogue(path) for path in paths]
-    faults = [fault for one in read for fault in one.faults]
-    for fault in faults[:_FAULTS_SHOWN]:
-        typer.echo(f"pygnc identify: {fault}; left out", err=True)
-    if len(faults) > _FAULTS_SHOWN:
-        typer.echo(f"pygnc identify: {len(faults)} entries left out in all", err=True)
-    return Catalogue([one for each in read for one in each.elements], faults)
-
-
-def _is_doppler(path: Path) -> bool:
-    if path.is_dir():
-        return False
-    with path.open("rb") as file:
-        return file.read(200).removeprefix(b"\xef\xbb\xbf").lstrip().startswith(_DOPPLER)
-
-
-def _by_doppler(path: Path, station: Station, objects: Catalogue, none: float, frames: EarthFrames) -> Identification:
-    try:
-        times, frequencies = [], []
-        rows = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-        for line, row in enumerate(rows, 2):
-            try:
-                times.append(gps_ms_from_utc_iso(str(row["utc"])))
-                frequencies.append(float(row["frequency_hz"]))
-            except (TypeError, ValueError) as error:
-                raise ValueError(f"line {line}: {error}; correct or remove the line") from error
-        doppler = Doppler(np.array(times, dtype=np.int64), np.array(frequencies), station)
-        return identify_doppler(doppler, objects.elements, none, frames)
-    except ValueError as error:
-        raise ValueError(f"{path}: {error}") from error
-
-
-def _by_orbit(source: OrbitSource, objects: Catalogue, none: float, frames: EarthFrames) -> Identification:
-    orbit = source.estimated or source.over(source.begin_ms, source.begin_ms)
-    times_ns = orbit.gps_ns
-    if not len(times_ns):
-        begin_ms, end_ms = orbit.ephemeris.span_gps_ms
-        times_ns = NS_PER_MS * np.arange(begin_ms, end_ms + 1, _STEP_MS)
-        times_ns = times_ns[np.isfinite(orbit.states(times_ns)).all(axis=1)]
-
-    @cache
-    def observe(gps_ms: int) -> Observation:
-        at = NS_PER_MS * np.array([gps_ms])
-        covariance = orbit.covariances(at)[0] if len(orbit.gps_ns) else np.diag(_UNKNOWN_SIGMA**2)
-        return Observation.from_ecef(gps_ms, orbit.states(at)[0], covariance, frames)
-
-    return identify_orbit(observe, times_ns // NS_PER_MS, objects.elements, none)
-
-
-def _rows(found: Identification) -> pl.DataFrame:
-    return frame(
-        "identification",
-        {
-            "object": [one.name for one in found.candidates],
-            "probability": [one.probability for one in found.candidates],
-            "along_track_m": [one.along_m for one in found.candidates],
-            "sigma_along_track_m": [one.along_sigma_m for one in found.candidates],
-            "epoch_age_h": [one.age_h for one in found.candidates],
-        },
-    )
-
-
-def _table(found: Identification) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    table.add_column("object")
-    for name in ("probability", "along track, km", "± km", "age, h"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for one in found.candidates[:_SHOWN]:
-        known = () if one.elements is None else (f"{1e-3 * one.along_m:.1f}", f"{1e-3 * one.along_sigma_m:.1f}")
-        age = () if one.elements is None else (f"{one.age_h:.1f}",)
-        table.add_row(one.name, f"{one.probability:.4f}", *known, *age)
-    return table
-
-
-def _verdict(found: Identification) -> Iterator[str]:
-    """Yield sentences: what is certain, what remains possible, and what would decide."""
-    when = (
-        f"Observed until {utc_iso_from_gps_ms(found.gps_ms)}; {plural(len(found.candidates) - 1, 'object')} compared."
-    )
-    yield f"\n{when}"
-    best = found.best
-    if best.probability >= CERTAIN:
-        yield f"Certain: {best.name}."
-        return
-    if best.elements is None:
-        yield "Probably none of these objects."
-    elif best.probability >= 0.9:
-        yield f"Probable, not certain: {best.name}."
-    else:
-        names = " or ".join(one.name for one in found.likely[:_SHOWN])
-        more = len(found.likely) - _SHOWN
-        yield f"Ambiguous: {names}{f' or {more} more' if more > 0 else ''}."
-    if text := deciding_measurement(found):
-        yield text

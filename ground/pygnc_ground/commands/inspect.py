@@ -1,18 +1,16 @@
 """`pygnc inspect`: show the content of files."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.text import Text
 
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_cli.text import cause_of, printable
-from pygnc_ground.inspection.registry import UnknownFileError, inspect
-from pygnc_ground.inspection.render import render, to_json_lines
-from pygnc_ground.inspection.sections import Note
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app: Final = Application()
 
@@ -31,14 +29,22 @@ def inspect_files(
     The kind of a file is recognised by its content. The exit code is 3 if a file is unknown, unreadable or wholly
     damaged.
     """
+    from rich.console import Console
+
     console = Console(highlight=False)
     shown = [_show(path, messages, None if as_json else console) for path in paths]
     if not all(shown):
         raise typer.Exit(ExitCode.INPUT)
 
 
-def _show(path: Path, messages: int, console: Console | None) -> bool:
+def _show(path: Path, messages: int, console: "Console | None") -> bool:
     """Print one file, as JSON if there is no console; return False if it could not be shown as expected."""
+    from rich.text import Text
+
+    from pygnc_ground.inspection.registry import UnknownFileError, inspect
+    from pygnc_ground.inspection.render import render, to_json_lines
+    from pygnc_ground.inspection.sections import Note
+
     whole = True
     try:
         for number, section in enumerate(inspect(path, messages)):

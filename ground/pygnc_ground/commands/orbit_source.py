@@ -11,7 +11,7 @@ from pygnc.estimators.orbit.elements_orbit import elements_state
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.state import OrbitState
 from pygnc.formats.elements import parse_elements
-from pygnc_ground.commands.orbit import replay_with_true_noise
+from pygnc_ground.commands.orbit_replay import replay_with_true_noise
 from pygnc_ground.exports.estimates import Estimates
 from pygnc_ground.orbit.uncertain import UncertainOrbit
 from pygnc_ground.replay import folder

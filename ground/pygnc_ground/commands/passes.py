@@ -4,21 +4,19 @@ import itertools
 import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
-from pygnc.common.clock import gps_ms_from_utc_iso, utc_iso_from_gps_ms
 from pygnc_cli.application import Application
 from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.commands.orbit_source import read_source
 from pygnc_ground.commands.replay import ConfigOption, ObjectOption
-from pygnc_ground.orbit.passes import Event, Pass, Station, doppler_hz, find_passes, passes_table, read_stations
-from pygnc_ground.tables.declaration import write_table
-from pygnc_ground.truth.ephemeris import NS_PER_MS
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pygnc_ground.orbit.passes import Event, Pass, Station
 
 _MS_PER_HOUR: Final = 3_600_000
 SourceArgument = Annotated[
@@ -30,13 +28,15 @@ StationsOption = Annotated[Path | None, typer.Option("--stations", help="File of
 app: Final = Application()
 
 
-def chosen_stations(words: Sequence[str], file: Path | None) -> list[Station]:
+def chosen_stations(words: Sequence[str], file: Path | None) -> "list[Station]":
     """Return the stations that words name or describe by coordinates; without words, all of the file.
 
     Raises:
         OSError: The file cannot be read.
         ValueError: A station is unknown, or the file is damaged.
     """
+    from pygnc_ground.orbit.passes import Station, read_stations
+
     named = {} if file is None else read_stations(file)
     if not words and not named:
         raise UsageError("no station; name one by --station LAT,LON,HEIGHT, or a file of stations by --stations")
@@ -75,6 +75,13 @@ def show_passes(
 
     Times have standard deviations, which follow from the covariance of the orbit.
     """
+    from rich.console import Console
+
+    from pygnc.common.clock import gps_ms_from_utc_iso, utc_iso_from_gps_ms
+    from pygnc_ground.commands.orbit_source import read_source
+    from pygnc_ground.orbit.passes import find_passes, passes_table
+    from pygnc_ground.tables.declaration import write_table
+
     with report_user_errors("pygnc passes"):
         require_table_suffix(out)
         places = chosen_stations(station, stations)
@@ -106,7 +113,11 @@ def show_passes(
         echo_files([out])
 
 
-def _table(passes: Sequence[Pass], frequency_hz: float | None) -> Table:
+def _table(passes: "Sequence[Pass]", frequency_hz: float | None) -> "Table":
+    from rich.table import Table
+
+    from pygnc_ground.orbit.passes import doppler_hz
+
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
     rate = "m/s" if frequency_hz is None else "kHz"
     for name in ("rise, UTC", "± s", "azim.", "culm.", "elev.", "km", "set", "± s", "azim.", rate):
@@ -125,11 +136,14 @@ def _table(passes: Sequence[Pass], frequency_hz: float | None) -> Table:
     return table
 
 
-def _utc(event: Event) -> str:
+def _utc(event: "Event") -> str:
+    from pygnc.common.clock import utc_iso_from_gps_ms
+    from pygnc_ground.truth.ephemeris import NS_PER_MS
+
     return utc_iso_from_gps_ms(round(event.gps_ns / NS_PER_MS)).replace("T", " ")
 
 
-def _crossing(event: Event | None, shown: slice) -> tuple[str, str, str]:
+def _crossing(event: "Event | None", shown: slice) -> tuple[str, str, str]:
     """Return time, standard deviation and azimuth of a rise or set; dashes if it is outside the span."""
     if event is None:
         return "-", "", "-"

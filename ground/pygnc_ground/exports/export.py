@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from enum import StrEnum
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
@@ -11,26 +10,12 @@ from pygnc.common.mean_elements import MeanElements
 from pygnc.estimators.orbit.elements_fit import FitError
 from pygnc_ground.exports.aem import aem
 from pygnc_ground.exports.cdm import cdm
+from pygnc_ground.exports.choices import Kind, Notation
 from pygnc_ground.exports.estimates import STEP_MS, Estimates
 from pygnc_ground.exports.mcap_file import mcap_bytes
-from pygnc_ground.exports.message import Message, Notation
+from pygnc_ground.exports.message import Message
 from pygnc_ground.exports.orbit_messages import Label, OemForm, oem, omm, opm, utc
 from pygnc_ground.exports.two_lines import losses, tle_text
-
-
-class Kind(StrEnum):
-    """Kind of a file."""
-
-    OPM = "opm"
-    OEM = "oem"
-    OMM = "omm"
-    TLE = "tle"
-    AEM = "aem"
-    CDM = "cdm"
-    MCAP = "mcap"
-    PREDICTION = "prediction"
-    STARLINK = "starlink"
-    AWS = "aws"
 
 
 class Options(NamedTuple):

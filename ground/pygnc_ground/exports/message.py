@@ -9,11 +9,11 @@ one flat object of strings, as Space-Track delivers it.
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from html import escape
 from typing import Final, NamedTuple, TypeAlias
 
 from pygnc.common.mean_elements import printable_ascii
+from pygnc_ground.exports.choices import Notation
 
 _ORIGINATOR: Final = "PYGNC"
 _SCHEMAS: Final = "https://sanaregistry.org/files/ndmxml_unqualified/ndmxml"
@@ -21,14 +21,6 @@ _MASTERS: Final = {"AEM": "4.0.0-master-4.0"}
 """Schema by kind of message; that of all others is `_MASTER`."""
 _MASTER: Final = "2.0.0-master-2.0"
 _INSTANCE: Final = "http://www.w3.org/2001/XMLSchema-instance"
-
-
-class Notation(StrEnum):
-    """Notation of a message."""
-
-    KVN = "kvn"
-    XML = "xml"
-    JSON = "json"
 
 
 class Entry(NamedTuple):

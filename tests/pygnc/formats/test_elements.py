@@ -14,7 +14,7 @@ from pygnc.common.clock import gps_ms_from_utc_iso
 from pygnc.common.mean_elements import ELEMENTS_SIZE_MAX, ElementsError, MeanElements
 from pygnc.formats.elements import parse_elements
 from pygnc.formats.tle import checksum
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import omm
 from pygnc_ground.exports.two_lines import losses, tle_text
 

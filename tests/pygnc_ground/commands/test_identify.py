@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_ground.commands.identify import app
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import omm
 from scripts.bench.bench_identify import Launch, observed_pass
 from tests.pygnc_ground.orbit.test_passes import TLE

@@ -13,7 +13,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc.formats.omm import parse_kvn
 from pygnc.formats.tle import parse_tle
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_ground.commands.orbit import replay_with_true_noise
+from pygnc_ground.commands.orbit_replay import replay_with_true_noise
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.result import ReplayResult

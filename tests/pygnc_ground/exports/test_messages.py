@@ -17,9 +17,9 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import LOWER, OrbitState
 from pygnc_ground.exports.aem import Attitudes, aem
 from pygnc_ground.exports.cdm import Approach, cdm
+from pygnc_ground.exports.choices import Kind, Notation
 from pygnc_ground.exports.estimates import Estimates
-from pygnc_ground.exports.export import AWS, STARLINK, Kind, Options, files
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.export import AWS, STARLINK, Options, files
 from pygnc_ground.exports.orbit_messages import Label, States, oem, opm
 from pygnc_ground.orbit.solution import FloatArray, rtn_axes
 from pygnc_ground.truth.load import load_truth

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from pygnc.common.mean_elements import MeanElements
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import omm
 from pygnc_ground.orbit.catalogue import nearest_sets, read_catalogue
 from tests.pygnc_ground.orbit.test_passes import TLE

@@ -8,7 +8,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import OrbitState, covariance_rtn
-from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.orbit_messages import Label, States, oem
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.orbit.uncertain import UncertainOrbit
