@@ -137,10 +137,12 @@ class ReplayContext(NamedTuple):
         points = {one.fix.gps_ms: one.state for one in collected.updates if isinstance(one, PointUpdate) and one.state}
         set_members(solution, collected.updates, points, frames)
         solution = arrays.stored_fields(solution)
+        return_free_memory()
         dynamics = point_dynamics if normal_points else OrbitDynamics
         smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays.release)
         smoothed = None if smoothed is None else arrays.stored_fields(smoothed)
         arrays.release()
+        return_free_memory()
         batch = _batch(collected, settings.orbit, orientation, notes)
         batch = None if batch is None else arrays.stored_fields(batch)
         for name, after in (("smoother", smoothed), ("batch", batch)):
@@ -174,6 +176,7 @@ class ReplayContext(NamedTuple):
             normal_points=normal_points,
         )
         arrays.release()
+        return_free_memory()
         return result, collected
 
     def _early(self, fixes: FixRecords) -> list[str]:
@@ -228,8 +231,9 @@ def _smoothed(
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     updates = [record.update for record in collected.timed]
+    unused = Usage()
     usage = [
-        Usage()
+        unused
         if update is None or state is None or isinstance(update, PointResult)
         else residual_usage(update, state, settings, frames)
         for update, state in zip(updates, at_records, strict=True)
