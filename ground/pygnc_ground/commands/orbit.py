@@ -50,6 +50,7 @@ def determine_orbit(
     from pygnc_ground.exports.export import Options
     from pygnc_ground.orbit.prediction import OrbitPrediction
     from pygnc_ground.replay import folder
+    from pygnc_ground.replay.attitude_run import return_free_memory
     from pygnc_ground.replay.files import RecordedFiles
     from pygnc_ground.replay.tables import table_makers
 
@@ -76,11 +77,13 @@ def determine_orbit(
             is_undisturbed=is_undisturbed,
         )
         replay.collected.release_fixes()
+        return_free_memory()
         paths = replay.write(out, overwrite=overwrite)
         prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
         folder.write_state(out, replace(folder.read_state(out), prediction=prediction))
-        makers = table_makers(replay.result, replay.collected)
-        estimates = Estimates({name: makers[name]() for name in _EXPORTED if name in makers}, newest, orbit)
+        made = table_makers(replay.result, replay.collected).items()
+        tables = {name: make().lazy().collect() for name, make in made if name in _EXPORTED}
+        estimates = Estimates(tables, newest, orbit)
         for line in summary_lines(replay, estimates, orbit.drag_sigma):
             typer.echo(line)
         if newest is not None:

@@ -105,10 +105,9 @@ class Estimates:
         States are in GCRF, or in ITRF where the Earth orientation does not reach, because GCRF would be off by 1 km.
         """
         name = "orbit_smoothed" if "orbit_smoothed" in self.tables else "orbit"
-        table = _known(self.tables.get(name), "cr_r_m2")
+        table = _known(self.tables.get(name), "cr_r_m2", step_ms)
         if table is None:
             return None
-        table = table[_apart(_gps_ms(table), step_ms)]
         gps_ms = _gps_ms(table)
         frame = "ITRF" if in_itrf else self.frame(int(gps_ms[0]))
         ending = "gcrf" if frame == "GCRF" else "ecef"
@@ -194,13 +193,18 @@ def _table(path: Path) -> pl.DataFrame:
     return table
 
 
-def _known(table: pl.DataFrame | None, column: str) -> pl.DataFrame | None:
-    """Return the rows with a time and a value in a column, one per time, in order of time; None without any."""
+def _known(table: pl.DataFrame | None, column: str, step_ms: int = 0) -> pl.DataFrame | None:
+    """Return the rows with a time and a value in a column, in order of time, at least `step_ms` apart.
+
+    Of several rows at one time, the last one counts. None is returned without any.
+    """
     if table is None:
         return None
     times = ["gps_week", "gps_tow_ms"]
-    known = table.drop_nulls([*times, column]).unique(times, keep="last").sort(times)
-    return None if known.is_empty() else known
+    # Of all other columns, only the chosen rows are copied.
+    named = table.select(*times, column).with_row_index("row").drop_nulls()
+    known = named.unique(times, keep="last").sort(times)
+    return None if known.is_empty() else table[known["row"][_apart(_gps_ms(known), step_ms)]]
 
 
 def _gps_ms(table: pl.DataFrame) -> IntArray:

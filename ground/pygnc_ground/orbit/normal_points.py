@@ -54,7 +54,7 @@ _GRAVITY_DEGREE: Final = 70
 _AROUND_S: Final = np.array((-25.0, 0.0, 25.0))
 _NO_INNOVATIONS: Final = np.zeros((2, 0, 3))
 _BLOCK: Final = 1000
-"""Number of normal points whose fixes get their states at once."""
+"""Number of normal points, or of fixes, that are evaluated at once."""
 
 
 def point_dynamics(settings: OrbitSettings, frames: EarthFrames) -> OrbitDynamics:
@@ -225,7 +225,9 @@ class NormalPointFilter(OrbitFilter):
             residual=_NO_INNOVATIONS,
             variance=_NO_INNOVATIONS,
         )
-        return self._shared(replace(update, fix=middle, hypotheses=kept), fixes, kinds, point)
+        packed, of_point = PointFixes(point, fixes, [kind.columns for kind in kinds]), len(fixes) // 2
+        result = PointUpdate(packed, of_point, update.state, kept, update.empirical_factor)
+        return tuple(result if row == of_point else PointMember(packed, row) for row in range(len(fixes)))
 
     def _agreement(
         self, seen: _Measured, offsets_s: FloatArray, arcs: "ShortArcs", hypotheses: Hypotheses
@@ -268,33 +270,6 @@ class NormalPointFilter(OrbitFilter):
             time_sigma_s=float(np.mean([fix.time_sigma_s for fix in fixes])),
             count=len(fixes),
         )
-
-    @staticmethod
-    def _shared(
-        update: OrbitUpdate,
-        fixes: Sequence[Fix],
-        kinds: Sequence[_Agreement],
-        point: NormalPoint,
-    ) -> tuple[OrbitUpdate, ...]:
-        """Return the results of the fixes of a normal point, of which the middle one has state and hypotheses."""
-        packed = PointFixes(point, fixes, [kind.columns for kind in kinds])
-        middle = next(row for row, fix in enumerate(fixes) if fix is update.fix)
-        innovations = packed.innovations(middle)
-        of_middle = PointUpdate(
-            fix=update.fix,
-            state=update.state,
-            position_cause=None,
-            velocity_cause=RejectCause.NO_VELOCITY if len(kinds) == 1 else None,
-            nis=sum(innovation.chi_square for innovation in innovations),
-            dof=3 * len(innovations),
-            position=innovations[0],
-            velocity=None if len(kinds) == 1 else innovations[1],
-            empirical_factor=update.empirical_factor,
-            hypotheses=update.hypotheses,
-            point=point,
-        )
-        members: list[OrbitUpdate] = [PointMember(packed, row) for row in range(len(fixes))]
-        return *members[:middle], of_middle, *members[middle + 1 :]
 
     def _predicted(self, state: OrbitState, banks: Sequence[Hypotheses], gps_ms: int) -> tuple[Array, list[Hypotheses]]:
         """Return a prediction; that for a normal point is also that of its update."""
@@ -373,7 +348,7 @@ def set_members(
 
     `updates` are those of all fixes, `states` those at the normal points by GPS time in ms.
     """
-    point_ms = {one.fix.gps_ms: one.point.gps_ms for one in updates if isinstance(one, PointResult)}
+    point_ms = {one.fix.gps_ms: one.fixes.point_ms for one in updates if isinstance(one, PointResult)}
     rows_of: dict[int, list[int]] = {}
     for row, (gps_ms, is_known) in enumerate(zip(solution.gps_ms.tolist(), solution.known.tolist(), strict=True)):
         if not is_known and point_ms.get(gps_ms) in states:
@@ -399,25 +374,21 @@ def with_points_used(
     """
     nis, dof, accepted = solution.nis.copy(), solution.dof.copy(), solution.accepted.copy()
     rows_of: dict[bool, list[int]] = {False: [], True: []}
-    fixes: dict[bool, list[Fix]] = {False: [], True: []}
     for row, (update, is_known) in enumerate(zip(updates, solution.known.tolist(), strict=True)):
-        if isinstance(update, PointResult) and is_known and update.point.gps_ms not in refused_ms:
-            with_velocity = update.fix.velocity_ecef_mps is not None
-            rows_of[with_velocity].append(row)
-            fixes[with_velocity].append(update.fix)
-    for with_velocity, found in rows_of.items():
-        if found:
-            rows, seen = np.array(found), _Measured.of(fixes[with_velocity], settings)
-            there = solution.position_ecef_m[rows], _earlier(solution, rows, seen.latency_s)
-            residuals = [
-                (value - place) / sigma for value, sigma, place in zip(seen.values, seen.sigma, there, strict=False)
-            ]
-            nis[rows], accepted[rows] = sum(np.square(residual).sum(axis=1) for residual in residuals), True
-            dof[rows] = 3 * len(residuals)
+        if isinstance(update, PointResult) and is_known and update.fixes.point_ms not in refused_ms:
+            rows_of[update.fixes.with_velocity].append(row)
+    for rows in (found[first : first + _BLOCK] for found in rows_of.values() for first in range(0, len(found), _BLOCK)):
+        seen = _Measured.of([update.fix for row in rows if (update := updates[row]) is not None], settings)
+        there = solution.position_ecef_m[rows], _earlier(solution, rows, seen.latency_s)
+        residuals = [
+            (value - place) / sigma for value, sigma, place in zip(seen.values, seen.sigma, there, strict=False)
+        ]
+        nis[rows], accepted[rows] = sum(np.square(residual).sum(axis=1) for residual in residuals), True
+        dof[rows] = 3 * len(residuals)
     return replace(solution, nis=nis, dof=dof, accepted=accepted)
 
 
-def _earlier(solution: OrbitSolution, rows: IntArray, latency_s: FloatArray) -> FloatArray:
+def _earlier(solution: OrbitSolution, rows: list[int], latency_s: FloatArray) -> FloatArray:
     """Return the velocities in ITRF at some rows, as they were earlier by the latencies, m/s, shape (n, 3)."""
     position_m, velocity_mps = solution.position_ecef_m[rows], solution.velocity_ecef_mps[rows]
     spin = cross_matrix(np.array((0.0, 0.0, EARTH_ROTATION_RAD_S)))

@@ -1,16 +1,19 @@
 """Results of the fixes of a normal point: that of the middle one, and the others in as little memory as possible.
 
-Weeks of a receiver's log have hundreds of thousands of fixes. As objects, each takes 1.7 kB; packed, 0.3 kB, most of
-them numbers that may be stored on the disk.
+Weeks of a receiver's log have hundreds of thousands of fixes. As objects, each takes 1.7 kB; packed, 64 bytes besides
+numbers that may be stored on the disk.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pygnc.common.arrays import Array
+from pygnc.estimators.orbit.hypotheses import Hypotheses
 from pygnc.estimators.orbit.measurement import Fix, Innovation, RejectCause
+from pygnc.estimators.orbit.state import OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.orbit.solution import FloatArray
 
@@ -22,29 +25,21 @@ class NormalPoint(Fix):
     count: int = 1
 
 
-@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
-class PointUpdate(OrbitUpdate):
-    """Result of the fix of a normal point at its time, which has the state and the hypotheses."""
-
-    point: NormalPoint
-
-
 class PointFixes:
-    """Fixes of a normal point and their innovations, in 30 numbers each.
+    """Normal point, its fixes and their innovations, in 30 numbers each.
 
     They are time, number, latency and sigma of the clock; position and sigma; velocity and sigma; then residual, sigma
     and chi-square of the position, and of the velocity. Without velocities, there are 17.
 
     Attributes:
-        point: The normal point.
         with_velocity: True if the fixes have velocities.
     """
 
-    __slots__ = ("_rows", "point", "with_velocity")
+    __slots__ = ("_rows", "with_velocity")
 
     def __init__(self, point: NormalPoint, fixes: Sequence[Fix], innovations: Sequence[FloatArray]) -> None:
         """Pack n fixes of which all or none have a velocity; residual, sigma and chi-square of each kind are (n, 7)."""
-        self.point, self.with_velocity = point, len(innovations) == 2
+        self.with_velocity = len(innovations) == 2
         seen = [
             (
                 fix.gps_ms,
@@ -56,21 +51,35 @@ class PointFixes:
                 *(() if fix.velocity_ecef_mps is None else fix.velocity_ecef_mps),
                 *(() if fix.velocity_sigma_mps is None else fix.velocity_sigma_mps),
             )
-            for fix in fixes
+            for fix in (*fixes, point)
         ]
-        self._rows = np.concatenate((seen, *innovations), axis=1)
+        of_point = np.zeros((1, 7))
+        self._rows = np.concatenate((seen, *(np.concatenate((of, of_point)) for of in innovations)), axis=1)
 
     def store(self, stored: Callable[[FloatArray], FloatArray]) -> None:
         """Replace the numbers by a copy elsewhere."""
         if self._rows.base is None:
             self._rows = stored(self._rows)
 
+    @property
+    def point(self) -> NormalPoint:
+        """The normal point."""
+        return NormalPoint(*self._values(-1), count=len(self._rows) - 1)
+
+    @property
+    def point_ms(self) -> int:
+        """Time of the normal point, GPS ms."""
+        return int(self._rows[-1, 0])
+
     def fix(self, row: int) -> Fix:
         """Return a fix."""
+        return Fix(*self._values(row))
+
+    def _values(self, row: int) -> tuple[int, Array, Array, Array | None, Array | None, float, int, float]:
         values = self._rows[row]
         gps_ms, seq, latency_s, time_sigma_s = values[:4].tolist()
         velocity, sigma = (values[10:13], values[13:16]) if self.with_velocity else (None, None)
-        return Fix(int(gps_ms), values[4:7], values[7:10], velocity, sigma, latency_s, int(seq), time_sigma_s)
+        return int(gps_ms), values[4:7], values[7:10], velocity, sigma, latency_s, int(seq), time_sigma_s
 
     def innovations(self, row: int) -> list[Innovation]:
         """Return the innovations of position and, if there is one, velocity of a fix."""
@@ -79,15 +88,23 @@ class PointFixes:
         return [Innovation(tuple(part[:3]), tuple(part[3:6]), part[6]) for part in parts]
 
 
-class PointMember(OrbitUpdate):
-    """Result of a fix of a normal point at another time than the point, without state and hypotheses."""
+if TYPE_CHECKING:
+    _Update = OrbitUpdate
+else:  # the fields of an update are properties here, and take no memory
+    _Update = object
+
+
+class PointResult(_Update):
+    """Result of any fix of a normal point."""
 
     __slots__ = ("fixes", "row")
     fixes: PointFixes
     row: int
 
-    state = position_cause = restarted_from_ms = empirical_factor = hypotheses = manoeuvre = None
+    position_cause = restarted_from_ms = manoeuvre = None
     time_error_s = replaced_error_s = 0.0
+    position_accepted = OrbitUpdate.position_accepted
+    velocity_accepted = OrbitUpdate.velocity_accepted
 
     def __init__(self, fixes: PointFixes, row: int) -> None:
         object.__setattr__(self, "fixes", fixes)
@@ -129,8 +146,27 @@ class PointMember(OrbitUpdate):
         return 6 if self.fixes.with_velocity else 3
 
 
-PointResult: TypeAlias = PointUpdate | PointMember
-"""Result of any fix of a normal point."""
+class PointMember(PointResult):
+    """Result of a fix of a normal point at another time than the point, without state and hypotheses."""
+
+    __slots__ = ()
+    state = empirical_factor = hypotheses = None
+
+
+class PointUpdate(PointResult):
+    """Result of the fix of a normal point at its time, which has the state and the hypotheses."""
+
+    __slots__ = ("empirical_factor", "hypotheses", "state")
+    state: OrbitState
+    hypotheses: Hypotheses
+
+    def __init__(
+        self, fixes: PointFixes, row: int, state: OrbitState, hypotheses: Hypotheses, empirical_factor: Array | None
+    ) -> None:
+        super().__init__(fixes, row)
+        object.__setattr__(self, "state", state)
+        object.__setattr__(self, "hypotheses", hypotheses)
+        object.__setattr__(self, "empirical_factor", empirical_factor)
 
 
 def is_member(update: OrbitUpdate | None) -> bool:

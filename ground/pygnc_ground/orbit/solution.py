@@ -1,7 +1,7 @@
 """Orbit solution of any estimator: a table of states at the times of the GPS records, and its errors against truth."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -55,6 +55,10 @@ class OrbitSolution:
     def __len__(self) -> int:
         return len(self.gps_ms)
 
+    def part(self, rows: slice) -> Self:
+        """Return the solution at some rows."""
+        return replace(self, **{field.name: getattr(self, field.name)[rows] for field in fields(self)})
+
     @property
     def known(self) -> BoolArray:
         """True for rows with a state, shape (n,)."""
@@ -72,7 +76,7 @@ class OrbitSolution:
         They are lower triangles, row by row.
         """
         triangles = np.empty((len(self), len(LOWER[0])))
-        for rows in _blocks(len(self)):
+        for rows in blocks(len(self)):
             axes = rtn_axes(inertial_states(self.position_ecef_m[rows], self.velocity_ecef_mps[rows]))
             turn = np.zeros((len(axes), 6, 6))
             turn[:, :3, :3] = turn[:, 3:, 3:] = axes
@@ -81,8 +85,8 @@ class OrbitSolution:
         return triangles
 
 
-def _blocks(count: int) -> Iterator[slice]:
-    """Yield slices of rows whose matrices are in memory at once."""
+def blocks(count: int) -> Iterator[slice]:
+    """Yield slices of `count` rows whose matrices are in memory at once."""
     return (slice(first, first + _BLOCK) for first in range(0, count, _BLOCK))
 
 
@@ -213,7 +217,7 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
     """Return the errors of a solution in its rows with known truth; `true` has the states at all its times."""
     row = np.flatnonzero(solution.known & np.isfinite(true.position_ecef_m[:, 0]))
     error_rtn, sigma, nees = np.empty((len(row), 6)), np.empty((len(row), 6)), np.empty(len(row))
-    for block in _blocks(len(row)):
+    for block in blocks(len(row)):
         at = row[block]
         position, velocity = true.position_ecef_m[at], true.velocity_ecef_mps[at]
         axes = rtn_axes(inertial_states(position, velocity))

@@ -33,7 +33,7 @@ from pygnc.navigation.formation import FormationTracker
 from pygnc.navigation.orbit import FixOutcome, OrbitTracker
 from pygnc.navigation.pipeline import AttitudeRecord, AttitudeStage, FormationStage, OrbitResponse, Pipeline
 from pygnc.navigation.range_clock import RangeClock
-from pygnc_ground.orbit.point_results import PointMember
+from pygnc_ground.orbit.point_results import PointResult, PointUpdate
 from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.result import FixRecords, RangeRecords, UntimedRecord, column, innovation_arrays
 from pygnc_system.files import data_file
@@ -49,27 +49,21 @@ class TimedRecord:
     t_spacecraft_s: int | None
     gps_week_received: int | None
     gps_ms: int
-    outcome: FixOutcome | None = None
+    update: OrbitUpdate | None = None
+    """Update of the filter; None if the record did not reach the filter"""
+    state: OrbitState | None = None
+    """Orbit at the time of the record; None if it is unknown"""
+    cause: str = RejectCause.START
+    """Cause of a record that did not reach the filter"""
     estimate: OrbitEstimate | None = None
     spacecraft_to_gps_ms: int | None = None
-
-    @property
-    def update(self) -> OrbitUpdate | None:
-        """Update of the filter; None if the record did not reach the filter."""
-        return self.outcome.update if self.outcome else None
-
-    @property
-    def state(self) -> OrbitState | None:
-        """Orbit at the time of the record; None if it is unknown."""
-        return self.outcome.state if self.outcome else None
 
     @property
     def causes(self) -> tuple[str, str]:
         """Rejection causes of position and velocity; empty if used."""
         if self.update is not None:
             return str(self.update.position_cause or ""), str(self.update.velocity_cause or "")
-        cause = self.outcome.cause if self.outcome else str(RejectCause.START)
-        return cause, cause
+        return str(self.cause), str(self.cause)
 
 
 class Collected(NamedTuple):
@@ -94,9 +88,10 @@ class Collected(NamedTuple):
     arc: frozenset[RangeObservation]
 
     def release_fixes(self) -> None:
-        """Release the records and results of the fixes, of which no state is known any more: 2 kB each."""
+        """Release the records and results of the fixes, except for that with the newest state."""
         self.timed.clear()
-        self.updates[:] = [update for update in self.updates if update.state is not None]
+        known = [(update.state.gps_ms, update) for update in self.updates if update.state is not None]
+        self.updates[:] = [max(known, key=lambda each: each[0])[1]] if known else []
 
 
 def make_pipeline(
@@ -158,7 +153,8 @@ def collect(
             if record is None:
                 found.untimed.append(_untimed(message, outcome))
             else:
-                record.outcome, record.estimate = outcome, estimate
+                record.update, record.state, record.cause = outcome.update, outcome.state, outcome.cause
+                record.estimate = estimate
                 if outcome.state is not None or not outcome.cause:
                     record.spacecraft_to_gps_ms = pipeline.orbit.spacecraft_to_gps_ms
                 record.gps_ms = outcome.gps_ms or record.gps_ms
@@ -186,13 +182,16 @@ def stored(response: OrbitResponse, arrays: ArrayFile, *, estimates: bool) -> Or
 
 def _stored(outcome: FixOutcome, arrays: ArrayFile) -> FixOutcome:
     update = outcome.update
-    if isinstance(update, PointMember):
+    if isinstance(update, PointResult):
         update.fixes.store(arrays.stored)
-        return outcome
     if update is None or update.state is None or update.hypotheses is None:
         return outcome
     of_state, state = update.state, arrays.stored_fields(update.state)
-    update = replace(update, state=state, hypotheses=arrays.stored_fields(update.hypotheses))
+    hypotheses = arrays.stored_fields(update.hypotheses)
+    if isinstance(update, PointUpdate):
+        update = PointUpdate(update.fixes, update.row, state, hypotheses, update.empirical_factor)
+    else:
+        update = replace(update, state=state, hypotheses=hypotheses)
     return outcome._replace(update=update, state=state if outcome.state is of_state else outcome.state)
 
 

@@ -8,7 +8,8 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -28,6 +29,9 @@ from pygnc_ground.replay.choices import COMBINED_RADIUS_M
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 from pygnc_ground.truth.orbit_truth import OrbitTruth
 
+_BLOCK: Final = 4096
+"""Rows of a column that are converted at once."""
+
 
 def column(
     rows: Iterable[ArrayLike | None],
@@ -38,8 +42,10 @@ def column(
 ) -> NDArray[Any]:
     """Return rows as an array with `missing` for each None, shape (n,), or (n, width) for rows with components."""
     unknown: ArrayLike = missing if width is None else [missing] * width
-    table = np.array([unknown if row is None else row for row in rows], dtype=dtype)
-    return table if width is None else table.reshape(-1, width)
+    filled, shape = (unknown if row is None else row for row in rows), () if width is None else (width,)
+    # As objects, the numbers of a week would take ten times the memory of the array.
+    blocks = [np.array(block, dtype).reshape(-1, *shape) for block in iter(lambda: [*islice(filled, _BLOCK)], [])]
+    return np.concatenate(blocks) if blocks else np.empty((0, *shape), dtype)
 
 
 class Innovations(NamedTuple):

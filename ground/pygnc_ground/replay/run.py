@@ -25,7 +25,7 @@ from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.attitude_process import AttitudeProcess
-from pygnc_ground.replay.attitude_run import AttitudeRun, collector_paused
+from pygnc_ground.replay.attitude_run import AttitudeRun, collector_paused, return_free_memory
 from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records, stored
 from pygnc_ground.replay.fix_times import step_notes
@@ -150,10 +150,12 @@ class ReplayContext(NamedTuple):
         points = {one.fix.gps_ms: one.state for one in collected.updates if isinstance(one, PointUpdate) and one.state}
         set_members(solution, collected.updates, points, frames)
         solution = arrays.stored_fields(solution)
+        return_free_memory()
         dynamics = point_dynamics if normal_points else OrbitDynamics
         smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays.release)
         smoothed = None if smoothed is None else arrays.stored_fields(smoothed)
         arrays.release()
+        return_free_memory()
         batch = _batch(collected, settings.orbit, orientation, notes)
         batch = None if batch is None else arrays.stored_fields(batch)
         for name, after in (("smoother", smoothed), ("batch", batch)):
@@ -187,6 +189,7 @@ class ReplayContext(NamedTuple):
             normal_points=normal_points,
         )
         arrays.release()
+        return_free_memory()
         return result
 
     def _early(self, fixes: FixRecords) -> list[str]:
@@ -241,8 +244,9 @@ def _smoothed(
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     updates = [record.update for record in collected.timed]
+    unused = Usage()
     usage = [
-        Usage()
+        unused
         if update is None or state is None or isinstance(update, PointResult)
         else residual_usage(update, state, settings, frames)
         for update, state in zip(updates, at_records, strict=True)

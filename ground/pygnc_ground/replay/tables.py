@@ -14,7 +14,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.state import LOWER
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.orbit.solution import FloatArray, OrbitSolution
+from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, blocks
 from pygnc_ground.replay.collect import Collected, TimedRecord
 from pygnc_ground.replay.result import (
     FixRecords,
@@ -24,7 +24,7 @@ from pygnc_ground.replay.result import (
     UntimedRecord,
     column,
 )
-from pygnc_ground.tables.declaration import frame, quantities, time_values, write_table
+from pygnc_ground.tables.declaration import AnyFrame, frame, quantities, schema, time_values, write_table
 
 _ATTITUDE_VECTORS: Final = {
     "body rate": "rate_body_rad_s",
@@ -130,8 +130,16 @@ def orbit_table(timed: Sequence[TimedRecord]) -> pl.DataFrame:
     )
 
 
-def solution_table(name: str, solution: OrbitSolution) -> pl.DataFrame:
-    """Return the states of an orbit solution that is computed on the ground, with the columns of `orbit_table`."""
+def solution_table(name: str, solution: OrbitSolution) -> pl.LazyFrame:
+    """Return the states of an orbit solution that is computed on the ground, with the columns of `orbit_table`.
+
+    While the table is written, only some thousands of its rows are in memory.
+    """
+    parts = [solution.part(rows) for rows in blocks(len(solution))] or [solution]
+    return pl.concat([pl.defer(partial(_states, name, part), schema=schema(name)) for part in parts])
+
+
+def _states(name: str, solution: OrbitSolution) -> pl.DataFrame:
     return frame(
         name,
         {
@@ -226,9 +234,9 @@ def approaches_table(formation: FormationResult) -> pl.DataFrame:
     )
 
 
-def table_makers(result: ReplayResult, collected: Collected) -> dict[str, Callable[[], pl.DataFrame]]:
+def table_makers(result: ReplayResult, collected: Collected) -> dict[str, Callable[[], AnyFrame]]:
     """Return a function per table that makes it; tables of solutions and inputs that do not exist are missing."""
-    found: dict[str, Callable[[], pl.DataFrame]] = {"orbit": partial(orbit_table, collected.timed)}
+    found: dict[str, Callable[[], AnyFrame]] = {"orbit": partial(orbit_table, collected.timed)}
     if result.normal_points:
         found["orbit"] = partial(solution_table, "orbit", result.solution)
     for name, solution in (("orbit_smoothed", result.smoothed), ("orbit_batch", result.batch)):
@@ -249,11 +257,11 @@ def table_makers(result: ReplayResult, collected: Collected) -> dict[str, Callab
 
 def all_tables(result: ReplayResult, collected: Collected) -> dict[str, pl.DataFrame]:
     """Return all tables by name."""
-    return {name: make() for name, make in table_makers(result, collected).items()}
+    return {name: make().lazy().collect() for name, make in table_makers(result, collected).items()}
 
 
 def write_tables(
-    makers: Mapping[str, Callable[[], pl.DataFrame]],
+    makers: Mapping[str, Callable[[], AnyFrame]],
     folder: Path,
     *,
     csv: bool,

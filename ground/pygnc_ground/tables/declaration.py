@@ -6,7 +6,7 @@
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, TypeAlias
 
 import msgspec
 import numpy as np
@@ -15,6 +15,8 @@ import polars as pl
 import pygnc
 from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms
 
+AnyFrame: TypeAlias = pl.DataFrame | pl.LazyFrame
+"""Table in memory, or one whose rows are made when they are used."""
 UTC: Final = pl.Datetime("ms", "UTC")
 UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _TYPES: Final[dict[str, Any]] = {
@@ -156,13 +158,13 @@ def metadata(table: str, about: Mapping[str, str] | None = None, more: Sequence[
     }
 
 
-def write_table(table: str, rows: pl.DataFrame, path: Path, about: Mapping[str, str]) -> None:
+def write_table(table: str, rows: AnyFrame, path: Path, about: Mapping[str, str]) -> None:
     """Write a table as Parquet with its metadata and the entries `about`, or as CSV if the file has this suffix.
 
     Raises:
         OSError: The file cannot be written.
     """
     if path.suffix == ".csv":
-        rows.select(columns(table, csv=True)).write_csv(path, datetime_format=UTC_FORMAT)
+        rows.lazy().select(columns(table, csv=True)).sink_csv(path, datetime_format=UTC_FORMAT)
     else:
-        rows.write_parquet(path, metadata=metadata(table, about))
+        rows.lazy().sink_parquet(path, metadata=metadata(table, about))

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import gps_ms_from_week, unix_ms_from_gps_ms
 from pygnc.estimators.orbit.state import LOWER
+from pygnc_ground.replay.folder import newest_state
 from pygnc_ground.replay.tables import formation_table, solution_table, table_makers, write_tables
 from pygnc_ground.report.replay import Replay, replay_files
 from pygnc_ground.tables.declaration import columns
@@ -77,7 +79,7 @@ def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
 
 def test_orbits_have_their_covariances(replay: Replay) -> None:
     flown = replay.tables["orbit"].drop_nulls("cr_r_m2")
-    on_ground = solution_table("orbit", replay.result.solution).drop_nulls("cr_r_m2")
+    on_ground = solution_table("orbit", replay.result.solution).collect().drop_nulls("cr_r_m2")
     assert len(flown) > 25
     ours, theirs = (table.select(LOWER_TRIANGLE).to_numpy() for table in (flown, on_ground))
     sigma = np.sqrt(ours[:, LOWER[0] == LOWER[1]])
@@ -85,6 +87,22 @@ def test_orbits_have_their_covariances(replay: Replay) -> None:
     assert np.abs((ours - theirs) / (sigma[:, LOWER[0]] * sigma[:, LOWER[1]])).max() < 1e-5
     sigma_m = flown.select(f"sigma_{axis}_ecef_m" for axis in "xyz").to_numpy()
     assert (sigma[:, :3] ** 2).sum(axis=1) == pytest.approx((sigma_m**2).sum(axis=1), rel=1e-9)
+
+
+def test_a_table_in_parts_is_the_same(replay: Replay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = replay.tables["orbit_smoothed"]
+    monkeypatch.setattr("pygnc_ground.orbit.solution._BLOCK", 7)
+    assert len(whole) > 14
+    makers = {"orbit_smoothed": table_makers(replay.result, replay.collected)["orbit_smoothed"]}
+    (path,) = write_tables(makers, tmp_path, csv=False)
+    assert pl.read_parquet(path).equals(whole)
+
+
+def test_only_the_newest_state_remains_of_released_fixes(replay: Replay) -> None:
+    collected = replay.collected._replace(timed=[], updates=[*replay.collected.updates])
+    newest = newest_state(collected.updates)
+    collected.release_fixes()
+    assert [update.state for update in collected.updates] == [newest]
 
 
 def test_csv_files_leave_the_covariances_out(replay: Replay, tmp_path: Path) -> None:
