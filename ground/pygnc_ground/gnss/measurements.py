@@ -6,7 +6,7 @@ broadcast messages) implement `GnssOrbits`. The estimator knows these types only
 
 from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
-from typing import Final, NamedTuple, Protocol, Self
+from typing import Any, Final, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -77,7 +77,7 @@ class GnssMeasurements:
 
     def selected(self, rows: BoolArray | IntArray) -> Self:
         """Return the measurements of some rows."""
-        taken = {
+        taken: dict[str, Any] = {
             field.name: value[rows]
             for field in fields(self)
             if isinstance(value := getattr(self, field.name), np.ndarray)
