@@ -22,10 +22,12 @@ from pygnc_ground.gnss.measurements import (
     GnssMeasurements,
     ReceiverFacts,
 )
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _MARK: Final = re.compile(rb"\s{0,5}(1\.0 {16}COMPACT RINEX|2\.\d\d? {11,12}O)")
+_PACKED: Final = (b"\x1f\x8b", b"\x1f\x9d", b"BZh", b"PK")
+"""Beginnings of files of gzip, compress, bzip2 and zip."""
 _LINE: Final = 80
 _FIELD: Final = 16
 _PER_LINE: Final = _LINE // _FIELD
@@ -154,7 +156,9 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
         raise ValueError("the file has no epoch with a satellite; get it again")
     fields = _fields(reader)
     is_gps = np.array([name[:1] in b" G" for name in reader.satellite])
-    values, locks = _values(reader, fields)
+    values, locks, damaged = converted(fields)
+    for at in (reader.line[row] for row in damaged.tolist()):
+        reader._fault(at, at + 1, "a field is not a number")  # noqa: SLF001
     moment_ns = np.array(reader.moment_ns, dtype=np.int64)
     order = np.argsort(moment_ns[is_gps], kind="stable")
     rows = np.flatnonzero(is_gps)[order]
@@ -198,6 +202,8 @@ def unpacked(content: bytes) -> bytes:
     Raises:
         ValueError: The compressed data are damaged.
     """
+    if not content.startswith(_PACKED) and b"COMPACT RINEX" not in content[:_LINE]:
+        return content
     from hatanaka import decompress  # noqa: PLC0415 - loads a compiled program that other commands do without
     from hatanaka.hatanaka import HatanakaException  # noqa: PLC0415
 
@@ -223,8 +229,11 @@ def _fields(reader: _Reader) -> npt.NDArray[np.bytes_]:
     return table[:, : len(reader.types)]
 
 
-def _values(reader: _Reader, fields: npt.NDArray[np.bytes_]) -> tuple[FloatArray, FlagArray]:
-    """Return numbers and loss-of-lock indicators, each (n, types)."""
+def converted(fields: npt.NDArray[np.bytes_]) -> tuple[FloatArray, FlagArray, IntArray]:
+    """Return numbers and loss-of-lock indicators of fields of 16 characters, each (n, types).
+
+    The third value are the rows in which a field is not a number.
+    """
     text = np.ascontiguousarray(fields[:, :, _VALUE]).view("S14")[:, :, 0]
     blank = np.char.strip(text) == b""
     text = np.where(blank, b"nan", text)
@@ -232,12 +241,11 @@ def _values(reader: _Reader, fields: npt.NDArray[np.bytes_]) -> tuple[FloatArray
         values = text.astype(np.float64)
     except ValueError:
         values = np.array([[_number(one) for one in row] for row in text.tolist()])
-        for row in np.flatnonzero((np.isnan(values) & ~blank).any(axis=1)).tolist():
-            at = reader.line[row]
-            reader._fault(at, at + 1, "a field is not a number")  # noqa: SLF001
+    damaged = np.flatnonzero((~np.isfinite(values) & ~blank).any(axis=1))
+    values[~np.isfinite(values)] = np.nan
     locks = fields[:, :, _LOCK]
     digits = np.where((locks >= b"0") & (locks <= b"7"), locks, b"0").astype(np.uint8)
-    return values, digits
+    return values, digits, damaged
 
 
 def _number(text: bytes) -> float:
