@@ -1,7 +1,7 @@
 """RINEX 3 observation files: GPS measurements, also compressed by Hatanaka's method, gzip, bzip2 or compress.
 
-Source: RINEX: The Receiver Independent Exchange Format, version 3.05, IGS and RTCM, 2020. Each satellite has one line, so
-lines are assigned to epochs one by one and their fields are converted at once, as in RINEX 2.
+Source: RINEX: The Receiver Independent Exchange Format, version 3.05, IGS and RTCM, 2020. Each satellite has one line,
+so lines are assigned to epochs one by one and their fields are converted at once, as in RINEX 2.
 """
 
 import re
@@ -67,9 +67,7 @@ class _Reader:
             text, label = line[:60].decode("ascii", errors="replace"), line[60:80].strip()
             try:
                 if label == b"END OF HEADER":
-                    if not self.types or count != len(self.types):
-                        raise ValueError(f"the header names {len(self.types)} of {count} observations of GPS")
-                    return number + 1
+                    return self._after_header(number, count)
                 if label == b"SYS / # / OBS TYPES":
                     system = text[:1].strip() or system
                     count = int(text[3:6]) if text[:1] == "G" else count
@@ -81,6 +79,11 @@ class _Reader:
             except ValueError as error:
                 raise ValueError(f"line {number + 1}: {error}") from error
         raise ValueError("the header has no line 'END OF HEADER'; get the file again")
+
+    def _after_header(self, number: int, count: int) -> int:
+        if not self.types or count != len(self.types):
+            raise ValueError(f"the header names {len(self.types)} of {count} observations of GPS")
+        return number + 1
 
     def _scale(self, text: str, previous: tuple[float, int]) -> tuple[float, int]:
         factor, left = previous

@@ -77,6 +77,11 @@ def _moment(epoch: int, width: int) -> str:
     return f"{year:4d} {month:02d} {day:02d} {minutes // 60:02d} {minutes % 60:02d}{seconds}"
 
 
+def _stamp(epoch: int) -> str:
+    """Return the UTC of the first epoch as the date of the file, so that a file depends on its content only."""
+    return utc_iso_from_gps_ms(epoch // 10_000)[:19].replace("-", "").replace("T", " ").replace(":", "")
+
+
 def _header(measurements: GnssMeasurements, kinds: tuple[str, ...], epoch: int, comment: str) -> list[str]:
     facts = measurements.facts
     position = facts.approximate_position_ecef_m or (0.0, 0.0, 0.0)
@@ -84,8 +89,7 @@ def _header(measurements: GnssMeasurements, kinds: tuple[str, ...], epoch: int, 
     year, month, day, hour, minute, second = _moment(epoch, 13).replace("-", " ").split()
     lines = [
         (f"{3.05:9.2f}{'':11}{'OBSERVATION DATA':20}G: GPS", "RINEX VERSION / TYPE"),
-        (f"{'PyGNC':40}{utc_iso_from_gps_ms(epoch // 10_000)[:19].replace('-', '').replace('T', ' ').replace(':', '')} UTC",
-         "PGM / RUN BY / DATE"),
+        (f"{'PyGNC':40}{_stamp(epoch)} UTC", "PGM / RUN BY / DATE"),
         *((part, "COMMENT") for part in (comment[at : at + 60] for at in range(0, len(comment), 60))),
         (facts.marker[:60], "MARKER NAME"),
         ("SPACEBORNE", "MARKER TYPE"),

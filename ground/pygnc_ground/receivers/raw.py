@@ -51,10 +51,7 @@ def read_raw(path: Path) -> RawLog:
         try:
             found = content(protocol.name, frame)
             if isinstance(found, Epoch):
-                key = found.gps_ms, round(1e9 * found.fraction_s)
-                if key in epochs[protocol.name]:
-                    raise ValueError("a second message about the same epoch")
-                epochs[protocol.name][key] = found
+                _add(epochs[protocol.name], found)
             elif isinstance(found, NavigationWords):
                 for subframe in found.subframes:
                     navigation.add(found.prn, subframe)
@@ -71,6 +68,13 @@ def read_raw(path: Path) -> RawLog:
     damage.sort(key=lambda one: one.start)
     tables = {name: _measurements(list(found.values())) for name, found in epochs.items()}
     return RawLog({name: table for name, table in tables.items() if len(table)}, broadcast, tuple(damage))
+
+
+def _add(epochs: dict[tuple[int, int], Epoch], epoch: Epoch) -> None:
+    key = epoch.gps_ms, round(1e9 * epoch.fraction_s)
+    if key in epochs:
+        raise ValueError("a second message about the same epoch")
+    epochs[key] = epoch
 
 
 def _measurements(epochs: list[Epoch]) -> GnssMeasurements:

@@ -116,14 +116,21 @@ def _rows(payload: bytes, at: int, count: int, layout: np.dtype[Any]) -> npt.NDA
 # --- u-blox ---------------------------------------------------------------------------------------------------------
 
 _RAWX_HEAD: Final = struct.Struct("<dHbBBB2x")
-_RAWX: Final = np.dtype(
-    "<f8,<f8,<f4,u1,u1,u1,u1,<u2,u1,u1,u1,u1,u1,u1",
-)
-_RAWX_NAMES: Final = (
-    "code_m phase_cycles doppler_hz system number signal frequency lock_ms cn0 code_std phase_std doppler_std state _"
-)
 _UBX_RAWX: Final = np.dtype(
-    {"names": _RAWX_NAMES.split(), "formats": [_RAWX[k] for k in range(len(_RAWX))]}
+    [
+        ("code_m", "<f8"),
+        ("phase_cycles", "<f8"),
+        ("doppler_hz", "<f4"),
+        ("system", "u1"),
+        ("number", "u1"),
+        ("signal", "u1"),
+        ("frequency", "u1"),
+        ("lock_ms", "<u2"),
+        ("cn0", "u1"),
+        ("deviations", "u1", 3),
+        ("state", "u1"),
+        ("reserved", "u1"),
+    ]
 )
 _UBX_SIGNALS: Final = {0: Signal.L1_CA, 3: Signal.L2_C, 4: Signal.L2_C}
 _CODE_VALID, _PHASE_VALID, _HALF_CYCLE_KNOWN = 1, 2, 4
@@ -265,7 +272,7 @@ def _compressed(payload: bytes) -> Epoch:
         code_m=code_m,
         phase_cycles=phase_cycles,
         lock_s=bits(144, 21) / 32.0,
-        signal_to_noise_db_hz=bits(165, 5) + 20.0,
+        signal_to_noise_db_hz=bits(165, 5).astype(np.float64) + 20.0,
     )
 
 
@@ -310,27 +317,42 @@ def _meas_epoch(payload: bytes) -> Epoch:
         at += first_bytes
         base_m = ((misc & 15) * 4_294_967_296 + low) * 1e-3
         prn = number if number <= _SBF_PRN_MAX else 0
-        rows.append(_sbf_row(prn, kind, base_m or float("nan"), carrier, carrier_low, cn0, lock_s, 65_535, info))
+        channel = _Channel(kind, carrier, carrier_low, cn0, _lock_s(lock_s, 65_535), info)
+        rows.append(channel.row(prn, base_m or float("nan")))
         for _ in range(seconds):
             kind, lock_s, cn0, offsets, carrier, info, code_low, carrier_low, _ = _MEAS_SECOND.unpack_from(payload, at)
             at += second_bytes
             high = (offsets & 7) - (8 if offsets & 4 else 0)
             code_m = float("nan") if (high, code_low) == (-4, 0) else base_m + (high * 65_536 + code_low) * 1e-3
-            rows.append(_sbf_row(prn, kind, code_m, carrier, carrier_low, cn0, lock_s, 255, info))
+            channel = _Channel(kind, carrier, carrier_low, cn0, _lock_s(lock_s, 255), info)
+            rows.append(channel.row(prn, code_m))
     found = np.array(rows, SIGNALS)
     if tow_ms == _UNKNOWN_TOW:
         raise ValueError("the receiver does not know the time")
     return _epoch(week, 1e-3 * tow_ms, **{name: found[name] for name in SIGNALS.names or ()})
 
 
-def _sbf_row(
-    prn: int, kind: int, code_m: float, carrier: int, carrier_low: int, cn0: int, lock_s: int, unknown_s: int, info: int
-) -> tuple[Any, ...]:
-    number = kind & 31
-    signal = _SBF_SIGNALS.get(number, _NOWHERE)
-    phase_m = _carrier_m(code_m, carrier, carrier_low, float(WAVELENGTHS_M[max(signal, 0)]))
-    lock = float("nan") if lock_s == unknown_s else float(lock_s)
-    return prn, signal, code_m, phase_m, _cn0(cn0, number), lock, bool(info & _SBF_HALF_CYCLE)
+class _Channel(NamedTuple):
+    """Words that both kinds of sub-blocks have."""
+
+    kind: int
+    carrier: int
+    carrier_low: int
+    cn0: int
+    lock_s: float
+    info: int
+
+    def row(self, prn: int, code_m: float) -> tuple[Any, ...]:
+        """Return the values of `SIGNALS`."""
+        number = self.kind & 31
+        signal = _SBF_SIGNALS.get(number, _NOWHERE)
+        phase_m = _carrier_m(code_m, self.carrier, self.carrier_low, float(WAVELENGTHS_M[max(signal, 0)]))
+        is_half = bool(self.info & _SBF_HALF_CYCLE)
+        return prn, signal, code_m, phase_m, _cn0(self.cn0, number), self.lock_s, is_half
+
+
+def _lock_s(stated: int, unknown: int) -> float:
+    return float("nan") if stated == unknown else float(stated)
 
 
 def _raw_ca(payload: bytes) -> NavigationWords:

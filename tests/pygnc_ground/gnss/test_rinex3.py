@@ -143,11 +143,13 @@ def test_any_damage_leaves_the_other_lines_right(data: st.DataObject) -> None:
     try:
         found = read_rinex3(bytes(octets))
     except ValueError as error:
-        assert "no epoch" in str(error)
+        assert "no epoch" in str(error)  # noqa: PT017 - the message is the assertion
         return
     require_accounted(found.damage, len(octets))
     damaged_lines = len({content.count(b"\n", 0, place) for place in places}) + 1
-    whole = {(ms, name, code) for ms, name, code in zip(expected.gps_ms, expected.satellite, expected.code_l1_m)}
-    wrong = [row for row in zip(found.gps_ms, found.satellite, found.code_l1_m) if row not in whole]
+    whole = {
+        (ms, name, code) for ms, name, code in zip(expected.gps_ms, expected.satellite, expected.code_l1_m, strict=True)
+    }
+    wrong = [row for row in zip(found.gps_ms, found.satellite, found.code_l1_m, strict=True) if row not in whole]
     # A damaged epoch line may show another time for its three satellites.
     assert len(wrong) <= 3 * damaged_lines
