@@ -134,7 +134,7 @@ class BroadcastOrbits:
         values = np.full((len(gps_ns), 8), np.nan)
         if len(found):
             row = self.table[index[found]]
-            values[found, :7] = _evaluated(row, gps_ns[found])
+            values[found, :7] = evaluated(row, gps_ns[found])
             values[found, 7] = _SIGMA_PER_ACCURACY * row["accuracy_m"]
         return SatelliteStates(values[:, :3], values[:, 3:6], values[:, 6], values[:, 7], np.zeros(len(gps_ns)))
 
@@ -154,7 +154,7 @@ def _half_fit_ns(table: npt.NDArray[np.void]) -> IntArray:
     return half
 
 
-def _evaluated(row: npt.NDArray[np.void], gps_ns: IntArray) -> FloatArray:
+def evaluated(row: npt.NDArray[np.void], gps_ns: IntArray) -> FloatArray:
     """Return position, velocity and clock of each row at its time, shape (n, 7)."""
     after_s = 1e-9 * (gps_ns - row["toe_gps_ns"])
     semi_major_m, e = row["sqrt_a_sqrt_m"] ** 2, row["eccentricity"]
