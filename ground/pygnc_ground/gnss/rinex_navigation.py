@@ -196,3 +196,31 @@ def _ephemeris(record: Sequence[_Line], indent: int) -> tuple[float, ...]:
 def _nearest(of_week_ns: int, near_ns: int) -> int:
     """Return the time of a week in the week that is nearest to a time; weeks in files may be modulo 1024."""
     return of_week_ns + round((near_ns - of_week_ns) / _WEEK_NS) * _WEEK_NS
+
+
+def write_navigation(ephemerides: npt.NDArray[np.void], klobuchar: Klobuchar | None = None) -> bytes:
+    """Return ephemerides, shape (n,), of type `EPHEMERIS`, as a RINEX 3.05 file."""
+    first = f"{3.05:9.2f}{'':11}{'N: GNSS NAV DATA':20}G: GPS"
+    header = [(first, "RINEX VERSION / TYPE"), ("PyGNC", "PGM / RUN BY / DATE")]
+    if klobuchar is not None:
+        for name, values in (("GPSA", klobuchar.alpha), ("GPSB", klobuchar.beta)):
+            header.append((f"{name} " + "".join(f"{value:12.4E}" for value in values), "IONOSPHERIC CORR"))
+    lines = [f"{text:{_LABEL_AT}}{label}" for text, label in [*header, ("", "END OF HEADER")]]
+    for row in np.sort(ephemerides, order=("toe_gps_ns", "prn")):
+        week, toe_ns = divmod(int(row["toe_gps_ns"]), _WEEK_NS)
+        sent_ns = int(row["sent_gps_ns"]) - week * _WEEK_NS
+        moment = np.datetime64("1980-01-06T00:00:00", "s") + int(row["toc_gps_ns"]) // _NS_PER_S
+        stamp = str(moment).replace("-", " ").replace("T", " ").replace(":", " ")
+        groups = (
+            (row["iode"], row["crs_m"], row["delta_n_rad_s"], row["m0_rad"]),
+            (row["cuc_rad"], row["eccentricity"], row["cus_rad"], row["sqrt_a_sqrt_m"]),
+            (toe_ns / _NS_PER_S, row["cic_rad"], row["omega0_rad"], row["cis_rad"]),
+            (row["i0_rad"], row["crc_m"], row["omega_rad"], row["omega_dot_rad_s"]),
+            (row["idot_rad_s"], 1, week, 0),
+            (row["accuracy_m"], row["health"], row["tgd_s"], row["iodc"]),
+            (sent_ns / _NS_PER_S, row["fit_interval_h"]),
+        )
+        clock = (row["af0_s"], row["af1"], row["af2_per_s"])
+        lines.append(f"G{int(row['prn']):02d} {stamp}" + "".join(f"{float(value):19.12E}" for value in clock))
+        lines += ["    " + "".join(f"{float(value):19.12E}" for value in values) for values in groups]
+    return ("\n".join(lines) + "\n").encode("ascii")

@@ -44,9 +44,7 @@ _FITTED: Final = (
     "sqrt_a_sqrt_m", "eccentricity", "m0_rad", "delta_n_rad_s", "omega0_rad", "i0_rad", "omega_rad",
     "omega_dot_rad_s", "idot_rad_s", "cuc_rad", "cus_rad", "crc_m", "crs_m", "cic_rad", "cis_rad",
 )  # fmt: skip
-_SCALES: Final = np.array(
-    [1e-2, 1e-6, 1e-6, 1e-10, 1e-6, 1e-7, 1e-6, 1e-10, 1e-11, 1e-7, 1e-7, 1.0, 1.0, 1e-8, 1e-8]
-)
+_SCALES: Final = np.array([1e-2, 1e-6, 1e-6, 1e-10, 1e-6, 1e-7, 1e-6, 1e-10, 1e-11, 1e-7, 1e-7, 1.0, 1.0, 1e-8, 1e-8])
 """Sizes of changes of these elements that move a satellite by some metres."""
 _FIT_STEPS: Final = 5
 _EARTH_RATE_RAD_S: Final = 7.2921151467e-5

@@ -131,6 +131,16 @@ def test_version_3_has_the_same_ephemerides() -> None:
     assert (found.ephemerides == navigation().ephemerides).all()
 
 
+def test_what_is_written_is_read() -> None:
+    content = rinex_navigation.write_navigation(navigation().ephemerides, navigation().klobuchar)
+    found = rinex_navigation.read(content)
+    assert found.damage == ()
+    assert found.klobuchar == navigation().klobuchar
+    expected = np.sort(navigation().ephemerides, order=("toe_gps_ns", "prn"))
+    for name in expected.dtype.names or ():
+        assert found.ephemerides[name].tolist() == pytest.approx(expected[name].tolist(), rel=1e-12), name
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
