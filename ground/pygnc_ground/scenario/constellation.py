@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.interpolate import CubicHermiteSpline
+from scipy.interpolate import BSpline, make_interp_spline
 
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.gnss.broadcast import EPHEMERIS, evaluated
@@ -28,8 +28,9 @@ _PER_PLANE: Final = 5
 _RADIUS_M: Final = 26_559_710.0
 _INCLINATION_DEG: Final = 55.0
 _FIRST_NODE_DEG: Final = 32.8
-_SAMPLE_S: Final = 30.0
-"""Cubic polynomials between samples with velocities are 0.03 mm accurate."""
+_SAMPLE_S: Final = 300.0
+_DEGREE: Final = 9
+"""Samples and splines between them, which are accurate to less than 0.1 mm; each state takes 0.1 ms."""
 _MAX_STEP_S: Final = 120.0
 MARGIN_S: Final = 4 * 3600
 """Time before and after the scenario for which orbits are known."""
@@ -55,11 +56,15 @@ line of sight (Montenbruck, Steigenberger & Hauschild, GPS Solutions 19, 2015, f
 _ERROR_TIME_S: Final = 14_400.0
 
 
+# mypy: disable-error-code="arg-type"
+# brahe's stubs declare enumeration members as methods.
+
+
 class Transmitter(NamedTuple):
     """True orbit and clock of a satellite."""
 
     name: str
-    orbit: CubicHermiteSpline
+    orbit: BSpline
     """Position in GCRF in m by the time after the start in s."""
     trajectory: Trajectory
     clock_s: tuple[FloatArray, FloatArray]
@@ -89,7 +94,7 @@ def constellation(start_gps_ms: int, duration_s: int, seed: int) -> tuple[Transm
         state = np.asarray(brahe.state_koe_to_eci(elements, brahe.AngleFormat.DEGREES))
         trajectory = Trajectory(begin_ms, length_s, state, _CRAFT, _FORCES, max_step_s=_MAX_STEP_S)
         states = trajectory.states_gcrf(after_s)
-        orbit = CubicHermiteSpline(after_s - MARGIN_S, states[:, :3], states[:, 3:])
+        orbit = make_interp_spline(after_s - MARGIN_S, states[:, :3], k=_DEGREE)
         found.append(Transmitter(f"G{number + 1:02d}", orbit, trajectory, _clock(seed, number, length_s)))
     return tuple(found)
 
@@ -213,13 +218,13 @@ def _calendar(gps_ms: int) -> str:
 def _sp3_header(first_ms: int, count: int, names: list[str]) -> list[str]:
     week, tow_ms = divmod(first_ms, MS_PER_WEEK)
     mjd = 44_244 + first_ms / 86_400_000
+    accuracies = ["  2" if number < len(names) else "  0" for number in range(85)]
     shown = [*names, *["  0"] * (85 - len(names))]
     return [
         f"#cP{_calendar(first_ms)} {count:7d} ORBIT IGS20 SIM  GNC",
         f"## {week:4d} {1e-3 * tow_ms:15.8f} {900.0:14.8f} {int(mjd):5d} {mjd % 1.0:.13f}",
         *(f"+  {len(names) if row == 0 else '':>3}   " + "".join(shown[17 * row : 17 * row + 17]) for row in range(5)),
-        *("++       " + "  2" * min(max(len(names) - 17 * row, 0), 17) + "  0" * min(17, max(0, 17 * row + 17 - len(names)))
-          for row in range(5)),
+        *("++       " + "".join(accuracies[17 * row : 17 * row + 17]) for row in range(5)),
         "%c G  cc GPS ccc cccc cccc cccc cccc ccccc ccccc ccccc ccccc",
         "%c cc cc ccc ccc cccc cccc cccc cccc ccccc ccccc ccccc ccccc",
         *["%f  1.2500000  1.025000000  0.00000000000  0.000000000000000"] * 2,

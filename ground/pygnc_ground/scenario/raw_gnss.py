@@ -9,7 +9,7 @@ Hegarty, Understanding GPS, 2006, chapter 5.
 """
 
 import math
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -143,7 +143,7 @@ def simulated(
     row = table.pop("row")[order]
     facts = ReceiverFacts(marker="SIMULATED", receiver="PYGNC", interval_s=float(receiver.interval_s))
     gps_ms = settings.start_gps_ms + np.rint(1e3 * t_s).astype(np.int64)[row]
-    columns = {name: values[order] for name, values in table.items()}
+    columns: dict[str, Any] = {name: values[order] for name, values in table.items()}
     found = GnssMeasurements(gps_ms=gps_ms, fraction_s=np.zeros(len(row)), facts=facts, **columns)
     return found.without_l2() if receiver.frequencies == 1 else found, clock_s
 
@@ -241,7 +241,7 @@ def _signals(
     count = len(link.row)
     pseudorange_m = link.range_m + SPEED_OF_LIGHT_MPS * clock_s[link.row]
     cn0 = _HORIZON_DB_HZ + (_ZENITH_DB_HZ - _HORIZON_DB_HZ) * np.sin(np.radians(np.maximum(link.elevation_deg, 0.0)))
-    passes = np.cumsum(np.diff(link.row, prepend=-10) > 1)
+    passes = np.cumsum(np.diff(link.row, prepend=-10) > 1, dtype=np.int64)
     multipath = _multipath(receiver, link, rng, passes)
     columns: dict[str, npt.NDArray[np.generic]] = {"row": link.row, "satellite": np.full(count, one.name)}
     slips = _slips(receiver, rng, count)
@@ -264,7 +264,7 @@ def _signals(
     return {name: values[is_tracked] for name, values in columns.items()}
 
 
-def _multipath(receiver: RawGnss, link: _Link, rng: np.random.Generator, passes: npt.NDArray[np.int64]) -> FloatArray:
+def _multipath(receiver: RawGnss, link: _Link, rng: np.random.Generator, passes: npt.NDArray[np.intp]) -> FloatArray:
     """Return the multipath of C/A, P1 and P2 codes and of both phases in m, before their factors, shape (5, n)."""
     kept = math.exp(-receiver.interval_s / receiver.multipath_time_s)
     process = rng.standard_normal((5, len(link.row)))

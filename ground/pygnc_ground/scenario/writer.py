@@ -53,8 +53,9 @@ def write_scenario(
     """Write all files of a scenario and return their paths.
 
     Each satellite gets `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners
-    `range_truth.parquet`, with raw measurements the folder `gnss`, and with injected faults `faults.json`. They are in the folder itself, or in one folder per
-    satellite, named by its id, if the settings demand all satellites. `scenario.toml` holds every setting, so that it
+    `range_truth.parquet`, with raw measurements the folder `gnss`, and with injected faults `faults.json`. They are in
+    the folder itself, or in one folder per satellite, named by its id, if the settings demand all satellites.
+    `scenario.toml` holds every setting, so that it
     generates the same scenario again; `origin` is the comment at its top.
 
     Raises:

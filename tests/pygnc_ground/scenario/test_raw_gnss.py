@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -40,7 +39,7 @@ class Made:
 
 
 @lru_cache(maxsize=4)
-def _made(**receiver: Any) -> Made:
+def _made(**receiver: float) -> Made:
     settings = settings_from_tables({"duration_s": 3600, "raw_gnss": {"interval_s": 10} | receiver}, "test")
     files = generate(settings).raw
     assert files is not None
