@@ -21,6 +21,7 @@ from pygnc_ground.scenario.raw_gnss import RawFiles, _wind_up_cycles
 from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.scenario.trajectory import Trajectory
 
+pytestmark = pytest.mark.timeout(180)
 _C = 299_792_458.0
 _EARTH_RAD_S = 7.2921151467e-5
 _QUIET = {"multipath_m": 0.0, "slip_rate_per_h": 0.0, "signal_in_space_m": 0.0}
