@@ -89,9 +89,7 @@ class Combined:
 
     def without(self, rows: BoolArray) -> Self:
         """Return the rows without the phases of the flagged ones, shape (n,)."""
-        return replace(
-            self, phase_m=np.where(rows, np.nan, self.phase_m), passes=np.where(rows, -1, self.passes)
-        )
+        return replace(self, phase_m=np.where(rows, np.nan, self.phase_m), passes=np.where(rows, -1, self.passes))
 
 
 def has_two_frequencies(seen: GnssMeasurements) -> bool:

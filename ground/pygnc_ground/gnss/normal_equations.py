@@ -25,6 +25,8 @@ _CLOCK_INFORMATION: Final = 1e-12
 """A-priori information of a receiver's clock in 1/m2; it keeps an epoch with only excluded measurements solvable."""
 _INTERVAL_MS: Final = 900_000
 """Length of the intervals with continuous clocks, whose errors are taken as linear within an interval."""
+_SHARED: Final = 2.0
+"""Factor on the variance of clock samples: two intervals share each sample, but are treated as independent."""
 _PATTERN_S: Final = 300.0
 _MS_PER_S: Final = 1e3
 
@@ -200,7 +202,10 @@ class Elimination:
             passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
             variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
             weights = [
-                (own, np.linalg.inv(np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms)))
+                (
+                    own,
+                    np.linalg.inv(np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms)),
+                )
                 for own in _satellites(seen.combined.measurements.satellite[both])
             ]
             information = np.diag(np.full(int(epoch.max()) + 1, _CLOCK_INFORMATION))
@@ -218,7 +223,7 @@ class Elimination:
         links, at_ms = self._seen.links, self._seen.combined.measurements.gps_ms[rows]
         part = at_ms % step_ms / step_ms
         covariance = np.outer(1.0 - part, 1.0 - part) + np.outer(part, part)
-        covariance *= links.sigma_m[rows[0]] ** 2
+        covariance *= _SHARED * links.sigma_m[rows[0]] ** 2
         bridge = np.maximum(np.minimum(part[:, None], part) - np.outer(part, part), 0.0)
         covariance += links.clock_walk_m2_s[rows[0]] * step_ms / _MS_PER_S * bridge
         apart_s = np.abs(at_ms[:, None] - at_ms) / _MS_PER_S

@@ -33,9 +33,9 @@ _STEP_MS: Final = {True: 30_000, False: 10_000}
 """Interval of the epochs used. With two frequencies the errors of interpolated clocks are common to 30 s; with one
 frequency the white noise of the codes is averaged over more epochs.
 """
-_NOISE: Final = {True: Noise(0.5, 0.01, 0.015), False: Noise(0.5, 0.25, 0.0)}
-"""White errors. The code's is that of a P code on two frequencies (0.15 m each); a mean of code and phase has half the
-noise of a C/A code with multipath. They are increased if the residuals are larger, but not reduced: multipath changes
+_NOISE: Final = {True: Noise(0.5, 0.01, 0.015), False: Noise(0.5, 0.1, 0.0)}
+"""White errors. The code's is that of a P code on two frequencies (0.17 m each); a mean of code and phase has half the
+noise of a C/A code (0.2 m). They are increased if the residuals are larger, but not reduced: multipath changes
 slowly, and residuals of short arcs do not show all of it.
 """
 _PAIRS_S: Final = 60_000
@@ -44,6 +44,8 @@ _LOW: Final = 0.3
 _HUBER: Final = 3.0
 _JUMP_SIGMAS: Final = 5.0
 _JUMP_LEAST_M: Final = 0.06
+_FACTOR_STEP: Final = 10.0**0.5
+"""Step of the search for the sigma of the empirical accelerations."""
 _CODE_LIMIT_M: Final = 30.0
 """Code residual from which a code is not used once the orbit is accurate to metres."""
 _ITERATIONS_MAX: Final = 20
@@ -221,13 +223,24 @@ class _Fit:
             is_changed = with_phase and self._improve(fitted)
             converged = with_phase and choices == _CHOICES and change_m < _CONVERGED_M and not is_changed
             with_phase |= change_m < _SETTLED_M
-        covariance = solution.covariance()
+        # The sigma of the forces is known to a step of the search only, and the larger one is not refuted by it.
+        cautious = factors._replace(empirical=_FACTOR_STEP * factors.empirical)
+        covariance = solve(normal, parameters.prior(settings, cautious), values).covariance()
         by_offset = covariance @ right[:, 1:]
         covariance = covariance * max(fitted.chi_square / fitted.degrees_of_freedom, 1.0)
         covariance += self._sigma_m**2 * by_offset @ by_offset.T
         return RawOrbit(
-            points, times_ms, linearised.combined, fitted, self._noise, factors, iteration, converged, motion,
-            solution.correction, covariance,
+            points,
+            times_ms,
+            linearised.combined,
+            fitted,
+            self._noise,
+            factors,
+            iteration,
+            converged,
+            motion,
+            solution.correction,
+            covariance,
         )
 
     def _linearised(self, motion: LinearMotion, *, with_phase: bool) -> tuple[Linearised, FloatArray]:
@@ -264,9 +277,7 @@ class _Fit:
             code_m = np.where(is_usable, code_m, np.nan)
         partials = np.einsum("ni,nij->nj", predicted.direction, self._ecef_from_gcrf)
         shift = np.einsum("ni,nki->nk", predicted.direction, axes)
-        return Linearised(
-            combined, links, offset_s, code_m, phase_m, partials, code_variance, phase_variance
-        ), shift
+        return Linearised(combined, links, offset_s, code_m, phase_m, partials, code_variance, phase_variance), shift
 
     def _improve(self, fitted: Fitted) -> bool:
         """End passes where the residuals of the phases jump; return True if there were any."""
