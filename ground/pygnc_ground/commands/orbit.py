@@ -37,17 +37,39 @@ def determine_orbit(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace the results of another replay in the folder.")
     ] = False,
+    gnss_orbits: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="SP3", help="Orbits and clocks of the GPS satellites; LOG are then RINEX files. Can be repeated."
+        ),
+    ] = None,
+    antennas: Annotated[
+        Path | None, typer.Option(help="ANTEX file of the GPS satellites; default: igs05 of the package.")
+    ] = None,
+    antenna_offset: Annotated[
+        tuple[float, float, float],
+        typer.Option(metavar="X Y Z", help="Receiver antenna from the centre of mass, m: x forwards, z to the Earth."),
+    ] = (0.0, 0.0, 0.0),
+    antenna_sigma: Annotated[
+        float, typer.Option(metavar="M", min=0.0, max=10.0, help="Standard deviation of each component, m.")
+    ] = 0.03,
+    single_frequency: Annotated[
+        bool, typer.Option("--single-frequency", help="Use the C/A code and the L1 phase alone.")
+    ] = False,
 ) -> None:
     """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
     Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183. The
-    settings name the columns of other tables (CSV, Parquet).
+    settings name the columns of other tables (CSV, Parquet). With --gnss-orbits, the logs are RINEX 2 observation
+    files, also compressed, and the orbit follows from codes and carrier phases.
     """
     from msgspec.structs import replace
 
     from pygnc_ground.commands.orbit_replay import message_files, replay_with_true_noise, summary_lines
+    from pygnc_ground.commands.raw_orbit import RawFiles, determine
     from pygnc_ground.exports.estimates import Estimates
     from pygnc_ground.exports.export import Options
+    from pygnc_ground.gnss.raw_orbit import Receiver
     from pygnc_ground.orbit.prediction import OrbitPrediction
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.attitude_run import return_free_memory
@@ -55,6 +77,23 @@ def determine_orbit(
     from pygnc_ground.replay.tables import table_makers
 
     with report_user_errors("pygnc orbit"):
+        if gnss_orbits:
+            folder.require_free(out, overwrite=overwrite)
+            raw = RawFiles(
+                observations=tuple(logs),
+                gnss_orbits=tuple(gnss_orbits),
+                receiver=Receiver(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
+                antennas=antennas,
+                truth=truth,
+                object_name=object_name,
+                config=config,
+                earth_orientation=earth_orientation,
+            )
+            result = determine(raw)
+            for line in result.lines:
+                typer.echo(line)
+            echo_files(result.write(out, label("--name", name), label("--designator", designator)))
+            return
         recorded = RecordedFiles(
             sense=tuple(logs),
             truth=truth,

@@ -74,6 +74,21 @@ def read(path: Path) -> Iterator[GnssFix | Damage]:
         OSError: The file cannot be read.
     """
     epochs = {one.name: Epochs(one.name, one.scale, one.preferred) for one in PROTOCOLS}
+    for part in messages(path):
+        if isinstance(part, Damage):
+            yield part
+        else:
+            yield from _fixes(epochs, *part)
+    for one in epochs.values():
+        yield from one.end()
+
+
+def messages(path: Path) -> Iterator[tuple[Protocol, Frame] | Damage]:
+    """Yield the frames with their protocols, and the ranges of bytes that belong to no frame.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
     left: Damage | None = None
     for part in _parts(path):
         if isinstance(part, framing.Damage):
@@ -84,11 +99,11 @@ def read(path: Path) -> Iterator[GnssFix | Damage]:
             if left is not None:
                 yield left
                 left = None
-            yield from _fixes(epochs, part)
+            protocol = _protocol_of(part)
+            if protocol is not None:
+                yield protocol, part
     if left is not None:
         yield left
-    for one in epochs.values():
-        yield from one.end()
 
 
 def _protocol_of(part: _Part) -> Protocol | None:
@@ -97,10 +112,9 @@ def _protocol_of(part: _Part) -> Protocol | None:
     return _protocol_at(part.raw, 0) if isinstance(part, Frame) and is_frame else None
 
 
-def _fixes(epochs: dict[str, Epochs], frame: Frame) -> Iterator[GnssFix]:
-    protocol = _protocol_of(frame)
-    part = None if protocol is None else protocol.part(frame)
-    if protocol is not None and part is not None:
+def _fixes(epochs: dict[str, Epochs], protocol: Protocol, frame: Frame) -> Iterator[GnssFix]:
+    part = protocol.part(frame)
+    if part is not None:
         fix = epochs[protocol.name].add(frame, part)
         if fix is not None:
             yield fix

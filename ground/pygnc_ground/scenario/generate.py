@@ -20,6 +20,7 @@ from pygnc_ground.scenario.formation import Link, Satellite, links, satellites
 from pygnc_ground.scenario.gps import CommonNoise, make_fixes
 from pygnc_ground.scenario.imu import gyro_bias_rad_s, mag_bias_ut
 from pygnc_ground.scenario.ranging import TrueRanges
+from pygnc_ground.scenario.raw_gnss import RawFiles, raw_files
 from pygnc_ground.scenario.sensor_settings import SpacecraftClock
 from pygnc_ground.scenario.settings import Damage, Settings, Tables, noise_generator, settings_from_tables
 from pygnc_ground.scenario.storm import storm_field_gcrf_ut
@@ -139,6 +140,8 @@ class Scenario:
     """True values of the range packets; None without partners."""
     faults: dict[str, InjectedFaults]
     """Injected faults of `sense` and `ranges`, without files for which the settings demand no damage."""
+    raw: RawFiles | None = None
+    """Raw measurements of the GPS receiver; None if the settings demand none."""
 
 
 SensorModel: TypeAlias = Callable[[TrueStates, SensorSamples], SensorSamples]
@@ -210,7 +213,8 @@ def scenario_of(
         streams[file], injected = inject(records, damage, seed=own.seed, file=file)
         if damage != Damage():
             faults[file] = injected
-    return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults)
+    raw = raw_files(own, satellite.path)
+    return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults, raw)
 
 
 def ranges_of(settings: Settings, satellite: Satellite, everyone: tuple[Satellite, ...]) -> bytes:

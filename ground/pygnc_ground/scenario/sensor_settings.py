@@ -52,6 +52,45 @@ class SpacecraftClock(Section, frozen=True):
     """
 
 
+class RawGnss(Section, frozen=True):
+    """Settings of raw measurements of the GPS receiver: codes and carrier phases of a simulated constellation.
+
+    The antenna faces the zenith and is at the centre of mass. Noise of codes and phases follows from the
+    carrier-to-noise density, which is 50 dB Hz at the zenith and 33 dB Hz at the horizon on L1, and 6 dB less on L2.
+    """
+
+    interval_s: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Interval between measurements; 0 writes none."""
+    frequencies: Literal[1, 2] = 2
+    """1: C/A code and L1 phase; 2: also P(Y) codes and the L2 phase."""
+    elevation_mask_deg: Annotated[float, msgspec.Meta(ge=-20.0, lt=90.0)] = 5.0
+    """Lowest elevation at which a satellite is tracked."""
+    channels: Count = 12
+    """Number of satellites tracked at a time; the highest are chosen."""
+    ionosphere_tecu: NonNegative = 20.0
+    """Vertical electron content of the whole ionosphere under the Sun; a fifth of it by night."""
+    multipath_m: NonNegative = 0.5
+    """Standard deviation of the multipath of codes at the horizon; a hundredth of it on phases."""
+    multipath_time_s: Positive = 60.0
+    """Correlation time of the multipath."""
+    signal_in_space_m: NonNegative = 0.6
+    """RMS error of the broadcast orbits and clocks along the line of sight; it varies within hours."""
+    clock_offset_s: float = 0.0
+    """Receiver clock minus GPS time at the start."""
+    clock_drift_ppm: float = 0.1
+    """Constant part of the rate of the receiver clock."""
+    clock_noise_m: NonNegative = 3.0
+    """Standard deviation of the random walk of the receiver clock in a second, times the speed of light."""
+    clock_jumps: bool = False
+    """True: the receiver sets its clock by a millisecond whenever it is more than half a millisecond wrong."""
+    slip_rate_per_h: NonNegative = 0.2
+    """Mean number of cycle slips of a satellite in an hour, of 1 to 20 cycles on each frequency."""
+    slip_flagged_fraction: Fraction = 0.9
+    """Fraction of the slips that the receiver flags."""
+    half_cycle_rate_per_h: NonNegative = 0.0
+    """Mean number of flagged half-cycle errors of a satellite in an hour; each lasts 30 s."""
+
+
 class Gps(Section, frozen=True):
     """Settings of the GPS receiver and of its position and velocity fixes; noise is per ECEF axis, 1 sigma.
 

@@ -28,6 +28,7 @@ from pygnc_ground.scenario.sensor_settings import (
     NonNegative,
     Payload,
     Positive,
+    RawGnss,
     Section,
     SpacecraftClock,
     StarTracker,
@@ -287,6 +288,7 @@ class Settings(Section, frozen=True):
     attitude: Attitude = Attitude()
     clock: SpacecraftClock = SpacecraftClock()
     gps: Gps = Gps()
+    raw_gnss: RawGnss = RawGnss()
     storm: Storm = Storm()
     imu: Imu = Imu()
     torquers: Torquers = Torquers()

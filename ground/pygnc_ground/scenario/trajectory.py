@@ -119,6 +119,7 @@ class Trajectory(SatellitePath):
         *,
         manoeuvres: Manoeuvres = NO_MANOEUVRES,
         area_phase_deg: float = 0.0,
+        max_step_s: float = _MAX_STEP_S,
     ) -> None:
         """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
         self.start_gps_ms = start_gps_ms
@@ -133,7 +134,7 @@ class Trajectory(SatellitePath):
             state_gcrf = manoeuvres.after_impulses(begin_s, state_gcrf)
             middle_s = (begin_s // area_step_s + 0.5) * area_step_s
             seen = craft_at(craft, middle_s, area_phase_deg)
-            part = _propagator(begin, state_gcrf, force_model(seen, forces), manoeuvres.thrust(begin_s))
+            part = _propagator(begin, state_gcrf, force_model(seen, forces), manoeuvres.thrust(begin_s), max_step_s)
             part.propagate_to(end)
             state_gcrf = np.asarray(part.current_state())
             self._parts.append(part)
@@ -201,13 +202,17 @@ def partner_state_gcrf(own_state_gcrf: FloatArray, partner: Partner) -> FloatArr
 
 
 def _propagator(
-    start: brahe.Epoch, state_gcrf: FloatArray, model: brahe.ForceModelConfig, thrust: Thrusting | None
+    start: brahe.Epoch,
+    state_gcrf: FloatArray,
+    model: brahe.ForceModelConfig,
+    thrust: Thrusting | None,
+    max_step_s: float,
 ) -> brahe.NumericalOrbitPropagator:
     integrator = (
         brahe.NumericalPropagationConfig.with_method(brahe.IntegrationMethod.DP54)
         .with_abs_tol(_ABSOLUTE_TOLERANCE)
         .with_rel_tol(_RELATIVE_TOLERANCE)
-        .with_max_step(_MAX_STEP_S)
+        .with_max_step(max_step_s)
         .with_store_accelerations(store=True)
         .with_interpolation_method(brahe.InterpolationMethod.HERMITE_QUINTIC)
     )

@@ -53,8 +53,9 @@ def write_scenario(
     """Write all files of a scenario and return their paths.
 
     Each satellite gets `sense.bin`, `range/rng00000.bin` and so on, `truth.parquet`, with partners
-    `range_truth.parquet`, and with injected faults `faults.json`. They are in the folder itself, or in one folder per
-    satellite, named by its id, if the settings demand all satellites. `scenario.toml` holds every setting, so that it
+    `range_truth.parquet`, with raw measurements the folder `gnss`, and with injected faults `faults.json`. They are in
+    the folder itself, or in one folder per satellite, named by its id, if the settings demand all satellites.
+    `scenario.toml` holds every setting, so that it
     generates the same scenario again; `origin` is the comment at its top.
 
     Raises:
@@ -77,6 +78,10 @@ def write_scenario(
         if scenario.true_ranges is not None:
             ranges = range_truth_table(scenario.true_ranges)
             contents[f"{place}range_truth.parquet"] = parquet(ranges, "range_truth", about)
+        if scenario.raw is not None:
+            contents[f"{place}gnss/observations.rnx"] = scenario.raw.observations
+            contents[f"{place}gnss/navigation.rnx"] = scenario.raw.navigation
+            contents[f"{place}gnss/precise.sp3"] = scenario.raw.precise
         if scenario.faults:
             tables = {
                 file: {kind: {"count": len(records), "records": records} for kind, records in kinds.items()}

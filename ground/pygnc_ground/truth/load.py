@@ -17,7 +17,13 @@ from pygnc_ground.truth.ephemeris import Ephemeris
 from pygnc_ground.truth.oem import ephemeris_from_oem, read_kvn, read_xml
 from pygnc_ground.truth.reader import added_reader, added_readers
 from pygnc_ground.truth.sp3 import read_sp3
-from pygnc_ground.truth.table import csv_table, ephemeris_from_table, parquet_table
+from pygnc_ground.truth.table import (
+    DATED_ROW,
+    csv_table,
+    ephemeris_from_dated_table,
+    ephemeris_from_table,
+    parquet_table,
+)
 from pygnc_system.plugins import named_faults
 
 _GZIP_MARK = b"\x1f\x8b"
@@ -29,7 +35,10 @@ _KVN_MARK = b"CCSDS_OEM_VERS"
 _SP3_MARK = re.compile(rb"#[a-z][PV]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _Truth = TypeVar("_Truth")
-_KINDS = "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, or a CCSDS OEM in KVN or XML"
+_KINDS = (
+    "the truth table of a scenario (truth.parquet, truth.csv.gz), SP3-c, SP3-d, a table of dated states,"
+    " or a CCSDS OEM in KVN or XML"
+)
 
 
 def load_truth(path: Path | str, object_id: str | None = None) -> Ephemeris:
@@ -85,7 +94,7 @@ def _attitude(content: bytes) -> AttitudeTruth | None:
     if table is not None:
         return attitude_truth(table)
     begin = _begin(content)
-    is_ours = begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin)
+    is_ours = begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin) or DATED_ROW.match(begin)
     reader = None if is_ours else added_reader(content)
     if reader is None:
         return None
@@ -101,6 +110,8 @@ def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
     if begin.startswith(_XML_MARK):
         return ephemeris_from_oem(read_xml(content), object_id)
     text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", errors="replace")
+    if DATED_ROW.match(begin):
+        return ephemeris_from_dated_table(content.removeprefix(_BYTE_ORDER_MARK))
     if _SP3_MARK.match(begin):
         return read_sp3(text, object_id)
     if begin.startswith(_KVN_MARK):

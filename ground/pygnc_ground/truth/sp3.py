@@ -1,16 +1,18 @@
 """SP3-c and SP3-d files: precise orbits in an Earth-fixed frame, as published by analysis centres.
 
-Sources: S. Hilla, The Extended Standard Product 3 Orbit Format (SP3-c), 2010, and (SP3-d), 2016. Clocks, accuracies and
-correlations are ignored.
+Sources: S. Hilla, The Extended Standard Product 3 Orbit Format (SP3-c), 2010, and (SP3-d), 2016. Accuracies and
+correlations are ignored, and clocks except by `read_sp3_satellites`.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, LAGRANGE_WINDOW, Arc, Ephemeris, choose_object
 from pygnc_ground.truth.epochs import SP3_TIME_SYSTEMS, calendar_date, gps_ns
 from pygnc_ground.truth.frames import Frame
+from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
 _M_PER_KM = 1e3
 _MPS_PER_DMPS = 0.1
@@ -28,6 +30,7 @@ class _Sample:
     gps_ns: int
     position_km: Vector | None = None
     velocity_dmps: Vector | None = None
+    clock_us: float = float("nan")
     manoeuvre: bool = False
     """True if the satellite manoeuvred after the previous sample"""
     predicted: bool = False
@@ -46,6 +49,9 @@ class _Reader:
     objects: list[str] = field(default_factory=list)
     chosen: str = ""
     samples: list[_Sample] = field(default_factory=list)
+    """Samples of the chosen satellite, one per epoch"""
+    every: dict[str, list[_Sample]] | None = None
+    """Samples of every satellite with a position, if all are read"""
 
     def parse_line(self, line: str) -> None:
         """Parse the next line.
@@ -56,7 +62,8 @@ class _Reader:
         if line[:1] in ("P", "V"):
             self._take_record(line)
         elif line.startswith("*"):
-            self.chosen = self.chosen or self._choose()
+            if not self.samples:
+                self.chosen = self._choose()
             self.samples.append(_Sample(self._epoch_ns(line)))
         elif line[:1] in ("#", "+", "%"):
             self._take_header(line)
@@ -95,7 +102,7 @@ class _Reader:
             raise ValueError(
                 f"the coordinate system {self.coordinate_system} is inertial but SP3 is Earth-fixed; convert the file"
             )
-        return choose_object(self.objects, self.object_id)
+        return "" if self.every is not None else choose_object(self.objects, self.object_id)
 
     def _epoch_ns(self, line: str) -> int:
         try:
@@ -113,11 +120,15 @@ class _Reader:
     def _take_record(self, line: str) -> None:
         if not self.samples:
             raise ValueError("a record is before the first epoch; get the file again")
-        if _identifier(line[1:4]) != self.chosen:
+        satellite = _identifier(line[1:4])
+        if self.every is None and satellite != self.chosen:
             return
         x, y, z = (_number(line[column : column + 14], "component") for column in (4, 18, 32))
         missing = max(abs(x), abs(y), abs(z)) >= _MISSING or x == y == z == 0.0
         sample = self.samples[-1]
+        if self.every is not None and line[0] == "P" and not missing:
+            sample = _Sample(sample.gps_ns, clock_us=_clock_us(line))
+            self.every.setdefault(satellite, []).append(sample)
         if line[0] == "V":
             sample.velocity_dmps = None if missing else (x, y, z)
         elif not missing:
@@ -135,10 +146,44 @@ def read_sp3(text: str, object_id: str | None) -> Ephemeris:
             line.
     """
     reader = _Reader(object_id)
+    _parse(reader, text)
+    return _ephemeris(reader)
+
+
+class SatelliteSamples(NamedTuple):
+    """Samples of a satellite with a position, in order of time."""
+
+    gps_ns: IntArray
+    """Times in ns since the GPS epoch, shape (s,)."""
+    position_m: FloatArray
+    """Positions in ITRF, m, shape (s, 3)."""
+    clock_s: FloatArray
+    """Clock minus GPS time without the periodic relativistic effect, s, shape (s,); NaN where unknown."""
+
+
+def read_sp3_satellites(text: str) -> dict[str, SatelliteSamples]:
+    """Return the positions and clocks of all satellites by their names.
+
+    Raises:
+        ValueError: The file is damaged or of another version; the message names the line.
+    """
+    reader = _Reader(None, every={})
+    _parse(reader, text)
+    return {
+        satellite: SatelliteSamples(
+            np.array([sample.gps_ns for sample in samples], dtype=np.int64),
+            _M_PER_KM * np.array([sample.position_km for sample in samples]),
+            1e-6 * np.array([sample.clock_us for sample in samples]),
+        )
+        for satellite, samples in (reader.every or {}).items()
+    }
+
+
+def _parse(reader: _Reader, text: str) -> None:
     number = 0
     for number, line in enumerate(text.splitlines(), start=1):
         if line.startswith("EOF"):
-            return _ephemeris(reader)
+            return
         try:
             reader.parse_line(line)
         except ValueError as error:
@@ -151,6 +196,13 @@ def read_sp3(text: str, object_id: str | None) -> Ephemeris:
 def _identifier(name: str) -> str:
     """Return a satellite as "G01"; some files omit the zero."""
     return name.replace(" ", "0")
+
+
+def _clock_us(line: str) -> float:
+    """Return the clock of a position record in microseconds; NaN if it is unknown."""
+    text = line[46:60]
+    value = _number(text, "clock") if text.strip() else _MISSING
+    return value if abs(value) < _MISSING else float("nan")
 
 
 def _number(text: str, what: str) -> float:

@@ -1,6 +1,11 @@
-"""Truth tables of scenarios: `truth.parquet`, or `truth.csv.gz` of older scenarios."""
+"""Truth tables of scenarios: `truth.parquet`, or `truth.csv.gz` of older scenarios; and dated tables.
+
+Dated tables have no header: date (27/7/2010), time of GPS, position in km and velocity in dm/s in ITRF, as the program
+LEOGPS keeps precise orbits.
+"""
 
 import io
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -10,6 +15,7 @@ import polars as pl
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.tables.declaration import quantities
 from pygnc_ground.truth.ephemeris import HERMITE_WINDOW, NS_PER_MS, Arc, Ephemeris
+from pygnc_ground.truth.epochs import calendar_date, gps_ns
 from pygnc_ground.truth.frames import Frame
 from pygnc_ground.truth.orbit_truth import FloatArray, IntArray
 
@@ -117,3 +123,44 @@ def ephemeris_from_table(table: pl.DataFrame) -> Ephemeris:
         usable_ns=(int(time_ns[0]), int(time_ns[-1])),
     )
     return Ephemeris([arc], "truth table of a scenario")
+
+
+DATED_ROW: Final = re.compile(rb"(\d{1,2})/(\d{1,2})/(\d{4}),(\d\d):(\d\d):(\d\d),")
+"""Beginning of a row of a dated table."""
+_M_PER_KM: Final = 1e3
+_MPS_PER_DMPS: Final = 0.1
+
+
+def ephemeris_from_dated_table(content: bytes) -> Ephemeris:
+    """Return the orbit in a dated table.
+
+    Raises:
+        ValueError: A row is damaged, or times do not ascend; the message names the line.
+    """
+    times_ns, states = list[int](), list[list[float]]()
+    for number, line in enumerate(content.splitlines(), start=1):
+        match = DATED_ROW.match(line)
+        try:
+            if match is None:
+                raise ValueError("it does not begin with a date and a time")  # noqa: TRY301
+            day, month, year, hour, minute, second = (int(part) for part in match.groups())
+            states.append([float(part) for part in line[match.end() :].split(b",")])
+            if len(states[-1]) != 6:
+                raise ValueError(f"it has {len(states[-1])} components in place of 6")  # noqa: TRY301
+            times_ns.append(gps_ns(calendar_date(year, month, day), hour, minute, second * 1_000_000_000, "GPS"))
+        except ValueError as error:
+            raise ValueError(f"line {number}: {line[:30]!r} is no row of a table of states: {error}") from error
+    time_ns = np.array(times_ns, dtype=np.int64)
+    if (np.diff(time_ns) <= 0).any():
+        number = int(np.flatnonzero(np.diff(time_ns) <= 0)[0]) + 2
+        raise ValueError(f"line {number}: the time is not later than in the line before; sort the rows")
+    state = np.array(states)
+    arc = Arc(
+        gps_ns=time_ns,
+        position_m=_M_PER_KM * state[:, :3],
+        velocity_mps=_MPS_PER_DMPS * state[:, 3:],
+        frame=Frame.ITRF,
+        window=HERMITE_WINDOW,
+        usable_ns=(int(time_ns[0]), int(time_ns[-1])),
+    )
+    return Ephemeris([arc], "table of dated states")

@@ -1,0 +1,240 @@
+"""Orbit from raw measurements of a receiver, for `pygnc orbit` with `--gnss-orbits`."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pygnc.common.clock import utc_iso_from_gps_ms
+from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
+from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.frames import EarthFrames
+from pygnc_ground.exports.export import File
+from pygnc_ground.exports.message import Notation
+from pygnc_ground.exports.orbit_messages import Label, States, oem
+from pygnc_ground.gnss.antennas import SatelliteAntennas
+from pygnc_ground.gnss.measurements import GnssMeasurements
+from pygnc_ground.gnss.raw_orbit import RawOrbit, RawOrbitError, Receiver, gaps, jumps_of_clock, solve_raw_orbit
+from pygnc_ground.gnss.rinex2 import read_rinex2
+from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.orbit.solution import (
+    BoolArray,
+    IntArray,
+    OrbitSolution,
+    normalised_squares,
+    orbit_errors,
+    rms_3d,
+    set_states,
+    unknown_solution,
+)
+from pygnc_ground.replay.files import flight_settings
+from pygnc_ground.replay.tables import solution_table
+from pygnc_ground.report.wording import plural
+from pygnc_ground.tables.declaration import write_table
+from pygnc_ground.truth.frames import earth_orientation
+from pygnc_ground.truth.load import load_truth
+from pygnc_system.files import data_file
+
+_ANTENNAS: Final = "gnss_antennas/igs05_gps.atx"
+_ANTENNAS_END_GPS_MS: Final = 987_033_600_000
+"""2011-04-17, from which orbits refer to the antennas of igs08.atx."""
+_STEP_MS: Final = 60_000
+_POSITION: Final = slice(0, 3)
+_DAY: Final = slice(0, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class RawFiles:
+    """Files of raw measurements, and what the orbit is determined with."""
+
+    observations: tuple[Path, ...]
+    gnss_orbits: tuple[Path, ...]
+    receiver: Receiver
+    antennas: Path | None = None
+    truth: Path | None = None
+    object_name: str | None = None
+    config: Path | None = None
+    earth_orientation: Path | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawResult:
+    """Orbit at the epochs of the measurements, with the summary."""
+
+    solution: OrbitSolution
+    lines: tuple[str, ...]
+
+    def write(self, out: Path, name: str, designator: str) -> list[Path]:
+        """Write the table of states and the OEM into a folder, and return their paths."""
+        out.mkdir(parents=True, exist_ok=True)
+        table = out / "orbit_batch.parquet"
+        write_table("orbit_batch", solution_table("orbit_batch", self.solution), table, {})
+        message = out / "orbit.oem"
+        message.write_bytes(self._oem(name, designator).content)
+        return [table, message]
+
+    def _oem(self, name: str, designator: str) -> File:
+        one = self.solution
+        rows = np.flatnonzero(np.diff(one.gps_ms // _STEP_MS, prepend=-1) > 0)
+        states = np.concatenate((one.position_gcrf_m, one.velocity_gcrf_mps), axis=1)[rows]
+        lower = np.zeros((len(rows), 6, 6))
+        lower[:, *np.tril_indices(6)] = one.triangles_rtn[rows]
+        covariance = lower + np.tril(lower, -1).transpose(0, 2, 1)
+        label = Label(name, designator, int(one.gps_ms[-1]))
+        message = oem(
+            States(one.gps_ms[rows], states, covariance, "GCRF"), label, ("Estimated from raw GNSS measurements",)
+        )
+        return File("orbit.oem", message.text(Notation.KVN).encode("ascii"))
+
+
+def determine(files: RawFiles) -> RawResult:
+    """Read the files and determine the orbit.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is damaged, or the measurements give no orbit; the message names the reason.
+    """
+    seen = _measurements(files.observations)
+    orbits = Sp3Orbits.of(_text(path) for path in files.gnss_orbits)
+    lines = [f"{path.name}: read" for path in files.observations]
+    lines += [f"{one.detail}; not used" for one in seen.damage[:5]]
+    lines += _missing_days(seen, orbits)
+    antennas = _antennas(files, seen)
+    orientation = _orientation(files.earth_orientation, seen)
+    settings = flight_settings(files.config).orbit
+    frames = EarthFrames(orientation)
+    found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings, frames)
+    solution = _solution(found, seen, frames)
+    lines += _lines(found, seen, solution)
+    if files.truth is not None:
+        lines += _accuracy(solution, files.truth, files.object_name)
+    return RawResult(solution, tuple(lines))
+
+
+def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
+    """Return the measurements in all files, in order of time."""
+    parts = []
+    for path in paths:
+        try:
+            parts.append(read_rinex2(path.read_bytes()))
+        except ValueError as error:
+            raise ValueError(f"{path}: {error}") from error
+    if len({part.facts.marker for part in parts}) > 1:
+        markers = ", ".join(repr(part.facts.marker) for part in parts)
+        raise ValueError(f"the files are of several satellites ({markers}); give the files of one receiver")
+    joined = {
+        one.name: np.concatenate([getattr(part, one.name) for part in parts])
+        for one in fields(GnssMeasurements)
+        if isinstance(getattr(parts[0], one.name), np.ndarray)
+    }
+    whole = replace(parts[0], **joined, damage=tuple(damage for part in parts for damage in part.damage))
+    return whole.selected(np.argsort(whole.gps_ms, kind="stable"))
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="ascii", errors="replace")
+
+
+def _missing_days(seen: GnssMeasurements, orbits: Sp3Orbits) -> list[str]:
+    """Return a note with the days of measurements outside the orbits.
+
+    Raises:
+        RawOrbitError: There is no orbit at the time of any measurement.
+    """
+    first_ms, last_ms = orbits.span_gps_ms
+    outside: BoolArray = (seen.gps_ms < first_ms) | (seen.gps_ms >= last_ms)
+    if not outside.any():
+        return []
+    days = ", ".join(
+        sorted({utc_iso_from_gps_ms(int(at))[_DAY] for at in np.unique(seen.gps_ms[outside] // 1000) * 1000})
+    )
+    span = " to ".join(utc_iso_from_gps_ms(at) for at in (first_ms, last_ms))
+    if outside.all():
+        raise RawOrbitError(
+            f"the GNSS orbits are those of {span}, but the measurements are of {days}; add their SP3 files"
+        )
+    return [
+        f"{plural(int(outside.sum()), 'measurement')} of {days} not used: the GNSS orbits are those of {span}; add the"
+        " SP3 file of the next day, because clocks are interpolated between samples"
+    ]
+
+
+def _antennas(files: RawFiles, seen: GnssMeasurements) -> SatelliteAntennas | None:
+    path = files.antennas
+    if path is None:
+        if int(seen.gps_ms[0]) >= _ANTENNAS_END_GPS_MS:
+            raise ValueError(
+                "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file of"
+                " the orbits' frame, such as igs14.atx, by --antennas"
+            )
+        path = data_file(_ANTENNAS)
+    try:
+        return SatelliteAntennas.of(path.read_text(encoding="latin-1"))
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _orientation(path: Path | None, seen: GnssMeasurements) -> EarthOrientationTable:
+    """Return the table named, that of the package, or, for times before that, the longer one of the library brahe."""
+    table = read_earth_orientation(path or data_file(EARTH_ORIENTATION_TABLE))
+    if path is None and table.begins_gps_ms is not None and int(seen.gps_ms[0]) < table.begins_gps_ms:
+        return earth_orientation(int(seen.gps_ms[-1]))
+    return table
+
+
+def _solution(found: RawOrbit, seen: GnssMeasurements, frames: EarthFrames) -> OrbitSolution:
+    gps_ms: IntArray = np.unique(seen.gps_ms)
+    solution = unknown_solution(gps_ms)
+    states, covariance = found.states(gps_ms)
+    set_states(solution, np.arange(len(gps_ms)), gps_ms, states, covariance, frames)
+    solution.accepted[:] = np.isin(gps_ms, np.unique(found.combined.measurements.gps_ms))
+    return solution
+
+
+def _lines(found: RawOrbit, seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:
+    """Yield what was measured and how well it fits."""
+    times_ms = np.unique(seen.gps_ms)
+    first, last = (utc_iso_from_gps_ms(int(at)) for at in times_ms[[0, -1]])
+    satellites = len(np.unique(seen.satellite))
+    yield f"{first} to {last}: {len(times_ms)} epochs, {plural(satellites, 'satellite')}, {len(seen)} measurements"
+    combined = found.combined
+    yield (
+        "combination: "
+        + ("two frequencies" if combined.dual else "mean of code and phase on L1 (GRAPHIC)")
+        + f"; {combined.pass_count} passes, {combined.slips} of their beginnings not reported by the receiver"
+    )
+    point = found.points
+    yield f"point solutions: {int(point.known.sum())} of {len(point.known)} epochs, median RMS {_median(point.rms_m)} m"
+    if jumps := jumps_of_clock(point):
+        yield f"clock of the receiver: {plural(jumps, 'jump')} of half a millisecond or more, corrected"
+    for begin, end in gaps(seen.gps_ms):
+        yield f"no measurements from {utc_iso_from_gps_ms(begin)} to {utc_iso_from_gps_ms(end)}"
+    codes = f"codes {_median(np.abs(found.fitted.code_m))} m, " if combined.dual else ""
+    yield f"median residuals: {codes}phases {_median(np.abs(found.fitted.phase_m))} m"
+    if not found.converged:
+        yield f"the fit did not converge in {found.iterations} iterations; the orbit may be wrong"
+    variances = np.trace(solution.covariance_ecef[:, _POSITION, _POSITION], axis1=1, axis2=2)
+    yield f"orbit: sigma {np.sqrt(variances.mean()):.3f} m in three dimensions"
+
+
+def _median(values: np.typing.NDArray[np.float64]) -> str:
+    finite = values[np.isfinite(values)]
+    return f"{np.median(finite):.3f}" if len(finite) else "-"
+
+
+def _accuracy(solution: OrbitSolution, path: Path, object_name: str | None) -> Iterator[str]:
+    """Yield the errors against a truth."""
+    true = load_truth(path, object_name).at(solution.gps_ms)
+    errors = orbit_errors(solution, true)
+    if not len(errors):
+        yield "truth: it has no state at the time of the measurements"
+        return
+    error_m = solution.position_ecef_m[errors.row] - true.position_ecef_m[errors.row]
+    squares = normalised_squares(error_m, solution.covariance_ecef[errors.row][:, _POSITION, _POSITION])
+    radial, transverse, normal = np.sqrt((errors.position_rtn_m**2).mean(axis=0))
+    yield (
+        f"position error: 3-D RMS {rms_3d(errors.position_rtn_m):.3f} m (R {radial:.3f}, T {transverse:.3f},"
+        f" N {normal:.3f}), NEES {squares.mean() / 3.0:.2f}; velocity {rms_3d(errors.velocity_rtn_mps):.6f} m/s"
+    )

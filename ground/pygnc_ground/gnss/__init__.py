@@ -1,0 +1,1 @@
+"""Orbits from raw measurements of satellite navigation receivers: codes and carrier phases."""

@@ -1,0 +1,243 @@
+"""Normal equations of codes and phases for the orbit, with clocks and ambiguities eliminated.
+
+Epochs are grouped by the interval between two samples of the satellites' clocks. Within an interval the error of an
+interpolated clock is a Brownian bridge: a random walk that is zero at both samples. The errors of different intervals
+are independent. Each interval is thus a small generalised least-squares problem with a full covariance, in which the
+receiver's clock of each epoch is eliminated. The ambiguities of the passes are eliminated from the sum of all intervals
+(Schur complement).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from pygnc_ground.gnss.combinations import Combined
+from pygnc_ground.gnss.measurements import SatelliteArray
+from pygnc_ground.gnss.ranges import Links
+from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+
+_AMBIGUITY_SIGMA_M: Final = 30.0
+"""A-priori standard deviation of the ambiguity that remains after alignment with the code: ionosphere and noise."""
+_CLOCK_INFORMATION: Final = 1e-12
+"""A-priori information of a receiver's clock in 1/m2; it keeps an epoch with only excluded measurements solvable."""
+_INTERVAL_MS: Final = 900_000
+"""Length of the intervals with continuous clocks, whose errors are taken as linear within an interval."""
+_SHARED: Final = 2.0
+"""Factor on the variance of clock samples: two intervals share each sample, but are treated as independent."""
+_PATTERN_S: Final = 300.0
+_MS_PER_S: Final = 1e3
+
+
+class Noise(NamedTuple):
+    """Standard deviations of the receiver's errors."""
+
+    code_m: float
+    """White error of the code for a satellite at the zenith, m."""
+    phase_m: float
+    """White error of the phase for a satellite at the zenith, m."""
+    pattern_m: float
+    """Error of the phase that depends on the direction: patterns of both antennas, and multipath, m."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Linearised:
+    """Residuals of n rows of combined measurements against an orbit, in order of time."""
+
+    combined: Combined
+    links: Links
+    offset_s: FloatArray
+    """Time of reception minus the time tags' milliseconds, shape (n,)."""
+    code_m: FloatArray
+    """Code minus prediction without ambiguity, NaN where not used, shape (n,)."""
+    phase_m: FloatArray
+    """Phase minus prediction, aligned with the code of its pass, NaN where not used, shape (n,)."""
+    partials: FloatArray
+    """Derivatives of the range by the position in GCRF, shape (n, 3)."""
+    code_variance_m2: FloatArray
+    phase_variance_m2: FloatArray
+    """Variances of white errors with the robust weights, shape (n,)."""
+
+
+class Fitted(NamedTuple):
+    """Residuals after a fit, and their sum of squares."""
+
+    code_m: FloatArray
+    phase_m: FloatArray
+    chi_square: float
+    degrees_of_freedom: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Interval:
+    """Measurements of an interval: codes first, then phases. Only measurements of one satellite are correlated."""
+
+    code_rows: IntArray
+    phase_rows: IntArray
+    epoch: IntArray
+    """Index of the epoch in the interval of each measurement."""
+    passes: IntArray
+    """Passes of the phases."""
+    column: IntArray
+    """Index in `passes` of each phase."""
+    weights: list[tuple[IntArray, FloatArray]]
+    """Measurements of each satellite, and the inverse of their covariance."""
+    clock_covariance: FloatArray
+    """Covariance of the receiver's clocks in m2, without the orbit's errors."""
+
+    def weighted(self, values: FloatArray) -> FloatArray:
+        """Return the inverse of the covariance times values (m, k)."""
+        product = np.empty_like(values)
+        for own, inverse in self.weights:
+            product[own] = inverse @ values[own]
+        return product
+
+    def clocks(self, values: FloatArray) -> FloatArray:
+        """Return the receiver's clocks in measurements (m, k), in m, by least squares."""
+        weighted = self.weighted(values)
+        sums = np.stack([np.bincount(self.epoch, column) for column in weighted.T], axis=1)
+        clocks: FloatArray = self.clock_covariance @ sums
+        return clocks
+
+
+class Elimination:
+    """Intervals of linearised measurements, with normal equations for an orbit.
+
+    Args:
+        seen: Linearised measurements.
+        clock_interval_ms: Time between the samples of the satellites' clocks; 0 for continuous clocks.
+        shift: Derivatives of the ranges by parameters that are considered, not estimated, shape (n, k).
+        pattern_m: Standard deviation of the phase's error that depends on the direction.
+    """
+
+    def __init__(self, seen: Linearised, clock_interval_ms: int, shift: FloatArray, pattern_m: float) -> None:
+        self._seen = seen
+        self._pattern_m = pattern_m
+        self._step_ms = clock_interval_ms
+        self._shift = shift
+        self._intervals = list(self._split())
+        passes = seen.combined.pass_count
+        self._cross = np.zeros((0, passes))
+        self._inverse = np.zeros((passes, passes))
+        self._of_ambiguity = np.zeros((passes, 1))
+
+    def normal(self, motion: LinearMotion, count: int) -> tuple[FloatArray, FloatArray]:
+        """Return the normal equations for corrections of the orbit's `count` parameters.
+
+        Returns:
+            Matrix (p, p), and right sides of the residuals and of the considered parameters, shape (p, 1 + k).
+        """
+        seen, passes = self._seen, self._seen.combined.pass_count
+        matrix, right = np.zeros((count, count)), np.zeros((count, 1 + self._shift.shape[1]))
+        cross, ambiguity = np.zeros((count, passes)), np.zeros((passes, passes))
+        of_ambiguity = np.zeros((passes, right.shape[1]))
+        for one in self._intervals:
+            rows, design, residuals = self._design(one)
+            both = np.concatenate((design, residuals), axis=1)
+            cleared = one.weighted(both - one.clocks(both)[one.epoch])
+            products = design.T @ cleared
+            first = np.zeros(len(one.clock_covariance), dtype=np.int64)
+            first[one.epoch] = rows
+            times_ms = seen.combined.measurements.gps_ms[first]
+            of_place = motion.derivatives(times_ms, seen.offset_s[first])[:, :3]
+            of_place = of_place.reshape(3 * len(first), -1)
+            acting, places = of_place.shape[1], len(of_place)
+            right_of = design.shape[1]
+            matrix[:acting, :acting] += of_place.T @ products[:places, :places] @ of_place
+            right[:acting] += of_place.T @ products[:places, right_of:]
+            cross[:acting, one.passes] += of_place.T @ products[:places, places:right_of]
+            ambiguity[np.ix_(one.passes, one.passes)] += products[places:, places:right_of]
+            of_ambiguity[one.passes] += products[places:, right_of:]
+        ambiguity[np.diag_indices(passes)] += _AMBIGUITY_SIGMA_M**-2
+        self._cross, self._inverse, self._of_ambiguity = cross, np.linalg.inv(ambiguity), of_ambiguity
+        carried = cross @ self._inverse
+        return matrix - carried @ cross.T, right - carried @ of_ambiguity
+
+    def fitted(self, motion: LinearMotion, correction: FloatArray) -> Fitted:
+        """Return the residuals after a correction (p,) of the parameters, once `normal` was called."""
+        seen = self._seen
+        ambiguity_m = self._inverse @ (self._of_ambiguity[:, 0] - self._cross.T @ correction)
+        moved_m = motion.changes(seen.combined.measurements.gps_ms, seen.offset_s, correction)[:, :3]
+        change_m = np.einsum("ni,ni->n", seen.partials, moved_m)
+        code_m, phase_m = seen.code_m - change_m, seen.phase_m - change_m
+        with_pass = seen.combined.passes >= 0
+        phase_m[with_pass] -= ambiguity_m[seen.combined.passes[with_pass]]
+        chi_square, degrees = 0.0, -len(ambiguity_m) - len(correction)
+        for one in self._intervals:
+            residual = np.concatenate((code_m[one.code_rows], phase_m[one.phase_rows]))[:, None]
+            rest = residual - one.clocks(residual)[one.epoch]
+            chi_square += float((rest * one.weighted(rest)).sum())
+            degrees += len(rest) - len(one.clock_covariance)
+            code_m[one.code_rows] = rest[: len(one.code_rows), 0]
+            phase_m[one.phase_rows] = rest[len(one.code_rows) :, 0]
+        return Fitted(code_m, phase_m, chi_square, max(degrees, 1))
+
+    def _design(self, one: _Interval) -> tuple[IntArray, FloatArray, FloatArray]:
+        """Return rows (m,), derivatives by positions of all epochs and by ambiguities, and the right sides (m, 1 + k)."""
+        seen, epochs = self._seen, len(one.clock_covariance)
+        rows = np.concatenate((one.code_rows, one.phase_rows))
+        design = np.zeros((len(rows), 3 * epochs + len(one.passes)))
+        at = np.arange(len(rows))
+        for axis in range(3):
+            design[at, 3 * one.epoch + axis] = seen.partials[rows, axis]
+        design[at[len(one.code_rows) :], 3 * epochs + one.column] = 1.0
+        residual = np.concatenate((seen.code_m[one.code_rows], seen.phase_m[one.phase_rows]))
+        return rows, design, np.column_stack((residual, self._shift[rows]))
+
+    def _split(self) -> Iterator[_Interval]:
+        """Yield the intervals with measurements."""
+        seen = self._seen
+        times_ms = seen.combined.measurements.gps_ms
+        step_ms = self._step_ms or _INTERVAL_MS
+        number = times_ms // step_ms
+        code_used, phase_used = np.isfinite(seen.code_m), np.isfinite(seen.phase_m)
+        for rows in np.split(np.arange(len(times_ms)), np.flatnonzero(np.diff(number)) + 1):
+            code_rows, phase_rows = rows[code_used[rows]], rows[phase_used[rows]]
+            both = np.concatenate((code_rows, phase_rows))
+            if not len(both):
+                continue
+            _, epoch = np.unique(times_ms[both], return_inverse=True)
+            passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
+            variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
+            weights = [
+                (
+                    own,
+                    np.linalg.inv(np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms)),
+                )
+                for own in _satellites(seen.combined.measurements.satellite[both])
+            ]
+            information = np.diag(np.full(int(epoch.max()) + 1, _CLOCK_INFORMATION))
+            for own, inverse in weights:
+                np.add.at(information, (epoch[own][:, None], epoch[own]), inverse)
+            clock_covariance = np.linalg.inv(information)
+            yield _Interval(code_rows, phase_rows, epoch, passes, column, weights, clock_covariance)
+
+    def _covariance(self, rows: IntArray, is_phase: BoolArray, step_ms: int) -> FloatArray:
+        """Return the covariance of the correlated errors of a satellite in an interval, shape (m, m).
+
+        The clock is a walk between two samples, which have errors of their own. Errors of the antennas' patterns change
+        with the direction, which turns by a third of a radian in 5 min.
+        """
+        links, at_ms = self._seen.links, self._seen.combined.measurements.gps_ms[rows]
+        part = at_ms % step_ms / step_ms
+        covariance = np.outer(1.0 - part, 1.0 - part) + np.outer(part, part)
+        covariance *= _SHARED * links.sigma_m[rows[0]] ** 2
+        bridge = np.maximum(np.minimum(part[:, None], part) - np.outer(part, part), 0.0)
+        covariance += links.clock_walk_m2_s[rows[0]] * step_ms / _MS_PER_S * bridge
+        apart_s = np.abs(at_ms[:, None] - at_ms) / _MS_PER_S
+        pattern_m2 = self._pattern_m**2 * np.exp(-apart_s / _PATTERN_S)
+        covariance += np.where(np.outer(is_phase, is_phase), pattern_m2, 0.0)
+        return covariance
+
+
+def _satellites(names: SatelliteArray) -> list[IntArray]:
+    """Return the indices of each satellite's measurements."""
+    return [np.flatnonzero(names == name) for name in np.unique(names)]
+
+
+def huber_variance(residual_m: FloatArray, variance_m2: FloatArray, limit: float) -> FloatArray:
+    """Return the variances (n,) increased by Huber's weights, where residuals exceed `limit` standard deviations."""
+    size = np.nan_to_num(np.abs(residual_m)) / np.sqrt(variance_m2)
+    return np.asarray(variance_m2 * np.maximum(size / limit, 1.0))
