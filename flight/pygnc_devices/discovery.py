@@ -1,6 +1,7 @@
 """Search for devices on ports, several ports at a time. Each port is closed again, its settings restored."""
 
 import itertools
+import re
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +22,8 @@ ANSWER_LIMIT_S: Final = 2.0
 LISTEN_S: Final = 1.2
 """Time for an unrecognised device that sends once per second, for each of its usual baud rates."""
 _KEPT_BYTES: Final = 4096
+_TEXT: Final = re.compile(rb"[\t\r\n -~]{15,}[\r\n]")
+"""Readable text, of one line or of several; what is received at a wrong baud rate does not resemble it."""
 _AT_ONCE: Final = 32
 _NETWORKS: Final = ("socket", "udp")
 
@@ -86,7 +89,8 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
 
     A device that may be of another family is returned only if it is not recognised at another baud rate. Baud rates at
     which the port was silent are tried again once something was received: a device that sends once per second may have
-    been silent for so long.
+    been silent for so long. Where readable text is received, the baud rate is right, or the port has none: no other
+    rate is tried, and all families are asked at this one.
     """
     uncertain: Discovery | None = None
     heard = bytearray()
@@ -97,33 +101,31 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
     if len(families) == 1:  # a search for one family also asks silent devices
         families = [replace(family, quiet_bauds=None) for family in families]
     end_s = time.monotonic() + TRY_LIMIT_S * sum(len(family.bauds) for family in families) + ANSWER_LIMIT_S
-    steps = _steps(families, has_bauds=not is_network)
-    silent: list[_Step] = []
-    for step in itertools.chain(steps, silent):
-        is_repeated = step in silent
-        is_settled = (step.is_rare or is_repeated) and (uncertain is not None or bool(foreign))
-        if time.monotonic() > end_s or is_settled or (is_repeated and not heard):
+    plan = _Plan(families, has_bauds=not is_network)
+    while plan.steps and time.monotonic() < end_s:
+        step = plan.steps.pop(0)
+        if step.is_rare and (uncertain is not None or foreign):
             break
-        if not step.families and (not heard or uncertain is not None):
-            silent += [step] * (not heard)
-            continue
-        listeners = step.listeners if uncertain is None else []
-        listen_s = LISTEN_S if not foreign and (is_network or step.baud in LISTEN_BAUDS) else 0.0
-        try:
-            found = probe_families(url, step.baud, step.families, listeners, heard, end_s - time.monotonic(), listen_s)
-        except PortError as error:
-            return error
-        if found is None:
-            foreign = foreign or foreign_protocol(bytes(heard[-_KEPT_BYTES:]))
-            if not heard and (step.listeners or listen_s):
-                silent.append(step)
-            continue
-        family, identity = found
-        baud = family.bauds[0] if is_network else step.baud
-        discovery = Discovery(url, baud, family.name, identity.serial_number, identity.text)
-        if identity.is_certain:
-            return discovery
-        uncertain = uncertain or discovery
+        heard_before = len(heard)
+        if step.families or (heard and uncertain is None):
+            listeners = step.listeners if uncertain is None else []
+            listen_s = LISTEN_S if not foreign and (is_network or step.baud in LISTEN_BAUDS) else 0.0
+            left_s = end_s - time.monotonic()
+            try:
+                found = probe_families(url, step.baud, step.families, listeners, heard, left_s, listen_s)
+            except PortError as error:
+                return error
+            if found is not None:
+                family, identity = found
+                baud = family.bauds[0] if is_network else step.baud
+                discovery = Discovery(url, baud, family.name, identity.serial_number, identity.text)
+                if identity.is_certain:
+                    return discovery
+                uncertain = uncertain or discovery
+            else:
+                foreign = foreign or foreign_protocol(bytes(heard[-_KEPT_BYTES:]))
+        is_text = uncertain is None and _TEXT.search(heard, heard_before) is not None
+        plan.adapt(step, is_silent=not heard, is_text=is_text)
     return uncertain or foreign
 
 
@@ -135,7 +137,7 @@ class _Step:
         baud: baud rate, bits per second.
         families: families whose probes are sent.
         listeners: families that are tried only if something is received.
-        is_rare: True if it is none of their usual baud rates.
+        is_rare: True if it is carried out only if nothing was found before.
     """
 
     baud: int
@@ -144,12 +146,51 @@ class _Step:
     is_rare: bool = False
 
 
-def _steps(families: list[Family], *, has_bauds: bool) -> list[_Step]:
-    """Return the steps of a search, the most likely baud rates first; a port without baud rates needs one step."""
-    if not has_bauds:
-        return [_step(families[0].bauds[0], [(family, family.bauds[0]) for family in families])]
+class _Plan:
+    """Steps of the search at a port.
+
+    Rates at which the search listens for a message alternate with others, which use the time between two messages.
+
+    Args:
+        families: families to search for.
+        has_bauds: False for a port without baud rates, which needs one step.
+
+    Attributes:
+        steps: steps to come, the most likely baud rates first.
+    """
+
+    def __init__(self, families: list[Family], *, has_bauds: bool) -> None:
+        only = _step(families[0].bauds[0], [(family, family.bauds[0]) for family in families])
+        self.steps = _steps(families) if has_bauds else [only]
+        self._families = families
+        self._silent: list[_Step] = []
+        self._repeats_silence = has_bauds and len(self.steps) == 1
+        self._is_readable = False
+
+    def adapt(self, step: _Step, *, is_silent: bool, is_text: bool) -> None:
+        """Adapt the steps to come after a step.
+
+        Args:
+            step: step that was carried out.
+            is_silent: True if nothing was received until now.
+            is_text: True if the step received readable text.
+        """
+        if is_silent and (step.listeners or step.baud in LISTEN_BAUDS):
+            self._silent.append(replace(step, is_rare=True))
+        if is_text and not self._is_readable:
+            self._is_readable = True
+            others = [family for family in self._families if family not in (*step.families, *step.listeners)]
+            self.steps, self._silent = [_Step(step.baud, others, [])] * bool(others), []
+        if not self.steps and (self._repeats_silence or not is_silent):
+            self.steps, self._silent, self._repeats_silence = self._silent, [], False
+
+
+def _steps(families: list[Family]) -> list[_Step]:
     ranked = itertools.zip_longest(*(family.bauds for family in families))
-    usual = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
+    likely = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
+    listened = [baud for baud in likely if baud in LISTEN_BAUDS]
+    pairs = itertools.zip_longest(listened, [baud for baud in likely if baud not in LISTEN_BAUDS])
+    usual = [baud for pair in pairs for baud in pair if baud is not None]
     rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds if baud not in usual)
     return [
         _step(

@@ -25,6 +25,8 @@ _TURN_S: Final = 0.02
 """Pause between the commands of two families."""
 _BITS_PER_BYTE: Final = 10
 _LONGEST_WAIT_S: Final = 0.5
+_MESSAGE_PAUSE_S: Final = 0.1
+"""Pause that separates two messages, s; adapters and computers may delay parts of one message by some 10 ms."""
 
 
 def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
@@ -68,7 +70,8 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
         heard: bytes that were received before; those that the port receives are appended.
         timeout_s: longest time, s.
         listen_s: time for which a line on which something is received is listened to if no family recognises it, s;
-            shorter if the bytes come with short pauses.
+            shorter if the bytes come with short pauses, or once a message was received from pause to pause. A family
+            whose frame is received meanwhile is asked again.
 
     Returns:
         Its family and its identity; None if no family recognises it. An identity that is not certain is returned only
@@ -84,7 +87,7 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
             recognised = _identify(line, [*families], [*listeners], end_s)
             if recognised is None and heard:
                 with contextlib.suppress(PortGoneError):
-                    line.listen(listen_s)
+                    return _listen(line, [*families, *listeners], listen_s, end_s)
             return recognised
     except PortGoneError:  # a server may close the connection after a command that it does not know
         several = [*families, *(listeners if heard else ())]
@@ -99,19 +102,23 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
 class _Attempt:
     """Probe of a family. Until it is started, it only listens.
 
+    A passive probe starts itself when a frame of its family is received, and takes that frame for the response to its
+    first question, which is not sent.
+
     Attributes:
         family: the family.
         scheduler: carries out the steps of the probe.
         is_answered: True if a request of the probe was answered.
     """
 
-    def __init__(self, family: Family, port: Port, baud: int) -> None:
+    def __init__(self, family: Family, port: Port, baud: int, *, is_passive: bool) -> None:
         self.family = family
         self.scheduler = Scheduler(Counters(), port.set_baud)
         self.is_answered = False
         self._procedure: Procedure[Found] | None = None
         self._buffer = family.wire.receive_buffer(port.url)
         self._baud = baud
+        self._is_passive = is_passive
 
     @property
     def is_active(self) -> bool:
@@ -153,7 +160,11 @@ class _Attempt:
     def receive(self, piece: bytes) -> None:
         """Pass the frames in received bytes to the probe."""
         now_s = time.monotonic()
-        for frame in self._buffer.scan(piece, self._baud, now_s).frames:
+        frames = self._buffer.scan(piece, self._baud, now_s).frames
+        if frames and self._is_passive and self._procedure is None:
+            self.start()
+            self.scheduler.due(now_s)
+        for frame in frames:
             self.is_answered |= self.scheduler.take(frame, now_s)
 
 
@@ -174,6 +185,24 @@ def _identify(line: "_Line", families: list[Family], listeners: list[Family], en
         families = [other for other in families if other is not kind]
         # Once a device is recognised, families that only listen have nothing to add.
         listeners = [other for other in listeners if other is not kind and uncertain is None]
+
+
+def _listen(line: "_Line", families: list[Family], longest_s: float, end_s: float) -> Recognised | None:
+    """Listen until a whole message was received; identify the device if it is of a family that knows its frames."""
+    attempts = line.attempts((family for family in families if family.wire.scanner is not None), is_passive=True)
+    try:
+        while time.monotonic() < end_s:
+            active = [attempt for attempt in attempts if attempt.is_active]
+            listens_until_s = line.listens_until_s(longest_s)
+            if not active and time.monotonic() >= listens_until_s:
+                break
+            line.serve(active, attempts, end_s if active else min(listens_until_s, end_s))
+            for attempt in (attempt for attempt in attempts if attempt.is_decided):
+                with contextlib.suppress(DeviceError):
+                    return attempt.family, attempt.result()
+        return None
+    finally:
+        _end(line, attempts)
 
 
 def _carry_out(line: "_Line", asking: list[_Attempt], listening: list[_Attempt], end_s: float) -> _Attempt | None:
@@ -228,9 +257,9 @@ class _Line:
         self._start_s = self._newest_s = time.monotonic()
         self._pause_s = 0.0
 
-    def attempts(self, families: Iterable[Family]) -> list[_Attempt]:
+    def attempts(self, families: Iterable[Family], *, is_passive: bool = False) -> list[_Attempt]:
         """Return probes of families at this line."""
-        return [_Attempt(family, self._port, self._baud) for family in families]
+        return [_Attempt(family, self._port, self._baud, is_passive=is_passive) for family in families]
 
     def serve(self, senders: list[_Attempt], receivers: list[_Attempt], end_s: float) -> None:
         """Send the commands that are due, and wait for bytes until more are due, or until `end_s`."""
@@ -250,15 +279,15 @@ class _Line:
         for attempt in receivers:
             attempt.receive(piece)
 
-    def listen(self, longest_s: float) -> None:
-        """Receive until twice the longest pause has passed since the start, so that a whole message was received."""
-        while True:
-            now_s = time.monotonic()
-            pause_s = max(self._pause_s, now_s - self._newest_s)
-            left_s = min(longest_s, 2.0 * pause_s) - (now_s - self._start_s)
-            if left_s <= 0.0:
-                return
-            self._read(min(left_s, _LONGEST_WAIT_S))
+    def listens_until_s(self, longest_s: float) -> float:
+        """Return the time until which to listen so that a whole message is received, s.
+
+        A message is whole if it begins and ends with a pause, or if twice the longest pause has passed since the start.
+        """
+        now_s = time.monotonic()
+        pause_s = max(self._pause_s, now_s - self._newest_s)
+        end_s = self._start_s + min(longest_s, 2.0 * pause_s)
+        return min(end_s, self._newest_s + _MESSAGE_PAUSE_S) if self._pause_s > _MESSAGE_PAUSE_S else end_s
 
     def _read(self, timeout_s: float) -> bytes:
         """Receive, and add the bytes to those heard, without what a line with an echo returns."""

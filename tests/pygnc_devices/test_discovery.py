@@ -12,6 +12,7 @@ from pygnc_devices import discovery
 from pygnc_devices.discovery import search
 from pygnc_devices.errors import DeviceError
 from pygnc_devices.family import Family, all_families, family
+from pygnc_devices.probing import Recognised, probe_families
 from pygnc_devices.ucb.driver import FAMILY
 from pygnc_instruments.simulators.emus_unit import EmusSimulator
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
@@ -230,6 +231,55 @@ class Chatter(SimulatedUnit):
         return self._octets
 
 
+READABLE = b"T=21.5 C, H=45 %\r\n"
+UNREADABLE = bytes(range(0x80, 0x92))
+
+
+def test_other_baud_rates_are_not_tried_where_readable_text_is_received(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[tuple[int, list[str]]] = []
+
+    def ask(
+        url: str, baud: int, families: list[Family], listeners: list[Family], heard: bytearray, *times_s: float
+    ) -> Recognised | None:
+        tried.append((baud, [kind.name for kind in families]))
+        return probe_families(url, baud, families, listeners, heard, *times_s)
+
+    monkeypatch.setattr(discovery, "probe_families", ask)
+    with PtyEndpoint(Chatter(READABLE, 9600, 0.1), tmp_path / "unit") as line:
+        assert search([line.url]).silent == (line.url,)
+    assert [baud for baud, _ in tried] == [115200, 57600, 9600, 9600]
+    assert {"ucb", "mip", "emus"} <= {*tried[-1][1]}
+
+
+class PortWithoutBaud(PtyEndpoint):
+    """Port on USB that ignores the baud rate."""
+
+    def _has_same_baud(self) -> bool:
+        return True
+
+
+def test_a_unit_that_sends_text_is_found_where_the_baud_rate_has_no_meaning(tmp_path: Path) -> None:
+    with PortWithoutBaud(EmusSimulator(broadcast_s=0.2), tmp_path / "unit") as line:
+        (entry,) = search([line.url]).found
+    assert (entry.family, entry.serial_number != "") == ("emus", True)
+
+
+class TransmitOnlyPms(PmsSimulator):
+    """Sensor whose receive line is not connected."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        del octets, now_s
+
+
+def test_a_sensor_that_acknowledges_nothing_and_sends_seldom_is_found(tmp_path: Path) -> None:
+    with PtyEndpoint(TransmitOnlyPms(), tmp_path / "unit") as line:
+        for kinds in ([family("pms5003")], None):
+            (entry,) = search([line.url], kinds).found
+            assert entry.family == "pms5003"
+
+
 def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None:
     heading = b"$HEHDT,274.07,T*19\r\n"
     with PtyEndpoint(Chatter(heading, 9600), tmp_path / "unit") as line:
@@ -238,9 +288,12 @@ def test_names_the_protocol_of_a_device_without_a_driver(tmp_path: Path) -> None
     assert outcome.reason(line.url).startswith(f"{line.url}: receives NMEA 0183")
 
 
-@pytest.mark.parametrize(("interval_s", "limit_s"), [(0.05, 1.6), (1.0, 2.3)])
+@pytest.mark.parametrize(
+    ("octets", "interval_s", "limit_s"),
+    [(READABLE, 0.05, 1.2), (READABLE, 1.0, 1.3), (UNREADABLE, 0.05, 1.5), (UNREADABLE, 1.0, 1.75)],
+)
 def test_a_port_that_receives_something_unknown_takes_little_longer_than_a_silent_one(
-    interval_s: float, limit_s: float, tmp_path: Path
+    octets: bytes, interval_s: float, limit_s: float, tmp_path: Path
 ) -> None:
     master, slave = os.openpty()
     start_s = time.monotonic()
@@ -248,7 +301,7 @@ def test_a_port_that_receives_something_unknown_takes_little_longer_than_a_silen
     silent_s = time.monotonic() - start_s
     os.close(master)
     os.close(slave)
-    with PtyEndpoint(Chatter(b"T=21.5 C, H=45 %\r\n", 9600, interval_s), tmp_path / "unit") as line:
+    with PtyEndpoint(Chatter(octets, 9600, interval_s), tmp_path / "unit") as line:
         start_s = time.monotonic()
         outcome = search([line.url])
         unknown_s = time.monotonic() - start_s

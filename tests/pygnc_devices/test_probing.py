@@ -81,3 +81,39 @@ def test_a_server_that_closes_its_connection_after_a_foreign_command_is_asked_by
         (entry,) = search([url], [family("vectornav"), family("ucb")]).found
         listener.shutdown(socket.SHUT_RDWR)
     assert (entry.family, entry.serial_number) == ("ucb", "2008705635")
+
+
+class Seldom(UcbSimulator):
+    """Unit that receives nothing and sends a packet per second."""
+
+    def receive(self, octets: bytes, now_s: float) -> None:
+        del octets, now_s
+
+
+def test_a_unit_whose_packet_arrives_after_its_probe_is_recognised(tmp_path: Path) -> None:
+    unit = Seldom(eeprom={1: 100})
+    with PtyEndpoint(unit, tmp_path / "unit") as line:
+        time.sleep(max(0.0, 0.3 - line.now_s() % 1.0))
+        found = probe_families(line.url, 115_200, [family("ucb")], [], bytearray(b"heard before"), 5.0, 1.2)
+    assert found is not None
+    assert found[1].text == "streams S1; does not respond to commands"
+
+
+def test_a_line_is_listened_to_until_one_whole_message_was_received() -> None:
+    master, slave = os.openpty()
+
+    def send() -> None:
+        time.sleep(0.4)
+        os.write(master, bytes(range(0x80, 0x90)))
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    heard = bytearray(b"heard before")
+    start_s = time.monotonic()
+    assert probe_families(os.ttyname(slave), 115_200, [family("ucb")], [], heard, 5.0, 3.0) is None
+    took_s = time.monotonic() - start_s
+    sender.join()
+    os.close(master)
+    os.close(slave)
+    assert heard.endswith(bytes(range(0x80, 0x90)))
+    assert took_s < 1.5
