@@ -1,7 +1,7 @@
 """Benchmarks of stations in docs/benchmarks: recorded vectors, store, batches, server, logger, a day of faults.
 
 Usage: python -m scripts.bench.bench_station [--speed N]
-           [--part vectors|store|batch|server|logger|writes|publish|page|init|flood|faults|fleet]
+           [--part vectors|store|batch|server|load|logger|writes|publish|page|init|flood|faults|fleet]
 
 --speed: simulated seconds per second of the fault run; at 60 it takes 25 minutes and reads the counter every 83 ms.
 Prints Markdown tables.
@@ -15,9 +15,11 @@ import math
 import os
 import random
 import socket
+import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -47,12 +49,13 @@ from pygnc_station.settings import StationSettings
 from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.settings_types import Location
 from pygnc_station.store import query
-from pygnc_station.store.batches import batches
+from pygnc_station.store.batches import Batch, BatchState, batches
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading, StoredReading, clock_ms, iso_time, to_text
 from pygnc_station.store.store import Store, append
 from pygnc_station.upload.batch_builder import make_batch
+from pygnc_station.upload.station_server import StationSender
 from scripts.bench.fleet_fault_run import FleetFaultRun
 from scripts.bench.processes import ROOT, cpu_s, memory_mb, running
 from scripts.bench.station_fault_run import FaultRun
@@ -74,6 +77,9 @@ BINS: Final = 24
 HISTOGRAM_BYTES: Final = 86
 GATEWAYS: Final = 20
 READINGS_PER_GATEWAY: Final = 2_000
+LOADED: Final = 200
+READINGS_PER_LOADED: Final = 360
+"""An hour of a counter that is read every 10 s."""
 LOG_S: Final = 60.0
 WARM_UP_S: Final = 20.0
 WRITES_S: Final = 120.0
@@ -93,6 +99,8 @@ HALF_OPEN: Final = 900
 RAW: Final = b"BV2,00,0000,08,8B85858585868587,93\r\n"
 
 
+_PORT: Final = 18321
+_URL: Final = f"http://127.0.0.1:{_PORT}"
 _PYGNC: Final = str(Path(sys.executable).with_name("pygnc"))
 
 
@@ -113,8 +121,9 @@ def main() -> None:
         "--speed", type=float, default=60.0, help="Simulated seconds per second of the fault run (default: 60)."
     )
     parts = {
-        "vectors": vectors, "store": store, "batch": opc_batch, "server": gateways, "logger": logger, "writes": writes,
-        "publish": publish, "page": page, "init": first_reading, "flood": flood, "faults": faults, "fleet": fleet,
+        "vectors": vectors, "store": store, "batch": opc_batch, "server": gateways, "load": load, "logger": logger,
+        "writes": writes, "publish": publish, "page": page, "init": first_reading, "flood": flood, "faults": faults,
+        "fleet": fleet,
     }  # fmt: skip
     options, chosen = select_parts(parser, parts)
     logging.getLogger("pygnc_devices").setLevel(logging.CRITICAL)
@@ -255,6 +264,81 @@ def _upload(place: StationSettings) -> None:
 
     with Store.open(place.store_url) as opened, closing(sender_of(place)) as sender:
         upload_all(opened, place, sender, START_MS)
+
+
+def load(_: float) -> Iterator[Row]:
+    """Upload from 200 stations at once to the process of `pygnc station serve`, and ask for its health meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        settings = folder / "station.toml"
+        settings.write_text(f"[serve]\nport = {_PORT}\n[store]\nurl = '{folder / 'central.db'}'\n")
+        places: list[StationSettings] = []
+        made: list[Batch] = []
+        with Store.open(str(folder / "central.db")) as central:
+            for rank in range(LOADED):
+                key = str(register(central, new_pin(central, clock_ms(), 5), "0", f"station {rank}", clock_ms()))
+                places.append(station(folder / str(rank), _URL, key, name=f"station {rank}", timeout_s=60.0))
+                with Store.open(places[-1].store_url) as opened:
+                    made.append(batch_of(opened, places[-1], range(READINGS_PER_LOADED)))
+        words = [_PYGNC, "station", "serve", "--settings", str(settings)]
+        with running(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+            if process.stdout:
+                process.stdout.readline()
+            begin = threading.Barrier(LOADED)
+            with ThreadPoolExecutor(LOADED) as pool, _watched_health() as health:
+                used_s, began_s = cpu_s(process.pid), time.perf_counter()
+                uploads = list(pool.map(partial(_send_at_once, begin), places, made))
+                taken_s, used_s = time.perf_counter() - began_s, cpu_s(process.pid) - used_s
+            megabytes = memory_mb("Rss", process.pid)
+        with Store.open(str(folder / "central.db")) as central:
+            arrived = sum(query.count(central, stream) for stream in query.streams(central))
+    expected = LOADED * READINGS_PER_LOADED
+    result = f"{arrived} arrived in {taken_s:.1f} s, with {used_s:.1f} s of the server's processor time"
+    yield Row(f"load: {LOADED} stations at once, {expected} readings", result, "all", arrived == expected)
+    median_s = statistics.median(uploads)
+    yield Row("load: upload, median; longest", f"{median_s:.1f} s; {max(uploads):.1f} s", "5 s", median_s <= 5)
+    p99_s = sorted(health)[math.ceil(0.99 * len(health)) - 1]
+    what = f"load: response to `/health`, 99 % of {len(health)}; longest"
+    yield Row(what, f"{1e3 * p99_s:.0f} ms; {1e3 * max(health):.0f} ms", "1 s", p99_s <= 1)
+    yield Row("load: memory of the server after it", f"{megabytes:.0f} MB", "120 MB", megabytes <= 120)
+
+
+def _send_at_once(begin: threading.Barrier, place: StationSettings, batch: Batch) -> float:
+    """Send the requests of an upload when all stations are ready; return the time that they take, s.
+
+    A station's own work is left out, because these stations would do that of 200 computers on one.
+    """
+    with closing(StationSender(place)) as sender:
+        begin.wait()
+        return _time(partial(_send, sender, batch, place.path(place.batches.pending) / batch.file_name)).wall_s
+
+
+def _send(sender: StationSender, batch: Batch, path: Path) -> None:
+    sender.identify()
+    sender.unknown_of([batch.id])
+    if sender.send(batch, path).state is not BatchState.ACCEPTED:
+        raise ValueError(f"{path}: not accepted")
+
+
+@contextlib.contextmanager
+def _watched_health() -> Iterator[list[float]]:
+    """Ask for the health of the server in another process; yield the durations, which are complete at the end."""
+    times: list[float] = []
+    code = "from scripts.bench import bench_station; bench_station.watch_health()"
+    with running([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        if process.stdout is None:
+            raise RuntimeError("no pipe")
+        process.stdout.readline()
+        yield times
+        process.terminate()
+        times += map(float, process.stdout.read().split()[:-1])  # the last line may be incomplete
+
+
+def watch_health() -> None:
+    """Print the duration of each request for the server's health, ten times a second, until a signal arrives."""
+    while True:
+        print(_time(_ask_health).wall_s, flush=True)
+        time.sleep(0.1)
 
 
 def logger(_: float) -> Iterator[Row]:
@@ -474,7 +558,7 @@ def flood(_: float) -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         settings = folder / "station.toml"
-        settings.write_text("[serve]\nport = 18321\n")
+        settings.write_text(f"[serve]\nport = {_PORT}\n")
         words = ["prlimit", f"--nofile={DESCRIPTORS}", _PYGNC, "station", "serve", "--settings", str(settings)]
         with running(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process, ExitStack() as stack:
             if process.stdout:
@@ -482,7 +566,7 @@ def flood(_: float) -> Iterator[Row]:
             started_s = time.perf_counter()
             clients = []
             for _rank in range(HALF_OPEN):
-                clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", 18321), timeout=60)))
+                clients.append(stack.enter_context(socket.create_connection(("127.0.0.1", _PORT), timeout=60)))
                 clients[-1].sendall(b"GET /health HTTP/1.1\r\nhost: x\r\n")
             times = [_time(_ask_health).wall_s for _ in range(20)]
             for client in clients:
@@ -496,7 +580,7 @@ def flood(_: float) -> Iterator[Row]:
 
 
 def _ask_health() -> None:
-    with closing(HTTPConnection("127.0.0.1", 18321, timeout=60)) as connection:
+    with closing(HTTPConnection("127.0.0.1", _PORT, timeout=60)) as connection:
         connection.request("GET", "/health")
         if connection.getresponse().status != HTTPStatus.OK:
             raise ConnectionError("/health does not report a healthy server")

@@ -1,8 +1,9 @@
 """Fleet fault run: stations and a server through a day of copied cards, restored backups, kills and full disks.
 
 Time is simulated: each station stores a quarter of an hour of readings and uploads them in a process that may be
-killed. Every value is unique, so that each acknowledged reading is found exactly once on the server, or is accounted
-for: lost with the card before it was uploaded, or in the list of refused readings.
+killed. Every reading contains the rank and the sequence number of its origin, so that each acknowledged reading is
+found exactly once on the server, or is accounted for: on no card and not on the server after one of them was restored,
+or in the list of refused readings.
 """
 
 import contextlib
@@ -13,19 +14,21 @@ import random
 import shutil
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple, TypeAlias
 
+from pygnc_station.backup.archive import found_backup, restore_database, write_backup
 from pygnc_station.errors import StationError, StoreError, TransferError
-from pygnc_station.server.access import gateway_of, list_gateways, new_pin, register
+from pygnc_station.server.access import new_pin, register, visit
 from pygnc_station.server_settings import Serve
 from pygnc_station.settings import Batches, StationSettings, Upload
-from pygnc_station.store import query
 from pygnc_station.store.batches import BatchState, batches, retry_rejected
 from pygnc_station.store.readings import Column, Layout, NewReading, clock_ms, to_text
 from pygnc_station.store.store import Store
@@ -34,37 +37,81 @@ from pygnc_station.upload.station_server import writing_key
 from pygnc_station.upload.uploader import sender_of, upload_all
 from scripts.bench.table import Row
 
-STATIONS: Final = 6
-ROUND_S: Final = 900
 DAY_S: Final = 86_400
-INTERVAL_S: Final = 5
-FAULTS: Final = {
-    "cards cloned with their keys": 3,
-    "cards cloned and registered anew": 3,
-    "backups restored": 8,
-    "registrations with the old key": 6,
-    "registrations after the key was lost": 6,
-    "kill -9 of an upload": 40,
-    "kill -9 of the server": 12,
-    "full disks": 8,
-    "clock jumps": 24,
-}
-LAYOUT: Final = Layout("S1", (Column("value"),))
-_DAY_START_MS: Final = clock_ms() - 2 * DAY_S * 1000
-_DISK_BYTES: Final = 400_000_000
+LAYOUT: Final = Layout("S1", (Column("origin"), Column("sequence")))
+_MARGIN_ROUNDS: Final = 4
+"""Rounds without faults at the begin and at the end."""
 _PATIENCE_S: Final = 30.0
+Identity: TypeAlias = tuple[int, int]
+"""Rank of the card that a reading was first stored on, and its sequence number there."""
+
+
+class Plan(NamedTuple):
+    """Size and faults of a run.
+
+    Attributes:
+        stations: stations at the begin.
+        days: simulated time.
+        round_s: simulated time between uploads.
+        interval_s: interval of the readings of a station.
+        faults: number of faults by kind.
+        clock_jump_s: longest change of a station's clock.
+        saved: probability that a station makes a backup in a round.
+        uploads: probability that a station uploads in a round.
+        disk_bytes: size of the disk of all files.
+    """
+
+    stations: int
+    days: int
+    round_s: int
+    interval_s: int
+    faults: Mapping[str, int]
+    clock_jump_s: int
+    saved: float
+    disk_bytes: int
+    uploads: float = 1.0
+
+    @property
+    def rounds(self) -> int:
+        """Number of rounds."""
+        return self.days * DAY_S // self.round_s
+
+
+DAY: Final = Plan(
+    stations=6,
+    days=1,
+    round_s=900,
+    interval_s=5,
+    faults={
+        "cards cloned with their keys": 3,
+        "cards cloned and registered anew": 3,
+        "backups restored": 8,
+        "registrations with the old key": 6,
+        "registrations after the key was lost": 6,
+        "kill -9 of an upload": 40,
+        "kill -9 of the server": 12,
+        "full disks": 8,
+        "clock jumps": 24,
+    },
+    clock_jump_s=3600,
+    saved=0.1,
+    disk_bytes=400_000_000,
+)
 
 
 class Station:
-    """A station: its folder with store, key and batches, and the values that its store has acknowledged."""
+    """A station: its folder with store, key and batches, and the readings that its store has acknowledged."""
 
-    def __init__(self, folder: Path, name: str, url: str) -> None:
-        self.folder, self.name, self.url = folder, name, url
-        self.waiting: list[int] = []
-        """Values that the store has not acknowledged, as in the memory of a logger."""
-        self.acknowledged: set[int] = set()
+    def __init__(self, folder: Path, rank: int, name: str, url: str) -> None:
+        self.folder, self.rank, self.name, self.url = folder, rank, name, url
+        self.waiting: list[Identity] = []
+        """Readings that the store has not acknowledged, as in the memory of a logger."""
+        self.acknowledged: list[Identity] = []
         self.clock_offset_ms = 0
-        self.backup: set[int] | None = None
+        self.backup: int | None = None
+        """Number of acknowledged readings at the last backup."""
+        self._logged = 0
+        self._store: Store | None = None
 
     @property
     def settings(self) -> StationSettings:
@@ -72,170 +119,227 @@ class Station:
         upload = Upload(url=self.url, timeout_s=5.0)
         return StationSettings(name=self.name, folder=str(self.folder), batches=Batches(type="S1"), upload=upload)
 
-    def open(self) -> Store:
-        """Open the store of the station."""
-        return Store.open(str(self.folder / "readings.db"))
+    @property
+    def store(self) -> Store:
+        """The store of the station, which stays open as that of a logger."""
+        if self._store is None:
+            self._store = Store.open(str(self.folder / "readings.db"))
+        return self._store
 
-    def log(self, values: list[int], second: int) -> None:
-        """Store values that are waiting, and new ones, as one transaction."""
-        self.waiting += values
-        start_ms = _DAY_START_MS + second * 1000 + self.clock_offset_ms
+    def close(self) -> None:
+        """Close the store, before the card is copied or exchanged."""
+        if self._store is not None:
+            self._store.close()
+        self._store = None
+
+    def log(self, count: int, start_ms: int, interval_s: int) -> None:
+        """Store readings that are waiting, and new ones, as one transaction."""
+        self.waiting += [(self.rank, self._logged + each) for each in range(count)]
+        self._logged += count
+        start_ms += self.clock_offset_ms
         new = [
-            NewReading(start_ms + rank * INTERVAL_S * 1000, 0, 0, "", to_text([value]), None)
-            for rank, value in enumerate(self.waiting)
+            NewReading(start_ms + rank * interval_s * 1000, 0, 0, "", to_text(identity), None)
+            for rank, identity in enumerate(self.waiting)
         ]
-        with contextlib.suppress(StoreError), self.open() as store:
-            store.append(store.stream("imu", LAYOUT, family="ucb"), new)
-            self.acknowledged |= set(self.waiting)
+        with contextlib.suppress(StoreError):
+            self.store.append(self.store.stream("imu", LAYOUT, family="ucb"), new)
+            self.acknowledged += self.waiting
             self.waiting = []
 
-    def save(self) -> None:
-        """Make a backup of the card."""
-        shutil.rmtree(self.folder.with_suffix(".backup"), ignore_errors=True)
-        shutil.copytree(self.folder, self.folder.with_suffix(".backup"))
-        self.backup = set(self.acknowledged)
+    def save(self, now_ms: int | None = None) -> None:
+        """Make a backup of the card: an image of it, or at a time as `pygnc station backup` does."""
+        image, zips = (self.folder.with_suffix(suffix) for suffix in (".image", ".backups"))
+        for old in (image, zips):
+            shutil.rmtree(old, ignore_errors=True)
+        if now_ms is None:
+            self.close()
+            shutil.copytree(self.folder, image)
+        else:
+            write_backup(self.settings, self.folder / "station.toml", str(zips), now_ms)
+        self.backup = len(self.acknowledged)
+
+    def restore(self) -> list[Identity]:
+        """Put the backup on the card; return the readings that were stored since.
+
+        An image replaces the card. A backup of the command is restored while programs use the store.
+        """
+        image, zips = (self.folder.with_suffix(suffix) for suffix in (".image", ".backups"))
+        if zips.exists():
+            with found_backup(self.settings, str(zips)) as path:
+                restore_database(self.settings, path)
+        else:
+            key = (self.folder / "gateway_key.txt").read_bytes()  # a key does not grow old on the card
+            self.close()
+            shutil.rmtree(self.folder)
+            shutil.copytree(image, self.folder)
+            (self.folder / "gateway_key.txt").write_bytes(key)
+        return self.acknowledged[self.backup :]
 
 
 class FleetFaultRun:
-    """Day of a fleet with faults.
+    """Fleet with faults; by default a day, with processes that are killed.
 
     Args:
         folder: folder of all files.
+        plan: size and faults.
         seed: seed of the faults and their times.
     """
 
-    def __init__(self, folder: Path, seed: int = 1) -> None:
+    def __init__(self, folder: Path, plan: Plan = DAY, seed: int = 1) -> None:
         self.folder = folder
+        self.plan = plan
         self.dice = random.Random(seed)  # noqa: S311 - repeatable faults
         self.done: Counter[str] = Counter()
         self.stations: list[Station] = []
         self.server: subprocess.Popen[bytes] | None = None
-        self.logged = 0
-        self.lost_with_card: set[int] = set()
+        self.start_ms = clock_ms() - (plan.days + 1) * DAY_S * 1000
+        self.lost: set[Identity] = set()
+        """Acknowledged readings that were nowhere after a restoration."""
         self.filler = folder / "filler"
 
     def run(self) -> Iterator[Row]:
-        """Simulate the day, and yield its results."""
+        """Simulate the time, and yield the results."""
         started_s = time.monotonic()
-        with _small_disk(self.folder) as is_small:
-            yield from self._day(started_s, is_small=is_small)
+        with _small_disk(self.folder, self.plan.disk_bytes) as is_small:
+            yield from self._simulate(started_s, is_small=is_small)
 
-    def _day(self, started_s: float, *, is_small: bool) -> Iterator[Row]:
+    def _simulate(self, started_s: float, *, is_small: bool) -> Iterator[Row]:
+        plan = self.plan
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self.port = listener.getsockname()[1]
-        self._central().close()
-        self._start_server()
-        for rank in range(STATIONS):
+        self.central().close()
+        self.start_server()
+        for rank in range(plan.stations):
             self._add(f"station {rank}")
-        rounds = DAY_S // ROUND_S
         timetable: dict[int, list[str]] = {}
-        for fault, count in FAULTS.items():
+        for fault, count in plan.faults.items():
             for _ in range(count if fault != "full disks" or is_small else 0):
-                timetable.setdefault(self.dice.randrange(4, rounds - 4), []).append(fault)
-        for number in range(rounds):
-            self._round(number, timetable.get(number, []))
+                at = self.dice.randrange(_MARGIN_ROUNDS, plan.rounds - _MARGIN_ROUNDS)
+                timetable.setdefault(at, []).append(fault)
+        for number in range(plan.rounds):
+            self.round(number, timetable.get(number, []))
         refused = self._send_the_rest()
-        self._stop_server(signal.SIGTERM)
+        self.stop_server(signal.SIGTERM)
         faults = ", ".join(f"{count} {name}" for name, count in sorted(self.done.items()))
-        what = f"24 h of {STATIONS} stations, {len(self.stations)} at the end; {faults}"
+        what = f"{plan.days} days of {plan.stations} stations, {len(self.stations)} at the end; {faults}"
         yield Row(what, f"{time.monotonic() - started_s:.0f} s")
-        yield from self._results(refused)
-
-    def _round(self, number: int, faults: list[str]) -> None:
-        """Simulate a quarter of an hour: readings, faults, uploads."""
-        second = number * ROUND_S
+        yield from self.results(refused)
         for station in self.stations:
-            count = ROUND_S // INTERVAL_S
-            station.log(list(range(self.logged, self.logged + count)), second)
-            self.logged += count
-        kills = faults.count("kill -9 of an upload")
+            station.close()
+
+    def round(self, number: int, faults: list[str]) -> None:
+        """Simulate the time between two uploads: readings, faults, uploads."""
+        plan = self.plan
+        start_ms = self.start_ms + number * plan.round_s * 1000
+        for station in self.stations:
+            station.log(plan.round_s // plan.interval_s, start_ms, plan.interval_s)
         for fault in faults:
-            self._fault(fault)
-        if "full disks" in faults:
+            self.fault(fault)
+        is_full = "full disks" in faults
+        if is_full:
             self._fill_disk()
             for station in self.stations:
-                station.log([self.logged], second + ROUND_S - INTERVAL_S)
-                self.logged += 1
-        victims = self.dice.sample(self.stations, min(kills, len(self.stations)))
-        for station in self.stations:
-            self._upload(station, is_killed=station in victims)
-            if "kill -9 of the server" in faults and station is self.stations[0]:
-                self._stop_server(signal.SIGKILL)
-                self._start_server()
-        if "full disks" in faults:
+                station.log(1, start_ms + (plan.round_s - plan.interval_s) * 1000, plan.interval_s)
+        self._upload_all(faults)
+        if is_full:
             self.filler.unlink()
         for station in self.stations:
-            if self.dice.random() < 0.1:
-                station.save()
+            if self.dice.random() < plan.saved:
+                self.save(station)
 
-    def _fault(self, fault: str) -> None:
+    def _upload_all(self, faults: list[str]) -> None:
+        victims = self.dice.sample(self.stations, min(faults.count("kill -9 of an upload"), len(self.stations)))
+        for station in self.stations:
+            if self.dice.random() < self.plan.uploads:
+                self.upload(station, is_killed=station in victims)
+            if "kill -9 of the server" in faults and station is self.stations[0]:
+                self.stop_server(signal.SIGKILL)
+                self.start_server()
+
+    def fault(self, fault: str) -> None:
+        """Cause a fault; those of uploads, servers and disks happen during the uploads of the round."""
         station = self.dice.choice(self.stations)
         if fault == "backups restored":
             saved = [one for one in self.stations if one.backup is not None]
             if not saved:
                 return
-            station = self.dice.choice(saved)
-            self._restore(station)
+            self.note_lost(self.dice.choice(saved).restore())
         elif fault.startswith("cards cloned"):
             clone = self._clone(station)
             if "anew" in fault:
-                clone.name = f"clone {len(self.stations)}"
-                self._register(clone, "")
+                clone.name = f"clone {clone.rank}"
+                self.register(clone, "")
         elif fault == "registrations with the old key":
-            self._register(station, "")
+            self.register(station, "")
         elif fault == "registrations after the key was lost":
-            with self._central() as central:
-                (found,) = [one for one in list_gateways(central) if one.id == self._gateway_of(station, central)]
-            lost = (station.folder / "gateway_key.txt").read_bytes()
-            (station.folder / "gateway_key.txt").unlink()
-            self._register(station, str(found.id))
-            for copy in self.stations:  # the operator gives the new key to copies of the card too
-                if (copy.folder / "gateway_key.txt").read_bytes() == lost:
-                    shutil.copy(station.folder / "gateway_key.txt", copy.folder)
+            self._lose_key(station)
         elif fault == "clock jumps":
-            station.clock_offset_ms += self.dice.choice((-1, 1)) * self.dice.randrange(10, 3600) * 1000
+            jump_s = self.dice.choice((-1, 1)) * self.dice.randrange(10, self.plan.clock_jump_s)
+            station.clock_offset_ms += jump_s * 1000
         self.done[fault] += 1
 
-    def _add(self, name: str) -> Station:
-        station = Station(self.folder / name.replace(" ", "_"), name, f"http://127.0.0.1:{self.port}")
+    def save(self, station: Station) -> None:
+        """Make a backup of a station's card."""
+        station.save()
+
+    def note_lost(self, doubtful: Iterable[Identity]) -> None:
+        """Record which of the readings are neither on the server nor on any card, after one of them was restored."""
+        lost = set(doubtful)
+        for path in (self.folder / "central.db", *(each.folder / "readings.db" for each in self.stations)):
+            if not lost:
+                return
+            lost -= set(identities(path))
+        self.lost |= lost
+
+    def _lose_key(self, station: Station) -> None:
+        lost = (station.folder / "gateway_key.txt").read_bytes()
+        with self.central() as central:
+            gateway = self.gateway_of(station, central)
+        (station.folder / "gateway_key.txt").unlink()
+        self.register(station, str(gateway))
+        self.give_key(station, lost)
+
+    def give_key(self, station: Station, lost: bytes) -> None:
+        """Copy the new key of a station to the copies of its card, as the operator does."""
+        for copy in self.stations:
+            if (copy.folder / "gateway_key.txt").read_bytes() == lost:
+                shutil.copy(station.folder / "gateway_key.txt", copy.folder)
+
+    def _add(self, name: str) -> None:
+        rank = len(self.stations)
+        station = Station(self.folder / name.replace(" ", "_"), rank, name, f"http://127.0.0.1:{self.port}")
         station.folder.mkdir()
-        self._register(station, "")
+        self.register(station, "")
         self.stations.append(station)
-        return station
 
     def _clone(self, station: Station) -> Station:
-        clone = Station(self.folder / f"clone_{len(self.stations)}", station.name, station.url)
+        rank = len(self.stations)
+        clone = Station(self.folder / f"clone_{rank}", rank, station.name, station.url)
+        station.close()
         shutil.copytree(station.folder, clone.folder)
         clone.clock_offset_ms = station.clock_offset_ms
         self.stations.append(clone)
         return clone
 
-    def _restore(self, station: Station) -> None:
-        """Put the backup on the card; what was logged since and not uploaded is lost with the old card."""
-        backup = station.backup or set()
-        key = (station.folder / "gateway_key.txt").read_bytes()  # a key does not grow old on the card
-        self.lost_with_card |= station.acknowledged - backup
-        shutil.rmtree(station.folder)
-        shutil.copytree(station.folder.with_suffix(".backup"), station.folder)
-        (station.folder / "gateway_key.txt").write_bytes(key)
-
-    def _register(self, station: Station, gateway: str) -> None:
+    def register(self, station: Station, gateway: str) -> None:
         """Register in the server's store, because the operation of the server limits the attempts per minute."""
         file = station.folder / "gateway_key.txt"
         old_key = file.read_text().strip() if file.exists() else ""
-        with self._central() as central:
+        with self.central() as central:
             pin = new_pin(central, clock_ms(), 5, gateway)
             key = register(central, pin, "0", station.name, clock_ms(), old_key=old_key)
         with writing_key(file) as write:
             write(str(key))
 
-    def _gateway_of(self, station: Station, central: Store) -> int:
+    def gateway_of(self, station: Station, central: Store) -> int:
+        """Return the id of the gateway whose key a station has, 0 if there is none."""
         key = (station.folder / "gateway_key.txt").read_text().strip()
-        with central.writes() as connection:
-            return gateway_of(connection, key, clock_ms()) or 0
+        return visit(central, key, clock_ms()) or 0
 
-    def _upload(self, station: Station, *, is_killed: bool = False) -> None:
-        process = multiprocessing.get_context("fork").Process(target=_upload, args=(station.settings,))
+    def upload(self, station: Station, *, is_killed: bool = False) -> None:
+        """Upload in another process, which is killed after a random time if `is_killed`."""
+        station.close()  # SQLite forbids the use of a database that was opened before a fork
+        process = multiprocessing.get_context("fork").Process(target=send, args=(station.settings, clock_ms()))
         process.start()
         if is_killed:
             process.join(self.dice.uniform(0.0, 0.15))
@@ -248,44 +352,39 @@ class FleetFaultRun:
         while time.monotonic() < end_s:
             is_waiting = False
             for station in self.stations:
-                station.log([], DAY_S)
-                self._upload(station)
-                with station.open() as store:
-                    is_waiting |= any(one.state is not BatchState.ACCEPTED for one in batches(store, *BatchState))
-                    for batch in batches(store, BatchState.REJECTED):
-                        retry_rejected(store, batch.name)
+                station.log(0, self.start_ms + self.plan.days * DAY_S * 1000, self.plan.interval_s)
+                self.upload(station)
+                is_waiting |= any(one.state is not BatchState.ACCEPTED for one in batches(station.store, *BatchState))
+                for batch in batches(station.store, BatchState.REJECTED):
+                    retry_rejected(station.store, batch.name)
             if not is_waiting:
                 break
-        found: dict[str, str] = {}
-        for station in self.stations:
-            with station.open() as store:
-                found |= {f"{station.name}: {one.name}": one.reason for one in batches(store, BatchState.REJECTED)}
-        return found
+        return {
+            f"{station.name}: {one.name}": one.reason
+            for station in self.stations
+            for one in batches(station.store, BatchState.REJECTED)
+        }
 
-    def _results(self, refused: dict[str, str]) -> Iterator[Row]:
-        with self._central() as central:
-            arrived = Counter(
-                int(json.loads(reading.content)[0])
-                for stream in query.streams(central)
-                for page in query.walk(central, stream)
-                for reading in page
-            )
-            names = {stream.gadget_id for stream in query.streams(central)}
-        acknowledged = set().union(*(station.acknowledged for station in self.stations))
-        lost = acknowledged - set(arrived)
-        with_card = len(lost & self.lost_with_card)
-        unexplained = len(lost - self.lost_with_card)
+    def results(self, refused: dict[str, str]) -> Iterator[Row]:
+        """Compare what the stores have acknowledged with what the server has, by origin and sequence number."""
+        arrived = Counter(identities(self.folder / "central.db"))
+        acknowledged = set(chain.from_iterable(station.acknowledged for station in self.stations))
+        lost = acknowledged - arrived.keys()
+        missing = sorted(lost - self.lost)
         doubled = sum(count - 1 for count in arrived.values())
-        yield Row("readings acknowledged by the stores", f"{len(acknowledged)}; gadgets on the server {len(names)}")
-        yield Row("lost with a card that was not uploaded when its backup was restored", str(with_card))
+        yield Row("readings acknowledged by the stores", str(len(acknowledged)))
+        yield Row("of these neither on the server nor on a card after a restoration", str(len(lost & self.lost)))
         yield Row("refused at the end", "; ".join(refused.values()) or "0")
-        counts = f"{len(arrived)}; missing {unexplained}, duplicated {doubled}"
-        yield Row("readings on the server", counts, "each once", not (unexplained or doubled))
+        first = f", the first is {missing[0]}" if missing else ""
+        counts = f"{len(arrived)}; missing {len(missing)}{first}, duplicated {doubled}"
+        yield Row("readings on the server", counts, "each once", not (missing or doubled))
 
-    def _central(self) -> Store:
+    def central(self) -> Store:
+        """Open the store of the server."""
         return Store.open(str(self.folder / "central.db"))
 
-    def _start_server(self) -> None:
+    def start_server(self) -> None:
+        """Start the server in a process of its own."""
         words = [sys.executable, "-m", "scripts.bench.fleet_fault_run", str(self.folder), str(self.port)]
         self.server = subprocess.Popen(words)
         end_s = time.monotonic() + _PATIENCE_S
@@ -295,7 +394,8 @@ class FleetFaultRun:
             time.sleep(0.02)
         raise TimeoutError("the server does not start")
 
-    def _stop_server(self, number: signal.Signals) -> None:
+    def stop_server(self, number: signal.Signals) -> None:
+        """Stop the server by a signal."""
         if self.server is not None:
             self.server.send_signal(number)
             self.server.wait()
@@ -306,10 +406,18 @@ class FleetFaultRun:
             os.posix_fallocate(file.fileno(), 0, max(1, free - 65_536))
 
 
+def identities(path: Path) -> Iterator[Identity]:
+    """Yield the identities of all readings in a database, by SQL, because there are many."""
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        for (content,) in connection.execute("SELECT content FROM readings"):
+            rank, sequence = json.loads(content)
+            yield rank, sequence
+
+
 @contextlib.contextmanager
-def _small_disk(folder: Path) -> Iterator[bool]:
+def _small_disk(folder: Path, size: int) -> Iterator[bool]:
     """Mount a small file system in memory over the folder, if this user may; yield whether it is there."""
-    mount = ["/bin/mount", "-t", "tmpfs", "-o", f"size={_DISK_BYTES}", "none", str(folder)]
+    mount = ["/bin/mount", "-t", "tmpfs", "-o", f"size={size}", "none", str(folder)]
     mounted = subprocess.run(mount, check=False, capture_output=True)
     try:
         yield mounted.returncode == 0
@@ -318,15 +426,15 @@ def _small_disk(folder: Path) -> Iterator[bool]:
             subprocess.run(["/bin/umount", "--lazy", str(folder)], check=True)
 
 
-def _upload(settings: StationSettings) -> None:
-    with contextlib.suppress(StationError, StoreError, TransferError, OSError), _opened(settings) as store:
-        make_batch(store, settings, clock_ms())
+def send(settings: StationSettings, now_ms: int) -> None:
+    """Make a batch and upload what waits, as the timers of a station do; failures are left to the next time."""
+    with (
+        contextlib.suppress(StationError, StoreError, TransferError, OSError),
+        Store.open(settings.store_url) as store,
+    ):
+        make_batch(store, settings, now_ms)
         with contextlib.closing(sender_of(settings)) as sender:
-            upload_all(store, settings, sender, clock_ms())
-
-
-def _opened(settings: StationSettings) -> Store:
-    return Store.open(str(Path(settings.folder) / "readings.db"))
+            upload_all(store, settings, sender, now_ms)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from pygnc_station.store.store import Store
 KEY_LENGTH: Final = 20
 """Number of characters of a key, as batonopc expects it."""
 _PIN_DIGITS: Final = 8
+_VISIT_MS: Final = 10_000
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
@@ -68,22 +69,31 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
     return key
 
 
-def gateway_of(connection: Connection, key: str, now_ms: int) -> int | None:
-    """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked."""
-    table = schema.gateways
-    found = connection.execute(select(table.c.id, table.c.revoked_ms).where(table.c.key_hash == _hash(key))).first()
+def visit(store: Store, key: str, now_ms: int) -> int | None:
+    """Return the id of the gateway of a key and record the time of its visit; None if the key is unknown or revoked.
+
+    A visit is recorded at most every 10 s, because the requests of an upload would wait for other uploads to be stored.
+    """
+    c = schema.gateways.c
+    query = select(c.id, c.revoked_ms, c.seen_ms, c.refused_ms).where(c.key_hash == _hash(key))
+    with store.reads() as connection:
+        found = connection.execute(query).first()
     if found is None:
         return None
-    visit = {"seen_ms": now_ms} if found.revoked_ms is None else {"refused_ms": now_ms}
-    connection.execute(update(table).where(table.c.id == found.id).values(**visit))
+    name = "seen_ms" if found.revoked_ms is None else "refused_ms"
+    last_ms = getattr(found, name)
+    if last_ms is None or not 0 <= now_ms - last_ms <= _VISIT_MS:
+        with store.writes() as connection:
+            connection.execute(update(schema.gateways).where(c.id == found.id).values({name: now_ms}))
     return int(found.id) if found.revoked_ms is None else None
 
 
-def revocation_of(connection: Connection, key: str) -> tuple[str, int] | None:
+def revocation_of(store: Store, key: str) -> tuple[str, int] | None:
     """Return the gateway whose key was revoked, and when, milliseconds since 1970 (UTC); None for any other key."""
     c = schema.gateways.c
     query = select(c.name, c.revoked_ms).where(c.key_hash == _hash(key), c.revoked_ms.is_not(None))
-    found = connection.execute(query).first()
+    with store.reads() as connection:
+        found = connection.execute(query).first()
     return None if found is None else (found.name, found.revoked_ms)
 
 

@@ -1,5 +1,6 @@
 """HTTP server: its routes, web page, metrics and error responses, and how it is run by uvicorn."""
 
+import asyncio
 import errno
 import html
 import ipaddress
@@ -284,8 +285,13 @@ def _sign_in_page(message: str, status: int, page: str) -> Response:
     return HTMLResponse(text, status, page_headers(forms="'self'"))
 
 
-def health(request: Request) -> object:
+async def health(request: Request) -> object:
     """Return status 200 if the store can be read and the disk has room for batches, else 503."""
+    # The threads of other requests may all be waiting to store batches.
+    return await asyncio.to_thread(_check_health, request)
+
+
+def _check_health(request: Request) -> object:
     context = context_of(request)
     with context.store.reads() as connection:
         connection.execute(select(schema.facts.c.value))

@@ -11,7 +11,7 @@ from typing import Any, Final, TypeAlias
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pygnc_station.server.access import gateway_of, holder_of, revocation_of
+from pygnc_station.server.access import holder_of, revocation_of, visit
 from pygnc_station.server.accounts import Role, Session, session_of
 from pygnc_station.server.uploads import Uploads
 from pygnc_station.server_settings import Serve
@@ -116,12 +116,9 @@ def require_gateway(request: Request, form_key: str = "") -> int:
     key = secret_of(request) or request.headers.get("x-gascloud-logas", "")
     key = key if key.isalnum() else form_key
     if key:
-        with context.store.writes() as connection:
-            found = gateway_of(connection, key, clock_ms())
-            revoked = revocation_of(connection, key) if found is None else None
-        if found is not None:
+        if (found := visit(context.store, key, clock_ms())) is not None:
             return found
-        if revoked is not None:
+        if (revoked := revocation_of(context.store, key)) is not None:
             name, since = revoked[0], iso_time(revoked[1])
             remedy = "with a PIN of `pygnc station pin --gateway NAME`, run `pygnc station register`"
             raise refusal(request, f"the key of {name} was revoked at {since}; {remedy}")

@@ -1,5 +1,7 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
+import contextlib
+import threading
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +27,8 @@ class Store:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
+        # Threads that wait for their turn to write leave the pool's connections to those that read.
+        self._turn = threading.Lock() if self.is_file else contextlib.nullcontext()
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
@@ -98,7 +102,7 @@ class Store:
     @contextmanager
     def writes(self) -> Iterator[Connection]:
         """Begin a write transaction; errors are those of `database.translated_errors`."""
-        with translated_errors(self.engine.url), self._writer.begin() as connection:
+        with self._turn, translated_errors(self.engine.url), self._writer.begin() as connection:
             yield connection
 
     @contextmanager

@@ -1,3 +1,6 @@
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -14,6 +17,7 @@ from pygnc_station.upload.station_server import http_client, register
 from tests.pygnc_station.server.samples import server, station
 
 NOW_MS = 1_790_000_000_000
+WAITING = 60
 
 
 @pytest.fixture
@@ -29,14 +33,13 @@ def test_a_pin_is_valid_once_and_until_it_expires(store: Store) -> None:
     assert key is not None
     assert access.register(store, pin, "0", "again", NOW_MS + 2) is None
     assert access.register(store, "12345678", "0", "guess", NOW_MS) is None
-    with store.writes() as connection:
-        found = access.gateway_of(connection, key, NOW_MS)
+    found = access.visit(store, key, NOW_MS)
+    with store.reads() as connection:
         query = select(schema.gateways.c.name).where(schema.gateways.c.id == found)
         assert connection.execute(query).scalar() == "roof"
-        assert access.gateway_of(connection, key[:-1] + "?", NOW_MS) is None
+    assert access.visit(store, key[:-1] + "?", NOW_MS) is None
     assert access.revoke(store, "roof", NOW_MS) == 1
-    with store.writes() as connection:
-        assert access.gateway_of(connection, key, NOW_MS) is None
+    assert access.visit(store, key, NOW_MS) is None
     store.close()
 
 
@@ -68,6 +71,32 @@ def test_keys_are_not_sent_over_plain_http_to_another_computer(caplog: pytest.Lo
         client("https://x:port")
     client("http://stations.example", insecure=True)
     assert "because of insecure in [upload]" in caplog.text
+
+
+def test_health_is_reported_while_more_uploads_wait_than_there_are_threads(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there, ThreadPoolExecutor(WAITING) as pool, ExitStack() as stack:
+        headers = {"authorization": f"Bearer {there.new_key()}"}
+        other = stack.enter_context(Store.open(str(tmp_path / "server" / "central.db")))
+        with other.writes():  # another program writes for long
+            url = f"{there.url}/api/v1/batches"
+            announcements = [{"name": "b", "bytes": 9, "sha256": "0" * 64}] * WAITING
+            waiting = [
+                pool.submit(httpx.put, f"{url}/{rank:032x}", json=each, headers=headers, timeout=60)
+                for rank, each in enumerate(announcements)
+            ]
+            time.sleep(1.0)
+            assert httpx.get(f"{there.url}/health", timeout=5).status_code == 200
+            assert not any(each.done() for each in waiting)
+        assert {each.result().status_code for each in waiting} == {200}
+
+
+def test_a_visit_is_recorded_at_most_every_ten_seconds(store: Store) -> None:
+    key = str(access.register(store, access.new_pin(store, NOW_MS, 10), "0", "roof", NOW_MS))
+    for now_ms, seen_ms in ((0, 0), (9_000, 0), (10_001, 10_001), (-60_000, -60_000)):
+        assert access.visit(store, key, NOW_MS + now_ms) == 1
+        (gateway,) = access.list_gateways(store)
+        assert gateway.seen_ms == NOW_MS + seen_ms
+    store.close()
 
 
 def test_health_reports_a_full_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

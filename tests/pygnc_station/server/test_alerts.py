@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import select, update
 
-from pygnc_station.server.access import gateway_of, new_pin, register, revoke
+from pygnc_station.server.access import new_pin, register, revoke, visit
 from pygnc_station.server.alerts import Change, Level, judge_gateway, record
 from pygnc_station.server.background import check_alerts
 from pygnc_station.server.fleet import Gateway, GatewayState, raised_alerts, store_state
@@ -104,10 +104,11 @@ class Server:
 
     def report(self, now_ms: int, **state: Any) -> None:  # noqa: ANN401 - any attribute
         known = {"time_ms": now_ms, "backlog_readings": 0, "disk_free_bytes": 10**12}
-        with self.open() as store, store.writes() as connection:
-            found = gateway_of(connection, self.key, now_ms)
+        with self.open() as store:
+            found = visit(store, self.key, now_ms)
             if found is not None:
-                store_state(connection, found, StationState(**(known | state)), now_ms)
+                with store.writes() as connection:
+                    store_state(connection, found, StationState(**(known | state)), now_ms)
 
     def check(self, now_ms: int) -> list[tuple[str, str]]:
         """Check once, in a new process as far as the store can tell; return the new notices as title and text."""

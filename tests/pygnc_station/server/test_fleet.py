@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import update
 
 import pygnc_system
-from pygnc_station.server.access import gateway_of, list_gateways, revoke
+from pygnc_station.server.access import list_gateways, revoke, visit
 from pygnc_station.server.fleet import Fleet, Gateway, GatewayState, read_fleet
 from pygnc_station.server_settings import Alerts
 from pygnc_station.settings import Device, StationSettings
@@ -128,8 +128,7 @@ def test_a_gateway_becomes_late_silent_and_revoked(tmp_path: Path) -> None:
         assert states == [GatewayState.FINE] * 2 + [GatewayState.LATE] * 2 + [GatewayState.SILENT]
         revoke(there.store, "roof", clock_ms())
         assert (seen(0).state, seen(0).refused_ms) == (GatewayState.REVOKED, None)
-        with there.store.writes() as connection:
-            assert gateway_of(connection, key, 1_800_000_000_000) is None
+        assert visit(there.store, key, 1_800_000_000_000) is None
         assert seen(0).refused_ms == 1_800_000_000_000
 
 

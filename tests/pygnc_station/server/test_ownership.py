@@ -18,7 +18,7 @@ from pygnc_station.commands.main import app
 from pygnc_station.diagnosis.server import _examine_names
 from pygnc_station.errors import StationError
 from pygnc_station.server import ownership
-from pygnc_station.server.access import gateway_of, list_gateways, new_pin, new_token, rename, revoke
+from pygnc_station.server.access import list_gateways, new_pin, new_token, rename, revoke, visit
 from pygnc_station.server.access import register as new_key
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
@@ -342,8 +342,7 @@ def test_a_pin_for_a_gateway_replaces_its_key(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there:
         old = there.new_key("roof")
         key = new_key(there.store, new_pin(there.store, clock_ms(), 5, "roof"), "", "roof", clock_ms(), old_key=old)
-        with there.store.writes() as connection:
-            assert [gateway_of(connection, str(each), clock_ms()) for each in (old, key)] == [None, 1]
+        assert [visit(there.store, str(each), clock_ms()) for each in (old, key)] == [None, 1]
 
 
 def test_a_name_is_free_after_any_number_of_transfers(tmp_path: Path) -> None:
