@@ -40,19 +40,24 @@ def determine_orbit(
     gnss_orbits: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="SP3", help="Orbits and clocks of the GPS satellites; LOG are then RINEX files. Can be repeated."
+            metavar="FILE",
+            help="Orbits of the GPS satellites: SP3, RINEX navigation, or a log with broadcast messages. LOG are then"
+            " raw measurements. Can be repeated.",
         ),
     ] = None,
     antennas: Annotated[
         Path | None, typer.Option(help="ANTEX file of the GPS satellites; default: igs05 of the package.")
     ] = None,
     antenna_offset: Annotated[
-        tuple[float, float, float],
+        tuple[float, float, float] | None,
         typer.Option(metavar="X Y Z", help="Receiver antenna from the centre of mass, m: x forwards, z to the Earth."),
-    ] = (0.0, 0.0, 0.0),
+    ] = None,
     antenna_sigma: Annotated[
-        float, typer.Option(metavar="M", min=0.0, max=10.0, help="Standard deviation of each component, m.")
-    ] = 0.03,
+        float | None,
+        typer.Option(
+            metavar="M", min=0.0, max=10.0, help="Standard deviation of each component, m; 0.03, or 0.5 without offset."
+        ),
+    ] = None,
     single_frequency: Annotated[
         bool, typer.Option("--single-frequency", help="Use the C/A code and the L1 phase alone.")
     ] = False,
@@ -60,8 +65,8 @@ def determine_orbit(
     """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
     Logs are recognised by content: NovAtel OEM, UBX of u-blox, Septentrio SBF, SkyTraq binary, NMEA 0183. The
-    settings name the columns of other tables (CSV, Parquet). With --gnss-orbits, the logs are RINEX 2 observation
-    files, also compressed, and the orbit follows from codes and carrier phases.
+    settings name the columns of other tables (CSV, Parquet). With --gnss-orbits, the logs are RINEX observation files,
+    also compressed, or logs with raw measurements, and the orbit follows from codes and carrier phases.
     """
     from msgspec.structs import replace
 
@@ -69,8 +74,8 @@ def determine_orbit(
     from pygnc_ground.commands.raw_orbit import RawFiles, determine
     from pygnc_ground.exports.estimates import Estimates
     from pygnc_ground.exports.export import Options
-    from pygnc_ground.gnss.raw_orbit import Receiver
     from pygnc_ground.orbit.prediction import OrbitPrediction
+    from pygnc_ground.orbit.raw.determination import Receiver
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.attitude_run import return_free_memory
     from pygnc_ground.replay.files import RecordedFiles
@@ -82,7 +87,7 @@ def determine_orbit(
             raw = RawFiles(
                 observations=tuple(logs),
                 gnss_orbits=tuple(gnss_orbits),
-                receiver=Receiver(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
+                receiver=Receiver.of(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
                 antennas=antennas,
                 truth=truth,
                 object_name=object_name,

@@ -1,9 +1,11 @@
 """Orbit from raw measurements of a receiver, for `pygnc orbit` with `--gnss-orbits`."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -11,14 +13,19 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.export import File
-from pygnc_ground.exports.message import Notation
 from pygnc_ground.exports.orbit_messages import Label, States, oem
 from pygnc_ground.gnss.antennas import SatelliteAntennas
-from pygnc_ground.gnss.measurements import GnssMeasurements
-from pygnc_ground.gnss.raw_orbit import RawOrbit, RawOrbitError, Receiver, gaps, jumps_of_clock, solve_raw_orbit
-from pygnc_ground.gnss.rinex2 import read_rinex2
-from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.gnss.measurements import GnssMeasurements, OrbitReference
+from pygnc_ground.orbit.raw.determination import (
+    RawOrbit,
+    RawOrbitError,
+    Receiver,
+    gaps,
+    jumps_of_clock,
+    solve_raw_orbit,
+)
 from pygnc_ground.orbit.solution import (
     BoolArray,
     IntArray,
@@ -29,6 +36,8 @@ from pygnc_ground.orbit.solution import (
     set_states,
     unknown_solution,
 )
+from pygnc_ground.receivers.raw_files import NavigationOrbits, read_measurements, read_orbits
+from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import flight_settings
 from pygnc_ground.replay.tables import solution_table
 from pygnc_ground.report.wording import plural
@@ -42,7 +51,8 @@ _ANTENNAS_END_GPS_MS: Final = 987_033_600_000
 """2011-04-17, from which orbits refer to the antennas of igs08.atx."""
 _STEP_MS: Final = 60_000
 _POSITION: Final = slice(0, 3)
-_DAY: Final = slice(0, 10)
+_MS_PER_DAY: Final = 86_400_000
+_GPS_EPOCH: Final = date(1980, 1, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,15 +75,17 @@ class RawResult:
 
     solution: OrbitSolution
     lines: tuple[str, ...]
+    origin: folder.Origin
 
     def write(self, out: Path, name: str, designator: str) -> list[Path]:
         """Write the table of states and the OEM into a folder, and return their paths."""
         out.mkdir(parents=True, exist_ok=True)
+        folder.begin(out, self.origin)
         table = out / "orbit_batch.parquet"
-        write_table("orbit_batch", solution_table("orbit_batch", self.solution), table, {})
+        write_table("orbit_batch", solution_table("orbit_batch", self.solution), table, self.origin.metadata)
         message = out / "orbit.oem"
         message.write_bytes(self._oem(name, designator).content)
-        return [table, message]
+        return [table, out / folder.MARKER, message]
 
     def _oem(self, name: str, designator: str) -> File:
         one = self.solution
@@ -97,34 +109,35 @@ def determine(files: RawFiles) -> RawResult:
         ValueError: A file is damaged, or the measurements give no orbit; the message names the reason.
     """
     seen = _measurements(files.observations)
-    orbits = Sp3Orbits.of(_text(path) for path in files.gnss_orbits)
+    orbits = read_orbits(files.gnss_orbits)
     lines = [f"{path.name}: read" for path in files.observations]
     lines += [f"{one.detail}; not used" for one in seen.damage[:5]]
     lines += _missing_days(seen, orbits)
-    antennas = _antennas(files, seen)
+    is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
+    antennas = _antennas(files.antennas, seen) if is_precise else None
+    if files.receiver.offset_m == (0.0, 0.0, 0.0):
+        sigma = f"{files.receiver.sigma_m:g} m"
+        lines.append(f"antenna of the receiver: taken as at the centre of mass +- {sigma}; give --antenna-offset")
     orientation = _orientation(files.earth_orientation, seen)
-    settings = flight_settings(files.config).orbit
-    frames = EarthFrames(orientation)
-    found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings, frames)
+    settings, frames = flight_settings(files.config), EarthFrames(orientation)
+    found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
     solution = _solution(found, seen, frames)
     lines += _lines(found, seen, solution)
     if files.truth is not None:
         lines += _accuracy(solution, files.truth, files.object_name)
-    return RawResult(solution, tuple(lines))
+    read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
+    inputs = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
+    origin = folder.origin_of(inputs, settings, "batch of raw GNSS measurements", orientation.identification)
+    return RawResult(solution, tuple(lines), origin)
 
 
 def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
     """Return the measurements in all files, in order of time."""
-    parts = []
-    for path in paths:
-        try:
-            parts.append(read_rinex2(path.read_bytes()))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
+    parts = [read_measurements(path) for path in paths]
     if len({part.facts.marker for part in parts}) > 1:
         markers = ", ".join(repr(part.facts.marker) for part in parts)
         raise ValueError(f"the files are of several satellites ({markers}); give the files of one receiver")
-    joined = {
+    joined: dict[str, Any] = {
         one.name: np.concatenate([getattr(part, one.name) for part in parts])
         for one in fields(GnssMeasurements)
         if isinstance(getattr(parts[0], one.name), np.ndarray)
@@ -133,41 +146,45 @@ def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
     return whole.selected(np.argsort(whole.gps_ms, kind="stable"))
 
 
-def _text(path: Path) -> str:
-    return path.read_text(encoding="ascii", errors="replace")
-
-
-def _missing_days(seen: GnssMeasurements, orbits: Sp3Orbits) -> list[str]:
+def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]:
     """Return a note with the days of measurements outside the orbits.
 
     Raises:
         RawOrbitError: There is no orbit at the time of any measurement.
     """
+    if orbits.span_gps_ms is None:
+        raise RawOrbitError("the broadcast messages are of no healthy satellite; add a navigation file of the day")
     first_ms, last_ms = orbits.span_gps_ms
     outside: BoolArray = (seen.gps_ms < first_ms) | (seen.gps_ms >= last_ms)
     if not outside.any():
         return []
-    days = ", ".join(
-        sorted({utc_iso_from_gps_ms(int(at))[_DAY] for at in np.unique(seen.gps_ms[outside] // 1000) * 1000})
-    )
-    span = " to ".join(utc_iso_from_gps_ms(at) for at in (first_ms, last_ms))
+    days = ", ".join(sorted({_gps_day(at) for at in np.unique(seen.gps_ms[outside] // _MS_PER_DAY) * _MS_PER_DAY}))
+    span = f"{_gps_day(first_ms)} to {_gps_day(last_ms)}"
     if outside.all():
         raise RawOrbitError(
-            f"the GNSS orbits are those of {span}, but the measurements are of {days}; add their SP3 files"
+            f"the GNSS orbits are those of {span} GPS time, but the measurements are of {days}; add the files of"
+            " these days"
         )
     return [
-        f"{plural(int(outside.sum()), 'measurement')} of {days} not used: the GNSS orbits are those of {span}; add the"
-        " SP3 file of the next day, because clocks are interpolated between samples"
+        f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of {span};"
+        f" add the SP3 file of {_gps_day(last_ms + _MS_PER_DAY)}: clocks are interpolated between samples"
+        if not (seen.gps_ms < first_ms).any()
+        else f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of"
+        f" {span}; add the SP3 files of {days}"
     ]
 
 
-def _antennas(files: RawFiles, seen: GnssMeasurements) -> SatelliteAntennas | None:
-    path = files.antennas
+def _gps_day(gps_ms: int) -> str:
+    """Return the date in GPS time."""
+    return str(_GPS_EPOCH + timedelta(days=int(gps_ms) // _MS_PER_DAY))
+
+
+def _antennas(path: Path | None, seen: GnssMeasurements) -> SatelliteAntennas:
     if path is None:
         if int(seen.gps_ms[0]) >= _ANTENNAS_END_GPS_MS:
             raise ValueError(
-                "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file of"
-                " the orbits' frame, such as igs14.atx, by --antennas"
+                "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file"
+                " of the orbits' frame, such as igs14.atx, by --antennas"
             )
         path = data_file(_ANTENNAS)
     try:

@@ -1,1 +1,1 @@
-"""Orbits from raw measurements of satellite navigation receivers: codes and carrier phases."""
+"""Raw measurements of satellite navigation receivers: their files, and the orbits of the satellites."""

@@ -9,8 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc_ground.gnss.measurements import L1_HZ, L2_HZ
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.gnss.measurements import L1_HZ, L2_HZ, FloatArray, IntArray
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _NS_PER_MS: Final = 1_000_000

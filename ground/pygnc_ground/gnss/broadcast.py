@@ -9,8 +9,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from pygnc_ground.gnss.measurements import OrbitReference, SatelliteStates
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.gnss.measurements import FloatArray, IntArray, OrbitReference, SatelliteStates
 
 EPHEMERIS: Final = np.dtype(
     [

@@ -12,7 +12,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.formats.damage import Damage
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 SPEED_OF_LIGHT_M_S: Final = 299_792_458.0
 L1_HZ: Final = 1_575.42e6
@@ -25,6 +24,9 @@ HALF_CYCLE: Final = 2
 """Bits of the loss-of-lock indicators, as in RINEX: lock was lost since the previous epoch; half cycles are ambiguous.
 """
 
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 SatelliteArray = npt.NDArray[np.str_]
 FlagArray = npt.NDArray[np.uint8]
 
@@ -134,6 +136,10 @@ class GnssOrbits(Protocol):
     @property
     def satellites(self) -> tuple[str, ...]:
         """Names of all satellites, such as "G05"."""
+
+    @property
+    def span_gps_ms(self) -> tuple[int, int] | None:
+        """First and last time at which a satellite is known; None for none."""
 
     def states(self, satellite: str, gps_ms: IntArray, offset_s: FloatArray) -> SatelliteStates:
         """Return the states at GPS times `gps_ms` plus `offset_s`, each (n,); NaN where they are unknown."""

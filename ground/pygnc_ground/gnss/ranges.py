@@ -15,8 +15,15 @@ from pygnc.environment.frames import EARTH_ROTATION_RAD_S, EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.environment.sun_moon import SunMoon
 from pygnc_ground.gnss.antennas import SatelliteAntennas, navigation_axes
-from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits, OrbitReference
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.gnss.measurements import (
+    SPEED_OF_LIGHT_M_S,
+    BoolArray,
+    FloatArray,
+    GnssMeasurements,
+    GnssOrbits,
+    IntArray,
+    OrbitReference,
+)
 
 _FLIGHT_S: Final = 0.0775
 """Nominal time of flight; in low orbits it is 0.064 to 0.091 s."""
@@ -71,7 +78,7 @@ class Links:
                     position_m = position_m + np.einsum("nij,i->nj", axes[rows], offset_m)
             states[rows] = np.concatenate((position_m, found.velocity_ecef_mps), axis=1)
             clocks[rows] = np.column_stack((found.clock_s + relativistic_s, found.sigma_m, found.clock_walk_m2_s))
-        return cls(states[:, :3], states[:, 3:], *np.ascontiguousarray(clocks.T), axes)
+        return cls(states[:, :3], states[:, 3:], clocks[:, 0], clocks[:, 1], clocks[:, 2], axes)
 
     @property
     def known(self) -> BoolArray:

@@ -19,10 +19,11 @@ from pygnc_ground.gnss.measurements import (
     L2_WAVELENGTH_M,
     LOST_LOCK,
     FlagArray,
+    FloatArray,
     GnssMeasurements,
+    IntArray,
     ReceiverFacts,
 )
-from pygnc_ground.orbit.solution import FloatArray, IntArray
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _MARK: Final = re.compile(rb"\s{0,5}(1\.0 {16}COMPACT RINEX|2\.\d\d? {11,12}O)")
@@ -180,7 +181,7 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
 
     return GnssMeasurements(
         gps_ms=moment_ns[rows] // _NS_PER_MS,
-        fraction_s=moment_ns[rows] % _NS_PER_MS * 1e-9,
+        fraction_s=np.asarray(1e-9 * (moment_ns[rows] % _NS_PER_MS), dtype=np.float64),
         satellite=names,
         code_l1_m=value("C1"),
         code_p1_m=value("P1"),

@@ -18,11 +18,11 @@ from pygnc_ground.gnss.measurements import (
     L2_WAVELENGTH_M,
     LOST_LOCK,
     FlagArray,
+    FloatArray,
     GnssMeasurements,
     ReceiverFacts,
 )
 from pygnc_ground.gnss.rinex2 import converted, unpacked
-from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _MARK: Final = re.compile(rb"\s{0,5}(3\.0 {16}COMPACT RINEX|3\.\d\d {11}O)")

@@ -8,8 +8,7 @@ from typing import Final
 import numpy as np
 
 from pygnc.common.clock import utc_iso_from_gps_ms
-from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, L2_WAVELENGTH_M, GnssMeasurements
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, L2_WAVELENGTH_M, FloatArray, GnssMeasurements
 
 _LABEL_AT: Final = 60
 _SCALE_MS: Final = 86_400_000

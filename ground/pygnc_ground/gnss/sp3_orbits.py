@@ -11,8 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, OrbitReference, SatelliteStates
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, FloatArray, IntArray, OrbitReference, SatelliteStates
 from pygnc_ground.truth.ephemeris import LAGRANGE_WINDOW, NS_PER_MS, lagrange
 from pygnc_ground.truth.sp3 import SatelliteSamples, read_sp3_satellites
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.lnav import Messages
-from pygnc_ground.gnss.measurements import HALF_CYCLE, LOST_LOCK, GnssMeasurements
+from pygnc_ground.gnss.measurements import HALF_CYCLE, LOST_LOCK, FloatArray, GnssMeasurements, IntArray
 from pygnc_ground.receivers import log
 from pygnc_ground.receivers.raw_messages import Epoch, NavigationWords, Signal, Signals, content
 
@@ -18,9 +18,6 @@ _NS_PER_MS: Final = 1_000_000
 _LOCK_TOLERANCE_S: Final = 0.02
 _ENOUGH: Final = 0.5
 """Fraction of the measurements of L2C that those of P2 must reach to be preferred."""
-
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
 
 
 class RawLog(NamedTuple):

@@ -1,58 +1,25 @@
 """Raw measurements of scenarios, against formulas in the Earth-fixed frame that the simulator does not use."""
 
-from dataclasses import dataclass
-from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pygnc_ground.gnss import rinex_navigation
 from pygnc_ground.gnss.antennas import navigation_axes, orbital_axes, wind_up_cycles
-from pygnc_ground.gnss.broadcast import BroadcastOrbits
-from pygnc_ground.gnss.measurements import HALF_CYCLE, L1_HZ, L2_HZ, LOST_LOCK, GnssMeasurements, GnssOrbits
-from pygnc_ground.gnss.rinex3 import read_rinex3
-from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.gnss.measurements import HALF_CYCLE, L1_HZ, L2_HZ, LOST_LOCK, GnssOrbits
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.make import make_scenario
-from pygnc_ground.scenario.raw_gnss import RawFiles, _wind_up_cycles
+from pygnc_ground.scenario.raw_gnss import _wind_up_cycles
 from pygnc_ground.scenario.settings import settings_from_tables
-from pygnc_ground.scenario.trajectory import Trajectory
+from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("raw_gnss")]
 _C = 299_792_458.0
 _EARTH_RAD_S = 7.2921151467e-5
 _QUIET = {"multipath_m": 0.0, "slip_rate_per_h": 0.0, "signal_in_space_m": 0.0}
 _RATIO = (L1_HZ / L2_HZ) ** 2
-
-
-@dataclass
-class Made:
-    """Files of a scenario, what their readers return, and the trajectory."""
-
-    files: RawFiles
-    measurements: GnssMeasurements
-    broadcast: BroadcastOrbits
-    precise: Sp3Orbits
-    path: Trajectory
-
-
-@lru_cache(maxsize=4)
-def _made(**receiver: float) -> Made:
-    settings = settings_from_tables({"duration_s": 3600, "raw_gnss": {"interval_s": 10} | receiver}, "test")
-    files = generate(settings).raw
-    assert files is not None
-    navigation = rinex_navigation.read(files.navigation)
-    assert navigation.damage == ()
-    return Made(
-        files,
-        read_rinex3(files.observations),
-        BroadcastOrbits(navigation.ephemerides, navigation.klobuchar),
-        Sp3Orbits.of([files.precise.decode()]),
-        Trajectory.of(settings),
-    )
 
 
 def residuals(made: Made, orbits: GnssOrbits) -> tuple[FloatArray, list[FloatArray]]:
@@ -83,7 +50,7 @@ def _combined(first: FloatArray, second: FloatArray) -> FloatArray:
 
 
 def test_codes_and_phases_agree_with_the_true_geometry() -> None:
-    made = _made(**_QUIET)
+    made = scenario(**_QUIET)
     codes, passes = residuals(made, made.precise)
     assert abs(np.median(codes)) < 0.1
     assert 0.5 < codes.std() < 1.5
@@ -92,9 +59,10 @@ def test_codes_and_phases_agree_with_the_true_geometry() -> None:
     assert spread.std() < 0.06
 
 
+@pytest.mark.slow
 def test_broadcast_messages_fit_the_orbit_and_have_the_error_demanded() -> None:
     for error_m, limits_m in ((0.0, (0.0, 0.4)), (3.0, (1.5, 5.0))):
-        made = _made(**_QUIET | {"signal_in_space_m": error_m})
+        made = scenario(**_QUIET | {"signal_in_space_m": error_m})
         precise, broadcast = (
             np.concatenate([np.full(len(one), np.median(one)) for one in residuals(made, orbits)[1]])
             for orbits in (made.precise, made.broadcast)
@@ -103,20 +71,20 @@ def test_broadcast_messages_fit_the_orbit_and_have_the_error_demanded() -> None:
 
 
 def test_the_ionosphere_delays_codes_and_advances_phases() -> None:
-    made = _made(**_QUIET)
+    made = scenario(**_QUIET)
     table = made.measurements
     rows = table.satellite == table.satellite[0]
     differences_m = (table.code_p2_m - table.code_p1_m)[rows], (table.phase_l2_m - table.phase_l1_m)[rows]
     assert abs(np.median(np.diff(differences_m[0] + differences_m[1]))) < 0.1
     assert np.median(table.code_p2_m - table.code_p1_m) > 0.1
-    none = _made(**_QUIET | {"ionosphere_tecu": 0.0}).measurements
+    none = scenario(**_QUIET | {"ionosphere_tecu": 0.0}).measurements
     assert abs(np.mean(none.code_p2_m - none.code_p1_m)) < 0.05
 
 
 def test_slips_and_half_cycles_are_integers_and_halves_and_flagged() -> None:
-    quiet = _made(**_QUIET).measurements
-    slips = _made(**_QUIET | {"slip_rate_per_h": 20.0, "slip_flagged_fraction": 1.0}).measurements
-    halves = _made(**_QUIET | {"half_cycle_rate_per_h": 20.0}).measurements
+    quiet = scenario(**_QUIET).measurements
+    slips = scenario(**_QUIET | {"slip_rate_per_h": 20.0, "slip_flagged_fraction": 1.0}).measurements
+    halves = scenario(**_QUIET | {"half_cycle_rate_per_h": 20.0}).measurements
     cycles = (slips.phase_l1_m - quiet.phase_l1_m) * L1_HZ / _C
     assert cycles == pytest.approx(np.rint(cycles), abs=1e-4)
     for name in np.unique(slips.satellite):
@@ -130,7 +98,7 @@ def test_slips_and_half_cycles_are_integers_and_halves_and_flagged() -> None:
 
 
 def test_the_clock_jumps_by_milliseconds() -> None:
-    made = _made(**_QUIET | {"clock_jumps": True, "clock_drift_ppm": 1.0, "clock_offset_s": 0.0})
+    made = scenario(**_QUIET | {"clock_jumps": True, "clock_drift_ppm": 1.0, "clock_offset_s": 0.0})
     steps_s = np.diff(made.files.clock_s)
     jumps = steps_s[np.abs(steps_s) > 5e-4]
     assert len(jumps) == 4
@@ -139,7 +107,7 @@ def test_the_clock_jumps_by_milliseconds() -> None:
 
 
 def test_one_frequency_and_few_channels() -> None:
-    table = _made(**_QUIET | {"frequencies": 1, "channels": 4}).measurements
+    table = scenario(**_QUIET | {"frequencies": 1, "channels": 4}).measurements
     assert np.isnan(table.code_p2_m).all()
     assert np.unique(table.gps_ms, return_counts=True)[1].max() == 4
 
@@ -160,7 +128,7 @@ def test_no_satellite_in_view_names_the_setting() -> None:
 
 
 def test_wind_up_agrees_with_the_formula_of_wu() -> None:
-    made = _made(**_QUIET)
+    made = scenario(**_QUIET)
     t_s = np.arange(0.0, 1800.0, 10.0)
     states = made.path.states_gcrf(t_s)
     sun_m = np.tile([1.2e11, 8e10, 3e10], (len(t_s), 1))

@@ -9,22 +9,22 @@ covariance (Montenbruck & Gill, Satellite Orbits, section 8.1.4).
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, orbital_axes, wind_up_cycles
-from pygnc_ground.gnss.combinations import Combined, combine, has_two_frequencies, previous, without_short
 from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
-from pygnc_ground.gnss.normal_equations import Elimination, Fitted, Linearised, Noise, huber_variance
-from pygnc_ground.gnss.point_solutions import PointSolutions, point_solutions
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.forces import STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
+from pygnc_ground.orbit.raw.combinations import Combined, combine, has_two_frequencies, previous, without_short
+from pygnc_ground.orbit.raw.normal_equations import Elimination, Fitted, Linearised, Noise, huber_variance
+from pygnc_ground.orbit.raw.point_solutions import PointSolutions, point_solutions
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _POINT_LIMIT_M: Final = {True: 15.0, False: 60.0}
@@ -57,6 +57,7 @@ _SPLITS: Final = 6
 _POINTS_FEWEST: Final = 4
 _RADIUS_M: Final = (6.2e6, 1e9)
 _GAP_MS: Final = 3_600_000
+_UNKNOWN_OFFSET_M: Final = 0.5
 
 
 class RawOrbitError(ValueError):
@@ -65,7 +66,7 @@ class RawOrbitError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Antenna of the receiver on an Earth-pointing satellite: x along the flight, y against the orbit normal, z down."""
+    """Antenna of the receiver on an Earth-pointing satellite: x forwards, y against the orbit normal, z down."""
 
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Phase centre of the antenna, relative to the centre of mass; the antenna looks up."""
@@ -73,6 +74,12 @@ class Receiver:
     """Standard deviation of each component; phase centres of uncalibrated antennas vary by centimetres."""
     dual: bool | None = None
     """True to use two frequencies, False for one; None to decide by the measurements."""
+
+    @classmethod
+    def of(cls, offset_m: tuple[float, float, float] | None, sigma_m: float | None, *, dual: bool | None) -> Self:
+        """Return the receiver; an offset that is not given is anywhere within the size of a small satellite."""
+        default_m = 0.03 if offset_m else _UNKNOWN_OFFSET_M
+        return cls(offset_m or (0.0, 0.0, 0.0), default_m if sigma_m is None else sigma_m, dual=dual)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -181,8 +188,10 @@ class _Fit:
         self._offset_m = np.array(receiver.offset_m)
         self._sigma_m = receiver.sigma_m
         self._noise = _NOISE[combined.dual]
-        times_ms, self._epoch = np.unique(combined.measurements.gps_ms, return_inverse=True)
-        attitude = frames.at_each(times_ms, np.zeros(len(times_ms)))
+        seen = combined.measurements
+        times_ms, first, self._epoch = np.unique(seen.gps_ms, return_index=True, return_inverse=True)
+        # In 10 ms, the Earth turns by 5 m in a low orbit.
+        attitude = frames.at_each(times_ms, (seen.fraction_s - clock_s)[first])
         self._ecef_from_gcrf = attitude.ecef_from_gcrf[self._epoch]
         self._fitted: Fitted | None = None
         self._splits = 0

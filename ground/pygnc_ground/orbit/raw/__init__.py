@@ -1,0 +1,1 @@
+"""Orbit from raw GNSS measurements: codes and carrier phases."""

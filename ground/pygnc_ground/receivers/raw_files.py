@@ -1,0 +1,71 @@
+"""Files of raw GNSS measurements, and of the orbits of the GPS satellites, recognised by content."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from pygnc_ground.gnss import rinex_navigation
+from pygnc_ground.gnss.broadcast import BroadcastOrbits
+from pygnc_ground.gnss.measurements import GnssMeasurements
+from pygnc_ground.gnss.rinex2 import is_rinex2, read_rinex2, unpacked
+from pygnc_ground.gnss.rinex3 import is_rinex3, read_rinex3
+from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.receivers.raw import read_raw
+
+_HEAD_BYTES: Final = 400
+
+NavigationOrbits: TypeAlias = Sp3Orbits | BroadcastOrbits
+
+
+def read_measurements(path: Path) -> GnssMeasurements:
+    """Return the measurements in a RINEX observation file, also compressed, or in a receiver's log.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: It has no measurements of one receiver; the message names file and remedy.
+    """
+    try:
+        content = unpacked(path.read_bytes())
+        if is_rinex3(content[:_HEAD_BYTES]):
+            return read_rinex3(content)
+        if is_rinex2(content[:_HEAD_BYTES]):
+            return read_rinex2(content)
+        found = read_raw(path).measurements
+    except ValueError as error:
+        raise ValueError(f"{path}: neither RINEX nor a log with raw measurements: {error}") from error
+    if len(found) > 1:
+        raise ValueError(f"{path}: has raw measurements of several receivers ({', '.join(found)}); separate them")
+    return next(iter(found.values()))
+
+
+def read_orbits(paths: Sequence[Path]) -> NavigationOrbits:
+    """Return the orbits in SP3 files, or the broadcast ones in RINEX navigation files and receivers' logs.
+
+    Raises:
+        OSError: A file cannot be read.
+        ValueError: A file is neither, or both kinds are given; the message names file and remedy.
+    """
+    precise, broadcast = list[str](), list[BroadcastOrbits]()
+    for path in paths:
+        try:
+            content = unpacked(path.read_bytes())
+            if content.startswith(b"#"):
+                precise.append(content.decode("ascii", "replace"))
+            elif rinex_navigation.recognises(content[:_HEAD_BYTES]):
+                found = rinex_navigation.read(content)
+                broadcast.append(BroadcastOrbits(found.ephemerides, found.klobuchar))
+            else:
+                broadcast.append(read_raw(path).broadcast)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: neither SP3, nor a RINEX navigation file, nor a log with broadcast messages: {error}"
+            ) from error
+    if precise and broadcast:
+        raise ValueError("SP3 files and broadcast messages are not used together; give one kind")
+    if precise:
+        return Sp3Orbits.of(precise)
+    tables = [one.table for one in broadcast]
+    klobuchar = next((one.klobuchar for one in broadcast if one.klobuchar), None)
+    return BroadcastOrbits(np.concatenate(tables), klobuchar)

@@ -1,0 +1,135 @@
+"""Orbits from raw measurements: simulated ones, and those of GRACE-B against the precise orbit of CODE."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.raw_orbit import RawFiles, determine
+from pygnc_ground.gnss.measurements import GnssMeasurements, GnssOrbits
+from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError, Receiver, jumps_of_clock, solve_raw_orbit
+from pygnc_ground.truth.frames import earth_orientation
+from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
+from tests.reference import recording
+
+pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("raw_gnss")]
+DURATION_S = 7200
+
+
+@pytest.fixture(scope="module")
+def flight() -> Made:
+    return scenario(DURATION_S)
+
+
+def solved(seen: GnssMeasurements, orbits: GnssOrbits, *, dual: bool | None = None) -> RawOrbit:
+    frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
+    return solve_raw_orbit(seen, orbits, None, Receiver(dual=dual), OrbitSettings(), frames)
+
+
+def errors(found: RawOrbit, truth: Made) -> tuple[float, float]:
+    """Return the RMS error in three dimensions and the NEES per axis."""
+    times_ms = np.unique(truth.measurements.gps_ms)
+    states, covariance = found.states(times_ms)
+    true = truth.path.states_gcrf(1e-3 * (times_ms - truth.path.start_gps_ms))
+    error_m = (states - true)[:, :3]
+    squares = np.einsum("ni,nij,nj->n", error_m, np.linalg.inv(covariance[:, :3, :3]), error_m)
+    return float(np.sqrt((error_m**2).sum(axis=1).mean())), float(squares.mean()) / 3.0
+
+
+@pytest.mark.parametrize(
+    ("kind", "dual", "limit_m", "limit_nees"),
+    [
+        ("precise", True, 0.1, 2.0),
+        ("precise", False, 0.7, 2.0),
+        ("broadcast", True, 0.6, 2.0),
+        # In two hours, an orbit from one frequency and broadcast messages is less certain than it states.
+        ("broadcast", False, 1.5, 4.0),
+    ],
+)
+def test_orbit_is_that_of_the_scenario(
+    flight: Made, kind: str, *, dual: bool, limit_m: float, limit_nees: float
+) -> None:
+    rms_m, nees = errors(solved(flight.measurements, getattr(flight, kind), dual=dual), flight)
+    assert rms_m < limit_m
+    assert nees < limit_nees
+
+
+@pytest.mark.slow
+def test_a_clock_that_is_wrong_by_milliseconds_does_not_displace_the_orbit() -> None:
+    """In 8 ms, the Earth turns by 4 m at the receiver."""
+    late = scenario(DURATION_S, clock_offset_s=0.008)
+    rms_m, _ = errors(solved(late.measurements, late.precise), late)
+    assert rms_m < 0.1
+
+
+@pytest.mark.slow
+def test_clock_of_the_receiver_jumps_by_milliseconds() -> None:
+    jumping = scenario(DURATION_S, clock_jumps=True, clock_drift_ppm=1.0)
+    found = solved(jumping.measurements, jumping.precise)
+    assert errors(found, jumping)[0] < 0.1
+    assert jumps_of_clock(found.points) == 7
+
+
+def test_slips_that_the_receiver_does_not_report_end_a_pass(flight: Made) -> None:
+    seen = flight.measurements
+    names, counts = np.unique(seen.satellite, return_counts=True)
+    late = seen.gps_ms > int(np.median(seen.gps_ms[seen.satellite == names[counts.argmax()]]))
+    slipped = seen.phase_l1_m + 0.19 * ((seen.satellite == names[counts.argmax()]) & late)
+    found = solved(replace(seen, phase_l1_m=slipped), flight.precise)
+    assert errors(found, flight)[0] < 0.1
+    assert found.combined.slips > solved(seen, flight.precise).combined.slips
+
+
+def test_one_frequency_that_drops_out_leaves_the_other(flight: Made) -> None:
+    seen = flight.measurements
+    late = seen.gps_ms > seen.gps_ms[0] + 900_000
+    lost = np.where(late, np.nan, seen.code_p2_m), np.where(late, np.nan, seen.phase_l2_m)
+    found = solved(replace(seen, code_p2_m=lost[0], phase_l2_m=lost[1]), flight.precise)
+    assert not found.combined.dual
+    assert errors(found, flight)[0] < 0.7
+
+
+def test_measurements_of_two_receivers_are_rejected(flight: Made) -> None:
+    both = flight.measurements.selected(np.sort(np.tile(np.arange(len(flight.measurements)), 2)))
+    with pytest.raises(RawOrbitError, match="several satellites or overlap"):
+        solved(both, flight.precise)
+
+
+def test_measurements_of_a_minute_give_no_orbit(flight: Made) -> None:
+    seen = flight.measurements
+    with pytest.raises(RawOrbitError, match="minutes have a position"):
+        solved(seen.selected(seen.gps_ms < seen.gps_ms[0] + 60_000), flight.precise)
+
+
+def grace_files(tmp_path: Path, *, dual: bool | None = None) -> RawFiles:
+    folder = recording("").parent / "grace_b"
+    if not folder.exists():
+        pytest.skip(f"{folder} is missing")
+    config = tmp_path / "grace.toml"
+    config.write_text("[orbit.spacecraft]\nmass_kg = 480.0\narea_m2 = 1.0\n")
+    return RawFiles(
+        observations=(folder / "GRCB2080.10D",),
+        gnss_orbits=tuple(folder / f"COD1594{day}.EPH" for day in (1, 2, 3)),
+        receiver=Receiver((0.0, 0.0, -0.414), dual=dual),
+        truth=folder / "grcb_truth_00h_12h.csv",
+        config=config,
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("dual", "limit_m"), [(True, 0.3), (False, 1.0)])
+def test_orbit_of_grace_b(tmp_path: Path, *, dual: bool, limit_m: float) -> None:
+    files = grace_files(tmp_path, dual=dual)
+    line = next(line for line in determine(files).lines if line.startswith("position error"))
+    rms_m, nees = float(line.split()[4]), float(line.split("NEES ")[1].split(";")[0])
+    assert rms_m < limit_m
+    assert 0.5 < nees < 2.0
+
+
+def test_orbits_of_another_day_are_named(tmp_path: Path) -> None:
+    files = grace_files(tmp_path)
+    with pytest.raises(ValueError, match=r"the measurements are of 2010-07-27; add the files"):
+        determine(replace(files, gnss_orbits=files.gnss_orbits[:1]))
