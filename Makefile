@@ -98,9 +98,9 @@ lock: ## update requirements/*.txt after a change in pyproject.toml (needs uv; v
 	$(LOCK) pyproject.toml --output-file requirements/flight.txt
 	$(LOCK) pyproject.toml --output-file requirements/ground.txt --extra ground --group build \
 		--constraint requirements/flight.txt
-	$(BIN)/python -m scripts.build_distributions --libraries pygnc-station | $(LOCK) - \
+	$(BIN)/python -m scripts.build_distributions --libraries pygnc-station --extras accounts | $(LOCK) - \
 		--output-file requirements/station.txt --constraint requirements/ground.txt
-	$(BIN)/python -m scripts.build_distributions --libraries pygnc-station --extras alerts cloud | $(LOCK) - \
+	$(BIN)/python -m scripts.build_distributions --libraries pygnc-station --extras accounts alerts cloud | $(LOCK) - \
 		--output-file requirements/container.txt --constraint requirements/station.txt
 	$(LOCK) --output-file requirements/build.txt --group build --constraint requirements/ground.txt
 	$(LOCK) pyproject.toml --output-file requirements/development.txt --all-extras --group build --group dev \

@@ -7,6 +7,7 @@ or in the list of refused readings.
 """
 
 import contextlib
+import errno
 import json
 import multiprocessing
 import os
@@ -42,6 +43,8 @@ LAYOUT: Final = Layout("S1", (Column("origin"), Column("sequence")))
 _MARGIN_ROUNDS: Final = 4
 """Rounds without faults at the begin and at the end."""
 _PATIENCE_S: Final = 30.0
+_LEFT_BYTES: Final = 65_536
+"""Room that is left on a full disk."""
 Identity: TypeAlias = tuple[int, int]
 """Rank of the card that a reading was first stored on, and its sequence number there."""
 
@@ -401,9 +404,18 @@ class FleetFaultRun:
             self.server.wait()
 
     def _fill_disk(self) -> None:
-        free = shutil.disk_usage(self.folder).free
+        left = _LEFT_BYTES
         with self.filler.open("wb") as file:
-            os.posix_fallocate(file.fileno(), 0, max(1, free - 65_536))
+            while True:
+                free = shutil.disk_usage(self.folder).free
+                try:
+                    os.posix_fallocate(file.fileno(), 0, max(1, free - left))
+                except OSError as error:  # the server has written meanwhile
+                    if error.errno != errno.ENOSPC:
+                        raise
+                    left *= 2
+                else:
+                    return
 
 
 def identities(path: Path) -> Iterator[Identity]:

@@ -1,6 +1,7 @@
 """Simulated year of a fleet: restored servers and cards, copied cards, clocks that are set, full disks.
 
-Usage: python -m scripts.bench.fleet_year [--stations N] [--days N] [--interval SECONDS] [--seed N]
+Usage: python -m scripts.bench.fleet_year [--stations N] [--days N] [--interval SECONDS] [--round DAYS]
+           [--uploads SHARE] [--seed N]
 
 Stores, batches, uploads, server and backups are those of the stations; the clock that they read is simulated, so that
 nothing waits. Readings are 1 h apart instead of 10 s. They are stored in rounds of five days, in which three of twenty
@@ -51,7 +52,7 @@ YEAR: Final = Plan(
         "clock steps": 100,
     },
     clock_jump_s=400 * DAY_S,
-    saved=0.1,
+    saved=0.03,
     disk_bytes=6_000_000_000,
     uploads=0.15,
 )
@@ -197,9 +198,12 @@ def main() -> int:
     parser.add_argument("--stations", type=int, default=YEAR.stations, help="Stations (default: 200).")
     parser.add_argument("--days", type=int, default=YEAR.days, help="Simulated days (default: 365).")
     parser.add_argument("--interval", type=int, default=YEAR.interval_s, help="Seconds between readings (3600).")
+    parser.add_argument("--round", type=int, default=YEAR.round_s // DAY_S, help="Days of a round (default: 5).")
+    parser.add_argument("--uploads", type=float, default=YEAR.uploads, help="Share of stations that upload (0.15).")
     parser.add_argument("--seed", type=int, default=1, help="Seed of the faults and their times.")
     options = parser.parse_args()
     plan = YEAR._replace(stations=options.stations, days=options.days, interval_s=options.interval)
+    plan = plan._replace(round_s=options.round * DAY_S, uploads=options.uploads)
     with tempfile.TemporaryDirectory() as folder:
         return print_rows(FleetYear(Path(folder), plan, options.seed).run())
 

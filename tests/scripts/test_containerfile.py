@@ -33,7 +33,10 @@ def test_the_server_runs_without_root_and_with_settings_that_it_accepts() -> Non
     assert words(final["CMD"])[-1] in {words(copy)[-1] for copy in STAGES[-1] if copy.name == "COPY"}
 
 
-@pytest.mark.parametrize(("lock", "more"), [("station", []), ("container", ["--extras", "alerts", "cloud"])])
+@pytest.mark.parametrize(
+    ("lock", "more"),
+    [("station", ["--extras", "accounts"]), ("container", ["--extras", "accounts", "alerts", "cloud"])],
+)
 def test_the_lock_contains_the_libraries_that_the_distributions_require(lock: str, more: list[str]) -> None:
     command = [sys.executable, "-m", "scripts.build_distributions", "--libraries", "pygnc-station", *more]
     required = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
