@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date, timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -42,7 +43,8 @@ _ANTENNAS_END_GPS_MS: Final = 987_033_600_000
 """2011-04-17, from which orbits refer to the antennas of igs08.atx."""
 _STEP_MS: Final = 60_000
 _POSITION: Final = slice(0, 3)
-_DAY: Final = slice(0, 10)
+_MS_PER_DAY: Final = 86_400_000
+_GPS_EPOCH: Final = date(1980, 1, 6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +126,7 @@ def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
     if len({part.facts.marker for part in parts}) > 1:
         markers = ", ".join(repr(part.facts.marker) for part in parts)
         raise ValueError(f"the files are of several satellites ({markers}); give the files of one receiver")
-    joined = {
+    joined: dict[str, Any] = {
         one.name: np.concatenate([getattr(part, one.name) for part in parts])
         for one in fields(GnssMeasurements)
         if isinstance(getattr(parts[0], one.name), np.ndarray)
@@ -147,18 +149,25 @@ def _missing_days(seen: GnssMeasurements, orbits: Sp3Orbits) -> list[str]:
     outside: BoolArray = (seen.gps_ms < first_ms) | (seen.gps_ms >= last_ms)
     if not outside.any():
         return []
-    days = ", ".join(
-        sorted({utc_iso_from_gps_ms(int(at))[_DAY] for at in np.unique(seen.gps_ms[outside] // 1000) * 1000})
-    )
-    span = " to ".join(utc_iso_from_gps_ms(at) for at in (first_ms, last_ms))
+    days = ", ".join(sorted({_gps_day(at) for at in np.unique(seen.gps_ms[outside] // _MS_PER_DAY) * _MS_PER_DAY}))
+    span = f"{_gps_day(first_ms)} to {_gps_day(last_ms)}"
     if outside.all():
         raise RawOrbitError(
-            f"the GNSS orbits are those of {span}, but the measurements are of {days}; add their SP3 files"
+            f"the GNSS orbits are those of {span} GPS time, but the measurements are of {days}; add the SP3 files of"
+            " these days"
         )
     return [
-        f"{plural(int(outside.sum()), 'measurement')} of {days} not used: the GNSS orbits are those of {span}; add the"
-        " SP3 file of the next day, because clocks are interpolated between samples"
+        f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of {span};"
+        f" add the SP3 file of {_gps_day(last_ms + _MS_PER_DAY)}: clocks are interpolated between samples"
+        if not (seen.gps_ms < first_ms).any()
+        else f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of"
+        f" {span}; add the SP3 files of {days}"
     ]
+
+
+def _gps_day(gps_ms: int) -> str:
+    """Return the date in GPS time."""
+    return str(_GPS_EPOCH + timedelta(days=int(gps_ms) // _MS_PER_DAY))
 
 
 def _antennas(files: RawFiles, seen: GnssMeasurements) -> SatelliteAntennas | None:
@@ -166,8 +175,8 @@ def _antennas(files: RawFiles, seen: GnssMeasurements) -> SatelliteAntennas | No
     if path is None:
         if int(seen.gps_ms[0]) >= _ANTENNAS_END_GPS_MS:
             raise ValueError(
-                "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file of"
-                " the orbits' frame, such as igs14.atx, by --antennas"
+                "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file"
+                " of the orbits' frame, such as igs14.atx, by --antennas"
             )
         path = data_file(_ANTENNAS)
     try:

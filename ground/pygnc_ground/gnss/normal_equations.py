@@ -120,7 +120,7 @@ class Elimination:
         self._intervals = list(self._split())
         passes = seen.combined.pass_count
         self._cross = np.zeros((0, passes))
-        self._inverse = np.zeros((passes, passes))
+        self._ambiguity_covariance = np.zeros((passes, passes))
         self._of_ambiguity = np.zeros((passes, 1))
 
     def normal(self, motion: LinearMotion, count: int) -> tuple[FloatArray, FloatArray]:
@@ -151,14 +151,15 @@ class Elimination:
             ambiguity[np.ix_(one.passes, one.passes)] += products[places:, places:right_of]
             of_ambiguity[one.passes] += products[places:, right_of:]
         ambiguity[np.diag_indices(passes)] += _AMBIGUITY_SIGMA_M**-2
-        self._cross, self._inverse, self._of_ambiguity = cross, np.linalg.inv(ambiguity), of_ambiguity
-        carried = cross @ self._inverse
+        self._ambiguity_covariance = np.asarray(np.linalg.inv(ambiguity), dtype=np.float64)
+        self._cross, self._of_ambiguity = cross, of_ambiguity
+        carried = cross @ self._ambiguity_covariance
         return matrix - carried @ cross.T, right - carried @ of_ambiguity
 
     def fitted(self, motion: LinearMotion, correction: FloatArray) -> Fitted:
         """Return the residuals after a correction (p,) of the parameters, once `normal` was called."""
         seen = self._seen
-        ambiguity_m = self._inverse @ (self._of_ambiguity[:, 0] - self._cross.T @ correction)
+        ambiguity_m = self._ambiguity_covariance @ (self._of_ambiguity[:, 0] - self._cross.T @ correction)
         moved_m = motion.changes(seen.combined.measurements.gps_ms, seen.offset_s, correction)[:, :3]
         change_m = np.einsum("ni,ni->n", seen.partials, moved_m)
         code_m, phase_m = seen.code_m - change_m, seen.phase_m - change_m
@@ -175,7 +176,7 @@ class Elimination:
         return Fitted(code_m, phase_m, chi_square, max(degrees, 1))
 
     def _design(self, one: _Interval) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Return rows (m,), derivatives by positions of all epochs and by ambiguities, and the right sides (m, 1 + k)."""
+        """Return rows (m,), derivatives by positions and ambiguities, and the right sides (m, 1 + k)."""
         seen, epochs = self._seen, len(one.clock_covariance)
         rows = np.concatenate((one.code_rows, one.phase_rows))
         design = np.zeros((len(rows), 3 * epochs + len(one.passes)))
@@ -201,7 +202,7 @@ class Elimination:
             _, epoch = np.unique(times_ms[both], return_inverse=True)
             passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
             variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
-            weights = [
+            weights: list[tuple[IntArray, FloatArray]] = [
                 (
                     own,
                     np.linalg.inv(np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms)),
@@ -213,6 +214,11 @@ class Elimination:
                 np.add.at(information, (epoch[own][:, None], epoch[own]), inverse)
             clock_covariance = np.linalg.inv(information)
             yield _Interval(code_rows, phase_rows, epoch, passes, column, weights, clock_covariance)
+
+    def _inverse(self, rows: IntArray, is_phase: BoolArray, variance: FloatArray, step_ms: int) -> FloatArray:
+        """Return the inverse covariance of the errors of a satellite in an interval, white ones included, (m, m)."""
+        covariance = np.diag(variance) + self._covariance(rows, is_phase, step_ms)
+        return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
 
     def _covariance(self, rows: IntArray, is_phase: BoolArray, step_ms: int) -> FloatArray:
         """Return the covariance of the correlated errors of a satellite in an interval, shape (m, m).

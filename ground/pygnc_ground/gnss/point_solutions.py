@@ -90,7 +90,7 @@ def _solved(
     right = _sums(epoch, (weight * residual_m)[:, None] * partials, count)
     good = np.linalg.det(normal) > 1e-6
     normal[~good] = np.eye(size)
-    corrections: FloatArray = np.linalg.solve(normal, right[:, :, None])[:, :, 0]
+    corrections = np.asarray(np.linalg.solve(normal, right[:, :, None])[:, :, 0], dtype=np.float64)
     corrections[~good] = 1e9
     return corrections
 

@@ -71,7 +71,7 @@ class Links:
                     position_m = position_m + np.einsum("nij,i->nj", axes[rows], offset_m)
             states[rows] = np.concatenate((position_m, found.velocity_ecef_mps), axis=1)
             clocks[rows] = np.column_stack((found.clock_s + relativistic_s, found.sigma_m, found.clock_walk_m2_s))
-        return cls(states[:, :3], states[:, 3:], *np.ascontiguousarray(clocks.T), axes)
+        return cls(states[:, :3], states[:, 3:], clocks[:, 0], clocks[:, 1], clocks[:, 2], axes)
 
     @property
     def known(self) -> BoolArray:

@@ -65,7 +65,7 @@ class RawOrbitError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Antenna of the receiver on an Earth-pointing satellite: x along the flight, y against the orbit normal, z down."""
+    """Antenna of the receiver on an Earth-pointing satellite: x forwards, y against the orbit normal, z down."""
 
     offset_m: tuple[float, float, float] = (0.0, 0.0, 0.0)
     """Phase centre of the antenna, relative to the centre of mass; the antenna looks up."""

@@ -176,7 +176,7 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
 
     return GnssMeasurements(
         gps_ms=moment_ns[rows] // _NS_PER_MS,
-        fraction_s=moment_ns[rows] % _NS_PER_MS * 1e-9,
+        fraction_s=np.asarray(1e-9 * (moment_ns[rows] % _NS_PER_MS), dtype=np.float64),
         satellite=names,
         code_l1_m=value("C1"),
         code_p1_m=value("P1"),

@@ -1,0 +1,103 @@
+"""Models of the signal against published numbers and other computations."""
+
+import numpy as np
+import pytest
+
+from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, navigation_axes, wind_up_cycles
+from pygnc_ground.gnss.ranges import Links, gravity_delay_m
+from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.truth.sp3 import SatelliteSamples
+from pygnc_system.files import data_file
+from tests.pygnc_ground.gnss.simulation import BEGIN_MS, FRAMES, C, Circles, integrated, light_time, measure
+
+JULY_2010_MS = 964_224_000_000
+
+
+def test_range_is_the_light_time_in_inertial_axes() -> None:
+    """The receiver is at rest in inertial space; the prediction works in rotating axes."""
+    circles = Circles()
+    states = integrated(lambda _, place: -3.986004415e14 * place / np.linalg.norm(place) ** 3, 31.0, 30.0)
+    seen = measure(circles, states, 30.0, 3, clock_s=lambda _: 0.0)
+    links = Links.of(seen, circles, None, FRAMES)
+    turn = FRAMES.at_each(seen.gps_ms, np.zeros(len(seen))).ecef_from_gcrf
+    place = states[(seen.gps_ms - BEGIN_MS) // 30_000, :3]
+    antenna_m = np.einsum("nij,nj->ni", turn, place)
+    predicted = links.ranges(antenna_m, np.zeros(len(seen))).range_m
+    at_s = 1e-3 * (seen.gps_ms - BEGIN_MS)
+    exact = [C * light_time(circles, *one) for one in zip(seen.satellite.tolist(), at_s.tolist(), place, strict=True)]
+    distance_m = np.linalg.norm(links.position_ecef_m - antenna_m, axis=1)
+    delay_m = gravity_delay_m(links.position_ecef_m, antenna_m, distance_m)
+    np.testing.assert_allclose(predicted - delay_m, exact, atol=2e-3)
+
+
+def test_delay_by_gravity_at_the_ground_is_nineteen_millimetres() -> None:
+    """The delay of GPS signals reaches 19 mm at the horizon (IERS Conventions 2010, section 11.1, order of magnitude)."""
+    place, station = np.array([[26.56e6, 0.0, 0.0]]), np.array([[0.0, 6.378e6, 0.0]])
+    distance_m = np.linalg.norm(place - station, axis=1)
+    assert gravity_delay_m(place, station, distance_m)[0] == pytest.approx(0.019, abs=0.003)
+
+
+def test_turn_of_the_receiver_winds_the_phase_up_by_a_cycle() -> None:
+    """Wu et al. (1993): a turn about the boresight changes the phase by one cycle."""
+    angle = np.linspace(0.0, 2.0 * np.pi, 50)
+    zeros, ones = np.zeros(50), np.ones(50)
+    turned = np.stack(
+        (
+            np.stack((np.cos(angle), np.sin(angle), zeros), axis=1),
+            np.stack((-np.sin(angle), np.cos(angle), zeros), axis=1),
+            np.stack((zeros, zeros, ones), axis=1),
+        ),
+        axis=1,
+    )
+    transmitter = np.tile(np.diag((1.0, -1.0, -1.0)), (50, 1, 1))
+    down = np.tile((0.0, 0.0, -1.0), (50, 1))
+    cycles = continuous(wind_up_cycles(transmitter, turned, down), np.zeros(0, dtype=np.int64))
+    assert abs(cycles[-1] - cycles[0]) == pytest.approx(1.0)
+
+
+def test_satellite_turns_its_x_axis_to_the_sun() -> None:
+    axes = navigation_axes(np.array([[26.56e6, 0.0, 0.0]]), np.array([[1e11, 1e11, 0.0]]))[0]
+    np.testing.assert_allclose(axes[2], (-1.0, 0.0, 0.0), atol=1e-12)
+    assert axes[0, 1] == pytest.approx(1.0)
+    assert np.linalg.det(axes) == pytest.approx(1.0)
+
+
+def test_antennas_of_the_package_have_the_published_offsets() -> None:
+    """igs05.atx: G11 is SVN 46 (IIR) with z 1.1413 m less the trend, blocks II and IIA have x 0.279 m."""
+    antennas = SatelliteAntennas.of(data_file("gnss_antennas/igs05_gps.atx").read_text())
+    block_iia, other = antennas.offset_m("G03", JULY_2010_MS), antennas.offset_m("G02", JULY_2010_MS)
+    assert block_iia is not None
+    assert other is not None
+    np.testing.assert_allclose(block_iia, (0.279, 0.0, 2.6195), atol=1e-3)
+    np.testing.assert_allclose(other, (0.0, 0.0, 0.6139), atol=1e-3)
+    assert antennas.offset_m("G99", JULY_2010_MS) is None
+
+
+def test_damaged_antex_file_is_named() -> None:
+    with pytest.raises(ValueError, match="line 1: not an ANTEX file"):
+        SatelliteAntennas.of("nothing")
+
+
+def samples(walk_m2_s: float) -> SatelliteSamples:
+    steps = np.arange(200)
+    random = np.random.default_rng(1)
+    angle = 1.458e-4 * 900.0 * steps
+    place = 26.56e6 * np.stack((np.cos(angle), np.sin(angle) * 0.8, np.sin(angle) * 0.6), axis=1)
+    walk_m = np.cumsum(np.sqrt(900.0 * walk_m2_s) * random.standard_normal(200))
+    return SatelliteSamples(JULY_2010_MS * 1_000_000 + 900_000_000_000 * steps, place, walk_m / C)
+
+
+def test_positions_are_interpolated_to_millimetres_and_clocks_between_samples() -> None:
+    orbits = Sp3Orbits({"G01": samples(1e-5)})
+    middle = JULY_2010_MS + 900_000 * 100 + 450_000
+    found = orbits.states("G01", np.array([middle, JULY_2010_MS - 1]), np.zeros(2))
+    angle = 1.458e-4 * 900.0 * 100.5
+    expected = 26.56e6 * np.array((np.cos(angle), np.sin(angle) * 0.8, np.sin(angle) * 0.6))
+    np.testing.assert_allclose(found.position_ecef_m[0], expected, atol=2e-3)
+    clock = samples(1e-5).clock_s
+    assert found.clock_s[0] == pytest.approx(0.5 * (clock[100] + clock[101]))
+    assert np.isnan(found.clock_s[1])
+
+
+def test_noise_of_a_clock_follows_from_its_samples() -> None:
+    assert Sp3Orbits({"G01": samples(4e-5)}).clock_walk_m2_s["G01"] == pytest.approx(4e-5, rel=0.4)
