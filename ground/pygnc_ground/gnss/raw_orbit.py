@@ -181,8 +181,9 @@ class _Fit:
         self._offset_m = np.array(receiver.offset_m)
         self._sigma_m = receiver.sigma_m
         self._noise = _NOISE[combined.dual]
-        times_ms, self._epoch = np.unique(combined.measurements.gps_ms, return_inverse=True)
-        attitude = frames.at_each(times_ms, np.zeros(len(times_ms)))
+        times_ms, first, self._epoch = np.unique(combined.measurements.gps_ms, return_index=True, return_inverse=True)
+        # A millisecond of the receiver's clock turns the Earth by half a metre.
+        attitude = frames.at_each(times_ms, (combined.measurements.fraction_s - clock_s)[first])
         self._ecef_from_gcrf = attitude.ecef_from_gcrf[self._epoch]
         self._fitted: Fitted | None = None
         self._splits = 0

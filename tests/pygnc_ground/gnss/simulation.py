@@ -4,6 +4,7 @@ The orbit is a Kepler ellipse with J2 integrated by SciPy. The navigation satell
 from the light-time equation in inertial axes, so that neither Sagnac's formula nor a combination of ours is used.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,13 +62,18 @@ def low_orbit(seconds: float) -> tuple[np.ndarray, np.ndarray]:
     return radius * (np.cos(angle) * u + np.sin(angle) * v), radius * rate * (-np.sin(angle) * u + np.cos(angle) * v)
 
 
-def integrated(force, until_s: float, step_s: float) -> np.ndarray:
+def integrated(force: Callable[[float, np.ndarray], np.ndarray], until_s: float, step_s: float) -> np.ndarray:
     """Return states (n, 6) in GCRF of a satellite under a force in m/s2 of time and position."""
     place, speed = low_orbit(0.0)
     times = np.arange(0.0, until_s, step_s)
     found = solve_ivp(
-        lambda t, y: np.concatenate((y[3:], force(t, y[:3]))), (0.0, until_s), np.concatenate((place, speed)),
-        method="DOP853", t_eval=times, rtol=1e-12, atol=1e-6,
+        lambda t, y: np.concatenate((y[3:], force(t, y[:3]))),
+        (0.0, until_s),
+        np.concatenate((place, speed)),
+        method="DOP853",
+        t_eval=times,
+        rtol=1e-12,
+        atol=1e-6,
     )
     return found.y.T
 
@@ -76,11 +82,16 @@ def light_time(circles: Circles, satellite: str, seconds: float, place: np.ndarr
     """Return the time of flight to a place in inertial axes."""
     return brentq(
         lambda flight: np.linalg.norm(place - circles.inertial(satellite, seconds - flight)) - C * flight,
-        0.03, 0.2, xtol=1e-16, rtol=1e-15,
+        0.03,
+        0.2,
+        xtol=1e-16,
+        rtol=1e-15,
     )
 
 
-def measure(circles: Circles, states: np.ndarray, step_s: float, seed: int, clock_s=lambda _: 1e-5) -> GnssMeasurements:
+def measure(
+    circles: Circles, states: np.ndarray, step_s: float, seed: int, clock_s: Callable[[float], float] = lambda _: 1e-5
+) -> GnssMeasurements:
     """Return measurements above the horizon, with noise, ionosphere, ambiguities and the receiver's clock."""
     random = np.random.default_rng(seed)
     bias = {name: random.integers(-1_000, 1_000, 2) for name in circles.satellites}

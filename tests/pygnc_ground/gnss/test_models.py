@@ -31,7 +31,7 @@ def test_range_is_the_light_time_in_inertial_axes() -> None:
 
 
 def test_delay_by_gravity_at_the_ground_is_nineteen_millimetres() -> None:
-    """The delay of GPS signals reaches 19 mm at the horizon (IERS Conventions 2010, section 11.1, order of magnitude)."""
+    """The delay of GPS signals reaches 19 mm at the horizon (IERS Conventions 2010, section 11.1)."""
     place, station = np.array([[26.56e6, 0.0, 0.0]]), np.array([[0.0, 6.378e6, 0.0]])
     distance_m = np.linalg.norm(place - station, axis=1)
     assert gravity_delay_m(place, station, distance_m)[0] == pytest.approx(0.019, abs=0.003)

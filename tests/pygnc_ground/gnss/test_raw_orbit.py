@@ -16,6 +16,7 @@ from tests.pygnc_ground.gnss.simulation import BEGIN_MS, FRAMES, Circles, integr
 from tests.reference import recording
 
 STEP_S = 30.0
+RECEIVER = Receiver()
 SUN_MOON = SunMoon()
 SETTINGS = OrbitSettings(spacecraft=SpacecraftSettings(area_m2=0.0))
 
@@ -37,7 +38,7 @@ def seen(states: np.ndarray) -> GnssMeasurements:
     return measure(Circles(), states, STEP_S, 1)
 
 
-def error_m(seen: GnssMeasurements, states: np.ndarray, receiver: Receiver = Receiver()) -> float:
+def error_m(seen: GnssMeasurements, states: np.ndarray, receiver: Receiver = RECEIVER) -> float:
     found = solve_raw_orbit(seen, Circles(), None, receiver, SETTINGS, FRAMES)
     estimated, _ = found.states(BEGIN_MS + 30_000 * np.arange(len(states)))
     return float(np.sqrt(((estimated - states)[:, :3] ** 2).sum(axis=1).mean()))
@@ -45,7 +46,7 @@ def error_m(seen: GnssMeasurements, states: np.ndarray, receiver: Receiver = Rec
 
 @pytest.mark.parametrize(("dual", "limit_m"), [(True, 0.1), (False, 0.4)])
 def test_orbit_is_that_of_the_simulation(
-    seen: GnssMeasurements, states: np.ndarray, dual: bool, limit_m: float
+    seen: GnssMeasurements, states: np.ndarray, *, dual: bool, limit_m: float
 ) -> None:
     assert error_m(seen, states, Receiver(dual=dual)) < limit_m
 
@@ -98,7 +99,7 @@ def grace_files(tmp_path: Path, **changed: object) -> RawFiles:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("dual", "limit_m"), [(True, 0.3), (False, 1.0)])
-def test_orbit_of_grace_b(tmp_path: Path, dual: bool, limit_m: float) -> None:
+def test_orbit_of_grace_b(tmp_path: Path, *, dual: bool, limit_m: float) -> None:
     files = grace_files(tmp_path, receiver=Receiver((0.0, 0.0, -0.414), dual=dual))
     line = next(line for line in determine(files).lines if line.startswith("position error"))
     rms_m, nees = float(line.split()[4]), float(line.split("NEES ")[1].split(";")[0])
