@@ -202,11 +202,8 @@ class Elimination:
             _, epoch = np.unique(times_ms[both], return_inverse=True)
             passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
             variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
-            weights: list[tuple[IntArray, FloatArray]] = [
-                (
-                    own,
-                    np.linalg.inv(np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms)),
-                )
+            weights = [
+                (own, self._inverse(both[own], own >= len(code_rows), variance[own], step_ms))
                 for own in _satellites(seen.combined.measurements.satellite[both])
             ]
             information = np.diag(np.full(int(epoch.max()) + 1, _CLOCK_INFORMATION))

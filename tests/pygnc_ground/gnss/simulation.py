@@ -75,18 +75,19 @@ def integrated(force: Callable[[float, np.ndarray], np.ndarray], until_s: float,
         rtol=1e-12,
         atol=1e-6,
     )
-    return found.y.T
+    return np.asarray(found.y.T)
 
 
 def light_time(circles: Circles, satellite: str, seconds: float, place: np.ndarray) -> float:
     """Return the time of flight to a place in inertial axes."""
-    return brentq(
+    flight: float = brentq(
         lambda flight: np.linalg.norm(place - circles.inertial(satellite, seconds - flight)) - C * flight,
         0.03,
         0.2,
         xtol=1e-16,
         rtol=1e-15,
     )
+    return flight
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,7 +26,7 @@ def attraction(seconds: float, place: np.ndarray) -> np.ndarray:
     turn = FRAMES.at(BEGIN_MS, np.array([seconds])).ecef_from_gcrf[0]
     bodies = SUN_MOON.at(BEGIN_MS, seconds)
     tides = solid_tide_acceleration(place, *bodies)
-    return turn.T @ gravity(turn @ place, 70) + third_body_acceleration(place, *bodies) + tides
+    return np.asarray(turn.T @ gravity(turn @ place, 70) + third_body_acceleration(place, *bodies) + tides)
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +82,7 @@ def test_measurements_of_a_minute_give_no_orbit(seen: GnssMeasurements) -> None:
         solve_raw_orbit(seen.selected(seen.gps_ms == BEGIN_MS), Circles(), None, Receiver(), SETTINGS, FRAMES)
 
 
-def grace_files(tmp_path: Path, **changed: object) -> RawFiles:
+def grace_files(tmp_path: Path, **changed: Any) -> RawFiles:
     folder = recording("").parent / "grace_b"
     if not folder.exists():
         pytest.skip(f"{folder} is missing")
