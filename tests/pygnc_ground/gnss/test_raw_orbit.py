@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -18,6 +17,7 @@ from tests.reference import recording
 
 STEP_S = 30.0
 RECEIVER = Receiver()
+GRACE = Receiver((0.0, 0.0, -0.414))
 SUN_MOON = SunMoon()
 SETTINGS = OrbitSettings(spacecraft=SpacecraftSettings(area_m2=0.0))
 
@@ -82,20 +82,19 @@ def test_measurements_of_a_minute_give_no_orbit(seen: GnssMeasurements) -> None:
         solve_raw_orbit(seen.selected(seen.gps_ms == BEGIN_MS), Circles(), None, Receiver(), SETTINGS, FRAMES)
 
 
-def grace_files(tmp_path: Path, **changed: Any) -> RawFiles:
+def grace_files(tmp_path: Path, receiver: Receiver = GRACE) -> RawFiles:
     folder = recording("").parent / "grace_b"
     if not folder.exists():
         pytest.skip(f"{folder} is missing")
     config = tmp_path / "grace.toml"
     config.write_text("[orbit.spacecraft]\nmass_kg = 480.0\narea_m2 = 1.0\n")
-    files = RawFiles(
+    return RawFiles(
         observations=(folder / "GRCB2080.10D",),
         gnss_orbits=tuple(folder / f"COD1594{day}.EPH" for day in (1, 2, 3)),
-        receiver=Receiver((0.0, 0.0, -0.414)),
+        receiver=receiver,
         truth=folder / "grcb_truth_00h_12h.csv",
         config=config,
     )
-    return replace(files, **changed)
 
 
 @pytest.mark.slow
