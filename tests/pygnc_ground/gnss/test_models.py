@@ -63,7 +63,7 @@ def test_satellite_turns_its_x_axis_to_the_sun() -> None:
 
 
 def test_antennas_of_the_package_have_the_published_offsets() -> None:
-    """igs05.atx: G11 is SVN 46 (IIR) with z 1.1413 m less the trend, blocks II and IIA have x 0.279 m."""
+    """The numbers are those of igs05.atx for the satellites that had these names in July 2010."""
     antennas = SatelliteAntennas.of(data_file("gnss_antennas/igs05_gps.atx").read_text())
     block_iia, other = antennas.offset_m("G03", JULY_2010_MS), antennas.offset_m("G02", JULY_2010_MS)
     assert block_iia is not None
