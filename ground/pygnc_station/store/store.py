@@ -28,7 +28,7 @@ class Store:
         self.engine = engine
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         # Threads that wait for their turn to write leave the pool's connections to those that read.
-        self._turn = threading.Lock() if self.is_file else contextlib.nullcontext()
+        self._turn = threading.RLock() if self.is_file else contextlib.nullcontext()
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
