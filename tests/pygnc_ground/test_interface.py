@@ -127,7 +127,7 @@ def test_a_scenario_along_an_ephemeris_has_its_start(made: Path) -> None:
 @pytest.fixture
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Write empty files instead of figures, which take a second; tests of the commands draw them."""
-    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file, _player: file.touch())
     monkeypatch.setattr(figure, "write_figure", lambda _readings, _found, file: file.touch())
 
 

@@ -1,6 +1,5 @@
 """`pygnc replay`: run recorded files through the estimators of the flight software; write tables and a report."""
 
-import os
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -109,7 +108,6 @@ def replay_files(
                     collision_radius_m=collision_radius,
                     pipeline=pipeline,
                     begin=partial(_progress, shown),
-                    processes=min(2, os.cpu_count() or 1),
                 )
             paths = replay.write(out, csv=csv, overwrite=overwrite)
     if page_scripts() is None:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import polars as pl
 
@@ -29,9 +29,6 @@ from pygnc_ground.report.comparison import (
     compared_partners,
 )
 from pygnc_ground.report.text import summary_lines
-
-_MANY: Final = 200
-"""GPS records from which on a second process saves more than the second that it needs to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +53,11 @@ class Replay:
         collision_radius_m: float = COMBINED_RADIUS_M,
         pipeline: bool = False,
         begin: Callable[[int | None], Callable[[], None]] = lambda _: lambda: None,
-        processes: int = 1,
     ) -> "Replay":
         """Return the replay of files; the arguments are those of `replay_files`.
 
         `begin` takes the number of GPS records, None if unknown, and returns the function that is called after each.
-        With `pipeline`, the processes of the flight software run on the files first, in a temporary home. With two
-        `processes`, the attitude has one of its own; this needs a main module that can be imported.
+        With `pipeline`, the processes of the flight software run on the files first, in a temporary home.
 
         Raises:
             OSError: A file cannot be read.
@@ -76,7 +71,6 @@ class Replay:
                 filter_name=filter_name,
                 collision_radius_m=collision_radius_m,
                 advance=begin(inputs.records),
-                processes=processes if inputs.records is None or inputs.records >= _MANY else 1,
             )
         if flown is not None:
             flown.require_same(collected)

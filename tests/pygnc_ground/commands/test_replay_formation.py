@@ -40,7 +40,7 @@ def test_the_partner_is_compared_with_the_truth_beside_its_files(replayed: tuple
 
 
 def test_json_has_the_partners(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(html, "write_report", lambda _result, file: file.touch())
+    monkeypatch.setattr(html, "write_report", lambda _result, file, _player: file.touch())
     folder = home().parent
     # The sigma of the partner without files is about its distance, which would make it known or not by chance.
     settings = tmp_path / "pygnc.toml"
