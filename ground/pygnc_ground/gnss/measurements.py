@@ -33,7 +33,7 @@ FlagArray = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class ReceiverFacts:
-    """What the header of a file states about the receiver; unknown values are None or empty."""
+    """Facts of a header about the receiver; unknown values are None or empty."""
 
     marker: str = ""
     receiver: str = ""

@@ -6,14 +6,12 @@ orbiters. Epoch lines are read one by one; the fields of all satellites are conv
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.gnss.measurements import (
     L1_WAVELENGTH_M,
     L2_WAVELENGTH_M,
@@ -21,26 +19,16 @@ from pygnc_ground.gnss.measurements import (
     FlagArray,
     FloatArray,
     GnssMeasurements,
-    IntArray,
     ReceiverFacts,
 )
+from pygnc_ground.gnss.rinex_text import EVENTS, FIELD_CHARS, NS_PER_MS, POWER_FAILURE, RinexText, converted
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _MARK: Final = re.compile(rb"\s{0,5}(1\.0 {16}COMPACT RINEX|2\.\d\d? {11,12}O)")
-_PACKED: Final = (b"\x1f\x8b", b"\x1f\x9d", b"BZh", b"PK")
-"""Beginnings of files of gzip, compress, bzip2 and zip."""
 _LINE: Final = 80
-_FIELD: Final = 16
-_PER_LINE: Final = _LINE // _FIELD
+_PER_LINE: Final = _LINE // FIELD_CHARS
 _PER_EPOCH_LINE: Final = 12
-_EVENTS: Final = range(2, 7)
-"""Epoch flags that header lines or other records follow; 6 are cycle slips."""
-_POWER_FAILURE: Final = 1
-_VALUE: Final = slice(0, 14)
-_LOCK: Final = 14
 _FIRST_YEAR: Final = 1980
-_NS_PER_MS: Final = 1_000_000
-_DAMAGES_MAX: Final = 1000
 
 
 def is_rinex2(head: bytes) -> bool:
@@ -52,20 +40,17 @@ def is_rinex2(head: bytes) -> bool:
 class _Reader:
     """State of the reader: header, and for each satellite of each epoch the number of its first line."""
 
-    lines: list[bytes]
+    text: RinexText
     types: list[str] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
     moment_ns: list[int] = field(default_factory=list)
     satellite: list[bytes] = field(default_factory=list)
     line: list[int] = field(default_factory=list)
     lost: list[bool] = field(default_factory=list)
-    faults: list[tuple[int, int, str]] = field(default_factory=list)
-    """First line, line after the last, and reason of each part that was not read."""
 
     def header(self) -> int:
         """Read the header; return the number of the line after it."""
         count = 0
-        for number, line in enumerate(self.lines):
+        for number, line in enumerate(self.text.lines):
             text, label = line[:60].decode("ascii", errors="replace"), line[60:80].strip()
             if label == b"END OF HEADER":
                 if not count or len(self.types) != count:
@@ -74,49 +59,33 @@ class _Reader:
             if label == b"# / TYPES OF OBSERV":
                 count = int(text[:6]) if text[:6].strip() else count
                 self.types += text[6:].split()
-            self._fact(label, text)
+            self.text.take_fact(label, text)
         raise ValueError("the header has no line 'END OF HEADER'; get the file again")
-
-    def _fact(self, label: bytes, text: str) -> None:
-        if label == b"MARKER NAME":
-            self.facts["marker"] = text.strip()
-        elif label == b"REC # / TYPE / VERS":
-            self.facts["receiver"] = text[20:40].strip()
-        elif label == b"ANT # / TYPE":
-            self.facts["antenna"] = text[20:40].strip()
-        elif label == b"INTERVAL":
-            self.facts["interval_s"] = float(text[:10])
-        elif label in {b"APPROX POSITION XYZ", b"ANTENNA: DELTA H/E/N", b"ANTENNA: DELTA X/Y/Z"}:
-            vector = tuple(float(part) for part in text.split()[:3])
-            if len(vector) == 3 and any(vector):
-                self.facts["approximate_position_ecef_m" if b"APPROX" in label else "antenna_offset_m"] = vector
-        elif label == b"TIME OF FIRST OBS" and text[48:51].strip() not in {"", "GPS"}:
-            raise ValueError(f"the time system {text[48:51]} is not supported; convert the file to GPS time")
 
     def epochs(self, number: int) -> None:
         """Read the epoch lines from line `number` on; after damage, search the next one."""
         per_satellite = -(-len(self.types) // _PER_LINE)
-        while number < len(self.lines):
-            line = self.lines[number]
+        while number < len(self.text.lines):
+            line = self.text.lines[number]
             try:
                 flag, satellites, moment_ns = self._epoch(number, line)
             except ValueError as error:
                 if line.strip():
-                    self._fault(number, number + 1, str(error))
+                    self.text.faults.append((number, number + 1, str(error)))
                 number += 1
                 continue
-            if flag in _EVENTS:
+            if flag in EVENTS:
                 number += 1 + (len(satellites) if flag == 6 else int(line[29:32] or 0))
                 continue
             first = number + 1 + (max(len(satellites), 1) - 1) // _PER_EPOCH_LINE
             stop = first + per_satellite * len(satellites)
-            if stop > len(self.lines):
-                self._fault(number, len(self.lines), "the file ends inside an epoch")
+            if stop > len(self.text.lines):
+                self.text.faults.append((number, len(self.text.lines), "the file ends inside an epoch"))
                 return
             self.moment_ns += [moment_ns] * len(satellites)
             self.satellite += satellites
             self.line += range(first, stop, per_satellite)
-            self.lost += [flag == _POWER_FAILURE] * len(satellites)
+            self.lost += [flag == POWER_FAILURE] * len(satellites)
             number = stop
 
     def _epoch(self, number: int, line: bytes) -> tuple[int, list[bytes], int]:
@@ -125,9 +94,9 @@ class _Reader:
             flag, count = int(line[28:29]), int(line[29:32])
         except ValueError:
             raise ValueError("not an epoch line") from None
-        if flag in _EVENTS:
+        if flag in EVENTS:
             return flag, [b""] * count if flag == 6 else [], 0
-        names = b"".join(part[32:68].ljust(36) for part in self.lines[number : number + 1 + (count - 1) // 12])
+        names = b"".join(part[32:68].ljust(36) for part in self.text.lines[number : number + 1 + (count - 1) // 12])
         satellites = [names[at : at + 3] for at in range(0, 3 * count, 3)]
         try:
             year, month, day, hour, minute = (int(line[at : at + 3]) for at in range(0, 15, 3))
@@ -139,11 +108,6 @@ class _Reader:
         year += 1900 if year >= _FIRST_YEAR - 1900 else 2000
         return flag, satellites, gps_ns(calendar_date(year, month, day), hour, minute, second_ns, "GPS")
 
-    def _fault(self, first: int, stop: int, reason: str) -> None:
-        if self.faults and self.faults[-1][1] == first and self.faults[-1][2] == reason:
-            first = self.faults.pop()[0]
-        self.faults.append((first, stop, reason))
-
 
 def read_rinex2(content: bytes) -> GnssMeasurements:
     """Return the measurements of the GPS satellites in the content of a file.
@@ -151,15 +115,15 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
     Raises:
         ValueError: The file is damaged so that nothing can be read; the message names line and remedy.
     """
-    reader = _Reader(unpacked(content).splitlines())
+    reader = _Reader(RinexText.of(content))
     reader.epochs(reader.header())
     if not reader.satellite:
         raise ValueError("the file has no epoch with a satellite; get it again")
     fields = _fields(reader)
     is_gps = np.array([name[:1] in b" G" for name in reader.satellite])
     values, locks, damaged = converted(fields)
-    for at in (reader.line[row] for row in damaged.tolist()):
-        reader._fault(at, at + 1, "a field is not a number")  # noqa: SLF001
+    broken = [reader.line[row] for row in damaged.tolist()]
+    reader.text.faults += [(at, at + 1, "a field is not a number") for at in broken]
     moment_ns = np.array(reader.moment_ns, dtype=np.int64)
     order = np.argsort(moment_ns[is_gps], kind="stable")
     rows = np.flatnonzero(is_gps)[order]
@@ -180,8 +144,8 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
         return np.asarray(locks[rows, reader.types.index(kind)] | lost, dtype=np.uint8)
 
     return GnssMeasurements(
-        gps_ms=moment_ns[rows] // _NS_PER_MS,
-        fraction_s=np.asarray(1e-9 * (moment_ns[rows] % _NS_PER_MS), dtype=np.float64),
+        gps_ms=moment_ns[rows] // NS_PER_MS,
+        fraction_s=np.asarray(1e-9 * (moment_ns[rows] % NS_PER_MS), dtype=np.float64),
         satellite=names,
         code_l1_m=value("C1"),
         code_p1_m=value("P1"),
@@ -192,32 +156,15 @@ def read_rinex2(content: bytes) -> GnssMeasurements:
         signal_to_noise_l2_db_hz=np.full(len(rows), np.nan),
         loss_of_lock_l1=lock("L1"),
         loss_of_lock_l2=lock("L2"),
-        facts=ReceiverFacts(**reader.facts),
-        damage=_damage(reader),
+        facts=ReceiverFacts(**reader.text.facts),
+        damage=reader.text.damage(),
     )
-
-
-def unpacked(content: bytes) -> bytes:
-    """Return the text of a file that may be compressed by Hatanaka's method, gzip, bzip2 or compress.
-
-    Raises:
-        ValueError: The compressed data are damaged.
-    """
-    if not content.startswith(_PACKED) and b"COMPACT RINEX" not in content[:_LINE]:
-        return content
-    from hatanaka import decompress  # noqa: PLC0415 - loads a compiled program that other commands do without
-    from hatanaka.hatanaka import HatanakaException  # noqa: PLC0415
-
-    try:
-        return bytes(decompress(content))
-    except (HatanakaException, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"the file cannot be unpacked: {error}; copy it again") from error
 
 
 def _fields(reader: _Reader) -> npt.NDArray[np.bytes_]:
     """Return the fields of 16 characters of all satellites, shape (n, types); damaged lines are blank."""
     per_satellite = -(-len(reader.types) // _PER_LINE)
-    lines = reader.lines
+    lines = reader.text.lines
     if per_satellite == 1:
         joined = [lines[at][:_LINE].ljust(_LINE) for at in reader.line]
     else:
@@ -226,43 +173,5 @@ def _fields(reader: _Reader) -> npt.NDArray[np.bytes_]:
         ]
     table = np.array(joined, dtype=f"S{_LINE * per_satellite}").view("S1")
     # NumPy drops trailing zeros of bytes only, so blanks keep the width.
-    table = table.reshape(len(joined), _PER_LINE * per_satellite, _FIELD)
+    table = table.reshape(len(joined), _PER_LINE * per_satellite, FIELD_CHARS)
     return table[:, : len(reader.types)]
-
-
-def converted(fields: npt.NDArray[np.bytes_]) -> tuple[FloatArray, FlagArray, IntArray]:
-    """Return numbers and loss-of-lock indicators of fields of 16 characters, each (n, types).
-
-    The third value are the rows in which a field is not a number.
-    """
-    text = np.ascontiguousarray(fields[:, :, _VALUE]).view("S14")[:, :, 0]
-    blank = np.char.strip(text) == b""
-    text = np.where(blank, b"nan", text)
-    try:
-        values = text.astype(np.float64)
-    except ValueError:
-        values = np.array([[_number(one) for one in row] for row in text.tolist()])
-    damaged = np.flatnonzero((~np.isfinite(values) & ~blank).any(axis=1))
-    values[~np.isfinite(values)] = np.nan
-    locks = fields[:, :, _LOCK]
-    digits = np.where((locks >= b"0") & (locks <= b"7"), locks, b"0").astype(np.uint8)
-    return values, digits, damaged
-
-
-def _number(text: bytes) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        return float("nan")
-
-
-def _damage(reader: _Reader) -> tuple[Damage, ...]:
-    """Return the damage as ranges of bytes of the unpacked text."""
-    if not reader.faults:
-        return ()
-    ends = np.cumsum([0, *(len(line) + 1 for line in reader.lines)])
-    faults: Iterable[tuple[int, int, str]] = sorted(reader.faults)[:_DAMAGES_MAX]
-    return tuple(
-        Damage(int(ends[first]), int(ends[stop]), DamageReason.CONTENT, f"line {first + 1}: {reason}")
-        for first, stop, reason in faults
-    )

@@ -7,12 +7,11 @@ so lines are assigned to epochs one by one and their fields are converted at onc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
-from pygnc.formats.damage import Damage, DamageReason
 from pygnc_ground.gnss.measurements import (
     L1_WAVELENGTH_M,
     L2_WAVELENGTH_M,
@@ -22,18 +21,11 @@ from pygnc_ground.gnss.measurements import (
     GnssMeasurements,
     ReceiverFacts,
 )
-from pygnc_ground.gnss.rinex2 import converted, unpacked
+from pygnc_ground.gnss.rinex_text import EVENTS, FIELD_CHARS, NS_PER_MS, POWER_FAILURE, RinexText, converted
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
 _MARK: Final = re.compile(rb"\s{0,5}(3\.0 {16}COMPACT RINEX|3\.\d\d {11}O)")
-_FIELD: Final = 16
-_TYPES_PER_LINE: Final = 13
 _SYSTEMS: Final = b"GRESJCI"
-_EVENTS: Final = range(2, 7)
-"""Epoch flags that header lines or other records follow; 6 are cycle slips."""
-_POWER_FAILURE: Final = 1
-_NS_PER_MS: Final = 1_000_000
-_DAMAGES_MAX: Final = 1000
 _P1: Final = ("W", "P", "Y")
 _ON_L2: Final = ("W", "P", "Y", "L", "X", "S", "C", "D")
 """Attributes of signals, the preferred first: P(Y) codes, then L2C."""
@@ -50,20 +42,17 @@ def is_rinex3(head: bytes) -> bool:
 class _Reader:
     """State of the reader: header, and the line of each GPS satellite of each epoch."""
 
-    lines: list[bytes]
+    text: RinexText
     types: list[str] = field(default_factory=list)
     factors: dict[str, float] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
     moment_ns: list[int] = field(default_factory=list)
     line: list[int] = field(default_factory=list)
     lost: list[bool] = field(default_factory=list)
-    faults: list[tuple[int, str]] = field(default_factory=list)
-    """Line and reason of each line that was not read."""
 
     def header(self) -> int:
         """Read the header; return the number of the line after it."""
         system, count, factor_of = "", 0, (1.0, 0)
-        for number, line in enumerate(self.lines):
+        for number, line in enumerate(self.text.lines):
             text, label = line[:60].decode("ascii", errors="replace"), line[60:80].strip()
             try:
                 if label == b"END OF HEADER":
@@ -75,7 +64,7 @@ class _Reader:
                 elif label == b"SYS / SCALE FACTOR":
                     factor_of = self._scale(text, factor_of)
                 else:
-                    self._fact(label, text)
+                    self.text.take_fact(label, text)
             except ValueError as error:
                 raise ValueError(f"line {number + 1}: {error}") from error
         raise ValueError("the header has no line 'END OF HEADER'; get the file again")
@@ -97,45 +86,27 @@ class _Reader:
         self.factors |= dict.fromkeys(names, factor)
         return factor, left - len(names)
 
-    def _fact(self, label: bytes, text: str) -> None:
-        if label == b"MARKER NAME":
-            self.facts["marker"] = text.strip()
-        elif label == b"REC # / TYPE / VERS":
-            self.facts["receiver"] = text[20:40].strip()
-        elif label == b"ANT # / TYPE":
-            self.facts["antenna"] = text[20:40].strip()
-        elif label == b"INTERVAL":
-            self.facts["interval_s"] = float(text[:10])
-        elif label in {b"APPROX POSITION XYZ", b"ANTENNA: DELTA H/E/N", b"ANTENNA: DELTA X/Y/Z"}:
-            vector = tuple(float(part) for part in text.split()[:3])
-            if len(vector) == 3 and any(vector):
-                self.facts["approximate_position_ecef_m" if b"APPROX" in label else "antenna_offset_m"] = vector
-        elif label == b"TIME OF FIRST OBS":
-            system = text.split()[-1:]
-            if system and system[0].isalpha() and system[0] != "GPS":
-                raise ValueError(f"the time system {system[0]} is not supported; convert the file to GPS time")
-
     def epochs(self, number: int) -> None:
         """Assign the lines from line `number` on to epochs; lines after a damaged epoch line have no time."""
         moment_ns, is_lost, left, seen = 0, False, 0, set[bytes]()
         missing = "the satellite is before the first epoch"
-        while number < len(self.lines):
-            line, number = self.lines[number], number + 1
+        while number < len(self.text.lines):
+            line, number = self.text.lines[number], number + 1
             if line[:1] == b">":
                 try:
                     flag, left, moment_ns = _epoch(line)
                 except ValueError as error:
-                    self.faults.append((number - 1, str(error)))
+                    self.text.faults.append((number - 1, number, str(error)))
                     left, missing = 0, "the epoch line of the satellite is damaged"
                     continue
-                is_lost, seen, missing = flag == _POWER_FAILURE, set(), "the epoch line states fewer satellites"
-                if flag in _EVENTS:
+                is_lost, seen, missing = flag == POWER_FAILURE, set(), "the epoch line states fewer satellites"
+                if flag in EVENTS:
                     number, left = number + left, 0
             elif line[:1] in _SYSTEMS and line[1:3].replace(b" ", b"0").isdigit():
                 name = line[:3]
                 fault = missing if left <= 0 else "the satellite is twice in the epoch" if name in seen else ""
                 if fault:
-                    self.faults.append((number - 1, fault))
+                    self.text.faults.append((number - 1, number, fault))
                 elif line[:1] == b"G":
                     self.moment_ns.append(moment_ns)
                     self.line.append(number - 1)
@@ -143,7 +114,7 @@ class _Reader:
                 seen.add(name)
                 left -= 1
             elif line.strip():
-                self.faults.append((number - 1, "neither an epoch nor a satellite"))
+                self.text.faults.append((number - 1, number, "neither an epoch nor a satellite"))
                 left -= 1
 
 
@@ -151,7 +122,7 @@ def _epoch(line: bytes) -> tuple[int, int, int]:
     """Return flag, number of lines that follow, and time of an epoch line."""
     try:
         flag, count = int(line[31:32]), int(line[32:35])
-        if flag in _EVENTS:
+        if flag in EVENTS:
             return flag, count, 0
         year = int(line[2:6])
         month, day, hour, minute = (int(line[at : at + 3]) for at in range(6, 18, 3))
@@ -167,7 +138,7 @@ def read_rinex3(content: bytes) -> GnssMeasurements:
     Raises:
         ValueError: The file is damaged so that nothing can be read; the message names line and remedy.
     """
-    reader = _Reader(unpacked(content).split(b"\n"))
+    reader = _Reader(RinexText.of(content))
     reader.epochs(reader.header())
     if not reader.line:
         raise ValueError("the file has no epoch with a satellite of GPS; get it again")
@@ -175,14 +146,15 @@ def read_rinex3(content: bytes) -> GnssMeasurements:
     reader.line = [reader.line[row] for row in order.tolist()]
     moment_ns = np.array(reader.moment_ns, dtype=np.int64)[order]
     values, locks, damaged = converted(_fields(reader))
-    reader.faults += [(reader.line[row], "a field is not a number") for row in damaged.tolist()]
-    numbers = [int(reader.lines[at][1:3]) for at in reader.line]
+    broken = [reader.line[row] for row in damaged.tolist()]
+    reader.text.faults += [(at, at + 1, "a field is not a number") for at in broken]
+    numbers = [int(reader.text.lines[at][1:3]) for at in reader.line]
     signals = _Signals(reader.types, reader.factors, np.array(numbers), np.where(values == 0.0, np.nan, values), locks)
     lost = np.where(np.array(reader.lost)[order], LOST_LOCK, 0).astype(np.uint8)
     l1, l2 = signals.chosen("L1", ("C", *_P1)), signals.chosen("L2", _ON_L2)
     return GnssMeasurements(
-        gps_ms=moment_ns // _NS_PER_MS,
-        fraction_s=np.asarray(moment_ns % _NS_PER_MS * 1e-9, dtype=np.float64),
+        gps_ms=moment_ns // NS_PER_MS,
+        fraction_s=np.asarray(moment_ns % NS_PER_MS * 1e-9, dtype=np.float64),
         satellite=np.array([f"G{number:02d}" for number in numbers]),
         code_l1_m=signals.values(signals.chosen("C1", ("C",))),
         code_p1_m=signals.values(signals.chosen("C1", _P1)),
@@ -193,8 +165,8 @@ def read_rinex3(content: bytes) -> GnssMeasurements:
         signal_to_noise_l2_db_hz=signals.values(signals.chosen("S2", _ON_L2)),
         loss_of_lock_l1=signals.locks(l1) | lost,
         loss_of_lock_l2=signals.locks(l2) | lost,
-        facts=ReceiverFacts(**reader.facts),
-        damage=_damage(reader),
+        facts=ReceiverFacts(**reader.text.facts),
+        damage=reader.text.damage(),
     )
 
 
@@ -233,24 +205,6 @@ class _Signals:
 
 def _fields(reader: _Reader) -> npt.NDArray[np.bytes_]:
     """Return the fields of 16 characters of all satellites, shape (n, types)."""
-    width = _FIELD * len(reader.types)
-    joined = [reader.lines[at].rstrip(b"\r")[3 : 3 + width].ljust(width) for at in reader.line]
-    return np.array(joined, dtype=f"S{width}").view("S1").reshape(len(joined), len(reader.types), _FIELD)
-
-
-def _damage(reader: _Reader) -> tuple[Damage, ...]:
-    """Return the damage as ranges of bytes of the unpacked text; successive lines with one reason form a range."""
-    ranges = list[list[Any]]()
-    for line, reason in sorted(reader.faults):
-        if ranges and ranges[-1][1] == line and ranges[-1][2] == reason:
-            ranges[-1][1] = line + 1
-        else:
-            ranges.append([line, line + 1, reason])
-    if not ranges:
-        return ()
-    ends = np.cumsum([0, *(len(line) + 1 for line in reader.lines)])
-    ends[-1] -= 1
-    return tuple(
-        Damage(int(ends[first]), int(ends[stop]), DamageReason.CONTENT, f"line {first + 1}: {reason}")
-        for first, stop, reason in ranges[:_DAMAGES_MAX]
-    )
+    width = FIELD_CHARS * len(reader.types)
+    joined = [reader.text.lines[at][3 : 3 + width].ljust(width) for at in reader.line]
+    return np.array(joined, dtype=f"S{width}").view("S1").reshape(len(joined), len(reader.types), FIELD_CHARS)

@@ -24,7 +24,7 @@ class RawLog(NamedTuple):
     """Raw content of a log."""
 
     measurements: dict[str, GnssMeasurements]
-    """By the name of the protocol: `ublox`, `novatel`, `septentrio`. Logs of two makers' receivers have two."""
+    """Measurements by protocol: `ublox`, `novatel`, `septentrio`. Logs of two makers' receivers have two."""
     broadcast: BroadcastOrbits
     damage: tuple[Damage, ...]
     """Bytes that belong to no frame, and messages with impossible content."""

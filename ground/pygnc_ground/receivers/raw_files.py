@@ -9,8 +9,9 @@ import numpy as np
 from pygnc_ground.gnss import rinex_navigation
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssMeasurements
-from pygnc_ground.gnss.rinex2 import is_rinex2, read_rinex2, unpacked
+from pygnc_ground.gnss.rinex2 import is_rinex2, read_rinex2
 from pygnc_ground.gnss.rinex3 import is_rinex3, read_rinex3
+from pygnc_ground.gnss.rinex_text import unpacked
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
 from pygnc_ground.receivers.raw import read_raw
 

@@ -32,7 +32,7 @@ class Signal(IntEnum):
 
 
 WAVELENGTHS_M: Final = np.array([L1_WAVELENGTH_M, L1_WAVELENGTH_M, L2_WAVELENGTH_M, L2_WAVELENGTH_M])
-"""By signal."""
+"""Wavelength of each signal."""
 SIGNALS: Final = np.dtype(
     [
         ("prn", np.int64),

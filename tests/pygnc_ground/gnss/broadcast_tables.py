@@ -102,7 +102,7 @@ DECODED = {
     "af0_s": -0.0007310151122510433, "af1": 3.5319089874974444e-09, "af2_per_s": -2.8310687127941488e-15,
     "tgd_s": 4.377216100692749e-08,
 }  # fmt: skip
-"""What RTKLIB's `decode_frame` decodes from them."""
+"""Values that RTKLIB's `decode_frame` decodes from the subframes."""
 
 REAL_SUBFRAME = bytes.fromhex("2e50c022806cd192edbc89175049ff980f00503ff00843282a15bd2427c75ba349c3c72de0f47fb5")
 """Ten words of subframe 4 that a u-blox receiver gave in RXM-SFRBX; from a test file of pyubx2 (BSD licence)."""

@@ -56,6 +56,14 @@ def test_damage_is_reported_and_the_rest_is_read() -> None:
     assert text[start:stop] == "noise\n"
 
 
+def test_lines_that_end_as_on_windows_are_read_and_their_damage_has_its_place() -> None:
+    text = (HEADER + EPOCH + "noise\n").replace("\n", "\r\n")
+    seen = read_rinex2(text.encode())
+    assert seen.code_p2_m[0] == pytest.approx(20471037.276)
+    (noise,) = seen.damage
+    assert text[noise.start : noise.stop] == "noise\r\n"
+
+
 def test_file_that_ends_inside_an_epoch_is_used_up_to_it() -> None:
     seen = read_rinex2((HEADER + EPOCH + EPOCH[:100]).encode())
     assert len(seen) == 2

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.orbit import app
 from pygnc_ground.commands.raw_orbit import RawFiles, determine
 from pygnc_ground.gnss.measurements import GnssMeasurements, GnssOrbits
 from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError, Receiver, jumps_of_clock, solve_raw_orbit
@@ -102,6 +104,25 @@ def test_measurements_of_a_minute_give_no_orbit(flight: Made) -> None:
     seen = flight.measurements
     with pytest.raises(RawOrbitError, match="minutes have a position"):
         solved(seen.selected(seen.gps_ms < seen.gps_ms[0] + 60_000), flight.precise)
+
+
+def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tmp_path: Path) -> None:
+    observations, navigation, out = tmp_path / "seen.rnx", tmp_path / "brdc.rnx", tmp_path / "out"
+    observations.write_bytes(flight.files.observations)
+    navigation.write_bytes(flight.files.navigation)
+    words = [str(observations), "--gnss-orbits", str(navigation), "--out", str(out)]
+    printed = CliRunner().invoke(app, words)
+    assert printed.exit_code == 0, printed.output
+    assert "taken as at the centre of mass +- 0.5 m" in printed.output
+    assert {path.name for path in out.iterdir()} == {"orbit_batch.parquet", "orbit.oem", "replay.json"}
+    assert CliRunner().invoke(app, words).exit_code != 0
+    assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
+
+
+def test_an_antenna_that_is_not_given_is_unknown() -> None:
+    assert Receiver.of(None, None, dual=None).sigma_m == 0.5
+    assert Receiver.of((0.0, 0.0, -0.4), None, dual=None) == Receiver((0.0, 0.0, -0.4))
+    assert Receiver.of(None, 0.1, dual=None).sigma_m == 0.1
 
 
 def grace_files(tmp_path: Path, *, dual: bool | None = None) -> RawFiles:

@@ -1,0 +1,49 @@
+"""Files of raw measurements and of GPS orbits, recognised by content."""
+
+from pathlib import Path
+
+import pytest
+
+from pygnc_ground.gnss.broadcast import BroadcastOrbits
+from pygnc_ground.receivers.raw_files import read_measurements, read_orbits
+from tests.pygnc_ground.gnss.broadcast_tables import NAVIGATION_FILE
+from tests.pygnc_ground.gnss.test_rinex2 import EPOCH, HEADER
+
+SP3 = b"#cP2015 10  7  0  0  0.00000000       1 ORBIT IGS08 HLM  IGS\n"
+
+
+@pytest.fixture
+def navigation(tmp_path: Path) -> Path:
+    path = tmp_path / "brdc"
+    path.write_bytes(NAVIGATION_FILE)
+    return path
+
+
+def test_an_observation_file_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "observations"
+    path.write_text(HEADER + EPOCH)
+    assert len(read_measurements(path)) == 2
+
+
+def test_ephemerides_of_several_files_are_used_once(navigation: Path) -> None:
+    once, twice = read_orbits([navigation]), read_orbits([navigation, navigation])
+    assert isinstance(once, BroadcastOrbits)
+    assert isinstance(twice, BroadcastOrbits)
+    assert len(once.table) == len(twice.table) > 0
+
+
+def test_precise_and_broadcast_orbits_are_not_mixed(navigation: Path, tmp_path: Path) -> None:
+    precise = tmp_path / "precise"
+    precise.write_bytes(SP3)
+    with pytest.raises(ValueError, match="give one kind"):
+        read_orbits([precise, navigation])
+
+
+@pytest.mark.parametrize("content", [b"", b"some notes\n", bytes(range(256)) * 20])
+def test_a_file_of_another_kind_is_named(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "notes"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match="notes: neither RINEX nor a log"):
+        read_measurements(path)
+    with pytest.raises(ValueError, match="notes: neither SP3, nor a RINEX navigation file"):
+        read_orbits([path])
