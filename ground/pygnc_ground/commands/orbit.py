@@ -76,6 +76,7 @@ def determine_orbit(
     from pygnc_ground.exports.export import Options
     from pygnc_ground.orbit.prediction import OrbitPrediction
     from pygnc_ground.orbit.raw.determination import Receiver
+    from pygnc_ground.receivers.raw_files import is_observation_file
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.attitude_run import return_free_memory
     from pygnc_ground.replay.files import RecordedFiles
@@ -99,6 +100,10 @@ def determine_orbit(
                 typer.echo(line)
             echo_files(result.write(out, label("--name", name), label("--designator", designator)))
             return
+        if observations := next(filter(is_observation_file, logs), None):
+            raise ValueError(
+                f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"
+            )
         recorded = RecordedFiles(
             sense=tuple(logs),
             truth=truth,

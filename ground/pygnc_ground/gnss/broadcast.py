@@ -79,10 +79,8 @@ class BroadcastOrbits:
     reference: Final = OrbitReference.ANTENNA
     clock_interval_ms: Final = 0
 
-    def __init__(
-        self, ephemerides: npt.NDArray[np.void], klobuchar: Klobuchar | None = None, *, as_received: bool = False
-    ) -> None:
-        """Store ephemerides, shape (n,), with the type `EPHEMERIS`; see `choose` for `as_received`."""
+    def __init__(self, ephemerides: npt.NDArray[np.void], klobuchar: Klobuchar | None = None) -> None:
+        """Store ephemerides, shape (n,), with the type `EPHEMERIS`."""
         table = np.sort(ephemerides, order=("prn", "toe_gps_ns", "sent_gps_ns"))
         key = table[["prn", "toe_gps_ns", "iodc"]]
         first = np.ones(len(table), bool)
@@ -90,7 +88,6 @@ class BroadcastOrbits:
         self.mixed = table["iode"] != table["iodc"] & 0xFF
         self.table = table[first & ~self.mixed]
         self.klobuchar = klobuchar
-        self._as_received = as_received
 
     @property
     def satellites(self) -> tuple[str, ...]:
@@ -110,8 +107,8 @@ class BroadcastOrbits:
     def choose(self, satellite: str, gps_ns: IntArray) -> IntArray:
         """Return the row of `table` for a satellite at each time, -1 for none, shape (n,).
 
-        Only ephemerides of a healthy satellite within the fit interval around `toe` are used. Of several, the one with
-        the nearest `toe` is chosen; with `as_received` the latest one sent before, as a receiver in operation does.
+        Only ephemerides of a healthy satellite within the fit interval around `toe` are used; of several, that with the
+        nearest `toe`.
         """
         rows = np.flatnonzero((self.table["prn"] == int(satellite[1:])) & (self.table["health"] == 0))
         if satellite[:1] != "G" or not len(rows):
@@ -119,9 +116,6 @@ class BroadcastOrbits:
         known, times = self.table[rows], gps_ns[:, np.newaxis]
         cost = np.abs(times - known["toe_gps_ns"])
         usable = cost <= _half_fit_ns(known)
-        if self._as_received:
-            cost = times - known["sent_gps_ns"]
-            usable &= cost >= 0
         best = np.where(usable, cost, np.iinfo(np.int64).max).argmin(axis=1)
         return np.where(usable[np.arange(len(gps_ns)), best], rows[best], -1)
 
@@ -136,16 +130,6 @@ class BroadcastOrbits:
             values[found, :7] = evaluated(row, gps_ns[found])
             values[found, 7] = _SIGMA_PER_ACCURACY * row["accuracy_m"]
         return SatelliteStates(values[:, :3], values[:, 3:6], values[:, 6], values[:, 7], np.zeros(len(gps_ns)))
-
-    def group_delay_s(self, satellite: str, gps_ms: IntArray) -> FloatArray:
-        """Return T_GD, shape (n,), NaN where unknown.
-
-        The clock is that of codes P1 and P2 combined; a user of L1 alone subtracts T_GD from it, one of L2 alone
-        (77/60)^2 T_GD.
-        """
-        index = self.choose(satellite, gps_ms * _NS_PER_MS)
-        delays = np.append(self.table["tgd_s"], np.nan)
-        return np.asarray(delays[index])
 
 
 def _half_fit_ns(table: npt.NDArray[np.void]) -> IntArray:

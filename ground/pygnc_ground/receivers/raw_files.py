@@ -20,6 +20,19 @@ _HEAD_BYTES: Final = 400
 NavigationOrbits: TypeAlias = Sp3Orbits | BroadcastOrbits
 
 
+def is_observation_file(path: Path) -> bool:
+    """Return True for a RINEX observation file, also a compact one.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    return is_rinex2(head) or is_rinex3(head)
+
+
 def read_measurements(path: Path) -> GnssMeasurements:
     """Return the measurements in a RINEX observation file, also compressed, or in a receiver's log.
 

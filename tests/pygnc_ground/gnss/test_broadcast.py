@@ -68,28 +68,10 @@ def test_the_nearest_healthy_ephemeris_within_its_fit_interval_is_chosen() -> No
     assert orbits.span_gps_ms == ((toe_ns - 2 * _HOUR_NS) // 10**6, (toe_ns + 8 * _HOUR_NS) // 10**6)
 
 
-def test_a_receiver_in_operation_uses_the_latest_message_sent_before() -> None:
-    hours_ns = _HOUR_NS * np.arange(0, 4, 2)
-    table = orbits_of(toe_gps_ns=hours_ns, sent_gps_ns=hours_ns, iode=[0, 1], iodc=[0, 1]).table
-    orbits = BroadcastOrbits(table, as_received=True)
-    sent_ns = int(table["sent_gps_ns"][0])
-    times_ns = sent_ns + np.array([-1, 0, 2 * _HOUR_NS - 1, 2 * _HOUR_NS])
-    assert orbits.choose(orbits.satellites[0], times_ns).tolist() == [-1, 0, 0, 1]
-
-
 def test_a_mixture_of_two_messages_is_not_used_and_a_repeated_one_once() -> None:
     orbits = orbits_of(iode=[0, 0, 1], iodc=[0, 0, 0])
     assert orbits.mixed.tolist() == [False, False, True]
     assert len(orbits.table) == 1
-
-
-def test_group_delay() -> None:
-    orbits = BroadcastOrbits(navigation().ephemerides)
-    satellite, toe_ms, *_ = STATES[0]
-    known = {f"G{row['prn']:02d}": row["tgd_s"] for row in navigation().ephemerides}
-    found = orbits.group_delay_s(satellite, np.array([toe_ms, 0]))
-    assert found[0] == known[satellite]
-    assert np.isnan(found[1])
 
 
 # --- Files ----------------------------------------------------------------------------------------------------------

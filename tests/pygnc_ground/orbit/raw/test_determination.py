@@ -111,6 +111,8 @@ def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tm
     observations.write_bytes(flight.files.observations)
     navigation.write_bytes(flight.files.navigation)
     words = [str(observations), "--gnss-orbits", str(navigation), "--out", str(out)]
+    without = CliRunner().invoke(app, [str(observations), "--out", str(out)])
+    assert "give the orbits of the GPS satellites by --gnss-orbits" in without.output
     printed = CliRunner().invoke(app, words)
     assert printed.exit_code == 0, printed.output
     assert "taken as at the centre of mass +- 0.5 m" in printed.output
