@@ -153,9 +153,15 @@ class BatchWriter:
         self.add(MANIFEST, [msgspec.json.format(manifest, indent=1)])
 
     def close(self) -> None:
-        """Close the file, which is incomplete unless `finish` was called before."""
-        self._zip.close()
-        self._file.close()
+        """Close the file, which is incomplete unless `finish` was called before.
+
+        Raises:
+            OSError: The disk has no room for the end of the file, which is closed all the same.
+        """
+        try:
+            self._zip.close()
+        finally:
+            self._file.close()
 
 
 def check_digests(archive: zipfile.ZipFile, manifest: Manifest) -> None:

@@ -96,6 +96,8 @@ class FleetYear(FleetFaultRun):
         super().__init__(folder, plan, seed)
         self.clock = SimulatedClock(self.start_ms)
         self.alerted = 0
+        self.forgetful = 0
+        """Number of restorations after which the server knew less than before."""
         self._serving = ExitStack()
         self._running: Running
         serve, store = Serve(folder="server"), StoreSettings(str(folder / "central.db"))
@@ -131,6 +133,7 @@ class FleetYear(FleetFaultRun):
         elif fault.startswith("servers restored"):
             before = set(identities(self.folder / "central.db"))
             self._restore_server(is_running="command" in fault)
+            self.forgetful += bool(before - set(identities(self.folder / "central.db")))
             self.note_lost(before)
             self._register_unknown()
         else:
@@ -177,10 +180,8 @@ class FleetYear(FleetFaultRun):
     def results(self, refused: dict[str, str]) -> Iterator[Row]:
         """Yield the results; see `FleetFaultRun.results`."""
         yield from super().results(refused)
-        restored = sum(count for fault, count in self.done.items() if fault.startswith("servers restored"))
-        yield Row(
-            "rounds that end with an alert `restored`", str(self.alerted), f"{restored}", self.alerted >= restored
-        )
+        name = "rounds that end with an alert `restored`; restorations after which the server knew less"
+        yield Row(name, f"{self.alerted}; {self.forgetful}", "1 each", self.alerted >= self.forgetful)
 
     def start_server(self) -> None:
         """Start the server in threads of this process."""
