@@ -96,6 +96,9 @@ def determine_orbit(
                 earth_orientation=earth_orientation,
             )
             result = determine(raw)
+            if antenna_offset is None:
+                sigma = f"{raw.receiver.sigma_m:g} m"
+                typer.echo(f"antenna of the receiver: taken as at the centre of mass +- {sigma}; give --antenna-offset")
             for line in result.lines:
                 typer.echo(line)
             echo_files(result.write(out, label("--name", name), label("--designator", designator)))

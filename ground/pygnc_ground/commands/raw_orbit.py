@@ -115,9 +115,6 @@ def determine(files: RawFiles) -> RawResult:
     lines += _missing_days(seen, orbits)
     is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
     antennas = _antennas(files.antennas, seen) if is_precise else None
-    if files.receiver.offset_m == (0.0, 0.0, 0.0):
-        sigma = f"{files.receiver.sigma_m:g} m"
-        lines.append(f"antenna of the receiver: taken as at the centre of mass +- {sigma}; give --antenna-offset")
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
     found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
@@ -165,13 +162,11 @@ def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]
             f"the GNSS orbits are those of {span} GPS time, but the measurements are of {days}; add the files of"
             " these days"
         )
-    return [
-        f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of {span};"
-        f" add the SP3 file of {_gps_day(last_ms + _MS_PER_DAY)}: clocks are interpolated between samples"
-        if not (seen.gps_ms < first_ms).any()
-        else f"{plural(int(outside.sum()), 'measurement')} of {days} not used, because the GNSS orbits are those of"
-        f" {span}; add the SP3 files of {days}"
-    ]
+    # The clock after the last sample of a day is that of the next one, with which it is interpolated.
+    is_early = (seen.gps_ms < first_ms).any()
+    missing = f"files of {days}" if is_early else f"file of {_gps_day(last_ms + _MS_PER_DAY)}"
+    count = plural(int(outside.sum()), "measurement")
+    return [f"{count} of {days} not used, because the GNSS orbits are those of {span}; add the {missing}"]
 
 
 def _gps_day(gps_ms: int) -> str:
