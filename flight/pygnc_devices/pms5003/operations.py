@@ -24,7 +24,6 @@ _READ: Final = 0xE2
 _POWER: Final = 0xE4
 _QUEUE: Final = "command"
 _ANSWER_S: Final = 0.5
-_PROBE_S: Final = 0.3
 _TRIES: Final = 2
 LONGEST_INTERVAL_S: Final = 2.3
 """Interval at which the sensor sends by itself while the concentration is steady, s."""
@@ -46,9 +45,9 @@ def _starts_sending(command: int) -> Callable[[Frame], bool]:
     return lambda frame: _is_measurement(frame) or acknowledges(frame)
 
 
-def _activation(timeout_s: float = _ANSWER_S) -> Request:
+def _activation() -> Request:
     octets, what = make_command(_MODE, 1), "the change to active mode"
-    return Request(octets, accept_if(_starts_sending(_MODE)), _QUEUE, timeout_s, _TRIES, what=what)
+    return Request(octets, accept_if(_starts_sending(_MODE)), _QUEUE, _ANSWER_S, _TRIES, what=what)
 
 
 async def set_mode(unit: PmsUnit, *, is_active: bool) -> None:
@@ -153,5 +152,5 @@ async def identify(unit: PmsUnit) -> int:
 
 async def probe() -> Found:
     """Identify a sensor, for a search: it is put into active mode, its state after power-up."""
-    await _activation(_PROBE_S)
+    await _activation()
     return Found("", f"{MODEL} or a model with the same frame")
