@@ -8,6 +8,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 TOWNCRIER = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["towncrier"]
+FRAGMENTS = ROOT / TOWNCRIER["directory"]
 KINDS = {kind["directory"] for kind in TOWNCRIER["type"]}
 
 
@@ -24,11 +25,13 @@ def fault_of(name: str, text: str) -> str | None:
         return "the text starts with a space, bullet or heading, which the release adds"
     if "\n\n" in text.strip():
         return "more than one paragraph"
+    if missing := [link for link in re.findall(r"\]\(([^)#:]+)[#)]", text) if not (FRAGMENTS / link).exists()]:
+        return f"no file at {missing[0]}, relative to {FRAGMENTS.name}/"
     return None
 
 
 def test_all_fragments_can_be_assembled() -> None:
-    fragments = {path.name: path for path in (ROOT / TOWNCRIER["directory"]).iterdir()}
+    fragments = {path.name: path for path in FRAGMENTS.iterdir()}
     assert fragments.keys() >= set(TOWNCRIER["ignore"])
     texts = {name: path.read_text("utf-8") for name, path in fragments.items() if name not in TOWNCRIER["ignore"]}
     faults = {name: fault for name, text in texts.items() if (fault := fault_of(name, text))}
@@ -46,6 +49,7 @@ def test_all_fragments_can_be_assembled() -> None:
         ("+topic.added.md", "- Text.\n"),
         ("+topic.added.md", "### Added\nText.\n"),
         ("+topic.added.md", "Text.\n\nMore.\n"),
+        ("+topic.added.md", "See [orbits](docs/replay.md#player).\n"),
     ],
 )
 def test_a_fragment_that_cannot_be_assembled_is_named(name: str, text: str) -> None:

@@ -100,12 +100,13 @@ def send(flight: LinkedFlight, numbers: range) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_attitudes_come_from_the_own_gyro(equipped: tuple[LinkedFlight, PtyEndpoint]) -> None:
     flight, imu = equipped
     flight.connect("10", str(time_of(0)))
     flight.host.run(lambda: any(isinstance(m, DeviceReading) for m in flight.inputs()), 20.0)
     send(flight, range(RECORDS))
-    flight.host.run(lambda: len(flight.attitudes()) >= RECORDS * SENSORS, 20.0)
+    flight.host.run(lambda: len(flight.attitudes()) >= RECORDS * SENSORS, 90.0)
     errors_deg, nees = attitude_errors(flight)
     assert len(errors_deg) > RECORDS // 2
     assert np.median(errors_deg) < 1.5
