@@ -97,7 +97,7 @@ REJECT_CAUSES: Final = (
     "gate",
     "start",
 )
-"""Reasons why a fix was not used, in the order of the counters."""
+"""Reasons why the position of a fix was not used, in the order of the counters."""
 
 SAMPLE_CAUSES: Final = ("searching", "no_time", "not_later", "not_finite", "no_surroundings", "gate")
 """Reasons why a sensor sample was not used for the attitude, in the order of the counters."""
@@ -251,10 +251,10 @@ _COUNTED: Final = (
     Field("range_packets", "I", "", "range packets read"),
     Field("batch_written_bytes", "I", "B", "bytes written to ~/pygnc_batch"),
     Field("fixes_received", "I", "", "GPS packets that reached the orbit task"),
-    Field("fixes_accepted", "I", "", "fixes used by the filter"),
+    Field("fixes_accepted", "I", "", "fixes whose position was used by the filter"),
     Field("fixes_waiting", "H", "", "fixes waiting for the initialisation of the filter"),
     Field("velocities_rejected", "H", "", "accepted fixes whose velocity was rejected"),
-    *(Field(f"rejected_{cause}", "H", "", f"fixes not used: {cause.replace('_', ' ')}") for cause in REJECT_CAUSES),
+    *(Field(f"rejected_{name}", "H", "", f"positions not used: {name.replace('_', ' ')}") for name in REJECT_CAUSES),
     Field("samples_received", "I", "", "sensor packets that reached the attitude task"),
     Field("samples_used", "I", "", "samples used by the filter"),
     Field("samples_held", "H", "", "samples waiting for time and orbit"),

@@ -317,7 +317,6 @@ class OrbitTracker:
         self._report_velocities(update.fix.gps_ms)
         if update.position_accepted or update.velocity_accepted:
             memory.coasting = self._predicted = None
-            self._count("fixes_accepted")
             memory.fix_gps_ms = max(memory.fix_gps_ms, update.fix.gps_ms)
             memory.nis_sum += update.nis
             memory.nis_dof += update.dof
@@ -325,12 +324,14 @@ class OrbitTracker:
             if update.manoeuvre:
                 self._count("manoeuvres")
                 memory.manoeuvre_gps_ms = update.manoeuvre.first_gps_ms
+        elif update.position_cause in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
+            state = self._coast(update.fix.gps_ms)
+        if not update.position_accepted:
+            self._count(f"rejected_{update.position_cause}")
+        else:
+            self._count("fixes_accepted")
             if not update.velocity_accepted:
                 self._count("velocities_rejected")
-        else:
-            self._count(f"rejected_{update.position_cause}")
-            if update.position_cause in {RejectCause.NOT_LATER, RejectCause.TIME_INCONSISTENT}:
-                state = self._coast(update.fix.gps_ms)
         return FixOutcome(update.fix.seq, update.fix.gps_ms, state, str(update.position_cause or ""), update)
 
     def _report_times(self, update: OrbitUpdate) -> None:

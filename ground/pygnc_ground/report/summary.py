@@ -81,7 +81,6 @@ def _input(result: ReplayResult) -> Iterator[Finding]:
 
 def _use(result: ReplayResult, filtered: ComparedOrbit) -> Iterator[Finding]:
     received = result.counts.get("fixes_received", len(result.fixes.seq) + len(result.untimed))
-    used = result.counts.get("fixes_accepted", filtered.accuracy.used)
     if not received:
         yield Finding("There is no GPS record, so the orbit is unknown.")
         return
@@ -91,7 +90,7 @@ def _use(result: ReplayResult, filtered: ComparedOrbit) -> Iterator[Finding]:
         yield Finding("The counters of fixes do not add up; please report this as a fault.")
     # Range files repeat fixes of sense files.
     repeated = result.not_used.get("repeated", 0)
-    yield _share(used, received - repeated, "GPS records were used")
+    yield _share(filtered.accuracy.used, received - repeated, "GPS records were used")
     if repeated:
         yield Finding(f"{whole(repeated)} more GPS records are at the time of a used one.", good=True)
     if not filtered.accuracy.states:

@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from pygnc.bus.messages import DEVICES, BatchEnd, GnssFix, Message, OrbitEstimate, vector3
 from pygnc.common.clock import MS_PER_WEEK, gps_ms_from_utc_iso, gps_ms_from_week, week_from_gps_ms
@@ -201,6 +202,29 @@ def test_counters_add_up_whatever_is_wrong_with_the_fixes(inputs: list[Message])
     assert counts["fixes_received"] == counts["fixes_accepted"] + counts["fixes_waiting"] + rejected == RECORDS
     assert rejected == 7
     assert counts["velocities_rejected"] == 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "change", "cause"),
+    [
+        *((range(k, k + 1), np.diag([-1.0, -1.0, -1.0]), "start") for k in range(5)),
+        (range(40, 41), np.diag([-1.0, 1.0, 1.0]), "gate"),
+        (range(40, 43), 1.0003 * np.eye(3), "gate"),
+    ],
+)
+def test_a_fix_of_which_only_the_velocity_is_used_counts_as_rejected(
+    inputs: list[Message], wrong: range, change: NDArray[np.float64], cause: str
+) -> None:
+    spoilt = list(inputs)
+    for k in wrong:
+        fix = inputs[k]
+        assert isinstance(fix, GnssFix)
+        spoilt[k] = msgspec.structs.replace(fix, position_ecef_m=vector3(change @ np.array(fix.position_ecef_m)))
+    tracker = OrbitTracker(SETTINGS, NONE)
+    estimates = run(tracker, spoilt)
+    assert all(estimate.accepted for estimate in estimates)
+    expected = {"fixes_received": RECORDS, "fixes_accepted": RECORDS - len(wrong), "fixes_waiting": 0}
+    assert tracker.counts == expected | {f"rejected_{cause}": len(wrong)}
 
 
 def test_another_gravity_degree_gives_another_orbit(inputs: list[Message]) -> None:
