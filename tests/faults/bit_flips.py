@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import msgspec
 import numpy as np
 
+from pygnc.tasks.instructions import _mask
 from pygnc.tasks.seal import Numbers
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
@@ -185,3 +186,28 @@ def flip_in_memory(pid: int, pages: list[int], dice: random.Random) -> str:
         memory.seek(address)
         memory.write(bytes([octet]))
     return f"{address:#x} bit {bit}"
+
+
+def flip_in_code(pid: int, code: CodeType, place: int, bit: int) -> None:
+    """Flip a bit of the instruction at offset `place` of a function in the memory of a running process.
+
+    The function is found by the arguments of its instructions: the interpreter replaces opcodes while it runs.
+    """
+    mask = _mask(code._co_code_adaptive)  # type: ignore[attr-defined]
+    units = zip(code.co_code[1::2], mask, strict=True)
+    pattern = re.compile(
+        b"".join(b"." + re.escape(bytes([argument])) if used else b".." for argument, used in units), re.DOTALL
+    )
+    found = []
+    with Path(f"/proc/{pid}/mem").open("r+b", buffering=0) as memory:
+        for line in Path(f"/proc/{pid}/maps").read_text().splitlines():
+            match = _MAPPING.fullmatch(line)
+            if match and match[3] == "rw-p":
+                begin, end = int(match[1], 16), int(match[2], 16)
+                memory.seek(begin)
+                found += [begin + each.start() for each in pattern.finditer(memory.read(end - begin))]
+        (address,) = found
+        memory.seek(address + place + bit // 8)
+        octet = memory.read(1)[0]
+        memory.seek(address + place + bit // 8)
+        memory.write(bytes([octet ^ 1 << bit % 8]))

@@ -181,6 +181,7 @@ def _run(
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
+        restore_code=partial(MODULES.restore, everything=True),
         limits={word: text for word, text in (("SETTINGS", settings_fault), ("VERSION", version_fault)) if text},
         on_up=[one.note_up for one in trials],
         on_phase=[trim_heap, unmap_libraries],

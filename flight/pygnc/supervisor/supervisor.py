@@ -43,13 +43,15 @@ _WORDS: Final = MappingProxyType({control.ESTIMATES_WRONG: "WRONG", control.LIBR
 SLOW_START_S: Final = 8.0
 """Duration of the start of all tasks above which the computer counts as slow, s; a fast one needs 0.25 s."""
 START_INTERVAL_S: Final = 1.0
+CODE_INTERVAL_S: Final = 600.0
+"""Time between two comparisons of the code of this process, s."""
 START_PATIENCE_S: Final = 60.0
 """Time for which the start of a task is tried again if the system has no process, memory or descriptor for it, s."""
 
 _UNCOPIED: Final = frozenset(
     f"_{name}"
     for name in (
-        *("run_child", "start_child", "clock", "before_hard_exit", "on_up", "on_phase", "on_failure"),
+        *("run_child", "start_child", "clock", "before_hard_exit", "restore_code", "on_up", "on_phase", "on_failure"),
         *("events", "service_manager", "inbox", "children"),
     )
 )
@@ -68,6 +70,7 @@ class Supervisor:
         exit_when_done: True if the run ends when its batch is processed.
         source: Name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: Called before a hard exit.
+        restore_code: Restores constants and instructions of this process; returns True if any had changed.
         limits: Texts of causes, known before the start, that limit the results, by code word.
         on_up: Functions to call once all tasks are up.
         on_phase: Functions to call after a change of the phase.
@@ -91,6 +94,7 @@ class Supervisor:
         exit_when_done: bool,
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
+        restore_code: Callable[[], bool] = lambda: False,
         limits: Mapping[str, str] = MappingProxyType({}),
         on_up: Sequence[Callable[[], None]] = (),
         on_phase: Sequence[Callable[[], None]] = (),
@@ -105,6 +109,7 @@ class Supervisor:
         self._exit_when_done = exit_when_done
         self._source = source
         self._before_hard_exit = before_hard_exit
+        self._restore_code = restore_code
         self._on_up = on_up
         self._on_phase = on_phase
         self._on_failure = on_failure
@@ -115,6 +120,7 @@ class Supervisor:
         self._began_at_s = now
         self._deadline_s = now + timeout_s
         self._next_ping_s = now + PING_INTERVAL_S
+        self._next_code_s = now + CODE_INTERVAL_S
         self._last_step_s = now
         self._children: dict[str, Child] = {}
         self._finished: dict[str, control.TaskState] = {}
@@ -330,6 +336,11 @@ class Supervisor:
                 child.ping()
             self._send_run_state()
             self._events.sync_if_due()
+        if now >= self._next_code_s:
+            self._next_code_s = now + CODE_INTERVAL_S
+            if self._restore_code():
+                text = "a constant or an instruction of the supervisor had changed and was restored"
+                self._report(SUPERVISOR, "warning", "state_changed", text)
 
     def _update_phase(self, now: float) -> None:
         if self._stop is not None:

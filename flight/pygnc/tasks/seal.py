@@ -5,9 +5,9 @@ task, and `Seal.verify` compares it after the wait. The settings and tables, whi
 and are verified every `TABLES_INTERVAL_S`.
 
 Numbers in constants of modules are verified with the tables (`Numbers`), and restored from a copy. Instructions are
-verified by a second look and when a task starts again (`pygnc.tasks.instructions`): this writes to 0.3 MB of memory,
-which a task would keep. Texts of modules are not verified: to read a Python object is to write its reference count, so
-each process would need megabytes for its own copy of the shared pages.
+verified every `CODE_INTERVAL_S`, by each second look and when a task starts again (`pygnc.tasks.instructions`). Texts
+of modules are not verified: to read a Python object is to write its reference count, so each process would need
+megabytes for its own copy of the shared pages.
 """
 
 import ctypes
@@ -33,8 +33,11 @@ import numpy as np
 
 from pygnc.common.arrays import Array
 from pygnc.tasks.instructions import Instructions
+from pygnc.tasks.memory import trim_heap
 
 TABLES_INTERVAL_S: Final = 10.0
+CODE_INTERVAL_S: Final = 600.0
+"""Time between two comparisons of all instructions, which take as long as 50 waits, s."""
 OLD_S: Final = 10.0
 """Age of copies of instructions from which on the start of a task compares them, s."""
 CODE_RESTORED: Final = "a constant or an instruction of a module had changed and was restored"
@@ -276,7 +279,10 @@ class Modules:
 
     def restore(self, *, everything: bool = False) -> bool:
         """Restore constants, and instructions with `everything`, that have changed; return True if there were any."""
-        restored = [part.restore() for part in (*self._numbers, *(self._instructions if everything else ()))]
+        restored = [part.restore() for part in self._numbers]
+        if everything:
+            restored += [part.restore() for part in self._instructions]
+            trim_heap()
         return any(restored)
 
 
@@ -302,20 +308,23 @@ class Seal:
         self._crc: int | None = None
         self._tables: dict[int, tuple[str, int]] = {}
         self._tables_due_s = 0.0
+        self._code_due_s = time.monotonic() + CODE_INTERVAL_S
         MODULES.search()
 
     def close(self) -> None:
         """Seal the state before a wait; verify the tables if that is due.
 
         Raises:
-            StateChangedError: A table or a constant of a module has changed.
+            StateChangedError: A table, or a constant or an instruction of a module, has changed.
         """
         self._crc, tables = checksum((self._state, MODULES.caches))
         now_s = time.monotonic()
         if now_s >= self._tables_due_s:
             self._tables_due_s = now_s + TABLES_INTERVAL_S
-            if MODULES.restore():
+            if MODULES.restore(everything=now_s >= self._code_due_s):
                 raise StateChangedError(CODE_RESTORED)
+            if now_s >= self._code_due_s:
+                self._code_due_s = now_s + CODE_INTERVAL_S
             for table in tables:
                 self._verify_table(table, type(table).__name__, checksum(table)[0])
             for answer in self._known_answers:

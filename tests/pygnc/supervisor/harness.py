@@ -164,6 +164,7 @@ class Harness:
         self.manager = Manager()
         self.health: list[str] = []
         self.phases: list[str] = []
+        self.code_changes: list[bool] = []
         self.supervisor = Supervisor(
             specs,
             lambda _spec, _channel: 0,
@@ -173,6 +174,7 @@ class Harness:
             exit_when_done=exit_when_done,
             source="source",
             on_up=[lambda: self.health.append("up")],
+            restore_code=lambda: bool(self.code_changes and self.code_changes.pop()),
             on_phase=[lambda: self.phases.append(self.supervisor.state.phase)],
             on_failure=[lambda: self.health.append("failure")],
             service_manager=self.manager,

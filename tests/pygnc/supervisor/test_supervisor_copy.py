@@ -2,7 +2,7 @@
 
 import pytest
 
-from pygnc.supervisor.supervisor import Supervisor
+from pygnc.supervisor.supervisor import CODE_INTERVAL_S, Supervisor
 from tests.faults.radiation import fly_supervisor
 from tests.pygnc.supervisor.harness import Harness
 
@@ -20,3 +20,12 @@ def test_a_damaged_copy_is_not_used(harness: Harness, monkeypatch: pytest.Monkey
     monkeypatch.setattr("zlib.crc32", lambda _: next(checksums))
     harness.supervisor._wait_unchanged()
     assert harness.names("supervisor") == ["state_changed"]
+
+
+def test_changed_code_of_the_supervisor_is_restored_and_reported(harness: Harness) -> None:
+    harness.code_changes += [True]
+    harness.advance(CODE_INTERVAL_S - 1.0)
+    assert harness.names("supervisor").count("state_changed") == 0
+    harness.advance(2.0)
+    harness.advance(CODE_INTERVAL_S)
+    assert harness.names("supervisor").count("state_changed") == 1

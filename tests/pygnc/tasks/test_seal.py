@@ -4,6 +4,7 @@ import _thread
 import ctypes
 import operator
 import random
+import time
 import zlib
 from collections import deque
 from collections.abc import Callable
@@ -281,6 +282,22 @@ def test_a_changed_instruction_is_restored_with_everything() -> None:
     assert not modules.are_old
     assert modules.restore(everything=True)
     assert not modules.restore(everything=True)
+    assert doubled(1.0) == 2.75
+
+
+def test_a_changed_instruction_ends_a_process_without_second_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
+    monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
+    guard = Seal([])
+    modules._instructions = [Instructions(seal.Numbers([__name__]).codes)]
+    place = next(k for k in range(0, 100, 2) if doubled.__code__.co_code[k] == opmap["LOAD_CONST"])
+    flip(doubled.__code__, CodeType.__basicsize__ + place + 1)
+    guard.close()  # not due yet
+    now_s = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now_s + seal.CODE_INTERVAL_S)
+    with pytest.raises(StateChangedError, match="constant or an instruction"):
+        guard.close()
+    guard.close()
     assert doubled(1.0) == 2.75
 
 
