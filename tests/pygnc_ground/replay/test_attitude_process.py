@@ -62,6 +62,7 @@ def test_the_process_ends_with_the_one_that_needs_it(files: RecordedFiles) -> No
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_a_script_without_a_guard_of_its_main_module_replays(tmp_path: Path) -> None:
     script, sense = tmp_path / "script.py", tmp_path / "sense.bin"
     sense.write_bytes((DEMO / "sense.bin").read_bytes()[: _MANY * SenseLayout().size])
