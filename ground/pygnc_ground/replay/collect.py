@@ -6,7 +6,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import FormationMessage, GnssFix, Message, OrbitEstimate, RangeMeasurement, SourceFile
+from pygnc.bus.messages import (
+    FormationMessage,
+    GnssFix,
+    Message,
+    OrbitEstimate,
+    OrbitMessage,
+    RangeMeasurement,
+    SourceFile,
+)
 from pygnc.configuration.data_files import MAIN_FIELD_TABLE, read_main_field
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
@@ -94,28 +102,31 @@ def make_pipeline(
     attitude: bool = True,
     formation: bool = True,
 ) -> Pipeline:
-    """Return the pipeline of one satellite, as far as wanted, with the installed model of the magnetic field."""
-    attitude_stage = formation_stage = None
-    if attitude:
-        main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
-        attitude_stage = AttitudeStage(AttitudeTracker(settings.attitude, EnvironmentModel(orientation, main_field)))
-    if formation:
-        formation_stage = FormationStage(FormationTracker(settings, orientation))
-    orbit = OrbitTracker(settings.orbit, orientation, kind=orbit_filter)
-    return Pipeline(orbit, attitude_stage, formation_stage)
+    """Return the pipeline of one satellite, as far as wanted."""
+    return Pipeline(
+        OrbitTracker(settings.orbit, orientation, kind=orbit_filter),
+        attitude_stage(settings, orientation) if attitude else None,
+        FormationStage(FormationTracker(settings, orientation)) if formation else None,
+    )
+
+
+def attitude_stage(settings: Settings, orientation: EarthOrientationTable) -> AttitudeStage:
+    """Return the attitude stage of a pipeline, with the installed model of the magnetic field."""
+    main_field = read_main_field(data_file(MAIN_FIELD_TABLE))
+    return AttitudeStage(AttitudeTracker(settings.attitude, EnvironmentModel(orientation, main_field)))
 
 
 def collect(
     messages: Iterable[Message],
     pipeline: Pipeline,
     advance: Callable[[], None] = lambda: None,
-    pack: Callable[[AttitudeRecord], AttitudeRecord] = lambda record: record,
+    attitude: Callable[[Message, list[OrbitMessage]], None] = lambda _message, _orbits: None,
     keep: Callable[[OrbitResponse], OrbitResponse] = lambda response: response,
 ) -> Collected:
     """Run all messages through the pipeline; `advance` is called after each GPS record.
 
-    `pack` returns what is kept of a result of the attitude stage, which takes 60 kB, and `keep` that of a response of
-    the orbit stage, which takes 20 kB.
+    `attitude` takes each input and the messages of the response to it, for a pipeline without an attitude stage. `keep`
+    returns what is kept of a response of the orbit stage, which takes 20 kB.
     """
     timed: dict[int, TimedRecord] = {}
     sources: dict[str, SourceFile] = {}
@@ -133,6 +144,7 @@ def collect(
             found.ranges.append(message)
         found.range_gps_ms.update((packet.seq, gps_ms) for packet, gps_ms in clock.process(message))
         result = pipeline.process(message)
+        attitude(message, result.orbit.messages)
         response = keep(result.orbit)
         for outcome, estimate in response.outcomes:
             if outcome.update is not None:
@@ -147,7 +159,7 @@ def collect(
                     record.spacecraft_to_gps_ms = pipeline.orbit.spacecraft_to_gps_ms
                 record.gps_ms = outcome.gps_ms or record.gps_ms
         found.estimates.extend(response.estimates)
-        found.samples.extend(map(pack, result.attitude))
+        found.samples.extend(result.attitude)
         found.partners.extend(result.formation)
         if isinstance(message, GnssFix):
             advance()

@@ -1,9 +1,8 @@
 """Replay of inputs: the trackers of the flight software, then smoother and batch solution over all fixes."""
 
-import gc
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -18,7 +17,6 @@ from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.measurement import Fix, RejectCause
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.attitude.smoother import Filtered
 from pygnc_ground.orbit.batch.solve import BatchError, solve_batch
 from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.normal_points import NormalPointFilter, point_dynamics, set_members, with_points_used
@@ -26,7 +24,8 @@ from pygnc_ground.orbit.point_results import PointResult, PointUpdate, observed
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.array_file import ArrayFile
-from pygnc_ground.replay.attitude_run import attitude_result, packed, return_free_memory
+from pygnc_ground.replay.attitude_process import AttitudeProcess
+from pygnc_ground.replay.attitude_run import AttitudeRun, collector_paused, return_free_memory
 from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 from pygnc_ground.replay.collect import Collected, collect, fix_records, make_pipeline, range_records, stored
 from pygnc_ground.replay.fix_times import step_notes
@@ -53,18 +52,6 @@ def orbit_filter(name: FilterName) -> type[OrbitFilter]:
     return UkfOrbitFilter
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the search for cycles, of which the objects that a replay keeps have none; it took a tenth of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 class ReplayContext(NamedTuple):
     """Settings, Earth orientation and truth of a replay; with `has_priority`, inputs cannot override the settings."""
 
@@ -76,7 +63,7 @@ class ReplayContext(NamedTuple):
     true_partners: Mapping[int, OrbitTruth] = MappingProxyType({})
     """True orbits of partners by radio id"""
 
-    @_collector_paused()
+    @collector_paused()
     def replay(
         self,
         inputs: Inputs,
@@ -85,11 +72,13 @@ class ReplayContext(NamedTuple):
         normal_points: bool = False,
         collision_radius_m: float = COMBINED_RADIUS_M,
         advance: Callable[[], None] = lambda: None,
+        processes: int = 1,
     ) -> tuple[ReplayResult, Collected]:
         """Run the inputs through the estimators; `advance` is called after each GPS record.
 
         With `normal_points`, fixes that agree with the orbit are taken together, and there is no formation.
-        `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision.
+        `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision. With two
+        `processes`, the attitude has one of its own, which gives the same results.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 5 kB of memory
         and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB; a sample needs 17 kB of memory.
 
@@ -108,21 +97,45 @@ class ReplayContext(NamedTuple):
         settings = self.settings if inputs.settings is None or self.has_priority else inputs.settings
         orientation = self.orientation
         kind = NormalPointFilter if normal_points else orbit_filter(filter_name)
-        pipeline = make_pipeline(settings, orientation, orbit_filter=kind, formation=not normal_points)
-        filtered: list[Filtered] = []
+        pipeline = make_pipeline(settings, orientation, orbit_filter=kind, attitude=False, formation=not normal_points)
         arrays = ArrayFile()
-        collected = collect(
-            inputs.messages,
-            pipeline,
-            advance,
-            lambda record: packed(record, filtered),
-            lambda response: stored(response, arrays, estimates=not normal_points),
-        )
-        if not (collected.timed or collected.untimed or collected.samples or collected.ranges):
-            raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
-        # The attitude is first, because its memory is the largest.
-        attitude = attitude_result(collected.samples, filtered, settings.attitude, self.true_attitude)
-        return_free_memory()
+        attitude = AttitudeRun if processes == 1 else AttitudeProcess
+        with closing(attitude(settings, orientation, self.true_attitude)) as attitude_run:
+            collected = collect(
+                inputs.messages,
+                pipeline,
+                advance,
+                attitude_run.take,
+                lambda response: stored(response, arrays, estimates=not normal_points),
+            )
+            # The attitude is first, because its memory is the largest.
+            attitude_run.end()
+            if not (collected.timed or collected.untimed or collected.ranges or attitude_run.found[0]):
+                raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
+            result = self._result(
+                collected,
+                attitude_run,
+                arrays,
+                settings,
+                filter_name=filter_name,
+                normal_points=normal_points,
+                collision_radius_m=collision_radius_m,
+            )
+            return result, collected._replace(samples=attitude_run.found[0])
+
+    def _result(
+        self,
+        collected: Collected,
+        attitude_run: AttitudeRun | AttitudeProcess,
+        arrays: ArrayFile,
+        settings: Settings,
+        *,
+        filter_name: FilterName,
+        normal_points: bool,
+        collision_radius_m: float,
+    ) -> ReplayResult:
+        """Return smoother and batch over all fixes, and the results of attitude and formation."""
+        orientation = self.orientation
         frames = EarthFrames(orientation)
         timed = collected.timed
         fixes = fix_records(timed)
@@ -161,7 +174,7 @@ class ReplayContext(NamedTuple):
             smoothed=smoothed,
             batch=batch,
             truth=self.true_orbit,
-            attitude=attitude,
+            attitude=attitude_run.found[1],
             formation=formation_result(
                 collected.partners,
                 collected.formation,
@@ -177,7 +190,7 @@ class ReplayContext(NamedTuple):
         )
         arrays.release()
         return_free_memory()
-        return result, collected
+        return result
 
     def _early(self, fixes: FixRecords) -> list[str]:
         """Return a note if records are earlier than the Earth orientation, which then turns GCRF by up to 2 s."""

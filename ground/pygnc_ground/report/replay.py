@@ -1,12 +1,14 @@
 """Replay of recorded files as one object: estimates, comparison with the truth, tables and report."""
 
 import math
+import os
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -29,6 +31,9 @@ from pygnc_ground.report.comparison import (
     compared_partners,
 )
 from pygnc_ground.report.text import summary_lines
+
+_MANY: Final = 200
+"""GPS records from which on a second process saves more than the second that it needs to start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,6 +63,7 @@ class Replay:
 
         `begin` takes the number of GPS records, None if unknown, and returns the function that is called after each.
         With `pipeline`, the processes of the flight software run on the files first, in a temporary home.
+        If there are two cores, the attitude of many records has a process of its own.
 
         Raises:
             OSError: A file cannot be read.
@@ -71,6 +77,7 @@ class Replay:
                 filter_name=filter_name,
                 collision_radius_m=collision_radius_m,
                 advance=begin(inputs.records),
+                processes=2 if _is_worth_two(inputs.records) else 1,
             )
         if flown is not None:
             flown.require_same(collected)
@@ -145,7 +152,7 @@ def replay_files(
     collision_radius_m: float = COMBINED_RADIUS_M,
     advance: Callable[[], None] = lambda: None,
 ) -> Replay:
-    """Run the estimators of the flight software on recorded files, in this process; about 1 ms per fix and sample.
+    """Run the estimators of the flight software on recorded files; about 1 ms per fix and sample.
 
     Args:
         sense: Sense files, or the folder of one run in `~/pygnc_logs`.
@@ -189,3 +196,9 @@ def replay_files(
 
 def _path(name: Path | str | None) -> Path | None:
     return None if name is None else Path(name)
+
+
+def _is_worth_two(records: int | None) -> bool:
+    """Return True if two processes are faster for this number of GPS records, which may be unknown."""
+    is_program = not getattr(sys, "frozen", False)  # else the executable is this program, not Python
+    return is_program and (os.cpu_count() or 1) > 1 and (records is None or records >= _MANY)
