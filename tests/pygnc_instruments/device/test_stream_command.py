@@ -373,3 +373,11 @@ def test_the_reason_for_silence_is_that_of_the_bytes_since_the_last_reading(
         unit.others = octets
         list(connected.readings(seconds=1.0))
     assert reason in capsys.readouterr().err
+
+
+def test_the_statistics_of_a_log_end_with_its_rows(line: PtyEndpoint, tmp_path: Path) -> None:
+    with PtyEndpoint(UcbSimulator(2008705636, eeprom={1: 10}), tmp_path / "slow") as slow:
+        lines = run("log", slow.url, line.url, "--out", tmp_path, "--count", 15, "--json", *UCB).stdout.splitlines()
+    fast = json.loads(lines[1])  # its log ends 1.3 s before that of the other one
+    assert fast["rows"] == 15
+    assert fast["statistics"]["readings"] < 100
