@@ -142,7 +142,9 @@ class DeviceClock:
         if self._is_interrupted and tells_restart:
             step += self._modulus * max(0, math.floor((due_ns - step * tick_ns + _TOLERANCE_NS) / wrap_ns))
         counts_from_zero = tells_restart and count * tick_ns <= due_ns + _TOLERANCE_NS
-        self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS
+        # A count that goes on where the previous one was has been held by the line, whatever its age.
+        is_next = step * tick_ns <= _TOLERANCE_NS
+        self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS and not is_next
         delay_ns = due_ns - step * tick_ns
         if self._is_interrupted and not tells_restart:
             self._phase_ns = min(_PHASE_NS + 2.0 * _DRIFT * elapsed_ns, _WRAP_FRACTION * wrap_ns)

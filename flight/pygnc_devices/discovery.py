@@ -102,8 +102,7 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         families = [replace(family, quiet_bauds=None) for family in families]
     end_s = time.monotonic() + TRY_LIMIT_S * sum(len(family.bauds) for family in families) + ANSWER_LIMIT_S
     plan = _Plan(families, has_bauds=not is_network)
-    while plan.steps and time.monotonic() < end_s:
-        step = plan.steps.pop(0)
+    while (step := plan.next_step()) is not None and time.monotonic() < end_s:
         if step.is_rare and (uncertain is not None or foreign):
             break
         heard_before = len(heard)
@@ -154,18 +153,25 @@ class _Plan:
     Args:
         families: families to search for.
         has_bauds: False for a port without baud rates, which needs one step.
-
-    Attributes:
-        steps: steps to come, the most likely baud rates first.
     """
 
     def __init__(self, families: list[Family], *, has_bauds: bool) -> None:
         only = _step(families[0].bauds[0], [(family, family.bauds[0]) for family in families])
-        self.steps = _steps(families) if has_bauds else [only]
+        steps = _steps(families) if has_bauds else [only]
+        self._listened = [step for step in steps if step.baud in LISTEN_BAUDS]
+        self._others = [step for step in steps if step.baud not in LISTEN_BAUDS]
+        self._listens_next = True
         self._families = families
         self._silent: list[_Step] = []
-        self._repeats_silence = has_bauds and len(self.steps) == 1
+        self._repeats_silence = has_bauds and len(steps) == 1
         self._is_readable = False
+
+    def next_step(self) -> _Step | None:
+        """Return the next step, which is then no longer to come; None at the end."""
+        queue = self._listened if self._listens_next else self._others
+        queue = queue or self._others or self._listened
+        self._listens_next = queue is self._others
+        return queue.pop(0) if queue else None
 
     def adapt(self, step: _Step, *, is_silent: bool, is_text: bool) -> None:
         """Adapt the steps to come after a step.
@@ -180,17 +186,14 @@ class _Plan:
         if is_text and not self._is_readable:
             self._is_readable = True
             others = [family for family in self._families if family not in (*step.families, *step.listeners)]
-            self.steps, self._silent = [_Step(step.baud, others, [])] * bool(others), []
-        if not self.steps and (self._repeats_silence or not is_silent):
-            self.steps, self._silent, self._repeats_silence = self._silent, [], False
+            self._listened, self._others, self._silent = [], [_Step(step.baud, others, [])] * bool(others), []
+        if self._repeats_silence or not is_silent:
+            self._listened, self._silent, self._repeats_silence = [*self._listened, *self._silent], [], False
 
 
 def _steps(families: list[Family]) -> list[_Step]:
     ranked = itertools.zip_longest(*(family.bauds for family in families))
-    likely = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
-    listened = [baud for baud in likely if baud in LISTEN_BAUDS]
-    pairs = itertools.zip_longest(listened, [baud for baud in likely if baud not in LISTEN_BAUDS])
-    usual = [baud for pair in pairs for baud in pair if baud is not None]
+    usual = dict.fromkeys(baud for rank in ranked for baud in rank if baud is not None)
     rare = dict.fromkeys(baud for family in families for baud in family.rare_bauds if baud not in usual)
     return [
         _step(

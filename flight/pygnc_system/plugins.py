@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -172,7 +173,12 @@ def title(entry: EntryPoint) -> str:
 
 def name_of(entry: EntryPoint) -> str:
     """Return the name of the distribution of a plug-in."""
-    return str(distribution_of(entry).metadata["Name"])
+    return _name(distribution_of(entry))
+
+
+@cache
+def _name(distribution: Distribution) -> str:
+    return str(distribution.metadata["Name"])  # reads and parses a file
 
 
 def is_ours(entry: EntryPoint) -> bool:

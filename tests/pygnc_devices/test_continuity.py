@@ -121,6 +121,16 @@ def test_a_second_silence_does_not_hide_the_first() -> None:
     assert clock.total == round(13.99 * (1 << 16))
 
 
+@pytest.mark.parametrize("late_s", [1.0, 4.0])
+def test_counts_of_a_young_clock_that_a_line_held_and_still_delays_are_exact(late_s: float) -> None:
+    clock = DeviceClock(1 << 32)
+    for k in range(1200):  # 100 Hz for 3 s; then held for 4 s, which is longer than the clock has run, and then late
+        delay_s = 4.0 if 3.0 <= 0.01 * k < 3.0 + late_s else 0.0
+        clock.advance(round(625 * k), 16_000.0, round((0.01 * k + delay_s) * 1e9))
+        assert not clock.is_estimate
+    assert clock.total == 625 * 1199
+
+
 @pytest.mark.parametrize("is_resumed", [False, True])
 @pytest.mark.parametrize("first", [[0, 1, 3, 5], [0, 2, 3, 4], [0, 3, 4, 5]])
 def test_losses_among_the_first_packets_are_counted(first: list[int], *, is_resumed: bool) -> None:

@@ -213,15 +213,16 @@ def test_a_monodrive_simulator_is_not_taken_for_a_streaming_gx2() -> None:
 class Chatter(SimulatedUnit):
     """Device without a driver that sends the same bytes periodically."""
 
-    def __init__(self, octets: bytes, baud: int, interval_s: float = 1.0) -> None:
+    def __init__(self, octets: bytes, baud: int, interval_s: float = 1.0, first_s: float = 0.0) -> None:
         super().__init__()
         self.baud = baud
         self._octets = octets
         self._interval_s = interval_s
+        self._first_s = first_s
         self._restart(0.0)
 
     def _restart(self, now_s: float) -> None:
-        self._next_s = now_s
+        self._next_s = now_s + self._first_s
 
     def _tick_s(self) -> float:
         return self._next_s
@@ -235,22 +236,38 @@ READABLE = b"T=21.5 C, H=45 %\r\n"
 UNREADABLE = bytes(range(0x80, 0x92))
 
 
-def test_other_baud_rates_are_not_tried_where_readable_text_is_received(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tried: list[tuple[int, list[str]]] = []
+@pytest.fixture
+def tried(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, list[str]]]:
+    """Baud rates that searches try, each with the families that are asked."""
+    steps: list[tuple[int, list[str]]] = []
 
     def ask(
         url: str, baud: int, families: list[Family], listeners: list[Family], heard: bytearray, *times_s: float
     ) -> Recognised | None:
-        tried.append((baud, [kind.name for kind in families]))
+        steps.append((baud, [kind.name for kind in families]))
         return probe_families(url, baud, families, listeners, heard, *times_s)
 
     monkeypatch.setattr(discovery, "probe_families", ask)
+    return steps
+
+
+def test_other_baud_rates_are_not_tried_where_readable_text_is_received(
+    tmp_path: Path, tried: list[tuple[int, list[str]]]
+) -> None:
     with PtyEndpoint(Chatter(READABLE, 9600, 0.1), tmp_path / "unit") as line:
         assert search([line.url]).silent == (line.url,)
     assert [baud for baud, _ in tried] == [115200, 57600, 9600, 9600]
     assert {"ucb", "mip", "emus"} <= {*tried[-1][1]}
+
+
+def test_a_rate_at_which_nothing_was_received_yet_is_tried_again_between_the_others(
+    tmp_path: Path, tried: list[tuple[int, list[str]]]
+) -> None:
+    all_families()  # loaded before the device begins to send
+    with PtyEndpoint(Chatter(UNREADABLE, 9600, first_s=0.9), tmp_path / "unit") as line:
+        assert search([line.url]).silent == (line.url,)
+    bauds = [baud for baud, _ in tried]
+    assert bauds == [115200, 57600, 9600, 921600, 38400, 460800, 115200, 230400, 19200]
 
 
 class PortWithoutBaud(PtyEndpoint):

@@ -115,6 +115,7 @@ class ConnectedDevice:
         left = count or float("inf")
         end_s = time.monotonic() + seconds if seconds else float("inf")
         last_s: float | None = time.monotonic()
+        skipped = 0
         with closing(arrived or self.device.subscribe()) as subscription:
             while (now_s := time.monotonic()) < end_s and not is_stopped():
                 reading = subscription.take(min(_POLL_S, end_s - now_s))
@@ -123,8 +124,9 @@ class ConnectedDevice:
                     return
                 if reading is not None:
                     last_s = now_s
+                    skipped = self.device.engine.counters.skipped_bytes
                 elif last_s is not None and now_s - last_s > _SILENCE_S:
-                    print_note(self._reason_for_silence())
+                    print_note(self._reason_for_silence(skipped))
                     last_s = None
                 yield reading
                 left -= reading is not None
@@ -150,10 +152,10 @@ class ConnectedDevice:
         if self.device.engine.is_recording and not self.device.statistics.frame_bytes:
             raise no_frames(recording_path(self.device.url), self.family.name)
 
-    def _reason_for_silence(self) -> str:
+    def _reason_for_silence(self, skipped_before: int) -> str:
         if not self.device.is_connected:
             return f"{self.device.url}: disconnected; reconnecting"
-        if self.device.statistics.bytes_received:
+        if self.device.engine.counters.skipped_bytes > skipped_before:
             url = self.device.url
             return f"{url}: the received bytes contain no valid frame; `pygnc device list {url}` names their sender"
         return f"{self.device.url}: no data; the device may be in quiet mode: `pygnc device get` shows its rate"

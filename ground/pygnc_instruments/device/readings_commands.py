@@ -21,7 +21,7 @@ from pygnc_cli.files import echo_files
 from pygnc_cli.signals import stopped_by_signals, until_interrupted
 from pygnc_devices.engine import unknown_fields
 from pygnc_devices.errors import NoAnswerError
-from pygnc_devices.reading import Stamp
+from pygnc_devices.reading import Stamp, Statistics
 from pygnc_devices.subscriptions import Subscription
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect, selections
 from pygnc_instruments.device.csv_log import CsvLog
@@ -139,7 +139,7 @@ def log(
                 _write(logs, uploader, count, seconds, stopped)
             for entry in logs:
                 entry.report(as_json=as_json)
-            if any(entry.source.connected.device.statistics.queue_drops for entry in logs):
+            if any(entry.statistics.queue_drops for entry in logs):
                 print_note("the log could not keep up; `lost_before` counts the dropped readings")
                 raise typer.Exit(ExitCode.FAILURE)
 
@@ -345,10 +345,11 @@ class _Source:
 
 @dataclass(slots=True)
 class _DeviceLog:
-    """Log of a device."""
+    """Log of a device, and the statistics of the device at its end."""
 
     source: _Source
     readings: ReadingsLog
+    statistics: Statistics = field(default_factory=Statistics)
     closed: list[Path] = field(default_factory=list)
 
     def write(self, uploader: Uploader | None, count: int, seconds: float, stopped: threading.Event) -> None:
@@ -366,6 +367,7 @@ class _DeviceLog:
             for reading in connected.readings(count, seconds, stopped.is_set, arrived):
                 if reading is not None:
                     self.readings.write(reading)
+            self.statistics = connected.device.statistics
         except BaseException:
             stopped.set()
             raise
@@ -383,7 +385,6 @@ class _DeviceLog:
 
     def report(self, *, as_json: bool) -> None:
         """Close the device, and print files and statistics."""
-        statistics = self.source.connected.device.statistics
         self.source.connected.device.close()
         rates, unknown = self._clock_rates(), unknown_fields(self.source.connected.unit)
         if as_json:
@@ -391,14 +392,14 @@ class _DeviceLog:
                 {
                     "files": [str(path) for path in self.closed],
                     "rows": self.readings.rows,
-                    "statistics": asdict(statistics),
+                    "statistics": asdict(self.statistics),
                     "clock_rates": rates,
                     "unknown_fields": unknown,
                 }
             )
             return
         echo_files(self.closed)
-        print_note(f"{self.readings.rows} rows; {statistics_line(statistics)}")
+        print_note(f"{self.readings.rows} rows; {statistics_line(self.statistics)}")
         if unknown:
             print_note(f"fields without a declaration were skipped: {unknown}")
         for kind, (rate, sigma) in rates.items():

@@ -326,7 +326,7 @@ class TcpEndpoint(Endpoint):
                 self._disconnect_client()
                 self._client, _ = end.accept()
                 self._client.setblocking(False)  # noqa: FBT003 - the library's signature
-                continue
+                break  # the other end is that of the client before
             try:
                 octets = bytes(end.recv(_READ_BYTES))
             except OSError:

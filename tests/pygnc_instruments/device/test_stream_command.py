@@ -1,5 +1,6 @@
 """`pygnc device stream` and `log` with simulated devices and recordings."""
 
+import contextlib
 import csv
 import json
 import os
@@ -21,7 +22,7 @@ import pytest
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
-from pygnc_instruments.device import log_files, readings_commands
+from pygnc_instruments.device import connection, log_files, readings_commands
 from pygnc_instruments.device.connection import ConnectedDevice, DeviceSelection, connect
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.simulators.endpoints import PtyEndpoint, TcpEndpoint
@@ -345,3 +346,38 @@ def test_logs_a_streaming_gx2_that_only_transmits(tmp_path: Path, monkeypatch: p
         run("log", line.url, *place, "--out", tmp_path, "--name", "passive.csv", "--count", 20)
     rows = [row for row in (tmp_path / "passive.csv").read_text().splitlines() if not row.startswith("#")]
     assert len(rows) == 21
+
+
+class Faltering(UcbSimulator):
+    """Unit that sends other bytes instead of packets as soon as these bytes are set."""
+
+    others: bytes | None = None
+
+    def _tick(self) -> bytes:
+        packet = super()._tick()
+        return packet if self.others is None else self.others
+
+
+@pytest.mark.parametrize(("octets", "reason"), [(b"", "no data"), (bytes(range(200, 240)), "no valid frame")])
+def test_the_reason_for_silence_is_that_of_the_bytes_since_the_last_reading(
+    octets: bytes, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(connection, "_SILENCE_S", 0.3)
+    unit = Faltering()
+    with (
+        PtyEndpoint(unit, tmp_path / "port") as line,
+        connect(DeviceSelection(line.url, "ucb", 115200)) as connected,
+        contextlib.closing(connected.readings(count=1)) as first,
+    ):
+        assert any(reading is not None for reading in first)
+        unit.others = octets
+        list(connected.readings(seconds=1.0))
+    assert reason in capsys.readouterr().err
+
+
+def test_the_statistics_of_a_log_end_with_its_rows(line: PtyEndpoint, tmp_path: Path) -> None:
+    with PtyEndpoint(UcbSimulator(2008705636, eeprom={1: 10}), tmp_path / "slow") as slow:
+        lines = run("log", slow.url, line.url, "--out", tmp_path, "--count", 15, "--json", *UCB).stdout.splitlines()
+    fast = json.loads(lines[1])  # its log ends 1.3 s before that of the other one
+    assert fast["rows"] == 15
+    assert fast["statistics"]["readings"] < 100

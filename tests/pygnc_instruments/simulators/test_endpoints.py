@@ -1,5 +1,6 @@
 """Injected line faults, and errors of simulated units."""
 
+import socket
 import time
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def test_an_error_of_a_unit_ends_the_wait_for_its_response_and_is_raised(tmp_pat
 def test_an_error_of_a_unit_ends_the_wait_for_a_condition(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), PtyEndpoint(BrokenUnit(), tmp_path / "port") as line, Ucb.open(line.url):
         line.wait_until(lambda: False, 20.0)
+
+
+def test_a_client_that_connects_as_another_one_leaves_stays_connected() -> None:
+    line = TcpEndpoint(UcbSimulator())
+    address = "127.0.0.1", int(line.url.rpartition(":")[2])
+    with socket.create_connection(address):
+        line._read(5.0)
+    with socket.create_connection(address, timeout=5.0) as client:  # both ends are ready at the next read
+        line._read(5.0)
+        line._read(0.0)
+        line._write(b"A")
+        assert client.recv(1) == b"A"
+    line._close()
