@@ -44,12 +44,13 @@ from pygnc_instruments.simulators.opc_n3_unit import OpcN3Simulator
 from pygnc_instruments.simulators.usb_iss import UsbIssSimulator
 from pygnc_station.server.access import new_pin, register
 from pygnc_station.server.ingest import ingest
-from pygnc_station.server_settings import GadgetSettings, Limits
+from pygnc_station.server.uploads import Uploads, UploadState
+from pygnc_station.server_settings import GadgetSettings, Limits, Serve
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings import Store as StoreSettings
 from pygnc_station.settings_types import Location
 from pygnc_station.store import query
-from pygnc_station.store.batches import Batch, BatchState, batches
+from pygnc_station.store.batches import Batch, BatchState, batches, note_acceptance
 from pygnc_station.store.hourly import update_hours
 from pygnc_station.store.query import Span
 from pygnc_station.store.readings import Layout, NewReading, StoredReading, clock_ms, iso_time, to_text
@@ -80,6 +81,7 @@ READINGS_PER_GATEWAY: Final = 2_000
 LOADED: Final = 200
 READINGS_PER_LOADED: Final = 360
 """An hour of a counter that is read every 10 s."""
+READINGS_BEFORE: Final = 2
 LOG_S: Final = 60.0
 WARM_UP_S: Final = 20.0
 WRITES_S: Final = 120.0
@@ -272,14 +274,9 @@ def load(_: float) -> Iterator[Row]:
         folder = Path(name)
         settings = folder / "station.toml"
         settings.write_text(f"[serve]\nport = {_PORT}\n[store]\nurl = '{folder / 'central.db'}'\n")
-        places: list[StationSettings] = []
-        made: list[Batch] = []
         with Store.open(str(folder / "central.db")) as central:
-            for rank in range(LOADED):
-                key = str(register(central, new_pin(central, clock_ms(), 5), "0", f"station {rank}", clock_ms()))
-                places.append(station(folder / str(rank), _URL, key, name=f"station {rank}", timeout_s=60.0))
-                with Store.open(places[-1].store_url) as opened:
-                    made.append(batch_of(opened, places[-1], range(READINGS_PER_LOADED)))
+            uploads = Uploads(central, folder / Serve().folder, Serve(), ())
+            loaded = [_loaded(central, uploads, folder, rank) for rank in range(LOADED)]
         words = [_PYGNC, "station", "serve", "--settings", str(settings)]
         with running(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             if process.stdout:
@@ -287,36 +284,60 @@ def load(_: float) -> Iterator[Row]:
             begin = threading.Barrier(LOADED)
             with ThreadPoolExecutor(LOADED) as pool, _watched_health() as health:
                 used_s, began_s = cpu_s(process.pid), time.perf_counter()
-                uploads = list(pool.map(partial(_send_at_once, begin), places, made))
+                times = list(pool.map(partial(_send_at_once, begin), loaded))
                 taken_s, used_s = time.perf_counter() - began_s, cpu_s(process.pid) - used_s
             megabytes = memory_mb("Rss", process.pid)
         with Store.open(str(folder / "central.db")) as central:
             arrived = sum(query.count(central, stream) for stream in query.streams(central))
     expected = LOADED * READINGS_PER_LOADED
+    arrived -= LOADED * READINGS_BEFORE
     result = f"{arrived} arrived in {taken_s:.1f} s, with {used_s:.1f} s of the server's processor time"
     yield Row(f"load: {LOADED} stations at once, {expected} readings", result, "all", arrived == expected)
-    median_s = statistics.median(uploads)
-    yield Row("load: upload, median; longest", f"{median_s:.1f} s; {max(uploads):.1f} s", "5 s", median_s <= 5)
+    median_s = statistics.median(times)
+    yield Row("load: upload, median; longest", f"{median_s:.1f} s; {max(times):.1f} s", "5 s", median_s <= 5)
     p99_s = sorted(health)[math.ceil(0.99 * len(health)) - 1]
     what = f"load: response to `/health`, 99 % of {len(health)}; longest"
     yield Row(what, f"{1e3 * p99_s:.0f} ms; {1e3 * max(health):.0f} ms", "1 s", p99_s <= 1)
     yield Row("load: memory of the server after it", f"{megabytes:.0f} MB", "120 MB", megabytes <= 120)
 
 
-def _send_at_once(begin: threading.Barrier, place: StationSettings, batch: Batch) -> float:
+class _Loaded(NamedTuple):
+    """Station of the load: its settings, the batch that it sends, and the id of the one that was accepted before."""
+
+    settings: StationSettings
+    batch: Batch
+    known: str
+
+
+def _loaded(central: Store, uploads: Uploads, folder: Path, rank: int) -> _Loaded:
+    """Return a station whose first batch the server has accepted, as that of any station but a new one."""
+    key = str(register(central, new_pin(central, clock_ms(), 5), "0", f"station {rank}", clock_ms()))
+    place = station(folder / str(rank), _URL, key, name=f"station {rank}", timeout_s=60.0)
+    with Store.open(place.store_url) as opened:
+        first = batch_of(opened, place, range(READINGS_BEFORE))
+        path = place.path(place.batches.pending) / first.file_name
+        uploads.announce(rank + 1, first.id, first.name, first.bytes, f"sha256:{first.sha256}")
+        if uploads.append(rank + 1, first.id, 0, path.read_bytes()).state is not UploadState.ACCEPTED:
+            raise ValueError(f"{path}: not accepted")
+        note_acceptance(opened, first, clock_ms())
+        batch = batch_of(opened, place, range(READINGS_BEFORE, READINGS_BEFORE + READINGS_PER_LOADED))
+    return _Loaded(place, batch, first.id)
+
+
+def _send_at_once(begin: threading.Barrier, loaded: _Loaded) -> float:
     """Send the requests of an upload when all stations are ready; return the time that they take, s.
 
     A station's own work is left out, because these stations would do that of 200 computers on one.
     """
-    with closing(StationSender(place)) as sender:
+    with closing(StationSender(loaded.settings)) as sender:
         begin.wait()
-        return _time(partial(_send, sender, batch, place.path(place.batches.pending) / batch.file_name)).wall_s
+        return _time(partial(_send, sender, loaded)).wall_s
 
 
-def _send(sender: StationSender, batch: Batch, path: Path) -> None:
+def _send(sender: StationSender, loaded: _Loaded) -> None:
+    path = loaded.settings.path(loaded.settings.batches.pending) / loaded.batch.file_name
     sender.identify()
-    sender.unknown_of([batch.id])
-    if sender.send(batch, path).state is not BatchState.ACCEPTED:
+    if sender.unknown_of([loaded.known]) or sender.send(loaded.batch, path).state is not BatchState.ACCEPTED:
         raise ValueError(f"{path}: not accepted")
 
 

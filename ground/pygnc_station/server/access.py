@@ -9,7 +9,7 @@ import secrets
 import string
 from typing import Final, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, insert, select, update
 
 from pygnc_station.errors import StationError
 from pygnc_station.server.ownership import gateway_named
@@ -21,6 +21,9 @@ KEY_LENGTH: Final = 20
 """Number of characters of a key, as batonopc expects it."""
 _PIN_DIGITS: Final = 8
 _VISIT_MS: Final = 10_000
+_G: Final = schema.gateways.c
+_VISITOR: Final = select(_G.id, _G.revoked_ms, _G.seen_ms, _G.refused_ms).where(_G.key_hash == bindparam("key_hash"))
+"""Gateway of a key; every request of a station needs it, and SQLAlchemy takes as long to build it as to run it."""
 _ALPHABET: Final = string.ascii_letters + string.digits
 
 
@@ -74,17 +77,15 @@ def visit(store: Store, key: str, now_ms: int) -> int | None:
 
     A visit is recorded at most every 10 s, because the requests of an upload would wait for other uploads to be stored.
     """
-    c = schema.gateways.c
-    query = select(c.id, c.revoked_ms, c.seen_ms, c.refused_ms).where(c.key_hash == _hash(key))
     with store.reads() as connection:
-        found = connection.execute(query).first()
+        found = connection.execute(_VISITOR, {"key_hash": _hash(key)}).first()
     if found is None:
         return None
     name = "seen_ms" if found.revoked_ms is None else "refused_ms"
     last_ms = getattr(found, name)
     if last_ms is None or not 0 <= now_ms - last_ms <= _VISIT_MS:
-        with store.writes() as connection:
-            connection.execute(update(schema.gateways).where(c.id == found.id).values({name: now_ms}))
+        visited = update(schema.gateways).where(_G.id == found.id).values({name: now_ms})
+        store.write_together(lambda connection: connection.execute(visited))
     return int(found.id) if found.revoked_ms is None else None
 
 

@@ -119,8 +119,7 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
             await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
             offset += len(chunk)
             chunk.clear()
-    await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
-    return _json_of(await run_in_threadpool(uploads.complete, gateway, id_))
+    return _json_of(await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk)))
 
 
 _BATCH: Final = "/api/v1/batches/{id}"

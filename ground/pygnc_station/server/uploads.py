@@ -8,12 +8,12 @@ import logging
 import threading
 import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection, delete, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, insert, select, update
 from starlette.exceptions import HTTPException
 
 from pygnc_station.errors import BadBatchError, RefusedReadingsError
@@ -27,6 +27,10 @@ from pygnc_station.store.store import Store
 from pygnc_system.files import replacing
 
 _LOCKS: Final = 64
+_C: Final = schema.uploads.c
+_UPLOAD: Final = select(
+    _C.name, _C.state, _C.bytes, _C.digest, _C.readings, _C.reason, _C.conflict, _C.gateway_id
+).where(_C.id == bindparam("id"))
 _log: Final = logging.getLogger(__name__)
 
 
@@ -94,21 +98,32 @@ class Uploads:
         with self._lock_of(id_):
             known = self._find(gateway, id_)
             if known is None:
-                row = {"id": id_, "gateway_id": gateway, "name": name, "state": UploadState.RECEIVING, "bytes": size}
-                row |= {"digest": digest, "readings": 0, "files": 0, "reason": ""}
+                row: dict[str, object] = {"id": id_, "gateway_id": gateway, "name": name, "bytes": size}
+                row |= {"state": UploadState.RECEIVING, "digest": digest, "readings": 0, "files": 0, "reason": ""}
                 row["created_ms"] = row["changed_ms"] = clock_ms()
-                with self._store.writes() as connection:
-                    discarded = self._surplus(connection, gateway)
-                    connection.execute(delete(schema.uploads).where(schema.uploads.c.id.in_(discarded)))
-                    connection.execute(insert(schema.uploads), row)
-                for old in discarded:
-                    self.path(old).unlink(missing_ok=True)
-            elif known.state is UploadState.ACCEPTED:
-                return known
-            elif (known.bytes, known.digest) != (size, digest) or known.state is UploadState.REJECTED:
+                self._begin(gateway, row)
+                return UploadStatus(id_, name, UploadState.RECEIVING, size, digest, self._received(id_), 0, "", "")
+            if known.state is UploadState.REJECTED or (
+                known.state is UploadState.RECEIVING and (known.bytes, known.digest) != (size, digest)
+            ):
                 self.path(id_).unlink(missing_ok=True)
                 self._update(id_, state=UploadState.RECEIVING, bytes=size, digest=digest, reason="", conflict="")
-            return self.get(gateway, id_)
+                return self.get(gateway, id_)
+            return known
+
+    def _begin(self, gateway: int, row: dict[str, object]) -> None:
+        """Record a new batch, which replaces the oldest unfinished ones if there are too many."""
+        discarded: list[str] = []
+
+        def work(connection: Connection) -> None:
+            discarded[:] = self._surplus(connection, gateway)
+            if discarded:
+                connection.execute(delete(schema.uploads).where(schema.uploads.c.id.in_(discarded)))
+            connection.execute(insert(schema.uploads), row)
+
+        self._store.write_together(work)
+        for old in discarded:
+            self.path(old).unlink(missing_ok=True)
 
     def _surplus(self, connection: Connection, gateway: int) -> list[str]:
         """Return the unfinished batches of a gateway that a further one replaces, the oldest ones."""
@@ -146,8 +161,8 @@ class Uploads:
             _log.warning("%d batches that were accepted from gateway %s are unknown here", len(unknown), name)
         return unknown
 
-    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> None:
-        """Append bytes to a batch, unless it is decided already.
+    def append(self, gateway: int, id_: str, offset: int, chunk: bytes) -> UploadStatus:
+        """Append bytes to a batch, unless it is decided already; verify and store it if they are the last ones.
 
         Raises:
             HTTPException: `offset` is not the number of received bytes, or there are more bytes than announced.
@@ -155,7 +170,7 @@ class Uploads:
         with self._lock_of(id_):
             upload = self.get(gateway, id_)
             if upload.state is not UploadState.RECEIVING:
-                return
+                return upload
             if offset != upload.offset:
                 raise HTTPException(409, f"offset {offset} is not the number of received bytes, {upload.offset}")
             if offset + len(chunk) > upload.bytes:
@@ -164,14 +179,12 @@ class Uploads:
                 )
             with self.path(id_).open("ab") as file:
                 file.write(chunk)
+            return self._decided(gateway, replace(upload, offset=offset + len(chunk)))
 
     def complete(self, gateway: int, id_: str) -> UploadStatus:
-        """Verify and store a batch whose bytes have all arrived."""
+        """Verify and store a batch if its bytes have all arrived."""
         with self._lock_of(id_):
-            upload = self.get(gateway, id_)
-            if upload.state is UploadState.RECEIVING and upload.offset == upload.bytes:
-                self._process(gateway, upload)
-            return self.get(gateway, id_)
+            return self._decided(gateway, self.get(gateway, id_))
 
     def recover(self) -> None:
         """Process complete batches after the server was killed; log and keep those that cannot be processed."""
@@ -193,6 +206,13 @@ class Uploads:
     def _lock_of(self, id_: str) -> threading.Lock:
         """Return the lock of a batch; batches share a fixed number of locks."""
         return self._locks[hash(id_) % _LOCKS]
+
+    def _decided(self, gateway: int, upload: UploadStatus) -> UploadStatus:
+        """Return the state of a batch after its verification, which needs all of its bytes."""
+        if upload.state is not UploadState.RECEIVING or upload.offset != upload.bytes:
+            return upload
+        self._process(gateway, upload)
+        return self.get(gateway, upload.id)
 
     def _process(self, gateway: int, upload: UploadStatus) -> None:
         path = self.path(upload.id)
@@ -249,10 +269,8 @@ class Uploads:
             path.replace(self.folder / "rejected" / path.name)
 
     def _find(self, gateway: int, id_: str) -> UploadStatus | None:
-        c = schema.uploads.c
-        columns = (c.name, c.state, c.bytes, c.digest, c.readings, c.reason, c.conflict, c.gateway_id)
         with self._store.reads() as connection:
-            row = connection.execute(select(*columns).where(c.id == id_)).first()
+            row = connection.execute(_UPLOAD, {"id": id_}).first()
         if row is None:
             return None
         if row.gateway_id != gateway:

@@ -3,11 +3,13 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, Self
 
-from sqlalchemy import Connection, Engine, Table, func, insert, select, update
+from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
 
 from pygnc_station.store import schema
 from pygnc_station.store.database import open_engine, translated_errors
@@ -17,8 +19,17 @@ UNKNOWN_STATUS: Final = "U"
 """Status of a device that was not registered; `server.devices_api` lists all statuses."""
 EPOCH: Final = "epoch"
 """Fact: identifier that changes when a backup of the store is restored."""
+_FACT: Final = select(schema.facts.c.value).where(schema.facts.c.name == bindparam("name"))
 _ORIGIN: Final = "origin"
 _FIRST_ORIGIN: Final = "first_origin"
+
+
+@dataclass(eq=False)
+class _Work:
+    """Work of a thread within a write transaction, and whether this was committed."""
+
+    work: Callable[[Connection], object]
+    is_done: bool = False
 
 
 class Store:
@@ -29,6 +40,7 @@ class Store:
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         # Threads that wait for their turn to write leave the pool's connections to those that read.
         self._turn = threading.RLock() if self.is_file else contextlib.nullcontext()
+        self._waiting: deque[_Work] = deque()
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
@@ -104,6 +116,38 @@ class Store:
         """Begin a write transaction; errors are those of `database.translated_errors`."""
         with self._turn, translated_errors(self.engine.url), self._writer.begin() as connection:
             yield connection
+
+    def write_together(self, work: Callable[[Connection], object]) -> None:
+        """Do short work within a write transaction, and with it the work of all threads that wait for this.
+
+        A commit waits for the disk. Without it, each of many stations would wait for the commits of all others.
+        Raises what `work` raises, which may be called again after the work of another thread has failed.
+        """
+        mine = _Work(work)
+        if not self.is_file:  # threads do not wait for a turn
+            self._do([mine])
+            return
+        self._waiting.append(mine)
+        with self._turn:
+            if mine.is_done:
+                return
+            together: list[_Work] = []
+            while self._waiting:
+                together.append(self._waiting.popleft())
+            try:
+                self._do(together)
+            except Exception:
+                self._waiting.extend(each for each in together if each is not mine)
+                if together == [mine]:
+                    raise
+                self._do([mine])
+
+    def _do(self, together: Iterable["_Work"]) -> None:
+        with self.writes() as connection:
+            for each in together:
+                each.work(connection)
+        for each in together:
+            each.is_done = True
 
     @contextmanager
     def reads(self) -> Iterator[Connection]:
@@ -209,7 +253,7 @@ def next_number(connection: Connection, stream_id: int) -> int:
 
 def fact(connection: Connection, name: str) -> str | None:
     """Return a single value of a store, None if it has none of this name."""
-    return connection.execute(select(schema.facts.c.value).where(schema.facts.c.name == name)).scalar()
+    return connection.execute(_FACT, {"name": name}).scalar()
 
 
 def store_origin(connection: Connection) -> str:

@@ -67,7 +67,7 @@ async def upload(request: Request, gateway: int) -> object:
     known = await run_in_threadpool(uploads.get, gateway, id_)
     octets = await _file_of(request, known.bytes)
     if known.offset == 0:
-        await run_in_threadpool(uploads.append, gateway, id_, 0, octets)
+        return _json_of(await run_in_threadpool(uploads.append, gateway, id_, 0, octets))
     return _json_of(await run_in_threadpool(uploads.complete, gateway, id_))
 
 
@@ -94,8 +94,9 @@ def _fetch_from_inbox(context: Context, gateway: int, status: UploadStatus, key:
         if not path.is_file() or path.is_symlink() or path.stat().st_size != status.bytes:
             return status
         if status.offset == 0:
-            context.uploads.append(gateway, status.id, 0, path.read_bytes())
-        status = context.uploads.complete(gateway, status.id)
+            status = context.uploads.append(gateway, status.id, 0, path.read_bytes())
+        else:
+            status = context.uploads.complete(gateway, status.id)
         if status.state is not UploadState.RECEIVING:
             path.unlink()
     except OSError as error:  # the message does not contain the path, because the key is part of it
