@@ -1,20 +1,19 @@
-"""Tables of numbers in a page: columns of typed arrays, rounded, compressed and as base64.
+"""Tables of numbers in a page: columns of typed arrays, rounded and compressed.
 
-A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. The
-header has for each column its table, name, form, offset and, for texts, the different ones. Bytes of equal weight are
+A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. In a
+report it is encoded as base64. The header has for each column its table, name, form, offset and, for texts, the different ones. Bytes of equal weight are
 adjacent in a column, which compresses better. All numbers are little-endian.
 """
 
-import base64
 import gzip
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc_ground.orbit.solution import FloatArray
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 PLOTTED_BITS: Final = 12
 """Bits of the mantissa of plotted values: relative error up to 2^-13, a hundredth of a pixel of a plot."""
@@ -54,8 +53,8 @@ def texts(values: Sequence[str]) -> Column:
     return Column("text", np.array([index[text] for text in values], dtype="<u2"), different)
 
 
-def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any]) -> str:
-    """Return tables and what the page must know about them as base64."""
+def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any], level: int = _LEVEL) -> bytes:
+    """Return tables and what the page must know about them; `level` of the compression is from 1, fast, to 9."""
     header, blobs = [], []
     offset = 0
     for table, columns in tables.items():
@@ -67,7 +66,7 @@ def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any]) -
             offset += len(blob)
     head = json.dumps({"columns": header, "about": about}, allow_nan=False, separators=(",", ":")).encode()
     content = b"".join((np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs))
-    return base64.b64encode(gzip.compress(content, _LEVEL, mtime=0)).decode()
+    return gzip.compress(content, level, mtime=0)
 
 
 def _transposed(values: NDArray[Any]) -> bytes:
