@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from pygnc_cli.application import Application
-from pygnc_cli.exit_codes import UsageError
 from pygnc_cli.files import report_user_errors
 
 if TYPE_CHECKING:
@@ -62,9 +61,13 @@ async def _serve(source: "Source", port: int) -> None:
     from pygnc_ground.view.server import ViewServer
 
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+
+    def stop() -> None:
+        loop.call_soon_threadsafe(stopping.set)
+
     secret = Path.home() / ".pygnc" / "view.json"
     server = ViewServer(source, port, secret, lambda link: typer.echo(f"open {link}"), typer.echo)
-    with stopped_by_signals(lambda: loop.call_soon_threadsafe(stopping.set)):
+    with stopped_by_signals(stop):
         async with server.running():
             typer.echo(f"{source.describe()}; each link works once; stop with Ctrl-C")
             await stopping.wait()

@@ -32,11 +32,12 @@ _decode_input: Final = msgspec.msgpack.Decoder(InputMessage).decode
 def decode_present_input(payload: bytes) -> InputMessage:
     """Return a message of an input journal; the decoder of former versions is imported if it is needed."""
     try:
-        return _decode_input(payload)
+        message: InputMessage = _decode_input(payload)
     except msgspec.ValidationError:
         from pygnc.inputs.journaled import decode_input  # noqa: PLC0415 - takes 3 MB
 
-        return decode_input(payload)
+        message = decode_input(payload)
+    return message
 
 
 _DECODERS: Final[dict[str, Callable[[bytes], Message]]] = {
@@ -127,10 +128,13 @@ class RunSource:
         if now_s >= self._look_at_s:
             self._look_at_s = now_s + _LOOK_S
             self._look()
-        counts = [journal.read(self._rows) for journal in self._journals]
+        counts = []
+        for journal in self._journals:
+            counts.append(journal.read(self._rows))
+            if journal.name == "input" and self._rows.start is None:
+                self._read_header(journal.reader.header)  # gives the events their times
         if any(counts):
             self._read_at_s = now_s
-            self._read_header()
         is_more = max(counts, default=0) == _RECORDS_A_STEP
         if not is_more:
             self._tell(now_s)
@@ -173,11 +177,8 @@ class RunSource:
         if self._run is not None and self._run.name == f"run-{int(values['run_number']):05d}":
             self._rows.add_status(values)
 
-    def _read_header(self) -> None:
+    def _read_header(self, header: bytes | None) -> None:
         """Take the beginning of the run and the version that flew it from the header of its input journal."""
-        if self._rows.start is not None:
-            return
-        header = next(journal for journal in self._journals if journal.name == "input").reader.header
         with suppress(msgspec.MsgspecError, KeyError, TypeError, ValueError):
             values = msgspec.msgpack.decode(header or b"")
             self._rows.start = 1000 * int(values["t_spacecraft_s"]), int(values["t_mono_ns"])
@@ -205,7 +206,9 @@ class RunSource:
         elif silent_s < STALE_S:
             self.feed.tell("following", f"{self._run.name}: following")
         else:
-            self.feed.tell("silent", f"{self._run.name}: nothing new for {STALE_S:.0f} s; the run may have been cut off")
+            self.feed.tell(
+                "silent", f"{self._run.name}: nothing new for {STALE_S:.0f} s; the run may have been cut off"
+            )
 
 
 def _is_run(path: Path) -> bool:

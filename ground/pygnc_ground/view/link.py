@@ -81,7 +81,9 @@ class LinkSource:
         self._port.close()
 
     def _opened(self) -> Port:
-        return Port.open_terminal(str(self._path)) if self._baud is None else Port.open_serial(str(self._path), self._baud)
+        return (
+            Port.open_terminal(str(self._path)) if self._baud is None else Port.open_serial(str(self._path), self._baud)
+        )
 
     def _reopen(self, now_s: float) -> None:
         if now_s < self._open_at_s:
@@ -123,9 +125,8 @@ class LinkSource:
         except StatusError as error:
             self.feed.tell("silent", f"{self._path}: {error}")
             return
-        phase = Phase(values["phase"]) if values["phase"] in [*Phase] else None
-        word = phase.name.lower().replace("_", " ") if phase is not None else f"phase {values['phase']}"
-        self.feed.tell("following", f"{self._path}: run {values['run_number']}, {word}")
+        phase = next((one.name.lower().replace("_", " ") for one in Phase if one == values["phase"]), "unknown phase")
+        self.feed.tell("following", f"{self._path}: run {int(values['run_number'])}, {phase}")
         self._rows.add_status(values)
         for message in (_orbit(values), _attitude(values), *(_partner(values, k) for k in range(PARTNERS))):
             # A record repeats what has not changed.
@@ -156,26 +157,54 @@ def _orbit(values: dict[str, Value]) -> OrbitEstimate | None:
     if now_ms is not None:
         offset_ms = now_ms - 1000 * int(values["spacecraft_time_s"])
     return OrbitEstimate(
-        0, 0, gps_ms, gps_ms, fixed, speed, _vector(values, "position_sigma_m"), _vector(values, "velocity_sigma_mps"),
-        inertial(fixed, unix_ms_from_gps_ms(gps_ms)), speed, True, "", float(values["nis_mean"]), 1,
-        float(values["nis_mean"]), int(values["nis_count"]), offset_ms,
-    )  # fmt: skip
+        seq=0,
+        last_input_seq=0,
+        gps_ms=gps_ms,
+        fix_gps_ms=gps_ms,
+        position_ecef_m=fixed,
+        velocity_ecef_mps=speed,
+        position_sigma_m=_vector(values, "position_sigma_m"),
+        velocity_sigma_mps=_vector(values, "velocity_sigma_mps"),
+        position_gcrf_m=inertial(fixed, unix_ms_from_gps_ms(gps_ms)),
+        velocity_gcrf_mps=_UNKNOWN,
+        accepted=True,
+        cause="",
+        nis=float(values["nis_mean"]),
+        nis_dof=1,
+        nis_mean=float(values["nis_mean"]),
+        nis_count=int(values["nis_count"]),
+        spacecraft_to_gps_ms=offset_ms,
+    )
 
 
 def _attitude(values: dict[str, Value]) -> AttitudeEstimate | None:
-    modes = {AttitudeMode.SEARCHING: "searching", AttitudeMode.COARSE: "coarse", AttitudeMode.FINE: "fine"}
-    mode = modes.get(AttitudeMode(values["attitude_mode"])) if values["attitude_mode"] in [*AttitudeMode] else None
+    words = ((AttitudeMode.SEARCHING, "searching"), (AttitudeMode.COARSE, "coarse"), (AttitudeMode.FINE, "fine"))
+    mode = next((word for number, word in words if number == values["attitude_mode"]), None)
     if mode is None:
         return None
     is_known = mode != "searching"
-    w = float(values["quaternion_w"])
+    w, (x, y, z) = float(values["quaternion_w"]), _vector(values, "quaternion")
     return AttitudeEstimate(
-        0, 0, 0, int(values["spacecraft_time_s"]), _gps_ms(values, "attitude"), mode,
-        (w, *_vector(values, "quaternion")) if is_known else None, _vector(values, "rate_body_rad_s"),
-        _vector(values, "mag_body_ut"), _vector(values, "gyro_bias_rad_s") if is_known else None,
-        _vector(values, "mag_bias_ut"), _vector(values, "attitude_sigma_rad") if is_known else None,
-        bool(values["in_sun"]), None, False, math.nan, 0, "", False,
-    )  # fmt: skip
+        seq=0,
+        last_input_seq=0,
+        input_seq=0,
+        t_spacecraft_s=int(values["spacecraft_time_s"]),
+        gps_ms=_gps_ms(values, "attitude"),
+        mode=mode,
+        quaternion_gcrf_from_body=(w, x, y, z) if is_known else None,
+        rate_body_rad_s=_vector(values, "rate_body_rad_s"),
+        mag_body_ut=_vector(values, "mag_body_ut"),
+        gyro_bias_imu_rad_s=_vector(values, "gyro_bias_rad_s") if is_known else None,
+        mag_bias_imu_ut=_vector(values, "mag_bias_ut"),
+        sigma_rad=_vector(values, "attitude_sigma_rad") if is_known else None,
+        in_sun=bool(values["in_sun"]),
+        orbit_age_s=None,
+        orbit_late=False,
+        nis=math.nan,
+        dof=0,
+        cause="",
+        found=False,
+    )
 
 
 def _partner(values: dict[str, Value], number: int) -> FormationEstimate | None:
@@ -186,12 +215,17 @@ def _partner(values: dict[str, Value], number: int) -> FormationEstimate | None:
     r, t, n = (sigma**2 for sigma in _vector(values, f"{prefix}_sigma_m"))
     residual_m = float(values[f"{prefix}_residual_m"])
     return FormationEstimate(
-        0, 0, 0, gps_ms, int(values[f"{prefix}_id"]), "",
+        seq=0,
+        last_input_seq=0,
+        input_seq=0,
+        gps_ms=gps_ms,
+        partner_id=int(values[f"{prefix}_id"]),
+        cause="",
         position_rtn_m=_vector(values, f"{prefix}_rtn_m"),
         covariance_rtn=(r, 0.0, t, 0.0, 0.0, n),
         range_residual_m=residual_m if math.isfinite(residual_m) else None,
         ambiguous=bool(values[f"{prefix}_ambiguous"]),
-    )  # fmt: skip
+    )
 
 
 def inertial(fixed_m: Vector3, unix_ms: float) -> Vector3:

@@ -16,7 +16,7 @@ from pygnc.bus.messages import (
     Vector3,
 )
 from pygnc.common.clock import gps_ms_from_week, unix_ms_from_gps_ms
-from pygnc.formats.status import COUNTERS, Value
+from pygnc.formats.status import COUNTERS, REJECT_CAUSES, SAMPLE_CAUSES, Value
 from pygnc_cli.text import printable
 from pygnc_ground.report.wording import meaning
 from pygnc_ground.view.feed import LAST_GROUP, Feed
@@ -101,10 +101,13 @@ class Rows:
             add(LAST_GROUP, "Waiting in queues", "1", "counters", {label: name for name, label in _QUEUES.items()})
             add(LAST_GROUP, "Losses and rejections", "1", "counters", {label: name for name, label in _LOSSES.items()})
         counts = {name: value for name, value in values.items() if isinstance(value, int)}
-        sums = {of: sum(count for name, count in counts.items() if name.startswith(of)) for of in ("rejected_", "samples_")}
-        kept = sum(counts[name] for name in ("samples_received", "samples_used", "samples_held"))
         restarts = {name: count for name, count in counts.items() if name.endswith("_restarts") and count}
-        shown = {**counts, "rejected": sums["rejected_"], "not_used": sums["samples_"] - kept, "restarts": sum(restarts.values())}
+        shown = {
+            **counts,
+            "rejected": sum(counts[f"rejected_{cause}"] for cause in REJECT_CAUSES),
+            "not_used": sum(counts[f"samples_{cause}"] for cause in SAMPLE_CAUSES),
+            "restarts": sum(restarts.values()),
+        }
         gps_ms = gps_ms_from_week(counts["gps_week"], counts["gps_tow_ms"])
         if gps_ms is not None:
             row = (float(shown[name]) for name in (*_QUEUES, *_LOSSES))
@@ -193,7 +196,7 @@ class Rows:
             names = ("dead faces", "mirrored faces", "stuck gyro axes", "gyro axes beyond range")
             found = [f"{name} {', '.join(map(str, of))}" for name, of in zip(names, faults, strict=True) if of]
             if found or self._faults:
-                self._event(unix_ms, "alarm" if found else "nominal", "; ".join(found) or "no fault of sensors any more")
+                self._event(unix_ms, "alarm" if found else "nominal", "; ".join(found) or "sensors without faults")
             self._faults = faults
         eclipses = self._feed.eclipses
         if not message.in_sun and not (eclipses and eclipses[-1][1] == self._last_sample_ms):
@@ -264,4 +267,3 @@ class Rows:
             unix_ms = self.unix_ms(self.start[0] + (message.t_mono_ns - self.start[1]) // 1_000_000)
         level = _SEVERITIES.get(message.severity, "warning")
         self._event(unix_ms, level, f"{message.task}: {message.name}: {message.text}")
-

@@ -126,7 +126,9 @@ class ViewServer:
         is_new = self._access.takes_link(token)
         if not is_new and self._access.rejection(headers) is not None:
             return _response(
-                HTTPStatus.UNAUTHORIZED, _TEXT, b"this link has been used; open the newest that pygnc view has printed\n"
+                HTTPStatus.UNAUTHORIZED,
+                _TEXT,
+                b"this link has been used; open the newest that pygnc view has printed\n",
             )
         response = _response(HTTPStatus.SEE_OTHER, _TEXT, b"")
         response.headers["Location"] = "/"

@@ -24,9 +24,7 @@ class Server:
         with self.log.open("wb") as log:
             environment = {"HOME": str(home), "PATH": "/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path)}
             command = [sys.executable, "-c", _START, *words]
-            self.process = subprocess.Popen(
-                command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-            )
+            self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         self.until(lambda: "stop with Ctrl-C" in self.text)
 
     @property

@@ -1,8 +1,8 @@
 """Tables of numbers in a page: columns of typed arrays, rounded and compressed.
 
-A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. In a
-report it is encoded as base64. The header has for each column its table, name, form, offset and, for texts, the different ones. Bytes of equal weight are
-adjacent in a column, which compresses better. All numbers are little-endian.
+A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. A
+report contains it as base64. The header has for each column its table, name, form, offset and, for texts, the
+different ones. Bytes of equal weight are adjacent in a column, which compresses better. All numbers are little-endian.
 """
 
 import gzip
