@@ -87,7 +87,7 @@ class Feed:
         self._structure = 0
         self._is_changed = True
         self._changed = asyncio.Event()
-        self._packed = lru_cache(4)(self._pack)
+        self._packed = lru_cache(2)(self._pack)
 
     def declare(self, table: str, names: Sequence[str], label_names: Sequence[str] = (), precise: str = "") -> bool:
         """Declare a table; return False if it exists already.

@@ -112,7 +112,6 @@ class RunSource:
         self._journals: list[_Journal] = []
         self._path = path
         self._look_at_s = 0.0
-        self._read_at_s = time.monotonic()
         self._status: tuple[int, int] | None = None
         self.feed = Feed(path.name)
         self._rows = Rows(self.feed)
@@ -133,11 +132,9 @@ class RunSource:
             counts.append(journal.read(self._rows))
             if journal.name == "input" and self._rows.start is None:
                 self._read_header(journal.reader.header)  # gives the events their times
-        if any(counts):
-            self._read_at_s = now_s
         is_more = max(counts, default=0) == _RECORDS_A_STEP
         if not is_more:
-            self._tell(now_s)
+            self._tell()
         return is_more
 
     def close(self) -> None:
@@ -153,7 +150,6 @@ class RunSource:
         self._run, self._status = run, None
         self.feed = Feed(f"{run.name} in {self._logs.parent}" if run and self._is_newest else run.name if run else "")
         self._rows = Rows(self.feed)
-        self._read_at_s = time.monotonic()
         if run is not None:
             self._journals = [_Journal(run, name) for name in _DECODERS]
 
@@ -186,17 +182,17 @@ class RunSource:
             if version != pygnc.__version__:
                 self.feed.note("version", f"This run was flown by PyGNC {version}; this is {pygnc.__version__}.")
 
-    def _tell(self, now_s: float) -> None:
+    def _tell(self) -> None:
         self.feed.note("problems", [problem for journal in self._journals if (problem := journal.problem)])
         if self._run is None:
             self.feed.tell("waiting", f"no run in {self._logs} yet; waiting for one")
             return
         try:
             segments = list_segments([self._run])
+            silent_s = time.time() - max((segment.path.stat().st_mtime for segment in segments), default=0.0)
         except OSError as error:
             self.feed.tell("lost", f"{self._run}: {error.strerror or error}; what was read is shown")
             return
-        silent_s = now_s - self._read_at_s
         if not segments:
             is_gone = not self._run.is_dir()
             what = "the folder is gone; what was read is shown" if is_gone else "no journal yet; waiting for one"

@@ -146,7 +146,8 @@ class Rows:
         triangle = message.covariance_rtn
         variances = _UNKNOWN if triangle is None else (triangle[0], triangle[2], triangle[5])
         sigmas = (math.sqrt(value) if value >= 0.0 else math.nan for value in variances)
-        cause = meaning(message.cause) if message.cause else ""
+        is_repeated = not message.accepted and message.gps_ms == message.fix_gps_ms  # another record of the same time
+        cause = meaning(message.cause) if message.cause and not is_repeated else ""
         sigma_m = math.hypot(*message.position_sigma_m)
         self._row("orbit", unix_ms, (*message.position_gcrf_m, sigma_m, ratio, clock_ms, *sigmas), (cause,))
         if cause != self._orbit_cause and cause:

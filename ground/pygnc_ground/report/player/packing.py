@@ -5,8 +5,8 @@ report contains it as base64. The header has for each column its table, name, fo
 different ones. Bytes of equal weight are adjacent in a column, which compresses better. All numbers are little-endian.
 """
 
-import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -21,6 +21,8 @@ PLACED_BITS: Final = 17
 """Bits of the mantissa of positions on the globe: error up to 30 m in a low orbit."""
 _MANTISSA_BITS: Final = 23
 _LEVEL: Final = 9
+_GZIP: Final = 31
+"""Parameter of zlib for the format of gzip, without a time."""
 
 
 class Column(NamedTuple):
@@ -65,8 +67,9 @@ def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any], l
             blobs.append(blob)
             offset += len(blob)
     head = json.dumps({"columns": header, "about": about}, allow_nan=False, separators=(",", ":")).encode()
-    content = b"".join((np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs))
-    return gzip.compress(content, level, mtime=0)
+    packer = zlib.compressobj(level, wbits=_GZIP)
+    parts = (np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs)
+    return b"".join((*map(packer.compress, parts), packer.flush()))
 
 
 def _transposed(values: NDArray[Any]) -> bytes:

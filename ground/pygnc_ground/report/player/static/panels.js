@@ -5,6 +5,7 @@ import { LinePlot } from "./plot.js";
 import { element, number } from "./theme.js";
 import { utcText } from "./timeline.js";
 
+const OLD_FIX_MS = 300000;
 const OPEN_GROUPS = ["Orbit", "Fixes", "Attitude"];
 
 export class Controls {
@@ -45,8 +46,8 @@ export function states(motion, time) {
   else if (!position) found.push(["orbit", "unknown", "stale"]);
   else found.push(["orbit", `${number(position.length() / 1000 - 6371)} km high, σ ${number(orbit.sigma[row])} m`, "nominal"]);
   if (row >= 0) {
-    const used = !orbit.cause.at(row);
-    found.push(["last fix", `${number((time - orbit.time[row]) / 1000)} s ago${used ? "" : `, not used: ${orbit.cause.at(row).replaceAll("_", " ")}`}`, used ? "nominal" : "warning"]);
+    const used = !orbit.cause.at(row), isOld = time - orbit.time[row] > OLD_FIX_MS;
+    found.push(["last fix", `${number((time - orbit.time[row]) / 1000)} s ago${used ? "" : `, not used: ${orbit.cause.at(row).replaceAll("_", " ")}`}`, isOld ? "stale" : used ? "nominal" : "warning"]);
   }
   const mode = motion.mode(time);
   const level = { fine: "nominal", coarse: "warning" }[mode] ?? "stale";
