@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import logging
 import socket
 import time
 from collections.abc import Iterator
@@ -146,6 +147,7 @@ async def watch(server: Server, run: Path, cookie: str) -> None:
         await until_rows(rows, number)
         for client in clients:
             client.cancel()
+    logging.getLogger(__name__).info("%.1f %% of a core, %.1f MB at most", 100 * share, server.memory_mb())
     assert share < CORE_SHARE, share
 
 
