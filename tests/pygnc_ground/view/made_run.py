@@ -1,5 +1,6 @@
 """Folder of a run with chosen messages."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -81,7 +82,7 @@ def event(number: int, text: str, name: str = "phase", task: str = "orbit") -> E
     return Event(number, task, "warning", name, text, 1_000_000_000 * number, 0)
 
 
-def write_run(folder: Path, *, closed: bool = True, header: bytes | None = None, **streams: list[Message]) -> Path:
+def write_run(folder: Path, *, closed: bool = True, header: bytes | None = None, **streams: Sequence[Message]) -> Path:
     """Write the journals of a run; `closed` ends them."""
     folder.mkdir(parents=True, exist_ok=True)
     values = {"pygnc": pygnc.__version__, "t_spacecraft_s": 0, "t_mono_ns": 0}
@@ -91,7 +92,9 @@ def write_run(folder: Path, *, closed: bool = True, header: bytes | None = None,
     return folder
 
 
-def append_run(folder: Path, name: str, messages: list[Message], head: bytes = b"", *, closed: bool = False) -> None:
+def append_run(
+    folder: Path, name: str, messages: Sequence[Message], head: bytes = b"", *, closed: bool = False
+) -> None:
     """Write further records of a journal."""
     path = folder / f"{name}-00000.pgj.part"
     with path.open("ab") as file:

@@ -5,7 +5,7 @@ import http.client
 import logging
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -15,6 +15,7 @@ from selenium.webdriver.common.by import By
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from pygnc.bus.messages import Message
 from scripts.build_frontend import build_frontend
 from tests.fakes.browser import chromium
 from tests.programs import needs
@@ -172,7 +173,11 @@ def test_text_of_a_run_is_no_markup(browser: Chrome, tmp_path: Path) -> None:
 @pytest.mark.xdist_group("browser")
 @pytest.mark.parametrize("streams", ["orbit", "attitude", "formation", ""])
 def test_what_a_run_has_is_shown(browser: Chrome, tmp_path: Path, streams: str) -> None:
-    made = {"orbit": [orbit(1)], "attitude": [attitude(1)], "formation": [partner(1, ambiguous=True)]}
+    made: dict[str, Sequence[Message]] = {
+        "orbit": [orbit(1)],
+        "attitude": [attitude(1)],
+        "formation": [partner(1, ambiguous=True)],
+    }
     run = write_run(tmp_path / "run-00001", closed=False, **{name: made[name] for name in streams.split()})
     views = {"orbit": ["globe"], "attitude": ["body"], "formation": ["formation"]}
     with view(tmp_path, str(run)) as server:
@@ -185,7 +190,7 @@ def test_what_a_run_has_is_shown(browser: Chrome, tmp_path: Path, streams: str) 
         page.execute_script("Object.values(player.views)[0].place(0.5, 0.25, 3.5)")
         for name, messages in made.items():
             if name != streams:
-                append_run(run, name, list(messages))
+                append_run(run, name, messages)
         assert until(page, "Object.keys(player.views).length === 3")
         assert page.execute_script(f"return player.views.{views[streams][0]}.azimuth") == 0.5
         assert page.execute_script("return player.isFollowing")
