@@ -178,7 +178,9 @@ def test_what_a_run_has_is_shown(browser: Chrome, tmp_path: Path, streams: str) 
         "attitude": [attitude(1)],
         "formation": [partner(1, ambiguous=True)],
     }
-    run = write_run(tmp_path / "run-00001", closed=False, **{name: made[name] for name in streams.split()})
+    run = write_run(tmp_path / "run-00001", closed=False)
+    for name in streams.split():
+        append_run(run, name, made[name])
     views = {"orbit": ["globe"], "attitude": ["body"], "formation": ["formation"]}
     with view(tmp_path, str(run)) as server:
         page = opened(browser, server)
