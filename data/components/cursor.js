@@ -13,10 +13,15 @@ export function countUntil(values, value) {
 }
 
 export class TimeCursor {
-  // Times in ms; records: ascending times to step along.
+  // Times in ms; records: function that returns the ascending times to step along.
   constructor(begin, end, records) {
-    Object.assign(this, { begin, end, records, time: begin, speed: 60, isPlaying: false, listeners: [] });
+    Object.assign(this, { begin, end, recordsNow: records, time: begin, speed: 60, isPlaying: false, listeners: [] });
   }
+
+  get records() { return this.known ??= this.recordsNow(); }
+
+  // Continue with a longer span and further records.
+  extend(begin, end) { Object.assign(this, { begin, end, known: undefined }); }
 
   listen(action) { this.listeners.push(action); }
 

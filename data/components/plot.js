@@ -95,7 +95,7 @@ export class LinePlot {
   show(start, end) {
     const width = this.box.clientWidth;
     if (!width || (!this.isStale && start === this.start && end === this.end && width === this.width)) return;
-    if (!this.plot) this.of = withoutEmptyRows(this.of);
+    if (this.isStale) this.of = withoutEmptyRows(this.of);
     Object.assign(this, { start, end, width, isStale: false });
     const data = this.data();
     if (this.plot) {
@@ -105,6 +105,13 @@ export class LinePlot {
     } else this.make(data);
     this.mark(this.time);
   }
+
+  // Continue with other rows.
+  renew(of) {
+    Object.assign(this, { of, isStale: true, edges: null });
+  }
+
+  close() { this.plot?.destroy(); }
 
   data() {
     const { times, lines, band, limits } = this.of;

@@ -6,8 +6,8 @@ export function css(name) {
   return name.startsWith("--") ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : name;
 }
 
-export function onSchemeChange(action) {
-  scheme.addEventListener("change", action);
+export function onSchemeChange(action, signal) {
+  scheme.addEventListener("change", action, { signal });
 }
 
 // Axis of a uPlot in the page's colours.

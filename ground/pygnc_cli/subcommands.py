@@ -33,6 +33,7 @@ _DESCRIPTIONS: Final = {
         "inspect": ("Show the content of files: journals, status, info, sense and range files, tables, logs, folders."),
         "scenario": "Generate input files with known truth: pygnc scenario make, from-ephemeris, presets.",
         "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
+        "view": "Show a run, or a flight at a serial port, in the browser while it flies.",
         "orbit": "Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.",
         "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",
         "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",

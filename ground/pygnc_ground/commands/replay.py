@@ -85,7 +85,8 @@ def replay_files(
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.files import RecordedFiles
     from pygnc_ground.replay.satellites import SatelliteFolder
-    from pygnc_ground.report.player.page import MISSING_LIBRARIES, page_scripts
+    from pygnc_ground.report.player.page import MISSING_LIBRARIES
+    from pygnc_ground.report.player.scripts import page_scripts
 
     with report_user_errors("pygnc replay"):
         files = RecordedFiles(

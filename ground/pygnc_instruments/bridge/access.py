@@ -12,19 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 from websockets.datastructures import Headers
 
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+from pygnc_cli.web_access import is_own_name, is_own_origin, name_and_port
+
 _ESTABLISHED: Final = "01"
-
-
-def is_loopback(host: str) -> bool:
-    """Return True if only this computer can reach an address to listen on."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def belongs_to_own_user(client: tuple[str, int], server: tuple[str, int]) -> bool:
@@ -84,8 +74,7 @@ class AccessRules:
     def rejection(self, path: str, headers: Headers, *, is_websocket: bool) -> tuple[HTTPStatus, str] | None:
         """Return HTTP status and reason if a request must be rejected, else None."""
         host = headers.get("Host", "")
-        if not self.is_token_required and not self._is_own_name(host):
-            # DNS rebinding: a foreign name that resolves to this computer would make a foreign page same-origin.
+        if not self.is_token_required and not is_own_name(host, self.host):
             reason = f"{host!r:.80} is not a name of this bridge; use {self.host}:{self.port}"
             return HTTPStatus.MISDIRECTED_REQUEST, reason
         origin = headers.get("Origin")
@@ -112,18 +101,13 @@ class AccessRules:
             "the header Authorization: Bearer TOKEN, or start the bridge with --allow-local-clients"
         )
 
-    def _is_own_name(self, host: str) -> bool:
-        return _name_and_port(f"//{host}", "")[0] in (*_LOOPBACK, self.host)
-
     def _allows(self, origin: str, host: str) -> bool:
         if origin in self.origins:
             return True
-        if not origin.startswith(f"{self.scheme}://"):
-            return False
-        name_and_port = _name_and_port(origin, self.scheme)
         if self.is_token_required:  # the bridge's own page, under any name of this computer
-            return name_and_port == _name_and_port(f"//{host}", self.scheme)
-        return name_and_port[0] in (*_LOOPBACK, self.host) and name_and_port[1] == self.port
+            is_same = name_and_port(origin, self.scheme) == name_and_port(f"//{host}", self.scheme)
+            return origin.startswith(f"{self.scheme}://") and is_same
+        return is_own_origin(origin, self.scheme, self.port, self.host)
 
     def _is_token(self, sent: str) -> bool:
         return hmac.compare_digest(sent.encode(), self.token.encode())
@@ -132,11 +116,3 @@ class AccessRules:
 def _sent_token(path: str, headers: Headers) -> str:
     kind, _, token = headers.get("Authorization", "").partition(" ")
     return token if kind.lower() == "bearer" else parse_qs(urlsplit(path).query).get("token", [""])[0]
-
-
-def _name_and_port(url: str, scheme: str) -> tuple[str | None, int | None]:
-    try:
-        parts = urlsplit(url)
-        return parts.hostname, parts.port or _DEFAULT_PORTS.get(scheme)
-    except ValueError:
-        return None, None

@@ -23,7 +23,8 @@ from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from pygnc_cli.text import printable
-from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user, is_loopback
+from pygnc_cli.web_access import is_loopback
+from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user
 from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
 from pygnc_instruments.bridge.instance import (

@@ -24,7 +24,7 @@ from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.replay_document import ReplayDocument
 from pygnc_ground.replay import pipeline
 from pygnc_ground.report import html
-from pygnc_ground.report.player import page
+from pygnc_ground.report.player import page, scripts
 from pygnc_ground.report.text import attitude_lines, count_line, formation_lines
 from pygnc_ground.tables.declaration import columns
 from tests.demo_elements import as_tle, demo_elements, without_fixes
@@ -393,7 +393,7 @@ def test_a_file_without_any_record_ends_a_replay(words: list[str], content: byte
 def test_missing_libraries_of_the_player_are_named_with_the_remedy(
     few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(page, "page_scripts", lambda: None)
+    monkeypatch.setattr(scripts, "page_scripts", lambda: None)
     found = replay(few, "--out", tmp_path / "out")
     assert found.exit_code == 0
     assert page.MISSING_LIBRARIES in found.stderr

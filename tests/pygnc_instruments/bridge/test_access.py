@@ -7,7 +7,8 @@ from http import HTTPStatus
 import pytest
 from websockets.datastructures import Headers
 
-from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user, is_loopback
+from pygnc_cli.web_access import is_loopback
+from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user
 
 LOCAL = AccessRules("127.0.0.1", 8000, "http", ("https://developers.aceinna.com",))
 SHARED = AccessRules("127.0.0.1", 8000, "http", (), "hush")

@@ -1,20 +1,19 @@
-"""Tables of numbers in a page: columns of typed arrays, rounded, compressed and as base64.
+"""Tables of numbers in a page: columns of typed arrays, rounded and compressed.
 
-A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. The
-header has for each column its table, name, form, offset and, for texts, the different ones. Bytes of equal weight are
-adjacent in a column, which compresses better. All numbers are little-endian.
+A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. A
+report contains it as base64. The header has for each column its table, name, form, offset and, for texts, the
+different ones. Bytes of equal weight are adjacent in a column, which compresses better. All numbers are little-endian.
 """
 
-import base64
-import gzip
 import json
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc_ground.orbit.solution import FloatArray
+FloatArray: TypeAlias = NDArray[np.floating[Any]]
 
 PLOTTED_BITS: Final = 12
 """Bits of the mantissa of plotted values: relative error up to 2^-13, a hundredth of a pixel of a plot."""
@@ -22,6 +21,8 @@ PLACED_BITS: Final = 17
 """Bits of the mantissa of positions on the globe: error up to 30 m in a low orbit."""
 _MANTISSA_BITS: Final = 23
 _LEVEL: Final = 9
+_GZIP: Final = 31
+"""Parameter of zlib for the format of gzip, without a time."""
 
 
 class Column(NamedTuple):
@@ -54,8 +55,8 @@ def texts(values: Sequence[str]) -> Column:
     return Column("text", np.array([index[text] for text in values], dtype="<u2"), different)
 
 
-def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any]) -> str:
-    """Return tables and what the page must know about them as base64."""
+def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any], level: int = _LEVEL) -> bytes:
+    """Return tables and what the page must know about them; `level` of the compression is from 1, fast, to 9."""
     header, blobs = [], []
     offset = 0
     for table, columns in tables.items():
@@ -66,8 +67,9 @@ def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any]) -
             blobs.append(blob)
             offset += len(blob)
     head = json.dumps({"columns": header, "about": about}, allow_nan=False, separators=(",", ":")).encode()
-    content = b"".join((np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs))
-    return base64.b64encode(gzip.compress(content, _LEVEL, mtime=0)).decode()
+    packer = zlib.compressobj(level, wbits=_GZIP)
+    parts = (np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs)
+    return b"".join((*map(packer.compress, parts), packer.flush()))
 
 
 def _transposed(values: NDArray[Any]) -> bytes:

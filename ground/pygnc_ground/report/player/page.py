@@ -2,13 +2,11 @@
 
 import base64
 import hashlib
-import re
-from functools import cache
-from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 from pygnc_ground.report.player.packing import pack
 from pygnc_ground.report.player.recording import Recording
+from pygnc_ground.report.player.scripts import STATIC, page_scripts
 from pygnc_system.files import data_file
 
 MISSING_LIBRARIES: Final = (
@@ -16,12 +14,6 @@ MISSING_LIBRARIES: Final = (
     " repeat the replay"
 )
 """Remark for the user if the libraries of the pages are not there."""
-_STATIC: Final = Path(__file__).with_name("static")
-_COMPONENTS: Final = ("theme", "cursor", "plot")
-_MODULES: Final = ("unpack", "orbit", "stage", "globe", "body", "formation", "fragment", "timeline", "panels", "main")
-"""Modules, each of which imports only components for all pages and modules before it."""
-_IMPORT: Final = re.compile(r'^import (\{[^}]*\}) from "\./(\w+)\.js";$', re.MULTILINE)
-_EXPORT: Final = re.compile(r"^export (?=(?:async )?(?:class|function|const) (\w+|\{[^}]*\}))", re.MULTILINE)
 
 
 class PlayerPage(NamedTuple):
@@ -32,14 +24,14 @@ class PlayerPage(NamedTuple):
         coastline: Rings around land.
         scripts: Scripts in their order, without the end tag of a script.
         style: Style sheets.
-        with_truth: True if the recording has a true attitude.
+        section: The player's part of the page.
     """
 
     data: str
     coastline: str
     scripts: tuple[str, ...]
     style: str
-    with_truth: bool
+    section: str
 
     @classmethod
     def of(cls, recording: Recording) -> Self | None:
@@ -48,10 +40,10 @@ class PlayerPage(NamedTuple):
         if scripts is None:
             return None
         coastline = data_file("coastline/coastline.txt").read_text(encoding="ascii")
-        styles = (data_file("frontend/uplot.css"), _STATIC / "player.css")
+        styles = (data_file("frontend/uplot.css"), STATIC / "player.css")
         style = "\n".join(path.read_text(encoding="utf-8") for path in styles)
-        with_truth = "truth" in recording.tables
-        return cls(pack(*recording), coastline, scripts, style, with_truth)
+        section = (STATIC / "section.html").read_text(encoding="utf-8")
+        return cls(base64.b64encode(pack(*recording)).decode(), coastline, scripts, style, section)
 
     @property
     def policy(self) -> str:
@@ -59,25 +51,3 @@ class PlayerPage(NamedTuple):
         hashes = (base64.b64encode(hashlib.sha256(one.encode()).digest()).decode() for one in self.scripts)
         sources = " ".join(f"'sha256-{one}'" for one in hashes)
         return f"default-src 'none'; style-src 'unsafe-inline'; script-src {sources}"
-
-
-@cache
-def page_scripts() -> tuple[str, ...] | None:
-    """Return the libraries and our modules as classic scripts; None if the libraries are missing."""
-    try:
-        libraries = [data_file(f"frontend/{name}").read_text(encoding="utf-8") for name in ("uplot.js", "three.js")]
-    except FileNotFoundError:
-        return None
-    return tuple(one.strip().replace("</script", r"<\/script") for one in (*libraries, _joined()))
-
-
-def _joined() -> str:
-    """Return our modules as one script, in which each is a function that returns what it exports."""
-    parts = ['"use strict";', "const modules = {};"]
-    paths = [data_file(f"components/{name}.js") for name in _COMPONENTS]
-    for path in (*paths, *(_STATIC / f"{name}.js" for name in _MODULES)):
-        name, text = path.stem, path.read_text(encoding="utf-8")
-        text = _IMPORT.sub(r"const \1 = modules.\2;", text)
-        exported = ", ".join(one.strip("{ }") for one in _EXPORT.findall(text))
-        parts.append(f"modules.{name} = (() => {{\n{_EXPORT.sub('', text)}\nreturn {{ {exported} }};\n}})();")
-    return "\n".join(parts)

@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 
 from pygnc.common.clock import unix_ms_from_gps_ms
-from pygnc.environment.sun_moon import SunMoon
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_cli.text import printable
-from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray, inertial_states, rtn_axes
+from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.replay.result import Innovations, ReplayResult, column
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.axes import TimeAxis, eclipses, formation_axis, sample_axis, time_axis
@@ -35,7 +34,6 @@ Tables = Mapping[str, Path]
 
 ROWS_MAX: Final = 20_000
 """Most rows of a table in the page; of longer tables every k-th row is included."""
-_SUN_TIMES: Final = 33
 _XYZ: Final = "xyz"
 _RTN: Final = "rtn"
 
@@ -61,7 +59,6 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
     _add_orbit(add, result, tables, plots)
     _add_attitude(add, result, tables, samples, plots)
     _add_formation(add, result, tables, plots)
-    _add_sun(recording, span)
     events.of_fixes(result.fixes)
     events.of_samples(result.attitude.samples, face_names(result.settings.attitude.mounting))
     if "formation" in tables:
@@ -74,7 +71,6 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
         [unix_ms_from_gps_ms(time.zero_gps_ms + round(3.6e6 * hour)) for hour in pair]
         for pair in eclipses(result.attitude.samples, sample_axis(time, result.attitude.samples.gps_ms)).tolist()
     ]
-    about["earth"] = _earth(result)
     about["counters"] = result.counts
     about["truth"] = result.truth is not None
     damaged = [one for one in result.sources if one.damaged_bytes or one.fault]
@@ -292,30 +288,6 @@ def _add_ranges(add: _Adder, ranges: pl.DataFrame, partner: int, plots: Plots) -
     plots.add(f"Partner {partner}", "Measured range with the delay bias", "m", name, {"range": "range_m"}, dots=True)
     plots.add(f"Partner {partner}", "Residual of the range", "m", name, {"residual": "residual_m"}, dots=True)
     return name
-
-
-def _add_sun(recording: Recording, span: tuple[int, int]) -> None:
-    """Add the direction of the Sun in GCRF at times over the whole span."""
-    sun = SunMoon()
-    gps_ms = np.linspace(span[0], max(span[1], span[0] + 1), _SUN_TIMES).astype(np.int64)
-    directions = np.array([sun.at(ms)[0] for ms in gps_ms.tolist()])
-    directions /= np.linalg.norm(directions, axis=1, keepdims=True)
-    unix_ms = gps_ms + (unix_ms_from_gps_ms(int(gps_ms[0])) - int(gps_ms[0]))
-    recording.tables["sun"] = {"time": times(unix_ms.astype(np.float64)), **stacked(_XYZ, directions, PLACED_BITS)}
-
-
-def _earth(result: ReplayResult) -> dict[str, Any] | None:
-    """Return the rotation from GCRF to ITRF at a known state, by its states in both frames; None without a state."""
-    rows = np.flatnonzero(result.solution.known)
-    if not len(rows):
-        return None
-    solution, row = result.solution, rows[len(rows) // 2]
-    fixed = rtn_axes(
-        inertial_states(solution.position_ecef_m[row : row + 1], solution.velocity_ecef_mps[row : row + 1])
-    )
-    inertial = rtn_axes(np.concatenate((solution.position_gcrf_m[row], solution.velocity_gcrf_mps[row])))
-    matrix = fixed[0].T @ inertial
-    return {"unix_ms": unix_ms_from_gps_ms(int(solution.gps_ms[row])), "itrf_from_gcrf": matrix.ravel().tolist()}
 
 
 def _named(prefix: str, axes: str = _XYZ) -> list[str]:

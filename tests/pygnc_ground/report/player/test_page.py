@@ -4,15 +4,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import ArrayLike
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.wait import WebDriverWait
 
+from pygnc.common.clock import unix_ms_from_gps_ms
+from pygnc.environment.sun_moon import SunMoon
 from pygnc_ground.report.html import render_report
-from pygnc_ground.report.player.page import MISSING_LIBRARIES, PlayerPage, page_scripts
+from pygnc_ground.report.player.page import MISSING_LIBRARIES, PlayerPage
 from pygnc_ground.report.player.recording import Recording
+from pygnc_ground.report.player.scripts import page_scripts
+from pygnc_ground.report.replay import Replay
 from scripts.build_frontend import build_frontend
 from tests.fakes.browser import chromium
 from tests.programs import needs
@@ -37,10 +43,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
 
 
 @pytest.fixture(scope="module")
-def recording(tmp_path_factory: pytest.TempPathFactory) -> Recording:
+def replay(tmp_path_factory: pytest.TempPathFactory) -> Replay:
+    return short_replay(tmp_path_factory.mktemp("replay"))
+
+
+@pytest.fixture(scope="module")
+def recording(replay: Replay, tmp_path_factory: pytest.TempPathFactory) -> Recording:
     build_frontend()
     page_scripts.cache_clear()
-    return recording_of(short_replay(tmp_path_factory.mktemp("replay")), tmp_path_factory.mktemp("tables"))
+    return recording_of(replay, tmp_path_factory.mktemp("tables"))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +98,24 @@ def test_it_opens_from_a_file_draws_and_reports_no_error(browser: Chrome, report
     assert page.find_elements(By.CSS_SELECTOR, ".plot canvas")
     assert page.execute_script("return performance.getEntriesByType('resource').length") == 0
     require_no_errors(page)
+
+
+def degrees_between(one: ArrayLike, other: ArrayLike) -> float:
+    a, b = np.asarray(one, dtype=float), np.asarray(other, dtype=float)
+    return float(np.degrees(np.arccos(a @ b / np.linalg.norm(a) / np.linalg.norm(b))))
+
+
+def test_earth_and_sun_are_where_the_flight_software_has_them(browser: Chrome, report: Path, replay: Replay) -> None:
+    page = opened(browser, report)
+    solution = replay.result.solution
+    row = int(np.flatnonzero(solution.known)[-1])
+    gps_ms = int(solution.gps_ms[row])
+    place = "new THREE.Vector3(...arguments[1]).applyMatrix4(player.motion.gcrfFromItrf(arguments[0])).toArray()"
+    fixed = solution.position_ecef_m[row].tolist()
+    inertial = page.execute_script(f"return {place}", unix_ms_from_gps_ms(gps_ms), fixed)
+    assert degrees_between(inertial, solution.position_gcrf_m[row]) < 0.25
+    sun = page.execute_script("return player.motion.sun(arguments[0]).toArray()", unix_ms_from_gps_ms(gps_ms))
+    assert degrees_between(sun, SunMoon().at(gps_ms)[0]) < 0.05
 
 
 def test_it_plays_steps_and_scrubs_by_keys(browser: Chrome, report: Path, recording: Recording) -> None:
@@ -197,7 +226,7 @@ def test_without_libraries_the_report_is_complete_and_has_no_player(
         raise FileNotFoundError(name)
 
     page_scripts.cache_clear()
-    monkeypatch.setattr("pygnc_ground.report.player.page.data_file", missing)
+    monkeypatch.setattr("pygnc_ground.report.player.scripts.data_file", missing)
     try:
         assert PlayerPage.of(recording) is None
     finally:

@@ -4,7 +4,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pygnc.common.clock import unix_ms_from_gps_ms
 from pygnc_ground.report.player.packing import pack
 from pygnc_ground.report.player.recording import Recording, make_recording
 from pygnc_ground.report.replay import Replay
@@ -53,13 +52,6 @@ def test_times_and_modes_are_those_of_the_parquet_tables(replay: Replay, tables:
     table = replay.tables["attitude"]
     assert tables["attitude"]["time"].tolist() == table["utc"].dt.epoch("ms").to_list()
     assert tables["attitude"]["mode"] == table["mode"].to_list()
-
-
-def test_the_rotation_of_the_earth_takes_positions_from_gcrf_to_itrf(replay: Replay, recording: Recording) -> None:
-    solution, earth = replay.result.solution, recording.about["earth"]
-    (row,) = np.flatnonzero([unix_ms_from_gps_ms(ms) == earth["unix_ms"] for ms in solution.gps_ms.tolist()])
-    turned = np.array(earth["itrf_from_gcrf"]).reshape(3, 3) @ solution.position_gcrf_m[row]
-    np.testing.assert_allclose(turned, solution.position_ecef_m[row], atol=1.0)
 
 
 def test_every_plot_refers_to_packed_columns(recording: Recording) -> None:

@@ -1,6 +1,5 @@
 """Reader of packed recordings, written from the description of the format."""
 
-import base64
 import gzip
 import json
 from typing import Any
@@ -10,9 +9,9 @@ import numpy as np
 Tables = dict[str, dict[str, Any]]
 
 
-def unpack(text: str) -> tuple[Tables, dict[str, Any]]:
+def unpack(packed: bytes) -> tuple[Tables, dict[str, Any]]:
     """Return the columns by table and name, as arrays or lists of texts, and what else the page shows."""
-    content = gzip.decompress(base64.b64decode(text, validate=True))
+    content = gzip.decompress(packed)
     length = int.from_bytes(content[:4], "little")
     header = json.loads(content[4 : 4 + length])
     tables: Tables = {}

@@ -25,21 +25,23 @@ export function write({ time, speed, span, cameras }) {
   return `#${parts.join("&")}`;
 }
 
-// Keep the address up to date; `view` returns the view or null.
+// Keep the address up to date; `view` returns the view, or null for an address without one.
 export class Fragment {
-  constructor(view, onView) {
+  constructor(view, onView, signal) {
     this.view = view;
     addEventListener("hashchange", () => {
       const found = location.hash === this.written ? null : read(location.hash);
       if (found) onView(found);
-    });
+    }, { signal });
+    signal.addEventListener("abort", () => clearTimeout(this.waiting));
   }
 
   touch() {
     this.waiting ??= setTimeout(() => {
       this.waiting = undefined;
-      this.written = write(this.view());
-      if (location.hash !== this.written) history.replaceState(null, "", this.written);
+      const view = this.view();
+      this.written = view ? write(view) : "";
+      if (location.hash !== this.written) history.replaceState(null, "", this.written || location.pathname);
     }, WRITE_AFTER_MS);
   }
 }

@@ -6,7 +6,7 @@ import { View } from "./stage.js";
 import { css } from "./theme.js";
 
 const { BufferAttribute, BufferGeometry, CanvasTexture, Color, Group, LinearFilter, LineBasicMaterial, LineSegments, Mesh, Points, PointsMaterial, ShaderMaterial, SphereGeometry, Vector3 } = globalThis.THREE ?? {};
-const EARTH_M = 6371000, AROUND_MS = 5700000, STEP_RAD = 0.06, GAP_MS = 300000, TEXTURE_PX = 2048, GRID_DEG = 30;
+const EARTH_M = 6371000, AROUND_MS = 5700000, STEP_RAD = 0.06, GAP_MS = 300000, PATH_MS = 10000, GROWN_MS = 10000, TEXTURE_PX = 2048, GRID_DEG = 30;
 
 const SURFACE = {
   vertexShader: "varying vec2 place; varying vec3 up; void main() { place = uv; up = normalize(mat3(modelMatrix) * normal); gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }",
@@ -35,24 +35,27 @@ function drawMap(canvas, rings) {
 }
 
 // Points of segments between positions, cut so finely that no chord comes near the ground, with the time of each end.
+// Of rows that are closer than ten seconds, one is enough.
 function segments(motion) {
   const { orbit } = motion.tables, points = [], ends = [];
   if (!orbit) return { points, ends };
-  let before = null;
+  let before = null, last = 0;
   for (let row = 0; row < orbit.time.length; row++) {
+    if (before && row < orbit.time.length - 1 && orbit.time[row] - orbit.time[last] < PATH_MS) continue;
     const here = new Vector3(orbit.x[row], orbit.y[row], orbit.z[row]);
     const isKnown = Number.isFinite(here.x);
-    if (isKnown && before && orbit.time[row] - orbit.time[row - 1] <= GAP_MS) {
+    if (isKnown && before && orbit.time[row] - orbit.time[last] <= GAP_MS) {
       const count = Math.max(1, Math.ceil(before.angleTo(here) / STEP_RAD));
       for (let part = 0; part < count; part++) {
         for (const share of [part / count, (part + 1) / count]) {
-          const time = orbit.time[row - 1] + share * (orbit.time[row] - orbit.time[row - 1]);
+          const time = orbit.time[last] + share * (orbit.time[row] - orbit.time[last]);
           points.push(along(before, here, share), time);
         }
         ends.push(points.at(-1));
       }
     }
     before = isKnown ? here : null;
+    last = row;
   }
   return { points, ends };
 }
@@ -98,6 +101,19 @@ export class Globe extends View {
     this.scene.add(this.earth);
   }
 
+  // Draw the paths on, now and then: the last seconds are hidden by the satellite.
+  grow() {
+    const newest = this.motion.tables.orbit.time.at(-1);
+    if (newest - (this.ends.at(-1) ?? -Infinity) < GROWN_MS) return;
+    for (const line of [...this.past, ...this.future]) {
+      line.removeFromParent();
+      line.geometry.dispose();
+      line.material.dispose();
+    }
+    this.makePaths();
+    this.paintPaths();
+  }
+
   makePaths() {
     const { points, ends } = segments(this.motion), count = points.length / 2;
     const orbit = new Float32Array(3 * count), track = new Float32Array(3 * count);
@@ -132,11 +148,15 @@ export class Globe extends View {
     drawMap(this.map, this.rings);
     this.texture.needsUpdate = true;
     this.surface.uniforms.night.value.set(0.42, 0.46, 0.56);
+    this.paintPaths();
+    this.satellite.material.color.set(css("--ink"));
+    this.foot.material.color.set(css("--smoother"));
+  }
+
+  paintPaths() {
     for (const [lines, name] of [[[this.past[0], this.future[0]], "--filter"], [[this.past[1], this.future[1]], "--smoother"]]) {
       for (const line of lines) line.material.color.set(css(name));
     }
-    this.satellite.material.color.set(css("--ink"));
-    this.foot.material.color.set(css("--smoother"));
   }
 
   update(time) {

@@ -5,6 +5,7 @@ import { LinePlot } from "./plot.js";
 import { element, number } from "./theme.js";
 import { utcText } from "./timeline.js";
 
+const OLD_FIX_MS = 300000;
 const OPEN_GROUPS = ["Orbit", "Fixes", "Attitude"];
 
 export class Controls {
@@ -45,8 +46,8 @@ export function states(motion, time) {
   else if (!position) found.push(["orbit", "unknown", "stale"]);
   else found.push(["orbit", `${number(position.length() / 1000 - 6371)} km high, σ ${number(orbit.sigma[row])} m`, "nominal"]);
   if (row >= 0) {
-    const used = !orbit.cause.at(row);
-    found.push(["last fix", `${number((time - orbit.time[row]) / 1000)} s ago${used ? "" : `, not used: ${orbit.cause.at(row).replaceAll("_", " ")}`}`, used ? "nominal" : "warning"]);
+    const used = !orbit.cause.at(row), isOld = time - orbit.time[row] > OLD_FIX_MS;
+    found.push(["last fix", `${number((time - orbit.time[row]) / 1000)} s ago${used ? "" : `, not used: ${orbit.cause.at(row).replaceAll("_", " ")}`}`, isOld ? "stale" : used ? "nominal" : "warning"]);
   }
   const mode = motion.mode(time);
   const level = { fine: "nominal", coarse: "warning" }[mode] ?? "stale";
@@ -78,10 +79,26 @@ export class States {
 
 export class EventList {
   constructor(node, cursor, events) {
-    Object.assign(this, { node, cursor, events, times: events.map(({ time }) => time), current: -1 });
-    this.items = events.map(({ time, level, text }) => element("button", { type: "button", "data-level": level, onclick: () => { cursor.pause(); cursor.moveTo(time); } },
-      element("time", {}, utcText(time, true)), element("span", { class: "unseen" }, `${level}: `), element("span", {}, text)));
-    node.replaceChildren(...(events.length ? this.items : [element("p", { class: "absent" }, "No events")]));
+    Object.assign(this, { node, cursor, events, times: [], items: [], current: -1 });
+    node.replaceChildren(element("p", { class: "absent" }, "No events"));
+    this.grow();
+  }
+
+  // Add the events that are new in the list, which is in order of time.
+  grow() {
+    const { events, items, node } = this, old = new Map(items.map((item, rank) => [this.shown[rank], item]));
+    if (this.shown?.length === events.length && this.shown.at(-1) === events.at(-1)) return;
+    this.items = events.map(event => old.get(event) ?? this.make(event));
+    this.times = events.map(({ time }) => time);
+    this.shown = [...events];
+    this.current = -1;
+    if (events.length) node.replaceChildren(...this.items);
+  }
+
+  make({ time, level, text }) {
+    const { cursor } = this;
+    return element("button", { type: "button", "data-level": level, onclick: () => { cursor.pause(); cursor.moveTo(time); } },
+      element("time", {}, utcText(time, true)), element("span", { class: "unseen" }, `${level}: `), element("span", {}, text));
   }
 
   // Mark the last event at or before the time.
@@ -108,9 +125,8 @@ export class EventList {
 // Plots in groups; only visible ones are drawn.
 export class PlotGroups {
   constructor(node, { tables, about }, actions) {
-    this.plots = [];
-    this.visible = new Set();
-    const observer = new IntersectionObserver(entries => {
+    Object.assign(this, { tables, about, plots: [], visible: new Set() });
+    const observer = this.observer = new IntersectionObserver(entries => {
       for (const { target, isIntersecting } of entries) {
         const plot = this.plots.find(each => each.node === target);
         if (isIntersecting) this.visible.add(plot); else this.visible.delete(plot);
@@ -121,12 +137,26 @@ export class PlotGroups {
       const grid = element("div", { class: "plots" });
       node.append(element("details", { open: OPEN_GROUPS.includes(title) }, element("summary", {}, title), grid));
       for (const of of plots) {
-        const table = tables[of.table], band = of.band && table[of.band] ? { sigma: table[of.band], around: table[of.to] } : null;
-        const plot = new LinePlot(grid, { ...of, times: table.time, lines: of.lines.map(({ label, column }) => ({ label, values: table[column] })), band, shades: about.eclipses }, actions);
-        this.plots.push(plot);
+        const plot = new LinePlot(grid, this.content(of), actions);
+        this.plots.push(Object.assign(plot, { declared: of }));
         observer.observe(plot.node);
       }
     }
+  }
+
+  // Declared plot with the present columns of its table.
+  content(of) {
+    const table = this.tables[of.table] ?? { time: [] };
+    const band = of.band && table[of.band] ? { sigma: table[of.band], around: table[of.to] } : null;
+    const lines = of.lines.map(({ label, column }) => ({ label, values: table[column] ?? [] }));
+    return { ...of, times: table.time, lines, band, shades: this.about.eclipses };
+  }
+
+  grow() { for (const plot of this.plots) plot.renew(this.content(plot.declared)); }
+
+  close() {
+    this.observer.disconnect();
+    for (const plot of this.plots) plot.close();
   }
 
   show(span, time) {

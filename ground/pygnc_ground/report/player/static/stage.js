@@ -105,6 +105,13 @@ export class Stage {
     this.views = [];
   }
 
+  close() {
+    for (const { scene } of this.views) scene.traverse(part => { part.geometry?.dispose(); for (const each of [part.material].flat()) each?.dispose(); });
+    this.renderer.dispose();
+    this.renderer.forceContextLoss();
+    this.canvas.remove();
+  }
+
   // Draw all views; `update` of a view sets its scene to the time.
   draw(time) {
     const { clientWidth: width, clientHeight: height } = this.node;

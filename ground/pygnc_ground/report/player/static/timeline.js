@@ -23,9 +23,12 @@ export class Timeline {
     // Steps by records are better than those of the slider; the player handles all keys.
     this.slider.addEventListener("keydown", event => { if (/^(Arrow|Home|End|Page)/.test(event.key)) event.preventDefault(); });
     node.append(this.canvas, this.slider);
-    new ResizeObserver(() => this.draw()).observe(node);
+    this.sizes = new ResizeObserver(() => this.draw());
+    this.sizes.observe(node);
     cursor.listen(() => this.move());
   }
+
+  close() { this.sizes.disconnect(); }
 
   move() {
     const { begin, end, time } = this.cursor;

@@ -1,8 +1,8 @@
 // Tables of a packed recording as typed arrays; report/player/packing.py describes the format.
 
-export async function unpack(text) {
-  const bytes = decoded(text);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+// packed: base64 as in a report, or bytes.
+export async function unpack(packed) {
+  const stream = new Blob([typeof packed === "string" ? decoded(packed) : packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const content = new Uint8Array(await new Response(stream).arrayBuffer());
   const length = new DataView(content.buffer).getUint32(0, true);
   const { columns, about } = JSON.parse(new TextDecoder().decode(content.subarray(4, 4 + length)));

@@ -1,26 +1,24 @@
-// The player of a report: views, timeline and plots of one recording, linked by one time.
+// The player: views, timeline and plots of one recording, linked by one time. The recording may grow.
 
 import { Body } from "./body.js";
 import { countUntil, SPEEDS, TimeCursor } from "./cursor.js";
 import { Formation } from "./formation.js";
-import { Fragment, read } from "./fragment.js";
+import { Fragment } from "./fragment.js";
 import { Globe } from "./globe.js";
 import { Motion } from "./orbit.js";
 import { Controls, EventList, PlotGroups, States } from "./panels.js";
 import { Stage } from "./stage.js";
 import { element, onSchemeChange } from "./theme.js";
 import { Timeline } from "./timeline.js";
-import { unpack } from "./unpack.js";
 
 const SHORTEST_MS = 2000, MINUTE_MS = 60000;
 
 export class Player {
-  constructor(node, recording) {
-    Object.assign(this, { node, recording, span: null, views: {} });
-    const [begin, end] = recording.about.span, { tables } = recording;
-    const names = ["orbit", "attitude", ...recording.about.partners.map(({ table }) => table)];
-    const records = [...new Set(names.flatMap(name => tables[name] ? [...tables[name].time] : []))].sort((one, other) => one - other);
-    this.cursor = new TimeCursor(begin, end, records);
+  // land: rings around land as text; isLive: the recording grows, and a time at its end follows it.
+  constructor(node, recording, land, { isLive = false } = {}) {
+    Object.assign(this, { node, recording, land, isLive, span: null, views: {}, ending: new AbortController() });
+    const [begin, end] = recording.about.span, { signal } = this.ending;
+    this.cursor = new TimeCursor(begin, end, this.records());
     this.motion = new Motion(recording);
     this.makeStage();
     this.timeline = new Timeline(this.part("timeline"), this.cursor, recording);
@@ -28,12 +26,46 @@ export class Player {
     this.states = new States(this.part("states"), this.motion);
     this.events = new EventList(this.part("events"), this.cursor, recording.about.events);
     this.plots = new PlotGroups(this.part("groups"), recording, { onTime: time => { this.cursor.pause(); this.cursor.moveTo(time); }, onSpan: (...ends) => this.show(ends.length ? ends : null), onVisible: () => this.ask() });
-    this.fragment = new Fragment(() => this.view(), view => this.open(view));
+    this.fragment = new Fragment(() => this.isFollowing ? null : this.view(), view => this.open(view), signal);
     this.cursor.listen(() => { this.follow(); this.ask(); });
-    node.addEventListener("keydown", event => this.press(event));
-    new ResizeObserver(() => this.ask()).observe(node);
-    onSchemeChange(() => this.repaint());
+    node.addEventListener("keydown", event => this.press(event), { signal });
+    this.sizes = new ResizeObserver(() => this.ask());
+    this.sizes.observe(node);
+    onSchemeChange(() => this.repaint(), signal);
     this.frames = 0;
+  }
+
+  // Times to step along.
+  records() {
+    const { tables, about } = this.recording;
+    const names = ["orbit", "attitude", ...about.partners.map(({ table }) => table)];
+    return () => Float64Array.from(new Set(names.flatMap(name => tables[name] ? [...tables[name].time] : []))).sort();
+  }
+
+  get isFollowing() { return this.isLive && this.cursor.time >= this.cursor.end; }
+
+  // Show what has been added to the tables.
+  grow() {
+    const { cursor, isFollowing, recording: { about } } = this;
+    cursor.extend(...about.span);
+    this.views.globe?.grow();
+    this.plots.grow();
+    this.events.grow();
+    this.timeline.draw();
+    cursor.moveTo(isFollowing ? cursor.end : cursor.time);
+  }
+
+  // End, so that another player can take the place of this one.
+  close() {
+    this.ending.abort();
+    this.sizes.disconnect();
+    this.cursor.pause();
+    cancelAnimationFrame(this.asked);
+    this.stage?.close();
+    this.timeline.close();
+    this.plots.close();
+    for (const name of ["timeline", "controls", "states", "events", "groups"]) this.part(name).replaceChildren();
+    for (const view of this.node.querySelectorAll("[data-view]")) view.replaceWith(withoutListeners(view));
   }
 
   // First time at which all that is ever known is known.
@@ -52,7 +84,7 @@ export class Player {
       this.fragment.touch();
     };
     const kinds = {
-      globe: tables.orbit ? view => new Globe(view, motion, coastline(), change) : null,
+      globe: tables.orbit ? view => new Globe(view, motion, ringsOf(this.land), change) : null,
       body: tables.attitude ? view => new Body(view, motion, change) : null,
       formation: about.partners.some(({ table }) => tables[table]) ? view => new Formation(view, motion, change) : null,
     };
@@ -67,6 +99,7 @@ export class Player {
       view.hidden = !make;
       if (make) this.views[name] = make(view);
     }
+    this.part("truth").hidden = !tables.truth;
     stage.dataset.views = Object.keys(this.views).length;
     this.stage.views = Object.values(this.views);
     stage.hidden = !this.stage.views.length;
@@ -129,13 +162,19 @@ export class Player {
     return { time: this.cursor.time, speed: this.cursor.speed, span: this.span, cameras };
   }
 
-  open({ time, speed, span, cameras }) {
-    for (const [name, values] of Object.entries(cameras)) this.views[name]?.place(...values);
+  open(view) {
+    this.restore(view);
+    this.node.scrollIntoView();
+  }
+
+  restore({ time, speed, span, cameras }) {
+    this.aim(cameras);
     if (SPEEDS.includes(speed)) this.cursor.speed = speed;
     this.span = span;
     this.cursor.moveTo(time);
-    this.node.scrollIntoView();
   }
+
+  aim(cameras) { for (const [name, values] of Object.entries(cameras)) this.views[name]?.place(...values); }
 
   async link() {
     const note = this.part("note"), address = new URL(location.href);
@@ -162,38 +201,15 @@ export class Player {
   }
 }
 
+// The same view without what a player has added to it.
+function withoutListeners(view) {
+  const fresh = view.cloneNode(true);
+  for (const label of fresh.querySelectorAll(".label")) label.remove();
+  return fresh;
+}
+
 // Rings around land in degrees, from hundredths.
-function coastline() {
-  const lines = document.getElementById("player-coastline").textContent.trim().split("\n");
+function ringsOf(land) {
+  const lines = land.trim().split("\n");
   return lines.map(line => line.split(" ").map(pair => pair.split(",").map(value => value / 100)));
 }
-
-async function start() {
-  const node = document.getElementById("player"), note = node.querySelector('[data-part="note"]');
-  try {
-    const recording = await unpack(document.getElementById("player-data").textContent);
-    if (!recording.about.span) {
-      node.dataset.state = "empty";
-      note.textContent = "There is nothing to play: no record has a time. The report below lists the records.";
-      return;
-    }
-    const player = new Player(node, recording);
-    node.dataset.state = "ready";
-    globalThis.player = player;
-    const notes = [];
-    if (recording.about.damaged.length) notes.push(`Damaged input: ${recording.about.damaged.join(", ")}; see Input in the report.`);
-    for (const [table, rows, step] of recording.about.thinned) notes.push(`Of ${rows} rows of ${table}, every ${step}th is shown.`);
-    note.textContent = notes.join(" ");
-    const view = read(location.hash);
-    if (view) player.open(view); else player.cursor.moveTo(player.firstKnown());
-    node.focus({ preventScroll: true });
-    player.draw();
-    performance.mark("player-ready");
-  } catch (error) {
-    node.dataset.state = "failed";
-    note.textContent = `The player does not work in this browser: ${error.message}. The report below is complete.`;
-    throw error;
-  }
-}
-
-start();
