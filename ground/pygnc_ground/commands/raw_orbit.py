@@ -13,6 +13,7 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc_ground.commands.raw_partner import PartnerFiles, PartnerResult
 from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.export import File
 from pygnc_ground.exports.orbit_messages import Label, States, oem
@@ -63,10 +64,18 @@ class RawFiles:
     gnss_orbits: tuple[Path, ...]
     receiver: Receiver
     antennas: Path | None = None
+    partner: PartnerFiles | None = None
     truth: Path | None = None
     object_name: str | None = None
     config: Path | None = None
     earth_orientation: Path | None = None
+
+    @property
+    def partner_receiver(self) -> Receiver:
+        """Receiver of the partner, by default mounted as the own one."""
+        if self.partner is None or self.partner.offset_m is None:
+            return self.receiver
+        return replace(self.receiver, offset_m=self.partner.offset_m)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,6 +85,7 @@ class RawResult:
     solution: OrbitSolution
     lines: tuple[str, ...]
     origin: folder.Origin
+    partner: PartnerResult | None = None
 
     def write(self, out: Path, name: str, designator: str) -> list[Path]:
         """Write the table of states and the OEM into a folder, and return their paths."""
@@ -85,7 +95,11 @@ class RawResult:
         write_table("orbit_batch", solution_table("orbit_batch", self.solution), table, self.origin.metadata)
         message = out / "orbit.oem"
         message.write_bytes(self._oem(name, designator).content)
-        return [table, out / folder.MARKER, message]
+        paths = [table, out / folder.MARKER, message]
+        if self.partner is not None:
+            paths.append(out / "formation.parquet")
+            write_table("formation", self.partner.table().lazy(), paths[-1], self.origin.metadata)
+        return paths
 
     def _oem(self, name: str, designator: str) -> File:
         one = self.solution
@@ -123,9 +137,16 @@ def determine(files: RawFiles) -> RawResult:
     if files.truth is not None:
         lines += _accuracy(solution, files.truth, files.object_name)
     read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
+    partner = None
+    if files.partner is not None:
+        others = _measurements(files.partner.observations)
+        other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
+        partner = PartnerResult.of(found, other, files.partner, settings.orbit, frames)
+        lines += partner.lines(others, files.truth, files.partner.truth)
+        read = (*read, *files.partner.observations)
     inputs = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
     origin = folder.origin_of(inputs, settings, "batch of raw GNSS measurements", orientation.identification)
-    return RawResult(solution, tuple(lines), origin)
+    return RawResult(solution, tuple(lines), origin, partner)
 
 
 def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
