@@ -61,6 +61,12 @@ def determine_orbit(
     single_frequency: Annotated[
         bool, typer.Option("--single-frequency", help="Use the C/A code and the L1 phase alone.")
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Filter epoch by epoch as on board: one frequency, broadcast messages, no later measurement."
+        ),
+    ] = False,
     partner: Annotated[
         list[Path] | None,
         typer.Option(metavar="FILE", help="Raw measurements of a partner, for its relative position. Can be repeated."),
@@ -100,6 +106,7 @@ def determine_orbit(
                 gnss_orbits=tuple(gnss_orbits),
                 receiver=Receiver.of(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
                 antennas=antennas,
+                live=live,
                 partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,
                 truth=truth,
                 object_name=object_name,
@@ -116,8 +123,10 @@ def determine_orbit(
                 typer.echo(line)
             echo_files(result.write(out, label("--name", name), label("--designator", designator)))
             return
-        if partner:
-            raise ValueError("--partner: give raw measurements, and the orbits of the GPS satellites by --gnss-orbits")
+        if partner or live:
+            raise ValueError(
+                "--partner, --live: for raw measurements; give the orbits of the GPS satellites by --gnss-orbits"
+            )
         if observations := next(filter(is_observation_file, logs), None):
             raise ValueError(
                 f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"
