@@ -61,6 +61,21 @@ def determine_orbit(
     single_frequency: Annotated[
         bool, typer.Option("--single-frequency", help="Use the C/A code and the L1 phase alone.")
     ] = False,
+    live: Annotated[
+        bool,
+        typer.Option(
+            "--live", help="Filter epoch by epoch as on board: one frequency, broadcast messages, no later measurement."
+        ),
+    ] = False,
+    partner: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="Raw measurements of a partner, for its relative position. Can be repeated."),
+    ] = None,
+    partner_offset: Annotated[
+        tuple[float, float, float] | None,
+        typer.Option(metavar="X Y Z", help="Antenna of the partner, as --antenna-offset; default: the same."),
+    ] = None,
+    partner_truth: Annotated[Path | None, typer.Option(help="True orbit of the partner, with --truth.")] = None,
 ) -> None:
     """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
@@ -72,6 +87,7 @@ def determine_orbit(
 
     from pygnc_ground.commands.orbit_replay import message_files, replay_with_true_noise, summary_lines
     from pygnc_ground.commands.raw_orbit import RawFiles, determine
+    from pygnc_ground.commands.raw_partner import PartnerFiles
     from pygnc_ground.exports.estimates import Estimates
     from pygnc_ground.exports.export import Options
     from pygnc_ground.orbit.prediction import OrbitPrediction
@@ -90,6 +106,8 @@ def determine_orbit(
                 gnss_orbits=tuple(gnss_orbits),
                 receiver=Receiver.of(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
                 antennas=antennas,
+                live=live,
+                partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,
                 truth=truth,
                 object_name=object_name,
                 config=config,
@@ -97,12 +115,18 @@ def determine_orbit(
             )
             result = determine(raw)
             if antenna_offset is None:
-                sigma = f"{raw.receiver.sigma_m:g} m"
-                typer.echo(f"antenna of the receiver: taken as at the centre of mass +- {sigma}; give --antenna-offset")
+                typer.echo(
+                    "antenna of the receiver: taken as at the centre of mass +-"
+                    f" {raw.receiver.sigma_m:g} m; give --antenna-offset"
+                )
             for line in result.lines:
                 typer.echo(line)
             echo_files(result.write(out, label("--name", name), label("--designator", designator)))
             return
+        if partner or live:
+            raise ValueError(
+                "--partner, --live: for raw measurements; give the orbits of the GPS satellites by --gnss-orbits"
+            )
         if observations := next(filter(is_observation_file, logs), None):
             raise ValueError(
                 f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"

@@ -13,6 +13,8 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.raw_partner import PartnerFiles, PartnerResult
 from pygnc_ground.exports.choices import Notation
 from pygnc_ground.exports.export import File
 from pygnc_ground.exports.orbit_messages import Label, States, oem
@@ -26,6 +28,7 @@ from pygnc_ground.orbit.raw.determination import (
     jumps_of_clock,
     solve_raw_orbit,
 )
+from pygnc_ground.orbit.raw.live import live_orbit
 from pygnc_ground.orbit.solution import (
     BoolArray,
     IntArray,
@@ -63,10 +66,20 @@ class RawFiles:
     gnss_orbits: tuple[Path, ...]
     receiver: Receiver
     antennas: Path | None = None
+    live: bool = False
+    """Filter epoch by epoch instead of fitting all measurements."""
+    partner: PartnerFiles | None = None
     truth: Path | None = None
     object_name: str | None = None
     config: Path | None = None
     earth_orientation: Path | None = None
+
+    @property
+    def partner_receiver(self) -> Receiver:
+        """Receiver of the partner, by default mounted as the own one."""
+        if self.partner is None or self.partner.offset_m is None:
+            return self.receiver
+        return replace(self.receiver, offset_m=self.partner.offset_m)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -76,20 +89,27 @@ class RawResult:
     solution: OrbitSolution
     lines: tuple[str, ...]
     origin: folder.Origin
+    partner: PartnerResult | None = None
+    table: str = "orbit_batch"
+    """Name of the table of states."""
 
     def write(self, out: Path, name: str, designator: str) -> list[Path]:
         """Write the table of states and the OEM into a folder, and return their paths."""
         out.mkdir(parents=True, exist_ok=True)
         folder.begin(out, self.origin)
-        table = out / "orbit_batch.parquet"
-        write_table("orbit_batch", solution_table("orbit_batch", self.solution), table, self.origin.metadata)
+        table = out / f"{self.table}.parquet"
+        write_table(self.table, solution_table(self.table, self.solution), table, self.origin.metadata)
         message = out / "orbit.oem"
         message.write_bytes(self._oem(name, designator).content)
-        return [table, out / folder.MARKER, message]
+        paths = [table, out / folder.MARKER, message]
+        if self.partner is not None:
+            paths.append(out / "formation.parquet")
+            write_table("formation", self.partner.table().lazy(), paths[-1], self.origin.metadata)
+        return paths
 
     def _oem(self, name: str, designator: str) -> File:
         one = self.solution
-        rows = np.flatnonzero(np.diff(one.gps_ms // _STEP_MS, prepend=-1) > 0)
+        rows = np.flatnonzero((np.diff(one.gps_ms // _STEP_MS, prepend=-1) > 0) & one.known)
         states = np.concatenate((one.position_gcrf_m, one.velocity_gcrf_mps), axis=1)[rows]
         lower = np.zeros((len(rows), 6, 6))
         lower[:, *np.tril_indices(6)] = one.triangles_rtn[rows]
@@ -114,18 +134,32 @@ def determine(files: RawFiles) -> RawResult:
     lines += [f"{one.detail}; not used" for one in seen.damage[:5]]
     lines += _missing_days(seen, orbits)
     is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
+    if files.live and is_precise:
+        raise ValueError("--live: SP3 files are not known on board; give broadcast messages by --gnss-orbits")
     antennas = _antennas(files.antennas, seen) if is_precise else None
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
-    found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
-    solution = _solution(found, seen, frames)
-    lines += _lines(found, seen, solution)
+    read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
+    partner, filtered = None, "batch of raw GNSS measurements"
+    if files.live:
+        filtered = "filter of raw GNSS measurements"
+        solution = _live(files, seen, orbits, settings.orbit, frames)
+        lines += _live_lines(seen, solution)
+    else:
+        found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
+        solution = _solution(found, seen, frames)
+        lines += _lines(found, seen, solution)
     if files.truth is not None:
         lines += _accuracy(solution, files.truth, files.object_name)
-    read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
+    if files.partner is not None and not files.live:
+        others = _measurements(files.partner.observations)
+        other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
+        partner = PartnerResult.of(found, other, files.partner, settings.orbit, frames)
+        lines += partner.lines(others, files.truth, files.partner.truth)
+        read = (*read, *files.partner.observations)
     inputs = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
-    origin = folder.origin_of(inputs, settings, "batch of raw GNSS measurements", orientation.identification)
-    return RawResult(solution, tuple(lines), origin)
+    origin = folder.origin_of(inputs, settings, filtered, orientation.identification)
+    return RawResult(solution, tuple(lines), origin, partner, "orbit" if files.live else "orbit_batch")
 
 
 def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
@@ -205,12 +239,48 @@ def _solution(found: RawOrbit, seen: GnssMeasurements, frames: EarthFrames) -> O
     return solution
 
 
-def _lines(found: RawOrbit, seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:
-    """Yield what was measured and how well it fits."""
+def _live(
+    files: RawFiles, seen: GnssMeasurements, orbits: NavigationOrbits, settings: OrbitSettings, frames: EarthFrames
+) -> OrbitSolution:
+    """Return the states of the filter at all epochs, NaN before the first.
+
+    Raises:
+        ValueError: The options do not suit a filter on board.
+        RawOrbitError: No epoch has an orbit.
+    """
+    if files.partner is not None:
+        raise ValueError("--live: relative positions need all measurements; leave out --partner or --live")
+    solution = unknown_solution(np.unique(seen.gps_ms))
+    found = list(live_orbit(seen, orbits, None, files.receiver, settings, frames))
+    times_ms = np.array([one.gps_ms for one in found])
+    rows = np.searchsorted(solution.gps_ms, times_ms)
+    states, covariance = (np.array([getattr(one, name) for one in found]) for name in ("state", "covariance"))
+    set_states(solution, rows, times_ms, states, covariance, frames)
+    solution.accepted[rows] = [one.satellites > 0 for one in found]
+    return solution
+
+
+def _live_lines(seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:
+    """Yield what was measured, and how certain the filter is."""
+    yield _times_line(seen)
+    known = solution.known
+    begun = utc_iso_from_gps_ms(int(solution.gps_ms[known][0]))
+    yield f"filter: mean of code and phase on L1 (GRAPHIC); {int(known.sum())} epochs with an orbit, first at {begun}"
+    variances = np.trace(solution.covariance_ecef[known][:, _POSITION, _POSITION], axis1=1, axis2=2)
+    last_m, median_m = np.sqrt((variances[-1], float(np.median(variances))))
+    yield f"orbit: sigma {last_m:.2f} m in three dimensions at the end, median {median_m:.2f} m"
+
+
+def _times_line(seen: GnssMeasurements) -> str:
     times_ms = np.unique(seen.gps_ms)
     first, last = (utc_iso_from_gps_ms(int(at)) for at in times_ms[[0, -1]])
-    satellites = len(np.unique(seen.satellite))
-    yield f"{first} to {last}: {len(times_ms)} epochs, {plural(satellites, 'satellite')}, {len(seen)} measurements"
+    satellites = plural(len(np.unique(seen.satellite)), "satellite")
+    return f"{first} to {last}: {len(times_ms)} epochs, {satellites}, {len(seen)} measurements"
+
+
+def _lines(found: RawOrbit, seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:
+    """Yield what was measured and how well it fits."""
+    yield _times_line(seen)
     combined = found.combined
     yield (
         "combination: "

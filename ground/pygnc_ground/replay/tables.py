@@ -14,7 +14,7 @@ from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.state import LOWER
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
-from pygnc_ground.orbit.solution import FloatArray, OrbitSolution, blocks
+from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution, blocks
 from pygnc_ground.replay.collect import Collected, TimedRecord
 from pygnc_ground.replay.result import (
     FixRecords,
@@ -110,6 +110,30 @@ def formation_table(messages: Sequence[FormationMessage]) -> pl.DataFrame:
             "chi_square_best": [row.chi2_best for row in rows],
             "chi_square_mirror": [row.chi2_mirror for row in rows],
             **_covariances(covariances, "relative "),
+        },
+    )
+
+
+def relative_table(
+    gps_ms: IntArray, relative_rtn: FloatArray, relative_gcrf_m: FloatArray, covariance_rtn: FloatArray
+) -> pl.DataFrame:
+    """Return the states (n, 6) of a single partner relative to us, without ranges, with covariances (n, 6, 6)."""
+    count, triangles = len(gps_ms), covariance_rtn[:, *LOWER]
+    unknown = [None] * count
+    return frame(
+        "formation",
+        {
+            "partner_id": [1] * count,
+            **time_values(gps_ms.tolist()),
+            "relative position": relative_rtn[:, :3],
+            "relative velocity": relative_rtn[:, 3:],
+            "relative position in GCRF": relative_gcrf_m,
+            "relative position sigma": np.sqrt(triangles[:, _POSITION_VARIANCES]),
+            "range_bias_m": unknown,
+            "ambiguous": [False] * count,
+            "chi_square_best": unknown,
+            "chi_square_mirror": unknown,
+            **_covariances(triangles, "relative "),
         },
     )
 

@@ -213,7 +213,7 @@ def scenario_of(
         streams[file], injected = inject(records, damage, seed=own.seed, file=file)
         if damage != Damage():
             faults[file] = injected
-    raw = raw_files(own, satellite.path)
+    raw = raw_files(own, satellite.path, settings.seed)
     return Scenario(satellite.id, streams["sense"], truth, streams["ranges"], true_ranges, faults, raw)
 
 

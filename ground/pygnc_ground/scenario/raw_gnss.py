@@ -43,6 +43,10 @@ _EARTH_RADIUS_M: Final = 6_371e3
 _NIGHT_SHARE: Final = 0.2
 _LATE_RAD: Final = math.radians(30.0)
 """The electron content is largest two hours after noon."""
+_WAVES: Final = 12
+_WAVE_LENGTHS_M: Final = (150e3, 1500e3)
+_BIAS_DRIFT_CYCLES: Final = 0.02
+_BIAS_PERIOD_S: Final = 5700.0
 _ZENITH_DB_HZ: Final = 50.0
 _HORIZON_DB_HZ: Final = 33.0
 _L2_LOSS_DB: Final = 6.0
@@ -69,10 +73,15 @@ class RawFiles(NamedTuple):
     """SP3-c, true orbits and clocks."""
     clock_s: FloatArray
     """True offset of the receiver clock at each epoch."""
+    cycles: FloatArray
+    """True ambiguities with slips and wind-up of each measurement on both frequencies in cycles, shape (n, 2)."""
 
 
-def raw_files(settings: Settings, path: SatellitePath) -> RawFiles | None:
+def raw_files(settings: Settings, path: SatellitePath, sky_seed: int | None = None) -> RawFiles | None:
     """Return the files of a satellite, or None if the settings demand none.
+
+    Satellites of a formation have the same `sky_seed`: GPS satellites and ionosphere are common to them. Their
+    receivers differ by the settings' own seeds.
 
     Raises:
         ValueError: No satellite is in view, or the Earth orientation is unknown at the time of the constellation.
@@ -80,8 +89,9 @@ def raw_files(settings: Settings, path: SatellitePath) -> RawFiles | None:
     receiver = settings.raw_gnss
     if receiver.interval_s == 0:
         return None
-    span = settings.start_gps_ms, settings.duration_s, settings.seed
-    measurements, clock_s = simulated(settings, path, constellation(*span))
+    sky = settings.seed if sky_seed is None else sky_seed
+    span = settings.start_gps_ms, settings.duration_s, sky
+    measurements, clock_s, cycles = simulated(settings, path, constellation(*span), sky)
     messages = broadcast(*span, receiver.signal_in_space_m)
     note = "Simulated by pygnc scenario; the antenna faces the zenith."
     return RawFiles(
@@ -89,6 +99,7 @@ def raw_files(settings: Settings, path: SatellitePath) -> RawFiles | None:
         write_navigation(messages, _klobuchar(receiver)),
         precise_orbits(*span),
         clock_s,
+        cycles,
     )
 
 
@@ -116,12 +127,13 @@ class _Link(NamedTuple):
     delay_m_hz2: FloatArray
     """Delay in the ionosphere times the square of the frequency."""
     wind_up_cycles: FloatArray
+    azimuth_rad: FloatArray
 
 
 def simulated(
-    settings: Settings, path: SatellitePath, everyone: tuple[Transmitter, ...]
-) -> tuple[GnssMeasurements, FloatArray]:
-    """Return the measurements and the true offset of the receiver clock at each epoch."""
+    settings: Settings, path: SatellitePath, everyone: tuple[Transmitter, ...], sky_seed: int
+) -> tuple[GnssMeasurements, FloatArray, FloatArray]:
+    """Return the measurements, the true offset of the receiver clock at each epoch, and the true `RawFiles.cycles`."""
     receiver, seed = settings.raw_gnss, settings.seed
     t_s = np.arange(0.0, settings.duration_s + 1e-6, receiver.interval_s)
     t_s = t_s[t_s < settings.duration_s - 1.0]
@@ -130,7 +142,8 @@ def simulated(
     true_s = np.maximum(t_s - clock_s, 0.0)
     states = path.states_gcrf(true_s)
     sun_m = environment.sun_position_gcrf_m(settings.start_gps_ms, t_s)
-    links = [_link(receiver, one, true_s, states, sun_m) for one in everyone]
+    waves = _Waves.drawn(sky_seed, receiver.ionosphere_waves)
+    links = [_link(receiver, one, true_s, states, sun_m, waves) for one in everyone]
     tracked = _tracked(receiver, links, len(t_s))
     parts = [
         _signals(settings, one, link, clock_s, tracked[number][link.row])
@@ -144,11 +157,38 @@ def simulated(
     facts = ReceiverFacts(marker="SIMULATED", receiver="PYGNC", interval_s=float(receiver.interval_s))
     gps_ms = settings.start_gps_ms + np.rint(1e3 * t_s).astype(np.int64)[row]
     columns: dict[str, Any] = {name: values[order] for name, values in table.items()}
+    cycles = np.column_stack([columns.pop(f"cycles_l{band}") for band in (1, 2)])
     found = GnssMeasurements(gps_ms=gps_ms, fraction_s=np.zeros(len(row)), facts=facts, **columns)
-    return found.without_l2() if receiver.frequencies == 1 else found, clock_s
+    return found.without_l2() if receiver.frequencies == 1 else found, clock_s, cycles
 
 
-def _link(receiver: RawGnss, one: Transmitter, t_s: FloatArray, states: FloatArray, sun_m: FloatArray) -> _Link:
+class _Waves(NamedTuple):
+    """Plane waves of the electron content through the thin layer, at rest relative to the stars."""
+
+    vectors: FloatArray
+    """Wave vectors for directions from the Earth's centre in rad, shape (w, 3)."""
+    phases_rad: FloatArray
+    share: float
+    """Standard deviation of the content, as a part of its mean."""
+
+    @classmethod
+    def drawn(cls, seed: int, share: float) -> "_Waves":
+        rng = noise_generator(seed, "gnss.ionosphere")
+        directions = rng.standard_normal((_WAVES, 3))
+        directions /= np.linalg.norm(directions, axis=1, keepdims=True)
+        lengths_m = rng.uniform(*_WAVE_LENGTHS_M, _WAVES)
+        vectors = 2.0 * math.pi * _EARTH_RADIUS_M / lengths_m[:, np.newaxis] * directions
+        return cls(vectors, rng.uniform(0.0, 2.0 * math.pi, _WAVES), share)
+
+    def factors(self, pierce: FloatArray) -> FloatArray:
+        """Return the electron content at unit vectors (n, 3) relative to its mean, shape (n,)."""
+        waves = np.cos(pierce @ self.vectors.T + self.phases_rad).sum(axis=1)
+        return np.asarray(1.0 + self.share * math.sqrt(2.0 / _WAVES) * waves)
+
+
+def _link(  # noqa: PLR0917 - both ends, and what is between them
+    receiver: RawGnss, one: Transmitter, t_s: FloatArray, states: FloatArray, sun_m: FloatArray, waves: _Waves
+) -> _Link:
     position_m = states[:, :3]
     travel_s = np.full(len(t_s), 0.075)
     for _ in range(4):
@@ -169,13 +209,29 @@ def _link(receiver: RawGnss, one: Transmitter, t_s: FloatArray, states: FloatArr
         row,
         (distance_m - sent_clock_m + shapiro_m)[row],
         np.degrees(elevation[row]),
-        _ionosphere_m_hz2(receiver, position_m[row], sight[row], elevation[row], sun_m[row]),
+        _ionosphere_m_hz2(receiver, position_m[row], sight[row], elevation[row], sun_m[row], waves),
         _wind_up_cycles(orbit_m[row], sun_m[row], states[row], -sight[row]),
+        _azimuth(states[row], sight[row]),
     )
 
 
-def _ionosphere_m_hz2(
-    receiver: RawGnss, position_m: FloatArray, sight: FloatArray, elevation: FloatArray, sun_m: FloatArray
+def _azimuth(states: FloatArray, sight: FloatArray) -> FloatArray:
+    """Return angles from the direction of flight, rad, shape (n,)."""
+    normal = np.cross(states[:, :3], states[:, 3:])
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    along = np.cross(normal, states[:, :3])
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across, forward = np.einsum("ni,ni->n", normal, sight), np.einsum("ni,ni->n", along, sight)
+    return np.asarray(np.arctan2(across, forward))
+
+
+def _ionosphere_m_hz2(  # noqa: PLR0917 - geometry and the layer
+    receiver: RawGnss,
+    position_m: FloatArray,
+    sight: FloatArray,
+    elevation: FloatArray,
+    sun_m: FloatArray,
+    waves: _Waves,
 ) -> FloatArray:
     """Return the delay of codes times the square of the frequency: thin layer above the satellite."""
     if not len(position_m):
@@ -196,7 +252,7 @@ def _ionosphere_m_hz2(
     to_sun = sun_m @ late / np.linalg.norm(sun_m, axis=1, keepdims=True)
     light = np.maximum(np.einsum("ni,ni->n", pierce, to_sun), 0.0)
     tecu = receiver.ionosphere_tecu * (_NIGHT_SHARE + (1.0 - _NIGHT_SHARE) * light)
-    return np.asarray(_DELAY_M_HZ2_PER_TECU * tecu * np.array(share) * oblique)
+    return np.asarray(_DELAY_M_HZ2_PER_TECU * tecu * np.array(share) * oblique * waves.factors(pierce))
 
 
 def _wind_up_cycles(orbit_m: FloatArray, sun_m: FloatArray, states: FloatArray, toward: FloatArray) -> FloatArray:
@@ -245,6 +301,7 @@ def _signals(
     multipath = _multipath(receiver, link, rng, passes)
     columns: dict[str, npt.NDArray[np.generic]] = {"row": link.row, "satellite": np.full(count, one.name)}
     slips = _slips(receiver, rng, count)
+    drift_cycles, pattern_m = _phase_bias_cycles(settings, link), _pattern_m(settings, link)
     for band, (hz, wavelength_m) in enumerate(zip(_HZ, _WAVELENGTHS_M, strict=True)):
         density = 10.0 ** ((cn0 - _L2_LOSS_DB * band) / 10.0)
         noise = math.sqrt(_CODE_BANDWIDTH_HZ * _CODE_SPACING_CHIPS / 2.0) / np.sqrt(density)
@@ -257,11 +314,33 @@ def _signals(
         phase_m = pseudorange_m - link.delay_m_hz2 / hz**2 + _PHASE_MULTIPATH * multipath[3 + band]
         phase_m += wavelength_m / (2.0 * math.pi) * np.sqrt(_PHASE_BANDWIDTH_HZ / density) * rng.standard_normal(count)
         ambiguity = rng.integers(-1_000_000, 1_000_000, passes[-1] + 1 if count else 1)[passes]
-        cycles = phase_m / wavelength_m + link.wind_up_cycles + ambiguity + slips[0][band]
+        true_cycles = link.wind_up_cycles + ambiguity + slips[0][band]
+        cycles = phase_m / wavelength_m + true_cycles + drift_cycles[band] + pattern_m[band] / wavelength_m
         columns[f"phase_l{band + 1}_m"] = cycles * wavelength_m
+        columns[f"cycles_l{band + 1}"] = true_cycles
         columns[f"signal_to_noise_l{band + 1}_db_hz"] = cn0 - _L2_LOSS_DB * band
         columns[f"loss_of_lock_l{band + 1}"] = slips[1]
     return {name: values[is_tracked] for name, values in columns.items()}
+
+
+def _phase_bias_cycles(settings: Settings, link: _Link) -> FloatArray:
+    """Return the phases of the oscillators of both frequencies, common to all satellites, shape (2, n)."""
+    rng = noise_generator(settings.seed, "raw_gnss.phase_bias")
+    begin, phase_rad = rng.uniform(0.0, 1.0, (2, 1)), rng.uniform(0.0, 2.0 * math.pi, (2, 1))
+    t_s = settings.raw_gnss.interval_s * link.row
+    return np.asarray(begin + _BIAS_DRIFT_CYCLES * np.sin(2.0 * math.pi * t_s / _BIAS_PERIOD_S + phase_rad))
+
+
+def _pattern_m(settings: Settings, link: _Link) -> FloatArray:
+    """Return the antenna's phase centre variations of both frequencies, shape (2, n)."""
+    rng = noise_generator(settings.seed, "raw_gnss.pattern")
+    elevation_rad = np.radians(link.elevation_deg)
+    harmonics = np.stack([
+        np.cos(elevation_rad) * np.cos(link.azimuth_rad), np.cos(elevation_rad) * np.sin(link.azimuth_rad),
+        np.sin(elevation_rad), np.cos(2.0 * elevation_rad) * np.cos(2.0 * link.azimuth_rad),
+        np.cos(2.0 * elevation_rad) * np.sin(2.0 * link.azimuth_rad), np.sin(3.0 * elevation_rad),
+    ])  # fmt: skip
+    return np.asarray(settings.raw_gnss.antenna_pattern_m * rng.standard_normal((2, len(harmonics))) @ harmonics)
 
 
 def _multipath(receiver: RawGnss, link: _Link, rng: np.random.Generator, passes: npt.NDArray[np.intp]) -> FloatArray:

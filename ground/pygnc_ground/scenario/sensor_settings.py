@@ -69,6 +69,10 @@ class RawGnss(Section, frozen=True):
     """Number of satellites tracked at a time; the highest are chosen."""
     ionosphere_tecu: NonNegative = 20.0
     """Vertical electron content of the whole ionosphere under the Sun; a fifth of it by night."""
+    ionosphere_waves: Fraction = 0.0
+    """Standard deviation of waves of the electron content, 150 to 1500 km long, relative to its mean."""
+    antenna_pattern_m: NonNegative = 0.0
+    """Standard deviation of each of six harmonics of the phase centre variations, drawn for each receiver."""
     multipath_m: NonNegative = 0.5
     """Standard deviation of the multipath of codes at the horizon; a hundredth of it on phases."""
     multipath_time_s: Positive = 60.0

@@ -77,7 +77,7 @@ class Combined:
             slips=self.slips + int(starts.sum()),
         )
 
-    def selected(self, rows: BoolArray) -> Self:
+    def selected(self, rows: BoolArray | IntArray) -> Self:
         """Return some rows."""
         return replace(
             self,

@@ -15,7 +15,7 @@ import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, orbital_axes, wind_up_cycles
+from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
@@ -25,6 +25,7 @@ from pygnc_ground.orbit.batch.trajectory import ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.raw.combinations import Combined, combine, has_two_frequencies, previous, without_short
 from pygnc_ground.orbit.raw.normal_equations import Elimination, Fitted, Linearised, Noise, huber_variance
 from pygnc_ground.orbit.raw.point_solutions import PointSolutions, point_solutions
+from pygnc_ground.orbit.raw.prediction import predict
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _POINT_LIMIT_M: Final = {True: 15.0, False: 60.0}
@@ -98,12 +99,21 @@ class RawOrbit:
     motion: LinearMotion
     correction: FloatArray
     covariance: FloatArray
+    dynamics: ArcDynamics
+    values: FloatArray
+    """Parameters with the correction, shape (p,)."""
+    links: Links
+    clock_s: FloatArray
+    """Clock of the receiver at each row of `combined`, shape (n,)."""
+    receiver: Receiver
+
+    def at(self, gps_ms: IntArray, offset_s: FloatArray) -> FloatArray:
+        """Return states in GCRF at times `gps_ms` plus `offset_s` within the arc, each (n,); shape (n, 6)."""
+        return self.motion.states(gps_ms, offset_s) + self.motion.changes(gps_ms, offset_s, self.correction)
 
     def states(self, gps_ms: IntArray) -> tuple[FloatArray, FloatArray]:
         """Return states in GCRF (n, 6) and their covariances (n, 6, 6) at times within the arc, shape (n,)."""
-        on_time = np.zeros(len(gps_ms))
-        states = self.motion.states(gps_ms, on_time) + self.motion.changes(gps_ms, on_time, self.correction)
-        return states, self.motion.covariances(gps_ms, self.covariance)
+        return self.at(gps_ms, np.zeros(len(gps_ms))), self.motion.covariances(gps_ms, self.covariance)
 
 
 def solve_raw_orbit(  # noqa: PLR0917 - measurements and what they are predicted with
@@ -185,8 +195,8 @@ class _Fit:
         self._combined = without_short(combined)
         self._links = links
         self._clock_s = clock_s
+        self._receiver = receiver
         self._offset_m = np.array(receiver.offset_m)
-        self._sigma_m = receiver.sigma_m
         self._noise = _NOISE[combined.dual]
         seen = combined.measurements
         times_ms, first, self._epoch = np.unique(seen.gps_ms, return_index=True, return_inverse=True)
@@ -237,7 +247,7 @@ class _Fit:
         covariance = solve(normal, parameters.prior(settings, cautious), values).covariance()
         by_offset = covariance @ right[:, 1:]
         covariance = covariance * max(fitted.chi_square / fitted.degrees_of_freedom, 1.0)
-        covariance += self._sigma_m**2 * by_offset @ by_offset.T
+        covariance += self._receiver.sigma_m**2 * by_offset @ by_offset.T
         return RawOrbit(
             points,
             times_ms,
@@ -250,6 +260,11 @@ class _Fit:
             motion,
             solution.correction,
             covariance,
+            dynamics,
+            values,
+            self._links,
+            self._clock_s,
+            self._receiver,
         )
 
     def _linearised(self, motion: LinearMotion, *, with_phase: bool) -> tuple[Linearised, FloatArray]:
@@ -257,22 +272,16 @@ class _Fit:
         combined, links, seen = self._combined, self._links, self._combined.measurements
         offset_s = seen.fraction_s - self._clock_s
         states = motion.states(seen.gps_ms, offset_s)
-        axes = np.einsum("nij,nkj->nki", self._ecef_from_gcrf, orbital_axes(states[:, :3], states[:, 3:]))
-        antenna_m = np.einsum("nij,nj->ni", self._ecef_from_gcrf, states[:, :3])
-        antenna_m += np.einsum("nij,i->nj", axes, self._offset_m)
-        predicted = links.ranges(antenna_m, self._clock_s)
+        predicted = predict(combined, links, states, self._ecef_from_gcrf, self._offset_m, self._clock_s)
         code_m = combined.code_m - predicted.range_m
         clock_m = _medians(self._epoch, code_m)[self._epoch]
         self._clock_s = clock_m / SPEED_OF_LIGHT_M_S
         code_m -= clock_m
-        antenna_axes = axes * np.array((1.0, -1.0, -1.0))[:, None]
-        wind_up = wind_up_cycles(links.axes, antenna_axes, predicted.direction)
         phase_m = combined.phase_m - predicted.range_m - clock_m
-        phase_m -= combined.wind_up_m * _in_passes(wind_up, combined)
+        phase_m -= combined.wind_up_m * predicted.wind_up_cycles
         phase_m = np.where(combined.passes >= 0, phase_m, np.nan)
         phase_m -= _pass_medians(combined, phase_m - code_m)
-        sine = -np.einsum("ni,ni->n", antenna_axes[:, 2], predicted.direction)
-        factor = 1.0 / np.maximum(sine, _LOW) ** 2
+        factor = 1.0 / np.maximum(predicted.sine, _LOW) ** 2
         code_variance, phase_variance = self._noise.code_m**2 * factor, self._noise.phase_m**2 * factor
         if self._fitted is not None:
             code_variance = huber_variance(self._fitted.code_m, code_variance, _HUBER)
@@ -285,7 +294,7 @@ class _Fit:
             is_usable = (np.abs(code_m) < _CODE_LIMIT_M) & combined.dual
             code_m = np.where(is_usable, code_m, np.nan)
         partials = np.einsum("ni,nij->nj", predicted.direction, self._ecef_from_gcrf)
-        shift = np.einsum("ni,nki->nk", predicted.direction, axes)
+        shift = np.einsum("ni,nki->nk", predicted.direction, predicted.axes)
         return Linearised(combined, links, offset_s, code_m, phase_m, partials, code_variance, phase_variance), shift
 
     def _improve(self, fitted: Fitted) -> bool:
@@ -321,14 +330,6 @@ def _pass_medians(combined: Combined, values: FloatArray) -> FloatArray:
     if rows.any():
         medians[rows] = _medians(combined.passes[rows], values[rows])[combined.passes[rows]]
     return medians
-
-
-def _in_passes(cycles: FloatArray, combined: Combined) -> FloatArray:
-    """Return wind-up that is continuous within each pass, shape (n,)."""
-    order = np.lexsort((combined.measurements.gps_ms, combined.passes))
-    continued = np.empty_like(cycles)
-    continued[order] = continuous(cycles[order], np.flatnonzero(np.diff(combined.passes[order])) + 1)
-    return continued
 
 
 def jumps_of_clock(points: PointSolutions) -> int:

@@ -1,0 +1,101 @@
+"""Relative positions from raw measurements of two simulated receivers."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from pygnc.environment.frames import EarthFrames
+from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.orbit import app
+from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError, Receiver, solve_raw_orbit
+from pygnc_ground.orbit.raw.differences import WAVELENGTHS_M, Pairs
+from pygnc_ground.orbit.raw.relative import solve_relative
+from pygnc_ground.truth.frames import earth_orientation
+from scripts.bench.bench_raw_formation import Flight, relative, simulated
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("raw_formation")]
+
+
+@pytest.fixture(scope="module")
+def near() -> Flight:
+    return simulated(39_101, 1.5, 5_000.0)
+
+
+@pytest.fixture(scope="module")
+def solved(near: Flight) -> tuple[RawOrbit, RawOrbit, EarthFrames]:
+    frames = EarthFrames(earth_orientation(int(near.seen[0].gps_ms[-1])))
+    orbits, settings = near.orbits("precise"), OrbitSettings()
+    own, partner = (solve_raw_orbit(seen, orbits, None, Receiver(), settings, frames) for seen in near.seen)
+    return own, partner, frames
+
+
+def test_both_receivers_see_the_same_sky_with_errors_of_their_own(near: Flight) -> None:
+    one, other = near.files
+    assert one.navigation == other.navigation
+    assert one.precise == other.precise
+    assert not np.array_equal(one.clock_s, other.clock_s)
+
+
+@pytest.mark.parametrize("dual", [True, False])
+def test_near_partner_is_known_to_two_centimetres(near: Flight, *, dual: bool) -> None:
+    found, errors = relative(near, "precise", dual=dual)
+    assert errors.floating_m < 0.1
+    assert errors.fixed_m < 0.02
+    assert errors.fixed_nees < 2.0
+    assert errors.wrong == 0
+    assert errors.integers > 0.3 * errors.ambiguities
+    assert np.nanmedian(np.abs(found.phase_m)) < 0.005
+
+
+@pytest.mark.slow
+def test_far_partner_is_known_to_ten_centimetres() -> None:
+    far = simulated(39_102, 1.5, 220_000.0)
+    for dual, limit_m in ((True, 0.1), (False, 0.3)):
+        _, errors = relative(far, "broadcast", dual=dual)
+        assert errors.fixed_m < limit_m
+        assert errors.wrong == 0
+
+
+def test_slip_that_neither_receiver_reports_ends_a_pass(solved: tuple[RawOrbit, RawOrbit, EarthFrames]) -> None:
+    own, partner, frames = solved
+    seen = partner.combined.measurements
+    pairs = Pairs(own, partner, frames, np.zeros(3))
+    before = pairs.differences(partner.at(pairs.gps_ms, pairs.offset_s))
+    name, middle = before.satellite[before.passes == np.bincount(before.passes[before.passes >= 0]).argmax()][0], 0
+    rows = np.flatnonzero(seen.satellite == name)
+    middle = int(np.median(before.gps_ms[before.satellite == name]))
+    late = rows[seen.gps_ms[rows] > middle]
+    phase_m = seen.phase_l1_m.copy()
+    phase_m[late] += WAVELENGTHS_M[0]
+    slipped = replace(partner, combined=replace(partner.combined, measurements=replace(seen, phase_l1_m=phase_m)))
+    pairs = Pairs(own, slipped, frames, np.zeros(3))
+    after = pairs.differences(partner.at(pairs.gps_ms, pairs.offset_s))
+    assert after.pass_count > before.pass_count
+
+
+def test_partner_of_other_hours_is_refused(solved: tuple[RawOrbit, RawOrbit, EarthFrames]) -> None:
+    own, partner, frames = solved
+    seen = partner.combined.measurements
+    shifted = replace(partner.combined, measurements=replace(seen, gps_ms=seen.gps_ms + 86_400_000))
+    with pytest.raises(RawOrbitError, match="give files of the same hours"):
+        solve_relative(own, replace(partner, combined=shifted), OrbitSettings(), frames, (0.0, 0.0, 0.0), 0.005)
+
+
+def test_command_writes_the_relative_position(near: Flight, tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in ("own.rnx", "partner.rnx", "brdc.rnx")]
+    contents = near.files[0].observations, near.files[1].observations, near.files[0].navigation
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    own, partner, navigation = map(str, paths)
+    words = [own, "--gnss-orbits", navigation, "--partner", partner, "--out", str(tmp_path / "out")]
+    printed = CliRunner().invoke(app, words)
+    assert printed.exit_code == 0, printed.output
+    assert "relative position: sigma 0.0" in printed.output
+    table = pl.read_parquet(tmp_path / "out" / "formation.parquet")
+    assert np.abs(table["relative_t_m"].to_numpy()) == pytest.approx(np.full(len(table), 5_000.0), rel=0.05)
+    without = CliRunner().invoke(app, [own, "--partner", partner, "--out", str(tmp_path / "other")])
+    assert "--gnss-orbits" in without.output
