@@ -19,6 +19,10 @@ def fault_of(name: str, text: str) -> str | None:
         return "the name is not +TOPIC.KIND.md with a topic of lower-case letters, digits and hyphens"
     if kind[1] not in KINDS:
         return f"unknown kind {kind[1]}; choose from {', '.join(sorted(KINDS))}"
+    return fault_of_text(text)
+
+
+def fault_of_text(text: str) -> str | None:
     if not text.strip():
         return "no text"
     if re.match(r"\s|[-*+] |#|\d+\. ", text):
