@@ -127,6 +127,7 @@ def test_an_option_has_one_meaning_in_all_subcommands() -> None:
     several = {
         "--as": {"opm|oem|omm|tle|aem|cdm|mcap|prediction|starlink|aws", "xtce|c|markdown"},
         "--out": {"PATH", "FOLDER"},
+        "--partner-truth": {"NAME=FILE", "PATH"},  # of one of several partners; of the partner
         "--port": {"N", "PORT"},  # of TCP; of a device
         "--server": {"TEXT", "URL"},
         "--to": {"NAME", "URL"},
