@@ -32,6 +32,8 @@ from tests.pygnc_command import app
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 
+pytestmark = pytest.mark.timeout(180)  # the first test makes a whole replay
+
 ROOT = Path(__file__).resolve().parents[3]
 DEMO = ROOT / "data" / "demo"
 TRUTH = DEMO / "truth.parquet"
