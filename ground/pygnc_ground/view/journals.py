@@ -76,7 +76,7 @@ class _Journal:
 
     @property
     def problem(self) -> str:
-        """What of the journal is not shown; empty if there is nothing."""
+        """Text that says what of the journal is not shown; empty if all is shown."""
         found = [self.fault] if self.fault else []
         if self.reader.damage:
             size = sum(damage.stop - damage.start for _, damage in self.reader.damage)

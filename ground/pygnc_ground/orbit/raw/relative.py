@@ -105,7 +105,7 @@ class _Normal(NamedTuple):
     matrix: FloatArray
     """Shape (p + a, p + a)."""
     right: FloatArray
-    """Of the residuals and of the antenna's offset, shape (p + a, 4)."""
+    """Right sides for the residuals and for the three components of the antenna's offset, shape (p + a, 4)."""
 
 
 def solve_relative(  # noqa: PLR0917 - both orbits, and what they are predicted with
