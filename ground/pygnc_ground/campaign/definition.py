@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
+import numpy as np
 
 from pygnc.configuration.load import settings_from_table
 from pygnc.configuration.settings import Settings as FlightSettings
@@ -25,8 +26,12 @@ class Estimators(Section, frozen=True):
 
     filter: FilterName = FilterName.EKF
     """Orbit filter: `ekf`, that of the flight software, or `ukf`, a reference."""
-    orbit: tuple[Literal["filter", "smoother", "batch"], ...] = ("filter",)
-    """Orbit estimators to judge: `filter`, `smoother`, `batch`. The filter always runs."""
+    orbit: tuple[Literal["filter", "smoother", "batch", "prediction"], ...] = ("filter",)
+    """Orbit estimators to judge: `filter`, `smoother`, `batch`, `prediction`. The filter always runs. The error of a
+    prediction is that along the orbit; a scenario with predictions has no partners.
+    """
+    predictions_h: Annotated[tuple[Positive, ...], msgspec.Meta(min_length=1)] = (24.0, 72.0)
+    """Times of the predictions after the newest estimate, in increasing order."""
     attitude: tuple[Literal["filter", "smoother"], ...] = ("filter",)
     """Attitude estimators to judge: `filter`, `smoother`; empty to skip the attitude."""
     formation: tuple[Literal["batch", "filter"], ...] = ()
@@ -196,6 +201,14 @@ def _require_consistent(plan: RunPlan, own_id: int) -> None:
         (
             "formation" in plan.estimators.bounds and "batch" not in plan.estimators.formation,
             "estimators.bounds has the formation, which is a bound of the batch; add batch to estimators.formation",
+        ),
+        (
+            "prediction" in plan.estimators.orbit and bool(scenario.partners),
+            "predictions are those of a flight without partners; remove scenario.partners or the prediction",
+        ),
+        (
+            np.diff(plan.estimators.predictions_h, prepend=0.0).min() * 3600.0 < plan.bin_s,
+            "estimators.predictions_h: times must increase by at least bin_s; put them in order or make bin_s smaller",
         ),
         (
             bool(scenario.partners) and plan.begin == "sunlight",

@@ -167,7 +167,7 @@ def _over_time(
         for axes in line:
             axes.tick_params(labelbottom=False)
     for axes in panels[-1]:
-        axes.set_xlabel("hours after the start")
+        axes.set_xlabel("hours after the start; of predictions, after the newest estimate")
     names = list(dict.fromkeys(each.name for each, _ in shown))
     legend(figure, [("line", OF_ESTIMATE[name], name) for name in names])
     return figure

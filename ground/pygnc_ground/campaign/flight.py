@@ -59,14 +59,16 @@ class SimulatedFlight:
     """Range packets by radio id: those of the main satellite and, if the settings demand them, of its partners."""
 
     @classmethod
-    def of(cls, settings: Settings, *, begin_in_sunlight: bool = False) -> "SimulatedFlight":
+    def of(cls, settings: Settings, *, begin_in_sunlight: bool = False, beyond_s: float = 0.0) -> "SimulatedFlight":
         """Generate the flight of a scenario; with `begin_in_sunlight`, from the first record in sunlight on.
+
+        The true orbit of a flight without partners is known until `beyond_s` after the scenario.
 
         Raises:
             ValueError: The scenario cannot be generated, or has no record in sunlight.
         """
         require_generable(settings)
-        everyone = _satellites(settings)
+        everyone = _satellites(settings, beyond_s)
         scenario = scenario_of(settings, everyone[0], everyone)
         ranges = {scenario.satellite_id: scenario.ranges} if settings.partners else {}
         if settings.formation.all_satellites:
@@ -135,11 +137,12 @@ class SimulatedFlight:
         return AttitudeTruth(true.gps_ms, rows).at(gps_ms)
 
 
-def _satellites(settings: Settings) -> tuple[Satellite, ...]:
+def _satellites(settings: Settings, beyond_s: float) -> tuple[Satellite, ...]:
     if settings.partners:
         return satellites(settings)
     # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
-    path = _path(Settings(**{name: getattr(settings, name) for name in _SETTINGS_OF_ORBIT}))
+    names = (*_SETTINGS_OF_ORBIT, "seed") if settings.forces.density_error else _SETTINGS_OF_ORBIT
+    path = _path(Settings(**{name: getattr(settings, name) for name in names}), beyond_s)
     return (Satellite(settings.formation.own_id, settings, path, None),)
 
 
@@ -173,8 +176,8 @@ def _key(t_s: npt.ArrayLike) -> bytes:
 
 
 @lru_cache(_PATHS)
-def _path(settings: Settings) -> SharedPath:
-    return SharedPath(Trajectory.of(settings))
+def _path(settings: Settings, beyond_s: float) -> SharedPath:
+    return SharedPath(Trajectory.of(settings, beyond_s=beyond_s))
 
 
 def received_live(messages: Sequence[Message], begin_gps_ms: int) -> list[Message]:

@@ -12,7 +12,7 @@ from pygnc.configuration.settings import Settings as FlightSettings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import OrbitState
+from pygnc.estimators.orbit.state import POSITION, OrbitState
 from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc_ground.campaign.definition import Estimators
 from pygnc_ground.campaign.flight import ORIENTATION, SimulatedFlight
@@ -20,13 +20,17 @@ from pygnc_ground.campaign.time_bins import Score, Trace, rms_of
 from pygnc_ground.orbit.batch.solve import solve_batch
 from pygnc_ground.orbit.bound import KnownFixes, OrbitBounds, orbit_bounds
 from pygnc_ground.orbit.delta_v import delta_vs, restarts
+from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import (
     BoolArray,
     OrbitSolution,
     Usage,
+    along_orbit,
+    normalised_squares,
     orbit_errors,
     residual_usage,
+    rtn_axes,
     solution_from_states,
 )
 from pygnc_ground.replay.collect import Collected, TimedRecord
@@ -58,6 +62,9 @@ def score_orbit(
         if name == "filter":
             usage = {ms: Usage.of(update) for ms, update in used.items()}
             solution = solution_table(forward, frames, usage)
+        elif name == "prediction":
+            yield _prediction(flight, updates, of_orbit, forward[max(forward)], estimators.predictions_h)
+            continue
         elif name == "smoother":
             smoothed = smooth(updates, list(forward), OrbitDynamics(of_orbit, frames), of_orbit)
             usage = {
@@ -87,6 +94,28 @@ def score_orbit(
         if name != "filter":
             figures |= _delta_v(flight, updates, solution, of_orbit, frames, is_smoothed=name == "smoother")
         yield Score(f"orbit {name}", figures, trace)
+
+
+def _prediction(
+    flight: SimulatedFlight,
+    updates: Sequence[OrbitUpdate],
+    settings: OrbitSettings,
+    newest: OrbitState,
+    hours: Sequence[float],
+) -> Score:
+    """Return the errors of predictions along the orbit, over the time ahead, and their NEES in three dimensions."""
+    prediction = OrbitPrediction.of_updates(updates, settings, ORIENTATION)
+    now, rows = newest, []
+    for each in hours:
+        now = prediction.predict(newest.gps_ms + round(3_600_000 * each), now)
+        axes = rtn_axes(now.x[:6])
+        covariance = axes @ now.covariance[POSITION, POSITION] @ axes.T
+        error_m = along_orbit(flight.true_states_gcrf(np.array([now.gps_ms]))[0, 0, :3], now.x[:6])
+        nees = normalised_squares(error_m[None], covariance[None])[0] / 3
+        rows.append((3600.0 * each, abs(error_m[1]), math.sqrt(covariance[1, 1]), math.nan, nees, math.nan))
+    trace = Trace(*np.array(rows).T)
+    last = {name: float(getattr(trace, name.removesuffix("_m"))[-1]) for name in ("error_m", "sigma_m", "nees")}
+    return Score("orbit prediction", last, trace)
 
 
 def solution_table(

@@ -15,12 +15,14 @@ from pygnc_ground.campaign.folder import folder_of
 from pygnc_ground.campaign.schema import ESTIMATOR_NAMES, FAILED, parameter_columns
 from pygnc_ground.campaign.statistics import (
     ESTIMATORS,
+    Containment,
     Difference,
     Estimator,
     Group,
     Sensitivity,
     accuracy,
     bin_series,
+    containments,
     differences,
     estimators_of,
     group_figures,
@@ -56,6 +58,7 @@ _NEES_GOOD: Final = (0.5, 2.0)
 _BEYOND_MAX_S: Final = 600.0
 """Time for which a certain orbit may be beyond five sigmas: the shortest interval between two solutions."""
 _BOUND_GOOD: Final = 1.3
+_CONTAINED_GOOD: Final = (0.93, 0.97)
 _LIBRARIES: Final = ("numpy", "scipy", "polars", "matplotlib", "jinja2")
 
 
@@ -119,6 +122,7 @@ def _render(results: _Results, reference: _Results | None) -> str:
     shown = [(group, each) for group in results.groups for each in estimators][:_ROWS_MAX]
     found = sensitivities(campaign, runs)
     compared = [] if reference is None else differences(results.groups, reference.groups)
+    contained = containments(campaign, results.groups, partitions_of(results.folder, "bins"))
     effort = partitions_of(results.folder, "effort", ("run", "cpu_s", "peak_mb"))
     seconds, peak_mb = zip(*((piece["cpu_s"].sum(), piece["peak_mb"].max()) for piece in effort), strict=True)
     other = None
@@ -136,9 +140,10 @@ def _render(results: _Results, reference: _Results | None) -> str:
             failed=int((runs["status"] == FAILED).sum()),
             processor_ms=round(1e3 * math.fsum(seconds)),
             peak_mb=max(peak_mb),
-            findings=_findings(results, estimators, compared),
+            findings=[*_findings(results, estimators, compared), *_of_predictions(contained)],
             rows=[accuracy(group, each) for group, each in shown],
             rows_total=results.groups_total * len(estimators),
+            contained=contained,
             sensitivities=[one for one in found if one.estimator.is_of_flight],
             worst=worst_runs(campaign, runs, _WORST),
             failures=_failures(results.folder),
@@ -211,6 +216,20 @@ def _findings(results: _Results, estimators: Sequence[Estimator], compared: Sequ
     if compared and not different:
         found.append(Finding("No estimator differs from the other campaign at 95 % confidence.", good=True))
     return found
+
+
+def _of_predictions(contained: Sequence[Containment]) -> list[Finding]:
+    """Return the finding about the predictions with the farthest part from 95 % within their stated errors."""
+    if not contained:
+        return []
+    low, high = _CONTAINED_GOOD
+    worst = max(contained, key=lambda one: abs(one.along - 0.95))
+    text = (
+        f"{wording.percent(worst.along)} of the predictions over {worst.hours:g} h are within 1.96 formal sigmas along"
+        f" the orbit where that is farthest from 95 % ({worst.group}; good: {wording.percent(low)} to"
+        f" {wording.percent(high)})."
+    )
+    return [Finding(text, good=low <= worst.along <= high)]
 
 
 def _of_formation(runs: pl.DataFrame) -> list[Finding]:

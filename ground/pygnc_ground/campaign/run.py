@@ -75,7 +75,9 @@ def simulated(plan: RunPlan) -> SimulatedFlight:
     Raises:
         ValueError: The scenario cannot be generated.
     """
-    return SimulatedFlight.of(plan.scenario_settings(), begin_in_sunlight=plan.begin == "sunlight")
+    estimators = plan.estimators
+    beyond_s = 3600.0 * max(estimators.predictions_h) if "prediction" in estimators.orbit else 0.0
+    return SimulatedFlight.of(plan.scenario_settings(), begin_in_sunlight=plan.begin == "sunlight", beyond_s=beyond_s)
 
 
 def _scores(plan: RunPlan) -> Iterator[Score]:

@@ -10,7 +10,7 @@ from pygnc_ground.campaign.draws import drawn_value
 from pygnc_ground.tables.declaration import GROUPS, TABLES, Quantity, schema
 
 ESTIMATOR_NAMES: Final[Mapping[str, Sequence[str]]] = {
-    "orbit": ("filter", "smoother", "batch"),
+    "orbit": ("filter", "smoother", "batch", "prediction"),
     "attitude": ("filter", "smoother"),
     "formation": ("batch", "filter"),
 }

@@ -19,6 +19,9 @@ _RESAMPLES: Final = 2000
 _BLOCKS: Final = 10_000
 """Blocks of runs that a bootstrap draws from if there are more runs."""
 _CONFIDENCE: Final = (2.5, 97.5)
+_SIGMAS_95: Final = 1.960
+_CHI_SQUARE_95: Final = 7.815
+"""Square of a normalised error in three dimensions that 95 % of the cases are within."""
 
 
 class Estimator(NamedTuple):
@@ -27,7 +30,7 @@ class Estimator(NamedTuple):
     kind: str
     """`orbit`, `attitude` or `formation`"""
     name: str
-    """`filter`, `smoother` or `batch`"""
+    """`filter`, `smoother`, `batch` or `prediction`"""
 
     @property
     def label(self) -> str:
@@ -42,7 +45,7 @@ class Estimator(NamedTuple):
     @property
     def dof(self) -> int:
         """Degrees of freedom of its errors."""
-        return 3 if self.kind == "attitude" else 6
+        return 3 if self.kind == "attitude" or self.name == "prediction" else 6
 
     @property
     def is_of_flight(self) -> bool:
@@ -308,6 +311,39 @@ def group_figures(campaign: Campaign, runs: pl.DataFrame, estimator: Estimator) 
         *(values[name].pow(2).mean().sqrt().alias(name) for name in ("error", "bound")),
         values["nees"].mean().alias("nees"),
     )
+
+
+class Containment(NamedTuple):
+    """Predictions of a group over equal times, and how many of them have their error within the stated one."""
+
+    group: str
+    hours: float
+    """Time from the newest estimate to the predicted one."""
+    runs: int
+    along: float
+    """Part with an error along the orbit of at most 1.96 sigmas"""
+    ellipsoid: float
+    """Part within the ellipsoid in three dimensions that should contain 95 %"""
+    sigmas_m: tuple[float, float, float]
+    """10, 50 and 90 % quantiles of the standard deviation along the orbit"""
+
+
+def containments(campaign: Campaign, found: Sequence[Group], bins: Iterable[pl.DataFrame]) -> list[Containment]:
+    """Return how many predictions of each group are within their stated errors; `bins` are pieces of that table."""
+    rows = [piece.filter(pl.col("estimator") == "orbit prediction") for piece in bins]
+    within = pl.col("error_rms") < _SIGMAS_95 * pl.col("sigma_rms")
+    inside = 3.0 * pl.col("nees_per_dof") < _CHI_SQUARE_95
+    parts = []
+    for group in found:
+        of_group = [piece.filter(pl.col("run").is_in(group.rows["run"].implode())) for piece in rows]
+        for each in campaign.estimators.predictions_h:
+            begin_s = 3600.0 * each // campaign.bin_s * campaign.bin_s
+            of = pl.concat([piece.filter(pl.col("begin_s") == begin_s) for piece in of_group])
+            if of.height:
+                along, ellipsoid = (float(of.select(part.mean()).item()) for part in (within, inside))
+                sigmas = tuple(np.quantile(of["sigma_rms"].to_numpy(), (0.1, 0.5, 0.9)).tolist())
+                parts.append(Containment(group.name, each, of.height, along, ellipsoid, sigmas))
+    return parts
 
 
 class WorstRun(NamedTuple):

@@ -92,6 +92,7 @@ def determine_orbit(
     from pygnc_ground.exports.export import Options
     from pygnc_ground.orbit.prediction import OrbitPrediction
     from pygnc_ground.orbit.raw.determination import Receiver
+    from pygnc_ground.orbit.solution import newest_state
     from pygnc_ground.receivers.raw_files import is_observation_file
     from pygnc_ground.replay import folder
     from pygnc_ground.replay.attitude_run import return_free_memory
@@ -142,16 +143,9 @@ def determine_orbit(
         name, designator = label("--name", name), label("--designator", designator)
         folder.require_free(out, overwrite=overwrite)
         replay = replay_with_true_noise(recorded, context)
-        newest = folder.newest_state(replay.collected.updates)
         updates = replay.collected.updates
-        is_undisturbed = not any(one.restarted_from_ms is not None or one.time_error_s for one in updates)
-        orbit = OrbitPrediction.after(
-            context.settings.orbit,
-            context.orientation,
-            newest,
-            [update.fix for update in updates],
-            is_undisturbed=is_undisturbed,
-        )
+        newest = newest_state(updates)
+        orbit = OrbitPrediction.of_updates(updates, context.settings.orbit, context.orientation)
         replay.collected.release_fixes()
         return_free_memory()
         paths = replay.write(out, overwrite=overwrite)

@@ -19,7 +19,7 @@ from pygnc_ground.exports.aem import Attitudes
 from pygnc_ground.exports.cdm import Approach
 from pygnc_ground.exports.orbit_messages import States
 from pygnc_ground.orbit.prediction import OrbitPrediction
-from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.orbit.solution import FloatArray, IntArray, newest_state
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.replay.tables import triangles
@@ -53,7 +53,7 @@ class Estimates:
     @classmethod
     def of(cls, replay: Replay, orientation: EarthOrientationTable) -> "Estimates":
         """Return those of a replay in memory."""
-        newest = folder.newest_state(replay.collected.updates)
+        newest = newest_state(replay.collected.updates)
         return cls(replay.tables, newest, OrbitFilter(replay.result.settings.orbit, orientation))
 
     @classmethod

@@ -24,6 +24,8 @@ from pygnc.estimators.orbit.force_model import ForceModel
 from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings, ProcessNoiseSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, SIZE, VELOCITY, OrbitState
+from pygnc.estimators.orbit.update import OrbitUpdate
+from pygnc_ground.orbit.solution import newest_state
 from pygnc_ground.scenario import environment
 
 _FORCES: Final = ForceModel(gravity_degree=70, step_max_ms=90_000, minor_forces=True)
@@ -35,10 +37,8 @@ and 17 %. The uncertainty of the estimated drag contains the part of this that a
 """
 _WALK_TIME_S: Final = 8_640_000.0
 """Correlation time of 100 days, with which a Gauss-Markov process is a random walk for days."""
-_AREA_SIGMA: Final = 0.37
-"""Standard deviation of the logarithm of the ballistic coefficient, uniform from half to twice the declared one. It is
-less than the 0.40 of that distribution, which has no tails: 1.96 times the total with the density contains 95 %.
-"""
+_AREA_SIGMA: Final = math.log(4.0) / math.sqrt(12.0)
+"""Standard deviation of the logarithm of the ballistic coefficient, uniform from half to twice the declared one."""
 _OBSERVED_SIGMA: Final = 0.2
 """Standard deviation of the logarithm of NRLMSISE-00's density with observed space weather."""
 _FORECAST_SIGMA: Final = 0.6
@@ -91,6 +91,13 @@ class OrbitPrediction(OrbitFilter):
         self._dynamics = OrbitDynamics(self.settings, self.frames, model=_FORCES)
         self._newest = newest
         self.start = start
+
+    @classmethod
+    def of_updates(cls, updates: Sequence[OrbitUpdate], settings: OrbitSettings, table: EarthOrientationTable) -> Self:
+        """Return the prediction after all updates of the flight's filter, by its settings and Earth orientation."""
+        is_undisturbed = not any(update.restarted_from_ms is not None or update.time_error_s for update in updates)
+        fixes = [update.fix for update in updates]
+        return cls.after(settings, table, newest_state(updates), fixes, is_undisturbed=is_undisturbed)
 
     @classmethod
     def after(

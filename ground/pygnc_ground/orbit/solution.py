@@ -1,5 +1,6 @@
 """Orbit solution of any estimator: a table of states at the times of the GPS records, and its errors against truth."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Final, NamedTuple, Self
@@ -88,6 +89,12 @@ class OrbitSolution:
 def blocks(count: int) -> Iterator[slice]:
     """Yield slices of `count` rows whose matrices are in memory at once."""
     return (slice(first, first + _BLOCK) for first in range(0, count, _BLOCK))
+
+
+def newest_state(updates: Sequence[OrbitUpdate]) -> OrbitState | None:
+    """Return the newest state of the filter; None without an orbit."""
+    states = (update.state for update in updates if update.state is not None)
+    return max(states, key=lambda state: state.gps_ms, default=None)
 
 
 class Usage(NamedTuple):
@@ -244,6 +251,17 @@ def orbit_errors(solution: OrbitSolution, true: TrueOrbit) -> OrbitErrors:
 def inertial_states(position_ecef_m: FloatArray, velocity_ecef_mps: FloatArray) -> FloatArray:
     """Return states with inertial velocities along ITRF axes, (n, 6); sufficient for RTN, which needs no fixed axes."""
     return np.concatenate((position_ecef_m, velocity_ecef_mps + position_ecef_m @ _SPIN.T), axis=1)
+
+
+def along_orbit(position_m: FloatArray, state: FloatArray) -> FloatArray:
+    """Return a position (3,) relative to a state (6,): higher, along the orbit's arc, and across it, in m.
+
+    A Cartesian covariance in these coordinates holds for errors of hundreds of kilometres along the orbit, too.
+    """
+    radial, transverse, normal = rtn_axes(state).dot(position_m)
+    radius_m, distance_m = float(np.linalg.norm(state[:3])), float(np.linalg.norm(position_m))
+    arcs = math.atan2(transverse, radial), math.asin(normal / distance_m)
+    return np.array([distance_m - radius_m, *(radius_m * arc for arc in arcs)])
 
 
 def rtn_axes(states: FloatArray) -> FloatArray:

@@ -1,7 +1,7 @@
 """Folder for the results of a replay. It holds those of one replay only, which `replay.json` describes."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Self
@@ -13,7 +13,6 @@ import pygnc
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import SIZE, OrbitState
-from pygnc.estimators.orbit.update import OrbitUpdate
 from pygnc.host.settings_slots import named_values
 from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.tables.declaration import tables_of
@@ -125,12 +124,6 @@ def origin_of(inputs: Mapping[str, str], settings: Settings, filter_name: str, e
 
 def _json(value: object) -> bytes:
     return msgspec.json.encode(value, order="sorted")
-
-
-def newest_state(updates: Sequence[OrbitUpdate]) -> OrbitState | None:
-    """Return the newest state of the filter; None without an orbit."""
-    states = (update.state for update in updates if update.state is not None)
-    return max(states, key=lambda state: state.gps_ms, default=None)
 
 
 def write_state(folder: Path, stored: StoredState) -> Path:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import polars as pl
 
 from pygnc.configuration.settings import Settings
+from pygnc_ground.orbit.solution import newest_state
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.choices import COMBINED_RADIUS_M, FilterName
 from pygnc_ground.replay.collect import Collected
@@ -132,7 +133,7 @@ class Replay:
         written = {path.stem: path for path in paths if path.suffix == ".parquet"}
         recording = make_recording(self.result, written, self.collected.samples)
         write_report(self.result, place / folder.REPORT, PlayerPage.of(recording))
-        state, settings = folder.newest_state(self.collected.updates), self.result.settings.orbit
+        state, settings = newest_state(self.collected.updates), self.result.settings.orbit
         stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)
         return [*paths, place / folder.REPORT, place / folder.MARKER, folder.write_state(place, stored)]
 

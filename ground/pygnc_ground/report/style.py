@@ -50,7 +50,9 @@ GOOD: Final = PALETTE["good"].light
 LOOK: Final = PALETTE["look"].light
 PAGE: Final = PALETTE["page"].light
 
-OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[name].light for name in ("filter", "smoother", "batch")})
+OF_ESTIMATE: Final = MappingProxyType(
+    {name: PALETTE[name].light for name in ("filter", "smoother", "batch", "prediction")}
+)
 BAND_OF_ESTIMATE: Final = MappingProxyType({name: PALETTE[f"{name}-band"].light for name in ("filter", "smoother")})
 
 _COLOURS: Final = MappingProxyType(

@@ -20,7 +20,7 @@ from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import FloatArray
 from pygnc_ground.scenario.reference import brahe
 from pygnc_ground.scenario.settings import Forces, Spacecraft, noise_generator
-from pygnc_ground.scenario.trajectory import Trajectory
+from pygnc_ground.scenario.trajectory import PRECISE, Trajectory
 
 SPEED_OF_LIGHT_MPS: Final = 299_792_458.0
 _PLANES: Final = 6
@@ -31,7 +31,7 @@ _FIRST_NODE_DEG: Final = 32.8
 _SAMPLE_S: Final = 300.0
 _DEGREE: Final = 9
 """Samples and splines between them, which are accurate to less than 0.1 mm; each state takes 0.1 ms."""
-_MAX_STEP_S: Final = 120.0
+_INTEGRATION: Final = PRECISE._replace(max_step_s=120.0)
 MARGIN_S: Final = 4 * 3600
 """Time before and after the scenario for which orbits are known."""
 _MESSAGE_S: Final = 7200
@@ -92,7 +92,7 @@ def constellation(start_gps_ms: int, duration_s: int, seed: int) -> tuple[Transm
         ])  # fmt: skip
         elements[5] = 72.0 * slot + 33.0 * plane + float(rng.normal(0.0, 4.0)) - elements[4]
         state = np.asarray(brahe.state_koe_to_eci(elements, brahe.AngleFormat.DEGREES))
-        trajectory = Trajectory(begin_ms, length_s, state, _CRAFT, _FORCES, max_step_s=_MAX_STEP_S)
+        trajectory = Trajectory(begin_ms, length_s, state, _CRAFT, _FORCES, integration=_INTEGRATION)
         states = trajectory.states_gcrf(after_s)
         orbit = make_interp_spline(after_s - MARGIN_S, states[:, :3], k=_DEGREE)
         found.append(Transmitter(f"G{number + 1:02d}", orbit, trajectory, _clock(seed, number, length_s)))

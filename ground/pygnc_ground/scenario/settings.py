@@ -89,6 +89,14 @@ class Forces(Section, frozen=True):
     """Schwarzschild term."""
     drag: bool = True
     """Drag in the NRLMSISE-00 atmosphere with the observed space weather."""
+    density_bias: float = 0.0
+    """Natural logarithm of a constant factor on the density."""
+    density_error: NonNegative = 0.0
+    """Standard deviation of the natural logarithm of another factor on the density, a Gauss-Markov process in steps of
+    3 h.
+    """
+    density_error_time_s: Positive = 86_400.0
+    """Correlation time of this process."""
     radiation_pressure: bool = True
     """Solar radiation pressure with a conical shadow."""
 

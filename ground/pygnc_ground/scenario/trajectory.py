@@ -2,11 +2,12 @@
 
 from __future__ import annotations  # brahe's types are not evaluated
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Final, NamedTuple, Self, TypeAlias
+from itertools import accumulate, pairwise
+from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
 import msgspec
 import numpy as np
@@ -16,21 +17,43 @@ from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.environment import Conditions, FloatArray
 from pygnc_ground.scenario.reference import brahe
-from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
+from pygnc_ground.scenario.settings import (
+    Forces,
+    Impulse,
+    Orbit,
+    Partner,
+    Settings,
+    Spacecraft,
+    Thrust,
+    noise_generator,
+)
 from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 # mypy: disable-error-code="arg-type"
 # brahe's stubs declare enumeration members as methods and omit None from optional arguments.
 
 
-# Dormand-Prince 5(4) with these tolerances agrees to 0.2 mm over 3 h with an order-8 method at 5 s steps. Longer steps
-# would show the error of the quintic interpolation between them.
-_ABSOLUTE_TOLERANCE = 1e-10
-_RELATIVE_TOLERANCE = 1e-12
-_MAX_STEP_S = 20.0
-
 _AREA_STEPS = 16
 """Steps of constant area in a period of its variation."""
+_DENSITY_STEP_S = 10_800.0
+"""Length of the steps in which the error of the density is constant."""
+
+
+class Integration(NamedTuple):
+    """Integrator of a trajectory, whose steps its tolerances in m and m/s choose."""
+
+    method: Literal["DP54", "RKF78"]
+    absolute_tolerance: float
+    relative_tolerance: float
+    max_step_s: float
+
+
+PRECISE: Final = Integration("DP54", 1e-10, 1e-12, 20.0)
+"""Dormand-Prince 5(4) that agrees to 0.2 mm over 3 h with an order-8 method at 5 s steps. Longer steps would show the
+error of the quintic interpolation between them. An hour takes 0.15 s at degree 100, and a requested state 10 to 50 us.
+"""
+OVER_DAYS: Final = Integration("RKF78", 1e-6, 1e-11, 120.0)
+"""Agrees to 12 m after 75 h with steps of 30 s, in a sixth of the time."""
 
 
 Thrusting: TypeAlias = Callable[[float, FloatArray, FloatArray | None], FloatArray]
@@ -104,10 +127,7 @@ class SatellitePath(ABC):
 
 
 class Trajectory(SatellitePath):
-    """Propagated trajectory of one satellite.
-
-    Propagation takes about 0.15 s per hour at degree 100; each requested state takes 10 to 50 us.
-    """
+    """Propagated trajectory of one satellite."""
 
     def __init__(
         self,
@@ -119,14 +139,20 @@ class Trajectory(SatellitePath):
         *,
         manoeuvres: Manoeuvres = NO_MANOEUVRES,
         area_phase_deg: float = 0.0,
-        max_step_s: float = _MAX_STEP_S,
+        seed: int = 0,
+        integration: Integration = PRECISE,
     ) -> None:
-        """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration."""
+        """Propagate position in m and velocity in m/s in GCRF, shape (6,), from the start over the whole duration.
+
+        The error of the density follows from `seed`.
+        """
         self.start_gps_ms = start_gps_ms
-        # No integration step extends over an impulse, the begin or the end of a thrust, or a change of the area.
+        # No integration step extends over an impulse, the begin or end of a thrust, or a change of area or density.
         area_step_s = craft.area_variation_period_s / _AREA_STEPS if craft.area_variation > 0.0 else duration_s
-        area_changes_s = np.arange(0.0, duration_s, area_step_s).tolist()
-        changes_s = sorted({*area_changes_s, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
+        density_step_s = _DENSITY_STEP_S if forces.density_error > 0.0 else duration_s
+        density = density_factors(forces, math.ceil(duration_s / density_step_s), seed)
+        steps_s = [step for each in (area_step_s, density_step_s) for step in np.arange(0.0, duration_s, each).tolist()]
+        changes_s = sorted({*steps_s, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
         self._begins_s = np.array(changes_s)
         self._parts: list[brahe.NumericalOrbitPropagator] = []
         for begin_s, end_s in pairwise([*changes_s, duration_s]):
@@ -134,14 +160,19 @@ class Trajectory(SatellitePath):
             state_gcrf = manoeuvres.after_impulses(begin_s, state_gcrf)
             middle_s = (begin_s // area_step_s + 0.5) * area_step_s
             seen = craft_at(craft, middle_s, area_phase_deg)
-            part = _propagator(begin, state_gcrf, force_model(seen, forces), manoeuvres.thrust(begin_s), max_step_s)
+            dragged = seen.drag_coefficient * density[int(begin_s // density_step_s)]
+            model = force_model(msgspec.structs.replace(seen, drag_coefficient=dragged), forces)
+            part = _propagator(begin, state_gcrf, model, manoeuvres.thrust(begin_s), integration)
             part.propagate_to(end)
             state_gcrf = np.asarray(part.current_state())
             self._parts.append(part)
 
     @classmethod
-    def of(cls, settings: Settings, partner: Partner | None = None) -> Self:
-        """Propagate the main satellite of a scenario, or one of its partners."""
+    def of(cls, settings: Settings, partner: Partner | None = None, *, beyond_s: float = 0.0) -> Self:
+        """Propagate the main satellite of a scenario, or one of its partners, until `beyond_s` after the scenario.
+
+        Beyond a scenario, that takes days, for which a less precise integration suffices.
+        """
         state, craft, phase_deg = initial_state_gcrf(settings.orbit), settings.spacecraft, 0.0
         manoeuvres = Manoeuvres(settings.impulses, settings.thrusts)
         if partner is not None:
@@ -150,12 +181,14 @@ class Trajectory(SatellitePath):
             phase_deg = partner.area_variation_phase_deg
         return cls(
             settings.start_gps_ms,
-            settings.duration_s,
+            settings.duration_s + beyond_s,
             state,
             craft,
             settings.forces,
             manoeuvres=manoeuvres,
             area_phase_deg=phase_deg,
+            seed=settings.seed,
+            integration=OVER_DAYS if beyond_s else PRECISE,
         )
 
     def states_gcrf(self, t_s: npt.ArrayLike) -> FloatArray:
@@ -182,6 +215,14 @@ def craft_at(craft: Spacecraft, t_s: float, phase_deg: float) -> Spacecraft:
     return msgspec.structs.replace(craft, area_m2=max(area_m2, 0.0))
 
 
+def density_factors(forces: Forces, steps: int, seed: int) -> list[float]:
+    """Return the factors on the density of consecutive steps."""
+    white = noise_generator(seed, "density").normal(0.0, forces.density_error, steps)
+    kept = math.exp(-_DENSITY_STEP_S / forces.density_error_time_s)
+    logs = accumulate(white.tolist(), lambda error, one: kept * error + math.sqrt(1.0 - kept * kept) * one)
+    return [math.exp(forces.density_bias + error) for error in logs]
+
+
 def initial_state_gcrf(orbit: Orbit) -> FloatArray:
     """Return position in m and velocity in m/s in GCRF, shape (6,)."""
     # The order of brahe's elements is that of the fields.
@@ -206,13 +247,13 @@ def _propagator(
     state_gcrf: FloatArray,
     model: brahe.ForceModelConfig,
     thrust: Thrusting | None,
-    max_step_s: float,
+    integration: Integration,
 ) -> brahe.NumericalOrbitPropagator:
     integrator = (
-        brahe.NumericalPropagationConfig.with_method(brahe.IntegrationMethod.DP54)
-        .with_abs_tol(_ABSOLUTE_TOLERANCE)
-        .with_rel_tol(_RELATIVE_TOLERANCE)
-        .with_max_step(max_step_s)
+        brahe.NumericalPropagationConfig.with_method(getattr(brahe.IntegrationMethod, integration.method))
+        .with_abs_tol(integration.absolute_tolerance)
+        .with_rel_tol(integration.relative_tolerance)
+        .with_max_step(integration.max_step_s)
         .with_store_accelerations(store=True)
         .with_interpolation_method(brahe.InterpolationMethod.HERMITE_QUINTIC)
     )

@@ -106,3 +106,18 @@ def test_formations_that_are_wrong_or_missing_are_findings(tmp_path: Path) -> No
     missing.write_parquet(folder / "runs.parquet")
     write_report(folder, tmp_path / "report.html")
     assert "For 4 partners no hypothesis" in Page((tmp_path / "report.html").read_text()).text
+
+
+def test_predictions_have_a_section_and_a_finding(tmp_path: Path) -> None:
+    folder = write_results(tmp_path / "c", {"repetitions": 4})
+    bins = pl.read_parquet(folder / "bins.parquet")
+    begins = bins["begin_s"].unique().sort().to_list()
+    ahead = pl.col("begin_s").replace_strict(dict(zip(begins, (86400.0, 259200.0), strict=True)))
+    predicted = bins.filter(pl.col("estimator") == "orbit filter").with_columns(
+        estimator=pl.lit("orbit prediction"), begin_s=ahead, error_rms=3.0 * pl.col("sigma_rms")
+    )
+    pl.concat([bins, predicted]).write_parquet(folder / "bins.parquet")
+    write_report(folder, tmp_path / "report.html")
+    text = Page((tmp_path / "report.html").read_text()).text
+    assert "0 % of the predictions over 24 h are within" in text
+    assert "In the ellipsoid" in text

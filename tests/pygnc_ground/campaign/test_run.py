@@ -80,3 +80,29 @@ def test_the_errors_at_the_end_of_a_time_without_fixes_are_kept() -> None:
     # No fix follows, or the time is too short.
     assert not [name for name in last if "smoother_outage" in name]
     assert not [name for name in short if "outage" in name]
+
+
+def test_predictions_of_a_denser_air_than_they_assume_are_off_by_its_drag() -> None:
+    def row(bias: float) -> dict[str, Any]:
+        campaign = short_campaign(
+            scenario={
+                "duration_s": 25,
+                "sample_interval_s": 5,
+                "forces": {"gravity_degree": 100, "density_bias": bias},
+            },
+            estimators={"orbit": ["prediction"], "predictions_h": [1.0, 6.0], "attitude": []},
+        )
+        result = run_one(plan_run(campaign, 0))
+        assert result.row["error"] == ""
+        assert [(one.estimator, one.begin_s) for one in result.bins] == [
+            ("orbit prediction", 3600.0),
+            ("orbit prediction", 21600.0),
+        ]
+        assert result.bins[1].error_rms == result.row["orbit_prediction_error_m"]
+        return result.row
+
+    usual, denser = row(0.0), row(4.0)
+    assert 0.0 < usual["orbit_prediction_nees"] < 5.0
+    assert usual["orbit_prediction_error_m"] < 3.0 * usual["orbit_prediction_sigma_m"]
+    assert denser["orbit_prediction_error_m"] > 3.0 * denser["orbit_prediction_sigma_m"]
+    assert not [name for name in usual if name.startswith("orbit_filter")]

@@ -8,11 +8,13 @@ from pygnc_ground.campaign.statistics import (
     Group,
     accuracy,
     bin_series,
+    containments,
     differences,
     groups,
     sensitivities,
     worst_runs,
 )
+from pygnc_ground.tables.declaration import schema
 from tests.pygnc_ground.campaign.samples import drawn_tables, short_campaign
 
 FILTER = Estimator("orbit", "filter")
@@ -75,3 +77,23 @@ def test_the_worst_run_and_the_course_are_found() -> None:
     series = bin_series([bins[:40], bins[40:]], 600.0)[FILTER.label]
     assert series["hours"].to_list() == [300.0 / 3600.0, 900.0 / 3600.0]
     assert series["runs"].to_list() == [9, 9]
+
+
+def test_predictions_are_within_their_errors_as_often_as_they_were_drawn() -> None:
+    campaign, tables = drawn_tables(repetitions=400, bin_s=3600.0, estimators={"predictions_h": [1.5, 4.0]})
+    rng = np.random.default_rng(9)
+    rows = [
+        (run, "orbit prediction", begin_s, 1, abs(rng.normal(0.0, size)), 1.0, None, rng.chisquare(3) / 3.0, None)
+        for run in range(400)
+        for begin_s, size in ((3600.0, 1.0), (14400.0, 2.0))
+    ]
+    bins = pl.DataFrame(rows, schema=schema("bins"), orient="row")
+    found = containments(campaign, groups(campaign, tables["runs"]), [bins[:300], tables["bins"], bins[300:]])
+    first, second = found
+    assert (first.hours, second.hours) == (1.5, 4.0)
+    assert first.runs == second.runs == 399  # one has failed
+    assert first.along == pytest.approx(0.95, abs=0.03)
+    assert second.along == pytest.approx(0.673, abs=0.06)  # of errors twice as large as stated
+    assert second.ellipsoid == pytest.approx(0.95, abs=0.03)
+    assert second.sigmas_m == (1.0, 1.0, 1.0)
+    assert not containments(campaign, groups(campaign, tables["runs"]), [tables["bins"]])

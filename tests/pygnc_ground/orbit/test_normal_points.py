@@ -25,8 +25,7 @@ from pygnc_ground.orbit.normal_points import (
 )
 from pygnc_ground.orbit.point_results import PointResult, is_member, observed
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import FloatArray, IntArray, Usage, solution_from_states
-from pygnc_ground.replay.folder import newest_state
+from pygnc_ground.orbit.solution import FloatArray, IntArray, Usage, newest_state, solution_from_states
 
 SETTINGS = OrbitSettings()
 FRAMES = EarthFrames(ORIENTATION)

@@ -9,7 +9,7 @@ import pytest
 from pygnc.bus.messages import ClosestApproach, FormationEstimate
 from pygnc.common.clock import gps_ms_from_week, unix_ms_from_gps_ms
 from pygnc.estimators.orbit.state import LOWER
-from pygnc_ground.replay.folder import newest_state
+from pygnc_ground.orbit.solution import newest_state
 from pygnc_ground.replay.tables import formation_table, solution_table, table_makers, write_tables
 from pygnc_ground.report.replay import Replay, replay_files
 from pygnc_ground.tables.declaration import columns

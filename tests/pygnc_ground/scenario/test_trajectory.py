@@ -10,7 +10,13 @@ from msgspec.structs import replace
 
 from pygnc_ground.scenario import environment
 from pygnc_ground.scenario.settings import Forces, Impulse, Orbit, Partner, Settings, Spacecraft, Thrust
-from pygnc_ground.scenario.trajectory import Manoeuvres, Trajectory, initial_state_gcrf, partner_state_gcrf
+from pygnc_ground.scenario.trajectory import (
+    Manoeuvres,
+    Trajectory,
+    density_factors,
+    initial_state_gcrf,
+    partner_state_gcrf,
+)
 
 # mypy: disable-error-code="arg-type"
 # brahe's stubs declare the members of its enumerations as methods.
@@ -296,3 +302,30 @@ def test_the_area_varies_with_its_phase() -> None:
     mean = lost_axis_m(Spacecraft())
     assert 0.5 * (more + less) == pytest.approx(mean, rel=1e-3)
     assert (more - less) / mean == pytest.approx(2.0 * 0.5 * 2.0 / np.pi, rel=0.3)
+
+
+def test_a_constant_factor_on_the_density_is_one_on_the_drag() -> None:
+    denser = replace(Forces(), density_bias=float(np.log(3.0)))
+    axes_m = []
+    for forces in (Forces(), replace(Forces(), drag=False), denser):
+        path = Trajectory(START_GPS_MS, 5_600.0, initial_state_gcrf(Orbit()), Spacecraft(), forces)
+        states = path.states_gcrf([0.0, 5_600.0])
+        energy = 0.5 * np.sum(states[:, 3:] ** 2, axis=1) - GM_EARTH_M3_S2 / np.linalg.norm(states[:, :3], axis=1)
+        axes_m.append(float(np.diff(-0.5 * GM_EARTH_M3_S2 / energy)[0]))
+    usual, without, more = axes_m
+    assert (more - without) / (usual - without) == pytest.approx(3.0, rel=1e-2)
+
+
+def test_the_varying_factor_on_the_density_is_a_gauss_markov_process_of_its_seed() -> None:
+    forces = Forces(density_bias=0.3, density_error=0.2, density_error_time_s=21_600.0)
+    logs = np.log(density_factors(forces, 20_000, seed=4)) - 0.3
+    assert logs.std() == pytest.approx(0.2, rel=0.03)
+    assert np.corrcoef(logs[1:], logs[:-1])[0, 1] == pytest.approx(np.exp(-0.5), abs=0.02)
+    assert density_factors(forces, 3, seed=5) != density_factors(forces, 3, seed=4)
+    assert density_factors(Forces(), 3, seed=4) == [1.0, 1.0, 1.0]
+
+
+def test_a_trajectory_beyond_its_scenario_agrees_with_a_longer_one() -> None:
+    short, long = Settings(duration_s=600), Settings(duration_s=10_800)
+    beyond, within = Trajectory.of(short, beyond_s=10_200.0), Trajectory.of(long)
+    assert np.abs(beyond.states_gcrf([10_800.0]) - within.states_gcrf([10_800.0])).max() < 0.1
