@@ -10,6 +10,7 @@ import msgspec
 
 from pygnc.bus.journal_files import list_segments
 from pygnc.bus.messages import SourceFile
+from pygnc.common.constants import SENSE_FILE
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.load import load, settings_from_table
 from pygnc.configuration.settings import Settings
@@ -103,7 +104,11 @@ class RecordedFiles:
                 f"{folder}: is a folder; name sense files only, and the folder of range files by --ranges"
             )
         if not list_segments([folder], "input"):
-            raise ReplayError(f"{folder}: has no input journal; name sense files, or a run's folder in ~/pygnc_logs")
+            remedy = "name sense files, or a run's folder in ~/pygnc_logs"
+            if (sense := folder / SENSE_FILE).exists():
+                ranges = folder / "range"
+                remedy = f"name {sense}" + (f" --ranges {ranges}" if ranges.is_dir() else "")
+            raise ReplayError(f"{folder}: has no input journal; {remedy}")
         if self.ranges is not None or self.elements is not None:
             raise OptionsError(f"{folder}: the journal holds all inputs of the run; leave out --ranges and --elements")
         return from_run(folder, self.settings.attitude.hall_word if self.has_settings else None)
