@@ -4,6 +4,7 @@ A backup is written beside the others, read again and compared with its checksum
 restoration checks a backup before it changes anything, and never overwrites an existing file.
 """
 
+import contextlib
 import logging
 import re
 import shutil
@@ -24,7 +25,7 @@ import pygnc_system
 from pygnc_station.backup.database import copy_database, entry_of, restore_copy
 from pygnc_station.backup.places import Folder, Place
 from pygnc_station.batch_format import MANIFEST, METADATA, BatchWriter, Manifest, check_digests
-from pygnc_station.errors import StationError
+from pygnc_station.errors import StationError, StoreError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
 from pygnc_station.store.export import portable_name
@@ -105,9 +106,13 @@ def write_backup(settings: StationSettings, file: Path, where: str, now_ms: int)
         read_info(path)
         last = LastBackup(now_ms, path.name, place.name, path.stat().st_size)
         place.put(path)
+    _record(settings, last)
+    return last
+
+
+def _record(settings: StationSettings, last: LastBackup) -> None:
     with Store.open(settings.store_url) as store, store.writes() as connection:
         put_row(connection, schema.facts, {"name": _LAST, "value": msgspec.json.encode(last).decode()})
-    return last
 
 
 def remove_old(settings: StationSettings, where: str, keep: int) -> list[str]:
@@ -187,11 +192,15 @@ def read_info(path: Path) -> BackupInfo:
 def restore_database(settings: StationSettings, path: Path) -> None:
     """Replace the content of the store by that of a checked backup, while programs use the store.
 
+    The record of the last backup stays: the backup was written before the record of itself.
+
     Raises:
         StationError: the backup is of another kind of database.
         StoreError: the database cannot be written.
     """
-    entry = entry_of(settings.store_url)
+    entry, last = entry_of(settings.store_url), None
+    with contextlib.suppress(StoreError), Store.open(settings.store_url) as store:  # it may be damaged
+        last = last_backup(store)
     with zipfile.ZipFile(path) as archive, TemporaryDirectory(dir=_database_folder(settings)) as folder:
         if entry not in archive.namelist():
             raise StationError(f"{path}: the backup contains no {entry}; url in [store] names another kind of database")
@@ -200,6 +209,8 @@ def restore_database(settings: StationSettings, path: Path) -> None:
         with archive.open(entry) as source, copy.open("wb") as target:
             shutil.copyfileobj(source, target, _COPY_BYTES)
         restore_copy(settings.store_url, copy, is_station=bool(settings.device) or not settings.is_server)
+    if last is not None:
+        _record(settings, last)
 
 
 def restore_files(path: Path, prefix: str, folder: Path) -> list[Path]:

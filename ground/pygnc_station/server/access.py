@@ -85,7 +85,8 @@ def visit(store: Store, key: str, now_ms: int) -> int | None:
     last_ms = getattr(found, name)
     if last_ms is None or not 0 <= now_ms - last_ms <= _VISIT_MS:
         visited = update(schema.gateways).where(_G.id == found.id).values({name: now_ms})
-        store.write_together(lambda connection: connection.execute(visited))
+        with store.writes() as connection:
+            connection.execute(visited)
     return int(found.id) if found.revoked_ms is None else None
 
 

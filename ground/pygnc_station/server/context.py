@@ -5,9 +5,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Final, TypeAlias
 
+from anyio import CapacityLimiter
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
@@ -60,7 +62,19 @@ class RateLimit:
 
 @dataclass(frozen=True)
 class Context:
-    """State of a server that all requests share; `flat_json` converts readings for clients of batonopc's own server."""
+    """State of a server that all requests share.
+
+    Attributes:
+        store: receives readings.
+        serve: settings of the server.
+        uploads: batches of all stations.
+        pin_attempts: attempts to use a PIN or a password.
+        key_attempts: wrong keys and tokens.
+        flat_json: conversion of readings for clients of batonopc's own server, None if it is not installed.
+        gateway_threads: threads for the requests of stations, so that those of people and monitors do not wait for a
+            whole fleet. They are few, because each further thread delays the event loop.
+        storing_threads: threads that store complete batches; stations that begin an upload do not wait for them.
+    """
 
     store: Store
     serve: Serve
@@ -68,6 +82,8 @@ class Context:
     pin_attempts: RateLimit
     key_attempts: RateLimit
     flat_json: FlatJson | None
+    gateway_threads: CapacityLimiter = field(default_factory=partial(CapacityLimiter, 4))
+    storing_threads: CapacityLimiter = field(default_factory=partial(CapacityLimiter, 2))
 
     @property
     def is_open(self) -> bool:

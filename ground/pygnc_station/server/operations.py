@@ -5,12 +5,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_type_hints
 from urllib.parse import parse_qsl
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -124,14 +124,18 @@ class Operation:
             if inspect.iscoroutinefunction(self.work):
                 result = await self.work(request, **arguments)
             else:
-                result = await run_in_threadpool(self.work, request, **arguments)
+                result = await self._in_thread(self.work, request, **arguments)
         except StationError as error:
             raise HTTPException(400, str(error)) from None
         if self.access is Access.PIN:
             forgive_attempt(request)
         if self.is_audited and request.method != "GET" and hasattr(request.state, "actor"):
-            await run_in_threadpool(self._audit, request, arguments.get("body"))
+            await self._in_thread(self._audit, request, arguments.get("body"))
         return result if isinstance(result, Response) else JSONResponse(result, self.status)
+
+    async def _in_thread(self, work: Callable[..., T], request: Request, *arguments: object, **named: object) -> T:
+        limiter = context_of(request).gateway_threads if self.access is Access.GATEWAY else None
+        return await to_thread.run_sync(partial(work, request, *arguments, **named), limiter=limiter)
 
     async def _arguments(self, request: Request) -> dict[str, Any]:
         """Check access and arguments, and return the arguments of `work`."""
@@ -142,13 +146,13 @@ class Operation:
             if "body" in kinds and issubclass(kinds["body"], KeyForm):
                 arguments["body"] = await _body_of(request, kinds["body"])
                 key = arguments["body"].key
-            arguments["gateway"] = await run_in_threadpool(require_gateway, request, key)
+            arguments["gateway"] = await self._in_thread(require_gateway, request, key)
         elif self.access is Access.PIN:
             require_attempt(request)
         elif self.access is Access.READ and context_of(request).is_open:
             require_own_host(request)
         elif (least := _LEAST_ROLES.get(self.access)) is not None:
-            await run_in_threadpool(require_role, request, least)
+            await self._in_thread(require_role, request, least)
         if "query" in kinds:
             arguments["query"] = _validated("query", dict(request.query_params), kinds["query"])
         if "body" in kinds and "body" not in arguments:

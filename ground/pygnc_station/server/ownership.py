@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from itertools import chain, count
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, Select, bindparam, insert, or_, select, update
 
 from pygnc_station.errors import BadBatchError, StationError
 from pygnc_station.station_state import Namesake, StoredGadget
@@ -20,6 +20,24 @@ from pygnc_station.store.store import make_device
 
 _D: Final = schema.devices.c
 _G: Final = schema.gateways.c
+# Statements of each upload: SQLAlchemy takes as long to build one as SQLite to execute it.
+_NAME: Final = select(_G.name).where(_G.id == bindparam("gateway"))
+_NAMESAKES: Final = (
+    select(_G.id, _G.seen_ms)
+    .where(_G.name == _NAME.scalar_subquery(), _G.id != bindparam("gateway"), _G.revoked_ms.is_(None))
+    .order_by(_G.id)
+)
+_OWNERS: Final = (
+    select(_D.gateway_id)
+    .join_from(schema.streams, schema.devices)
+    .where(schema.streams.c.origin == bindparam("origin"), _D.gateway_id.is_not(None))
+    .distinct()
+)
+_GADGET: Final[Select[Any]] = select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name)
+_OWN_GADGET: Final = _GADGET.where(
+    _D.gateway_id == bindparam("gateway"), schema.is_named(_D.local_name, bindparam("name"))
+)
+_GADGET_NAMED: Final = _GADGET.where(schema.is_named(_D.gadget_id, bindparam("name")))
 _log: Final = logging.getLogger(__name__)
 
 
@@ -55,7 +73,7 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
         ForeignOriginError: another gateway's gadget has readings of this origin, and no gadget of this gateway has.
     """
     _require_own_origin(connection, gateway, origin)
-    if (mine := _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))) is not None:
+    if (mine := _own_gadget(connection, gateway, name)) is not None:
         return str(mine.gadget_id)
     same_name = _gadget_named(connection, name)
     if same_name is None or (same_name.gateway_id is None and _may_claim(connection, same_name.id, origin)):
@@ -75,9 +93,7 @@ def owned_gadget(connection: Connection, gateway: int, name: str, origin: str, f
 
 def namesakes(connection: Connection, gateway: int) -> list[Namesake]:
     """Return the other gateways with the name of a gateway whose keys are valid."""
-    name = select(_G.name).where(_G.id == gateway).scalar_subquery()
-    query = select(_G.id, _G.seen_ms).where(_G.name == name, _G.id != gateway, _G.revoked_ms.is_(None))
-    return [Namesake(*row) for row in connection.execute(query.order_by(_G.id))]
+    return [Namesake(*row) for row in connection.execute(_NAMESAKES, {"gateway": gateway})]
 
 
 def renamed_gadgets(connection: Connection, gateway: int, names: Iterable[str]) -> list[StoredGadget]:
@@ -87,7 +103,7 @@ def renamed_gadgets(connection: Connection, gateway: int, names: Iterable[str]) 
         same_name = _gadget_named(connection, name)
         if same_name is None or same_name.gateway_id in {None, gateway}:
             continue
-        mine = _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))
+        mine = _own_gadget(connection, gateway, name)
         stored = _free_name(connection, gateway, name) if mine is None else str(mine.gadget_id)
         found.append(StoredGadget(name, stored, name_of_gateway(connection, same_name.gateway_id)))
     return found
@@ -112,7 +128,7 @@ def transfer(connection: Connection, gadget: str, gateway_name: str, now_ms: int
         raise StationError(f"unknown gadget {gadget}; the page of the server lists all")
     gateway = gateway_named(connection, gateway_name)
     name = found.local_name or found.gadget_id
-    present = _gadget(connection, _D.gateway_id == gateway, schema.is_named(_D.local_name, name))
+    present = _own_gadget(connection, gateway, name)
     if present is not None and present.id != found.id:
         _give(connection, present.id, gateway, None)
         _log_action(connection, present, f"replaced by {found.gadget_id}; gets no further readings", now_ms)
@@ -141,13 +157,11 @@ def name_of_gateway(connection: Connection, gateway: int | None) -> str:
     """Return the name of a gateway, its number if it has none, or "" for None."""
     if gateway is None:
         return ""
-    return str(connection.execute(select(_G.name).where(_G.id == gateway)).scalar() or gateway)
+    return str(connection.execute(_NAME, {"gateway": gateway}).scalar() or gateway)
 
 
 def _require_own_origin(connection: Connection, gateway: int, origin: str) -> None:
-    query = select(_D.gateway_id).join_from(schema.streams, schema.devices).distinct()
-    query = query.where(schema.streams.c.origin == origin, _D.gateway_id.is_not(None))
-    owners = connection.execute(query).scalars().all()
+    owners = connection.execute(_OWNERS, {"origin": origin}).scalars().all()
     if owners and gateway not in owners:  # after a transfer, gadgets with readings of one store have several owners
         raise ForeignOriginError(origin, name_of_gateway(connection, owners[0]))
 
@@ -168,13 +182,13 @@ def _free_name(connection: Connection, gateway: int, name: str) -> str:
     return stored
 
 
-def _gadget(connection: Connection, *conditions: ColumnElement[bool]) -> Row[Any] | None:
-    query: Select[Any] = select(_D.id, _D.gadget_id, _D.gateway_id, _D.local_name).where(*conditions)
-    return connection.execute(query).first()
+def _own_gadget(connection: Connection, gateway: int, name: str) -> Row[Any] | None:
+    """Return the gadget of a gateway with this name at the gateway."""
+    return connection.execute(_OWN_GADGET, {"gateway": gateway, "name": name}).first()
 
 
 def _gadget_named(connection: Connection, name: str) -> Row[Any] | None:
-    return _gadget(connection, schema.is_named(_D.gadget_id, name))
+    return connection.execute(_GADGET_NAMED, {"name": name}).first()
 
 
 def _give(

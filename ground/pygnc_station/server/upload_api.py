@@ -1,10 +1,11 @@
 """HTTP operations of stations: registration, state, and batches, which a station announces and sends in chunks."""
 
 import re
+from functools import partial
 from typing import Annotated, Any, Final
 
 import msgspec
-from starlette.concurrency import run_in_threadpool
+from anyio import to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -116,10 +117,12 @@ async def send(request: Request, gateway: int, query: Offset) -> object:
     async for octets in request.stream():  # after a disconnect, the station continues behind the appended bytes
         chunk += octets
         if len(chunk) >= _CHUNK_BYTES:
-            await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk))
+            part = partial(uploads.append, gateway, id_, offset, bytes(chunk))
+            await to_thread.run_sync(part, limiter=context_of(request).gateway_threads)
             offset += len(chunk)
             chunk.clear()
-    return _json_of(await run_in_threadpool(uploads.append, gateway, id_, offset, bytes(chunk)))
+    last = partial(uploads.append, gateway, id_, offset, bytes(chunk))
+    return _json_of(await to_thread.run_sync(last, limiter=context_of(request).storing_threads))
 
 
 _BATCH: Final = "/api/v1/batches/{id}"

@@ -113,15 +113,11 @@ class Uploads:
 
     def _begin(self, gateway: int, row: dict[str, object]) -> None:
         """Record a new batch, which replaces the oldest unfinished ones if there are too many."""
-        discarded: list[str] = []
-
-        def work(connection: Connection) -> None:
-            discarded[:] = self._surplus(connection, gateway)
+        with self._store.writes() as connection:
+            discarded = self._surplus(connection, gateway)
             if discarded:
                 connection.execute(delete(schema.uploads).where(schema.uploads.c.id.in_(discarded)))
             connection.execute(insert(schema.uploads), row)
-
-        self._store.write_together(work)
         for old in discarded:
             self.path(old).unlink(missing_ok=True)
 

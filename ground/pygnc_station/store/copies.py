@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import Final, TypeAlias
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from pygnc_station.store import schema
 from pygnc_station.store.readings import NewReading, Stream
+from pygnc_station.store.store import next_number
 
 Numbered: TypeAlias = Sequence[tuple[int, NewReading]]
 _MAX_PARAMETERS: Final = 500
@@ -20,20 +21,35 @@ _SPAN: Final = 2000
 _S: Final = schema.streams.c
 _C: Final = schema.readings.c
 _D: Final = schema.devices.c
+_LIKE: Final = (_S.kind == bindparam("kind"), _S.layout_digest == bindparam("digest"))
+_IS_COPY: Final = func.coalesce(_S.first_origin, _S.origin) == bindparam("first")
+_NAME: Final = func.lower(func.coalesce(_D.local_name, _D.gadget_id))
+_OWN_DEVICE: Final = select(_S.device_id).where(_S.id == bindparam("stream")).scalar_subquery()
+_ELSEWHERE: Final = select(_S.id).where(*_LIKE, _S.device_id == _OWN_DEVICE, _S.id != bindparam("stream"))
+_LOCK_OF_COPIES: Final = select(_S.id).where(*_LIKE, _IS_COPY).with_for_update()
+_COPIES: Final = (
+    select(_S.id)
+    .join_from(schema.streams, schema.devices)
+    .where(
+        *_LIKE,
+        _IS_COPY,
+        _S.device_id != _OWN_DEVICE,
+        select(_NAME).where(_D.id == _OWN_DEVICE).scalar_subquery() == _NAME,
+    )
+)
 
 
 def conflicting(connection: Connection, stream_id: int, numbered: Numbered) -> set[int]:
     """Return the numbers under which a stream contains readings of another time, other values or other bytes."""
-    next_number = connection.execute(select(_S.next_number).where(_S.id == stream_id)).scalar_one()
-    known = [(number, new) for number, new in numbered if number < next_number]
+    after = next_number(connection, stream_id)
+    known = [(number, new) for number, new in numbered if number < after]
     return {number for number, is_same in _compared(connection, [stream_id], known) if not is_same}
 
 
 def stored_elsewhere(connection: Connection, stream: Stream, numbered: Numbered) -> set[int]:
     """Return the numbers of readings that the stream's device has under another origin: same time, values and bytes."""
-    device_id = select(_S.device_id).where(_S.id == stream.id).scalar_subquery()
-    same = (_S.device_id == device_id, _S.kind == stream.layout.kind, _S.layout_digest == stream.layout.digest)
-    others = connection.execute(select(_S.id).where(*same, _S.id != stream.id)).scalars().all()
+    like = {"stream": stream.id, "kind": stream.layout.kind, "digest": stream.layout.digest}
+    others = connection.execute(_ELSEWHERE, like).scalars().all()
     if not others:
         return set()
     found: set[int] = set()
@@ -54,15 +70,10 @@ def streams_of_copies(connection: Connection, stream: Stream, first_origin: str)
         stream: stream of the copy that uploads.
         first_origin: origin that the store had at first.
     """
-    is_copy = func.coalesce(_S.first_origin, _S.origin) == first_origin
-    like = (_S.kind == stream.layout.kind, _S.layout_digest == stream.layout.digest, is_copy)
-    # The lock makes uploads of copies follow each other where the database does not lock all tables anyway.
-    connection.execute(select(_S.id).where(*like).with_for_update())
-    local_name = func.lower(func.coalesce(_D.local_name, _D.gadget_id))
-    mine = select(_S.device_id).where(_S.id == stream.id).scalar_subquery()
-    name = select(local_name).where(_D.id == mine).scalar_subquery()
-    query = select(_S.id).join_from(schema.streams, schema.devices)
-    return list(connection.execute(query.where(*like, _S.device_id != mine, local_name == name)).scalars())
+    like = {"stream": stream.id, "kind": stream.layout.kind, "digest": stream.layout.digest, "first": first_origin}
+    if connection.dialect.name != "sqlite":  # SQLite locks all tables anyway
+        connection.execute(_LOCK_OF_COPIES, like)  # uploads of copies follow each other
+    return list(connection.execute(_COPIES, like).scalars())
 
 
 def stored_in(connection: Connection, stream_ids: Sequence[int], numbered: Numbered) -> set[int]:

@@ -6,6 +6,7 @@ again from all their readings, once the cursor has passed all readings.
 """
 
 import functools
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
@@ -21,7 +22,9 @@ from pygnc_station.store.store import Store
 HOURS: Final = "hours"
 """Reader whose cursor is the last number that the statistics contain."""
 _READINGS_AT_ONCE: Final = 10_000
-"""Readings of one transaction, which takes about 0.1 s; an upload that writes at this time waits for it."""
+"""Maximum number of readings of a step, which takes about 0.1 s."""
+_TRANSACTION_S: Final = 0.1
+"""Duration after which a transaction begins no further step; an upload that writes at this time waits for it."""
 _ENCODER: Final = msgspec.json.Encoder()
 Statistics: TypeAlias = tuple[int, float, float, float]
 """Count, sum, minimum and maximum."""
@@ -57,15 +60,27 @@ def update_hours(store: Store, should_stop: Callable[[], bool] = lambda: False) 
         # A stream without new readings costs no transaction of its own.
         new = connection.execute(behind.where(s.next_number > func.coalesce(c.number, 0) + 1)).scalars().all()
         late = connection.execute(select(schema.late_hours.c.stream_id).distinct()).scalars().all()
-    for stream_id in sorted({*new, *late}):
-        hours = -1
-        while hours and not should_stop():
-            with store.writes() as connection:
-                # The lock keeps new readings out, which both steps would count otherwise.
-                lock = select(s.next_number).where(s.id == stream_id).with_for_update()
-                next_number = connection.execute(lock).scalar_one()
-                hours = _add_new(connection, stream_id, next_number) or _compute_late(connection, stream_id)
-            computed += hours
+    waiting = sorted({*new, *late}, reverse=True)
+    while waiting and not should_stop():
+        with store.writes() as connection:
+            computed += _update_next(connection, waiting)
+    return computed
+
+
+def _update_next(connection: Connection, waiting: list[int]) -> int:
+    """Bring the last streams of a list up to date for about 0.1 s, and remove them; return the number of changed hours.
+
+    A transaction of its own for each stream would cost the disk more than the readings.
+    """
+    computed, end_s = 0, time.monotonic() + _TRANSACTION_S
+    while waiting and (not computed or time.monotonic() < end_s):
+        # The lock keeps new readings out, which both steps would count otherwise.
+        s, stream_id = schema.streams.c, waiting[-1]
+        next_number = connection.execute(select(s.next_number).where(s.id == stream_id).with_for_update()).scalar_one()
+        hours = _add_new(connection, stream_id, next_number) or _compute_late(connection, stream_id)
+        if not hours:
+            waiting.pop()
+        computed += hours
     return computed
 
 

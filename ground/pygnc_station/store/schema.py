@@ -46,7 +46,7 @@ def _table(name: str, *parts: SchemaItem, **options: Any) -> Table:  # noqa: ANN
     )
 
 
-def is_named(column: ColumnElement[Any], name: str) -> ColumnElement[bool]:
+def is_named(column: ColumnElement[Any], name: str | ColumnElement[Any]) -> ColumnElement[bool]:
     """Return the condition that a column contains a name, in any case of its letters.
 
     Both sides are converted by the database: SQLite converts only ASCII letters, so Python's conversion would differ.

@@ -1,12 +1,11 @@
 """Store of readings: it creates streams, numbers readings, and stores each reading once."""
 
 import contextlib
+import functools
 import threading
 import uuid
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Final, Self
 
 from sqlalchemy import Connection, Engine, Table, bindparam, func, insert, select, update
@@ -20,16 +19,30 @@ UNKNOWN_STATUS: Final = "U"
 EPOCH: Final = "epoch"
 """Fact: identifier that changes when a backup of the store is restored."""
 _FACT: Final = select(schema.facts.c.value).where(schema.facts.c.name == bindparam("name"))
+_S: Final = schema.streams.c
+_D: Final = schema.devices.c
+_P: Final = schema.pruned_numbers.c
+# Statements of each upload: SQLAlchemy takes as long to build one as SQLite to execute it.
+_NEXT_NUMBER: Final = select(_S.next_number).where(_S.id == bindparam("stream"))
+_COUNTER: Final = _NEXT_NUMBER.with_for_update()
+"""The lock keeps another transaction from storing higher numbers first, which would make these late unnoticed."""
+_COUNTED: Final = update(schema.streams).where(_S.id == bindparam("stream")).values(next_number=bindparam("after"))
+_COLUMNS: Final = ("stream_id", "number", *NewReading._fields)
+_PRUNED: Final = select(_P.first, _P.last).where(
+    _P.stream_id == bindparam("stream"), _P.first <= bindparam("last"), _P.last >= bindparam("first")
+)
+_STREAM: Final = (
+    select(_S.id, _S.next_number)
+    .join_from(schema.streams, schema.devices)
+    .where(
+        _D.gadget_id == bindparam("gadget"),
+        _S.origin == bindparam("origin"),
+        _S.kind == bindparam("kind"),
+        _S.layout_digest == bindparam("digest"),
+    )
+)
 _ORIGIN: Final = "origin"
 _FIRST_ORIGIN: Final = "first_origin"
-
-
-@dataclass(eq=False)
-class _Work:
-    """Work of a thread within a write transaction, and whether this was committed."""
-
-    work: Callable[[Connection], object]
-    is_done: bool = False
 
 
 class Store:
@@ -40,7 +53,6 @@ class Store:
         self._writer = engine.execution_options(writes=True)  # SQLite then locks at the begin
         # Threads that wait for their turn to write leave the pool's connections to those that read.
         self._turn = threading.RLock() if self.is_file else contextlib.nullcontext()
-        self._waiting: deque[_Work] = deque()
         with self.writes() as connection:
             add_once(connection, schema.facts, [{"name": name, "value": uuid.uuid4().hex} for name in (_ORIGIN, EPOCH)])
 
@@ -117,38 +129,6 @@ class Store:
         with self._turn, translated_errors(self.engine.url), self._writer.begin() as connection:
             yield connection
 
-    def write_together(self, work: Callable[[Connection], object]) -> None:
-        """Do short work within a write transaction, and with it the work of all threads that wait for this.
-
-        A commit waits for the disk. Without it, each of many stations would wait for the commits of all others.
-        Raises what `work` raises, which may be called again after the work of another thread has failed.
-        """
-        mine = _Work(work)
-        if not self.is_file:  # threads do not wait for a turn
-            self._do([mine])
-            return
-        self._waiting.append(mine)
-        with self._turn:
-            if mine.is_done:
-                return
-            together: list[_Work] = []
-            while self._waiting:
-                together.append(self._waiting.popleft())
-            try:
-                self._do(together)
-            except Exception:
-                self._waiting.extend(each for each in together if each is not mine)
-                if together == [mine]:
-                    raise
-                self._do([mine])
-
-    def _do(self, together: Iterable["_Work"]) -> None:
-        with self.writes() as connection:
-            for each in together:
-                each.work(connection)
-        for each in together:
-            each.is_done = True
-
     @contextmanager
     def reads(self) -> Iterator[Connection]:
         """Begin a read transaction."""
@@ -215,24 +195,21 @@ def put(
     for row in rows:
         if row["t_utc_ms"] > latest_ms:
             row["quality"] |= Quality.FUTURE
-    table = schema.streams
-    # The lock keeps another transaction from storing higher numbers first, which would make these late unnoticed.
-    counter = select(table.c.next_number).where(table.c.id == stream_id).with_for_update()
-    next_number = connection.execute(counter).scalar_one()
+    next_number = connection.execute(_COUNTER, {"stream": stream_id}).scalar_one()
     late = {row["t_utc_ms"] // HOUR_MS for row in rows if row["number"] < next_number}
     if late:
         add_once(connection, schema.late_hours, [{"stream_id": stream_id, "hour": hour} for hour in sorted(late)])
     add_once(connection, schema.readings, rows)
     after = max(row["number"] for row in rows) + 1
     if after > next_number:
-        connection.execute(update(table).where(table.c.id == stream_id).values(next_number=after))
+        connection.execute(_COUNTED, {"stream": stream_id, "after": after})
 
 
 def _not_pruned(connection: Connection, stream_id: int, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the rows of readings that were not stored and deleted before; their statistics would count them twice."""
-    c, numbers = schema.pruned_numbers.c, [row["number"] for row in rows]
-    query = select(c.first, c.last).where(c.stream_id == stream_id, c.first <= max(numbers), c.last >= min(numbers))
-    pruned = [range(first, last + 1) for first, last in connection.execute(query)]
+    numbers = [row["number"] for row in rows]
+    among = {"stream": stream_id, "last": max(numbers), "first": min(numbers)}
+    pruned = [range(first, last + 1) for first, last in connection.execute(_PRUNED, among)]
     return [row for row in rows if not any(row["number"] in part for part in pruned)] if pruned else rows
 
 
@@ -247,8 +224,7 @@ def add_new(connection: Connection, stream_id: int, numbered: Sequence[tuple[int
 
 def next_number(connection: Connection, stream_id: int) -> int:
     """Return the number of the next reading of a stream."""
-    s = schema.streams.c
-    return int(connection.execute(select(s.next_number).where(s.id == stream_id)).scalar_one())
+    return int(connection.execute(_NEXT_NUMBER, {"stream": stream_id}).scalar_one())
 
 
 def fact(connection: Connection, name: str) -> str | None:
@@ -269,17 +245,24 @@ def first_origin(connection: Connection) -> str:
 def add_once(connection: Connection, table: Table, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows with the same columns; rows whose key already exists are not changed."""
     if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only the dialect in use is imported
-
-        compiled = sqlite.insert(table).on_conflict_do_nothing().compile(connection, column_keys=list(rows[0]))
-        names = compiled.positiontup or []
+        statement, names = _sqlite_insertion(table, tuple(rows[0]))
         # SQLite needs no conversion of these values, which takes SQLAlchemy longer than the insertion.
-        connection.exec_driver_sql(str(compiled), [tuple([row[name] for name in names]) for row in rows])
+        connection.exec_driver_sql(statement, [tuple([row[name] for name in names]) for row in rows])
         return
     from sqlalchemy.dialects import mysql  # noqa: PLC0415 - likewise
 
     key = next(iter(table.primary_key)).name  # INSERT IGNORE would hide other errors too
     connection.execute(mysql.insert(table).on_duplicate_key_update({key: table.c[key]}), rows)
+
+
+@functools.cache
+def _sqlite_insertion(table: Table, columns: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Return the statement that inserts rows whose key does not exist, and the columns in the order of its values."""
+    from sqlalchemy.dialects import sqlite  # noqa: PLC0415 - only the dialect in use is imported
+
+    insertion = sqlite.insert(table).on_conflict_do_nothing()
+    compiled = insertion.compile(dialect=sqlite.dialect(), column_keys=list(columns))
+    return str(compiled), list(compiled.positiontup or [])
 
 
 def put_row(connection: Connection, table: Table, row: dict[str, Any]) -> None:
@@ -313,12 +296,10 @@ def make_stream(
 
 
 def _find_stream(connection: Connection, gadget_id: str, layout: Layout, family: str, origin: str) -> Stream | None:
-    s, d = schema.streams.c, schema.devices.c
-    query = select(s.id, s.next_number).join_from(schema.streams, schema.devices)
-    like = (s.origin == origin, s.kind == layout.kind, s.layout_digest == layout.digest)
-    row = connection.execute(query.where(d.gadget_id == gadget_id, *like)).first()
+    like = {"gadget": gadget_id, "origin": origin, "kind": layout.kind, "digest": layout.digest}
+    row = connection.execute(_STREAM, like).first()
     return None if row is None else Stream(row.id, gadget_id, family, origin, layout, row.next_number)
 
 
 def _row(stream_id: int, number: int, new: NewReading) -> dict[str, Any]:
-    return {"stream_id": stream_id, "number": number, **new._asdict()}
+    return dict(zip(_COLUMNS, (stream_id, number, *new), strict=True))  # half the time of `new._asdict()`

@@ -185,6 +185,7 @@ def test_backups_in_an_object_store_are_kept_in_number_and_the_doctor_names_the_
     _invoke("restore", f"file://{bucket}/{names[1]}", "--replace", "--settings", path)
     with Store.open(str(tmp_path / "pi/readings.db")) as store:
         assert _times(store) == _at(*range(3))
+    assert finding().startswith("+ the last one is 0.0 h old")
 
 
 @pytest.mark.slow

@@ -73,7 +73,7 @@ def test_keys_are_not_sent_over_plain_http_to_another_computer(caplog: pytest.Lo
     assert "because of insecure in [upload]" in caplog.text
 
 
-def test_health_is_reported_while_more_uploads_wait_than_there_are_threads(tmp_path: Path) -> None:
+def test_pages_and_health_are_answered_while_more_uploads_wait_than_there_are_threads(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, ThreadPoolExecutor(WAITING) as pool, ExitStack() as stack:
         headers = {"authorization": f"Bearer {there.new_key()}"}
         other = stack.enter_context(Store.open(str(tmp_path / "server" / "central.db")))
@@ -86,6 +86,7 @@ def test_health_is_reported_while_more_uploads_wait_than_there_are_threads(tmp_p
             ]
             time.sleep(1.0)
             assert httpx.get(f"{there.url}/health", timeout=5).status_code == 200
+            assert httpx.get(f"{there.url}/api/v1/gadget/", timeout=5).status_code == 200
             assert not any(each.done() for each in waiting)
         assert {each.result().status_code for each in waiting} == {200}
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from pygnc_station.store.hourly import Statistics, hours_of, statistics, update_hours
 from pygnc_station.store.pruning import prune
@@ -131,3 +132,16 @@ def test_pruning_deletes_the_statistics_of_deleted_hours(*, has_hours: bool) -> 
         prune(store, START_MS + 9 * HOUR_MS)
         update_hours(store)
         assert of(store, stream) == []
+
+
+def test_streams_share_transactions() -> None:
+    with Store.open(":memory:") as store:
+        streams = [store.stream(f"unit {rank}", LAYOUT) for rank in range(20)]
+        for stream in streams:
+            store.append(stream, [row(START_MS, 1.0, "", 2.0)])
+        commits: list[object] = []
+        event.listen(store.engine, "commit", commits.append)
+        assert update_hours(store) == len(streams)
+        assert len(commits) < len(streams)
+        for stream in streams:
+            assert_is_up_to_date(store, stream)

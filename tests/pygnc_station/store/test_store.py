@@ -1,7 +1,5 @@
 import os
 import sqlite3
-import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Barrier
@@ -9,7 +7,7 @@ from threading import Barrier
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sqlalchemy import Connection, create_engine, event, insert, inspect, select, text
+from sqlalchemy import create_engine, inspect, select, text
 
 from pygnc_devices.emus.sentences import SENTENCES
 from pygnc_devices.reading import Reading
@@ -126,30 +124,6 @@ def test_programs_that_create_a_store_at_the_same_time_wait_for_each_other(tmp_p
         with ThreadPoolExecutor(2) as pool:
             for opened in [pool.submit(open_store) for _ in range(2)]:
                 opened.result()
-
-
-def test_work_of_threads_that_wait_shares_a_commit_and_a_failure_is_its_own(url: str) -> None:
-    commits: list[Connection] = []
-    with Store.open(url) as store, ThreadPoolExecutor(8) as pool:
-        event.listen(store.engine, "commit", commits.append)
-        row = {"name": "twice", "value": ""}
-
-        def note(rank: int) -> Callable[[Connection], object]:
-            name = "twice" if rank == 3 else str(rank)
-            return lambda connection: connection.execute(insert(schema.facts), {"name": name, "value": "x"})
-
-        with store.writes() as connection:
-            connection.execute(insert(schema.facts), row)
-            waiting = [] if not store.is_file else [pool.submit(store.write_together, note(rank)) for rank in range(8)]
-            while len(store._waiting) < len(waiting):
-                time.sleep(0.001)
-        waiting = waiting or [pool.submit(store.write_together, note(rank)) for rank in range(8)]
-        failed = [rank for rank, each in enumerate(waiting) if each.exception()]
-        with store.reads() as connection:
-            names = set(connection.execute(select(schema.facts.c.name)).scalars())
-    assert failed == [3]
-    assert {str(rank) for rank in range(8) if rank != 3} <= names
-    assert not store.is_file or len(commits) < 8
 
 
 def test_two_loggers_of_one_store_number_without_gaps(url: str) -> None:
