@@ -277,7 +277,10 @@ def test_a_rate_at_which_nothing_was_received_yet_is_tried_again_when_a_message_
     with PtyEndpoint(Chatter(UNREADABLE, 9600, first_s=0.9), tmp_path / "unit") as line:
         assert search([line.url]).silent == (line.url,)
     bauds = [baud for baud, _ in tried]
-    assert bauds == [115200, 57600, 9600, 921600, 460800, 38400, 230400, 115200, 19200]
+    assert bauds[:4] == [115200, 57600, 9600, 921600]
+    # A busy computer may find the next message too near for a rate at which it does not listen.
+    assert sorted(bauds[4:]) == [19200, 38400, 115200, 230400, 460800]
+    assert bauds[-1] != 115200
 
 
 class PortWithoutBaud(PtyEndpoint):
