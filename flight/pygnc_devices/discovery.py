@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from pygnc_devices.errors import PortError
 from pygnc_devices.family import Family, all_families
 from pygnc_devices.foreign import LISTEN_BAUDS, foreign_protocol
-from pygnc_devices.probing import probe_families
+from pygnc_devices.probing import Heard, probe_families
 from pygnc_devices.serial_port import candidate_ports
 
 TRY_LIMIT_S: Final = 1.0
@@ -21,6 +21,10 @@ ANSWER_LIMIT_S: Final = 2.0
 """Additional time for a device that responds to identify itself."""
 LISTEN_S: Final = 1.2
 """Time for an unrecognised device that sends once per second, for each of its usual baud rates."""
+_ASKING_S: Final = 0.6
+"""Time in which all families are asked at a baud rate, s; a message that arrives meanwhile delays nothing."""
+_REPETITIONS: Final = 3
+"""Repetitions at a silent port with only one baud rate to try: the device may send by itself every two seconds."""
 _KEPT_BYTES: Final = 4096
 _TEXT: Final = re.compile(rb"[\t\r\n -~]{15,}[\r\n]")
 """Readable text, of one line or of several; what is received at a wrong baud rate does not resemble it."""
@@ -93,7 +97,7 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
     rate is tried, and all families are asked at this one.
     """
     uncertain: Discovery | None = None
-    heard = bytearray()
+    heard = Heard()
     foreign = ""
     is_network = urlsplit(url).scheme in _NETWORKS
     if not is_network:
@@ -102,16 +106,25 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
         families = [replace(family, quiet_bauds=None) for family in families]
     end_s = time.monotonic() + TRY_LIMIT_S * sum(len(family.bauds) for family in families) + ANSWER_LIMIT_S
     plan = _Plan(families, has_bauds=not is_network)
-    while (step := plan.next_step()) is not None and time.monotonic() < end_s:
+    while (step := plan.next_step(heard.next_message_s(time.monotonic()))) is not None and time.monotonic() < end_s:
         if step.is_rare and (uncertain is not None or foreign):
             break
-        heard_before = len(heard)
-        if step.families or (heard and uncertain is None):
+        heard_before = len(heard.octets)
+        if step.families or (heard.octets and uncertain is None):
             listeners = step.listeners if uncertain is None else []
-            listen_s = LISTEN_S if not foreign and (is_network or step.baud in LISTEN_BAUDS) else 0.0
-            left_s = end_s - time.monotonic()
+            listens = not foreign and not step.received and (is_network or step.baud in LISTEN_BAUDS)
             try:
-                found = probe_families(url, step.baud, step.families, listeners, heard, left_s, listen_s)
+                found = probe_families(
+                    url,
+                    step.baud,
+                    step.families,
+                    listeners,
+                    heard,
+                    end_s - time.monotonic(),
+                    LISTEN_S * listens,
+                    asked=step.asked,
+                    received=step.received,
+                )
             except PortError as error:
                 return error
             if found is not None:
@@ -122,9 +135,9 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
                     return discovery
                 uncertain = uncertain or discovery
             else:
-                foreign = foreign or foreign_protocol(bytes(heard[-_KEPT_BYTES:]))
-        is_text = uncertain is None and _TEXT.search(heard, heard_before) is not None
-        plan.adapt(step, is_silent=not heard, is_text=is_text)
+                foreign = foreign or foreign_protocol(bytes(heard.octets[-_KEPT_BYTES:]))
+        is_text = uncertain is None and _TEXT.search(heard.octets, heard_before) is not None
+        plan.adapt(step, is_silent=not heard.octets, text=bytes(heard.octets[heard_before:]) if is_text else b"")
     return uncertain or foreign
 
 
@@ -137,18 +150,23 @@ class _Step:
         families: families whose probes are sent.
         listeners: families that are tried only if something is received.
         is_rare: True if it is carried out only if nothing was found before.
+        asked: families that did not respond before at this baud rate.
+        received: bytes that were received before at this baud rate.
     """
 
     baud: int
     families: list[Family]
     listeners: list[Family]
     is_rare: bool = False
+    asked: Sequence[Family] = ()
+    received: bytes = b""
 
 
 class _Plan:
     """Steps of the search at a port.
 
-    Rates at which the search listens for a message alternate with others, which use the time between two messages.
+    Rates at which the search listens for a message alternate with others, until the interval between messages is
+    known. Then the search listens when the next message is due, and tries others in the time before it.
 
     Args:
         families: families to search for.
@@ -163,32 +181,42 @@ class _Plan:
         self._listens_next = True
         self._families = families
         self._silent: list[_Step] = []
-        self._repeats_silence = has_bauds and len(steps) == 1
+        self._repetitions = _REPETITIONS if has_bauds and len(steps) == 1 else 0
         self._is_readable = False
 
-    def next_step(self) -> _Step | None:
-        """Return the next step, which is then no longer to come; None at the end."""
-        queue = self._listened if self._listens_next else self._others
+    def next_step(self, next_message_s: float | None) -> _Step | None:
+        """Return the next step, which is then no longer to come; None at the end.
+
+        Args:
+            next_message_s: time until the next message, s; None if unknown.
+        """
+        listens = self._listens_next if next_message_s is None else next_message_s < _ASKING_S
+        queue = self._listened if listens else self._others
         queue = queue or self._others or self._listened
         self._listens_next = queue is self._others
         return queue.pop(0) if queue else None
 
-    def adapt(self, step: _Step, *, is_silent: bool, is_text: bool) -> None:
+    def adapt(self, step: _Step, *, is_silent: bool, text: bytes) -> None:
         """Adapt the steps to come after a step.
 
         Args:
             step: step that was carried out.
             is_silent: True if nothing was received until now.
-            is_text: True if the step received readable text.
+            text: what the step has received, if it is readable text.
         """
         if is_silent and (step.listeners or step.baud in LISTEN_BAUDS):
             self._silent.append(replace(step, is_rare=True))
-        if is_text and not self._is_readable:
+        if text and not self._is_readable:
             self._is_readable = True
-            others = [family for family in self._families if family not in (*step.families, *step.listeners)]
-            self._listened, self._others, self._silent = [], [_Step(step.baud, others, [])] * bool(others), []
-        if self._repeats_silence or not is_silent:
-            self._listened, self._silent, self._repeats_silence = [*self._listened, *self._silent], [], False
+            tried = (*step.families, *step.listeners, *step.asked)
+            others = [family for family in self._families if family not in tried]
+            last = _Step(step.baud, others, [], received=text)
+            self._listened, self._others, self._silent = [], [last] * bool(others), []
+        if not is_silent:
+            self._listened += [replace(entry, families=[], asked=entry.families) for entry in self._silent]
+            self._silent = []
+        elif self._repetitions:
+            self._listened, self._silent, self._repetitions = self._silent, [], self._repetitions - 1
 
 
 def _steps(families: list[Family]) -> list[_Step]:

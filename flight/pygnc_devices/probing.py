@@ -7,13 +7,16 @@ own, the others begin again without it. The time for a silent line is therefore 
 
 import contextlib
 import itertools
+import math
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
 from typing import Final, TypeAlias
 
 from pygnc_devices.errors import DeviceError, PortGoneError
 from pygnc_devices.family import Family, Found
+from pygnc_devices.framing import LINE_END
 from pygnc_devices.port import Port
 from pygnc_devices.ports import open_port
 from pygnc_devices.reading import Counters
@@ -27,6 +30,35 @@ _BITS_PER_BYTE: Final = 10
 _LONGEST_WAIT_S: Final = 0.5
 _MESSAGE_PAUSE_S: Final = 0.1
 """Pause that separates two messages, s; adapters and computers may delay parts of one message by some 10 ms."""
+
+
+@dataclass(slots=True)
+class Heard:
+    """What was received at a port, at all baud rates.
+
+    Attributes:
+        octets: the bytes.
+    """
+
+    octets: bytearray = field(default_factory=bytearray)
+    _message_s: float = 0.0
+    _newest_s: float = 0.0
+    _interval_s: float = math.inf
+
+    def add(self, octets: bytes, now_s: float) -> None:
+        """Add bytes that are received at a time, s; a message begins after a pause."""
+        if not self.octets:
+            self._message_s = now_s
+        elif now_s - self._newest_s > _MESSAGE_PAUSE_S:
+            self._interval_s, self._message_s = min(self._interval_s, now_s - self._message_s), now_s
+        self.octets += octets
+        self._newest_s = now_s
+
+    def next_message_s(self, now_s: float) -> float | None:
+        """Return the time until the next message, s, if messages are periodic; None before the second one."""
+        if self._interval_s == math.inf:
+            return None
+        return self._interval_s - (now_s - self._message_s) % self._interval_s
 
 
 def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
@@ -45,7 +77,7 @@ def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
     """
     end_s = time.monotonic() + timeout_s
     with closing(open_port(url, baud)) as port:
-        line = _Line(port, baud, bytearray())
+        line = _Line(port, baud, Heard())
         (attempt,) = attempts = line.attempts([family])
         _carry_out(line, attempts, [], end_s)
         return attempt.result()
@@ -56,9 +88,12 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
     baud: int,
     families: Sequence[Family],
     listeners: Sequence[Family],
-    heard: bytearray,
+    heard: Heard,
     timeout_s: float,
     listen_s: float = 0.0,
+    *,
+    asked: Sequence[Family] = (),
+    received: bytes = b"",
 ) -> Recognised | None:
     """Identify the device at a port, which is of one of several families, and close the port again.
 
@@ -67,11 +102,13 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
         baud: baud rate in bit/s.
         families: families whose probes are sent.
         listeners: families whose probes are sent only if something is received.
-        heard: bytes that were received before; those that the port receives are appended.
+        heard: what was received before; what the port receives is added.
         timeout_s: longest time, s.
         listen_s: time for which a line on which something is received is listened to if no family recognises it, s;
             shorter if the bytes come with short pauses, or once a message was received from pause to pause. A family
             whose frame is received meanwhile is asked again.
+        asked: families that did not respond before at this baud rate; they are asked only if their frame is received.
+        received: bytes that were received before at this baud rate, which these families have not seen.
 
     Returns:
         Its family and its identity; None if no family recognises it. An identity that is not certain is returned only
@@ -85,12 +122,12 @@ def probe_families(  # noqa: PLR0917 - the conditions of a probe
         with closing(open_port(url, baud)) as port:
             line = _Line(port, baud, heard)
             recognised = _identify(line, [*families], [*listeners], end_s)
-            if recognised is None and heard:
+            if recognised is None and heard.octets:
                 with contextlib.suppress(PortGoneError):
-                    return _listen(line, [*families, *listeners], listen_s, end_s)
+                    return _listen(line, [*families, *listeners, *asked], received, listen_s, end_s)
             return recognised
     except PortGoneError:  # a server may close the connection after a command that it does not know
-        several = [*families, *(listeners if heard else ())]
+        several = [*families, *(listeners if heard.octets else ())]
         if len(several) == 1:
             return None
     for family in several:
@@ -161,7 +198,7 @@ class _Attempt:
         """Pass the frames in received bytes to the probe."""
         now_s = time.monotonic()
         frames = self._buffer.scan(piece, self._baud, now_s).frames
-        if frames and self._is_passive and self._procedure is None:
+        if self._is_passive and self._procedure is None and any(frame.kind != LINE_END for frame in frames):
             self.start()
             self.scheduler.due(now_s)
         for frame in frames:
@@ -187,19 +224,23 @@ def _identify(line: "_Line", families: list[Family], listeners: list[Family], en
         listeners = [other for other in listeners if other is not kind and uncertain is None]
 
 
-def _listen(line: "_Line", families: list[Family], longest_s: float, end_s: float) -> Recognised | None:
+def _listen(
+    line: "_Line", families: list[Family], received: bytes, longest_s: float, end_s: float
+) -> Recognised | None:
     """Listen until a whole message was received; identify the device if it is of a family that knows its frames."""
     attempts = line.attempts((family for family in families if family.wire.scanner is not None), is_passive=True)
     try:
+        for attempt in attempts:  # a frame may have arrived while others were asked
+            attempt.receive(received + line.received())
         while time.monotonic() < end_s:
+            for attempt in (attempt for attempt in attempts if attempt.is_decided):
+                with contextlib.suppress(DeviceError):
+                    return attempt.family, attempt.result()
             active = [attempt for attempt in attempts if attempt.is_active]
             listens_until_s = line.listens_until_s(longest_s)
             if not active and time.monotonic() >= listens_until_s:
                 break
             line.serve(active, attempts, end_s if active else min(listens_until_s, end_s))
-            for attempt in (attempt for attempt in attempts if attempt.is_decided):
-                with contextlib.suppress(DeviceError):
-                    return attempt.family, attempt.result()
         return None
     finally:
         _end(line, attempts)
@@ -215,7 +256,7 @@ def _carry_out(line: "_Line", asking: list[_Attempt], listening: list[_Attempt],
     attempts = [*asking, *listening]
     try:
         while time.monotonic() < end_s:
-            for attempt in attempts if line.heard else asking:
+            for attempt in attempts if line.heard.octets else asking:
                 attempt.start()
             decided = next((attempt for attempt in attempts if attempt.is_decided), None)
             active = [attempt for attempt in attempts if attempt.is_active]
@@ -244,16 +285,17 @@ class _Line:
     Args:
         port: port at the end of the line.
         baud: its baud rate, bits per second.
-        heard: bytes received before; those that are received are appended.
+        heard: what was received before; what is received is added.
     """
 
-    def __init__(self, port: Port, baud: int, heard: bytearray) -> None:
+    def __init__(self, port: Port, baud: int, heard: Heard) -> None:
         self.heard = heard
         self._port = port
         self._baud = baud
         self._free_s = 0.0
         self._sent = bytearray()
         """Bytes that the line may return; see `_read`."""
+        self._start = len(heard.octets)
         self._start_s = self._newest_s = time.monotonic()
         self._pause_s = 0.0
 
@@ -279,6 +321,10 @@ class _Line:
         for attempt in receivers:
             attempt.receive(piece)
 
+    def received(self) -> bytes:
+        """Return what was received at this line."""
+        return bytes(self.heard.octets[self._start :])
+
     def listens_until_s(self, longest_s: float) -> float:
         """Return the time until which to listen so that a whole message is received, s.
 
@@ -297,7 +343,7 @@ class _Line:
         )
         del self._sent[:echoed]
         if len(piece) > echoed:
-            self.heard += piece[echoed:]
             now_s = time.monotonic()
+            self.heard.add(piece[echoed:], now_s)
             self._pause_s, self._newest_s = max(self._pause_s, now_s - self._newest_s), now_s
         return piece

@@ -90,7 +90,7 @@ class Result(NamedTuple):
 
     Attributes:
         rows: number of rows.
-        counted: sum of `lost_before`.
+        counted: sum of `lost_before` after the first row: readings may be missing before it.
         sent: number of readings that were due from the first to the last row.
         time_error_s: error of the time from the first row after `TIMED_FROM` to the last row, s.
         estimates: number of rows marked as estimates.
@@ -224,7 +224,7 @@ def run_trial(name: str, fault: str, kind: str, file_format: str, seed: int, sta
     first_s, timed_s, last_s = (sent_s(*rows[row]) or 0.0 for row in (0, timed, end - 1))
     time_error_s = times_s[end - 1] - times_s[timed] - (last_s - timed_s)
     sent = round((last_s - first_s) * model.rate_hz) + 1
-    return Result(end, sum(lost[:end]), sent, time_error_s, sum(estimates))
+    return Result(end, sum(lost[1:end]), sent, time_error_s, sum(estimates))
 
 
 def _sent_s(sent: Sequence[tuple[float, bytes]], arrival_s: float, raw: bytes) -> float | None:

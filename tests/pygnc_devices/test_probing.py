@@ -13,9 +13,10 @@ import pytest
 from pygnc_devices import probing
 from pygnc_devices.discovery import search
 from pygnc_devices.family import family
-from pygnc_devices.probing import probe_families
+from pygnc_devices.probing import Heard, probe_families
 from pygnc_devices.serial_port import SerialPort
 from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from pygnc_instruments.simulators.pms5003_unit import PmsSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
 
@@ -50,7 +51,7 @@ def test_commands_of_two_families_are_sent_with_a_pause_between_them(
             super().write(octets)
 
     monkeypatch.setattr(probing, "open_port", Watched)
-    probe_families(silent_port, 115_200, [family(name) for name in ("ucb", "gx2", "mip")], [], bytearray(), 5.0)
+    probe_families(silent_port, 115_200, [family(name) for name in ("ucb", "gx2", "mip")], [], Heard(), 5.0)
     assert len({octets for _, octets in sent}) == 3
     assert min(late - early for (early, _), (late, _) in pairwise(sent)) > 0.015
 
@@ -94,7 +95,7 @@ def test_a_unit_whose_packet_arrives_after_its_probe_is_recognised(tmp_path: Pat
     unit = Seldom(eeprom={1: 100})
     with PtyEndpoint(unit, tmp_path / "unit") as line:
         time.sleep(max(0.0, 0.3 - line.now_s() % 1.0))
-        found = probe_families(line.url, 115_200, [family("ucb")], [], bytearray(b"heard before"), 5.0, 1.2)
+        found = probe_families(line.url, 115_200, [family("ucb")], [], Heard(bytearray(b"heard before")), 5.0, 1.2)
     assert found is not None
     assert found[1].text == "streams S1; does not respond to commands"
 
@@ -108,12 +109,36 @@ def test_a_line_is_listened_to_until_one_whole_message_was_received() -> None:
 
     sender = threading.Thread(target=send)
     sender.start()
-    heard = bytearray(b"heard before")
+    heard = Heard(bytearray(b"heard before"))
     start_s = time.monotonic()
     assert probe_families(os.ttyname(slave), 115_200, [family("ucb")], [], heard, 5.0, 3.0) is None
     took_s = time.monotonic() - start_s
     sender.join()
     os.close(master)
     os.close(slave)
-    assert heard.endswith(bytes(range(0x80, 0x90)))
+    assert heard.octets.endswith(bytes(range(0x80, 0x90)))
     assert took_s < 1.5
+
+
+def test_the_next_message_is_expected_after_the_shortest_interval() -> None:
+    heard = Heard()
+    heard.add(b"first", 10.0)
+    assert heard.next_message_s(10.5) is None
+    for begin_s in (12.0, 13.0, 15.0):  # those at 11 s and 14 s were not received
+        heard.add(b"a me", begin_s)
+        heard.add(b"ssage", begin_s + 0.05)
+    assert heard.next_message_s(15.25) == pytest.approx(0.75)
+    assert heard.next_message_s(16.75) == pytest.approx(0.25)
+
+
+def test_a_frame_that_arrives_before_its_family_is_asked_is_recognised(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "_TURN_S", 0.6)  # the second family is asked so much later
+    master, slave = os.openpty()
+    sender = threading.Timer(0.3, os.write, (master, PmsSimulator().frame(0.0)))
+    sender.start()
+    found = probe_families(os.ttyname(slave), 9600, [family("mip"), family("pms5003")], [], Heard(), 5.0)
+    sender.join()
+    os.close(master)
+    os.close(slave)
+    assert found is not None
+    assert found[0].name == "pms5003"

@@ -6,6 +6,7 @@ Each operation raises NoAnswerError if the sensor does not respond.
 import contextlib
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from pygnc_devices.declaration import Value
@@ -25,6 +26,8 @@ _POWER: Final = 0xE4
 _QUEUE: Final = "command"
 _ANSWER_S: Final = 0.5
 _TRIES: Final = 2
+_PROBE_S: Final = 0.25
+"""Time limit of a search for the acknowledgement, which follows the command; it listens longer where bytes arrive."""
 LONGEST_INTERVAL_S: Final = 2.3
 """Interval at which the sensor sends by itself while the concentration is steady, s."""
 SILENCE_S: Final = 3 * LONGEST_INTERVAL_S
@@ -152,5 +155,5 @@ async def identify(unit: PmsUnit) -> int:
 
 async def probe() -> Found:
     """Identify a sensor, for a search: it is put into active mode, its state after power-up."""
-    await _activation()
+    await replace(_activation(), timeout_s=_PROBE_S)
     return Found("", f"{MODEL} or a model with the same frame")

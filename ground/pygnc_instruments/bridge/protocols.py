@@ -32,7 +32,7 @@ class MessageProtocol:
 
     Attributes:
         name: name in the option `--protocol` and in the path of the URL.
-        interval_s: time between readings, s, unless the bridge's settings specify it.
+        interval_s: time between readings, s; that of the bridge's settings if they specify one.
         streams_at_once: True if readings are sent before the client asks for them.
         greets: True if the state of the device is sent at the beginning of a session.
         sends_all: True if a client receives all readings, False if it receives the newest at each interval, as the
@@ -222,7 +222,7 @@ class ProtocolOpenImu(MessageProtocol):
         kind, data = "success", result
         match request.name:
             case "getServerInfo":
-                kind, data = "serverInfo", _openimu_server(result["device"])
+                kind, data = "serverInfo", _openimu_server(result["device"], self.interval_s)
             case "getDeviceInfo":
                 kind, data = "deviceInfo", _openimu_device(result["device"]["id"])
             case "getConf":
@@ -254,7 +254,7 @@ class ProtocolOpenImu(MessageProtocol):
             case "device" if data["connected"] != self._is_connected:
                 lost = [_method("stream", "ping", {"status": 2})] if self._is_connected else []
                 self._is_connected = data["connected"]
-                return [*lost, _method("stream", "serverInfo", _openimu_server(data))]
+                return [*lost, _method("stream", "serverInfo", _openimu_server(data, self.interval_s))]
             case "upgrade_progress" if data["state"] == "running":
                 progress = {"addr": data["written_bytes"], "fs_len": data["total_bytes"]}
                 return [_method("stream", "upgrade_progress", progress)]
@@ -320,10 +320,10 @@ def _server_status(status: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _openimu_server(device: Mapping[str, Any]) -> dict[str, Any]:
+def _openimu_server(device: Mapping[str, Any], interval_s: float) -> dict[str, Any]:
     return {
         "version": SERVER_VERSION,
-        "serverUpdateRate": round(ProtocolOpenImu.interval_s * 1000),
+        "serverUpdateRate": round(interval_s * 1000),
         "deviceConnected": device["connected"],
         "clientCount": 0,  # a positive number would be a refusal
     } | ({"deviceType": _openimu_type(device["id"])} if device["connected"] else {})

@@ -276,7 +276,7 @@ class Bridge:
         protocol = None if request is None else self._settings.message_protocol(urlsplit(request.path).path)
         if request is None or protocol is None:
             return
-        interval_s = self._settings.interval_s or protocol.interval_s
+        protocol.interval_s = self._settings.interval_s or protocol.interval_s
         match parse_qs(urlsplit(request.path).query).get("readings"):
             case ["all"]:
                 protocol.sends_all = True
@@ -287,7 +287,7 @@ class Bridge:
             belongs_to_own_user, connection.remote_address[:2], connection.local_address[:2]
         )
         refusal = self._access.command_refusal(request.path, request.headers, is_own_page=is_own_page)
-        session = Session(connection, protocol, interval_s, self._link, self._handler, command_refusal=refusal)
+        session = Session(connection, protocol, protocol.interval_s, self._link, self._handler, command_refusal=refusal)
         self._sessions.add(session)
         try:
             await session.run()

@@ -41,15 +41,16 @@ class CsvRows:
 
     Args:
         first: the first reading.
+        is_recording: True for readings of a recording, which do not arrive when they are sent.
 
     Attributes:
         columns: names and units of the columns.
     """
 
-    def __init__(self, first: Reading) -> None:
+    def __init__(self, first: Reading, *, is_recording: bool = False) -> None:
         self.columns = [("time", "s"), *first.packet.columns(), *_ROW_COLUMNS]
         self._formats = [_format(entry) for entry in first.packet.fields]
-        self._elapsed = ElapsedTime(first)
+        self._elapsed = ElapsedTime(first, is_recording=is_recording)
 
     def row(self, reading: Reading, measured: Measured | None) -> str:
         """Return the row of the next reading, without its line end; `measured` is UTC."""
@@ -58,15 +59,18 @@ class CsvRows:
         cells += [utc_text(reading.t_wall_ns), str(reading.lost_before)]
         cells += [f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0", "1" if reading.is_estimate else "0"]
         cells += ["", ""] if measured is None else [utc_text(measured.time_ns), f"{measured.sigma_ns / NS_PER_S:.6f}"]
-        return f"{self._elapsed.at_ns(reading) / NS_PER_S:.5f},{','.join(cells)}"
+        time_ns = self._elapsed.at_ns(reading)
+        return ",".join(["" if time_ns is None else f"{time_ns / NS_PER_S:.5f}", *cells])
 
 
 class _CsvFile(LogFile):
     """Open CSV file with the readings of one kind of packet."""
 
-    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str], first: Reading) -> None:
+    def __init__(
+        self, path: Path, descriptor: int, head: Mapping[str, str], first: Reading, *, is_recording: bool
+    ) -> None:
         super().__init__(path, descriptor)
-        self._rows = CsvRows(first)
+        self._rows = CsvRows(first, is_recording=is_recording)
         described = {
             **head,
             "packet": first.packet.name,

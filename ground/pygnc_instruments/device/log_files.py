@@ -68,7 +68,8 @@ class ReadingsLog:
 
     SUFFIX: ClassVar[str]
     FILE: ClassVar[type[Any]]
-    """Subclass of `LogFile`; arguments: path, descriptor, head and the first reading, which is not written yet."""
+    """Subclass of `LogFile`; arguments: path, descriptor, head, the first reading, which is not written yet, and
+    `is_recording`."""
 
     folder: Path
     name: str = ""
@@ -124,7 +125,8 @@ class ReadingsLog:
         stem = _stem(self.name, self.label, self.SUFFIX) + ("" if group == self._first_group else f"-{group}")
         self.current, descriptor = _create(self.folder, stem, self.SUFFIX, PART)
         lock(descriptor)
-        file: LogFile = self.FILE(self.current, descriptor, self.head, reading)
+        is_recording = self.time_base is None
+        file: LogFile = self.FILE(self.current, descriptor, self.head, reading, is_recording=is_recording)
         return file
 
     def _close(self, group: str) -> None:
@@ -185,16 +187,25 @@ class LogFile(ABC):
 
 
 class ElapsedTime:
-    """Time since the first of several readings, by the device's clock once its tick is known, else by arrival."""
+    """Time since the first of several readings, by the device's clock once its tick is known, else by arrival.
 
-    def __init__(self, first: Reading) -> None:
+    Args:
+        first: the first reading.
+        is_recording: True if arrivals have no meaning.
+    """
+
+    def __init__(self, first: Reading, *, is_recording: bool) -> None:
         self._start_ns = first.t_mono_ns
         self._clock_start: tuple[int, int] | None = None
         """Arrival and device time of the first reading with a device time."""
+        # The device's time begins with its first reading, also if its tick is found later.
+        self._recording_start_ns = (first.t_device_ns or 0) if is_recording else None
 
-    def at_ns(self, reading: Reading) -> int:
-        """Return the time of the next reading, ns."""
+    def at_ns(self, reading: Reading) -> int | None:
+        """Return the time of the next reading, ns; None in a recording while the tick is unknown."""
         now_ns = reading.t_device_ns
+        if self._recording_start_ns is not None:
+            return None if now_ns is None else now_ns - self._recording_start_ns
         if self._clock_start is None or now_ns is None:
             if now_ns is not None:
                 self._clock_start = reading.t_mono_ns, now_ns

@@ -97,18 +97,19 @@ def json_schema(packet: Record) -> dict[str, Any]:
 class _Channel:
     """Channel of a kind of packet: its number, time and sequence."""
 
-    def __init__(self, number: int, first: Reading) -> None:
+    def __init__(self, number: int, first: Reading, *, is_recording: bool) -> None:
         self.number = number
         self.start_ns = first.t_wall_ns
-        self.elapsed = ElapsedTime(first)
+        self.elapsed = ElapsedTime(first, is_recording=is_recording)
         self.sequence = -1
 
 
 class _McapFile(LogFile):
     """Open MCAP file."""
 
-    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str], _: Reading) -> None:
+    def __init__(self, path: Path, descriptor: int, head: Mapping[str, str], _: Reading, *, is_recording: bool) -> None:
         super().__init__(path, descriptor)
+        self._is_recording = is_recording
         self._family = head.get("family", "device")
         self._channels: dict[str, _Channel] = {}
         self._output = _Output(descriptor)
@@ -120,7 +121,7 @@ class _McapFile(LogFile):
         """Add a reading to the current chunk; write the chunk if it is a second old."""
         channel = self._channels.get(reading.packet.name) or self._register(reading)
         channel.sequence += 1 + reading.lost_before
-        time_ns = channel.start_ns + channel.elapsed.at_ns(reading) if measured is None else measured.time_ns
+        time_ns = channel.start_ns + (channel.elapsed.at_ns(reading) or 0) if measured is None else measured.time_ns
         self._writer.add_message(
             channel_id=channel.number,
             log_time=reading.t_wall_ns,
@@ -145,7 +146,9 @@ class _McapFile(LogFile):
         number = self._writer.register_schema(f"{self._family}.{packet.name}", SchemaEncoding.JSONSchema, schema)
         topic = f"/{self._family}/{packet.name}"
         channel = self._channels[packet.name] = _Channel(
-            self._writer.register_channel(topic, MessageEncoding.JSON, number), reading
+            self._writer.register_channel(topic, MessageEncoding.JSON, number),
+            reading,
+            is_recording=self._is_recording,
         )
         return channel
 

@@ -128,8 +128,8 @@ def log(
         for label, source in sources.items():
             head = _head(source.connected, pps)
             written = _log_class(file_format)(out, file_name, head, rotation, label=label)
-            if not source.connected.device.engine.is_recording:
-                written.time_base = TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
+            is_recording = source.connected.device.engine.is_recording
+            written.time_base = None if is_recording else TimeBase(now.t_wall_ns - now.t_mono_ns, pulses)
             if source.raw is not None:
                 source.raw.open(out, file_name, label)
             logs.append(_DeviceLog(source, written))

@@ -147,11 +147,11 @@ def _print_csv(readings: Iterable[Named | None], sensors: Mapping[str, Connected
         if entry is None:
             continue
         name, reading = entry
+        is_recording = sensors[name].device.engine.is_recording
         if rows is None:
-            printed, rows = (name, reading.packet.name), CsvRows(reading)
+            printed, rows = (name, reading.packet.name), CsvRows(reading, is_recording=is_recording)
             typer.echo(",".join(name for name, _ in rows.columns))
         if (name, reading.packet.name) == printed:
-            is_recording = sensors[name].device.engine.is_recording
             typer.echo(rows.row(reading, None if is_recording else time_base.measured(reading)))
         elif (name, reading.packet.name) not in skipped:
             skipped.add((name, reading.packet.name))

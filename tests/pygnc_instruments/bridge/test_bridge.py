@@ -83,6 +83,13 @@ def test_readings_are_sent_at_the_selected_interval(start: Start, line: PtyEndpo
     assert times[-1] - times[0] > 0.6  # a busy machine may delay the first of them
 
 
+def test_the_status_of_openimu_states_the_selected_interval(start: Start, line: PtyEndpoint) -> None:
+    bridge = start(line.url, "--baud", "115200", "--family", "ucb", "--port", "0", "--interval-ms", "10")
+    with bridge.connect("openimu") as client:
+        info = client.wait(lambda message: message["result"]["packetType"] == "serverInfo")
+        assert info["result"]["data"]["serverUpdateRate"] == 10
+
+
 def test_stops_and_starts_the_stream_of_one_client_only(bridge: RunningBridge) -> None:
     with bridge.connect() as client, bridge.connect() as other:
         client.wait(is_output)

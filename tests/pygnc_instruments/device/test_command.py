@@ -247,6 +247,21 @@ def test_info_reads_a_recording_to_its_end(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize("source", ["log", "stream"])
+def test_rows_of_a_recording_have_the_time_of_the_device_or_none(source: str, tmp_path: Path) -> None:
+    frames = [make_frame("z1", k.to_bytes(4, "little") + bytes(36)) for k in range(7_000_000, 7_500_000, 10_000)]
+    (tmp_path / "x.raw").write_bytes(b"".join(frames))
+    if source == "log":
+        run("log", tmp_path / "x.raw", "--out", tmp_path, "--name", "x")
+        lines = (tmp_path / "x.csv").read_text().splitlines()
+    else:
+        lines = run("stream", tmp_path / "x.raw", "--csv").stdout.splitlines()
+    rows = list(csv.DictReader(line for line in lines if "," in line and line[0] != "#"))
+    assert [row["time"] for row in rows[:3]] == ["", "", ""]  # the tick is found by the steps
+    assert [float(row["time"]) for row in rows[3:]] == pytest.approx([0.01 * k for k in range(3, 50)])
+    assert {row["measured"] for row in rows} == {""}
+
+
 def test_reset_restarts_a_unit(line: PtyEndpoint, gx2: PtyEndpoint, unit: UcbSimulator) -> None:
     run("set", line.url, "packet_rate_divider=50Hz", *UCB)
     assert "2008705635" in run("reset", line.url, *UCB).stdout
