@@ -45,6 +45,7 @@ from pygnc.configuration.data_files import (
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, write_checksum
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Phase
+from pygnc.host.sentence_types import SENS
 from pygnc.tasks.seal import checksum
 from pygnc_system.files import data_file
 from scripts.bench.table import print_table
@@ -250,10 +251,10 @@ def _loaded(home: Path, name: str) -> tuple[int, str]:
 
 
 def _settle(flight: LinkedFlight) -> None:
-    """Wait until the live packets have been processed, at most `SETTLE_S`."""
-    last = RECORDS - LIVE_RECORDS
+    """Wait until the live packets that the host does not know lost have been processed, at most `SETTLE_S`."""
+    expected = SENSORS * (RECORDS - 1) - sum(lost.kind is SENS for lost in flight.host.lost())
     deadline_s = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline_s and len(flight.attitudes()) < SENSORS * (last + LIVE_RECORDS) - SENSORS:
+    while time.monotonic() < deadline_s and len(flight.attitudes()) < expected:
         pause_s = time.monotonic() + 0.5
         flight.host.run(lambda pause_s=pause_s: time.monotonic() > pause_s)  # type: ignore[misc]
 
@@ -271,7 +272,7 @@ def _flip_processes(flight: LinkedFlight, dice: random.Random) -> str:
 
 
 def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flown:
-    """Return what a whole run has left: its estimates, its last status, and its reports."""
+    """Return what a whole run has left: its estimates, its last status, and its reports, also those to the host."""
     messages: dict[object, bytes] = {}
     last, events = "", [f"exit {code}"] if code else []
     with contextlib.suppress(OSError, ValueError):
@@ -281,6 +282,9 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
         events += sorted({f"{event.name} {event.task}" for event in found})
         final = flight.status()
         events += find_causes(final, {})
+        if lost := Counter(lost.kind.name for lost in flight.host.lost()):
+            packets = ", ".join(f"{count} {name}" for name, count in sorted(lost.items()))
+            events.append(f"reported lost to the host: {packets}")
         last = str({name: final[name] for name in ("phase", "fixes_accepted", "samples_used", "orbit_mode")})
     if ending and not events:
         last = ending
