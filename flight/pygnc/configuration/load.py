@@ -1,6 +1,7 @@
 """Loader of the settings file `pygnc.toml`."""
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,8 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
             return {}
         raise ConfigurationError(f"{path}: the file does not exist; name a TOML file after --config") from None
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+        remedy = "; check its permissions" if isinstance(error, PermissionError) else ""
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}{remedy}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
     return table_from_text(text, str(path))
@@ -102,8 +104,14 @@ def table_from_text(text: str, source: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # also of a number with thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{source}: not TOML: {error}; correct the line") from None
+    except ValueError:  # the interpreter's own limit
+        digits_max = sys.get_int_max_str_digits()
+        lines = enumerate(text.splitlines(), 1)
+        line = next((f", line {k}" for k, line in lines if sum(map(str.isdigit, line)) > digits_max), "")
+        text = f"a number has more than {digits_max} digits; correct it"
+        raise ConfigurationError(f"{source}{line}: {text}") from None
     except RecursionError:
         raise ConfigurationError(f"{source}: arrays or tables are nested too deeply; correct the line") from None
 
