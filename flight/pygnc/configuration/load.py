@@ -153,9 +153,9 @@ def _name_of(table: dict[str, Any]) -> str:
     return f"the settings of the last good run, {RECORD_FILE}" if table else "the default settings"
 
 
-def settings_from_tables(tables: Tables, path: Path) -> Settings:
+def settings_from_tables(tables: Tables, source: Path | str) -> Settings:
     """Return the settings of a file with the changes over the line; see `settings_from_table`."""
-    return settings_from_table(merge_settings(tables.file, tables.changes), path)
+    return settings_from_table(merge_settings(tables.file, tables.changes), source)
 
 
 def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,19 +168,19 @@ def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
     return result
 
 
-def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
-    """Return the settings of a table read from `path`.
+def settings_from_table(table: dict[str, Any], source: Path | str) -> Settings:
+    """Return the settings of a table read from `source`.
 
     Raises:
         ConfigurationError: A setting is unknown or out of range.
     """
     if not table:
         return Settings()
-    _refuse_unknown(table, Settings, "", path)
+    _refuse_unknown(table, Settings, "", source)
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{path}: {_with_range(str(error))}") from None
+        raise ConfigurationError(f"{source}: {_with_range(str(error))}") from None
 
 
 def _with_range(refusal: str) -> str:
@@ -242,16 +242,18 @@ def range_text(declared: "msgspec.inspect.Type") -> str:
     return text
 
 
-def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Path) -> None:
+def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, source: Path | str) -> None:
     known = typing.get_type_hints(settings)
     for name, value in table.items():
         if name not in known:
-            raise ConfigurationError(f"{path}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"{source}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}"
+            )
         section = known[name]
         if isinstance(section, type) and dataclasses.is_dataclass(section) and isinstance(value, dict):
-            _refuse_unknown(value, section, f"{prefix}{name}.", path)
+            _refuse_unknown(value, section, f"{prefix}{name}.", source)
         elif typing.get_origin(section) is dict and isinstance(value, dict):
             _, below = typing.get_args(section)
             for key, entry in value.items():
                 if isinstance(below, type) and dataclasses.is_dataclass(below) and isinstance(entry, dict):
-                    _refuse_unknown(entry, below, f"{prefix}{name}.{key}.", path)
+                    _refuse_unknown(entry, below, f"{prefix}{name}.{key}.", source)
