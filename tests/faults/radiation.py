@@ -92,7 +92,8 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
     """Compare a run of a task with the run without a flip."""
     expected, found = reference.messages, flown.messages
     missing = len(expected.keys() - found.keys())
-    wrong = sum(expected.get(seq) != payload for seq, payload in found.items())
+    differing = [seq for seq, payload in found.items() if expected.get(seq) != payload]
+    wrong = len(differing)
     reports = [event for event in flown.events if event not in reference.events]
     if flown.counts.get("lost_messages") != reference.counts.get("lost_messages"):
         reports.append("LOST")
@@ -106,6 +107,7 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
     else:
         outcome = "one step" if wrong else "STOPPED"
     counts = [f"{count} {what}" for count, what in ((wrong, "wrong"), (missing, "missing")) if count]
+    counts += [f"the first is {differing[0]}"] if differing else []
     notes = "; ".join([*counts, *reports, *(f"other {name}" for name in others)])[:NOTE_MAX]
     return Trial(*begun, 1, outcome, wrong + missing, flown.flipped, notes)
 
@@ -214,7 +216,7 @@ class Campaign:
             try:
                 code = flight.process.wait(POWER_OFF_S)
             except subprocess.TimeoutExpired:
-                code = 99
+                code, ending = 0, ending or f"main.py did not end within {POWER_OFF_S:g} s"
                 flight.stop_hard()
             finally:
                 flight.host.close()
