@@ -7,6 +7,7 @@ import signal
 import termios
 import time
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from pygnc.bus.messages import GnssFix, SensorSample, TimeMark
 from pygnc.formats import status
 from pygnc.formats.status import Phase
+from pygnc.host.channel_events import Acknowledged, Lost
 from pygnc.host.sentence_types import (
     DNLE,
     DNLS,
@@ -28,6 +30,7 @@ from pygnc.host.sentence_types import (
     PONG,
     PSET,
     PVAL,
+    SENS,
     STAT,
     STOP,
     STRQ,
@@ -205,6 +208,38 @@ def test_each_live_packet_is_processed_once_when_tasks_are_killed(linked: Linked
     assert [message.raw for message in linked.live_inputs() if not isinstance(message, TimeMark)] == sent
     numbers = [message.seq for message in linked.inputs()]
     assert numbers == list(range(1, len(numbers) + 1))
+
+
+def test_packets_are_recorded_once_or_reported_lost_if_the_link_is_killed_while_they_arrive(
+    linked: LinkedFlight,
+) -> None:
+    first, numbers = 2, range(2, 8)
+    (linked.home / "sense.bin").write_bytes(SENSE[: first * SENSE_RECORD_BYTES])
+    host = linked.connect("10", str(time_of(first)))
+    linked.until_phase(Phase.IDLE)
+    sent: dict[int, bytes] = {}
+
+    def is_settled() -> bool:
+        return {each.ticket for each in host.outcomes if isinstance(each, Acknowledged | Lost)} >= sent.keys()
+
+    def recorded_packets() -> list[bytes]:
+        return [message.raw for message in linked.live_inputs() if not isinstance(message, TimeMark)]
+
+    for number in numbers:
+        sensors, gps = record(number)
+        sent |= {host.send(SENS, tail=packet): packet for packet in sensors}
+        sent[host.send(GPSS, tail=gps)] = gps
+        if number in {3, 6}:
+            host.turn()
+            os.kill(linked.tasks()["host_link"], signal.SIGKILL)
+        host.run(is_settled)
+    arrived = [sent[each.ticket] for each in host.outcomes if isinstance(each, Acknowledged) and each.ticket in sent]
+    assert len(arrived) + len(host.lost()) == len(sent)
+    assert host.lost()
+    host.run(lambda: len(recorded_packets()) >= len(arrived))
+    recorded = Counter(recorded_packets())
+    assert [recorded[packet] for packet in arrived] == [1] * len(arrived)
+    assert max(recorded.values()) == 1  # a packet that was reported lost may have been recorded
 
 
 def test_a_restarted_link_continues_the_upload(linked: LinkedFlight) -> None:

@@ -1,6 +1,7 @@
 """A sample of the radiation campaign: flips that once falsified a flight, and some of random fields and files."""
 
 import dis
+import os
 import random
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ from pygnc.navigation.pipeline import orbit_response
 from pygnc.tasks.second_look import INTERVAL_S
 from tests.e2e.conftest import SENSE, SENSE_RECORD_BYTES, Flight, minute_after
 from tests.e2e.linked_flight import LinkedFlight, stream, time_of
+from tests.faults import radiation
 from tests.faults.bit_flips import flip_in_code
 from tests.faults.radiation import FILE_PLACES, OUTCOMES, judge
 from tests.faults.task_bench import GROUP, Flip, Recording, TaskBench
@@ -75,6 +77,33 @@ def test_no_flip_in_the_status_task_changes_the_status_unnoticed(
         found = status.fly(Flip(where, recording.last_seq - GROUP * (seed % 3), dice))
         trial = judge((where, "status", seed), found, status.reference)
         assert trial.outcome in OUTCOMES[:4], trial
+
+
+def test_a_flip_in_the_status_tasks_copy_of_the_run_state_does_not_last(
+    recording: Recording, flown_hour: Flight, tmp_path: Path
+) -> None:
+    status = bench("status", recording, flown_hour, tmp_path)
+    for seed, name in enumerate(("not_recorded", "events", "phase", "restarts")):
+        dice = random.Random(seed)  # noqa: S311 - repeatable
+        found = status.fly(Flip("step", recording.last_seq - GROUP, dice, name))
+        assert found.flipped.startswith("task._state.")
+        trial = judge(("step", "status", seed), found, status.reference)
+        assert trial.outcome in {"no effect", "recovered"}, trial
+
+
+@pytest.mark.slow
+def test_packets_that_arrive_while_the_task_of_the_line_restarts_are_reported_to_the_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill_link(flight: LinkedFlight, _: random.Random) -> str:
+        os.kill(flight.tasks()["host_link"], signal.SIGKILL)
+        return "host_link killed"
+
+    monkeypatch.setattr(radiation, "_flip_processes", kill_link)
+    after_the_batch = 6  # a seed
+    trial = radiation.Campaign(tmp_path).fly_memory(after_the_batch)
+    assert trial.outcome == "flagged", trial
+    assert "reported lost to the host: 1 GPSS, 5 SENS" in trial.reported
 
 
 def undisturbed_estimates(flight: Flight) -> list[OrbitEstimate]:

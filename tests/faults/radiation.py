@@ -45,6 +45,7 @@ from pygnc.configuration.data_files import (
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, write_checksum
 from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Phase
+from pygnc.host.sentence_types import SENS
 from pygnc.tasks.seal import checksum
 from pygnc_system.files import data_file
 from scripts.bench.table import print_table
@@ -91,7 +92,8 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
     """Compare a run of a task with the run without a flip."""
     expected, found = reference.messages, flown.messages
     missing = len(expected.keys() - found.keys())
-    wrong = sum(expected.get(seq) != payload for seq, payload in found.items())
+    differing = [seq for seq, payload in found.items() if expected.get(seq) != payload]
+    wrong = len(differing)
     reports = [event for event in flown.events if event not in reference.events]
     if flown.counts.get("lost_messages") != reference.counts.get("lost_messages"):
         reports.append("LOST")
@@ -105,6 +107,7 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
     else:
         outcome = "one step" if wrong else "STOPPED"
     counts = [f"{count} {what}" for count, what in ((wrong, "wrong"), (missing, "missing")) if count]
+    counts += [f"the first is {differing[0]}"] if differing else []
     notes = "; ".join([*counts, *reports, *(f"other {name}" for name in others)])[:NOTE_MAX]
     return Trial(*begun, 1, outcome, wrong + missing, flown.flipped, notes)
 
@@ -213,7 +216,7 @@ class Campaign:
             try:
                 code = flight.process.wait(POWER_OFF_S)
             except subprocess.TimeoutExpired:
-                code = 99
+                code, ending = 0, ending or f"main.py did not end within {POWER_OFF_S:g} s"
                 flight.stop_hard()
             finally:
                 flight.host.close()
@@ -250,10 +253,10 @@ def _loaded(home: Path, name: str) -> tuple[int, str]:
 
 
 def _settle(flight: LinkedFlight) -> None:
-    """Wait until the live packets have been processed, at most `SETTLE_S`."""
-    last = RECORDS - LIVE_RECORDS
+    """Wait until the live packets that the host does not know lost have been processed, at most `SETTLE_S`."""
+    expected = SENSORS * (RECORDS - 1) - sum(lost.kind is SENS for lost in flight.host.lost())
     deadline_s = time.monotonic() + SETTLE_S
-    while time.monotonic() < deadline_s and len(flight.attitudes()) < SENSORS * (last + LIVE_RECORDS) - SENSORS:
+    while time.monotonic() < deadline_s and len(flight.attitudes()) < expected:
         pause_s = time.monotonic() + 0.5
         flight.host.run(lambda pause_s=pause_s: time.monotonic() > pause_s)  # type: ignore[misc]
 
@@ -271,7 +274,7 @@ def _flip_processes(flight: LinkedFlight, dice: random.Random) -> str:
 
 
 def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flown:
-    """Return what a whole run has left: its estimates, its last status, and its reports."""
+    """Return what a whole run has left: its estimates, its last status, and its reports, also those to the host."""
     messages: dict[object, bytes] = {}
     last, events = "", [f"exit {code}"] if code else []
     with contextlib.suppress(OSError, ValueError):
@@ -281,6 +284,9 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
         events += sorted({f"{event.name} {event.task}" for event in found})
         final = flight.status()
         events += find_causes(final, {})
+        if lost := Counter(lost.kind.name for lost in flight.host.lost()):
+            packets = ", ".join(f"{count} {name}" for name, count in sorted(lost.items()))
+            events.append(f"reported lost to the host: {packets}")
         last = str({name: final[name] for name in ("phase", "fixes_accepted", "samples_used", "orbit_mode")})
     if ending and not events:
         last = ending

@@ -1,8 +1,8 @@
 """A task of the flight in a child process, fed with the inputs of a recorded run, with one flipped bit.
 
 The process runs the flight's own loop (`pygnc.tasks.runtime`), with two differences: instead of waiting, the poller
-delivers the next inputs, and the clocks of the spacecraft stand still. Where the flight would wait is also where a bit
-is flipped. A process that ends with an error is started again, as the supervisor does.
+delivers the next inputs and the state of the run, and the clocks of the spacecraft stand still. Where the flight would
+wait is also where a bit is flipped. A process that ends with an error is started again, as the supervisor does.
 """
 
 import gc
@@ -71,6 +71,10 @@ STEPS: Final[dict[str, tuple[type[Any], str]]] = {
     "status": (NewestEstimates, "take"),
 }
 """Method of each task that processes one message: a bit is flipped within a step when it is called."""
+RUN_STATE: Final = control.RunState(
+    "batch", tuple(control.TaskState(spec.name, "up", 0, control.Progress()) for spec in TASKS), 0
+)
+"""State of the run, which the supervisor repeats twice a second."""
 VOLATILE: Final = frozenset({"generation", "uptime_s", "events"})
 """Fields of the status that differ between two runs with the same results."""
 
@@ -314,6 +318,8 @@ class _Child:
         if self._flip is not None and self._flip.where != "step" and self._fed_seq >= min(self._flip.seq, last_seq):
             flip, self._flip = self._flip, None
             self._apply(flip)
+        if self._bench.spec.reports_run:
+            control.send(self._ours, RUN_STATE)
         if self._fed_seq >= last_seq:
             look = getattr(self._task, "_second_look", None)
             if look is not None and look._pid:

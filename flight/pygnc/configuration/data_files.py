@@ -65,12 +65,15 @@ def load_earth_orientation(home: Path) -> tuple[EarthOrientationTable, str]:
     The second element is the fault of a file that could not be used, or empty.
     """
     faults: list[str] = []
+    uploaded = home / EARTH_ORIENTATION_UPLOAD
     try:
-        return read_earth_orientation(home / EARTH_ORIENTATION_UPLOAD), ""
+        return read_earth_orientation(uploaded), ""
     except FileNotFoundError:
         pass
-    except (DataFileError, OSError) as error:
+    except DataFileError as error:
         faults.append(f"{error}; the packaged table is used")
+    except OSError as error:
+        faults.append(f"{uploaded}: {error.strerror}; the packaged table is used")
     try:
         table = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     except (DataFileError, OSError) as error:

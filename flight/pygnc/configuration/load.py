@@ -1,6 +1,7 @@
 """Loader of the settings file `pygnc.toml`."""
 
 import dataclasses
+import sys
 import typing
 from collections.abc import Mapping
 from pathlib import Path
@@ -54,7 +55,8 @@ def read_table(file: Path | None, home: Path) -> dict[str, Any]:
             return {}
         raise ConfigurationError(f"{path}: the file does not exist; name a TOML file after --config") from None
     except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}; check its permissions") from None
+        remedy = "; check its permissions" if isinstance(error, PermissionError) else ""
+        raise ConfigurationError(f"{path}: cannot be read: {error.strerror}{remedy}") from None
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path}: byte {error.start} is not UTF-8; store the file as UTF-8 text") from None
     return table_from_text(text, str(path))
@@ -102,8 +104,14 @@ def table_from_text(text: str, source: str) -> dict[str, Any]:
 
     try:
         return tomllib.loads(text)
-    except ValueError as error:  # also of a number with thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"{source}: not TOML: {error}; correct the line") from None
+    except ValueError:  # the interpreter's own limit
+        digits_max = sys.get_int_max_str_digits()
+        lines = enumerate(text.splitlines(), 1)
+        line = next((f", line {k}" for k, line in lines if sum(map(str.isdigit, line)) > digits_max), "")
+        text = f"a number has more than {digits_max} digits; correct it"
+        raise ConfigurationError(f"{source}{line}: {text}") from None
     except RecursionError:
         raise ConfigurationError(f"{source}: arrays or tables are nested too deeply; correct the line") from None
 
@@ -145,9 +153,9 @@ def _name_of(table: dict[str, Any]) -> str:
     return f"the settings of the last good run, {RECORD_FILE}" if table else "the default settings"
 
 
-def settings_from_tables(tables: Tables, path: Path) -> Settings:
+def settings_from_tables(tables: Tables, source: Path | str) -> Settings:
     """Return the settings of a file with the changes over the line; see `settings_from_table`."""
-    return settings_from_table(merge_settings(tables.file, tables.changes), path)
+    return settings_from_table(merge_settings(tables.file, tables.changes), source)
 
 
 def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
@@ -160,19 +168,19 @@ def merge_settings(table: Mapping[str, Any], changes: Mapping[str, Any]) -> dict
     return result
 
 
-def settings_from_table(table: dict[str, Any], path: Path) -> Settings:
-    """Return the settings of a table read from `path`.
+def settings_from_table(table: dict[str, Any], source: Path | str) -> Settings:
+    """Return the settings of a table read from `source`.
 
     Raises:
         ConfigurationError: A setting is unknown or out of range.
     """
     if not table:
         return Settings()
-    _refuse_unknown(table, Settings, "", path)
+    _refuse_unknown(table, Settings, "", source)
     try:
         return msgspec.convert(table, Settings)
     except msgspec.ValidationError as error:
-        raise ConfigurationError(f"{path}: {_with_range(str(error))}") from None
+        raise ConfigurationError(f"{source}: {_with_range(str(error))}") from None
 
 
 def _with_range(refusal: str) -> str:
@@ -234,16 +242,18 @@ def range_text(declared: "msgspec.inspect.Type") -> str:
     return text
 
 
-def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, path: Path) -> None:
+def _refuse_unknown(table: dict[str, Any], settings: type, prefix: str, source: Path | str) -> None:
     known = typing.get_type_hints(settings)
     for name, value in table.items():
         if name not in known:
-            raise ConfigurationError(f"{path}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}")
+            raise ConfigurationError(
+                f"{source}: unknown setting {prefix}{name}; choose from {', '.join(sorted(known))}"
+            )
         section = known[name]
         if isinstance(section, type) and dataclasses.is_dataclass(section) and isinstance(value, dict):
-            _refuse_unknown(value, section, f"{prefix}{name}.", path)
+            _refuse_unknown(value, section, f"{prefix}{name}.", source)
         elif typing.get_origin(section) is dict and isinstance(value, dict):
             _, below = typing.get_args(section)
             for key, entry in value.items():
                 if isinstance(below, type) and dataclasses.is_dataclass(below) and isinstance(entry, dict):
-                    _refuse_unknown(entry, below, f"{prefix}{name}.{key}.", path)
+                    _refuse_unknown(entry, below, f"{prefix}{name}.{key}.", source)

@@ -44,8 +44,8 @@ def changed_settings(file: Path | None, home: Path, changes: str) -> Settings:
     Raises:
         ConfigurationError: No run could start with these settings.
     """
-    tables = Tables(usable_table(file, home)[0], table_from_text(changes, "the changed settings"))
-    return settings_from_tables(tables, file or home / SETTINGS_FILE)
+    source = "the changed settings"
+    return settings_from_tables(Tables(usable_table(file, home)[0], table_from_text(changes, source)), source)
 
 
 def read_slots(home: Path) -> list[bytes]:
@@ -96,7 +96,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loa
     """
     path = file or home / SETTINGS_FILE
     table, fault = (read_table(file, home), "") if strict else usable_table(file, home)
-    tables, changes_fault = _with_changes(table, read_slots(home), path)
+    tables, changes_fault = _with_changes(table, read_slots(home))
     if strict:
         settings_from_table(table, path)  # the changes must not conceal a fault of the file
         return Loaded(settings_from_tables(tables, path), changes_fault, Trial.of_flown(home, tables))
@@ -110,21 +110,21 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loa
     return Loaded(settings_from_tables(tables, path), "; ".join(faults), trial)
 
 
-def _with_changes(table: dict[str, Any], slots: list[bytes], path: Path) -> tuple[Tables, str]:
+def _with_changes(table: dict[str, Any], slots: list[bytes]) -> tuple[Tables, str]:
     """Return the settings with the changes in the slots, if they are valid, and the faults."""
     if not any(slots):
         return Tables(table), ""
     from pygnc.host.parameters import decode_slots  # noqa: PLC0415 - few runs need it, and it delays the start
 
-    faults = []
+    faults, source = [], "the stored text"
     stored = decode_slots(slots)
     for slot in stored.damaged:
         remaining = f"generation {stored.generation} is used" if stored.generation else "there is no other"
         faults.append(f"{NAMES[slot]}, which holds settings changed over the line, fails its check sum; {remaining}")
     tables = Tables(table)
     try:
-        changed = Tables(table, table_from_text(stored.text, "the stored text"))
-        settings_from_tables(changed, path)
+        changed = Tables(table, table_from_text(stored.text, source))
+        settings_from_tables(changed, source)
         tables = changed
     except ConfigurationError as error:
         faults.append(f"settings changed over the line are ignored: {error}")

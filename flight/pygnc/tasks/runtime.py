@@ -121,7 +121,7 @@ class Task(ABC):
             reader.close()
 
     def on_run_state(self, state: control.RunState) -> None:
-        """Process the state of the run from the supervisor; called only if the task table sets `reports_run`."""
+        """Process the state of the run before each step; called only if the task table sets `reports_run`."""
         del state
 
     def open_stream(self, name: str, *, durable: bool = True) -> StreamWriter:
@@ -340,16 +340,20 @@ class TaskLoop:
         return message == self._run_state  # the supervisor repeats it with each ping
 
     def _receive_control(self, earlier: Sequence[control.FromSupervisor]) -> None:
-        """Process the messages that a wait returned, and later ones."""
+        """Process the messages that a wait returned, and later ones.
+
+        The task gets the state of the run each time: a bit may have flipped in what it has stored of it.
+        """
         now = time.monotonic()
         for message in chain(earlier, self._received()):
             if isinstance(message, control.Ping):
                 self._send_progress(message.counter)
             elif isinstance(message, control.RunState):
                 self._run_state = message
-                self._task.on_run_state(message)
             else:
                 self._stop_at_s = now + (message.drain_s if self._closes_files else min(message.drain_s, DRAIN_S))
+        if self._run_state is not None:
+            self._task.on_run_state(self._run_state)
         if self._inbox.take():
             # SIGTERM comes from the host, or from the supervisor when time is short. Tasks that close files wait for
             # the last messages of the others, which are complete when the supervisor sends Stop.

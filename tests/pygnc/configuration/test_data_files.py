@@ -1,4 +1,5 @@
 import contextlib
+import os
 import random
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from pygnc.configuration.data_files import (
     EARTH_ORIENTATION_TABLE,
     EARTH_ORIENTATION_UPLOAD,
     MAIN_FIELD_TABLE,
+    TABLE_BYTES_MAX,
     DataFileError,
     load_earth_orientation,
     read_earth_orientation,
@@ -78,6 +80,19 @@ def test_a_damaged_upload_is_named_and_not_used(content: str, says: str, tmp_pat
     assert table.identification.startswith("IERS finals2000A")
     assert str(path) in fault
     assert "the packaged table is used" in fault
+
+
+def test_an_upload_that_is_too_large_or_no_file_is_named_and_not_used(tmp_path: Path) -> None:
+    path = tmp_path / EARTH_ORIENTATION_UPLOAD
+    path.touch()
+    os.truncate(path, 1 << 32)
+    size = f"{1 << 32} bytes are more than the maximum of {TABLE_BYTES_MAX} bytes"
+    assert (
+        load_earth_orientation(tmp_path)[1] == f"{path}: {size}; put the right file there; the packaged table is used"
+    )
+    path.unlink()
+    path.mkdir()
+    assert load_earth_orientation(tmp_path)[1] == f"{path}: Is a directory; the packaged table is used"
 
 
 def test_without_any_table_the_flight_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

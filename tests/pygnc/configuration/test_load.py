@@ -1,11 +1,12 @@
 """pygnc.toml is understood wholly or refused with a reason."""
 
+import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from pygnc.configuration.load import ConfigurationError, load, usable_table, write_checksum
+from pygnc.configuration.load import SETTINGS_BYTES_MAX, ConfigurationError, load, usable_table, write_checksum
 from pygnc.configuration.settings import Settings
 from pygnc.configuration.trial import RECORD_FILE, Record, Tables, Trial
 
@@ -71,7 +72,11 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
         ("[orbit\n", "line 1"),
         ("[orbit]\ngravity_degree = 500\n", "orbit.gravity_degree: "),
         (f"[orbit]\ngravity_degree = {10**24}\n", "permitted: 2 to 70"),
-        (f"[orbit]\ngravity_degree = {'9' * 5000}\n", "not TOML: Exceeds the limit (4300 digits)"),
+        (
+            f"[orbit]\ngravity_degree = {'9' * 5000}\n",
+            "mine.toml, line 2: a number has more than 4300 digits; correct it",
+        ),
+        (f"[orbit]\ngravity_degree = -1{'_000' * 1500}\n", "mine.toml, line 2: a number has more than 4300 digits"),
         (
             f"[attitude.gyro]\nscale = {'9' * 4000}\n",
             "attitude.gyro.scale: Number out of range; permitted: 0.01",
@@ -82,6 +87,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones(tmp_path: Path) -> None:
 )
 def test_an_impossible_value_is_refused_with_its_place(tmp_path: Path, content: str, part: str) -> None:
     assert part in refusal(tmp_path, content)
+
+
+def test_a_file_that_is_too_large_is_refused_with_one_remedy(tmp_path: Path) -> None:
+    (file := tmp_path / "mine.toml").touch()
+    os.truncate(file, 1 << 32)
+    size = f"{1 << 32} bytes are more than the maximum of {SETTINGS_BYTES_MAX} bytes"
+    with pytest.raises(ConfigurationError) as error:
+        load(file, tmp_path)
+    assert str(error.value) == f"{file}: cannot be read: {size}; put the right file there"
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

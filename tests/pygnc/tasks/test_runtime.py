@@ -96,10 +96,48 @@ def test_pings_and_repeated_states_of_the_run_do_not_wake_a_quiet_task(
         spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
         assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
         pongs = [message for _ in range(20) if isinstance(message := control.receive_from_task(ours), control.Pong)]
-    assert Quiet.phases == ["idle", "idle"]
+    assert Quiet.phases == ["idle", "idle", "idle"]  # before each step
     assert [pong.counter for pong in pongs if pong.counter] == [1, 2] * 5 + [3]
     assert {pong.progress.last_sequence_processed for pong in pongs} == {7}
     assert Quiet.works == 4  # at the start, for two states of the run, and before the end
+
+
+class Derived(Quiet):
+    """Stores a value that follows from the state of the run; a bit flips in it in each step."""
+
+    is_idle = False
+    found: ClassVar[list[bool]] = []
+
+    def on_run_state(self, state: control.RunState) -> None:
+        self.is_idle = state.phase == "idle"
+
+    def work(self) -> bool:
+        Derived.found.append(self.is_idle)
+        self.is_idle = not self.is_idle
+        return False
+
+    def wait_s(self) -> float:
+        return 0.0
+
+
+def test_a_value_that_follows_from_the_state_of_the_run_is_set_again_before_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Poller(zmq.Poller):
+        def poll(self, timeout: int | None = None) -> list[tuple[object, int]]:
+            del timeout
+            if len(Derived.found) == 4:
+                control.send(ours, control.Stop(0.0))
+            return []
+
+    ours, theirs = control.make_pair()
+    monkeypatch.setattr("pygnc.tasks.status.task.StatusTask", Derived)
+    monkeypatch.setattr(zmq, "Poller", Poller)
+    with ours, theirs:
+        control.send(ours, control.RunState("idle", (), 3))
+        spec, run = TaskSpec("status", "", "StatusTask", (), (), 4), run_in(tmp_path)
+        assert run_task(spec, run, theirs, zlib.crc32(run.constants())) == 0
+    assert Derived.found == [True] * 5
 
 
 class Changed(Quiet):

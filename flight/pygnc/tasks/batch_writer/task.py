@@ -43,6 +43,7 @@ class BatchWriterTask(Task):
     def __init__(self, run: Run, context: Context, notify: Notify) -> None:
         super().__init__(run, context, notify)
         self._return_at_s = math.inf
+        self._reported = ""
         self._begin_folder()
         logs = run.settings.logs
         self._old_runs = OldRuns(run.folder, logs.ceiling_bytes, logs.reserve_bytes, self._report_recovered)
@@ -185,19 +186,22 @@ class BatchWriterTask(Task):
             return False
 
     def _give_up(self, error: OSError) -> None:
-        """Continue the run without these files; remove an incomplete batch to free the disk."""
+        """Continue the run without these files; remove an incomplete batch to free the disk.
+
+        A cause that lasts is reported once: free blocks do not show that inodes are missing, so writing begins again.
+        """
         if self._folder is not None:
+            self._reported = "" if self._folder.is_complete else self._reported
             self._written_bytes = self._folder.written_bytes
             self._folder.abandon()
             self._folder = None
         if error.errno == errno.ENOSPC:
             self._return_at_s = time.monotonic() + RETURN_INTERVAL_S
         self._faults += 1
-        self.notify(
-            "error",
-            "batch_not_written",
-            f"{error.filename or BATCH}: {error.strerror}; the run continues without these files",
-        )
+        text = f"{error.filename or BATCH}: {error.strerror}; the run continues without these files"
+        if text != self._reported:
+            self._reported = text
+            self.notify("error", "batch_not_written", text)
 
 
 def _target(source: str) -> str:

@@ -1,6 +1,7 @@
 """The batch files are a function of the input journal across restarts and power cuts."""
 
 import dataclasses
+import errno
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -259,6 +260,29 @@ def test_a_full_disk_keeps_existing_files(writer: WriterHome, monkeypatch: pytes
     assert writer.events == ["batch_not_written"]
     assert writer.task.progress().counts["not_recorded"] == 1
     assert writer.files() == {"sense.bin": CONTENT[: 4 * SIZE]}
+
+
+def test_a_disk_that_stays_full_is_reported_once(writer: WriterHome) -> None:
+    def fail(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def write_again(messages: Sequence[Message]) -> None:
+        writer.task._return_at_s = 0.0
+        writer.write(messages)
+
+    with pytest.MonkeyPatch.context() as full:  # of inodes, so that free blocks do not show it
+        full.setattr("pygnc.outputs.batch_folder.os.pwrite", fail)
+        writer.write(batch())
+        for _ in range(3):
+            write_again([])
+        assert writer.events == ["batch_not_written"]
+    write_again(live_records(BATCH_RECORDS, 4))
+    assert writer.files() == {"sense.bin": CONTENT[: 4 * SIZE]}
+    assert writer.task.progress().counts["not_recorded"] == 0
+    with pytest.MonkeyPatch.context() as full:
+        full.setattr("pygnc.outputs.batch_folder.os.pwrite", fail)
+        writer.write(live_records(4, 6))
+    assert writer.events == ["batch_not_written"] * 2
 
 
 def test_all_complete_packets_survive_a_power_cut() -> None:
