@@ -33,7 +33,7 @@ from pygnc.estimators.attitude.mekf import AttitudeRejectCause
 from pygnc.estimators.attitude.net_light import NetLight
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, SampleCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState, Flags
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 from pygnc.estimators.attitude.sun_sensors import is_daylight
 from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.estimators.checkpoint import decode, encode
@@ -354,7 +354,7 @@ class AttitudeTracker:
 
 def _sigma_rad(update: AttitudeUpdate, state: AttitudeState) -> Array:
     """Return the standard deviations of the attitude at the time of the estimate about the body axes, shape (3,)."""
-    root = state.sqrt_covariance[ATTITUDE]
+    root = state.sqrt_covariance[ERRORS.attitude]
     sigma: Array = np.hypot(np.sqrt(np.einsum("ij,ij->i", root, root)), update.time_sigma_s * update.rate_body_rad_s)
     return sigma
 

@@ -20,17 +20,7 @@ from pygnc.estimators.attitude.model_errors import NOT_ESTIMATED_SIGMA, ErrorSiz
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample, MagnetometerCorrection
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    FIELD_ERROR,
-    FIELD_ROWS,
-    GYRO_BIAS,
-    GYRO_SCALE,
-    MAG_BIAS,
-    REFLECTIVITY,
-    THERMAL,
-    AttitudeState,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc_ground.attitude.smoother import Filtered, smoothed_backwards
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude
@@ -81,7 +71,7 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
         step = None
         if track is None:
             sigma = _unknown_sigma(settings)
-            nothing = np.zeros(len(sigma) - ATTITUDE.stop)
+            nothing = np.zeros(len(sigma) - ERRORS.attitude.stop)
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], nothing, np.diag(sigma))
         else:
             update = ekf.process(track, sample, environment, health)
@@ -89,9 +79,9 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             state = step.state.corrected(None, update.track.state.sqrt_covariance)
         if truth.known[row]:
             slow = state.slow.copy()
-            slow[GYRO_BIAS.start - 3 : GYRO_BIAS.stop - 3] = truth.gyro_bias_imu_rad_s[row]
-            slow[MAG_BIAS.start - 3 : MAG_BIAS.stop - 3] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
-            slow[REFLECTIVITY.start - 3] = settings.sun_sensors.reflectivity
+            slow[ERRORS.in_slow(ERRORS.gyro_bias)] = truth.gyro_bias_imu_rad_s[row]
+            slow[ERRORS.in_slow(ERRORS.mag_bias)] = correction.corrected_ut(truth.mag_bias_imu_ut[row])
+            slow[ERRORS.in_slow(ERRORS.reflectivity).start] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=warmth)
         moments.append(Filtered.of(state, step))
@@ -106,8 +96,8 @@ def _unknown_sigma(settings: AttitudeSettings) -> FloatArray:
     """Return the standard deviations of the error state before the first sample, shape (size,)."""
     sun, magnetometer = settings.sun_sensors, settings.magnetometer
     sigma = ModelErrors(ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL, ErrorSize.SMALL).sigma(settings)
-    sigma[ATTITUDE], sigma[GYRO_BIAS] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
-    sigma[MAG_BIAS], sigma[GYRO_SCALE] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
-    sigma[REFLECTIVITY], sigma[FIELD_ERROR] = sun.reflectivity_sigma, magnetometer.field_error_ut
-    sigma[FIELD_ROWS], sigma[THERMAL] = NOT_ESTIMATED_SIGMA, _KNOWN
+    sigma[ERRORS.attitude], sigma[ERRORS.gyro_bias] = _UNKNOWN_RAD, settings.gyro.bias_sigma_rad_s
+    sigma[ERRORS.mag_bias], sigma[ERRORS.gyro_scale] = magnetometer.bias_sigma_ut, settings.gyro.scale_sigma
+    sigma[ERRORS.reflectivity], sigma[ERRORS.field_error] = sun.reflectivity_sigma, magnetometer.field_error_ut
+    sigma[ERRORS.field_rows], sigma[ERRORS.thermal] = NOT_ESTIMATED_SIGMA, _KNOWN
     return sigma

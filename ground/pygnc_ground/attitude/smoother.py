@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.propagation import AttitudeStep
-from pygnc.estimators.attitude.state import MAG_BIAS, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 from pygnc_ground.orbit.solution import IntArray
 
@@ -95,7 +95,7 @@ def _shared(places: bytes) -> NDArray[np.int32]:
 
 def without_model_errors(state: AttitudeState) -> AttitudeState:
     """Return a state of which only the covariance of attitude and biases is known, in a twelfth of the memory."""
-    return state.corrected(None, state.sqrt_covariance[: MAG_BIAS.stop, : MAG_BIAS.stop].copy())
+    return state.corrected(None, state.sqrt_covariance[: ERRORS.mag_bias.stop, : ERRORS.mag_bias.stop].copy())
 
 
 def smooth(updates: Sequence[AttitudeUpdate] | Sequence[Filtered]) -> list[AttitudeState | None]:

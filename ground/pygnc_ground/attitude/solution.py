@@ -8,7 +8,7 @@ import numpy as np
 from pygnc.estimators.attitude.propagation import AttitudeDynamics
 from pygnc.estimators.attitude.sample import MagnetometerCorrection
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, GYRO_BIAS, MAG_BIAS, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 
@@ -80,13 +80,13 @@ def solution_from_states(
     for row, state in enumerate(states):
         if state is None:
             continue
-        root, field = state.sqrt_covariance, state.sqrt_covariance[MAG_BIAS]
+        root, field = state.sqrt_covariance, state.sqrt_covariance[ERRORS.mag_bias]
         rate[row] = motion.rate_body_rad_s(readings.gyro_imu_rad_s[row], state)
         turned = readings.time_sigma_s[row] * rate[row]
         quaternion[row] = state.quaternion
-        covariance[row] = root[ATTITUDE].dot(root[ATTITUDE].T) + np.outer(turned, turned)
+        covariance[row] = root[ERRORS.attitude].dot(root[ERRORS.attitude].T) + np.outer(turned, turned)
         gyro_bias[row] = state.gyro_bias_rad_s
-        gyro_sigma[row] = np.sqrt(np.square(root[GYRO_BIAS]).sum(axis=1))
+        gyro_sigma[row] = np.sqrt(np.square(root[ERRORS.gyro_bias]).sum(axis=1))
         mag_bias[row] = correction.total_bias_ut(state.mag_bias_ut)
         mag_sigma[row] = correction.total_bias_sigma_ut(field.dot(field.T))
     return AttitudeSolution(readings.gps_ms, quaternion, rate, gyro_bias, mag_bias, covariance, gyro_sigma, mag_sigma)

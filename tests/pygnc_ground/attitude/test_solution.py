@@ -4,14 +4,17 @@ import numpy as np
 import pytest
 
 from pygnc.estimators.attitude.settings import MagnetometerSettings
-from pygnc.estimators.attitude.state import GYRO_SCALE, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc_ground.attitude.solution import GyroReadings, solution_from_states
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SETTINGS, SIZE
 
 GPS_MS = np.array([1000, 6000, 11_000])
 ROOT = np.tril(np.random.default_rng(3).normal(size=(SIZE, SIZE)))
 SLOW = np.zeros(SIZE - 3)
-SLOW[:6], SLOW[GYRO_SCALE.start - 3 : GYRO_SCALE.stop - 3] = [0.01, -0.02, 0.03, 5.0, 6.0, -7.0], [0.02, 0.0, -0.01]
+SLOW[:6], SLOW[ERRORS.in_slow(ERRORS.gyro_scale)] = (
+    [0.01, -0.02, 0.03, 5.0, 6.0, -7.0],
+    [0.02, 0.0, -0.01],
+)
 STATE = AttitudeState(6000, np.array([0.5, 0.5, -0.5, 0.5]), SLOW, ROOT)
 READINGS = GyroReadings(
     GPS_MS,

@@ -11,7 +11,7 @@ from pygnc.common.clock import MS_PER_WEEK
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.configuration.settings import Settings
 from pygnc.estimators.attitude.measurement_model import VectorInnovation
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.formats.sense import SenseLayout
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.accuracy import attitude_errors
@@ -116,7 +116,7 @@ def test_the_bound_is_below_the_filters_own_sigma(result: AttitudeResult, record
     """The bound knows the models and their noise; the filter does not know yet whether the gyro follows the warmth."""
     assert result.bound is not None
     states = [outcome.update.state for outcome, _ in records if outcome.update is not None]
-    sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ATTITUDE]) for state in states])
+    sigma = np.array([np.nan if state is None else np.linalg.norm(state.sigma[ERRORS.attitude]) for state in states])
     late = slice(150, None)
     assert 0.4 < np.nanmean(result.bound.filter_rad[late]) / np.nanmean(sigma[late]) < 1.0
 

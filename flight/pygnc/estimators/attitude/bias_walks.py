@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.common.arrays import Array
-from pygnc.estimators.attitude.state import BIASES, THERMAL, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 
 SAMPLES: Final = 24
 """Number of samples after which the walks are judged: so few that a fast bias does not mislead the attitude first."""
@@ -54,7 +54,7 @@ class Moment(NamedTuple):
     @classmethod
     def of(cls, state: AttitudeState, warmth: float) -> "Moment":
         """Return the biases of a state."""
-        root, thermal = state.sqrt_covariance[BIASES], state.sqrt_covariance[THERMAL]
+        root, thermal = state.sqrt_covariance[ERRORS.biases], state.sqrt_covariance[ERRORS.thermal]
         parts = (np.einsum("ij,ij->i", *pair) for pair in ((root, root), (root, thermal), (thermal, thermal)))
         variance, cross, thermal_variance = parts
         return cls(warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance)

@@ -36,16 +36,7 @@ from pygnc.estimators.attitude.search import UNSURE_SIGMA_RAD, Search
 from pygnc.estimators.attitude.sensor_health import FaceHealth, GyroHealth, SensorHealth
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, MagnetometerErrors, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    BIASES,
-    FIELD_ERROR,
-    GYRO_BIAS,
-    GYRO_SCALE,
-    REFLECTIVITY,
-    AttitudeState,
-    Flags,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 from pygnc.estimators.attitude.sun_sensors import is_daylight, light_sources
 from pygnc.estimators.attitude.window import WindowSample
 from pygnc.estimators.kalman import chi_square, triangular
@@ -236,7 +227,7 @@ class AttitudeFilter:
         if memory.track is not None:
             if memory.track.standing is Standing.CONFIRMED and memory.track.state.attitude_sigma_rad > UNSURE_SIGMA_RAD:
                 memory.track = memory.track._replace(standing=Standing.FOUND)
-            self._judge_walks(memory.track, update.step.noise_sigma[BIASES])
+            self._judge_walks(memory.track, update.step.noise_sigma[ERRORS.biases])
         if memory.track is not None and not memory.track.is_confirmed:
             self._check(memory.track, sample, environment)
         unused = AttitudeRejectCause.NO_ENVIRONMENT if environment is None else AttitudeRejectCause.GATE
@@ -329,9 +320,9 @@ class AttitudeFilter:
         if not np.count_nonzero(stuck):
             return track
         column = np.zeros((len(track.state.sqrt_covariance), 3))
-        column[GYRO_BIAS] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
+        column[ERRORS.gyro_bias] = np.diag(stuck * self.settings.gyro.bias_sigma_rad_s)
         # Since the axis began to repeat its reading, the attitude was propagated with a wrong rate.
-        column[ATTITUDE] = MISLED_SIGMA_RAD * np.eye(3)
+        column[ERRORS.attitude] = MISLED_SIGMA_RAD * np.eye(3)
         state = track.state
         root = triangular(np.concatenate((state.sqrt_covariance, column), axis=1))
         return track._replace(state=AttitudeState(state.gps_ms, state.quaternion, state.slow, root))
@@ -410,16 +401,19 @@ class AttitudeFilter:
             return None
         attitude, attitude_root = measured
         prior, sigma = memory.search.prior.warmed(warmth), memory.errors.sigma(settings)
-        slow = np.zeros(len(sigma) - ATTITUDE.stop)
-        sigma[GYRO_SCALE], sigma[FIELD_ERROR] = settings.gyro.scale_sigma, settings.magnetometer.field_error_ut
-        sigma[REFLECTIVITY] = settings.sun_sensors.reflectivity_sigma
-        slow[PRIOR_ROWS - ATTITUDE.stop], slow[REFLECTIVITY.start - ATTITUDE.stop] = (
+        slow = np.zeros(len(sigma) - ERRORS.attitude.stop)
+        sigma[ERRORS.gyro_scale], sigma[ERRORS.field_error] = (
+            settings.gyro.scale_sigma,
+            settings.magnetometer.field_error_ut,
+        )
+        sigma[ERRORS.reflectivity] = settings.sun_sensors.reflectivity_sigma
+        slow[PRIOR_ROWS - ERRORS.attitude.stop], slow[ERRORS.in_slow(ERRORS.reflectivity).start] = (
             prior.mean,
             settings.sun_sensors.reflectivity,
         )
         root = np.diag(sigma)
         root[np.ix_(PRIOR_ROWS, PRIOR_ROWS)] = np.linalg.cholesky(prior.covariance)
-        root[ATTITUDE, ATTITUDE] = attitude_root
+        root[ERRORS.attitude, ERRORS.attitude] = attitude_root
         return AttitudeState(sample.gps_ms, attitude, slow, root)
 
     # --- Results ---------------------------------------------------------------------------------------------------
@@ -467,7 +461,7 @@ class AttitudeFilter:
 
 def _disagree(one: AttitudeState, other: AttitudeState) -> bool:
     """Return True if two independent estimates differ in attitude or biases by more than their errors explain."""
-    rows = slice(ATTITUDE.start, BIASES.stop)
+    rows = slice(ERRORS.attitude.start, ERRORS.biases.stop)
     root = np.concatenate([state.sqrt_covariance[rows] for state in (one, other)], axis=1)
     return chi_square(other.error_to(one)[rows], root.dot(root.T)) > chi_square_limit(len(root))
 

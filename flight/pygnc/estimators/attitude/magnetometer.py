@@ -17,14 +17,7 @@ from pygnc.estimators.attitude.measurement_model import (
 from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
 from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    FIELD_ERROR,
-    MAG_BIAS,
-    MAG_MATRIX,
-    PANEL_FIELD,
-    AttitudeState,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.kalman import Observation
 
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
@@ -66,13 +59,13 @@ class Magnetometer(MeasurementModel):
         field_body = body_from_gcrf.dot(environment.field_gcrf_ut + state.field_error_gcrf_ut)
         matrix = (self._identity + state.mag_matrix_error).dot(self._magnetometer_from_body)
         partials = np.zeros((3, self._size))
-        partials[:, ATTITUDE] = matrix.dot(cross_matrix(field_body))
-        partials[:, MAG_BIAS] = self._identity
-        partials[:, FIELD_ERROR] = matrix.dot(body_from_gcrf)
+        partials[:, ERRORS.attitude] = matrix.dot(cross_matrix(field_body))
+        partials[:, ERRORS.mag_bias] = self._identity
+        partials[:, ERRORS.field_error] = matrix.dot(body_from_gcrf)
         ideal = self._magnetometer_from_body.dot(field_body)
         for axis in range(3):
-            partials[axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
-        partials[:, PANEL_FIELD] = environment.sunlit_fraction * self._identity
+            partials[axis, ERRORS.mag_matrix.start + 3 * axis : ERRORS.mag_matrix.start + 3 * axis + 3] = ideal
+        partials[:, ERRORS.panel_field] = environment.sunlit_fraction * self._identity
         predicted = matrix.dot(field_body) + state.mag_bias_ut + environment.sunlit_fraction * state.panel_field_ut
         return Observation(mag_imu_ut - predicted, partials, self._sigma_ut)
 
@@ -117,8 +110,8 @@ class Magnetometer(MeasurementModel):
     def reopened(self, memory: ModelMemory) -> tuple[ModelMemory, Array]:
         """Return a new memory, and the inflation of bias and attitude, whose estimates magnetorquers have falsified."""
         inflation = np.zeros(self._size)
-        inflation[MAG_BIAS] = self._settings.magnetometer.bias_sigma_ut
-        inflation[ATTITUDE] = MISLED_SIGMA_RAD
+        inflation[ERRORS.mag_bias] = self._settings.magnetometer.bias_sigma_ut
+        inflation[ERRORS.attitude] = MISLED_SIGMA_RAD
         return ModelMemory(misfit=memory.misfit), inflation
 
     def _jumped(self, observation: Observation, memory: ModelMemory, left_ut: Array, prediction: Prediction) -> bool:
@@ -132,11 +125,11 @@ class Magnetometer(MeasurementModel):
         square = float(change_ut.dot(change_ut))
         if square <= gate * variance_ut2:
             return False
-        matrix_root = step.state.sqrt_covariance[MAG_MATRIX]
+        matrix_root = step.state.sqrt_covariance[ERRORS.mag_matrix]
         # An error of the matrix acts on the change of the field since the last reading, at most on twice the field.
         turned2 = min(float(step.turn_rad.dot(step.turn_rad)), 4.0)
         relative2 = step.noise_sigma[0] ** 2 + turned2 * float(np.einsum("ij,ij->i", matrix_root, matrix_root).max())
-        d_time = observation.partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        d_time = observation.partials[:, ERRORS.attitude].dot(step.rate_body_rad_s)
         field_ut = prediction.environment.field_gcrf_ut
         variance_ut2 += relative2 * float(field_ut.dot(field_ut)) + 2.0 * prediction.tag_variance_s2 * float(
             d_time.dot(d_time)

@@ -17,7 +17,7 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, error_size
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
@@ -163,7 +163,7 @@ class MeasurementModel(ABC):
 
     def __init__(self, settings: AttitudeSettings) -> None:
         self._settings = settings
-        self._size = error_size(settings.mounting.faces)
+        self._size = ERRORS.size(settings.mounting.faces)
 
     @abstractmethod
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
@@ -192,7 +192,7 @@ class MeasurementModel(ABC):
         factor = self._factor(memory)
         residual, partials, sigma = observation.scaled(factor)
         projected = partials.dot(prediction.step.state.sqrt_covariance)
-        d_time = partials[:, ATTITUDE].dot(prediction.step.rate_body_rad_s)
+        d_time = partials[:, ERRORS.attitude].dot(prediction.step.rate_body_rad_s)
         covariance = projected.dot(projected.T)
         if prediction.tag_variance_s2 > 0.0:
             covariance += prediction.tag_variance_s2 * np.multiply.outer(d_time, d_time)

@@ -20,27 +20,13 @@ import numpy.typing as npt
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    COSINE_ERROR,
-    FACE_GAINS,
-    FIELD_ROWS,
-    GYRO_BIAS,
-    GYRO_THERMAL,
-    LIGHT_ERRORS,
-    MAG_BIAS,
-    MAG_MATRIX,
-    MAG_THERMAL,
-    PANEL_FIELD,
-    AttitudeState,
-    error_size,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 
 _ROWS: Final = {
-    "magnetometer": FIELD_ROWS,
-    "sun_sensors": LIGHT_ERRORS,
-    "gyro": GYRO_THERMAL,
-    "magnetometer_thermal": MAG_THERMAL,
+    "magnetometer": ERRORS.field_rows,
+    "sun_sensors": ERRORS.light_errors,
+    "gyro": ERRORS.gyro_thermal,
+    "magnetometer_thermal": ERRORS.mag_thermal,
 }
 """Model errors in the error state by name of their size in `ModelErrors`."""
 NOT_ESTIMATED_SIGMA: Final = 1e-4
@@ -256,21 +242,29 @@ class ModelErrors(NamedTuple):
 
     def sigma(self, settings: AttitudeSettings) -> Array:
         """Return standard deviations at the beginning of a track, shape (size,); 0 for all but the model errors."""
-        sigma = np.zeros(error_size(settings.mounting.faces))
+        sigma = np.zeros(ERRORS.size(settings.mounting.faces))
         magnetometer, faces = settings.magnetometer, settings.sun_sensors
         factor = 2.0 if self.magnetometer is ErrorSize.LARGE else 1.0
         matrix = np.full((3, 3), 0.5 * magnetometer.matrix_sigma)
         np.fill_diagonal(matrix, magnetometer.matrix_sigma)
-        sigma[MAG_MATRIX], sigma[PANEL_FIELD] = factor * matrix.ravel(), factor * magnetometer.panel_sigma_ut
+        sigma[ERRORS.mag_matrix], sigma[ERRORS.panel_field] = (
+            factor * matrix.ravel(),
+            factor * magnetometer.panel_sigma_ut,
+        )
         if self.magnetometer is ErrorSize.SMALL:
-            sigma[MAG_MATRIX], sigma[PANEL_FIELD] = magnetometer.matrix_sigma_small, magnetometer.panel_sigma_small_ut
+            sigma[ERRORS.mag_matrix], sigma[ERRORS.panel_field] = (
+                magnetometer.matrix_sigma_small,
+                magnetometer.panel_sigma_small_ut,
+            )
         are_small = self.sun_sensors is ErrorSize.SMALL
-        sigma[FACE_GAINS] = faces.gain_sigma if are_small else faces.gain_sigma_max
+        sigma[ERRORS.face_gains] = faces.gain_sigma if are_small else faces.gain_sigma_max
         gyro, gyro_is_steady = settings.gyro, self.gyro is ErrorSize.SMALL
-        sigma[GYRO_THERMAL] = gyro.thermal_sigma_small_rad_s if gyro_is_steady else gyro.thermal_sigma_rad_s
+        sigma[ERRORS.gyro_thermal] = gyro.thermal_sigma_small_rad_s if gyro_is_steady else gyro.thermal_sigma_rad_s
         field_is_steady = self.magnetometer_thermal is ErrorSize.SMALL
-        sigma[MAG_THERMAL] = magnetometer.thermal_sigma_small_ut if field_is_steady else magnetometer.thermal_sigma_ut
-        sigma[COSINE_ERROR] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
+        sigma[ERRORS.mag_thermal] = (
+            magnetometer.thermal_sigma_small_ut if field_is_steady else magnetometer.thermal_sigma_ut
+        )
+        sigma[ERRORS.cosine_error] = NOT_ESTIMATED_SIGMA if are_small else faces.cosine_sigma
         return sigma
 
     def priors(self, settings: AttitudeSettings) -> list["ErrorPrior"]:
@@ -286,12 +280,12 @@ class ModelErrors(NamedTuple):
         changed = [name for name in _ROWS if getattr(self, name) is ErrorSize.LARGE is not getattr(before, name)]
         if not changed:
             return None
-        sigma, inflation = self.sigma(settings), np.zeros(error_size(settings.mounting.faces))
+        sigma, inflation = self.sigma(settings), np.zeros(ERRORS.size(settings.mounting.faces))
         for name in changed:
             inflation[_ROWS[name]] = sigma[_ROWS[name]]
         if "magnetometer" in changed:
-            inflation[MAG_BIAS] = FIELD_KNOWN_SIGMA_UT
-        inflation[ATTITUDE], inflation[GYRO_BIAS] = MISLED_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
+            inflation[ERRORS.mag_bias] = FIELD_KNOWN_SIGMA_UT
+        inflation[ERRORS.attitude], inflation[ERRORS.gyro_bias] = MISLED_SIGMA_RAD, _GYRO_BIAS_SIGMA_RAD_S
         return inflation
 
 

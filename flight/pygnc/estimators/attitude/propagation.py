@@ -20,21 +20,7 @@ from pygnc.common.arrays import Array, cross
 from pygnc.environment.solar_radiation import THERMAL_TIME_S
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    BIASES,
-    FACE_GAINS,
-    FIELD_ERROR,
-    GYRO_BIAS,
-    GYRO_SCALE,
-    GYRO_THERMAL,
-    MAG_BIAS,
-    REFLECTIVITY,
-    THERMAL,
-    AttitudeState,
-    Flags,
-    error_size,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 
 _MEAN_ERROR: Final = 0.01
 """Error of the mean rate of a step, as a fraction of the difference of its first and last rate."""
@@ -73,21 +59,26 @@ class AttitudeDynamics:
         self._settings = settings
         self._body_from_gyro = settings.mounting.gyro.T
         sun, gyro = settings.sun_sensors, settings.gyro
-        size = error_size(settings.mounting.faces)
+        size = ERRORS.size(settings.mounting.faces)
         self._steady = np.full(size, np.inf)
-        self._steady[GYRO_SCALE], self._steady[FACE_GAINS] = gyro.scale_sigma, sun.gain_sigma
-        self._steady[REFLECTIVITY] = sun.reflectivity_sigma
-        self._steady[FIELD_ERROR] = settings.magnetometer.field_error_ut
+        self._steady[ERRORS.gyro_scale], self._steady[ERRORS.face_gains] = gyro.scale_sigma, sun.gain_sigma
+        self._steady[ERRORS.reflectivity] = sun.reflectivity_sigma
+        self._steady[ERRORS.field_error] = settings.magnetometer.field_error_ut
         self._time_s = np.full(size, np.inf)
-        self._time_s[GYRO_SCALE], self._time_s[FACE_GAINS] = gyro.scale_time_s, sun.gain_time_s
-        self._time_s[REFLECTIVITY] = sun.reflectivity_time_s
-        self._time_s[FIELD_ERROR] = settings.magnetometer.field_error_time_s
+        self._time_s[ERRORS.gyro_scale], self._time_s[ERRORS.face_gains] = gyro.scale_time_s, sun.gain_time_s
+        self._time_s[ERRORS.reflectivity] = sun.reflectivity_time_s
+        self._time_s[ERRORS.field_error] = settings.magnetometer.field_error_time_s
         self._walk = np.zeros(size)
-        self._walk[GYRO_BIAS], self._walk[MAG_BIAS] = gyro.bias_walk_rad_s, settings.magnetometer.bias_walk_ut
-        self._noisy = np.flatnonzero(np.isfinite(self._steady) | (self._walk > 0.0) | (np.arange(size) < ATTITUDE.stop))
+        self._walk[ERRORS.gyro_bias], self._walk[ERRORS.mag_bias] = (
+            gyro.bias_walk_rad_s,
+            settings.magnetometer.bias_walk_ut,
+        )
+        self._noisy = np.flatnonzero(
+            np.isfinite(self._steady) | (self._walk > 0.0) | (np.arange(size) < ERRORS.attitude.stop)
+        )
         """Elements with process noise in every step."""
         self._centre = np.zeros(size - 3)
-        self._centre[REFLECTIVITY.start - 3] = sun.reflectivity
+        self._centre[ERRORS.reflectivity.start - 3] = sun.reflectivity
         self._slow = lru_cache(maxsize=64)(self._slow_parameters)
 
     def rate_body_rad_s(self, gyro_imu_rad_s: Array, state: AttitudeState) -> Array:
@@ -147,33 +138,33 @@ class AttitudeDynamics:
         decay, slow_transition, slow_noise = self._slow(step_s)
         noise, transition = slow_noise.copy(), slow_transition.copy()
         if walks.gyro > 1.0 or walks.magnetometer > 1.0:
-            noise[GYRO_BIAS] *= walks.gyro
-            noise[MAG_BIAS] *= walks.magnetometer
+            noise[ERRORS.gyro_bias] *= walks.gyro
+            noise[ERRORS.mag_bias] *= walks.magnetometer
         if np.count_nonzero(stuck):
-            noise[GYRO_BIAS][stuck] = self._settings.gyro.stuck_walk_rad_s * math.sqrt(step_s)
-        root = state.sqrt_covariance[THERMAL]
+            noise[ERRORS.gyro_bias][stuck] = self._settings.gyro.stuck_walk_rad_s * math.sqrt(step_s)
+        root = state.sqrt_covariance[ERRORS.thermal]
         size2 = _UNKNOWN_WEIGHT * np.einsum("ij,ij->i", root, root) + state.thermal**2
         heat = self._settings.heat_error * sunlit_fraction * step_s / THERMAL_TIME_S
         lasting = THERMAL_TIME_S / step_s * ((self._settings.warmth_error * warming) ** 2 + heat * heat)
-        noise[BIASES] = np.sqrt(noise[BIASES] ** 2 + lasting * size2)
-        noise[ATTITUDE] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
+        noise[ERRORS.biases] = np.sqrt(noise[ERRORS.biases] ** 2 + lasting * size2)
+        noise[ERRORS.attitude] = self._rotation_sigma_rad(step_s, rotation, last - first, tag_variance_s2)
         if inflation is not None:
             noise = np.hypot(noise, inflation)
         d_rate = -step_s * right_jacobian(rotation).dot(self._body_from_gyro * gain)
-        transition[ATTITUDE, ATTITUDE] = quaternion.to_matrix(rotation_quaternion).T
-        transition[ATTITUDE, GYRO_BIAS] = d_rate
+        transition[ERRORS.attitude, ERRORS.attitude] = quaternion.to_matrix(rotation_quaternion).T
+        transition[ERRORS.attitude, ERRORS.gyro_bias] = d_rate
         smoothed = 0.5 * (before_imu_rad_s + after_imu_rad_s) if smoothed_imu_rad_s is None else smoothed_imu_rad_s
-        transition[ATTITUDE, GYRO_SCALE] = d_rate * ((smoothed - 0.5 * (bias + bias_after)) * gain)
+        transition[ERRORS.attitude, ERRORS.gyro_scale] = d_rate * ((smoothed - 0.5 * (bias + bias_after)) * gain)
         slow_after = self._centre + decay * (state.slow - self._centre)
         slow_after[:6] += warming * state.thermal
-        transition[BIASES, THERMAL] = warming * np.eye(6)
+        transition[ERRORS.biases, ERRORS.thermal] = warming * np.eye(6)
         # The attitude turns with the mean bias of the step.
-        transition[ATTITUDE, GYRO_THERMAL] = 0.5 * warming * d_rate
+        transition[ERRORS.attitude, ERRORS.gyro_thermal] = 0.5 * warming * d_rate
         noisy, size = self._noisy if inflation is None else noise.nonzero()[0], len(noise)
         root = np.zeros((size, size + len(noisy)))
         # Only attitude and biases depend on other elements, so the full product is needed for their rows alone.
         np.multiply(transition.diagonal()[:, None], state.sqrt_covariance, out=root[:, :size])
-        coupled = slice(ATTITUDE.start, BIASES.stop)
+        coupled = slice(ERRORS.attitude.start, ERRORS.biases.stop)
         root[coupled, :size] = transition[coupled].dot(state.sqrt_covariance)
         root[noisy, np.arange(size, root.shape[1])] = noise[noisy]
         return AttitudeStep(AttitudeState(gps_ms, rotated, slow_after, root), transition, noise, last, rotation)

@@ -23,12 +23,7 @@ from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
 from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    GYRO_SCALE,
-    REFLECTIVITY,
-    AttitudeState,
-    Flags,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 from pygnc.estimators.attitude.window import LIGHT_ERROR_MIN, Fit, Hypotheses, Window, WindowSample
 from pygnc.estimators.kalman import covariance_root
 
@@ -363,13 +358,16 @@ class Search(msgspec.Struct, eq=False):
         """Return the state of a hypothesis, with model errors estimated; `scatter` is a factor on its covariance."""
         settings = self.settings
         sigma = self.errors.sigma(settings)
-        sigma[GYRO_SCALE], sigma[REFLECTIVITY] = settings.gyro.scale_sigma, settings.sun_sensors.reflectivity_sigma
+        sigma[ERRORS.gyro_scale], sigma[ERRORS.reflectivity] = (
+            settings.gyro.scale_sigma,
+            settings.sun_sensors.reflectivity_sigma,
+        )
         iterations = _MANY_ITERATIONS if scatter > 1.0 else 1
         error, covariance = window.solution(best, sigma, iterations=iterations)
         slow = np.zeros(len(error) - 3)
         slow[PRIOR_ROWS - 3] = self.prior.mean
         slow[:6] = best.biases[0]
-        slow[REFLECTIVITY.start - 3] = settings.sun_sensors.reflectivity
+        slow[ERRORS.in_slow(ERRORS.reflectivity).start] = settings.sun_sensors.reflectivity
         root = covariance_root(scatter * covariance)
         return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
 

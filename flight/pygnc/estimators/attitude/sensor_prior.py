@@ -12,18 +12,10 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.magnetometer_calibration import BIAS, COLUMNS, MATRIX, PANEL_SHARE, ROWS
 from pygnc.estimators.attitude.model_errors import FIELD_KNOWN_SIGMA_UT, ModelErrors
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    BIASES,
-    FIELD_ROWS,
-    MAG_BIAS,
-    MAG_THERMAL,
-    PANEL_FIELD,
-    THERMAL,
-    AttitudeState,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.kalman import chi_square
 
-PRIOR_ROWS: Final = np.r_[BIASES, FIELD_ROWS, THERMAL]
+PRIOR_ROWS: Final = np.r_[ERRORS.biases, ERRORS.field_rows, ERRORS.thermal]
 """Indices of the elements of the prior in the error state."""
 _GYRO: Final = np.r_[0:3, 18:21]
 _THERMAL: Final = slice(18, 24)
@@ -49,7 +41,7 @@ class SensorPrior(NamedTuple):
     def initial(cls, settings: AttitudeSettings, errors: ModelErrors) -> "SensorPrior":
         """Return the prior by the settings, for the first search and after a track whose biases were wrong."""
         sigma = errors.sigma(settings)
-        sigma[BIASES] = np.repeat((settings.gyro.bias_sigma_rad_s, settings.magnetometer.bias_sigma_ut), 3)
+        sigma[ERRORS.biases] = np.repeat((settings.gyro.bias_sigma_rad_s, settings.magnetometer.bias_sigma_ut), 3)
         return cls(np.zeros(len(PRIOR_ROWS)), np.diag(sigma[PRIOR_ROWS] ** 2))
 
     @classmethod
@@ -123,11 +115,11 @@ class MagnetometerErrors(NamedTuple):
     def disagreement(self, state: AttitudeState, warmth: float) -> float:
         """Return the chi-square of the difference between the bias and that of a track, with 3 degrees of freedom."""
         difference = self.mean[BIAS] - state.mag_bias_ut - PANEL_SHARE * state.panel_field_ut
-        root = state.sqrt_covariance[MAG_BIAS] + PANEL_SHARE * state.sqrt_covariance[PANEL_FIELD]
+        root = state.sqrt_covariance[ERRORS.mag_bias] + PANEL_SHARE * state.sqrt_covariance[ERRORS.panel_field]
         # The calibration finds the bias at a mean warmth.
         warming = PANEL_SHARE - warmth
         difference -= warming * state.thermal[3:]
-        root += warming * state.sqrt_covariance[MAG_THERMAL]
+        root += warming * state.sqrt_covariance[ERRORS.mag_thermal]
         return chi_square(difference, self.covariance[BIAS, BIAS] + root.dot(root.T))
 
     def applied(self, prior: SensorPrior) -> SensorPrior:

@@ -14,7 +14,7 @@ from pygnc.estimators.attitude.measurement_model import (
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.kalman import Observation
 
 _LENGTH_TOLERANCE = 0.01
@@ -34,7 +34,7 @@ class StarTracker(MeasurementModel):
         self._body_from_sensor = quaternion.from_matrix(self._sensor_from_body.T)
         self._sigma_rad = np.array((sensor.across_sigma_rad, sensor.across_sigma_rad, sensor.boresight_sigma_rad))
         self._partials = np.zeros((3, self._size))
-        self._partials[:, ATTITUDE] = self._sensor_from_body
+        self._partials[:, ERRORS.attitude] = self._sensor_from_body
 
     def observation(self, state: AttitudeState, gcrf_from_sensor: Array) -> Observation:
         """Return the linearised reading: rotation vector from predicted to measured attitude, rad, sensor axes.

@@ -14,7 +14,7 @@ from pygnc.estimators.attitude.measurement_model import (
 )
 from pygnc.estimators.attitude.sample import AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.kalman import Observation
 
 _LENGTH_MIN: Final = 0.5
@@ -42,7 +42,7 @@ class SunDirection(MeasurementModel):
         sun_body = body_from_gcrf.dot(sun_gcrf)
         across = _across(self._sensor_from_body.dot(sun_body))
         partials = np.zeros((2, self._size))
-        partials[:, ATTITUDE] = across.dot(self._sensor_from_body).dot(cross_matrix(sun_body))
+        partials[:, ERRORS.attitude] = across.dot(self._sensor_from_body).dot(cross_matrix(sun_body))
         return Observation(across.dot(measured), partials, np.full(2, self._settings.sun_direction.sigma_rad))
 
     def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:

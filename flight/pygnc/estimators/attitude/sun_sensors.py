@@ -21,14 +21,7 @@ from pygnc.estimators.attitude.measurement_model import (
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    COSINE_ERROR,
-    FACE_GAINS,
-    REFLECTIVITY,
-    AttitudeState,
-    Flags,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 from pygnc.estimators.kalman import Observation
 
 _AIR_HEIGHT_M: Final = 60e3
@@ -122,7 +115,7 @@ class SunSensors(MeasurementModel):
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
         # Each reading depends on the gain of its own face only: flat indices of these partials.
-        self._gain_elements = np.arange(len(self._normals)) * self._size + np.arange(self._size)[FACE_GAINS]
+        self._gain_elements = np.arange(len(self._normals)) * self._size + np.arange(self._size)[ERRORS.face_gains]
 
     def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
@@ -151,10 +144,10 @@ class SunSensors(MeasurementModel):
         expected_share = gain * ungained
         partials = np.zeros((len(self._normals), self._size))
         d_attitude = (self._normal_crosses @ (sun_vector + earth_vector)[:, :, None])[:, :, 0]
-        partials[:, ATTITUDE] = gain[:, None] * d_attitude
+        partials[:, ERRORS.attitude] = gain[:, None] * d_attitude
         partials.ravel()[self._gain_elements] = ungained
-        partials[:, REFLECTIVITY] = gain[:, None] * d_reflectivity
-        partials[:, COSINE_ERROR] = -gain * direct * sine2
+        partials[:, ERRORS.reflectivity] = gain[:, None] * d_reflectivity
+        partials[:, ERRORS.cosine_error] = -gain * direct * sine2
 
         limits = self._settings.sun_sensors
         share = lux / sources.full_sun_lux
@@ -183,7 +176,7 @@ class SunSensors(MeasurementModel):
             health = health._replace(faces=faces)
         residual, partials, sigma = light.observation
         projected = partials.dot(step.state.sqrt_covariance)
-        d_time = partials[:, ATTITUDE].dot(step.rate_body_rad_s)
+        d_time = partials[:, ERRORS.attitude].dot(step.rate_body_rad_s)
         tag_variance_s2 = prediction.tag_variance_s2
         variance = np.einsum("ij,ij->i", projected, projected) + sigma * sigma + tag_variance_s2 * d_time * d_time
         deviation = residual / np.sqrt(variance)

@@ -21,16 +21,7 @@ from pygnc.estimators.attitude.propagation import cross_matrices, right_jacobian
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_prior import SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings, MagnetometerSettings
-from pygnc.estimators.attitude.state import (
-    FIELD_ERROR,
-    GYRO_THERMAL,
-    LIGHT_ERRORS,
-    MAG_MATRIX,
-    MAG_THERMAL,
-    PANEL_FIELD,
-    REFLECTIVITY,
-    Flags,
-)
+from pygnc.estimators.attitude.state import ERRORS, Flags
 from pygnc.estimators.attitude.sun_sensors import LightSources, is_full_scale
 from pygnc.estimators.kalman import scaled_inverse
 
@@ -284,7 +275,7 @@ class Window:
         Returns:
             Correction, shape (size,), and covariance, shape (size, size).
         """
-        states = np.r_[:_DRIFT, LIGHT_ERRORS.start : len(sigma)]
+        states = np.r_[:_DRIFT, ERRORS.light_errors.start : len(sigma)]
         window_sigma = sigma[states]
         window_sigma[3:_DRIFT] = np.concatenate(([np.inf] * 6, self._nuisance_sigma[: _DRIFT - PARAMETERS]))
         hypothesis, light_errors = best, self._no_light_errors
@@ -338,7 +329,7 @@ class Window:
         count, biases = len(hypotheses.biases), hypotheses.biases.shape[1]
         d_biases, d_nuisance = np.split(self._whitening, [biases], axis=1)
         partials = np.zeros((count, len(d_biases), PARAMETERS + len(self._nuisance_sigma)))
-        partials[..., 3:PARAMETERS], partials[..., MAG_MATRIX.start : _DRIFT] = d_biases, d_nuisance
+        partials[..., 3:PARAMETERS], partials[..., ERRORS.mag_matrix.start : _DRIFT] = d_biases, d_nuisance
         residual = (self._prior_mean[:biases] - hypotheses.biases) @ d_biases.T
         return LinearisedMeasurements(residual, partials, np.ones_like(residual))
 
@@ -386,7 +377,7 @@ class Window:
         d_error[..., :3] = propagated[..., 3:6]
         # A constant gyro bias acts like the same drift rate in all stretches.
         d_error[..., 3:6] = propagated[..., 6:].reshape(count, length, 3, -1, 3).sum(axis=3)
-        d_error[..., GYRO_THERMAL] = np.einsum(
+        d_error[..., ERRORS.gyro_thermal] = np.einsum(
             "kncsj,s->kncj", propagated[..., 6:].reshape(count, length, 3, -1, 3), self._warming
         )
         d_error[..., _DRIFT:] = propagated[..., 6:]
@@ -399,12 +390,12 @@ class Window:
         residual = self._mag - self._mag_change_ut - field @ self._distorted.T - steady
         partials = self._distorted @ cross_matrices(field) @ d_error
         partials[..., 6:9] = np.eye(3)
-        partials[..., FIELD_ERROR] = self._distorted @ attitude
+        partials[..., ERRORS.field_error] = self._distorted @ attitude
         ideal = field @ self._magnetometer_from_body.T
         for axis in range(3):
-            partials[..., axis, MAG_MATRIX.start + 3 * axis : MAG_MATRIX.start + 3 * axis + 3] = ideal
-        partials[..., PANEL_FIELD] = self._sunlit[:, None, None] * np.eye(3)
-        partials[..., MAG_THERMAL] = self._colder[:, None, None] * np.eye(3)
+            partials[..., axis, ERRORS.mag_matrix.start + 3 * axis : ERRORS.mag_matrix.start + 3 * axis + 3] = ideal
+        partials[..., ERRORS.panel_field] = self._sunlit[:, None, None] * np.eye(3)
+        partials[..., ERRORS.mag_thermal] = self._colder[:, None, None] * np.eye(3)
         return LinearisedMeasurements(residual, partials, np.broadcast_to(self._field_weight[:, None], residual.shape))
 
     def _illuminance_measurements(self, attitude: Array, d_error: Array, light_errors: Array) -> LinearisedMeasurements:
@@ -423,7 +414,7 @@ class Window:
         lit = (cosine > 0.0) * (1.0 + below * (2.0 - 3.0 * sine2))
         light = lit[..., None] * sun[:, :, None] + self._reflectivity * (towards @ np.swapaxes(attitude, -1, -2))
         partials = np.cross(self._normals, gain[:, None] * light) @ d_error
-        partials[..., REFLECTIVITY] = gain[:, None] * d_reflectivity
+        partials[..., ERRORS.reflectivity] = gain[:, None] * d_reflectivity
         weight = np.where(idle, 0.0, self._face_weight / (self._light_variance + (self._earth_error * earth) ** 2))
         return LinearisedMeasurements(residual, partials, weight)
 

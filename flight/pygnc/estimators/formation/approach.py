@@ -37,8 +37,8 @@ STEP_S: Final = 180
 _COARSE_S: Final = 20.0
 _NEAR_M: Final = 100.0
 """Largest deviation on each axis, in m, of our orbit from the path that continues."""
-_NEAR_LOG_DRAG: Final = 0.1
-"""Largest deviation of our log drag factor from that of the path."""
+_NEAR_LOG_DRAG: Final = 2.5
+"""Largest deviation of our log drag factor from that of the path; distances change by up to 0.05 m and 0.05 sigmas."""
 
 
 class Approach(NamedTuple):
@@ -182,7 +182,7 @@ def relative_tracks(
 def _propagate(
     path: PathNodes, deviations: Array, d_state_d_initial: Array, modes: Array
 ) -> tuple[Array, Array, Array]:
-    """Propagate deviations (k, 7) from a path of n nodes, and the effect of the drag modes (n - 1, modes).
+    """Propagate deviations (k, 7), ours first, from a path of n nodes, and the effect of drag modes (n - 1, modes).
 
     `d_state_d_initial` (7, 7) are the derivatives of the deviations with respect to those at an earlier or later time.
 
@@ -195,13 +195,16 @@ def _propagate(
     nodes = [(deviations[:, :DRAG].copy(), d_state_d_initial[:DRAG], forced[:DRAG])]
     half = 0.5 * STEP_S * kick.at(0, deviations)
     for step, (transition, drag_mps2, log_drag) in enumerate(zip(path.steps, path.drag_mps2, modes, strict=True), 1):
+        # A change of the log drag factor acts in proportion to the drag, which is ours and not that of the path.
+        partials = transition.copy()
+        partials[:DRAG, DRAG] *= math.exp(float(deviations[0, DRAG]))
         deviations[:, VELOCITY] += half
         deviations = deviations @ transition.T
         add_drag(deviations, drag_mps2, float(STEP_S))
         half = 0.5 * STEP_S * kick.at(step, deviations)
         deviations[:, VELOCITY] += half
         forced[DRAG] = log_drag
-        d_state_d_initial, forced = transition.dot(d_state_d_initial), transition.dot(forced)
+        d_state_d_initial, forced = partials.dot(d_state_d_initial), partials.dot(forced)
         nodes.append((deviations[:, :DRAG].copy(), d_state_d_initial[:DRAG], forced[:DRAG]))
     first, second, third = (np.stack(parts) for parts in zip(*nodes, strict=True))
     return first, second, third

@@ -302,9 +302,9 @@ class HypothesisBank(msgspec.Struct, eq=False):
                 self.hypotheses.append(hypothesis)
                 if are_compared and row + 1 < len(ordered):
                     change, covariance = states[row + 1 :] - hypothesis.x, hypothesis.covariance
-                    distances = [squared_orbit_distances(change, covariance, each) for each in range(1, satellites)]
+                    distances = squared_orbit_distances(change, covariance, satellites)
                     # Lower than in the solution: a gap increases the covariance and must not merge hypotheses.
-                    is_distinct[row + 1 :] &= np.max(distances, axis=0) >= 1.0
+                    is_distinct[row + 1 :] &= (distances >= 1.0).any(axis=1)
         for satellite, excess in dropped.items():
             self.dropped_excess[satellite] = excess
         self.predicted = self.hypotheses

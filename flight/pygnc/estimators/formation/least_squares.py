@@ -19,8 +19,7 @@ from pygnc.common.arrays import Array, median
 from pygnc.estimators.formation.fix_errors import FIX_ERRORS, WHITE_ERRORS, FixErrors, whitened_squares
 from pygnc.estimators.formation.observation_equations import Equations, Fit, Noise, white_noise
 from pygnc.estimators.formation.observations import RangeEquations
-from pygnc.estimators.formation.reference import NODE_S, state_indices
-from pygnc.estimators.formation.relative_coordinates import relative_covariance
+from pygnc.estimators.formation.reference import NODE_S, STATE_SIZE
 from pygnc.estimators.formation.relative_motion import Motion
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.kalman import scaled_inverse
@@ -97,19 +96,25 @@ def differs_from(
     """
     covariance, change = scaled_inverse(result.information[row]), parameters - result.parameters[row]
     different = np.zeros((len(parameters), satellites), dtype=np.bool_)
-    for partner in range(1, satellites):
-        different[:, partner] = squared_orbit_distances(change, covariance, partner) > limit
+    different[:, 1:] = squared_orbit_distances(change, covariance, satellites) > limit
     return different
 
 
-def squared_orbit_distances(change: Array, covariance: Array, satellite: int) -> Array:
-    """Return the squared Mahalanobis distances of changes (k, n) of a satellite's orbit relative to ours, (k,).
+def squared_orbit_distances(change: Array, covariance: Array, satellites: int) -> Array:
+    """Return the squared Mahalanobis distances of changes (k, n) of the partners' orbits relative to ours.
 
-    `covariance` (n, n) is that of all parameters, our satellite first; `satellite` is an index.
+    `covariance` (n, n) is that of all parameters, the states of the satellites first, of which ours is the first.
+
+    Returns:
+        Shape (k, satellites - 1).
     """
-    difference = change[:, state_indices(satellite)[:6]] - change[:, :6]
-    information = scaled_inverse(relative_covariance(covariance, satellite, 6))
-    squares: Array = np.einsum("ki,ij,kj->k", difference, information, difference)
+    size, partners = STATE_SIZE * satellites, np.arange(1, satellites)
+    states = change[:, :size].reshape(len(change), satellites, STATE_SIZE)[..., :6]
+    blocks = covariance[:size, :size].reshape((satellites, STATE_SIZE) * 2)[:, :6, :, :6].swapaxes(1, 2)
+    cross = blocks[partners, 0]
+    relative = blocks[partners, partners] + blocks[0, 0] - cross - cross.swapaxes(1, 2)
+    difference = (states[:, 1:] - states[:, :1]).swapaxes(0, 1)
+    squares: Array = ((difference @ scaled_inverse(relative)) * difference).sum(axis=2).T
     return squares
 
 
@@ -150,14 +155,13 @@ def _scatter_about_polynomials(rows: RangeEquations) -> tuple[float, int]:
     # Groups over more than 20 minutes are left out, because a quartic does not represent their ranges.
     firsts = firsts[node_time[firsts + _GROUP - 1] - node_time[firsts] <= 20.0] if len(firsts) else firsts
     numbers = firsts[:, None] + np.arange(_GROUP)
-    squares = []
-    for times, measured in zip(node_time[numbers], range_m[numbers], strict=True):
-        time = 2.0 * (times - times[0]) / max(times[-1] - times[0], 1.0) - 1.0
-        basis, _ = np.linalg.qr(np.stack([time**power for power in range(_GROUP - 3)], axis=1))
-        residual = measured - basis @ (basis.T @ measured)
-        squares.append(float(residual.dot(residual)))
-    scatter_m = math.sqrt(median(np.array(squares)) / _CHI_SQUARE_MEDIAN) if squares else 0.0
-    return scatter_m, len(squares)
+    if not len(firsts):
+        return 0.0, 0
+    times, measured = node_time[numbers], range_m[numbers][..., None]
+    time = 2.0 * (times - times[:, :1]) / np.maximum(times[:, -1:] - times[:, :1], 1.0) - 1.0
+    basis, _ = np.linalg.qr(time[..., None] ** np.arange(_GROUP - 3))
+    residual = measured - basis @ (basis.swapaxes(1, 2) @ measured)
+    return math.sqrt(median((residual**2).sum(axis=(1, 2))) / _CHI_SQUARE_MEDIAN), len(firsts)
 
 
 def robust_noise(equations: Equations, best: Array, settings: FormationSettings) -> Noise:

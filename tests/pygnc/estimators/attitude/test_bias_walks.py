@@ -10,7 +10,7 @@ from pygnc.common.arrays import Array
 from pygnc.environment.solar_radiation import THERMAL_TIME_S
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, SAMPLES, BiasWalks, Moment
 from pygnc.estimators.attitude.filter import AttitudeFilter
-from pygnc.estimators.attitude.state import GYRO_THERMAL, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
 BEFORE = np.array([4e-6, 4e-6, 4e-6, 0.04, 0.04, 0.04])
@@ -61,7 +61,7 @@ def test_a_gyro_bias_that_follows_the_warmth_rests() -> None:
     """The change by warmth is known, so only the deviation from it counts as a walk."""
     warmed = state(120, np.array([5e-3, 0.0, 0.0, 0.0, 0.0, 0.0]), AFTER)
     before = state(0, np.zeros(6), BEFORE)
-    before.slow[GYRO_THERMAL.start - 3] = 2.5e-2
+    before.slow[ERRORS.in_slow(ERRORS.gyro_thermal).start] = 2.5e-2
     assert NO_WALKS.judged(before, 0.3).judged(warmed, 0.5).gyro == 1.0
     assert NO_WALKS.judged(before, 0.3).judged(warmed, 0.3).gyro > 1.0
 
@@ -77,7 +77,7 @@ def test_all_noise_of_the_steps_explains_a_moving_bias() -> None:
 
 def test_an_uncertain_change_by_warmth_explains_a_moving_bias() -> None:
     root = np.diag(np.concatenate((np.full(3, 1e-2), np.sqrt(BEFORE), np.full(SIZE - 9, 1e-4))))
-    root[GYRO_THERMAL, GYRO_THERMAL] = 1e-2 * np.eye(3)
+    root[ERRORS.gyro_thermal, ERRORS.gyro_thermal] = 1e-2 * np.eye(3)
     before = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), root)
     predicted, variance = Moment.of(before, 0.3).at(0.5)
     assert not predicted.any()

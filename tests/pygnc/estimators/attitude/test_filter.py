@@ -13,7 +13,7 @@ from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, Fil
 from pygnc.estimators.attitude.mekf import AttitudeRejectCause, Standing
 from pygnc.estimators.attitude.sample import SampleCorrection
 from pygnc.estimators.attitude.search import Search
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import (
     NORMALS,
@@ -238,7 +238,7 @@ def test_a_track_that_became_uncertain_is_confirmed_again() -> None:
     while attitude.memory.track is None or not attitude.memory.track.is_confirmed:
         attitude.process(*next(pairs))
     attitude.memory.inflation = np.zeros(SIZE)
-    attitude.memory.inflation[ATTITUDE] = math.radians(13.0)
+    attitude.memory.inflation[ERRORS.attitude] = math.radians(13.0)
     attitude.process(*next(pairs))
     assert attitude.memory.track.standing is Standing.FOUND
     checks = 0

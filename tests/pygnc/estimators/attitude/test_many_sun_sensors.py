@@ -10,7 +10,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory
 from pygnc.estimators.attitude.sample import SampleCorrection
-from pygnc.estimators.attitude.state import ATTITUDE, FACE_GAINS, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceInnovation, SunSensors, light_sources
 from pygnc.estimators.checkpoint import decode, encode
 from pygnc.navigation.attitude import AttitudeTracker, SampleOutcome
@@ -47,7 +47,7 @@ def test_more_sun_sensors_make_the_attitude_more_accurate(count: int) -> None:
         for update in updates[SETTLED:]:
             assert update.state is not None
             error = quaternion.error_vector(truth.quaternion[update.seq], update.state.quaternion)
-            nees.append(error @ np.linalg.solve(update.state.covariance[ATTITUDE, ATTITUDE], error))
+            nees.append(error @ np.linalg.solve(update.state.covariance[ERRORS.attitude, ERRORS.attitude], error))
     assert np.prod(ratios) < 1.0
     assert 1.5 < np.mean(nees) < 6.0
 
@@ -60,7 +60,7 @@ def test_gains_of_further_sun_sensors_are_estimated() -> None:
         with_samples(truth, [replace(s, lux=s.lux * gains) for s in truth.samples]), with_normals(normals)
     )
     assert attitude.state is not None
-    error, sigma = attitude.state.face_gain_errors - (gains - 1.0), attitude.state.sigma[FACE_GAINS]
+    error, sigma = attitude.state.face_gain_errors - (gains - 1.0), attitude.state.sigma[ERRORS.face_gains]
     assert sigma[6:].max() < 0.03
     assert np.abs(error / sigma).max() < 5.0
     assert sunlit_rms_deg(truth, updates) < 2.0

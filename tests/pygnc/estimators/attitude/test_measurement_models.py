@@ -9,7 +9,7 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.search import sun_direction
 from pygnc.estimators.attitude.sensor_health import SensorHealth
-from pygnc.estimators.attitude.state import FACE_GAINS, REFLECTIVITY, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.attitude.sun_sensors import IlluminanceObservation, SunSensors, light_sources
 from pygnc.estimators.attitude.window import WindowSample
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
@@ -68,7 +68,7 @@ def at_rest(cosine: float) -> AttitudeState:
     sine = np.sqrt(1.0 - cosine * cosine)
     x, y = cosine * SKY.sun_gcrf + sine * across, sine * SKY.sun_gcrf - cosine * across
     slow = np.zeros(SIZE - 3)
-    slow[REFLECTIVITY.start - 3] = 0.3
+    slow[ERRORS.in_slow(ERRORS.reflectivity).start] = 0.3
     gcrf_from_body = np.stack((x, y, np.cross(x, y)), axis=1)
     return AttitudeState(0, quaternion.from_matrix(gcrf_from_body), slow, np.eye(SIZE))
 
@@ -77,7 +77,7 @@ def at_full_scale(cosine: float, gain_sigma: float) -> tuple[IlluminanceObservat
     """Only +X has a reading, at full scale, and only the gain of this face is uncertain."""
     known = at_rest(cosine)
     sigma = np.full(SIZE, 1e-6)
-    sigma[FACE_GAINS.start] = gain_sigma
+    sigma[ERRORS.face_gains.start] = gain_sigma
     state = AttitudeState(0, known.quaternion, known.slow, np.diag(sigma))
     lux = np.array([SETTINGS.sun_sensors.saturation_lux, *[-1.0] * 5])
     step = AttitudeStep(state, np.eye(SIZE), np.zeros(SIZE), np.zeros(3), np.zeros(3))
@@ -102,7 +102,7 @@ def test_a_reading_at_full_scale_cuts_off_the_light_below(cosine: float) -> None
     assert accepted is not None
     residual, projected, error_sigma, _ = accepted
     variance = float(projected[0].dot(projected[0]) + error_sigma[0] ** 2)
-    along = gain_sigma * projected[0, FACE_GAINS.start]
+    along = gain_sigma * projected[0, ERRORS.face_gains.start]
     assert along * residual[0] / variance == pytest.approx(mean, abs=0.01 * gain_sigma)
     assert np.sqrt(gain_sigma**2 - along**2 / variance) == pytest.approx(spread, rel=0.01)
 

@@ -8,7 +8,7 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory
 from pygnc.estimators.attitude.model_errors import WHOLE_SECOND_SIGMA_S, ErrorSize, ModelErrors, TimeTagErrors
-from pygnc.estimators.attitude.state import COSINE_ERROR, FACE_GAINS, MAG_MATRIX, PANEL_FIELD, THERMAL, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.checkpoint import decode, encode
 from tests.pygnc.estimators.attitude.truth import SETTINGS, SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
@@ -58,10 +58,10 @@ def test_readings_without_errors_show_that_all_errors_are_small() -> None:
     assert {errors.magnetometer, errors.sun_sensors} == {ErrorSize.SMALL}
     assert attitude.state is not None
     sigma = attitude.state.sigma
-    assert sigma[MAG_MATRIX].max() < 0.0021
-    assert sigma[PANEL_FIELD].max() < 0.051
-    assert sigma[FACE_GAINS].max() < 0.021
-    assert sigma[COSINE_ERROR] < 2e-4
+    assert sigma[ERRORS.mag_matrix].max() < 0.0021
+    assert sigma[ERRORS.panel_field].max() < 0.051
+    assert sigma[ERRORS.face_gains].max() < 0.021
+    assert sigma[ERRORS.cosine_error] < 2e-4
     # A body that rotates slowly shows no errors of the times, so they remain possible.
     assert updates[-1].time_sigma_s == WHOLE_SECOND_SIGMA_S
     assert run(fly(3, 35.0, rate_deg_s=5.0))[1][-1].time_sigma_s == 0.0
@@ -81,7 +81,7 @@ def test_gains_and_cosine_law_of_the_faces_are_estimated() -> None:
     gains = 1.0 + np.array([0.25, -0.3, 0.2, -0.15, 0.3, -0.25])
     truth = with_samples(TRUTH, [replace(s, lux=np.minimum(gains * s.lux, 83_865.6)) for s in TRUTH.samples])
     attitude, updates = run(truth)
-    assert inflated(attitude, COSINE_ERROR)
+    assert inflated(attitude, ERRORS.cosine_error)
     assert rms(errors_deg(truth, updates[SETTLED:])) < 1.5
 
 
@@ -188,11 +188,11 @@ def test_scatter_of_the_tags_is_detected_beyond_what_their_source_states(
 def selected_errors(gain_errors: Array, sigma: float) -> tuple[ModelErrors, AttitudeState]:
     """Return the decision for a state with these estimates of the gains and their standard deviation."""
     undecided, slow = ModelErrors(), np.zeros(SIZE - 3)
-    slow[FACE_GAINS.start - 3 :] = gain_errors
-    covariance = np.diag(np.where(np.arange(SIZE) == COSINE_ERROR, sigma, 0.01) ** 2)
-    covariance[FACE_GAINS, FACE_GAINS] = sigma**2 * np.eye(6)
+    slow[ERRORS.in_slow(ERRORS.face_gains)] = gain_errors
+    covariance = np.diag(np.where(np.arange(SIZE) == ERRORS.cosine_error, sigma, 0.01) ** 2)
+    covariance[ERRORS.face_gains, ERRORS.face_gains] = sigma**2 * np.eye(6)
     # The attitude has followed the gain of the first face.
-    covariance[0, FACE_GAINS.start] = covariance[FACE_GAINS.start, 0] = 0.005 * sigma
+    covariance[0, ERRORS.face_gains.start] = covariance[ERRORS.face_gains.start, 0] = 0.005 * sigma
     state = AttitudeState(0, np.array((1.0, 0.0, 0.0, 0.0)), slow, np.linalg.cholesky(covariance))
     return undecided.selected(state, SETTINGS)
 
@@ -201,7 +201,7 @@ def test_sun_sensors_are_as_declared_once_their_estimates_show_it() -> None:
     close = 0.01 * np.array([1.0, -2.0, 0.5, 2.0, -1.0, 1.5])
     errors, state = selected_errors(close, 0.02)
     assert errors.sun_sensors is ErrorSize.SMALL
-    assert state.sigma[FACE_GAINS].max() < SETTINGS.sun_sensors.gain_sigma
+    assert state.sigma[ERRORS.face_gains].max() < SETTINGS.sun_sensors.gain_sigma
     assert np.abs(state.face_gain_errors).max() < np.abs(close).max()
     # The attitude follows the correction of the gain by their covariance.
     np.testing.assert_allclose(state.quaternion[1], -0.5 * 0.25 * 0.01 * 0.5, rtol=1e-2)
@@ -226,10 +226,10 @@ def test_wrong_models_are_detected_once_and_inflate_their_states() -> None:
     first, second = field.variance_inflation(none, SETTINGS), both.variance_inflation(field, SETTINGS)
     assert first is not None
     assert second is not None
-    assert first[MAG_MATRIX].all()
-    assert not first[FACE_GAINS].any()
-    assert second[FACE_GAINS].all()
-    assert not second[MAG_MATRIX].any()
+    assert first[ERRORS.mag_matrix].all()
+    assert not first[ERRORS.face_gains].any()
+    assert second[ERRORS.face_gains].all()
+    assert not second[ERRORS.mag_matrix].any()
 
 
 def warmth_of(truth: Truth) -> Array:
@@ -267,7 +267,7 @@ def test_the_changes_of_the_biases_by_warmth_are_estimated(size_deg_s: float, le
     errors = attitude.memory.errors
     assert (errors.gyro is ErrorSize.SMALL) == (size_deg_s == 0.0)
     assert (errors.magnetometer_thermal is ErrorSize.SMALL) == (length_ut == 0.0)
-    sigma = attitude.state.sigma[THERMAL]
+    sigma = attitude.state.sigma[ERRORS.thermal]
     assert (np.abs(attitude.state.thermal - size) < 4.0 * sigma).all()
     assert sigma[:3].max() < np.radians(0.1)
     assert sigma[3:].max() < 1.5

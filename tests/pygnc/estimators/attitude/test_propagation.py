@@ -6,19 +6,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeDynamics, cross_matrices, right_jacobian, right_jacobians
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import (
-    ATTITUDE,
-    BIASES,
-    FIELD_ERROR,
-    GYRO_BIAS,
-    GYRO_SCALE,
-    GYRO_THERMAL,
-    LIGHT_ERRORS,
-    MAG_BIAS,
-    MAG_MATRIX,
-    REFLECTIVITY,
-    AttitudeState,
-)
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from tests.pygnc.estimators.attitude.truth import IMU_FROM_BODY, SIZE
 
 MOTION = AttitudeDynamics(AttitudeSettings())
@@ -31,15 +19,15 @@ def some_state(seed: int = 1) -> AttitudeState:
     q = rng.normal(size=4)
     slow = rng.normal(size=SIZE - 3)
     for rows, factor in (
-        (GYRO_BIAS, 0.02),
-        (MAG_BIAS, 20.0),
-        (MAG_MATRIX, 0.05),
-        (GYRO_THERMAL, 0.01),
-        (GYRO_SCALE, 0.01),
-        (LIGHT_ERRORS, 0.01),
+        (ERRORS.gyro_bias, 0.02),
+        (ERRORS.mag_bias, 20.0),
+        (ERRORS.mag_matrix, 0.05),
+        (ERRORS.gyro_thermal, 0.01),
+        (ERRORS.gyro_scale, 0.01),
+        (ERRORS.light_errors, 0.01),
     ):
-        slow[rows.start - 3 : rows.stop and rows.stop - 3] *= factor
-    slow[REFLECTIVITY.start - 3 : REFLECTIVITY.stop - 3] = [0.3, 0.05, -0.1]
+        slow[ERRORS.in_slow(rows)] *= factor
+    slow[ERRORS.in_slow(ERRORS.reflectivity)] = [0.3, 0.05, -0.1]
     return AttitudeState(0, q / np.linalg.norm(q), slow, np.eye(SIZE))
 
 
@@ -105,20 +93,20 @@ def test_the_root_carries_transition_and_noise() -> None:
     root = step.state.sqrt_covariance
     expected = step.transition.dot(step.transition.T) + np.diag(step.noise_sigma**2)
     np.testing.assert_allclose(root.dot(root.T), expected, atol=1e-12)
-    assert step.noise_sigma[ATTITUDE] == pytest.approx(np.radians(0.125))
+    assert step.noise_sigma[ERRORS.attitude] == pytest.approx(np.radians(0.125))
 
 
 def test_the_biases_follow_the_warmth() -> None:
     state, still = some_state(), np.zeros(3)
     rested, warmed = (MOTION.advance(state, still, still, 5000, NOT_STUCK, warming=each) for each in (0.0, 0.1))
     np.testing.assert_allclose(warmed.state.slow[:6] - rested.state.slow[:6], 0.1 * state.thermal)
-    assert (warmed.noise_sigma[BIASES] > rested.noise_sigma[BIASES]).all()
+    assert (warmed.noise_sigma[ERRORS.biases] > rested.noise_sigma[ERRORS.biases]).all()
 
 
 def test_in_sunlight_the_biases_are_uncertain_by_the_absorbed_heat() -> None:
     state, still = some_state(), np.zeros(3)
     dark, lit = (MOTION.advance(state, still, still, 5000, NOT_STUCK, sunlit_fraction=each) for each in (0.0, 1.0))
-    assert (lit.noise_sigma[BIASES] > dark.noise_sigma[BIASES]).all()
+    assert (lit.noise_sigma[ERRORS.biases] > dark.noise_sigma[ERRORS.biases]).all()
     np.testing.assert_array_equal(lit.state.slow, dark.state.slow)
 
 
@@ -127,11 +115,11 @@ def test_slow_processes_keep_their_size() -> None:
     settings = AttitudeSettings()
     sizes = np.array([settings.magnetometer.field_error_ut] * 3)
     root = np.zeros((SIZE, SIZE))
-    root[FIELD_ERROR, FIELD_ERROR] = np.diag(sizes)
+    root[ERRORS.field_error, ERRORS.field_error] = np.diag(sizes)
     still = np.zeros(3)
     state = AttitudeState(0, np.array([1.0, 0.0, 0.0, 0.0]), np.zeros(SIZE - 3), root)
     step = MOTION.advance(state, still, still, 15_000, NOT_STUCK)
-    np.testing.assert_allclose(step.state.sigma[FIELD_ERROR], sizes, rtol=1e-12)
+    np.testing.assert_allclose(step.state.sigma[ERRORS.field_error], sizes, rtol=1e-12)
 
 
 def test_a_long_gap_widens_the_attitude_by_the_possible_rotation() -> None:
@@ -161,7 +149,7 @@ def test_a_reading_that_is_late_has_the_rate_of_its_time() -> None:
         MOTION.advance(state, rate_at(0.0), rate_at(5.0), 5000, NOT_STUCK, tag_variance_s2=variance_s2).noise_sigma
         for variance_s2 in (0.0, 1.0 / 12.0)
     )
-    added = np.sqrt((late[ATTITUDE] ** 2 - exact[ATTITUDE] ** 2).sum())
+    added = np.sqrt((late[ERRORS.attitude] ** 2 - exact[ERRORS.attitude] ** 2).sum())
     assert added == pytest.approx(np.sqrt((errors**2).sum(axis=1).mean()), rel=0.1)
 
 

@@ -10,7 +10,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings, StarTrackerSettings
 from pygnc.estimators.attitude.star_tracker import StarTracker
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ERRORS
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SIZE, STEP_S, Truth, errors_deg, fly, run, with_samples
 
@@ -89,7 +89,7 @@ def test_flights_are_as_accurate_as_the_sensor_and_say_so() -> None:
             assert update.state is not None
             true = Rotation.from_quat(truth.quaternion[update.seq], scalar_first=True)
             error = (Rotation.from_quat(update.state.quaternion, scalar_first=True).inv() * true).as_rotvec()
-            covariance = update.state.covariance[ATTITUDE, ATTITUDE]
+            covariance = update.state.covariance[ERRORS.attitude, ERRORS.attitude]
             nees.append(error @ np.linalg.solve(covariance, error) / 3.0)
     assert np.median(np.concatenate(errors)) < np.degrees(2.0 * BORESIGHT_RAD)
     assert 0.6 < np.mean(nees) < 1.4

@@ -10,7 +10,7 @@ from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate, Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunDirectionSettings
-from pygnc.estimators.attitude.state import ATTITUDE
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.attitude.sun_direction import SunDirection
 from tests.pygnc.estimators.attitude.test_propagation import STEPS, some_state
 from tests.pygnc.estimators.attitude.truth import SIZE, Truth, errors_deg, fly, run, with_samples
@@ -83,7 +83,7 @@ def test_the_direction_to_the_sun_is_as_accurate_as_the_sensor() -> None:
             assert update.state is not None
             true = Rotation.from_quat(truth.quaternion[update.seq], scalar_first=True)
             error = (Rotation.from_quat(update.state.quaternion, scalar_first=True).inv() * true).as_rotvec()
-            nees.append(error @ np.linalg.solve(update.state.covariance[ATTITUDE, ATTITUDE], error) / 3.0)
+            nees.append(error @ np.linalg.solve(update.state.covariance[ERRORS.attitude, ERRORS.attitude], error) / 3.0)
     assert np.median(np.concatenate(with_errors)) < 0.7 * np.nanmedian(np.concatenate(without_errors))
     assert 0.5 < np.mean(nees) < 1.6
 

@@ -10,7 +10,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate, FilterMemory, Mode
 from pygnc.estimators.attitude.mekf import Standing
 from pygnc.estimators.attitude.sensor_prior import MagnetometerErrors, SensorPrior
-from pygnc.estimators.attitude.state import FACE_GAINS, FIELD_ERROR, MAG_BIAS
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.attitude.sun_sensors import light_sources
 from pygnc.estimators.attitude.window import (
     Hypotheses,
@@ -86,7 +86,7 @@ def test_costs_and_covariances_use_the_same_information() -> None:
     np.testing.assert_allclose(covariance[:9, :9], np.linalg.inv(fit.information[0]), rtol=1e-4)
     # The sum of bias and field error is known better than either.
     correlation = covariance / np.sqrt(np.outer(np.diagonal(covariance), np.diagonal(covariance)))
-    assert np.abs(correlation[MAG_BIAS, FIELD_ERROR]).max() > 0.3
+    assert np.abs(correlation[ERRORS.mag_bias, ERRORS.field_error]).max() > 0.3
 
 
 @pytest.mark.parametrize("size", [0.1, 0.3])
@@ -101,14 +101,14 @@ def test_a_solution_estimates_wrong_gains(size: float) -> None:
     true = Hypotheses(truth.quaternion[-1:], np.concatenate((truth.gyro_bias_rad_s, truth.mag_bias_ut))[None])
     misled = converged(window, true)
     sigma = KNOWN_MODELS.copy()
-    sigma[FACE_GAINS] = 0.25
+    sigma[ERRORS.face_gains] = 0.25
     error, covariance = window.solution(misled, sigma)
     found = misled.corrected(error[None, :9])
     turn = quaternion.error_vector(true.quaternion[0], found.quaternion[0])
     assert turn.dot(np.linalg.solve(covariance[:3, :3], turn)) < 14.2  # exceeded once in 400
-    determined = np.sqrt(np.diagonal(covariance))[FACE_GAINS] < 0.1
+    determined = np.sqrt(np.diagonal(covariance))[ERRORS.face_gains] < 0.1
     assert determined.sum() >= 2
-    normalised = (error[FACE_GAINS] - (gains - 1.0)) / np.sqrt(np.diagonal(covariance))[FACE_GAINS]
+    normalised = (error[ERRORS.face_gains] - (gains - 1.0)) / np.sqrt(np.diagonal(covariance))[ERRORS.face_gains]
     assert np.abs(normalised).max() < 3.0
     known = Window(exact, SETTINGS, PRIOR).solution(true, KNOWN_MODELS)[1]
     assert np.trace(covariance[:3, :3]) > np.trace(known[:3, :3])

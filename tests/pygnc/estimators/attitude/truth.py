@@ -14,7 +14,7 @@ from pygnc.environment.albedo import earth_albedo
 from pygnc.estimators.attitude.filter import AttitudeFilter, AttitudeUpdate
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings, MountingSettings
-from pygnc.estimators.attitude.state import error_size
+from pygnc.estimators.attitude.state import ERRORS
 
 START_MS = 1_400_000_000_000
 STEP_S = 5.0
@@ -23,7 +23,7 @@ PERIOD_S = 5_740.0
 SUN_M = 1.495_978_707e11 * np.array([0.6, -0.8, 0.0])
 DIPOLE = 23.0 * np.array([0.1, 0.15, -0.98])
 SETTINGS = AttitudeSettings()
-SIZE = error_size(SETTINGS.mounting.faces)
+SIZE = ERRORS.size(SETTINGS.mounting.faces)
 NORMALS = np.array(SETTINGS.mounting.face_normals_body)
 IMU_FROM_BODY = np.array(SETTINGS.mounting.imu_from_body)
 

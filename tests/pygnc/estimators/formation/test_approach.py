@@ -9,11 +9,20 @@ import pytest
 
 from pygnc.common.arrays import Array
 from pygnc.environment.gravity import GM_EARTH_M3_S2
-from pygnc.estimators.formation.approach import DAY_S, Approach, approaches, relative_tracks
+from pygnc.estimators.formation.approach import (
+    DAY_S,
+    Approach,
+    approaches,
+    continued_path,
+    relative_tracks,
+)
 from pygnc.estimators.formation.hypothesis_bank import FilterHypothesis
+from pygnc.estimators.formation.reference import PathStart
 from pygnc.estimators.formation.relative_coordinates import rtn_from_gcrf
+from pygnc.estimators.formation.relative_motion import orbit_vector
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.kalman import covariance_root
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc_ground.scenario.settings import Forces, Spacecraft
 from pygnc_ground.scenario.trajectory import Trajectory
@@ -178,3 +187,23 @@ def test_differential_drag_increases_the_sigma() -> None:
     quiet, differing, wandering = (uncertain_by_m(*each) for each in ((1e-6, 1e-6), (1e-6, 0.1), (0.1, 1e-6)))
     assert differing > quiet + 10.0
     assert wandering > quiet + 3.0
+
+
+@pytest.mark.parametrize("log_drag", [-1.5, 1.5])
+def test_path_with_another_drag_factor_gives_the_same_approach(log_drag: float) -> None:
+    following = np.array((0.0, -1_000.0, 0.0, 0.0, 0.0, 0.0))
+    partner = group(following, sigma_rtn=np.array((0.1, 1.0, 0.1, 1e-4, 1e-4, 1e-4)), log_drag_sigma=0.1)
+    begin_ms, settings = GPS_MS - GPS_MS % 180_000, FormationSettings(differential_log_drag_sigma=0.1)
+    assert begin_ms < GPS_MS
+    own, *_ = OrbitDynamics(ORBIT, FRAMES).step(GPS_MS, orbit_vector(np.append(OWN, 0.0)), (begin_ms - GPS_MS) * 1e-3)
+    exact, other = (
+        continued_path(PathStart(begin_ms, orbit_vector(np.append(own[:6], factor))), ORBIT, FRAMES)
+        for factor in (0.0, log_drag)
+    )
+    (expected,), (actual,) = (
+        approaches(relative_tracks(GPS_MS, [partner], settings, ORBIT, FRAMES, path=path)) for path in (exact, other)
+    )
+    assert actual.gps_ms == pytest.approx(expected.gps_ms, abs=10_000)
+    assert actual.distance_m == pytest.approx(expected.distance_m, abs=0.05 * expected.sigma_m)
+    # With the drag of the path, the uncertain drag factor would count by a fifth or fivefold.
+    assert actual.sigma_m == pytest.approx(expected.sigma_m, rel=0.03)

@@ -113,6 +113,19 @@ def test_partials_match_finite_differences() -> None:
             assert found[..., rows] == pytest.approx(change[..., rows], abs=0.04 * size)
 
 
+def test_partials_at_irregular_times_equal_those_at_each_time() -> None:
+    start = np.array([(9_000.0, -20_000.0, 15_000.0, 5.0, 10.0, -12.0, 0.0), (900.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.1)])
+    motion, rows = RelativeDynamics(reference()).propagate(start), slice(1, None)
+    # A burst within one step, steps without a time, and both ends.
+    last = float(2 * reference().epoch_node)
+    places = np.array((0.0, 0.5, 13.0, 13.1, 13.2, 13.3, 13.4, 13.5, 13.9, last - 4.0, last))
+    d_constants = np.random.default_rng(3).normal(size=(len(places), 1, STATE_SIZE))
+    together = motion.d_epoch(rows, places, d_constants)
+    for row, place in enumerate(places):
+        alone = motion.d_epoch(rows, np.array((place,)), d_constants[row : row + 1])
+        assert together[row] == pytest.approx(alone[0], rel=1e-12, abs=1e-12)
+
+
 GPS_MS = 1_400_000_000_000
 EARTH_DYNAMICS = OrbitDynamics(replace(OrbitSettings(), gravity_degree=30), FRAMES)
 OWN_STATE = np.array((6.88e6, 0.0, 0.0, 0.0, -960.0, 7_540.0, 0.2))
