@@ -16,7 +16,7 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.gnss.antennas import SatelliteAntennas
-from pygnc_ground.gnss.measurements import SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
+from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
@@ -45,12 +45,19 @@ _LOW: Final = 0.3
 _HUBER: Final = 3.0
 _JUMP_SIGMAS: Final = 5.0
 _JUMP_LEAST_M: Final = 0.06
+_CARRIER_JUMP_M: Final = (0.08, 0.003, 0.17)
+"""Least change of a phase on L1 against the others that is a slip, m: at once, by the ionosphere in a second, at most.
+
+A slip of a cycle changes it by 0.19 m.
+"""
 _FACTOR_STEP: Final = 10.0**0.5
 """Step of the search for the sigma of the empirical accelerations."""
 _CODE_LIMIT_M: Final = 30.0
 """Code residual from which a code is not used once the orbit is accurate to metres."""
 _ITERATIONS_MAX: Final = 20
 _SETTLED_M: Final = 5.0
+_ACCURATE_M: Final = 0.3
+"""Change of the orbit in an iteration below which its residuals show slips."""
 _CONVERGED_M: Final = 1e-3
 _CHOICES: Final = 3
 _SPLITS: Final = 6
@@ -204,6 +211,7 @@ class _Fit:
         attitude = frames.at_each(times_ms, (seen.fraction_s - clock_s)[first])
         self._ecef_from_gcrf = attitude.ecef_from_gcrf[self._epoch]
         self._fitted: Fitted | None = None
+        self._carrier_m = np.full(len(seen), np.nan)
         self._splits = 0
 
     def run(  # noqa: PLR0917 - state of the search
@@ -239,7 +247,9 @@ class _Fit:
             change_m = float(np.abs(moved - reference)[..., :3].max())
             reference, values = moved, values + solution.correction
             self._fitted = fitted = elimination.fitted(motion, solution.correction)
-            is_changed = with_phase and self._improve(fitted)
+            moved_m = motion.changes(self._combined.measurements.gps_ms, linearised.offset_s, solution.correction)
+            self._carrier_m -= np.einsum("ni,ni->n", linearised.partials, moved_m[:, :3])
+            is_changed = with_phase and change_m < _ACCURATE_M and self._improve(fitted)
             converged = with_phase and choices == _CHOICES and change_m < _CONVERGED_M and not is_changed
             with_phase |= change_m < _SETTLED_M
         # The sigma of the forces is known to a step of the search only, and the larger one is not refuted by it.
@@ -279,6 +289,7 @@ class _Fit:
         code_m -= clock_m
         phase_m = combined.phase_m - predicted.range_m - clock_m
         phase_m -= combined.wind_up_m * predicted.wind_up_cycles
+        self._carrier_m = seen.phase_l1_m - predicted.range_m - L1_WAVELENGTH_M * predicted.wind_up_cycles
         phase_m = np.where(combined.passes >= 0, phase_m, np.nan)
         phase_m -= _pass_medians(combined, phase_m - code_m)
         factor = 1.0 / np.maximum(predicted.sine, _LOW) ** 2
@@ -298,20 +309,38 @@ class _Fit:
         return Linearised(combined, links, offset_s, code_m, phase_m, partials, code_variance, phase_variance), shift
 
     def _improve(self, fitted: Fitted) -> bool:
-        """End passes where the residuals of the phases jump; return True if there were any."""
+        """End passes where phases jump; return True if there were any."""
         self._splits += 1
         if self._splits > _SPLITS:
             return False
-        seen, residual_m = self._combined.measurements, fitted.phase_m
-        before = previous(seen, self._combined.passes)
-        walk_m2 = self._links.clock_walk_m2_s * 1e-3 * (seen.gps_ms - seen.gps_ms[before])
-        limit_m = _JUMP_SIGMAS * np.sqrt(2.0 * self._noise.phase_m**2 + np.maximum(walk_m2, 0.0))
-        jump = np.nan_to_num(np.abs(residual_m - residual_m[before])) > np.maximum(limit_m, _JUMP_LEAST_M)
+        before = previous(self._combined.measurements, self._combined.passes)
+        jump = self._jumps(fitted.phase_m, before) if self._combined.dual else self._carrier_jumps(before)
         jump &= before >= 0
         if not jump.any():
             return False
         self._combined = without_short(self._combined.split(jump))
         return True
+
+    def _jumps(self, residual_m: FloatArray, before: IntArray) -> BoolArray:
+        """Return flags of rows at which residuals differ from those `before` by more than clocks and noise, (n,)."""
+        seen = self._combined.measurements
+        walk_m2 = self._links.clock_walk_m2_s * 1e-3 * (seen.gps_ms - seen.gps_ms[before])
+        limit_m = _JUMP_SIGMAS * np.sqrt(2.0 * self._noise.phase_m**2 + np.maximum(walk_m2, 0.0))
+        return np.asarray(np.nan_to_num(np.abs(residual_m - residual_m[before])) > np.maximum(limit_m, _JUMP_LEAST_M))
+
+    def _carrier_jumps(self, before: IntArray) -> BoolArray:
+        """Return flags of rows at which the L1 phase jumps against those of the other satellites, shape (n,).
+
+        The mean of code and phase is too noisy for that.
+        """
+        gps_ms = self._combined.measurements.gps_ms
+        change_m = np.where(before >= 0, self._carrier_m - self._carrier_m[before], np.nan)
+        is_next = self._epoch - self._epoch[before] == 1
+        clock_m = np.cumsum(_medians(self._epoch, np.where(is_next, change_m, np.nan)))
+        change_m -= clock_m[self._epoch] - clock_m[self._epoch[before]]
+        at_once_m, by_ionosphere_mps, most_m = _CARRIER_JUMP_M
+        limit_m = np.minimum(at_once_m + by_ionosphere_mps * 1e-3 * (gps_ms - gps_ms[before]), most_m)
+        return np.asarray(np.nan_to_num(np.abs(change_m)) > limit_m)
 
 
 def _medians(group: IntArray, values: FloatArray) -> FloatArray:

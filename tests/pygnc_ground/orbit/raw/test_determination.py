@@ -85,6 +85,19 @@ def test_slips_that_the_receiver_does_not_report_end_a_pass(flight: Made) -> Non
     assert found.combined.slips > solved(seen, flight.precise).combined.slips
 
 
+def test_a_slip_of_one_cycle_shows_with_one_frequency(flight: Made) -> None:
+    """The mean of code and phase, noisier than a cycle, neither hides a slip nor ends passes for nothing."""
+    seen = flight.measurements.without_l2()
+    before = solved(seen, flight.precise).combined
+    assert before.pass_count < 2 * len(np.unique(seen.satellite)) + 10
+    names, counts = np.unique(seen.satellite, return_counts=True)
+    rows = seen.satellite == names[counts.argmax()]
+    middle_ms = int(np.median(seen.gps_ms[rows]))
+    slipped = seen.phase_l1_m + 0.19 * (rows & (seen.gps_ms > middle_ms))
+    after = solved(replace(seen, phase_l1_m=slipped), flight.precise).combined
+    assert after.pass_count == before.pass_count + 1
+
+
 def test_one_frequency_that_drops_out_leaves_the_other(flight: Made) -> None:
     seen = flight.measurements
     late = seen.gps_ms > seen.gps_ms[0] + 900_000
