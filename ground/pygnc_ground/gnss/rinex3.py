@@ -116,6 +116,8 @@ class _Reader:
             elif line.strip():
                 self.text.faults.append((number - 1, number, "neither an epoch nor a satellite"))
                 left -= 1
+        if left > 0:
+            self.text.faults.append((number - 1, number, "the file ends inside an epoch"))
 
 
 def _epoch(line: bytes) -> tuple[int, int, int]:
