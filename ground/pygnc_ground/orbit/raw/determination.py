@@ -76,7 +76,7 @@ _CONTRADICTION: Final = (
     " the orbits of the GPS satellites are of the same day"
 )
 _RADIUS_M: Final = (6.2e6, 1e9)
-_FAR_M: Final = (100_000.0, 50.0)
+_FAR_M: Final = (5_000.0, 50.0)
 """Least distance of positions from the first orbit, and from one accurate to metres, that are not of the satellite."""
 _BEYOND_MS: Final = 3_600_000
 """Time before the first and after the last usable measurement for which the orbit is extrapolated."""
