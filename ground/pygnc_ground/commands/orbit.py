@@ -105,7 +105,7 @@ def determine_orbit(
             raw = RawFiles(
                 observations=tuple(logs),
                 gnss_orbits=tuple(gnss_orbits),
-                receiver=Receiver.of(antenna_offset, antenna_sigma, dual=False if single_frequency else None),
+                receiver=Receiver.of(antenna_offset, antenna_sigma, dual=not single_frequency),
                 antennas=antennas,
                 live=live,
                 partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,15 +19,21 @@ from pygnc_ground.exports.export import File
 from pygnc_ground.exports.orbit_messages import Label, States, oem
 from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import GnssMeasurements, OrbitReference
+from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
 from pygnc_ground.orbit.raw.determination import (
     RawOrbit,
-    RawOrbitError,
     Receiver,
-    gaps,
-    jumps_of_clock,
     solve_raw_orbit,
 )
 from pygnc_ground.orbit.raw.live import live_orbit
+from pygnc_ground.orbit.raw.screening import (
+    RawOrbitError,
+    gps_day,
+    gps_days,
+    interruptions,
+    jumps_of_clock,
+    without_repeated,
+)
 from pygnc_ground.orbit.solution import (
     BoolArray,
     IntArray,
@@ -55,7 +60,7 @@ _ANTENNAS_END_GPS_MS: Final = 987_033_600_000
 _STEP_MS: Final = 60_000
 _POSITION: Final = slice(0, 3)
 _MS_PER_DAY: Final = 86_400_000
-_GPS_EPOCH: Final = date(1980, 1, 6)
+_DAMAGES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,15 +133,13 @@ def determine(files: RawFiles) -> RawResult:
         OSError: A file cannot be read.
         ValueError: A file is damaged, or the measurements give no orbit; the message names the reason.
     """
-    seen = _measurements(files.observations)
+    seen, lines = _measurements(files.observations)
     orbits = read_orbits(files.gnss_orbits)
-    lines = [f"{path.name}: read" for path in files.observations]
-    lines += [f"{one.detail}; not used" for one in seen.damage[:5]]
     lines += _missing_days(seen, orbits)
     is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
-    if files.live and is_precise:
+    if files.live and isinstance(orbits, Sp3Orbits):
         raise ValueError("--live: SP3 files are not known on board; give broadcast messages by --gnss-orbits")
-    antennas = _antennas(files.antennas, seen) if is_precise else None
+    antennas = _antennas(files.antennas, seen, orbits) if is_precise else None
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
     read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
@@ -152,8 +155,12 @@ def determine(files: RawFiles) -> RawResult:
     if files.truth is not None:
         lines += _accuracy(solution, files.truth, files.object_name)
     if files.partner is not None and not files.live:
-        others = _measurements(files.partner.observations)
-        other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
+        others, of_files = _measurements(files.partner.observations)
+        lines += of_files
+        try:
+            other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
+        except RawOrbitError as error:
+            raise RawOrbitError(f"partner: {error}") from error
         partner = PartnerResult.of(found, other, files.partner, settings.orbit, frames)
         lines += partner.lines(others, files.truth, files.partner.truth)
         read = (*read, *files.partner.observations)
@@ -162,8 +169,8 @@ def determine(files: RawFiles) -> RawResult:
     return RawResult(solution, tuple(lines), origin, partner, "orbit" if files.live else "orbit_batch")
 
 
-def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
-    """Return the measurements in all files, in order of time."""
+def _measurements(paths: Sequence[Path]) -> tuple[GnssMeasurements, list[str]]:
+    """Return the measurements in all files in order of time, and what was read and was not."""
     parts = [read_measurements(path) for path in paths]
     if len({part.facts.marker for part in parts}) > 1:
         markers = ", ".join(repr(part.facts.marker) for part in parts)
@@ -174,7 +181,12 @@ def _measurements(paths: Sequence[Path]) -> GnssMeasurements:
         if isinstance(getattr(parts[0], one.name), np.ndarray)
     }
     whole = replace(parts[0], **joined, damage=tuple(damage for part in parts for damage in part.damage))
-    return whole.selected(np.argsort(whole.gps_ms, kind="stable"))
+    lines = [f"{path.name}: read" for path in paths]
+    lines += [f"{one.detail}; not used" for one in whole.damage[:_DAMAGES_SHOWN]]
+    if len(whole.damage) > _DAMAGES_SHOWN:
+        lines.append(f"{len(whole.damage) - _DAMAGES_SHOWN} more damaged parts; not used")
+    whole, repeated = without_repeated(whole.selected(np.argsort(whole.gps_ms, kind="stable")))
+    return whole, lines + repeated
 
 
 def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]:
@@ -189,8 +201,8 @@ def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]
     outside: BoolArray = (seen.gps_ms < first_ms) | (seen.gps_ms >= last_ms)
     if not outside.any():
         return []
-    days = ", ".join(sorted({_gps_day(at) for at in np.unique(seen.gps_ms[outside] // _MS_PER_DAY) * _MS_PER_DAY}))
-    span = f"{_gps_day(first_ms)} to {_gps_day(last_ms)}"
+    days = gps_days(seen.gps_ms[outside])
+    span = f"{gps_day(first_ms)} to {gps_day(last_ms)}"
     if outside.all():
         raise RawOrbitError(
             f"the GNSS orbits are those of {span} GPS time, but the measurements are of {days}; add the files of"
@@ -198,22 +210,20 @@ def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]
         )
     # The clock after the last sample of a day is that of the next one, with which it is interpolated.
     is_early = (seen.gps_ms < first_ms).any()
-    missing = f"files of {days}" if is_early else f"file of {_gps_day(last_ms + _MS_PER_DAY)}"
+    missing = f"files of {days}" if is_early else f"file of {gps_day(last_ms + _MS_PER_DAY)}"
     count = plural(int(outside.sum()), "measurement")
     return [f"{count} of {days} not used, because the GNSS orbits are those of {span}; add the {missing}"]
 
 
-def _gps_day(gps_ms: int) -> str:
-    """Return the date in GPS time."""
-    return str(_GPS_EPOCH + timedelta(days=int(gps_ms) // _MS_PER_DAY))
-
-
-def _antennas(path: Path | None, seen: GnssMeasurements) -> SatelliteAntennas:
+def _antennas(path: Path | None, seen: GnssMeasurements, orbits: NavigationOrbits) -> SatelliteAntennas:
+    """Return the antennas in a file, or those of the package as far as they suit the orbits."""
     if path is None:
+        named = orbits.antennas.split("_")[0].lower() if isinstance(orbits, Sp3Orbits) else ""
+        model = named or "igs20"
         if int(seen.gps_ms[0]) >= _ANTENNAS_END_GPS_MS:
             raise ValueError(
                 "the package has the antennas of GPS satellites for orbits until 2011-04-16 only; name the ANTEX file"
-                " of the orbits' frame, such as igs14.atx, by --antennas"
+                f" of the orbits' frame, such as {model}.atx, by --antennas"
             )
         path = data_file(_ANTENNAS)
     try:
@@ -232,6 +242,8 @@ def _orientation(path: Path | None, seen: GnssMeasurements) -> EarthOrientationT
 
 def _solution(found: RawOrbit, seen: GnssMeasurements, frames: EarthFrames) -> OrbitSolution:
     gps_ms: IntArray = np.unique(seen.gps_ms)
+    first_ms, last_ms = found.span_gps_ms
+    gps_ms = gps_ms[(gps_ms >= first_ms) & (gps_ms <= last_ms)]
     solution = unknown_solution(gps_ms)
     states, covariance = found.states(gps_ms)
     set_states(solution, np.arange(len(gps_ms)), gps_ms, states, covariance, frames)
@@ -281,19 +293,18 @@ def _times_line(seen: GnssMeasurements) -> str:
 def _lines(found: RawOrbit, seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:
     """Yield what was measured and how well it fits."""
     yield _times_line(seen)
-    combined = found.combined
+    yield from found.remarks
+    combined, is_dual = found.combined, bool(found.combined.dual.any())
     yield (
-        "combination: "
-        + ("two frequencies" if combined.dual else "mean of code and phase on L1 (GRAPHIC)")
-        + f"; {combined.pass_count} passes, {combined.slips} of their beginnings not reported by the receiver"
+        f"combination: {'two frequencies' if is_dual else 'mean of code and phase on L1 (GRAPHIC)'};"
+        f" {combined.pass_count} passes, {plural(combined.slips, 'slip')} not reported by the receiver"
     )
     point = found.points
     yield f"point solutions: {int(point.known.sum())} of {len(point.known)} epochs, median RMS {_median(point.rms_m)} m"
     if jumps := jumps_of_clock(point):
         yield f"clock of the receiver: {plural(jumps, 'jump')} of half a millisecond or more, corrected"
-    for begin, end in gaps(seen.gps_ms):
-        yield f"no measurements from {utc_iso_from_gps_ms(begin)} to {utc_iso_from_gps_ms(end)}"
-    codes = f"codes {_median(np.abs(found.fitted.code_m))} m, " if combined.dual else ""
+    yield from interruptions(seen.gps_ms, combined.measurements.gps_ms)
+    codes = f"codes {_median(np.abs(found.fitted.code_m))} m, " if is_dual else ""
     yield f"median residuals: {codes}phases {_median(np.abs(found.fitted.phase_m))} m"
     if not found.converged:
         yield f"the fit did not converge in {found.iterations} iterations; the orbit may be wrong"

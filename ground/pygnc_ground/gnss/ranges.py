@@ -110,7 +110,9 @@ def gravity_delay_m(position_m: FloatArray, antenna_m: FloatArray, distance_m: F
     """Return the delay of a signal by the Earth's gravity (Shapiro), m, shape (n,): up to 2 cm."""
     sum_m = np.linalg.norm(position_m, axis=1) + np.linalg.norm(antenna_m, axis=1)
     scale_m = 2.0 * GM_EARTH_M3_S2 / SPEED_OF_LIGHT_M_S**2
-    return np.asarray(scale_m * np.log((sum_m + distance_m) / (sum_m - distance_m)))
+    # A trial position may be on the line through the Earth's centre.
+    less_m = np.maximum(sum_m - distance_m, 1.0)
+    return np.asarray(scale_m * np.log((sum_m + distance_m) / less_m))
 
 
 def _turned(position_m: FloatArray, angle_rad: FloatArray) -> FloatArray:

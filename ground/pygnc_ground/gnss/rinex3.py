@@ -48,6 +48,8 @@ class _Reader:
     moment_ns: list[int] = field(default_factory=list)
     line: list[int] = field(default_factory=list)
     lost: list[bool] = field(default_factory=list)
+    is_cut: bool = False
+    """True if the last epoch has fewer satellites than it states."""
 
     def header(self) -> int:
         """Read the header; return the number of the line after it."""
@@ -116,6 +118,7 @@ class _Reader:
             elif line.strip():
                 self.text.faults.append((number - 1, number, "neither an epoch nor a satellite"))
                 left -= 1
+        self.is_cut = left > 0
 
 
 def _epoch(line: bytes) -> tuple[int, int, int]:
@@ -148,6 +151,9 @@ def read_rinex3(content: bytes) -> GnssMeasurements:
     values, locks, damaged = converted(_fields(reader))
     broken = [reader.line[row] for row in damaged.tolist()]
     reader.text.faults += [(at, at + 1, "a field is not a number") for at in broken]
+    last = reader.line[-1]
+    if reader.is_cut and all(stop <= last for _, stop, _ in reader.text.faults):
+        reader.text.faults.append((last, last + 1, "the file ends inside an epoch"))
     numbers = [int(reader.text.lines[at][1:3]) for at in reader.line]
     signals = _Signals(reader.types, reader.factors, np.array(numbers), np.where(values == 0.0, np.nan, values), locks)
     lost = np.where(np.array(reader.lost)[order], LOST_LOCK, 0).astype(np.uint8)

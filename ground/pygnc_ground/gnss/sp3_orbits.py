@@ -6,6 +6,7 @@ clock between two samples is a random walk; its density follows from the second 
 samples, which shows the difference of caesium and rubidium clocks without a table of them.
 """
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
@@ -22,19 +23,25 @@ _MAD_TO_SIGMA: Final = 1.4826
 _WALK_FEWEST: Final = 12
 """Least number of second differences from which a clock's noise is estimated; others get that of the worst clock."""
 _NS_PER_S: Final = 1e9
+_MODEL: Final = re.compile(r"^/\*.*\bPCV:(\w+)", re.MULTILINE)
+"""Comment of an SP3 file that names the model of the phase centres."""
+_NO_ANTENNAS: Final = "NONE"
 
 
 class Sp3Orbits:
     """`GnssOrbits` of SP3 samples."""
 
-    reference = OrbitReference.CENTRE_OF_MASS
-
-    def __init__(self, samples: Mapping[str, SatelliteSamples]) -> None:
+    def __init__(self, samples: Mapping[str, SatelliteSamples], antennas: str = "") -> None:
         """Prepare the samples of each satellite, in order of time.
+
+        `antennas` is the model of the phase centres with which the orbits were determined, or "NONE" if the positions
+        are those of the antennas.
 
         Raises:
             ValueError: No satellite has enough samples.
         """
+        self.antennas = antennas
+        self.reference = OrbitReference.ANTENNA if antennas == _NO_ANTENNAS else OrbitReference.CENTRE_OF_MASS
         self._samples = {name: one for name, one in sorted(samples.items()) if len(one.gps_ns) >= LAGRANGE_WINDOW}
         if not self._samples:
             raise ValueError(f"no satellite has {LAGRANGE_WINDOW} positions; add the files of the neighbouring days")
@@ -52,9 +59,14 @@ class Sp3Orbits:
         Raises:
             ValueError: A file is damaged, or no satellite has enough samples.
         """
-        of_files = [read_sp3_satellites(text) for text in texts]
+        contents = list(texts)
+        of_files = [read_sp3_satellites(text) for text in contents]
+        models = {found[1] if (found := _MODEL.search(text)) else "" for text in contents}
+        if _NO_ANTENNAS in models and len(models) > 1:
+            raise ValueError("one SP3 file has positions of antennas, another those of centres of mass; give one kind")
         names = {name for one in of_files for name in one}
-        return cls({name: _joined([one[name] for one in of_files if name in one]) for name in names})
+        samples = {name: _joined([one[name] for one in of_files if name in one]) for name in names}
+        return cls(samples, min(models, default=""))
 
     @property
     def clock_interval_ms(self) -> int:

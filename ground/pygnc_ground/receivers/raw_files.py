@@ -40,15 +40,18 @@ def read_measurements(path: Path) -> GnssMeasurements:
         OSError: The file cannot be read.
         ValueError: It has no measurements of one receiver; the message names file and remedy.
     """
+    content, kind = _content(path), "RINEX observation file"
+    if _is_sp3(content) or rinex_navigation.recognises(content[:_HEAD_BYTES]):
+        raise ValueError(f"{path}: orbits of GPS satellites; give the receiver's file as measurements")
     try:
-        content = unpacked(path.read_bytes())
         if is_rinex3(content[:_HEAD_BYTES]):
             return read_rinex3(content)
         if is_rinex2(content[:_HEAD_BYTES]):
             return read_rinex2(content)
+        kind = "neither RINEX nor a log with raw measurements"
         found = read_raw(path).measurements
     except ValueError as error:
-        raise ValueError(f"{path}: neither RINEX nor a log with raw measurements: {error}") from error
+        raise ValueError(f"{path}: {kind}: {error}") from error
     if len(found) > 1:
         raise ValueError(f"{path}: has raw measurements of several receivers ({', '.join(found)}); separate them")
     return next(iter(found.values()))
@@ -63,19 +66,20 @@ def read_orbits(paths: Sequence[Path]) -> NavigationOrbits:
     """
     precise, broadcast = list[str](), list[BroadcastOrbits]()
     for path in paths:
+        content, kind = _content(path), "RINEX navigation file"
+        if is_rinex3(content[:_HEAD_BYTES]) or is_rinex2(content[:_HEAD_BYTES]):
+            raise ValueError(f"{path}: measurements; give SP3 or RINEX navigation files of the day as orbits")
         try:
-            content = unpacked(path.read_bytes())
-            if content.startswith(b"#"):
+            if _is_sp3(content):
                 precise.append(content.decode("ascii", "replace"))
             elif rinex_navigation.recognises(content[:_HEAD_BYTES]):
                 found = rinex_navigation.read(content)
                 broadcast.append(BroadcastOrbits(found.ephemerides, found.klobuchar))
             else:
-                broadcast.append(read_raw(path).broadcast)
+                kind = "neither SP3, nor a RINEX navigation file, nor a log with broadcast messages"
+                broadcast.append(_broadcast(path))
         except ValueError as error:
-            raise ValueError(
-                f"{path}: neither SP3, nor a RINEX navigation file, nor a log with broadcast messages: {error}"
-            ) from error
+            raise ValueError(f"{path}: {kind}: {error}") from error
     if precise and broadcast:
         raise ValueError("SP3 files and broadcast messages are not used together; give one kind")
     if precise:
@@ -83,3 +87,38 @@ def read_orbits(paths: Sequence[Path]) -> NavigationOrbits:
     tables = [one.table for one in broadcast]
     klobuchar = next((one.klobuchar for one in broadcast if one.klobuchar), None)
     return BroadcastOrbits(np.concatenate(tables), klobuchar)
+
+
+def _content(path: Path) -> bytes:
+    """Return the unpacked content.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The file is empty, or its compressed data are damaged.
+    """
+    packed = path.read_bytes()
+    if not packed:
+        raise ValueError(f"{path}: the file is empty; get it again")
+    try:
+        return unpacked(packed)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _is_sp3(content: bytes) -> bool:
+    return content.startswith(b"#")
+
+
+def _broadcast(path: Path) -> BroadcastOrbits:
+    """Return the ephemerides in a log.
+
+    Raises:
+        ValueError: There are none.
+    """
+    found = read_raw(path).broadcast
+    if not len(found.table):
+        raise ValueError(
+            "the log has no ephemeris; switch on RXM-SFRBX (u-blox), RAWEPHEM (NovAtel) or GPSRawCA (Septentrio), or"
+            " give a RINEX navigation file"
+        )
+    return found

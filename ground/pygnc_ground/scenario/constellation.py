@@ -229,5 +229,5 @@ def _sp3_header(first_ms: int, count: int, names: list[str]) -> list[str]:
         "%c cc cc ccc ccc cccc cccc cccc cccc ccccc ccccc ccccc ccccc",
         *["%f  1.2500000  1.025000000  0.00000000000  0.000000000000000"] * 2,
         *["%i    0    0    0    0      0      0      0      0         0"] * 2,
-        "/* Simulated. Positions are those of the antennas.",
+        "/* PCV:NONE Simulated. Positions are those of the antennas.",
     ]  # fmt: skip

@@ -60,6 +60,8 @@ _PHASE_MULTIPATH: Final = 0.01
 _HALF_CYCLE_S: Final = 30.0
 _LARGEST_SLIP: Final = 20
 _JUMP_S: Final = 1e-3
+_BEGIN_TOLERANCE_S: Final = 1e-6
+"""Time before the begin of the orbit, by noise of the clock, at which the satellite is still at its begin: 8 mm."""
 
 
 class RawFiles(NamedTuple):
@@ -139,6 +141,8 @@ def simulated(
     t_s = t_s[t_s < settings.duration_s - 1.0]
     clock_s = receiver_clock_s(receiver, t_s, seed)
     # Measurements are taken when the receiver's clock shows whole intervals; an orbit begins at the start.
+    begun = t_s - clock_s > -_BEGIN_TOLERANCE_S
+    t_s, clock_s = t_s[begun], clock_s[begun]
     true_s = np.maximum(t_s - clock_s, 0.0)
     states = path.states_gcrf(true_s)
     sun_m = environment.sun_position_gcrf_m(settings.start_gps_ms, t_s)

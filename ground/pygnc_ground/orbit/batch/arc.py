@@ -85,9 +85,10 @@ def solve(normal: NormalEquations, prior: Prior, values: FloatArray) -> Solution
     total = matrix + prior.information
     # Parameters range from kilometres to nanometres per second squared; scaling gives all of them unit information.
     unit = 1.0 / np.sqrt(np.diagonal(total))
-    factor = cho_factor(unit[:, None] * total * unit, lower=True)
+    # LAPACK reports values that are not finite as not positive definite.
+    factor = cho_factor(unit[:, None] * total * unit, lower=True, check_finite=False)
     scaled = unit * (right - pull)
-    solved = cho_solve(factor, scaled)
+    solved = cho_solve(factor, scaled, check_finite=False)
     log_determinant = 2.0 * float(np.log(np.diagonal(factor[0]) / unit).sum())
     cost = float(offset @ pull - scaled @ solved)
     return Solution(unit * solved, 0.5 * (prior.log_determinant - log_determinant - cost), factor, unit)

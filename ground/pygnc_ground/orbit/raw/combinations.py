@@ -57,10 +57,10 @@ class Combined:
     """Ionosphere-free phase or, with one frequency, mean of code and phase, shape (n,); NaN where not usable."""
     passes: IntArray
     """Index of the pass of each row, -1 for none, shape (n,)."""
-    wind_up_m: float
-    """Length that a turn of the antenna adds to the phase."""
-    dual: bool
-    """True with two frequencies."""
+    wind_up_m: FloatArray
+    """Length that a turn of the antenna adds to the phase, shape (n,)."""
+    dual: BoolArray
+    """True for rows of two frequencies, shape (n,)."""
     slips: int
     """Number of jumps that the receiver did not report."""
 
@@ -85,6 +85,8 @@ class Combined:
             code_m=self.code_m[rows],
             phase_m=self.phase_m[rows],
             passes=self.passes[rows],
+            wind_up_m=self.wind_up_m[rows],
+            dual=self.dual[rows],
         )
 
     def without(self, rows: BoolArray) -> Self:
@@ -92,31 +94,31 @@ class Combined:
         return replace(self, phase_m=np.where(rows, np.nan, self.phase_m), passes=np.where(rows, -1, self.passes))
 
 
-def has_two_frequencies(seen: GnssMeasurements) -> bool:
-    """Return True if at least half of the measurements of the L1 phase have codes and phases on both frequencies."""
-    both = np.isfinite(seen.code_p2_m) & np.isfinite(seen.phase_l2_m)
-    return bool(2 * both.sum() >= np.isfinite(seen.phase_l1_m).sum() > 0)
+def has_two_frequencies(seen: GnssMeasurements) -> BoolArray:
+    """Return True for measurements with codes and phases on both frequencies, shape (n,)."""
+    first = np.isfinite(seen.code_p1_m) | np.isfinite(seen.code_l1_m)
+    both = np.isfinite(seen.code_p2_m) & np.isfinite(seen.phase_l1_m) & np.isfinite(seen.phase_l2_m)
+    return np.asarray(first & both)
 
 
-def combine(seen: GnssMeasurements, *, dual: bool) -> Combined:
-    """Return the ionosphere-free combinations of measurements and their passes."""
+def combine(seen: GnssMeasurements) -> Combined:
+    """Return combinations of measurements without the ionosphere, and their passes.
+
+    Measurements without a second frequency are combined to the mean of code and phase.
+    """
+    dual = has_two_frequencies(seen)
     first_m = np.where(np.isfinite(seen.code_p1_m), seen.code_p1_m, seen.code_l1_m)
-    if dual:
-        code_m = L1_SHARE * first_m + (1.0 - L1_SHARE) * seen.code_p2_m
-        phase_m = L1_SHARE * seen.phase_l1_m + (1.0 - L1_SHARE) * seen.phase_l2_m
-        locks = seen.loss_of_lock_l1 | seen.loss_of_lock_l2
-    else:
-        code_m = np.where(np.isfinite(seen.code_l1_m), seen.code_l1_m, first_m)
-        phase_m = 0.5 * (code_m + seen.phase_l1_m)
-        locks = seen.loss_of_lock_l1
+    single_m = np.where(np.isfinite(seen.code_l1_m), seen.code_l1_m, first_m)
+    code_m = np.where(dual, L1_SHARE * first_m + (1.0 - L1_SHARE) * seen.code_p2_m, single_m)
+    phase_m = np.where(
+        dual, L1_SHARE * seen.phase_l1_m + (1.0 - L1_SHARE) * seen.phase_l2_m, 0.5 * (single_m + seen.phase_l1_m)
+    )
+    locks = np.where(dual, seen.loss_of_lock_l1 | seen.loss_of_lock_l2, seen.loss_of_lock_l1)
     phase_m = np.where(locks & HALF_CYCLE != 0, np.nan, phase_m)
-    whole = _numbered(seen, np.where(np.isfinite(phase_m), 0, -1), locks & LOST_LOCK != 0)
-    jumps = _steps_of_code(seen, code_m, whole)
-    if dual:
-        jumps |= _jumps(seen, first_m, whole)
-    wind_up_m = _NARROW_M if dual else 0.5 * L1_WAVELENGTH_M
-    combined = Combined(seen, code_m, phase_m, whole, wind_up_m, dual, 0).split(jumps)
-    return without_short(combined)
+    whole = _numbered(seen, np.where(np.isfinite(phase_m), dual.astype(np.int64), -1), locks & LOST_LOCK != 0)
+    jumps = _steps_of_code(seen, code_m, whole) | _jumps(seen, first_m, whole)
+    wind_up_m = np.where(dual, _NARROW_M, 0.5 * L1_WAVELENGTH_M)
+    return without_short(Combined(seen, code_m, phase_m, whole, wind_up_m, dual, 0).split(jumps))
 
 
 def without_short(combined: Combined) -> Combined:

@@ -12,8 +12,9 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc_ground.gnss.antennas import L1_SHARE
 from pygnc_ground.gnss.measurements import L1_HZ, L1_WAVELENGTH_M, L2_HZ, L2_WAVELENGTH_M, SatelliteArray
-from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError
+from pygnc_ground.orbit.raw.determination import RawOrbit
 from pygnc_ground.orbit.raw.prediction import Predicted, predict
+from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _LOW: Final = 0.2
@@ -165,9 +166,11 @@ class Pairs:
             )
         self._own = _End(own, rows[0], frames, np.array(own.receiver.offset_m))
         self._other = _End(partner, rows[1], frames, partner_offset_m)
+        if np.array_equal(self._own.seen.code_l1_m, self._other.seen.code_l1_m, equal_nan=True):
+            raise RawOrbitError("the partner's measurements are those of the satellite itself; give the partner's file")
         self._own_states = own.at(self._own.seen.gps_ms, self._own.offset_s)
         self._of_own = self._own.predicted(self._own_states)
-        self.dual = own.combined.dual and partner.combined.dual
+        self.dual = bool(own.combined.dual.any() and partner.combined.dual.any())
         both = np.stack((self._own.passes, self._other.passes))
         gap = _gaps(both, self._own.seen.gps_ms)
         self._passes = np.where((both >= 0).all(axis=0), gap, -1)

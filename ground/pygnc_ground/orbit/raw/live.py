@@ -33,8 +33,9 @@ from pygnc_ground.gnss.measurements import (
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.trajectory import Grid
-from pygnc_ground.orbit.raw.determination import RawOrbitError, Receiver
+from pygnc_ground.orbit.raw.determination import Receiver
 from pygnc_ground.orbit.raw.point_solutions import point_solutions
+from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _CLOCK: Final = SIZE
@@ -66,6 +67,8 @@ _JUMP_M_S: Final = 0.003
 """Greatest change of the delay in the ionosphere in a second."""
 _SIGMAS_MAX: Final = 5.0
 _EXCLUDED_MAX: Final = 3
+_REJECTED_MAX: Final = 30
+"""Number of successive epochs that contradict the orbit, after which the filter begins anew."""
 _FEWEST: Final = 4
 _TRACK_GAP_MS: Final = 60_000
 _GAP_MS: Final = 3_600_000
@@ -137,6 +140,7 @@ class LiveFilter:
         )
         self._points: deque[tuple[int, FloatArray]] = deque(maxlen=_POINTS)
         self._gps_ms: int | None = None
+        self._rejected = 0
         self._x = np.zeros(_FIRST)
         self._covariance = np.zeros((_FIRST, _FIRST))
         self._tracks: dict[str, _Track] = {}
@@ -155,11 +159,16 @@ class LiveFilter:
         if self._gps_ms is None:
             self._begin(gps_ms, seen, links)
             return None
-        self._propagate(gps_ms)
+        try:
+            self._propagate(gps_ms)
+        except OverflowError:  # the drag of a wrong orbit has no bounds
+            self._rejected = _REJECTED_MAX
         used = self._update(gps_ms, seen, links) if len(seen) >= _FEWEST else 0
+        self._rejected = self._rejected + 1 if len(seen) >= _FEWEST and not used else 0
         position_m = self._x[POSITION]
-        if not 6.2e6 < float(np.linalg.norm(position_m)) < 1e9:
-            self._gps_ms = None
+        if self._rejected > _REJECTED_MAX or not 6.2e6 < float(np.linalg.norm(position_m)) < 1e9:
+            self._gps_ms, self._rejected = None, 0
+            self._points.clear()
             return None
         covariance = self._covariance[:6, :6].copy()
         # The antenna is anywhere around its place, for all epochs alike.
@@ -170,7 +179,9 @@ class LiveFilter:
         """Collect positions, until the first orbit follows from them."""
         if self._points and gps_ms - self._points[-1][0] < _POINTS_STEP_MS:
             return
-        point = point_solutions(links, seen.code_l1_m, np.zeros(len(seen), dtype=np.int64), _POINT_LIMIT_M)
+        point = point_solutions(
+            links, seen.code_l1_m, np.zeros(len(seen), dtype=np.int64), np.full(len(seen), _POINT_LIMIT_M)
+        )
         if not len(point.clock_s) or not point.known[0]:
             return
         self._points.append((gps_ms, point.position_ecef_m[0]))
@@ -280,6 +291,9 @@ class LiveFilter:
             if sizes.max() < _SIGMAS_MAX or used.sum() <= _FEWEST:
                 break
             used[np.flatnonzero(used)[sizes.argmax()]] = False
+        if sizes.max() > _SIGMAS_MAX:
+            # So many measurements contradict the orbit that the time tag may be wrong.
+            return np.zeros(len(used), dtype=np.bool_)
         self._x += change
         kept = np.eye(len(self._x)) - gain @ rows
         self._covariance = kept @ self._covariance @ kept.T + gain @ noise @ gain.T

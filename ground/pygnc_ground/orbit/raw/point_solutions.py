@@ -35,14 +35,14 @@ class PointSolutions:
         return np.isfinite(self.clock_s)
 
 
-def point_solutions(links: Links, code_m: FloatArray, epoch: IntArray, limit_m: float) -> PointSolutions:
+def point_solutions(links: Links, code_m: FloatArray, epoch: IntArray, limit_m: FloatArray) -> PointSolutions:
     """Solve each epoch for itself.
 
     Args:
         links: Satellites of n pseudoranges.
         code_m: Pseudoranges, shape (n,); NaN where missing.
         epoch: Index of the epoch of each pseudorange, ascending from 0, shape (n,).
-        limit_m: Residual above which the largest outlier of an epoch is removed.
+        limit_m: Residuals above which the largest outlier of an epoch is removed, shape (n,).
     """
     count = int(epoch.max(initial=-1)) + 1
     used = links.known & np.isfinite(code_m)
@@ -95,7 +95,7 @@ def _solved(
     return corrections
 
 
-def _worst(residual_m: FloatArray, epoch: IntArray, count: int, limit_m: float, judged: BoolArray) -> BoolArray:
+def _worst(residual_m: FloatArray, epoch: IntArray, count: int, limit_m: FloatArray, judged: BoolArray) -> BoolArray:
     """Return flags of the largest residual of each judged epoch, if it exceeds the limit, shape (n,)."""
     size = np.nan_to_num(np.abs(residual_m))
     largest = np.zeros(count)

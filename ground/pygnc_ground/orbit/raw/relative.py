@@ -24,8 +24,9 @@ from pygnc_ground.orbit.batch.arc import choose_factors, solve
 from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, RADIATION, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import SEGMENT_MS, ArcDynamics, Grid, LinearMotion
-from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError
+from pygnc_ground.orbit.raw.determination import RawOrbit
 from pygnc_ground.orbit.raw.differences import DELAY_FACTORS, WAVELENGTHS_M, Differences, Pairs, group_medians
+from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 _CODE_M: Final = 0.5

@@ -12,7 +12,8 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.commands.orbit import app
 from pygnc_ground.commands.raw_orbit import RawFiles, determine
 from pygnc_ground.gnss.measurements import GnssMeasurements, GnssOrbits
-from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError, Receiver, jumps_of_clock, solve_raw_orbit
+from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
+from pygnc_ground.orbit.raw.screening import RawOrbitError, jumps_of_clock, without_repeated
 from pygnc_ground.truth.frames import earth_orientation
 from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
 from tests.reference import recording
@@ -26,7 +27,7 @@ def flight() -> Made:
     return scenario(DURATION_S)
 
 
-def solved(seen: GnssMeasurements, orbits: GnssOrbits, *, dual: bool | None = None) -> RawOrbit:
+def solved(seen: GnssMeasurements, orbits: GnssOrbits, *, dual: bool = True) -> RawOrbit:
     frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
     return solve_raw_orbit(seen, orbits, None, Receiver(dual=dual), OrbitSettings(), frames)
 
@@ -85,19 +86,33 @@ def test_slips_that_the_receiver_does_not_report_end_a_pass(flight: Made) -> Non
     assert found.combined.slips > solved(seen, flight.precise).combined.slips
 
 
+def test_a_slip_of_one_cycle_shows_with_one_frequency(flight: Made) -> None:
+    """The mean of code and phase, noisier than a cycle, neither hides a slip nor ends passes for nothing."""
+    seen = flight.measurements.without_l2()
+    before = solved(seen, flight.precise).combined
+    assert before.pass_count < 2 * len(np.unique(seen.satellite)) + 10
+    names, counts = np.unique(seen.satellite, return_counts=True)
+    rows = seen.satellite == names[counts.argmax()]
+    middle_ms = int(np.median(seen.gps_ms[rows]))
+    slipped = seen.phase_l1_m + 0.19 * (rows & (seen.gps_ms > middle_ms))
+    after = solved(replace(seen, phase_l1_m=slipped), flight.precise).combined
+    assert after.pass_count == before.pass_count + 1
+
+
 def test_one_frequency_that_drops_out_leaves_the_other(flight: Made) -> None:
     seen = flight.measurements
     late = seen.gps_ms > seen.gps_ms[0] + 900_000
     lost = np.where(late, np.nan, seen.code_p2_m), np.where(late, np.nan, seen.phase_l2_m)
     found = solved(replace(seen, code_p2_m=lost[0], phase_l2_m=lost[1]), flight.precise)
-    assert not found.combined.dual
+    assert found.combined.dual.any()
+    assert not found.combined.dual.all()
     assert errors(found, flight)[0] < 0.7
 
 
 def test_measurements_of_two_receivers_are_rejected(flight: Made) -> None:
     both = flight.measurements.selected(np.sort(np.tile(np.arange(len(flight.measurements)), 2)))
     with pytest.raises(RawOrbitError, match="several satellites or overlap"):
-        solved(both, flight.precise)
+        without_repeated(both)
 
 
 def test_measurements_of_a_minute_give_no_orbit(flight: Made) -> None:
@@ -122,12 +137,12 @@ def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tm
 
 
 def test_an_antenna_that_is_not_given_is_unknown() -> None:
-    assert Receiver.of(None, None, dual=None).sigma_m == 0.5
-    assert Receiver.of((0.0, 0.0, -0.4), None, dual=None) == Receiver((0.0, 0.0, -0.4))
-    assert Receiver.of(None, 0.1, dual=None).sigma_m == 0.1
+    assert Receiver.of(None, None, dual=True).sigma_m == 0.5
+    assert Receiver.of((0.0, 0.0, -0.4), None, dual=True) == Receiver((0.0, 0.0, -0.4))
+    assert Receiver.of(None, 0.1, dual=True).sigma_m == 0.1
 
 
-def grace_files(tmp_path: Path, *, dual: bool | None = None) -> RawFiles:
+def grace_files(tmp_path: Path, *, dual: bool = True) -> RawFiles:
     folder = recording("").parent / "grace_b"
     if not folder.exists():
         pytest.skip(f"{folder} is missing")

@@ -13,8 +13,9 @@ from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.commands.orbit import app
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssMeasurements
-from pygnc_ground.orbit.raw.determination import RawOrbitError, Receiver
+from pygnc_ground.orbit.raw.determination import Receiver
 from pygnc_ground.orbit.raw.live import LiveFilter, LiveState, live_orbit
+from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.truth.frames import earth_orientation
 from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
 

@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.commands.orbit import app
-from pygnc_ground.orbit.raw.determination import RawOrbit, RawOrbitError, Receiver, solve_raw_orbit
+from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
 from pygnc_ground.orbit.raw.differences import WAVELENGTHS_M, Pairs
 from pygnc_ground.orbit.raw.relative import solve_relative
+from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.truth.frames import earth_orientation
 from scripts.bench.bench_raw_formation import Flight, relative, simulated
 

@@ -1,0 +1,84 @@
+"""Orbit from receivers' own logs, with measurements and broadcast messages, against that from RINEX."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from pygnc_ground.commands.orbit import app
+from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, L2_WAVELENGTH_M, GnssMeasurements
+from tests.fakes import raw_logs as fake
+from tests.fakes.lnav import sent_words, subframe_words
+from tests.fakes.lnav_values import raw_values
+from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("raw_gnss")]
+Words = list[list[int]]
+
+
+def ublox(prn: int, frames: Words, _: int) -> bytes:
+    return b"".join(fake.sfrbx(prn, sent_words(words, "turned")) for words in frames)
+
+
+def septentrio(prn: int, frames: Words, gps_ms: int) -> bytes:
+    return b"".join(fake.raw_ca(prn, sent_words(words), gps_ms) for words in frames)
+
+
+def near_the_codes(seen: GnssMeasurements) -> GnssMeasurements:
+    """Return phases without whole cycles of each pass, as receivers begin them near the code."""
+    changed = {"phase_l1_m": seen.phase_l1_m.copy(), "phase_l2_m": seen.phase_l2_m.copy()}
+    for name in np.unique(seen.satellite):
+        rows = np.flatnonzero(seen.satellite == name)
+        for part in np.split(rows, np.flatnonzero(np.diff(seen.gps_ms[rows]) > 10_000) + 1):
+            for phase_m, wavelength_m in zip(changed.values(), (L1_WAVELENGTH_M, L2_WAVELENGTH_M), strict=True):
+                cycles = np.rint((phase_m[part[0]] - seen.code_l1_m[part[0]]) / wavelength_m)
+                phase_m[part] -= wavelength_m * cycles
+    return replace(seen, **changed)
+
+
+def positions(words: list[str], out: Path) -> npt.NDArray[np.float64]:
+    printed = CliRunner().invoke(app, [*words, "--out", str(out)])
+    assert printed.exit_code == 0, printed.output
+    return pl.read_parquet(out / "orbit_batch.parquet")["x_gcrf_m", "y_gcrf_m", "z_gcrf_m"].to_numpy()
+
+
+@pytest.fixture(scope="module")
+def flight() -> Made:
+    return scenario(3600)
+
+
+@pytest.mark.parametrize(
+    ("encode", "navigation"),
+    [
+        (fake.rawx, ublox),
+        (fake.range_binary, fake.raw_ephemeris),
+        (fake.range_compressed, fake.raw_ephemeris),
+        (fake.meas_epoch, septentrio),
+    ],
+    ids=["RXM-RAWX", "RANGE", "RANGECMP", "MeasEpoch"],
+)
+def test_log_gives_the_orbit_of_rinex(
+    flight: Made, encode: fake.Encoder, navigation: Callable[[int, Words, int], bytes], tmp_path: Path
+) -> None:
+    rinex, messages, log = tmp_path / "seen.rnx", tmp_path / "brdc.rnx", tmp_path / "receiver.log"
+    rinex.write_bytes(flight.files.observations)
+    messages.write_bytes(flight.files.navigation)
+    sent = [
+        navigation(
+            int(row["prn"]),
+            [subframe_words(number, tow_s + 6 * number, raw_values(row)) for number in (1, 2, 3)],
+            int(row["sent_gps_ns"]) // 1_000_000,
+        )
+        for row in flight.broadcast.table
+        if (tow_s := int(row["sent_gps_ns"]) // 1_000_000_000 % 604_800) + 18 < 604_800
+    ]
+    log.write_bytes(b"".join([*sent, *(encode(epoch) for epoch in fake.epochs(near_the_codes(flight.measurements)))]))
+    expected = positions([str(rinex), "--gnss-orbits", str(messages)], tmp_path / "rinex")
+    found = positions([str(log), "--gnss-orbits", str(log)], tmp_path / "log")
+    # The logs have no P code on L1, so that the C/A code takes its place.
+    assert np.linalg.norm(found - expected, axis=1).max() < 0.2

@@ -1,0 +1,162 @@
+"""Bad input of raw measurements as a user gives it: the cause is named, and what can be solved is solved."""
+
+import gzip
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+import pytest
+from typer.testing import CliRunner
+
+from pygnc_ground.commands.orbit import app
+from scripts.bench.bench_raw_formation import simulated
+from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
+
+pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("raw_gnss")]
+Run = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def flight() -> Made:
+    return scenario(3600)
+
+
+@pytest.fixture(scope="module")
+def epochs(flight: Made) -> list[bytes]:
+    """Header, then the text of each epoch."""
+    return split(flight.files.observations)
+
+
+def split(text: bytes) -> list[bytes]:
+    return re.split(rb"(?m)^(?=>)", text)
+
+
+@pytest.fixture
+def run(flight: Made, tmp_path: Path) -> Run:
+    """Return a function that gives the output of `pygnc orbit` for the content of files."""
+
+    def of(observations: bytes, *words: str, orbits: bytes | None = None, is_solved: bool = True) -> str:
+        seen, of_gps = tmp_path / "seen.rnx", tmp_path / "orbits"
+        seen.write_bytes(observations)
+        of_gps.write_bytes(flight.files.precise if orbits is None else orbits)
+        found = CliRunner().invoke(
+            app, [str(seen), "--gnss-orbits", str(of_gps), "--out", str(tmp_path / "out"), *words]
+        )
+        assert found.exit_code == (0 if is_solved else 3), found.output
+        return found.output
+
+    return of
+
+
+def shifted(epoch: bytes, seconds: float) -> bytes:
+    """Return an epoch with a wrong time tag."""
+    return epoch[:18] + b"%11.7f" % (float(epoch[18:29]) + seconds) + epoch[29:]
+
+
+def without_l2(epoch: bytes) -> bytes:
+    head, *lines = epoch.split(b"\n")
+    return b"\n".join([head, *(line[:67] for line in lines)])
+
+
+def test_sp3_of_the_simulator_refers_to_the_antennas(flight: Made, run: Run) -> None:
+    assert "orbit: sigma" in run(flight.files.observations)
+
+
+def test_sp3_without_named_antennas_needs_a_file_of_them(flight: Made, run: Run) -> None:
+    text = flight.files.precise.replace(b"PCV:NONE", b"PCV:IGS14_2247")
+    assert "such as igs14.atx" in run(flight.files.observations, orbits=text, is_solved=False)
+
+
+def test_satellites_without_clocks_are_named_with_the_day(flight: Made, run: Run) -> None:
+    text = re.sub(rb"(?m)^(PG(?:05|10).{42}).{14}", rb"\1 999999.999999", flight.files.precise)
+    printed = run(flight.files.observations, orbits=text)
+    assert re.search(
+        r"measurements of G(05, G10|10, G05) not used, .* no orbit or clock of them on 2025-03-20", printed
+    )
+    text = re.sub(rb"(?m)^(PG.{44}).{14}", rb"\1 999999.999999", flight.files.precise)
+    printed = run(flight.files.observations, "--overwrite", orbits=text, is_solved=False)
+    assert "no satellite that was tracked has an orbit and a clock" in printed
+
+
+def test_lost_second_frequency_is_replaced_by_the_mean_of_code_and_phase(epochs: list[bytes], run: Run) -> None:
+    seen = b"".join([*epochs[:180], *map(without_l2, epochs[180:])])
+    printed = run(seen)
+    assert "measurements with L1 only: used as mean of code and phase" in printed
+    assert "point solutions: 360 of 360 epochs" in printed
+
+
+def test_eclipse_of_the_antenna_is_named(epochs: list[bytes], run: Run) -> None:
+    printed = run(b"".join([*epochs[:120], *epochs[240:]]))
+    assert "no measurements from 2025-03-20T00:19" in printed
+    assert "less certain" in printed
+
+
+def test_wrong_time_tags_are_left_out(epochs: list[bytes], run: Run) -> None:
+    changed = list(epochs)
+    changed[1], changed[200] = shifted(epochs[1], 0.02), shifted(epochs[200], 0.02)
+    printed = run(b"".join(changed))
+    assert "not used: their positions are up to 0." in printed
+    assert "wrong times" in printed
+
+
+def test_a_repeated_epoch_is_left_out(epochs: list[bytes], run: Run) -> None:
+    changed = list(epochs)
+    changed[100] = epochs[101][:29] + epochs[100][29:]
+    assert "1 epoch with a satellite twice" in run(b"".join(changed))
+
+
+@pytest.mark.parametrize("offset_s", [0.02, -0.05, 0.3])
+def test_clock_may_be_wrong_by_more_than_milliseconds(offset_s: float, run: Run, tmp_path: Path) -> None:
+    late = scenario(3600, clock_offset_s=offset_s)
+    run(late.files.observations)
+    table = pl.read_parquet(tmp_path / "out" / "orbit_batch.parquet").row(-1, named=True)
+    true_m = late.path.states_gcrf([1e-3 * (late.measurements.gps_ms[-1] - late.path.start_gps_ms)])[0, :3]
+    assert [table[f"{axis}_gcrf_m"] for axis in "xyz"] == pytest.approx(true_m, abs=0.3)
+
+
+def test_measurements_of_another_satellite_are_left_out(run: Run) -> None:
+    files = simulated(39_101, 0.5, 50_000.0).files
+    own, partner = (split(one.observations) for one in files)
+    assert "exist twice" in run(b"".join([*own, *partner[1:]]), is_solved=False)
+    printed = run(b"".join([*own[:130], *partner[130:]]), orbits=files[0].precise)
+    assert re.search(r"51 epochs from .* not used: their positions are up to 49\.\d km off the orbit", printed)
+    assert "of another satellite" in printed
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _: b"", "the file is empty"),
+        (lambda text: text[:400], "the header has no line 'END OF HEADER'"),
+        (lambda text: text[: text.index(b">")], "no epoch with a satellite of GPS"),
+        (lambda text: gzip.compress(text)[:9000], "the file cannot be unpacked"),
+        (lambda text: re.sub(rb"(?m)^G(?=\d\d )", b"R", text), "no epoch with a satellite of GPS"),
+    ],
+)
+def test_unreadable_files_are_named(
+    change: Callable[[bytes], bytes], message: str, flight: Made, run: Run, tmp_path: Path
+) -> None:
+    printed = run(change(flight.files.observations), is_solved=False)
+    assert f"{tmp_path}/seen.rnx: " in printed
+    assert message in printed
+
+
+def test_exchanged_files_are_named(flight: Made, run: Run) -> None:
+    files = flight.files
+    assert "orbits of GPS satellites; give the receiver's file" in run(files.navigation, is_solved=False)
+    assert "measurements; give SP3 or RINEX" in run(files.observations, orbits=files.observations, is_solved=False)
+
+
+def test_truncated_and_damaged_files_are_solved_as_far_as_they_go(flight: Made, run: Run) -> None:
+    whole = flight.files.observations
+    assert "the file ends inside an epoch; not used" in run(whole[: len(whole) // 2])
+    damaged = bytearray(whole)
+    for place in range(5000, len(whole), 1013):
+        damaged[place] = 0x5A
+    assert "a field is not a number; not used" in run(bytes(damaged), "--overwrite")
+
+
+def test_partner_with_the_own_measurements_is_refused(flight: Made, run: Run, tmp_path: Path) -> None:
+    printed = run(flight.files.observations, "--partner", str(tmp_path / "seen.rnx"), is_solved=False)
+    assert "the partner's measurements are those of the satellite itself" in printed
