@@ -245,6 +245,8 @@ def test_partners_are_drawn_apart_from_the_satellite_and_counters_stand_below(br
     )
     assert len(apart) == 2
     assert 0.05 < min(apart) < max(apart) < 0.4  # of the Earth's radius
+    axes = "return player.motion.axes(player.cursor.end).determinant()"
+    assert page.execute_script(axes) == pytest.approx(1.0)
     assert re.match(r"Orbit; distances to partners ×\d+", page.find_element(By.CSS_SELECTOR, ".title").text)
     counters = page.find_element(By.CSS_SELECTOR, "[data-part='counters']")
     assert re.search(r"[a-z]+ ?\n?\d+", str(counters.get_attribute("textContent")))

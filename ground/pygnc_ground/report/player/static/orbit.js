@@ -122,11 +122,14 @@ export class Motion {
 
   // Axes of our orbit in GCRF as the columns of a rotation: radial, transverse, normal; or null.
   axes(time) {
-    const here = this.position(time), there = this.position(time + 1000) ?? this.position(time - 1000);
-    if (!here || !there) return null;
-    const radial = here.clone().normalize(), sign = this.position(time + 1000) ? 1 : -1;
-    const normal = here.clone().cross(there.sub(here).multiplyScalar(sign)).normalize();
-    return new Matrix4().makeBasis(radial, normal.clone().cross(radial), normal);
+    const here = this.position(time);
+    for (const sign of here ? [1, -1] : []) {
+      const there = this.position(time + 1000 * sign);
+      if (!there || there.distanceTo(here) < 1) continue; // beside the only record, or behind the last one
+      const radial = here.clone().normalize(), normal = here.clone().cross(there.sub(here).multiplyScalar(sign)).normalize();
+      return new Matrix4().makeBasis(radial, normal.clone().cross(radial), normal);
+    }
+    return null;
   }
 }
 
