@@ -16,20 +16,21 @@ export function axis(options, { text = "--muted", line = "--grid" } = {}) {
   return { stroke: () => css(text), grid: { stroke, width: 1 }, ticks: { stroke, size: 4 }, font: "12px system-ui, sans-serif", ...options };
 }
 
+// Element with attributes, listeners (on...) and children; texts become text nodes, never markup.
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (value !== undefined && value !== false) node.setAttribute(name, value === true ? "" : value);
+    else if (value !== undefined && value !== null && value !== false) node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children);
   return node;
 }
 
-// A number with four significant digits, without an exponent where it can be avoided.
-export function number(value) {
+// A number with four significant digits and all those of an integer, without an exponent where it can be avoided.
+export function number(value, digits = 4) {
   if (value === null || value === undefined || !Number.isFinite(value)) return "–";
-  const size = Math.abs(value);
-  const text = size !== 0 && (size < 1e-4 || size >= 1e7) ? value.toExponential(3) : String(Number(value.toPrecision(4)));
+  const size = Math.abs(value), short = Number.isInteger(value) ? value : Number(value.toPrecision(digits));
+  const text = size !== 0 && (size < 1e-4 || size >= 1e7) ? short.toExponential() : String(short);
   return text.replace("-", "−");
 }

@@ -34,7 +34,7 @@ from pygnc_ground.campaign.statistics import (
 from pygnc_ground.campaign.store import load_campaign, partitions_of
 from pygnc_ground.report import wording
 from pygnc_ground.report.html import page_environment, versions
-from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
+from pygnc_ground.report.style import Chart, chart, report_style
 from pygnc_ground.report.summary import Finding
 
 _CAPTIONS: Final = Path(__file__).with_name("captions.toml")
@@ -151,7 +151,6 @@ def _render(results: _Results, reference: _Results | None) -> str:
             compared=compared,
             charts=_charts(results, estimators, found, None if reference is None else compared),
             versions=versions(_LIBRARIES),
-            palette=PALETTE,
         )
     )
 

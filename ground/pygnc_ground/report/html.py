@@ -13,6 +13,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 import pygnc
 from pygnc.host.settings_slots import named_values
 from pygnc_cli.text import printable
+from pygnc_cli.web_page import page_style
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.inspection.times import format_gps_time
 from pygnc_ground.replay.result import FormationResult, ReplayResult, orbit_name
@@ -34,9 +35,10 @@ from pygnc_ground.report.map_figure import ground_track
 from pygnc_ground.report.player.page import PlayerPage
 from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, rejections, strip
 from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
-from pygnc_ground.report.style import PALETTE, Chart, chart, report_style
+from pygnc_ground.report.style import Chart, chart, report_style
 from pygnc_ground.report.summary import attitude_findings, findings, formation_findings
 
+_STYLE: Final = Path(__file__).with_name("report.css")
 _ROWS_MAX: Final = 100
 """Maximum rows of each table of records."""
 _FILES_MAX: Final = 6
@@ -104,7 +106,6 @@ def render_report(result: ReplayResult, player: PlayerPage | None = None) -> str
             files_max=_FILES_MAX,
             settings={**named_values(result.settings), "devices": result.settings.devices},
             versions=versions(_LIBRARIES),
-            palette=PALETTE,
         )
     )
 
@@ -181,6 +182,7 @@ def page_environment(*folders: str) -> Environment:
         wording.whole,
     )
     environment.filters |= {function.__name__: function for function in (*formatters, printable)}
+    environment.globals["page_style"] = page_style(_STYLE)
     return environment
 
 

@@ -21,18 +21,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-
-class Colour(NamedTuple):
-    """Colour on a light and on a dark page, as #rrggbb; all `light` values are distinct."""
-
-    light: str
-    dark: str
-
+from pygnc_cli.web_page import PALETTE
 
 _HERE: Final = Path(__file__).parent
-PALETTE: Final = MappingProxyType(
-    {name: Colour(**of) for name, of in tomllib.loads((_HERE / "palette.toml").read_text(encoding="utf-8")).items()}
-)
 
 INK: Final = PALETTE["ink"].light
 MUTED: Final = PALETTE["muted"].light

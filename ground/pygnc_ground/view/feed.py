@@ -128,6 +128,13 @@ class Feed:
             self.about[name] = value
             self._is_changed = True
 
+    def remarks(self) -> dict[str, str]:
+        """Return what people must know of the source beside its state, by what it is about."""
+        version = self.about.get("version", "")
+        found = {"version": version} if version else {}
+        found |= {problem.partition(":")[0]: problem for problem in self.about.get("problems", [])}
+        return found | {name: f"damaged input: {name}" for name in self.about.get("damaged", [])}
+
     def commit(self) -> None:
         """End the batch if it has any content, and wake those who wait for it."""
         if self._is_changed:

@@ -1,7 +1,6 @@
 """HTTP and WebSocket server of `pygnc view`, for browsers on this computer."""
 
 import asyncio
-import logging
 import socket
 import time
 from collections.abc import AsyncGenerator, Callable
@@ -16,6 +15,7 @@ from websockets.datastructures import Headers
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
+from pygnc_cli.web_server import TEXT, answer, refusal, silent_logger
 from pygnc_ground.view.access import Access
 from pygnc_ground.view.feed import Feed
 from pygnc_ground.view.page import page_files
@@ -32,16 +32,6 @@ STALL_S: Final = 60.0
 _SEND_BUFFER_BYTES: Final = 1 << 16
 _MAX_MESSAGE_BYTES: Final = 1024
 """Clients send nothing."""
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
-_TEXT: Final = "text/plain; charset=utf-8"
 
 
 class ViewServer:
@@ -94,7 +84,7 @@ class ViewServer:
             max_size=_MAX_MESSAGE_BYTES,
             write_limit=_SEND_BUFFER_BYTES,
             close_timeout=1.0,
-            logger=_silent_logger(),
+            logger=silent_logger(__name__),
         ):
             following = asyncio.create_task(follow(self._source, self._on_state))
             try:
@@ -111,26 +101,23 @@ class ViewServer:
         token = parse_qs(url.query).get("token", [""])[0] if url.path == "/" else ""
         rejection = self._access.rejection(request.headers, needs_cookie=not token)
         if rejection is not None:
-            return _response(rejection[0], _TEXT, f"{rejection[1]}\n".encode())
+            return refusal(*rejection)
         if token:
             return self._use_link(token, request.headers)
         if url.path == FEED_PATH:
             if self._clients < CLIENTS_MAX:
                 return None
-            return _response(HTTPStatus.SERVICE_UNAVAILABLE, _TEXT, b"too many pages are open; close one of them\n")
+            return refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many pages are open; close one of them")
         if url.path not in self._files:
-            return _response(HTTPStatus.NOT_FOUND, _TEXT, b"unknown path; open /\n")
-        return _response(HTTPStatus.OK, *self._files[url.path])
+            return refusal(HTTPStatus.NOT_FOUND, "unknown path; open /")
+        return answer(HTTPStatus.OK, *self._files[url.path])
 
     def _use_link(self, token: str, headers: Headers) -> Response:
         is_new = self._access.takes_link(token)
         if not is_new and self._access.rejection(headers) is not None:
-            return _response(
-                HTTPStatus.UNAUTHORIZED,
-                _TEXT,
-                b"this link has been used; open the newest that pygnc view has printed\n",
-            )
-        response = _response(HTTPStatus.SEE_OTHER, _TEXT, b"")
+            reason = "this link has been used; open the newest that pygnc view has printed"
+            return refusal(HTTPStatus.UNAUTHORIZED, reason)
+        response = answer(HTTPStatus.SEE_OTHER, TEXT, b"")
         response.headers["Location"] = "/"
         if is_new:
             response.headers["Set-Cookie"] = self._access.cookie
@@ -168,15 +155,3 @@ class ViewServer:
                 connection.transport.abort()
                 return
             taken_s = time.monotonic() - began_s
-
-
-def _response(status: HTTPStatus, kind: str, body: bytes) -> Response:
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_HEADERS})
-    return Response(status.value, status.phrase, headers, body)
-
-
-def _silent_logger() -> logging.Logger:
-    """Return a logger for the library that drops its reports of malformed requests, which contain all headers."""
-    logger = logging.getLogger(f"{__name__}.websockets")
-    logger.setLevel(logging.CRITICAL)
-    return logger

@@ -27,12 +27,17 @@ class Source(Protocol):
 
 
 async def follow(source: Source, report: Callable[[str], None]) -> None:
-    """Read a source until this is cancelled; report each change of its state."""
+    """Read a source until this is cancelled; report each change of its state, and once each damage or other version."""
     told = ("", "")
+    remarked: set[tuple[str, str]] = set()
     while True:
         is_more = source.step()
         source.feed.commit()
         if source.feed.state != told and source.feed.state[1]:
             told = source.feed.state
             report(told[1])
+        for about, text in source.feed.remarks().items():
+            if (source.feed.identity, about) not in remarked:
+                remarked.add((source.feed.identity, about))
+                report(text)
         await asyncio.sleep(0.0 if is_more else POLL_S)

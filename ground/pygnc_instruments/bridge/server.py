@@ -13,17 +13,16 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from importlib.resources import files
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, serve
-from websockets.datastructures import Headers
 from websockets.http11 import Request, Response
 
 from pygnc_cli.text import printable
 from pygnc_cli.web_access import is_loopback
+from pygnc_cli.web_server import answer, refusal, silent_logger
 from pygnc_instruments.bridge.access import AccessRules, belongs_to_own_user
 from pygnc_instruments.bridge.command_handler import CommandHandler, FirmwareUpgrader
 from pygnc_instruments.bridge.device_link import DeviceLink
@@ -35,6 +34,7 @@ from pygnc_instruments.bridge.instance import (
     write_instance_file,
 )
 from pygnc_instruments.bridge.messages import LARGEST_IMAGE_BYTES, Event
+from pygnc_instruments.bridge.page_files import page_files
 from pygnc_instruments.bridge.protocols import PROTOCOLS, SERVER_VERSION, MessageProtocol
 from pygnc_instruments.bridge.recorder import Recorder
 from pygnc_instruments.bridge.session import Session
@@ -48,24 +48,8 @@ _SEND_BUFFER_BYTES: Final = 1 << 16
 """Send buffer of a connection: messages that a slow client does not read are dropped here instead of queued there."""
 _MAX_MESSAGE_BYTES: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
 _CLOSE_S: Final = 1.0
-_PAGE: Final = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/bridge.js": ("bridge.js", "text/javascript; charset=utf-8"),
-    "/messages.js": ("messages.js", "text/javascript; charset=utf-8"),
-    "/plot.js": ("plot.js", "text/javascript; charset=utf-8"),
-    "/spectrum.js": ("spectrum.js", "text/javascript; charset=utf-8"),
-    "/view.js": ("view.js", "text/javascript; charset=utf-8"),
-    "/attitude.js": ("attitude.js", "text/javascript; charset=utf-8"),
-    "/bridge.css": ("bridge.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
-}
-_HEADERS: Final = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self' ws: wss:; form-action 'none'; base-uri 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-}
+_SOCKETS: Final = "'self' ws: wss:"
+"""What the page may connect to, as a content security policy: with a certificate, also this server's wss://."""
 
 _log = logging.getLogger(__name__)
 
@@ -170,8 +154,7 @@ class Bridge:
         self._recorder = Recorder(self._link, settings.folder, self.publish)
         self._firmware = FirmwareUpgrader(self._link, self.publish)
         self._handler = CommandHandler(self._link, self._recorder, self._firmware, settings.folder)
-        page = files("pygnc_instruments.bridge") / "page"
-        self._page = {path: (kind, (page / name).read_bytes()) for path, (name, kind) in _PAGE.items()}
+        self._page = page_files()
         self._access: AccessRules  # set before the server listens
         self._sessions: set[Session] = set()
         self._dropped_by_closed_sessions = 0
@@ -227,7 +210,7 @@ class Bridge:
             max_size=_MAX_MESSAGE_BYTES,
             max_queue=1,  # further requests of a client wait in the network until the response to the last request
             close_timeout=_CLOSE_S,
-            logger=_silent_logger(),
+            logger=silent_logger(__name__),
         )
         try:
             write_instance_file(os.getpid(), port, self.url, token)
@@ -246,13 +229,13 @@ class Bridge:
         if rejection is not None and not (rejection[0] is HTTPStatus.UNAUTHORIZED and is_page):
             if rejection[0] is HTTPStatus.FORBIDDEN:
                 self._report_origin(request.headers["Origin"])
-            return _rejection(*rejection)
+            return refusal(*rejection)
         if not is_websocket:
             return await self._http_response(path)
         if self._settings.message_protocol(path) is None:
-            return _rejection(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2, /openimu and /envelope")
+            return refusal(HTTPStatus.NOT_FOUND, "unknown path; choose from /, /v1, /v2, /openimu and /envelope")
         if len(self._sessions) >= _MAX_CLIENTS:
-            return _rejection(
+            return refusal(
                 HTTPStatus.SERVICE_UNAVAILABLE, f"{_MAX_CLIENTS} clients are connected already; close one of them"
             )
         return None
@@ -266,10 +249,10 @@ class Bridge:
 
     async def _http_response(self, path: str) -> Response:
         if path in self._page:
-            return _response(HTTPStatus.OK, *self._page[path])
+            return answer(HTTPStatus.OK, *self._page[path], sockets=_SOCKETS)
         if path == STATUS_PATH:
-            return _response(HTTPStatus.OK, "application/json", json.dumps(await self._status()).encode())
-        return _rejection(HTTPStatus.NOT_FOUND, f"unknown path {path:.80}; choose from {', '.join(_PAGE)}")
+            return answer(HTTPStatus.OK, "application/json", json.dumps(await self._status()).encode())
+        return refusal(HTTPStatus.NOT_FOUND, f"unknown path {path:.80}; choose from {', '.join(self._page)}")
 
     async def _serve_client(self, connection: ServerConnection) -> None:
         request = connection.request
@@ -308,15 +291,6 @@ class Bridge:
         }
 
 
-def _rejection(status: HTTPStatus, reason: str) -> Response:
-    return _response(status, "text/plain; charset=utf-8", f"{reason}\n".encode())
-
-
-def _response(status: HTTPStatus, kind: str, body: bytes) -> Response:
-    headers = Headers({"Content-Type": kind, "Content-Length": str(len(body)), "Connection": "close", **_HEADERS})
-    return Response(status.value, status.phrase, headers, body)
-
-
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
@@ -335,10 +309,3 @@ def _bind(host: str, port: int) -> socket.socket:
         ) from None
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER_BYTES)
     return listener
-
-
-def _silent_logger() -> logging.Logger:
-    """Return a logger for the library that drops its reports of malformed requests, which contain all headers."""
-    logger = logging.getLogger(f"{__name__}.websockets")
-    logger.setLevel(logging.CRITICAL)
-    return logger

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from rich.table import Column, Table
 
+from pygnc_cli.web_page import PALETTE
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2, Unit
 from pygnc_instruments.device.allan import (
     AllanDeviation,
@@ -73,7 +74,7 @@ _CERTAIN: Final = 0.1
 """Largest relative standard deviation of the Allan deviation that is quoted as the lowest."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
-_COLOURS: Final = ("#0a62b0", "#c4570a", "#177245", "#a62f7e", "#6d3fa3", "#5a6572")
+_COLOURS: Final = tuple(PALETTE[name].light for name in ("filter", "smoother", "batch", "mirror", "limit", "muted"))
 _INCHES: Final = (9.0, 3.4)
 _DPI: Final = 130
 _FORMATS: Final = (".png", ".svg")

@@ -22,10 +22,11 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import FileResponse, HTMLResponse, JSONResponse, RedirectResponse, Response
-from starlette.routing import Mount
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from pygnc_cli.signals import stopped_by_signals
+from pygnc_cli.web_page import page_style
 from pygnc_station.errors import FullDiskError, RefusedReadingsError, StationError, StoreError
 from pygnc_station.server import admin_api, devices_api, overview_api, public_api, readings_api, series_api, upload_api
 from pygnc_station.server.access import holder_of
@@ -217,15 +218,23 @@ def application(
     return app
 
 
-def _static_files(path: str) -> list[Mount]:
+def _static_files(path: str) -> list[BaseRoute]:
     """Return the routes of the page's files; in a checkout, its libraries may be missing."""
-    own = Mount(path, StaticFiles(directory=_STATIC))
+    routes = [
+        Route(f"{path}/page.css", _style_sheet),
+        Mount(f"{path}/components", StaticFiles(directory=data_file("components"))),
+        Mount(path, StaticFiles(directory=_STATIC)),
+    ]
     try:
         libraries = data_file("frontend")
     except FileNotFoundError:
         _log.warning("the page cannot draw charts: data/frontend is missing; run `make frontend` in the checkout")
-        return [own]
-    return [Mount(f"{path}/frontend", StaticFiles(directory=libraries)), own]
+        return routes
+    return [Mount(f"{path}/frontend", StaticFiles(directory=libraries)), *routes]
+
+
+def _style_sheet(_: Request) -> Response:
+    return Response(page_style(_STATIC / "station.css"), media_type="text/css")
 
 
 def page(request: Request) -> Response:

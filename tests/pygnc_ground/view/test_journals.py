@@ -1,5 +1,6 @@
 """Runs as sources: while they are written, of other versions, damaged, missing."""
 
+import asyncio
 import shutil
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from pygnc.formats import journal
 from pygnc.formats.status import encode as encode_status
 from pygnc_ground.view import journals
 from pygnc_ground.view.journals import RunSource
+from pygnc_ground.view.source import POLL_S, follow
 from tests.pygnc_ground.report.player.unpacking import Tables, unpack
 from tests.pygnc_ground.view.made_run import GPS_MS, append_run, attitude, event, orbit, partner, write_run
 
@@ -197,3 +199,32 @@ def test_records_are_read_in_steps(tmp_path: Path) -> None:
     assert [source.step() for _ in range(3)] == [True, True, False]
     append_run(run, "attitude", [attitude(1)], closed=True)
     assert "attitude" in read(source)[0]
+
+
+@pytest.mark.timeout(60)
+def test_damage_and_other_versions_are_reported_once_on_the_terminal(tmp_path: Path) -> None:
+    header = msgspec.msgpack.encode({"pygnc": "0.1\x1b[2J", "t_spacecraft_s": 0, "t_mono_ns": 0})
+    run = whole(tmp_path / "run-00001", header=header)
+    file = run / "orbit-00000.pgj"
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2 : len(content) // 2 + 40] = bytes(40)
+    file.write_bytes(content)
+    told: list[str] = []
+
+    is_reported = asyncio.Event()
+
+    def report(text: str) -> None:
+        told.append(text)
+        if "damaged bytes" in text:
+            is_reported.set()
+
+    async def some_steps() -> None:
+        following = asyncio.create_task(follow(RunSource(run), report))
+        await is_reported.wait()
+        await asyncio.sleep(3 * POLL_S)
+        following.cancel()
+
+    asyncio.run(some_steps())
+    assert sum("flown by PyGNC 0.1" in text for text in told) == 1
+    assert sum(text.startswith("orbit-00000.pgj: ") and "damaged bytes" in text for text in told) == 1
+    assert not any("\x1b" in text for text in told)

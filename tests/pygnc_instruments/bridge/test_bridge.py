@@ -438,7 +438,7 @@ def test_page_is_served_with_security_headers(bridge: RunningBridge) -> None:
     assert b"<title>PyGNC bridge</title>" in body
     assert "default-src 'none'" in headers["Content-Security-Policy"]
     assert headers["X-Content-Type-Options"] == "nosniff"
-    for path in ("/bridge.js", "/messages.js", "/plot.js", "/bridge.css", "/icon.svg"):
+    for path in ("/bridge.js", "/messages.js", "/plot.js", "/page.css", "/icon.svg"):
         assert get(bridge, path)[0] == 200
 
 

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support import expected_conditions
 from selenium.webdriver.support.select import Select
@@ -75,7 +76,7 @@ def until_text(page: Chrome, name: str, pattern: str) -> str:
 
 
 def caption(page: Chrome, column: str) -> str:
-    return page.find_element(By.CSS_SELECTOR, f"[data-column={column}]").text
+    return next(each.text for each in page.find_elements(By.CSS_SELECTOR, ".value") if each.text.startswith(column))
 
 
 def inked(page: Chrome) -> list[int]:
@@ -127,11 +128,11 @@ def test_page_reads_sets_and_writes_fields(page: Chrome, unit: UcbSimulator) -> 
     until_text(page, "messages", "user_behaviour: 3 was written")
     Select(row("packet_type").find_element(By.TAG_NAME, "select")).select_by_visible_text("A1")
     row("packet_type").find_elements(By.TAG_NAME, "button")[0].click()
-    until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-column=yawAngleMag]"), "drawings of the other packet")
+    until(lambda: "yawAngleMag" in at(page, "plots").text, "drawings of the other packet")
 
 
-def labels(page: Chrome) -> list[str | None]:
-    return [canvas.get_attribute("aria-label") for canvas in page.find_elements(By.CSS_SELECTOR, "#plots canvas")]
+def labels(page: Chrome) -> list[str]:
+    return [title.text for title in page.find_elements(By.CSS_SELECTOR, "#plots figcaption b")]
 
 
 def clients(bridge: RunningBridge) -> int:
@@ -143,14 +144,14 @@ def test_page_shows_spectra_of_all_readings(page: Chrome, bridge: RunningBridge)
     Select(at(page, "mode")).select_by_value("spectrum")
     assert not at(page, "pause").is_enabled()
     until(lambda: clients(bridge) == 2, "the second connection")
-    spectra = [f"{title}, {unit}/√Hz, over frequency" for title, unit in GRAPHS]
-    until(lambda: labels(page) == spectra and min(inked(page)) > 500, "three spectra")
+    spectra = [f"{title}, spectrum, {unit}/√Hz" for title, unit in GRAPHS]
+    until(lambda: labels(page) == spectra and min(inked(page), default=0) > 500, "three spectra")
     Select(at(page, "mode")).select_by_value("waterfall")
-    waterfalls = [f"{title}, {unit}/√Hz, over frequency and time" for title, unit in GRAPHS]
-    until(lambda: labels(page) == waterfalls and min(inked(page)) > 3000, "three waterfalls")
+    waterfalls = [f"{title}, waterfall" for title, _ in GRAPHS]
+    until(lambda: labels(page) == waterfalls and min(inked(page), default=0) > 3000, "three waterfalls")
     Select(at(page, "mode")).select_by_value("time")
     until(lambda: clients(bridge) == 1, "the end of the second connection")
-    until(lambda: labels(page) == [f"{title}, {unit}, over time" for title, unit in GRAPHS], "three plots")
+    until(lambda: labels(page) == [f"{title}, {unit}" for title, unit in GRAPHS], "three plots")
     assert at(page, "pause").is_enabled()
 
 
@@ -170,26 +171,35 @@ def field_row(page: Chrome, name: str) -> WebElement:
     return until(lambda: page.find_elements(By.CSS_SELECTOR, f"[data-field={name}]"), name)[0]  # type: ignore[no-any-return]
 
 
-def newest_label(page: Chrome) -> str:
-    return str(page.find_element(By.CSS_SELECTOR, "[data-column=xAccel]").text)
-
-
-def test_page_pauses_and_zooms_the_plots(page: Chrome) -> None:
+def test_page_pauses_zooms_and_moves_the_time_of_the_plots(page: Chrome) -> None:
     until_text(page, "shown", r"[1-9]\d* Hz")
     at(page, "pause").click()
     assert at(page, "pause").text == "Resume"
-    paused = until(lambda: newest_label(page) == newest_label(page) and newest_label(page), "a value")
+    paused = until(lambda: caption(page, "xAccel") == caption(page, "xAccel") and caption(page, "xAccel"), "a value")
     until_text(page, "shown", r"[1-9]\d* Hz")
-    assert newest_label(page) == paused
+    assert caption(page, "xAccel") == paused
     at(page, "zoom-in").click()
-    assert Select(at(page, "span")).first_selected_option.get_attribute("textContent") == "5 s"
-    canvas = page.find_element(By.CSS_SELECTOR, "#plots canvas")
-    ActionChains(page).drag_and_drop_by_offset(canvas, 80, 0).perform()
-    until(lambda: newest_label(page) != paused, "an earlier value")
-    ActionChains(page).double_click(canvas).perform()
-    assert at(page, "pause").text == "Pause"
-    before = newest_label(page)
-    until(lambda: newest_label(page) != before, "a new value")
+    assert span(page) == "5 s"
+    plot = page.find_element(By.CSS_SELECTOR, "#plots .u-over")
+    at(page, "plots").send_keys(Keys.ARROW_LEFT)
+    until(lambda: caption(page, "xAccel") != paused, "the reading before")
+    at(page, "plots").send_keys(Keys.ARROW_RIGHT)
+    until(lambda: caption(page, "xAccel") == paused, "the reading behind it")
+    ActionChains(page).move_to_element_with_offset(plot, plot.size["width"] // 2 - 40, 0).click().perform()
+    until(lambda: caption(page, "xAccel") != paused, "the value at the pointer")
+    width = plot.size["width"]
+    ActionChains(page).move_to_element_with_offset(plot, width // 8, 0).click_and_hold().move_by_offset(
+        width // 5, 0
+    ).release().perform()
+    until(lambda: re.match(r"(0\.9\d?|1|1\.\d) s", span(page)), "the chosen fifth of the span")
+    ActionChains(page).double_click(plot).perform()
+    until(lambda: at(page, "pause").text == "Pause", "the newest readings")
+    before = caption(page, "xAccel")
+    until(lambda: caption(page, "xAccel") != before, "a new value")
+
+
+def span(page: Chrome) -> str:
+    return str(Select(at(page, "span")).first_selected_option.get_attribute("textContent"))
 
 
 def test_page_shows_the_body_in_its_attitude(page: Chrome, unit: UcbSimulator) -> None:
@@ -245,8 +255,8 @@ def test_page_starts_stops_and_downloads_a_log(page: Chrome, bridge: RunningBrid
     until((bridge.folder / "drive.csv.part").exists, "the file")
     at(page, "stop-log").click()
     until_text(page, "log-state", "not logging")
-    row = until(lambda: page.find_elements(By.CSS_SELECTOR, "[data-file='drive.csv']"), "the file's name")[0]
-    assert str((bridge.folder / "drive.csv").stat().st_size) in row.text
+    row = until(lambda: page.find_elements(By.CSS_SELECTOR, "#files tbody tr"), "the file's name")[0]
+    assert f"drive.csv {(bridge.folder / 'drive.csv').stat().st_size} " in row.text
     page.execute_script("""window.saved = [];
         URL.createObjectURL = (blob) => { blob.text().then((text) => window.saved.push(text)); return "#"; };""")
     row.find_element(By.TAG_NAME, "button").click()

@@ -416,17 +416,18 @@ def test_few_points_of_each_column_of_pixels_are_drawn(fleet: Running, browser: 
     open_page(browser, f"{fleet.url}/")
     script = """
         const done = arguments[arguments.length - 1];
-        import("./static/chart.js").then(({ decimated }) => {
-          const points = Array.from({ length: 100000 }, (_, rank) => [rank, rank % 7]);
-          [points[54321][1], points[777][1]] = [99, -9];
-          done(decimated(points, 100));
+        import("./static/components/plot.js").then(({ decimated }) => {
+          const times = Array.from({ length: 100000 }, (_, rank) => rank), values = times.map(rank => rank % 7);
+          [values[54321], values[777]] = [99, -9];
+          const { at, reduce } = decimated(times, 0, 99999, 1000);
+          done([at, reduce(values)]);
         });
     """
-    found = browser.execute_async_script(script)
-    assert len(found) == 2 * 1000
-    assert [54321, 99] in found
-    assert [777, -9] in found
-    assert found == sorted(found)
+    at, values = browser.execute_async_script(script)
+    assert len(at) == len(values) == 2 * 1000
+    assert at == sorted(at)
+    assert max(values) == 99
+    assert min(values) == -9
 
 
 def test_gadgets_are_compared_and_read_by_keyboard(fleet: Running, browser: Chrome) -> None:

@@ -59,6 +59,8 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
     _add_orbit(add, result, tables, plots)
     _add_attitude(add, result, tables, samples, plots)
     _add_formation(add, result, tables, plots)
+    for what, name in add.unused.items():
+        plots.add("Run", what[0].upper() + what[1:], "1", name, {"since the beginning": "unused"})
     events.of_fixes(result.fixes)
     events.of_samples(result.attitude.samples, face_names(result.settings.attitude.mounting))
     if "formation" in tables:
@@ -71,7 +73,7 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
         [unix_ms_from_gps_ms(time.zero_gps_ms + round(3.6e6 * hour)) for hour in pair]
         for pair in eclipses(result.attitude.samples, sample_axis(time, result.attitude.samples.gps_ms)).tolist()
     ]
-    about["counters"] = result.counts
+    about["counters"] = {name.replace("_", " "): count for name, count in result.counts.items()}
     about["truth"] = result.truth is not None
     damaged = [one for one in result.sources if one.damaged_bytes or one.fault]
     about["damaged"] = [printable(one.name) for one in damaged]
@@ -83,6 +85,8 @@ class _Adder:
 
     def __init__(self, recording: Recording, time: TimeAxis) -> None:
         self.recording, self.time = recording, time
+        self.unused: dict[str, str] = {}
+        """Tables with the column `unused`, by what it counts."""
 
     def rows(self, name: str, gps_ms: IntArray) -> IntArray:
         """Begin a table with the time of its rows; return the indices of the rows."""
@@ -100,6 +104,13 @@ class _Adder:
         """Add columns to a table."""
         self.recording.tables[name].update(columns)
 
+    def losses(self, name: str, what: str, gps_ms: IntArray, causes: Sequence[str], rows: IntArray) -> None:
+        """Add how many records until the time of each row were not used, of all records with their causes."""
+        unused_ms = np.sort(gps_ms[np.array([bool(cause) for cause in causes], dtype=np.bool_)])
+        count = np.searchsorted(unused_ms, gps_ms[rows], side="right").astype(np.float64)
+        self.columns(name, {"unused": numbers(count, PLACED_BITS)})
+        self.unused[f"{what} not used"] = name
+
 
 def _add_orbit(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) -> None:
     rows = add.rows("orbit", result.fixes.gps_ms)
@@ -110,6 +121,7 @@ def _add_orbit(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) 
     add.columns("orbit", {"sigma": numbers(np.linalg.norm(_vectors("orbit", table, "position sigma"), axis=1)[rows])})
     causes = causes_of(result.fixes)
     add.columns("orbit", {"cause": texts([meaning(causes[row]) if causes[row] else "" for row in rows.tolist()])})
+    add.losses("orbit", "GPS records", result.fixes.gps_ms, causes, rows)
     known = {one.name: one.errors for one in compared_orbits(result) if one.errors is not None and len(one.errors)}
     what = "error" if known else "filter minus smoother"
     if not known and (difference := filter_minus_smoother(result)) is not None and len(difference):
@@ -165,6 +177,7 @@ def _add_attitude(
             add.columns("truth", stacked(["qw", "qx", "qy", "qz"], attitude.truth.quaternion[true_rows], PLACED_BITS))
     modes = attitude.samples.mode
     add.columns("attitude", {"mode": texts([modes[row] for row in rows.tolist()])})
+    add.losses("attitude", "sensor samples", attitude.samples.gps_ms, attitude.samples.cause, rows)
     _add_attitude_errors(add, result, rows, plots)
     for name, title, unit, scale in (
         ("body rate", "Body rate", "deg/s", 180.0 / np.pi),
@@ -285,6 +298,7 @@ def _add_ranges(add: _Adder, ranges: pl.DataFrame, partner: int, plots: Plots) -
     for key in ("range_m", "residual_m"):
         add.columns(name, {key: numbers(own[key].fill_null(np.nan).to_numpy()[rows])})
     add.columns(name, {"cause": texts([causes[row] for row in rows.tolist()])})
+    add.losses(name, f"ranges of partner {partner}", _gps_ms(own), causes, rows)
     plots.add(f"Partner {partner}", "Measured range with the delay bias", "m", name, {"range": "range_m"}, dots=True)
     plots.add(f"Partner {partner}", "Residual of the range", "m", name, {"residual": "residual_m"}, dots=True)
     return name

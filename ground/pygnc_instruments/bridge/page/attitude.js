@@ -1,5 +1,7 @@
 // The body in its attitude: a box with its axes, above a compass, seen from the south-west and from above.
 
+import { css, element } from "./theme.js";
+
 const DEGREE = Math.PI / 180;
 const AZIMUTH = 25 * DEGREE;
 const ELEVATION = 28 * DEGREE;
@@ -7,23 +9,17 @@ const RADIUS = 1.7; // of the compass
 const GROUND = 0.55; // its distance below the centre of the box
 const HALF = [1, 0.62, 0.18]; // of the box along the body axes: x forward, y right, z down
 const FACES = [0, 1, 2].flatMap((axis) => [-1, 1].map((side) => ({ axis, side })));
-const AXES = [["x", "#d1493f"], ["y", "#2a9d57"], ["z", "#3f82d0"]];
+const AXES = [["x", "--rejected"], ["y", "--good"], ["z", "--filter"]];
 
 export class Attitude {
   // columns: names of roll, pitch and perhaps yaw, in degrees; parent: element that receives the drawing.
   constructor(columns, parent) {
     this.columns = columns;
     this.angles = null;
-    this.figure = document.createElement("figure");
-    this.figure.id = "attitude";
-    this.canvas = document.createElement("canvas");
-    this.canvas.setAttribute("role", "img");
-    this.caption = document.createElement("figcaption");
-    const title = document.createElement("b");
-    title.textContent = columns.length > 2 ? "attitude" : "attitude, heading unknown";
-    this.label = document.createElement("span");
-    this.caption.append(title, this.label);
-    this.figure.append(this.caption, this.canvas);
+    this.canvas = element("canvas", { role: "img" });
+    this.label = element("span");
+    const title = element("b", {}, columns.length > 2 ? "attitude" : "attitude, heading unknown");
+    this.figure = element("figure", { id: "attitude", class: "plot" }, element("figcaption", {}, title, this.label), this.canvas);
     parent.append(this.figure);
   }
 
@@ -49,7 +45,6 @@ export class Attitude {
     pen.textAlign = "center";
     pen.textBaseline = "middle";
     pen.lineJoin = "round";
-    this.style = getComputedStyle(this.figure);
     this.drawCompass(pen);
     if (this.angles) {
       this.drawBody(pen, rotation(...this.angles));
@@ -58,12 +53,12 @@ export class Attitude {
 
   drawCompass(pen) {
     const ring = Array.from({ length: 73 }, (_, k) => [RADIUS * Math.cos(k * 5 * DEGREE), RADIUS * Math.sin(k * 5 * DEGREE), GROUND]);
-    pen.strokeStyle = this.style.getPropertyValue("--line");
+    pen.strokeStyle = css("--edge");
     pen.lineWidth = 0.02;
     trace(pen, ring);
     pen.stroke();
     if (this.columns.length > 2) {
-      pen.fillStyle = this.style.getPropertyValue("--faint");
+      pen.fillStyle = css("--muted");
       [["N", 1, 0], ["E", 0, 1], ["S", -1, 0], ["W", 0, -1]].forEach(([name, north, east]) => {
         pen.fillText(name, ...screen([1.14 * RADIUS * north, 1.14 * RADIUS * east, GROUND]));
       });
@@ -84,7 +79,7 @@ export class Attitude {
         pen.fillStyle = shade(axis, side, -normal[2]);
         trace(pen, corners(axis, side).map((corner) => turn(matrix, corner)));
         pen.fill();
-        pen.strokeStyle = this.style.getPropertyValue("--card");
+        pen.strokeStyle = css("--panel");
         pen.lineWidth = 0.025;
         pen.stroke();
       }
@@ -94,8 +89,7 @@ export class Attitude {
 }
 
 function drawAxis(pen, { name, colour, start, tip }) {
-  pen.strokeStyle = colour;
-  pen.fillStyle = colour;
+  pen.strokeStyle = pen.fillStyle = css(colour);
   pen.lineWidth = 0.045;
   trace(pen, [start, tip]);
   pen.stroke();

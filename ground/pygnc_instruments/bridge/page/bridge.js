@@ -2,14 +2,25 @@
 
 import { Attitude } from "./attitude.js";
 import { Connection } from "./messages.js";
-import { Plot } from "./plot.js";
-import { AllReadings, Spectrum } from "./spectrum.js";
-import { View } from "./view.js";
+import { LinePlot } from "./plot.js";
+import { Readings, View } from "./readings.js";
+import { AllReadings, SpectrumPlot, Waterfall } from "./spectrum.js";
+import { SortedTable } from "./tables.js";
+import { element, onSchemeChange } from "./theme.js";
 
 const STATUS_MS = 1000;
 const SPECTRA_MS = 500;
 const MESSAGE_MS = 15000;
 const MAX_MESSAGES = 5;
+const GAP_MS = 1000;
+const WRAP_DEG = 300;
+const HINTS = {
+  time: "Click: values at a time. Drag: zoom to a span. Wheel: zoom. Double click: newest readings. Keys: ← → reading, + − zoom, space pause, End newest.",
+  spectrum: "Amplitude spectral density of the newest 1024 readings. Click: values at a frequency.",
+  waterfall: "Spectra of the last 30 s; strong colour: large amplitude.",
+};
+const LEVELS = { streaming: "nominal", silent: "warning", searching: "warning", ended: "warning", connecting: "stale" };
+const NO_LIBRARY = "This server has no library for plots. In a checkout, run “make frontend” and start the bridge again.";
 const BAUD_QUESTIONS = {
   SF: (rate) => `Change the line to ${rate} now? The bridge follows. If the line cannot carry this rate, the device is`
     + " lost until it is switched off and on.",
@@ -20,8 +31,9 @@ const connection = new Connection(receive, showConnection);
 
 let description = { packets: {}, fields: [] };
 let device = {};
+let graphs = [];
+let readings = new Readings([]);
 let plots = [];
-let spectra = [];
 let attitude = null;
 let plotted = "";
 let isDirty = false;
@@ -65,11 +77,7 @@ async function attempt(action) {
 }
 
 function showMessage(text, kind = "error") {
-  const item = document.createElement("li");
-  const time = document.createElement("time");
-  item.dataset.kind = kind;
-  time.textContent = new Date().toLocaleTimeString();
-  item.append(time, text);
+  const item = element("li", { "data-kind": kind }, element("time", {}, new Date().toLocaleTimeString()), text);
   byId("messages").prepend(item);
   while (byId("messages").children.length > MAX_MESSAGES) {
     byId("messages").lastChild.remove();
@@ -99,7 +107,7 @@ async function refresh() {
 
 function showState(text, state) {
   byId("state").textContent = text;
-  byId("state").dataset.state = state;
+  byId("state").parentElement.dataset.level = LEVELS[state] ?? "alarm";
 }
 
 function showDevice(data) {
@@ -162,39 +170,42 @@ function showOutput(values) {
   if (packet !== plotted && description.packets[packet]) {
     const isSent = (column) => column in values;
     const { graphs: declared, attitude: columns } = description.packets[packet];
-    const graphs = declared.filter((graph) => graph.columns.every(isSent));
-    if (!graphs.length) {
+    const found = declared.filter((graph) => graph.columns.every(isSent));
+    if (!found.length) {
       return;
     }
     plotted = packet;
-    byId("plots").replaceChildren();
-    attitude = columns.length && columns.every(isSent) ? new Attitude(columns, byId("plots")) : null;
-    plots = graphs.map((graph) => new Plot(graph, byId("plots")));
-    spectra = plots.map((plot) => new Spectrum(plot));
-    plots.forEach((plot) => view.listenTo(plot.canvas));
+    graphs = found;
+    readings = new Readings(graphs.flatMap((graph) => graph.columns));
+    makePlots(columns.length && columns.every(isSent) ? columns : null);
     view.resume();
   }
-  if (!plots.every((plot) => plot.columns.every((column) => column in values))) {
+  if (!Object.keys(readings.columns).every((column) => column in values)) {
     return;  // the reading is of another packet
   }
   readingCount += 1;
   isDirty = true;
   attitude?.add(values);
-  for (const plot of plots) {
-    plot.add(values);
-  }
+  readings.add(values);
+}
+
+// Make the plots of the mode, and the drawing of the attitude from its columns if there are any.
+function makePlots(columns) {
+  plots.forEach((plot) => plot.close());
+  byId("plots").replaceChildren();
+  attitude = columns ? new Attitude(columns, byId("plots")) : null;
+  const make = { time: TimePlot, spectrum: SpectrumPlot, waterfall: Waterfall }[byId("mode").value];
+  plots = globalThis.uPlot ? graphs.map((graph) => new make(byId("plots"), graph)) : [];
+  byId("hint").textContent = globalThis.uPlot ? HINTS[byId("mode").value] : NO_LIBRARY;
+  isDirty = true;
 }
 
 function drawAll() {
   if (isDirty) {
     isDirty = false;
     attitude?.draw();
-    const mode = byId("mode").value;
-    if (mode === "time") {
-      plots.forEach((plot) => plot.draw(view));
-    } else {
-      spectra.forEach((spectrum) => spectrum.draw(mode === "waterfall"));
-    }
+    view.grow();
+    plots.forEach((plot) => plot.draw());
   }
   requestAnimationFrame(drawAll);
 }
@@ -205,34 +216,82 @@ setInterval(() => {
   const isShown = byId("mode").value !== "time";
   allReadings.listen(isShown && connection.socket?.readyState === WebSocket.OPEN);
   if (isShown) {
-    spectra.forEach((spectrum) => spectrum.add(allReadings));
+    plots.forEach((plot) => plot.add(allReadings));
     isDirty = true;
   }
 }, SPECTRA_MS);
 byId("mode").addEventListener("change", () => {
-  for (const control of [byId("span"), byId("pause"), byId("zoom-in"), byId("zoom-out")]) {
+  for (const control of byId("time-controls").querySelectorAll("button, select")) {
     control.disabled = byId("mode").value !== "time";
   }
-  isDirty = true;
+  makePlots(attitude?.columns);
 });
 
 for (const [id, cmd] of [["start-stream", "start_stream"], ["stop-stream", "stop_stream"]]) {
   byId(id).addEventListener("click", () => attempt(() => connection.ask(cmd)));
 }
 
-const view = new View(() => plots[0]?.points.at(-1)?.t ?? null, () => {
+const view = new View(() => readings.times, () => {
   isDirty = true;
   byId("pause").textContent = view.isPaused ? "Resume" : "Pause";
   byId("pause").setAttribute("aria-pressed", view.isPaused);
   const custom = byId("span").querySelector("[hidden]");
-  custom.textContent = `${Number(view.span.toPrecision(2))} s`;
-  custom.value = String(view.span);
-  byId("span").value = String(view.span);
+  custom.textContent = `${Number((view.length / 1000).toPrecision(2))} s`;
+  custom.value = String(view.length / 1000);
+  byId("span").value = String(view.length / 1000);
 });
+const actions = {
+  onTime: (time) => view.moveTo(time),
+  onSpan: (...ends) => (ends.length ? view.choose(...ends) : view.resume()),
+  onWheel: (factor, time) => view.zoom(factor, time),
+};
+
+// Plot of a graph over time.
+class TimePlot {
+  constructor(parent, { title, unit, columns }) {
+    this.of = { title, unit: unit || "1", gap: GAP_MS, wrap: unit === "deg" ? WRAP_DEG : Infinity, across: view.across };
+    this.columns = columns;
+    this.plot = new LinePlot(parent, this.content(), actions);
+  }
+
+  content() {
+    return { ...this.of, times: readings.times, lines: this.columns.map((label) => ({ label, values: readings.columns[label] })) };
+  }
+
+  draw() {
+    this.plot.renew(this.content());
+    this.plot.show(...view.span);
+    this.plot.mark(view.cursor.time);
+  }
+
+  redraw() { this.plot.redraw(); }
+
+  close() { this.plot.close(); }
+}
+
 byId("pause").addEventListener("click", () => (view.isPaused ? view.resume() : view.pause()));
-byId("zoom-in").addEventListener("click", () => view.zoom(0.5, 0.5));
-byId("zoom-out").addEventListener("click", () => view.zoom(2, 0.5));
-byId("span").addEventListener("change", () => view.show(Number(byId("span").value)));
+for (const [id, act] of [
+  ["zoom-in", () => view.zoom(0.5)], ["zoom-out", () => view.zoom(2)],
+  ["earlier", () => view.pan(-0.5)], ["later", () => view.pan(0.5)],
+]) {
+  byId(id).addEventListener("click", act);
+}
+byId("span").addEventListener("change", () => view.show(1000 * Number(byId("span").value)));
+byId("plots").addEventListener("keydown", (event) => {
+  const acts = {
+    ArrowLeft: () => view.step(-1), ArrowRight: () => view.step(1), End: () => view.resume(),
+    "+": () => view.zoom(0.5), "=": () => view.zoom(0.5), "-": () => view.zoom(2),
+    " ": () => (view.isPaused ? view.resume() : view.pause()),
+  };
+  if (byId("mode").value === "time" && acts[event.key] && !event.ctrlKey && !event.metaKey && !event.altKey) {
+    acts[event.key]();
+    event.preventDefault();
+  }
+});
+onSchemeChange(() => {
+  plots.forEach((plot) => plot.redraw());
+  isDirty = true;
+});
 addEventListener("resize", () => { isDirty = true; });
 
 // ---- log
@@ -260,21 +319,21 @@ byId("stop-log").addEventListener("click", () => attempt(async () => {
   await showFiles();
 }));
 
+const files = new SortedTable(byId("files"), [
+  { title: "File", sort: (file) => file.name, cell: (file) => file.name },
+  { title: "Bytes", kind: "number", sort: (file) => file.bytes, cell: (file) => String(file.bytes) },
+  { title: "Modified", first: -1, sort: (file) => Date.parse(file.modified), cell: (file) => new Date(file.modified).toLocaleString() },
+  { title: element("span", { class: "unseen" }, "Actions"), kind: "actions", cell: (file) => button("Save", () => attempt(async () => download(await connection.ask("load_file", { name: file.name })))) },
+], { column: 2, direction: -1 });
+
 async function showFiles() {
-  const files = await connection.ask("list_files");
-  byId("files").hidden = files.length === 0;
-  byId("files").tBodies[0].replaceChildren(...files.map((file) => {
-    const save = button("Save", () => attempt(async () => download(await connection.ask("load_file", { name: file.name }))));
-    const element = row([file.name, file.bytes, new Date(file.modified).toLocaleString(), save]);
-    element.dataset.file = file.name;
-    return element;
-  }));
+  const found = await connection.ask("list_files");
+  byId("files").hidden = found.length === 0;
+  files.show(found);
 }
 
 function download({ name, text }) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([text], { type: "text/csv" }));
-  link.download = name;
+  const link = element("a", { href: URL.createObjectURL(new Blob([text], { type: "text/csv" })), download: name });
   link.click();
   URL.revokeObjectURL(link.href);
 }
@@ -306,10 +365,7 @@ function showField(field, values) {
 }
 
 function fieldRow(field, inEffect) {
-  const name = document.createElement("span");
-  const meaning = document.createElement("small");
-  meaning.textContent = field.meaning;
-  name.append(field.name, meaning);
+  const name = element("span", {}, field.name, element("small", {}, field.meaning));
   const choice = field.writable ? chooser(field, inEffect) : "";
   const change = (cmd) => attempt(async () => {
     const value = bitsOf(field, Number(choice.value));
@@ -320,13 +376,9 @@ function fieldRow(field, inEffect) {
     await showFields();
     showMessage(`${field.name}: ${describeValue(field, value)} was ${cmd === "SF" ? "set" : "written"}`, "note");
   });
-  const buttons = document.createElement("span");
-  if (field.writable) {
-    buttons.append(button("Set", () => change("SF")), " ", button("Write", () => change("WF")));
-  }
-  const element = row([field.id, name, "", "", choice, buttons]);
-  element.dataset.field = field.name;
-  return element;
+  const buttons = field.writable ? [button("Set", () => change("SF")), " ", button("Write", () => change("WF"))] : [];
+  const cells = [element("td", { class: "number" }, String(field.id)), ...[[name], [], [], [choice]].map((of) => element("td", {}, ...of))];
+  return element("tr", { "data-field": field.name }, ...cells, element("td", { class: "actions" }, ...buttons));
 }
 
 function describeValue(field, value) {
@@ -352,18 +404,17 @@ function chooser(field, value) {
   const options = field.is_packet_type
     ? types.map((name) => [name.charCodeAt(0) * 256 + name.charCodeAt(1), name])
     : Object.entries(field.legal ?? {});
-  const element = document.createElement(options.length ? "select" : "input");
-  element.setAttribute("aria-label", `new value of ${field.name}`);
+  const node = element(options.length ? "select" : "input", { "aria-label": `new value of ${field.name}` });
   if (options.length) {
-    element.append(...options.map(([number, text]) => new Option(text || number, number)));
+    node.append(...options.map(([number, text]) => new Option(text || number, number)));
   } else {
     const [low, high] = field.step && field.is_signed ? [-0x8000, 0x7fff] : [0, 0xffff];
     const step = field.step || 1;
-    Object.assign(element, { type: "number", min: low * step, max: high * step, step: field.step ? "any" : 1 });
-    element.title = field.step ? `in ${field.unit || "units of 1"}, in steps of ${step.toPrecision(3)}` : "";
+    Object.assign(node, { type: "number", min: low * step, max: high * step, step: field.step ? "any" : 1 });
+    node.title = field.step ? `in ${field.unit || "units of 1"}, in steps of ${step.toPrecision(3)}` : "";
   }
-  element.value = element.type === "number" && value !== undefined ? Number(physical(field, value).toFixed(5)) : value;
-  return element;
+  node.value = node.type === "number" && value !== undefined ? Number(physical(field, value).toFixed(5)) : value;
+  return node;
 }
 
 byId("read-fields").addEventListener("click", () => attempt(showFields));
@@ -395,25 +446,6 @@ function showUpgrade(progress) {
   }
 }
 
-// ---- elements
-
-function row(cells) {
-  const element = document.createElement("tr");
-  for (const content of cells) {
-    const cell = element.insertCell();
-    cell.append(content);
-    if (typeof content === "number") {
-      cell.className = "number";
-    }
-  }
-  return element;
-}
-
-function button(text, action) {
-  const element = document.createElement("button");
-  Object.assign(element, { type: "button", textContent: text, className: "small" });
-  element.addEventListener("click", action);
-  return element;
-}
+function button(text, action) { return element("button", { type: "button", onclick: action }, text); }
 
 connection.open();

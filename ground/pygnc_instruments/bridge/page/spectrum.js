@@ -1,13 +1,17 @@
-// Spectra of all readings, and their history as a waterfall, on the canvas of a plot.
+// Spectra of all readings, as plots over the frequency, and their history as a waterfall.
 // Source: Welch, The Use of Fast Fourier Transform for the Estimation of Power Spectra, IEEE AU-15, 1967.
 
-import { COLOURS, MARGIN, line } from "./plot.js";
+import { LinePlot } from "./plot.js";
+import { axis, css, element, number } from "./theme.js";
 
 const READINGS = 1024;
 const LEAST_READINGS = 64;
 const ROWS = 60;
+const ROW_S = 0.5;
 const LEAST = 1e-12;
 const DECADES = 6;
+const HEIGHT_PX = 168;
+const hertz = { size: 30, values: (_, ticks) => ticks.map((tick) => `${number(tick)} Hz`) };
 
 // The newest readings of a second connection, which receives all: those of the plots are thinned, which spectra show as
 // frequencies that the device does not have.
@@ -98,87 +102,94 @@ function transform(real, imaginary) {
   }
 }
 
-export class Spectrum {
-  constructor(plot) {
-    this.plot = plot;
-    this.unit = `${plot.unit}/√Hz`;
-    this.rows = [];
-    this.newest = null;
+// Plot of the newest spectrum of columns.
+export class SpectrumPlot {
+  constructor(parent, { title, unit, columns }) {
+    const lines = columns.map((label) => ({ label, values: [] }));
+    this.of = { title: `${title}, spectrum`, unit: `${unit}/√Hz`, times: [], lines, logarithmic: true, gap: Infinity, across: hertz };
+    this.columns = columns;
+    this.plot = new LinePlot(parent, this.of, { onTime: (frequency) => this.plot.mark(frequency), onSpan: () => {} });
   }
 
-  // Add the spectrum of the newest readings, a row of the waterfall.
   add(readings) {
-    const found = readings.densities(this.plot.columns);
+    const found = readings.densities(this.columns);
     if (found === null) {
       return;
     }
-    this.newest = found;
+    const least = Math.max(Math.max(...found.curves.flat()) * 10 ** -DECADES, LEAST);
+    const lines = this.columns.map((label, k) => ({ label, values: found.curves[k].map((value) => Math.max(value, least)) }));
+    this.of = { ...this.of, times: found.frequencies, lines };
+    this.plot.renew(this.of);
+  }
+
+  draw() {
+    if (this.of.times.length) {
+      this.plot.show(0, this.of.times.at(-1));
+    }
+  }
+
+  redraw() { this.plot.redraw(); }
+
+  close() { this.plot.close(); }
+}
+
+// History of the spectra of columns: the newest in the first row, dense frequencies in the colour of lines.
+export class Waterfall {
+  constructor(parent, { title, columns }) {
+    Object.assign(this, { columns, rows: [], frequencies: [], plot: null });
+    this.box = element("div", { class: "canvas", role: "img", "aria-label": `${title}, waterfall` });
+    parent.append(element("figure", { class: "plot" }, element("figcaption", {}, element("b", {}, `${title}, waterfall`)), this.box));
+  }
+
+  add(readings) {
+    const found = readings.densities(this.columns);
+    if (found === null) {
+      return;
+    }
     const power = found.frequencies.map((_, k) => found.curves.reduce((sum, curve) => sum + curve[k] ** 2, 0));
     this.rows.unshift(power.map((value) => 0.5 * Math.log10(Math.max(value, LEAST ** 2))));
     this.rows.length = Math.min(this.rows.length, ROWS);
+    this.frequencies = found.frequencies;
   }
 
-  draw(isWaterfall) {
-    if (!this.newest) {
+  draw() {
+    const width = this.box.clientWidth;
+    if (!this.rows.length || !width) {
       return;
     }
-    const area = this.plot.clear(this.unit, isWaterfall ? "frequency and time" : "frequency");
-    const last = this.newest.frequencies.at(-1);
-    const x = (frequency) => MARGIN.left + (frequency / last) * (area.width - MARGIN.left - MARGIN.right);
-    if (isWaterfall) {
-      this.drawRows(area);
-    } else {
-      this.drawCurves(area, x);
+    this.plot ??= this.make(width);
+    if (this.plot.width !== width) {
+      this.plot.setSize({ width, height: HEIGHT_PX });
     }
-    drawFrequencies(area, x, last);
+    this.plot.setData([this.frequencies, this.frequencies.map(() => null)]);
   }
 
-  drawCurves({ pen, width, height }, x) {
-    const { frequencies, curves } = this.newest;
-    const levels = curves.map((curve) => curve.map((value) => Math.log10(Math.max(value, LEAST))));
-    const high = Math.ceil(Math.max(...levels.flat()));
-    const low = Math.max(high - DECADES, Math.floor(Math.min(...levels.flat())), Math.log10(LEAST));
-    const span = Math.max(high - low, 1);
-    const y = (level) => MARGIN.top + Math.min((high - level) / span, 1) * (height - MARGIN.top - MARGIN.bottom);
-    pen.textAlign = "right";
-    for (let level = low; level <= high; level += 1) {
-      line(pen, MARGIN.left, y(level), width - MARGIN.right, y(level));
-      pen.fillText(`1e${level}`, MARGIN.left - 6, y(level));
-    }
-    pen.fillText(this.unit, width - MARGIN.right - 6, MARGIN.top + 10);
-    pen.lineWidth = 1.5;
-    levels.forEach((curve, number) => {
-      pen.strokeStyle = COLOURS[number % COLOURS.length];
-      pen.beginPath();
-      curve.forEach((level, k) => pen.lineTo(x(frequencies[k]), y(level)));
-      pen.stroke();
-    });
+  make(width) {
+    const ages = (_, ticks) => ticks.map((tick) => (tick === 0 ? "now" : `−${tick} s`));
+    return new uPlot({
+      width, height: HEIGHT_PX, padding: [10, 18, 0, 0], legend: { show: false }, cursor: { show: false },
+      scales: { x: { time: false, range: () => [0, this.frequencies.at(-1)] }, y: { dir: -1, range: [0, ROWS * ROW_S] } },
+      axes: [axis({ space: 64, ...hertz }), axis({ size: 54, values: ages, grid: { show: false } })],
+      series: [{}, { points: { show: false } }],
+      hooks: { drawClear: [(plot) => this.paint(plot)] },
+    }, [this.frequencies, this.frequencies.map(() => null)], this.box);
   }
 
-  drawRows({ pen, width, height }) {
+  paint({ ctx: pen, bbox: { left, top, width, height } }) {
     const levels = this.rows.flat();
     const low = levels.reduce((least, level) => Math.min(least, level), Infinity);
     const span = Math.max(levels.reduce((most, level) => Math.max(most, level), -Infinity) - low, 1e-9);
-    const rowHeight = (height - MARGIN.top - MARGIN.bottom) / ROWS;
-    this.rows.forEach((row, number) => {
-      const step = (width - MARGIN.left - MARGIN.right) / row.length;
-      row.forEach((level, k) => {
-        pen.fillStyle = `hsl(212 65% ${97 - (82 * (level - low)) / span}%)`;
-        pen.fillRect(MARGIN.left + k * step, MARGIN.top + number * rowHeight, step + 0.5, rowHeight + 0.5);
-      });
-    });
-    pen.fillStyle = getComputedStyle(this.plot.figure).getPropertyValue("--faint");
-    pen.textAlign = "right";
-    pen.fillText("now", MARGIN.left - 6, MARGIN.top + 6);
-    pen.fillText("−30 s", MARGIN.left - 6, height - MARGIN.bottom - 6);
+    pen.save();
+    pen.fillStyle = css("--filter");
+    this.rows.forEach((row, rank) => row.forEach((level, k) => {
+      pen.globalAlpha = 0.06 + (0.94 * (level - low)) / span;
+      const [x, y] = [left + (k * width) / row.length, top + (rank * height) / ROWS];
+      pen.fillRect(x, y, width / row.length + 0.5, height / ROWS + 0.5);
+    }));
+    pen.restore();
   }
-}
 
-function drawFrequencies({ pen, width, height }, x, last) {
-  pen.textAlign = "center";
-  for (let k = 0; k <= 5; k += 1) {
-    const frequency = (k * last) / 5;
-    const text = `${Number(frequency.toPrecision(3))} Hz`;
-    pen.fillText(text, Math.min(Math.max(x(frequency), MARGIN.left), width - 22), height - MARGIN.bottom / 2);
-  }
+  redraw() { this.plot?.redraw(); }
+
+  close() { this.plot?.destroy(); }
 }

@@ -1,7 +1,8 @@
 // Page of the administration: rules of alerts, gateways, gadgets, users, tokens, the own account, and the audit log.
 
-import { age, element } from "./format.js";
-import { SortedTable } from "./tables.js";
+import { SortedTable } from "./components/tables.js";
+import { element } from "./components/theme.js";
+import { age } from "./format.js";
 import { time } from "./zone.js";
 
 const at = id => document.getElementById(id);
@@ -56,7 +57,7 @@ const tables = {
     { title: "Limit", cell: each => limitOf(each.rule) },
     { title: "Gadgets", kind: "minor", cell: each => each.rule.gadgets.join(", ") },
     { title: "Quiet hours", kind: "minor", cell: each => each.rule.urgent ? "notified" : "held" },
-    { title: element("span", { class: "hidden" }, "Actions"), cell: each => each.is_in_file ? element("span", { class: "faint" }, "in the settings file") : [
+    { title: element("span", { class: "unseen" }, "Actions"), cell: each => each.is_in_file ? element("span", { class: "note" }, "in the settings file") : [
       action("Edit", `Edit rule ${each.name}`, () => editRule(each)), " ",
       action("Delete", `Delete rule ${each.name}`, () => sure(`Delete rule ${each.name}?`) && act(() => send("DELETE", `admin/rules/${encodeURIComponent(each.name)}/`), `Rule ${each.name} was deleted.`)),
     ] },
@@ -67,7 +68,7 @@ const tables = {
     { title: "Key", sort: each => each.revoked_ms, cell: each => element("span", { class: `state ${each.revoked_ms ? "revoked" : "fine"}` }, each.revoked_ms ? "revoked" : "valid") },
     { title: "Last seen", kind: "minor", sort: each => each.seen_ms && -each.seen_ms, cell: each => each.seen_ms ? element("span", { title: time(each.seen_ms) }, age(Date.now() - each.seen_ms)) : "never" },
     { title: "Gadgets", kind: "minor", sort: each => each.gadgets.length, cell: each => each.gadgets.join(", ") || "–" },
-    { title: element("span", { class: "hidden" }, "Actions"), cell: each => each.revoked_ms || session.role !== "administrator" ? "" : action("Revoke key", `Revoke the key of ${each.name}`, () => sure(`Revoke the key of ${each.name}? It can upload again only after a new registration.`) && act(() => send("DELETE", `admin/gateways/${each.id}/key/`), `The key of ${each.name} was revoked.`)) },
+    { title: element("span", { class: "unseen" }, "Actions"), cell: each => each.revoked_ms || session.role !== "administrator" ? "" : action("Revoke key", `Revoke the key of ${each.name}`, () => sure(`Revoke the key of ${each.name}? It can upload again only after a new registration.`) && act(() => send("DELETE", `admin/gateways/${each.id}/key/`), `The key of ${each.name} was revoked.`)) },
   ], { column: 1 }),
   gadgets: new SortedTable(at("gadgets"), [
     { title: "Gadget", sort: each => each.gadget, cell: each => action(each.gadget, `Edit gadget ${each.gadget}`, () => editGadget(each)) },
@@ -79,13 +80,13 @@ const tables = {
     { title: "User", sort: each => each.name, cell: each => each.name },
     { title: "Role", sort: each => each.role, cell: each => roleOf(each) },
     { title: "Second factor", kind: "minor", cell: each => each.has_second_factor ? action("Remove", `Remove the second factor of ${each.name}`, () => sure(`Remove the second factor of ${each.name}?`) && act(() => send("PATCH", `admin/users/${encodeURIComponent(each.name)}/`, { remove_second_factor: true }), `The second factor of ${each.name} was removed.`)) : "none" },
-    { title: element("span", { class: "hidden" }, "Actions"), cell: each => action("Remove", `Remove user ${each.name}`, () => sure(`Remove user ${each.name}?`) && act(() => send("DELETE", `admin/users/${encodeURIComponent(each.name)}/`), `User ${each.name} was removed.`)) },
+    { title: element("span", { class: "unseen" }, "Actions"), cell: each => action("Remove", `Remove user ${each.name}`, () => sure(`Remove user ${each.name}?`) && act(() => send("DELETE", `admin/users/${encodeURIComponent(each.name)}/`), `User ${each.name} was removed.`)) },
   ]),
   tokens: new SortedTable(at("tokens"), [
     { title: "Token", sort: each => each.name, cell: each => each.name },
     { title: "Permits", sort: each => each.may_write, cell: each => each.may_write ? "changes" : "reading" },
     { title: "Expires", sort: each => each.expires_ms, cell: each => each.expires_ms ? time(each.expires_ms) : "never" },
-    { title: element("span", { class: "hidden" }, "Actions"), cell: each => action("Revoke", `Revoke token ${each.name}`, () => sure(`Revoke token ${each.name}?`) && act(() => send("DELETE", `admin/tokens/${encodeURIComponent(each.name)}/`), `Token ${each.name} was revoked.`)) },
+    { title: element("span", { class: "unseen" }, "Actions"), cell: each => action("Revoke", `Revoke token ${each.name}`, () => sure(`Revoke token ${each.name}?`) && act(() => send("DELETE", `admin/tokens/${encodeURIComponent(each.name)}/`), `Token ${each.name} was revoked.`)) },
   ]),
   audit: new SortedTable(at("audit"), [
     { title: "Time", first: -1, sort: each => each.id, cell: each => time(each.t_utc_ms) },

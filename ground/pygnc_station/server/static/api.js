@@ -1,6 +1,6 @@
 // OpenAPI description of the server as a page.
 
-import { element } from "./format.js";
+import { element } from "./components/theme.js";
 
 const at = id => document.getElementById(id);
 
@@ -17,7 +17,7 @@ function prose(text) { return text.split("`").map((part, rank) => rank % 2 ? ele
 
 function table(titles, rows) {
   const head = element("tr", {}, ...titles.map(title => element("th", { scope: "col" }, title)));
-  return element("div", { class: "scroll" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows.map(row => element("tr", {}, ...row.map(cell => element("td", {}, ...prose(cell))))))));
+  return element("div", { class: "scroll tall" }, element("table", {}, element("thead", {}, head), element("tbody", {}, ...rows.map(row => element("tr", {}, ...row.map(cell => element("td", {}, ...prose(cell))))))));
 }
 
 const defaultOf = schema => schema?.default === undefined ? "" : JSON.stringify(schema.default);
@@ -36,8 +36,8 @@ function card(path, method, operation, schemas) {
   return element("section", { class: "card operation" },
     element("h2", {}, element("code", {}, `${method.toUpperCase()} ${path}`)),
     element("p", {}, ...prose(operation.summary || "")),
-    ...(operation.description || "").split("\n\n").filter(Boolean).map(text => element("p", { class: "faint" }, ...prose(text))),
-    element("p", { class: "faint" }, secrets.length ? `Needs: ${secrets.join(", ")}.` : "Needs no token."),
+    ...(operation.description || "").split("\n\n").filter(Boolean).map(text => element("p", { class: "note" }, ...prose(text))),
+    element("p", { class: "note" }, secrets.length ? `Needs: ${secrets.join(", ")}.` : "Needs no token."),
     ...(parameters.length ? [table(["Parameter", "Type", "Default"], parameters)] : []),
     ...bodyOf(operation, schemas));
 }

@@ -1,56 +1,16 @@
 // Chart of several series over time: a uPlot with zoom, bands, limits and the values at the pointer.
 
-import { element, number } from "./format.js";
+import { countUntil } from "./components/cursor.js";
+import { decimated, lonely, TICKS } from "./components/plot.js";
+import { axis, css, element, number } from "./components/theme.js";
 import { time } from "./zone.js";
 
 const HOUR = 3600000, MIN_SPAN_MS = 10000, LOAD_AFTER_MS = 250, LEAST_DRAG_PX = 6, MOST_TOLD = 16, PARTIAL = 0.75;
 
-// Rank of the point that is nearest to a time.
-function nearest(points, ms) {
-  let low = 0, high = points.length - 1;
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (points[middle][0] < ms) low = middle + 1; else high = middle;
-  }
-  return low > 0 && ms - points[low - 1][0] < points[low][0] - ms ? low - 1 : low;
-}
-
-// Parts of a series between pauses that are gaps in the line: several times the usual interval.
-function parts({ points, stepMs }) {
-  const pauses = points.slice(1).map(([ms], rank) => ms - points[rank][0]).sort((one, other) => one - other);
-  const longest = stepMs ? 1.5 * stepMs : 10 * (pauses[Math.floor(pauses.length / 2)] || 0) + 1000;
-  const found = [];
-  points.forEach((point, rank) => {
-    if (rank && point[0] - points[rank - 1][0] <= longest) found.at(-1).push(point); else found.push([point]);
-  });
-  return found;
-}
-
-// Lowest and highest point of each column of pixels, which look like all points.
-export function decimated(points, columnMs) {
-  if (points.length <= 2) return points;
-  const columns = new Map();
-  for (const point of points) {
-    const key = Math.floor(point[0] / columnMs), column = columns.get(key);
-    if (column) column.push(point); else columns.set(key, [point]);
-  }
-  return [...columns.values()].flatMap(column => {
-    if (column.length <= 2) return column;
-    const ends = [column[0], column[0]];
-    let low = Infinity, high = -Infinity;
-    for (const point of column) {
-      if (point[1] < ends[0][1]) ends[0] = point;
-      if (point[1] > ends[1][1]) ends[1] = point;
-      low = Math.min(low, point[2] ?? point[1]);
-      high = Math.max(high, point[3] ?? point[1]);
-    }
-    ends.sort(([one], [other]) => one - other);
-    return column[0].length > 2 ? ends.map(([ms, mean, , , hours]) => [ms, mean, low, high, hours]) : ends;
-  });
-}
-
-function css(name) {
-  return name.startsWith("--") ? getComputedStyle(document.documentElement).getPropertyValue(name).trim() : name;
+// Rank of the point of a series that is nearest to a time.
+function nearest({ times }, ms) {
+  const next = countUntil(times, ms);
+  return next > 0 && (next === times.length || ms - times[next - 1] < times[next] - ms) ? next - 1 : next;
 }
 
 // Key of a series in legends, which has the colour of its line.
@@ -75,7 +35,8 @@ export class Chart {
   // unit of all; limits: ug_m3, source; zone: name of the time zone.
   show(series, { unit, start, end, limits, zone }) {
     if (this.plot?.select.width) return; // the user is dragging; the next refresh shows the series
-    Object.assign(this, { series: series.filter(({ points }) => points.length), unit, start, end, limits, zone });
+    const shown = series.filter(({ points }) => points.length).map(each => ({ ...each, times: each.points.map(([ms]) => ms + each.stepMs / 2) }));
+    Object.assign(this, { series: shown, unit, start, end, limits, zone });
     this.plot?.destroy();
     this.plot = null;
     this.point(null);
@@ -98,13 +59,12 @@ export class Chart {
 
   make() {
     const { data, series, bands } = this.table();
-    const axis = { stroke: () => css("--faint"), grid: { stroke: () => css("--line"), width: 1 }, ticks: { stroke: () => css("--line"), size: 4 }, font: "12px system-ui, sans-serif" };
     this.plot = new uPlot({
       width: this.node.clientWidth, height: this.node.clientHeight, ms: 1, series, bands, padding: [10, 12, 0, 0],
       tzDate: ms => uPlot.tzDate(new Date(ms), this.zone),
       legend: { show: false },
       scales: { x: { range: () => [this.start, this.end] }, y: { range: (_, low, high) => this.range(low, high) } },
-      axes: [{ ...axis, space: 70, values: HOURS_AND_DAYS }, { ...axis, size: 58, values: (_, ticks) => ticks.map(tick => number(tick)) }],
+      axes: [axis({ space: 70, values: TICKS }), axis({ size: 58, values: (_, ticks) => ticks.map(tick => number(tick)) })],
       cursor: {
         y: false, drag: { x: true, y: false, setScale: false, dist: LEAST_DRAG_PX }, points: { size: 7 },
         dataIdx: (_, rank, index) => nearestValue(data, rank, index),
@@ -124,20 +84,18 @@ export class Chart {
 
   // Data, series and bands of the plot. Undefined values are times of other series, null values are gaps.
   table() {
-    const columnMs = (this.end - this.start) / Math.max(1, this.node.clientWidth);
-    const tables = [], series = [{}], bands = [];
+    const pixels = Math.max(1, this.node.clientWidth), tables = [], series = [{}], bands = [];
     const alpha = this.series.length > 2 ? 0.1 : 0.16;
     this.drawn = [];
     for (const each of this.series) {
-      const found = parts(each), isMean = !each.isDashed && each.points[0].length > 2;
-      const rows = found.flatMap((part, rank) => [...(rank ? [[part[0][0] - 1, null, null, null]] : []), ...decimated(part, columnMs)]);
-      const columns = (isMean ? [0, 1, 2, 3] : [0, 1]).map(column => rows.map(row => row[column]));
-      columns[0] = columns[0].map(ms => ms + each.stepMs / 2);
-      tables.push(columns);
-      const rank = series.length, lone = new Set(found.filter(part => part.length === 1).map(([[ms]]) => ms + each.stepMs / 2));
-      const stroke = () => css(each.color);
-      series.push({ stroke, width: each.isDashed ? 1.2 : 1.7, dash: each.isDashed ? [2, 3] : undefined, points: { show: () => false, size: 6, fill: stroke, filter: plot => lone.size ? plot.data[0].flatMap((ms, index) => lone.has(ms) && plot.data[rank][index] != null ? [index] : []) : null } });
-      this.drawn.push({ each, partial: isMean ? rows.filter(([, mean, , , hours]) => mean !== null && isPartial(each, hours)) : [] });
+      const isMean = !each.isDashed && each.points[0].length > 2, stroke = () => css(each.color);
+      const { at, reduce } = decimated(each.times, this.start, this.end, pixels, each.stepMs ? 1.5 * each.stepMs : undefined);
+      const column = (rank, pick) => reduce(each.points.map(point => point[rank]), pick);
+      tables.push(isMean ? [at, column(1), column(2, "min"), column(3, "max")] : [at, column(1)]);
+      const rank = series.length, lone = new Set(lonely(tables.at(-1)[1]).map(place => at[place]));
+      const filter = plot => lone.size ? plot.data[0].flatMap((ms, index) => lone.has(ms) && plot.data[rank][index] != null ? [index] : []) : null;
+      series.push({ stroke, width: each.isDashed ? 1.2 : 1.7, dash: each.isDashed ? [2, 3] : undefined, points: { show: () => false, size: 6, fill: stroke, filter } });
+      this.drawn.push({ each, partial: isMean ? each.points.filter(point => isPartial(each, point[4])) : [] });
       if (isMean) {
         const edge = { stroke: "transparent", width: 0, points: { show: false } };
         series.push(edge, { ...edge });
@@ -163,7 +121,7 @@ export class Chart {
     pen.lineWidth = 1.5 * ratio;
     for (const { each, partial } of this.drawn) {
       pen.strokeStyle = css(each.color);
-      pen.fillStyle = css("--card");
+      pen.fillStyle = css("--panel");
       for (const [ms, mean] of partial) {
         pen.beginPath();
         pen.arc(plot.valToPos(ms + each.stepMs / 2, "x", true), plot.valToPos(mean, "y", true), 3.2 * ratio, 0, 7);
@@ -173,12 +131,12 @@ export class Chart {
     Object.assign(pen, { font: `${11 * ratio}px system-ui, sans-serif`, textAlign: "left", textBaseline: "alphabetic" });
     for (const { ug_m3, source } of this.limits) {
       const y = plot.valToPos(ug_m3, "y", true), text = `${source}, daily mean: ${ug_m3}`;
-      pen.strokeStyle = pen.fillStyle = css("--bad");
+      pen.strokeStyle = pen.fillStyle = css("--rejected");
       pen.lineWidth = ratio;
       pen.setLineDash([6 * ratio, 4 * ratio]);
       pen.beginPath(); pen.moveTo(left, y); pen.lineTo(left + width, y); pen.stroke();
       pen.setLineDash([]);
-      pen.strokeStyle = css("--card");
+      pen.strokeStyle = css("--panel");
       pen.lineWidth = 4 * ratio;
       pen.strokeText(text, left + 4 * ratio, y - 5 * ratio);
       pen.fillText(text, left + 4 * ratio, y - 5 * ratio);
@@ -222,10 +180,10 @@ export class Chart {
   step(pressed) {
     const longest = [...this.series].sort((one, other) => other.points.length - one.points.length)[0];
     if (!["ArrowLeft", "ArrowRight", "Home", "End"].includes(pressed) || !longest || !this.plot) return false;
-    const { points, stepMs } = longest, last = points.length - 1;
-    const rank = this.cursor === null ? last : nearest(points, this.cursor - stepMs / 2);
+    const { points, times } = longest, last = points.length - 1;
+    const rank = this.cursor === null ? last : nearest(longest, this.cursor);
     const next = { ArrowLeft: this.cursor === null ? last : rank - 1, ArrowRight: rank + 1, Home: 0, End: last }[pressed];
-    const ms = points[Math.max(0, Math.min(last, next))][0] + stepMs / 2;
+    const ms = times[Math.max(0, Math.min(last, next))];
     this.plot.setCursor({ left: this.plot.valToPos(ms, "x"), top: 10 }, false);
     this.point(ms);
     this.spoken.textContent = this.tip.innerText.replaceAll("\n", ", ");
@@ -235,7 +193,7 @@ export class Chart {
   // Points of the series near the cursor.
   found() {
     const reach = (this.end - this.start) / 40;
-    return this.series.map(each => ({ each, point: each.points[nearest(each.points, this.cursor - each.stepMs / 2)] }))
+    return this.series.map(each => ({ each, point: each.points[nearest(each, this.cursor)] }))
       .filter(({ each, point }) => Math.abs(point[0] + each.stepMs / 2 - this.cursor) <= Math.max(reach, each.stepMs));
   }
 
@@ -246,7 +204,7 @@ export class Chart {
     if (!found.length) return;
     const [{ each: first, point }] = found;
     const title = first.stepMs ? `${time(point[0])}, ${first.stepMs / HOUR} h` : time(point[0]);
-    this.tip.replaceChildren(element("div", { class: "faint" }, title), ...found.slice(0, MOST_TOLD).map(({ each, point: [, value, low, high, hours] }) => {
+    this.tip.replaceChildren(element("div", { class: "note" }, title), ...found.slice(0, MOST_TOLD).map(({ each, point: [, value, low, high, hours] }) => {
       const range = low === undefined || low === high ? "" : ` (${number(low)} to ${number(high)})`;
       const part = isPartial(each, hours) ? `, from ${hours} of ${each.stepMs / HOUR} h` : "";
       return element("div", {}, key(each), `${each.title}: ${number(value)} ${this.unit}${range}${part}`);
@@ -270,13 +228,3 @@ function nearestValue(data, rank, index) {
   }
   return index;
 }
-
-// Formats of times by the distance of the ticks, in 24 hours.
-const HOURS_AND_DAYS = [
-  [365 * 24 * HOUR, "{YYYY}", null, null, null, null, null, null, 1],
-  [28 * 24 * HOUR, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [24 * HOUR, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-  [60000, "{HH}:{mm}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
-  [1000, "{HH}:{mm}:{ss}", "\n{D} {MMM} {YYYY}", null, "\n{D} {MMM}", null, null, null, 1],
-  [1, "{ss}.{fff}", "\n{D} {MMM} {HH}:{mm}", null, null, null, null, null, 1],
-];

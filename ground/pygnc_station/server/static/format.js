@@ -1,12 +1,8 @@
-// Texts of numbers, times and sizes.
+// Texts of values, times and sizes.
+
+import { number } from "./components/theme.js";
 
 export const MINUTE_MS = 60000, HOUR_MS = 3600000, DAY_MS = 86400000;
-
-export function number(value, digits = 4) {
-  if (value === null || value === undefined || Number.isNaN(value)) return "–";
-  if (Number.isInteger(value)) return String(value);
-  return String(Number(value.toPrecision(digits)));
-}
 
 export function text(value) {
   if (value === null || value === undefined) return "–";
@@ -31,17 +27,6 @@ export function bytes(count) {
 // State of a gadget by the age of its newest reading, as for gateways by default.
 export function stateOf(ageMs) {
   return ageMs < 40 * MINUTE_MS ? "fine" : ageMs < 120 * MINUTE_MS ? "late" : "silent";
-}
-
-// Element with attributes and children; texts become text nodes, never markup.
-export function element(name, attributes = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) {
-    if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
-  }
-  node.append(...children);
-  return node;
 }
 
 const UNITS = /_(ug_m3|degc|deg|percent|per_cm3|ml_s|ml|us|um|kmh|km|wh_km|wh|rad_s|m_s2|hz|s|v|a|c)$/;

@@ -1,10 +1,11 @@
 // Page of the station server: state of gateways and gadgets, map, and charts. The public page has no gateways.
 
 import { Chart, isPartial, key } from "./chart.js";
-import { age, bytes, element, label, number, stateOf } from "./format.js";
+import { SortedTable } from "./components/tables.js";
+import { element, number, onSchemeChange } from "./components/theme.js";
+import { age, bytes, label, stateOf } from "./format.js";
 import { PlaceMap, parseCoastline } from "./map.js";
 import { RANGES, choices, details, exceeded, get, load } from "./readings.js";
-import { SortedTable } from "./tables.js";
 import { BROWSER_ZONE, fromInput, setZone, time, toInput } from "./zone.js";
 
 const EVERY_MS = 30000, MOST_COMPARED = 8, DAY_MS = 86400000;
@@ -66,7 +67,7 @@ function valueOf({ main }) {
 }
 
 const gadgetTable = new SortedTable(at("gadgets"), [
-  { title: element("span", { class: "hidden" }, "Compare"), cell: gadget => {
+  { title: element("span", { class: "unseen" }, "Compare"), cell: gadget => {
     const box = element("input", { type: "checkbox", "aria-label": `Compare ${gadget.name}`, "data-key": `box ${gadget.name}`, onchange: () => toggle(gadget.name) });
     box.checked = isChosen(gadget);
     return box;
@@ -93,7 +94,7 @@ const gatewayTable = new SortedTable(at("gateways"), [
 function showAlerts() {
   const all = [...fleet.alerts.map(each => ["this server", each]), ...fleet.gateways.flatMap(({ name, alerts }) => alerts.map(each => [name, each]))];
   at("alerts-card").hidden = !all.length;
-  at("alerts").replaceChildren(...all.map(([name, each]) => element("li", {}, element("strong", {}, `${name}: ${each.name}`), ` ${each.text} `, element("span", { class: "faint" }, `since ${time(each.since_ms)}`))));
+  at("alerts").replaceChildren(...all.map(([name, each]) => element("li", {}, element("strong", {}, `${name}: ${each.name}`), ` ${each.text} `, element("span", { class: "note" }, `since ${time(each.since_ms)}`))));
 }
 
 function showFleet() {
@@ -338,7 +339,7 @@ at("zoom-in").addEventListener("click", () => map.zoom(0.6));
 at("zoom-out").addEventListener("click", () => map.zoom(1.6));
 at("zoom-all").addEventListener("click", () => map.fit());
 window.addEventListener("hashchange", () => { recall(); showFleet(); changed(); });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => chart.redraw());
+onSchemeChange(() => chart.redraw());
 at("interface").hidden = isPublic;
 recall();
 showControls();

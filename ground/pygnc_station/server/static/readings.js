@@ -1,11 +1,12 @@
 // Values of gadgets: which can be plotted, in which unit, and the series of a plot.
 
-import { DAY_MS, element, label, text } from "./format.js";
+import { COLOURS } from "./components/plot.js";
+import { element } from "./components/theme.js";
+import { DAY_MS, label, text } from "./format.js";
 import { time } from "./zone.js";
 
 export const RANGES = { day: DAY_MS, week: 7 * DAY_MS, month: 31 * DAY_MS, year: 366 * DAY_MS };
 const CELL = /^((?:string_\d+_)?cell_\d+)_(.+)$/;
-const COLORS = 8;
 const STATUS = /(^|_)(flags?|status|state|stage|errors?|faults?|protections?|rejects?|rejected|checksum|serial|version|sequence|glitch\w*)(_|$)/;
 
 export async function get(path, query = {}) {
@@ -60,7 +61,7 @@ export function choices(readings) {
 }
 
 function colorOf(place, count) {
-  return count <= COLORS ? `--s${place}` : `hsl(${Math.round(place * 360 / count)} 65% 50%)`;
+  return count <= COLOURS.length ? COLOURS[place] : `hsl(${Math.round(place * 360 / count)} 65% 50%)`;
 }
 
 // Series of a plot: each gadget and name, as stored, corrected or both.
@@ -114,7 +115,7 @@ export function details(readings, chosen, onChosen, { hasExport }) {
     const doubts = [...reading.flags, ...reading.quality.filter(flag => flag !== "DEVICE").map(flag => flag.toLowerCase())];
     return element("div", {},
       element("h3", {}, `${reading.kind} `, !hasExport ? "" : element("a", { href: `api/v1/export/?${new URLSearchParams({ gadget: reading.gadget, kind: reading.kind })}`, "aria-label": `All readings of the kind ${reading.kind} as CSV` }, "CSV")),
-      element("p", { class: doubts.length ? "faint doubt" : "faint" },
+      element("p", { class: doubts.length ? "note doubt" : "note" },
         `${time(Date.parse(reading.timestamp), { hasMilliseconds: true })}${doubts.length ? ` (${doubts.join(", ")})` : ""}`),
       element("table", {}, body));
   });

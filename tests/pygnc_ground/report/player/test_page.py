@@ -234,3 +234,20 @@ def test_without_libraries_the_report_is_complete_and_has_no_player(
     assert "make frontend" in MISSING_LIBRARIES
     assert 'id="player"' not in render_report(samples.clean(5))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_partners_are_drawn_apart_from_the_satellite_and_counters_stand_below(browser: Chrome, report: Path) -> None:
+    page = opened(browser, report, "#t=2025-03-20T00:10:30.000Z")
+    apart = page.execute_script(
+        "const { globe } = player.views; player.draw();"
+        "const shown = globe.partners.filter(({ dot }) => dot.visible);"
+        "return shown.map(({ dot }) => dot.position.distanceTo(globe.satellite.position));"
+    )
+    assert len(apart) == 2
+    assert 0.05 < min(apart) < max(apart) < 0.4  # of the Earth's radius
+    axes = "return player.motion.axes(player.cursor.end).determinant()"
+    assert page.execute_script(axes) == pytest.approx(1.0)
+    assert re.match(r"Orbit; distances to partners ×\d+", page.find_element(By.CSS_SELECTOR, ".title").text)
+    counters = page.find_element(By.CSS_SELECTOR, "[data-part='counters']")
+    assert re.search(r"[a-z]+ ?\n?\d+", str(counters.get_attribute("textContent")))
+    require_no_errors(page)

@@ -75,3 +75,11 @@ def test_without_a_time_there_is_nothing_to_play(tmp_path: Path) -> None:
     result = replace(result, solution=samples.without_orbit(result).solution)
     assert make_recording(result, {}, ()).about["span"] is None
     assert list(tmp_path.iterdir()) == []
+
+
+def test_records_that_were_not_used_are_counted_over_time(recording: Recording, tables: Tables) -> None:
+    counted = tables["orbit"]["unused"]
+    assert np.all(np.diff(counted) >= 0)
+    assert counted[-1] == sum(bool(cause) for cause in tables["orbit"]["cause"])
+    (run,) = [group for group in recording.about["plots"] if group["title"] == "Run"]
+    assert [plot["title"] for plot in run["plots"]][:2] == ["GPS records not used", "Sensor samples not used"]

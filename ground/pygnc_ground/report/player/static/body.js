@@ -5,7 +5,7 @@ import { css } from "./theme.js";
 
 const { ArrowHelper, BoxGeometry, BufferGeometry, EdgesGeometry, Group, Line, LineBasicMaterial, LineDashedMaterial, LineSegments, Mesh, MeshBasicMaterial, Vector3 } = globalThis.THREE ?? {};
 const HALF = [0.5, 0.5, 0.75], AXIS = 1.25, ARROW = 1.55, SAME_RAD = 0.3;
-const AXES = ["--axis-x", "--axis-y", "--axis-z"];
+const AXES = ["--rejected", "--good", "--filter"];
 export const ARROWS = [["Sun", "--sun"], ["field, model", "--filter"], ["field, measured", "--mirror"], ["Earth", "--muted"]];
 
 export class Body extends View {

@@ -1,7 +1,7 @@
 // Partners along the axes of our orbit: covariance ellipsoids, and ranges as links, dashed where ambiguous.
 
 import { countUntil } from "./cursor.js";
-import { cholesky } from "./orbit.js";
+import { cholesky, roleOf } from "./orbit.js";
 import { View } from "./stage.js";
 import { css, number } from "./theme.js";
 
@@ -12,23 +12,12 @@ export class Formation extends View {
   constructor(node, motion, onChange) {
     super(node, { azimuth: -1.1, elevation: 0.4, distance: 3.8, range: [0.4, 40] }, onChange);
     this.motion = motion;
-    this.scale = 1 / this.size();
+    this.scale = 1 / motion.reach();
     this.own = new Mesh(new SphereGeometry(DOT, 16, 12), new MeshBasicMaterial());
     this.axes = NAMES.map((_, rank) => new ArrowHelper(new Vector3().setComponent(rank, 1), new Vector3(), AXIS, 0x888888, 0.07, 0.04));
     this.scene.add(this.own, ...this.axes);
     this.partners = motion.about.partners.map(of => this.make(of));
     this.paint();
-  }
-
-  // Median of the largest distance of a partner, which fills the view.
-  size() {
-    const lengths = [];
-    for (const { table } of this.motion.about.partners) {
-      const of = this.motion.tables[table];
-      if (of) of.time.forEach((_, row) => { const length = Math.hypot(of.r[row], of.t[row], of.n[row]); if (Number.isFinite(length)) lengths.push(length); });
-    }
-    lengths.sort((one, other) => one - other);
-    return lengths[Math.floor(0.8 * lengths.length)] || 1000;
   }
 
   make(of) {
@@ -78,7 +67,7 @@ export class Formation extends View {
     each.group.visible = state !== null;
     if (!state) { this.label(name, "", null); return; }
     const { position, isAmbiguous, isStale } = state, at = position.clone().multiplyScalar(this.scale);
-    const role = isStale ? "--muted" : isAmbiguous ? "--look" : "--good";
+    const role = roleOf(state);
     each.dot.position.copy(at);
     for (const part of [each.dot, each.ellipsoid, each.link, each.dashed]) part.material.color.set(css(role));
     this.set(each.mirror, isAmbiguous ? state.mirror : null);

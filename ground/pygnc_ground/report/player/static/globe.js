@@ -1,12 +1,12 @@
 // The Earth with coastline and shadow, orbit and ground track around the time, satellite and Sun.
 
 import { countUntil } from "./cursor.js";
-import { along } from "./orbit.js";
+import { along, roleOf } from "./orbit.js";
 import { View } from "./stage.js";
-import { css } from "./theme.js";
+import { css, number } from "./theme.js";
 
 const { BufferAttribute, BufferGeometry, CanvasTexture, Color, Group, LinearFilter, LineBasicMaterial, LineSegments, Mesh, Points, PointsMaterial, ShaderMaterial, SphereGeometry, Vector3 } = globalThis.THREE ?? {};
-const EARTH_M = 6371000, AROUND_MS = 5700000, STEP_RAD = 0.06, GAP_MS = 300000, PATH_MS = 10000, GROWN_MS = 10000, TEXTURE_PX = 2048, GRID_DEG = 30;
+const EARTH_M = 6371000, AROUND_MS = 5700000, STEP_RAD = 0.06, GAP_MS = 300000, PATH_MS = 10000, GROWN_MS = 10000, TEXTURE_PX = 2048, GRID_DEG = 30, APART = 0.15;
 
 const SURFACE = {
   vertexShader: "varying vec2 place; varying vec3 up; void main() { place = uv; up = normalize(mat3(modelMatrix) * normal); gl_Position = projectionMatrix * modelViewMatrix * vec4(position, 1.0); }",
@@ -68,7 +68,7 @@ export class Globe extends View {
     this.makePaths();
     this.satellite = this.dot(9);
     this.foot = this.dot(5);
-    this.scene.add(this.satellite);
+    this.makePartners();
     this.paint();
     this.lookAtOrbit();
   }
@@ -136,6 +136,27 @@ export class Globe extends View {
     this.future = [made(ofOrbit, 0.4, this.scene), made(ofTrack, 0.35, this.earth)];
   }
 
+  // Partners near the satellite are drawn apart from it, by a factor that the title has.
+  makePartners() {
+    this.factor = Math.max(1, APART * EARTH_M / this.motion.reach());
+    this.partners = this.motion.about.partners.map(of => ({ of, dot: this.dot(6) }));
+    const isApart = this.partners.length && this.factor > 1;
+    this.node.querySelector(".title").textContent = isApart ? `Orbit; distances to partners ×${number(this.factor, 2)}` : "Orbit";
+  }
+
+  updatePartners(time, here) {
+    const axes = here ? this.motion.axes(time) : null;
+    for (const { of, dot } of this.partners) {
+      const state = axes ? this.motion.partner(of, time) : null;
+      dot.visible = state !== null;
+      if (state) {
+        dot.position.copy(state.position).applyMatrix4(axes).multiplyScalar(this.factor / EARTH_M).add(this.satellite.position);
+        dot.material.color.set(css(roleOf(state)));
+      }
+      this.label(`partner ${of.id}`, String(of.id), state && !this.isHidden(dot.position) ? dot.position : null);
+    }
+  }
+
   dot(size) {
     const geometry = new BufferGeometry().setAttribute("position", new BufferAttribute(new Float32Array(3), 3));
     const dot = new Points(geometry, new PointsMaterial({ size: size * Math.min(1.5, devicePixelRatio), sizeAttenuation: false }));
@@ -171,7 +192,8 @@ export class Globe extends View {
       this.satellite.position.copy(here).divideScalar(EARTH_M);
       this.foot.position.copy(here).normalize().multiplyScalar(1.005);
     }
-    this.label("satellite", `satellite${this.motion.about.partners.length ? " and partners" : ""}`, here && this.isHidden(this.satellite.position) ? null : here && this.satellite.position);
+    this.updatePartners(time, here);
+    this.label("satellite", "satellite", here && this.isHidden(this.satellite.position) ? null : here && this.satellite.position);
   }
 
   // True if the Earth hides a point.

@@ -2,8 +2,8 @@
 
 import { read } from "./fragment.js";
 import { GrowingTables } from "./growing.js";
+import { showCounters } from "./panels.js";
 import { Player } from "./player.js";
-import { element } from "./theme.js";
 import { unpack } from "./unpack.js";
 
 const RETRY_MS = 1000, RETRY_MAX_MS = 8000, WATCH_MS = 5000, ASLEEP_MS = 20000, EVENTS_MAX = 1000;
@@ -76,8 +76,7 @@ class Feed {
     if (plots) Object.assign(about, { plots, partners, isNew: true });
     const remarks = [version, ...problems, damaged.length ? `Damaged input: ${damaged.join(", ")}` : ""].filter(Boolean);
     this.part("problems").textContent = remarks.join(" · ");
-    this.part("counters").replaceChildren(...Object.entries(counters).map(([name, count]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(count)))));
-    this.part("counters").parentElement.hidden = !Object.keys(counters).length;
+    showCounters(this.node, counters);
   }
 
   show() {

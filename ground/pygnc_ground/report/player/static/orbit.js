@@ -109,15 +109,32 @@ export class Motion {
     return { position, mirror: at("mirror_"), truth: at("true_"), covariance, isAmbiguous: table.state.at(row) === "ambiguous", isStale };
   }
 
+  // Distance in m within which the partners are most of the time.
+  reach() {
+    const lengths = [];
+    for (const { table } of this.about.partners) {
+      const of = this.tables[table];
+      if (of) of.time.forEach((_, row) => { const length = Math.hypot(of.r[row], of.t[row], of.n[row]); if (Number.isFinite(length)) lengths.push(length); });
+    }
+    lengths.sort((one, other) => one - other);
+    return lengths[Math.floor(0.8 * lengths.length)] || 1000;
+  }
+
   // Axes of our orbit in GCRF as the columns of a rotation: radial, transverse, normal; or null.
   axes(time) {
-    const here = this.position(time), there = this.position(time + 1000) ?? this.position(time - 1000);
-    if (!here || !there) return null;
-    const radial = here.clone().normalize(), sign = this.position(time + 1000) ? 1 : -1;
-    const normal = here.clone().cross(there.sub(here).multiplyScalar(sign)).normalize();
-    return new Matrix4().makeBasis(radial, normal.clone().cross(radial), normal);
+    const here = this.position(time);
+    for (const sign of here ? [1, -1] : []) {
+      const there = this.position(time + 1000 * sign);
+      if (!there || there.distanceTo(here) < 1) continue; // beside the only record, or behind the last one
+      const radial = here.clone().normalize(), normal = here.clone().cross(there.sub(here).multiplyScalar(sign)).normalize();
+      return new Matrix4().makeBasis(radial, normal.clone().cross(radial), normal);
+    }
+    return null;
   }
 }
+
+// Colour of a partner in a state.
+export function roleOf({ isStale, isAmbiguous }) { return isStale ? "--muted" : isAmbiguous ? "--look" : "--good"; }
 
 // Lower triangle of L with the covariance L L', as the columns of a matrix; or null if it is not positive.
 export function cholesky([rr, tr, tt, nr, nt, nn]) {

@@ -122,6 +122,13 @@ export class EventList {
   }
 }
 
+// Show numbers by their names below the plots.
+export function showCounters(node, counters) {
+  const items = Object.entries(counters).map(([name, count]) => element("div", {}, element("dt", {}, name), element("dd", {}, String(count))));
+  node.querySelector('[data-part="counters"]').replaceChildren(...items);
+  node.querySelector('[data-part="figures"]').hidden = !items.length;
+}
+
 // Plots in groups; only visible ones are drawn.
 export class PlotGroups {
   constructor(node, { tables, about }, actions) {

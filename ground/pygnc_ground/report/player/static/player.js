@@ -11,7 +11,7 @@ import { Stage } from "./stage.js";
 import { element, onSchemeChange } from "./theme.js";
 import { Timeline } from "./timeline.js";
 
-const SHORTEST_MS = 2000, MINUTE_MS = 60000;
+const SHORTEST_MS = 1000, MINUTE_MS = 60000;
 
 export class Player {
   // land: rings around land as text; isLive: the recording grows, and a time at its end follows it.
@@ -135,7 +135,9 @@ export class Player {
   }
 
   show(span) {
-    this.span = span && span[1] - span[0] < this.cursor.end - this.cursor.begin ? span : null;
+    const length = span ? span[1] - span[0] : Infinity;
+    if (length < SHORTEST_MS) return;
+    this.span = length < this.cursor.end - this.cursor.begin ? span : null;
     this.ask();
     this.fragment.touch();
   }

@@ -3,7 +3,7 @@
 import { element } from "./theme.js";
 
 const { PerspectiveCamera, Scene, Vector3, WebGLRenderer } = globalThis.THREE ?? {};
-const TURN_RAD = 0.0087, KEY_RAD = 0.12, ZOOM = 1.15, RATIO_MAX = 1.5;
+const TURN_RAD = 0.0087, KEY_RAD = 0.12, ZOOM = 1.15, RATIO_MAX = 1.5, MOVING_RATIO = 0.5, REST_MS = 150;
 
 export class View {
   // range: nearest and farthest distance of the camera; onChange is called after the user has moved the camera.
@@ -97,8 +97,8 @@ export class Stage {
   constructor(node) {
     this.node = node;
     this.canvas = element("canvas", { "aria-hidden": "true" });
-    this.renderer = new WebGLRenderer({ canvas: this.canvas, alpha: true, antialias: isFast() });
-    this.renderer.setPixelRatio(Math.min(RATIO_MAX, devicePixelRatio));
+    this.isFast = isFast();
+    this.renderer = new WebGLRenderer({ canvas: this.canvas, alpha: true, antialias: this.isFast });
     this.renderer.setScissorTest(true);
     this.renderer.autoClear = false;
     node.prepend(this.canvas);
@@ -106,19 +106,26 @@ export class Stage {
   }
 
   close() {
+    clearTimeout(this.resting);
     for (const { scene } of this.views) scene.traverse(part => { part.geometry?.dispose(); for (const each of [part.material].flat()) each?.dispose(); });
     this.renderer.dispose();
     this.renderer.forceContextLoss();
     this.canvas.remove();
   }
 
-  // Draw all views; `update` of a view sets its scene to the time.
+  // Draw all views; `update` of a view sets its scene to the time. In software, views that follow each other quickly have
+  // fewer pixels, and all of them again at rest.
   draw(time) {
-    const { clientWidth: width, clientHeight: height } = this.node;
+    const { clientWidth: width, clientHeight: height } = this.node, now = performance.now(), full = Math.min(RATIO_MAX, devicePixelRatio);
     if (!width || !height) return;
-    if (this.width !== width || this.height !== height) {
+    const isMoving = !this.isFast && now - this.drawn < REST_MS, ratio = isMoving ? MOVING_RATIO * full : full;
+    this.drawn = now;
+    clearTimeout(this.resting);
+    if (isMoving) this.resting = setTimeout(() => this.draw(time), REST_MS + 20);
+    if (this.width !== width || this.height !== height || this.ratio !== ratio) {
+      this.renderer.setPixelRatio(ratio);
       this.renderer.setSize(width, height, false);
-      Object.assign(this, { width, height });
+      Object.assign(this, { width, height, ratio });
     }
     for (const view of this.views) {
       const { offsetLeft: left, offsetTop: top, clientWidth, clientHeight } = view.node;

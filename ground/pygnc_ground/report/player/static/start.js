@@ -1,6 +1,7 @@
 // Start of the player of a report, which contains its recording.
 
 import { read } from "./fragment.js";
+import { showCounters } from "./panels.js";
 import { Player } from "./player.js";
 import { unpack } from "./unpack.js";
 
@@ -15,6 +16,7 @@ async function start() {
     }
     const player = new Player(node, recording, document.getElementById("player-coastline").textContent);
     node.dataset.state = "ready";
+    showCounters(node, recording.about.counters);
     globalThis.player = player;
     const notes = [];
     if (recording.about.damaged.length) notes.push(`Damaged input: ${recording.about.damaged.join(", ")}; see Input in the report.`);

@@ -1,6 +1,6 @@
 // Tables whose rows can be sorted by a button in each heading.
 
-import { element } from "./format.js";
+import { element } from "./theme.js";
 
 const ORDERS = { 1: "ascending", [-1]: "descending" };
 const collator = new Intl.Collator("en", { numeric: true, sensitivity: "base" });
