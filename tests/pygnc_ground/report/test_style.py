@@ -3,7 +3,8 @@ import re
 import matplotlib as mpl
 import pytest
 
-from pygnc_ground.report.style import FILTER, PALETTE, new_figure, panel_grid, report_style, to_svg
+from pygnc_cli.web_page import PALETTE
+from pygnc_ground.report.style import FILTER, new_figure, panel_grid, report_style, to_svg
 
 
 def svg(name: str = "one", description: str = "a line") -> str:
