@@ -2,7 +2,7 @@
 # that requirements/*.txt pin.
 
 .DEFAULT_GOAL := help
-.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz fuzz-recordings coverage readers docs frontend lint format lock \
+.PHONY: help run emulate test test-slow test-all faults radiation explore fuzz fuzz-recordings coverage readers docs pictures frontend lint format lock \
 	release release-files installations audit clean python
 
 # Python 3.11 flies, so it is tried first. Debian packages ensurepip separately; .venv cannot be created without it.
@@ -126,6 +126,10 @@ installations: .venv/development.stamp ## install each distribution and do its m
 
 audit: .venv/release/stamp ## check the locks against the OSV records in ADVISORIES=PATH
 	$(RELEASE) scripts.release.advisories "$(ADVISORIES)"
+
+pictures: .venv/development.stamp ## let the tests renew the pictures of the documentation
+	PYGNC_PICTURES=1 $(PYTEST) -m slow tests/pygnc_ground/report/player/test_demonstration_page.py \
+		tests/pygnc_station/server/test_page.py -k "shows_the_part or month_of_many"
 
 clean: ## remove .venv and all generated files
 	rm -rf .venv build data/frontend dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache

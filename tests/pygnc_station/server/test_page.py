@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 import httpx
+import numpy as np
 import pytest
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
@@ -28,7 +29,7 @@ from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, cl
 from pygnc_station.store.store import Store
 from scripts.build_frontend import build_frontend
 from tests.fakes.batonopc import Station, batch_of, csv_of, log, rows_of
-from tests.fakes.browser import chromium
+from tests.fakes.browser import chromium, picture
 from tests.programs import needs
 from tests.pygnc_station.logger.samples import store_sentence
 from tests.pygnc_station.server.samples import Running, server
@@ -479,6 +480,47 @@ def test_contrast_and_width_of_a_phone(fleet: Running, browser: Chrome, tmp_path
     )
     assert missing == []
     browser.save_screenshot(str(tmp_path / "page.png"))
+
+
+def test_a_month_of_many_gadgets_has_clusters_alerts_and_limits(tmp_path: Path, browser: Chrome) -> None:
+    towns = ((53.35, -6.26), (51.90, -8.47), (52.66, -8.63), (53.27, -9.05), (54.60, -5.93))
+    places = {
+        f"OPC_{rank + 1}": (towns[rank % 5][0] + 0.01 * (rank // 5), towns[rank % 5][1] + 0.02 * (rank % 3))
+        for rank in range(25)
+    }
+    gadgets = {name: GadgetSettings(Location(*place), time_zone="Europe/Dublin") for name, place in places.items()}
+    with server(tmp_path / "server", gadgets=gadgets) as there:
+        now_ms, hours, rng = clock_ms(), 31 * 24, np.random.default_rng(37)
+        for rank, name in enumerate(gadgets):
+            level, phase, slow = rng.uniform((5.0, 0.0, 0.0), (14.0, 0.5, 6.0))
+            of_day = 4.0 * np.sin(2.0 * np.pi * np.arange(hours) / 24.0 + phase)
+            of_month = 3.0 * np.sin(2.0 * np.pi * np.arange(hours) / hours + slow)
+            pm = np.maximum(level + of_day + of_month + rng.normal(0.0, 0.7, hours), 0.2)
+            values = [[round(float(each), 2), 60.0] for each in pm]
+            age_ms = 6 * 24 * HOUR_MS if rank == 7 else 30_000
+            fill(there.store, name, HISTOGRAM, values, last_ms=now_ms - age_ms, step_ms=HOUR_MS)
+        for gateway in ("roof", "harbour", "school"):
+            there.new_key(gateway)
+        with there.store.writes() as connection:
+            for rank, name in enumerate(gadgets):
+                owned = update(schema.devices).where(schema.devices.c.gadget_id == name)
+                connection.execute(owned.values(gateway_id=rank % 3 + 1))
+            for number in (1, 2):
+                store_state(connection, number, StationState(now_ms, version="0.1.0", backlog_readings=0), now_ms)
+            silent = update(schema.gateways).where(schema.gateways.c.id == 3)
+            connection.execute(silent.values(created_ms=now_ms - 9 * HOUR_MS, seen_ms=now_ms - 2 * HOUR_MS))
+        update_hours(there.store)
+        size = {"width": 1262, "height": 1416, "deviceScaleFactor": 1, "mobile": False}
+        browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        open_page(browser, f"{there.url}/#gadget=OPC_2&gadget=OPC_5&range=month&correction=corrected")
+        wait_for(browser, lambda: button(browser, "#map path").get_attribute("d"))
+        assert text_of(browser, "state") == "25 gadgets, 3 gateways, 1 silent"
+        clusters = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#map .place text")]
+        assert clusters.count("5") >= 3
+        assert points(browser) > 1000
+        assert " days above" in text_of(browser, "limits")
+        picture(browser, "station_page.png")
+        assert_no_errors(browser, there.url)
 
 
 def test_the_public_page_is_embedded_and_shows_only_public_gadgets(tmp_path: Path, browser: Chrome) -> None:

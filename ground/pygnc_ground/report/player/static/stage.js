@@ -3,12 +3,13 @@
 import { element } from "./theme.js";
 
 const { PerspectiveCamera, Scene, Vector3, WebGLRenderer } = globalThis.THREE ?? {};
+const LETTER_PX = 8, LINE_PX = 15; // about the size of the labels' text
 const TURN_RAD = 0.0087, KEY_RAD = 0.12, ZOOM = 1.15, RATIO_MAX = 1.5, MOVING_RATIO = 0.5, REST_MS = 150;
 
 export class View {
   // range: nearest and farthest distance of the camera; onChange is called after the user has moved the camera.
   constructor(node, { azimuth, elevation, distance, range }, onChange) {
-    Object.assign(this, { node, azimuth, elevation, distance, range, onChange, labels: new Map() });
+    Object.assign(this, { node, azimuth, elevation, distance, range, onChange, labels: new Map(), placed: [] });
     this.scene = new Scene();
     this.camera = new PerspectiveCamera(32, 1, 0.01, 100);
     this.camera.up.set(0, 0, 1);
@@ -55,7 +56,7 @@ export class View {
     this.distance = Math.min(this.range[1], Math.max(this.range[0], distance));
   }
 
-  // Place a label at a point of the scene, or hide it without a point.
+  // Place a label at a point of the scene, below those that are there already, or hide it without a point.
   label(name, text, point, role = "") {
     let node = this.labels.get(name);
     if (!node) {
@@ -67,12 +68,23 @@ export class View {
     node.hidden = !isShown;
     if (!isShown) return;
     if (node.textContent !== text) node.textContent = text;
-    const x = (at.x + 1) / 2 * this.node.clientWidth, y = (1 - at.y) / 2 * this.node.clientHeight;
-    const aside = at.x > 0.2 ? "calc(-100% - 1rem)" : "0"; // labels in the right part end at their points
-    node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateX(${role.startsWith("axis") ? "0" : aside})`;
+    const x = (at.x + 1) / 2 * this.node.clientWidth;
+    const isAxis = role.startsWith("axis"), isBefore = at.x > 0.2 && !isAxis; // labels in the right part end at their points
+    const y = this.free((1 - at.y) / 2 * this.node.clientHeight, x, LETTER_PX * text.length * (isBefore ? -1 : 1));
+    node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateX(${isBefore ? "calc(-100% - 1rem)" : "0"})`;
+  }
+
+  // Return y, or the next place below it where a label from x over a width, negative to the left, covers no other one.
+  free(y, x, width) {
+    const left = Math.min(x, x + width), right = Math.max(x, x + width);
+    const covered = this.placed.filter(each => left < each.right && right > each.left).map(each => each.y).sort((a, b) => a - b);
+    for (const each of covered) if (Math.abs(y - each) < LINE_PX) y = each + LINE_PX;
+    this.placed.push({ left, right, y });
+    return y;
   }
 
   aim(width, height) {
+    this.placed = [];
     const { azimuth, elevation } = this, flat = Math.cos(elevation);
     // In a narrow view, the camera stays so far away that the width shows as much as the height of a square one.
     const distance = this.distance * Math.max(1, height / width);
