@@ -4,6 +4,7 @@ Usage: python -m scripts.bench.bench_gnss [--hours 3] [--seeds 5]
 """
 
 import argparse
+import math
 import os
 import resource
 import time
@@ -21,9 +22,9 @@ from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssOrbits
 from pygnc_ground.gnss.rinex3 import read_rinex3
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
-from pygnc_ground.orbit.raw.determination import Receiver, solve_raw_orbit
+from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
 from pygnc_ground.orbit.raw.live import LiveState, live_orbit
-from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.orbit.solution import FloatArray, rms_3d
 from pygnc_ground.receivers.raw_files import read_measurements, read_orbits
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.settings import settings_from_tables
@@ -56,6 +57,36 @@ def print_grace(folder: Path) -> None:
         errors = next(line for line in found.lines if line.startswith("position error"))
         memory_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
         print(f"GRACE-B, {_signals(dual=dual)}: {errors}; {time.process_time() - begin_s:.1f} s CPU, {memory_mb} MB")
+
+
+def print_overlaps(folder: Path) -> None:
+    """Print residuals of the halves of GRACE-B's day, and how solutions of half days differ from that of the day."""
+    seen = read_measurements(folder / "GRCB2080.10D")
+    orbits = read_orbits(sorted(folder.glob("COD1594?.EPH")))
+    frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
+    hours = (seen.gps_ms - seen.gps_ms[0]) / 3_600_000.0
+
+    def solved(first: int, last: int) -> RawOrbit:
+        part = seen.selected((hours >= first) & (hours < last))
+        return solve_raw_orbit(part, orbits, _antennas(), Receiver((0.0, 0.0, -0.414)), OrbitSettings(), frames)
+
+    whole = solved(0, 24)
+    used_h = (whole.combined.measurements.gps_ms - seen.gps_ms[0]) / 3_600_000.0
+    cells = []
+    for first, last in ((0, 12), (12, 24), (6, 18), (9, 21)):
+        times_ms = np.unique(seen.gps_ms[(hours >= first + 1) & (hours < last - 1)])
+        (states, covariance), (others, _) = whole.states(times_ms), solved(first, last).states(times_ms)
+        inside = (used_h >= first) & (used_h < last)
+        residuals_m = (np.nanmedian(np.abs(of[inside])) for of in (whole.fitted.code_m, whole.fitted.phase_m))
+        sigma_m = math.sqrt(float(np.trace(covariance[:, :3, :3], axis1=1, axis2=2).mean()))
+        difference_m = rms_3d((states - others)[:, :3])
+        cells.append((f"{first} to {last} h", *(f"{one:.3f} m" for one in (*residuals_m, sigma_m, difference_m))))
+    head = ("part of the day", "median residual: codes", "phases", "sigma", "difference of the part's own solution")
+    print_table(head, cells)
+
+
+def _antennas() -> SatelliteAntennas:
+    return SatelliteAntennas.of(data_file("gnss_antennas/igs05_gps.atx").read_text(encoding="latin-1"))
 
 
 def errors_of(seed: int, hours: float) -> list[tuple[float, float, float]]:
@@ -113,10 +144,9 @@ def print_live_grace(folder: Path) -> None:
     """Print the errors of the filter with C1 and L1 of GRACE-B and precise orbits, as there are no messages."""
     seen = read_measurements(folder / "GRCB2080.10D").without_l2()
     orbits = read_orbits(sorted(folder.glob("COD1594?.EPH")))
-    antennas = SatelliteAntennas.of(data_file("gnss_antennas/igs05_gps.atx").read_text(encoding="latin-1"))
     frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
     begin_s = time.process_time()
-    states = list(live_orbit(seen, orbits, antennas, Receiver((0.0, 0.0, -0.414)), OrbitSettings(), frames))
+    states = list(live_orbit(seen, orbits, _antennas(), Receiver((0.0, 0.0, -0.414)), OrbitSettings(), frames))
     used_s = time.process_time() - begin_s
     times_ms = np.array([one.gps_ms for one in states])
     true = load_truth(folder / "grcb_truth_00h_12h.csv", None).at(times_ms)
@@ -140,6 +170,7 @@ def main() -> None:
     options = parser.parse_args()
     if recordings := os.environ.get("PYGNC_REFERENCE_DATA"):
         print_grace(Path(recordings) / "grace_b")
+        print_overlaps(Path(recordings) / "grace_b")
         print_live_grace(Path(recordings) / "grace_b")
     else:
         print("GRACE-B: left out, since PYGNC_REFERENCE_DATA is not set")

@@ -7,13 +7,11 @@ import typer
 
 from pygnc_cli.application import Application
 from pygnc_cli.files import echo_files, report_user_errors
-from pygnc_ground.commands.export import label, write
+from pygnc_ground.commands.export import label
 from pygnc_ground.commands.replay import ConfigOption, ObjectOption, TruthOption
 from pygnc_ground.exports.choices import Kind, Notation
 
 _KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
-_EXPORTED: Final = ("orbit_smoothed", "attitude_smoothed", "attitude")
-"""Tables of which messages are made; without an orbit of the smoother, there is none of the filter."""
 
 app: Final = Application()
 
@@ -83,81 +81,57 @@ def determine_orbit(
     settings name the columns of other tables (CSV, Parquet). With --gnss-orbits, the logs are RINEX observation files,
     also compressed, or logs with raw measurements, and the orbit follows from codes and carrier phases.
     """
-    from msgspec.structs import replace
-
-    from pygnc_ground.commands.orbit_replay import message_files, replay_with_true_noise, summary_lines
+    from pygnc_ground.commands.orbit_replay import write_orbit
     from pygnc_ground.commands.raw_orbit import RawFiles, determine
     from pygnc_ground.commands.raw_partner import PartnerFiles
-    from pygnc_ground.exports.estimates import Estimates
     from pygnc_ground.exports.export import Options
-    from pygnc_ground.orbit.prediction import OrbitPrediction
     from pygnc_ground.orbit.raw.determination import Receiver
-    from pygnc_ground.orbit.solution import newest_state
     from pygnc_ground.receivers.raw_files import is_observation_file
     from pygnc_ground.replay import folder
-    from pygnc_ground.replay.attitude_run import return_free_memory
     from pygnc_ground.replay.files import RecordedFiles
-    from pygnc_ground.replay.tables import table_makers
 
     with report_user_errors("pygnc orbit"):
-        if gnss_orbits:
-            folder.require_free(out, overwrite=overwrite)
-            raw = RawFiles(
-                observations=tuple(logs),
-                gnss_orbits=tuple(gnss_orbits),
-                receiver=Receiver.of(antenna_offset, antenna_sigma, dual=not single_frequency),
-                antennas=antennas,
-                live=live,
-                partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,
+        if not gnss_orbits:
+            if partner or live:
+                raise ValueError(
+                    "--partner, --live: for raw measurements; give the orbits of the GPS satellites by --gnss-orbits"
+                )
+            if observations := next(filter(is_observation_file, logs), None):
+                raise ValueError(
+                    f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"
+                )
+        name, designator = label("--name", name), label("--designator", designator)
+        folder.require_free(out, overwrite=overwrite)
+        if not gnss_orbits:
+            recorded = RecordedFiles(
+                sense=tuple(logs),
                 truth=truth,
                 object_name=object_name,
                 config=config,
                 earth_orientation=earth_orientation,
             )
-            result = determine(raw)
-            if antenna_offset is None:
-                typer.echo(
-                    "antenna of the receiver: taken as at the centre of mass +-"
-                    f" {raw.receiver.sigma_m:g} m; give --antenna-offset"
-                )
-            for line in result.lines:
-                typer.echo(line)
-            echo_files(result.write(out, label("--name", name), label("--designator", designator)))
+            kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
+            options = Options(kinds, Notation.KVN, name, designator, predict)
+            echo_files(write_orbit(recorded, out, options, overwrite=overwrite))
             return
-        if partner or live:
-            raise ValueError(
-                "--partner, --live: for raw measurements; give the orbits of the GPS satellites by --gnss-orbits"
-            )
-        if observations := next(filter(is_observation_file, logs), None):
-            raise ValueError(
-                f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"
-            )
-        recorded = RecordedFiles(
-            sense=tuple(logs),
+        raw = RawFiles(
+            observations=tuple(logs),
+            gnss_orbits=tuple(gnss_orbits),
+            receiver=Receiver.of(antenna_offset, antenna_sigma, dual=not single_frequency),
+            antennas=antennas,
+            live=live,
+            partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,
             truth=truth,
             object_name=object_name,
             config=config,
             earth_orientation=earth_orientation,
         )
-        context = recorded.context()
-        name, designator = label("--name", name), label("--designator", designator)
-        folder.require_free(out, overwrite=overwrite)
-        replay = replay_with_true_noise(recorded, context)
-        updates = replay.collected.updates
-        newest = newest_state(updates)
-        orbit = OrbitPrediction.of_updates(updates, context.settings.orbit, context.orientation)
-        replay.collected.release_fixes()
-        return_free_memory()
-        paths = replay.write(out, overwrite=overwrite)
-        prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
-        folder.write_state(out, replace(folder.read_state(out), prediction=prediction))
-        made = table_makers(replay.result, replay.collected).items()
-        tables = {name: make().lazy().collect() for name, make in made if name in _EXPORTED}
-        estimates = Estimates(tables, newest, orbit)
-        for line in summary_lines(replay, estimates, orbit.drag_sigma):
+        result = determine(raw)
+        if antenna_offset is None:
+            typer.echo(
+                "antenna of the receiver: taken as at the centre of mass +-"
+                f" {raw.receiver.sigma_m:g} m; give --antenna-offset"
+            )
+        for line in result.lines:
             typer.echo(line)
-        if newest is not None:
-            kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
-            options = Options(kinds, Notation.KVN, name, designator, predict)
-            paths += write(message_files(estimates, options), out)
-    echo_files(paths)
+        echo_files(result.write(out, name, designator))

@@ -1,12 +1,14 @@
-"""Replay of the logs of a receiver, and its summary."""
+"""Orbit from the fixes in logs of a receiver, for `pygnc orbit`, and its summary."""
 
 import dataclasses
 import math
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Final
 
+import msgspec
 import numpy as np
 import typer
 
@@ -15,19 +17,25 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import EARTH_RADIUS_M, GM_EARTH_M3_S2
 from pygnc.estimators.orbit.elements_fit import FitError
 from pygnc.estimators.orbit.state import POSITION, VELOCITY, OrbitState, osculating_elements
+from pygnc_ground.commands.export import write
 from pygnc_ground.commands.terminal import progress_bar
 from pygnc_ground.exports.estimates import Estimates
 from pygnc_ground.exports.export import File, Options, files
-from pygnc_ground.orbit.solution import IntArray
+from pygnc_ground.orbit.prediction import OrbitPrediction
+from pygnc_ground.orbit.solution import IntArray, newest_state
 from pygnc_ground.replay import folder
+from pygnc_ground.replay.attitude_run import return_free_memory
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.fix_times import FirstTimes
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
 from pygnc_ground.replay.run import ReplayContext
+from pygnc_ground.replay.tables import table_makers
 from pygnc_ground.report.replay import Replay
 from pygnc_ground.report.text import count_line, orbit_lines
 from pygnc_ground.report.wording import duration
 
+_EXPORTED: Final = ("orbit_smoothed", "attitude_smoothed", "attitude")
+"""Tables of which messages are made; without an orbit of the smoother, there is none of the filter."""
 _GAP: Final = 10.0
 """Intervals without fixes from which on the summary names them."""
 
@@ -55,7 +63,26 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
     return Replay(result, collected, origin)
 
 
-def summary_lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> Iterator[str]:
+def write_orbit(recorded: RecordedFiles, out: Path, options: Options, *, overwrite: bool) -> list[Path]:
+    """Determine the orbit, print its summary, and write tables, report and messages; return their paths."""
+    context = recorded.context()
+    replay = replay_with_true_noise(recorded, context)
+    updates = replay.collected.updates
+    newest = newest_state(updates)
+    orbit = OrbitPrediction.of_updates(updates, context.settings.orbit, context.orientation)
+    replay.collected.release_fixes()
+    return_free_memory()
+    paths = replay.write(out, overwrite=overwrite)
+    prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
+    folder.write_state(out, msgspec.structs.replace(folder.read_state(out), prediction=prediction))
+    made = table_makers(replay.result, replay.collected).items()
+    estimates = Estimates({name: make().lazy().collect() for name, make in made if name in _EXPORTED}, newest, orbit)
+    for line in _summary_lines(replay, estimates, orbit.drag_sigma):
+        typer.echo(line)
+    return paths if newest is None else paths + write(_message_files(estimates, options), out)
+
+
+def _summary_lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> Iterator[str]:
     """Yield what was read, the newest orbit, its prediction and, with a truth, its errors."""
     result, newest = replay.result, estimates.newest
     for source in result.sources:
@@ -99,7 +126,7 @@ def _sigma(state: OrbitState, part: slice) -> float:
     return math.sqrt(float(np.trace(state.covariance[part, part])))
 
 
-def message_files(estimates: Estimates, options: Options) -> Iterator[File]:
+def _message_files(estimates: Estimates, options: Options) -> Iterator[File]:
     """Yield the messages, and print the error to expect of the mean elements."""
     with suppress(FitError):
         if fitted := estimates.fitted:

@@ -7,9 +7,9 @@ receiver's clock of each epoch is eliminated. The ambiguities of the passes are 
 (Schur complement).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
@@ -71,21 +71,24 @@ class Fitted(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Interval:
-    """Measurements of an interval: codes first, then phases. Only measurements of one satellite are correlated."""
+class Clocked:
+    """Weights of m observations with free clocks. Only observations of one satellite are correlated."""
 
-    code_rows: IntArray
-    phase_rows: IntArray
-    epoch: IntArray
-    """Index of the epoch in the interval of each measurement."""
-    passes: IntArray
-    """Passes of the phases."""
-    column: IntArray
-    """Index in `passes` of each phase."""
+    clock: IntArray
+    """Index of the clock of each observation."""
     weights: list[tuple[IntArray, FloatArray]]
-    """Measurements of each satellite, and the inverse of their covariance."""
+    """Observations of each satellite, and the inverse of their covariance."""
     clock_covariance: FloatArray
-    """Covariance of the receiver's clocks in m2, without the orbit's errors."""
+    """Covariance of the clocks in m2, without the orbit's errors."""
+
+    @classmethod
+    def of(cls, clock: IntArray, covariances: Iterable[tuple[IntArray, FloatArray]]) -> Self:
+        """Return the weights of observations with clocks (m,); `covariances` are those of each satellite's."""
+        weights = [(own, np.asarray(np.linalg.inv(covariance), dtype=np.float64)) for own, covariance in covariances]
+        information = np.diag(np.full(int(clock.max()) + 1, _CLOCK_INFORMATION))
+        for own, inverse in weights:
+            np.add.at(information, (clock[own][:, None], clock[own]), inverse)
+        return cls(clock, weights, np.linalg.inv(information))
 
     def weighted(self, values: FloatArray) -> FloatArray:
         """Return the inverse of the covariance times values (m, k)."""
@@ -94,12 +97,30 @@ class _Interval:
             product[own] = inverse @ values[own]
         return product
 
-    def clocks(self, values: FloatArray) -> FloatArray:
-        """Return the receiver's clocks in measurements (m, k), in m, by least squares."""
+    def rest(self, values: FloatArray) -> FloatArray:
+        """Return values (m, k) without their clocks, by least squares."""
         weighted = self.weighted(values)
-        sums = np.stack([np.bincount(self.epoch, column) for column in weighted.T], axis=1)
-        clocks: FloatArray = self.clock_covariance @ sums
-        return clocks
+        sums = np.stack([np.bincount(self.clock, column) for column in weighted.T], axis=1)
+        rest: FloatArray = values - (self.clock_covariance @ sums)[self.clock]
+        return rest
+
+    def chi_square(self, rest: FloatArray) -> tuple[float, int]:
+        """Return the weighted sum of squares of residuals (m, 1) without clocks, and its degrees of freedom."""
+        return float((rest * self.weighted(rest)).sum()), len(rest) - len(self.clock_covariance)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Interval:
+    """Measurements of an interval: codes first, then phases."""
+
+    code_rows: IntArray
+    phase_rows: IntArray
+    passes: IntArray
+    """Passes of the phases."""
+    column: IntArray
+    """Index in `passes` of each phase."""
+    clocked: Clocked
+    """Their weights, with a clock for each epoch."""
 
 
 class Elimination:
@@ -136,10 +157,10 @@ class Elimination:
         for one in self._intervals:
             rows, design, residuals = self._design(one)
             both = np.concatenate((design, residuals), axis=1)
-            cleared = one.weighted(both - one.clocks(both)[one.epoch])
+            cleared = one.clocked.weighted(one.clocked.rest(both))
             products = design.T @ cleared
-            first = np.zeros(len(one.clock_covariance), dtype=np.int64)
-            first[one.epoch] = rows
+            first = np.zeros(len(one.clocked.clock_covariance), dtype=np.int64)
+            first[one.clocked.clock] = rows
             times_ms = seen.combined.measurements.gps_ms[first]
             of_place = motion.derivatives(times_ms, seen.offset_s[first])[:, :3]
             of_place = of_place.reshape(3 * len(first), -1)
@@ -168,21 +189,21 @@ class Elimination:
         chi_square, degrees = 0.0, -len(ambiguity_m) - len(correction)
         for one in self._intervals:
             residual = np.concatenate((code_m[one.code_rows], phase_m[one.phase_rows]))[:, None]
-            rest = residual - one.clocks(residual)[one.epoch]
-            chi_square += float((rest * one.weighted(rest)).sum())
-            degrees += len(rest) - len(one.clock_covariance)
+            rest = one.clocked.rest(residual)
+            of_one, degrees_of_one = one.clocked.chi_square(rest)
+            chi_square, degrees = chi_square + of_one, degrees + degrees_of_one
             code_m[one.code_rows] = rest[: len(one.code_rows), 0]
             phase_m[one.phase_rows] = rest[len(one.code_rows) :, 0]
         return Fitted(code_m, phase_m, chi_square, max(degrees, 1))
 
     def _design(self, one: _Interval) -> tuple[IntArray, FloatArray, FloatArray]:
         """Return rows (m,), derivatives by positions and ambiguities, and the right sides (m, 1 + k)."""
-        seen, epochs = self._seen, len(one.clock_covariance)
+        seen, epoch, epochs = self._seen, one.clocked.clock, len(one.clocked.clock_covariance)
         rows = np.concatenate((one.code_rows, one.phase_rows))
         design = np.zeros((len(rows), 3 * epochs + len(one.passes)))
         at = np.arange(len(rows))
         for axis in range(3):
-            design[at, 3 * one.epoch + axis] = seen.partials[rows, axis]
+            design[at, 3 * epoch + axis] = seen.partials[rows, axis]
         design[at[len(one.code_rows) :], 3 * epochs + one.column] = 1.0
         residual = np.concatenate((seen.code_m[one.code_rows], seen.phase_m[one.phase_rows]))
         return rows, design, np.column_stack((residual, self._shift[rows]))
@@ -202,20 +223,11 @@ class Elimination:
             _, epoch = np.unique(times_ms[both], return_inverse=True)
             passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
             variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
-            weights = [
-                (own, self._inverse(both[own], own >= len(code_rows), variance[own], step_ms))
-                for own in _satellites(seen.combined.measurements.satellite[both])
-            ]
-            information = np.diag(np.full(int(epoch.max()) + 1, _CLOCK_INFORMATION))
-            for own, inverse in weights:
-                np.add.at(information, (epoch[own][:, None], epoch[own]), inverse)
-            clock_covariance = np.linalg.inv(information)
-            yield _Interval(code_rows, phase_rows, epoch, passes, column, weights, clock_covariance)
-
-    def _inverse(self, rows: IntArray, is_phase: BoolArray, variance: FloatArray, step_ms: int) -> FloatArray:
-        """Return the inverse covariance of the errors of a satellite in an interval, white ones included, (m, m)."""
-        covariance = np.diag(variance) + self._covariance(rows, is_phase, step_ms)
-        return np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+            covariances = (
+                (own, np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms))
+                for own in by_satellite(seen.combined.measurements.satellite[both])
+            )
+            yield _Interval(code_rows, phase_rows, passes, column, Clocked.of(epoch, covariances))
 
     def _covariance(self, rows: IntArray, is_phase: BoolArray, step_ms: int) -> FloatArray:
         """Return the covariance of the correlated errors of a satellite in an interval, shape (m, m).
@@ -235,9 +247,9 @@ class Elimination:
         return covariance
 
 
-def _satellites(names: SatelliteArray) -> list[IntArray]:
-    """Return the indices of each satellite's measurements."""
-    return [np.flatnonzero(names == name) for name in np.unique(names)]
+def by_satellite(satellite: SatelliteArray) -> list[IntArray]:
+    """Return the indices of each satellite's observations."""
+    return [np.flatnonzero(satellite == name) for name in np.unique(satellite)]
 
 
 def huber_variance(residual_m: FloatArray, variance_m2: FloatArray, limit: float) -> FloatArray:

@@ -26,6 +26,7 @@ from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, RADIATION, STA
 from pygnc_ground.orbit.batch.trajectory import SEGMENT_MS, ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.raw.determination import RawOrbit
 from pygnc_ground.orbit.raw.differences import DELAY_FACTORS, WAVELENGTHS_M, Differences, Pairs, group_medians
+from pygnc_ground.orbit.raw.normal_equations import Clocked, by_satellite
 from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
@@ -53,7 +54,6 @@ _AMBIGUITY_SIGMA_M: Final = 30.0
 _DATUM_SIGMA_M: Final = 1e-3
 """Standard deviation of the ambiguity of one pass of a group, to which the others refer; the clocks absorb its value.
 """
-_CLOCK_INFORMATION: Final = 1e-12
 _HUBER: Final = 3.0
 _ITERATIONS: Final = 4
 _GROUP: Final = 40
@@ -227,23 +227,8 @@ class _Block(NamedTuple):
 
     row: IntArray
     kind: IntArray
-    clock: IntArray
-    """Index of the clock, one for each epoch and kind."""
-    weights: list[tuple[IntArray, FloatArray]]
-    """Observations of each satellite, and the inverse of their covariance."""
-    clock_covariance: FloatArray
-
-    def cleared(self, values: FloatArray) -> FloatArray:
-        """Return the inverse covariance times values (m, k) without their clocks."""
-        clocks = np.zeros((len(self.clock_covariance), values.shape[1]))
-        np.add.at(clocks, self.clock, self.weighted(values))
-        return self.weighted(values - (self.clock_covariance @ clocks)[self.clock])
-
-    def weighted(self, values: FloatArray) -> FloatArray:
-        product = np.empty_like(values)
-        for own, inverse in self.weights:
-            product[own] = inverse @ values[own]
-        return product
+    clocked: Clocked
+    """Their weights, with a clock for each epoch and kind."""
 
 
 class _Fit:
@@ -281,7 +266,8 @@ class _Fit:
         for block in self._blocks:
             columns, design = self._design(block, count)
             observed = self._observed_m[block.kind, block.row]
-            cleared = block.cleared(np.column_stack((design, observed, seen.by_offset[block.row])))
+            values = np.column_stack((design, observed, seen.by_offset[block.row]))
+            cleared = block.clocked.weighted(block.clocked.rest(values))
             matrix[np.ix_(columns, columns)] += design.T @ cleared[:, : len(columns)]
             right[columns] += design.T @ cleared[:, len(columns) :]
         return _Normal(0.5 * (matrix + matrix.T), right)
@@ -291,10 +277,8 @@ class _Fit:
         found = np.full_like(self._observed_m, np.nan)
         for block in self._blocks:
             columns, design = self._design(block, len(both) - len(self._sigma_m))
-            rest = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
-            clocks = np.zeros((len(block.clock_covariance), 1))
-            np.add.at(clocks, block.clock, block.weighted(rest))
-            found[block.kind, block.row] = (rest - (block.clock_covariance @ clocks)[block.clock])[:, 0]
+            residual = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
+            found[block.kind, block.row] = block.clocked.rest(residual)[:, 0]
         return found
 
     def variance_factor(self, both: FloatArray) -> float:
@@ -302,9 +286,9 @@ class _Fit:
         chi_square, degrees = 0.0, -len(both)
         for block in self._blocks:
             columns, design = self._design(block, len(both) - len(self._sigma_m))
-            rest = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
-            chi_square += float((rest * block.cleared(rest)).sum())
-            degrees += len(rest) - len(block.clock_covariance)
+            residual = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
+            of_block, degrees_of_block = block.clocked.chi_square(block.clocked.rest(residual))
+            chi_square, degrees = chi_square + of_block, degrees + degrees_of_block
         return chi_square / max(degrees, 1)
 
     def first_epochs(self) -> IntArray:
@@ -340,13 +324,8 @@ class _Fit:
                 continue
             row = rows[place]
             _, clock = np.unique(kind * (seen.epoch.max() + 1) + seen.epoch[row], return_inverse=True)
-            names = seen.satellite[row]
-            parts: list[IntArray] = [np.flatnonzero(names == name) for name in np.unique(names)]
-            weights = [(own, np.asarray(np.linalg.inv(self._covariance(row[own], kind[own])))) for own in parts]
-            information = np.diag(np.full(int(clock.max()) + 1, _CLOCK_INFORMATION))
-            for own, inverse in weights:
-                np.add.at(information, (clock[own][:, None], clock[own]), inverse)
-            yield _Block(row, kind, clock, weights, np.linalg.inv(information))
+            covariances = ((own, self._covariance(row[own], kind[own])) for own in by_satellite(seen.satellite[row]))
+            yield _Block(row, kind, Clocked.of(clock, covariances))
 
     def _covariance(self, row: IntArray, kind: IntArray) -> FloatArray:
         """Return the covariance of observations of one satellite, shape (m, m)."""
