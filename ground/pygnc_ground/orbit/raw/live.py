@@ -17,6 +17,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from pygnc.environment.frames import EarthFrames
+from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
@@ -96,6 +97,8 @@ class _Predicted(NamedTuple):
     """Predictions of the measurements of an epoch without ambiguities."""
 
     clock_s: float
+    offset_s: float
+    """Time of reception minus that of the state."""
     range_m: FloatArray
     wind_up_cycles: FloatArray
     sine: FloatArray
@@ -138,7 +141,7 @@ class LiveFilter:
         self._steady = np.diag(
             np.square((settings.process_noise.drag_log_sigma, *settings.process_noise.empirical_sigma_mps2))
         )
-        self._points: deque[tuple[int, FloatArray]] = deque(maxlen=_POINTS)
+        self._points: deque[tuple[int, float, FloatArray]] = deque(maxlen=_POINTS)
         self._gps_ms: int | None = None
         self._rejected = 0
         self._x = np.zeros(_FIRST)
@@ -184,12 +187,12 @@ class LiveFilter:
         )
         if not len(point.clock_s) or not point.known[0]:
             return
-        self._points.append((gps_ms, point.position_ecef_m[0]))
+        self._points.append((gps_ms, float(point.clock_s[0]), point.position_ecef_m[0]))
         if len(self._points) < _POINTS:
             return
-        times_ms = np.array([at for at, _ in self._points])
-        attitude = self._frames.at_each(times_ms, np.zeros(len(times_ms)))
-        position_m = np.einsum("nji,nj->ni", attitude.ecef_from_gcrf, np.array([place for _, place in self._points]))
+        times_ms, clock_s, place_m = (np.array(values) for values in zip(*self._points, strict=True))
+        attitude = self._frames.at_each(times_ms, -clock_s)
+        position_m = np.einsum("nji,nj->ni", attitude.ecef_from_gcrf, place_m)
         pole = attitude.rotation_gcrf_rad_s[0] / np.linalg.norm(attitude.rotation_gcrf_rad_s[0])
         grid = Grid(int(times_ms[0]), gps_ms)
         found = first_orbit(times_ms, position_m, np.full_like(position_m, np.nan), grid, pole)
@@ -198,6 +201,8 @@ class LiveFilter:
         beginning = np.concatenate((found[0], np.zeros(SIZE - 6)))
         state, _ = self._dynamics.propagate_vector(int(times_ms[0]), beginning, gps_ms)
         self._gps_ms, self._tracks = gps_ms, {}
+        # The positions, and so this orbit, are those of the times minus the clock's error.
+        state[:6] = _moved(state, float(clock_s[-1]))
         self._x = np.concatenate((state, (0.0,)))
         self._covariance = np.zeros((_FIRST, _FIRST))
         self._covariance[:6, :6] = np.diag(_SIGMAS**2)
@@ -226,7 +231,7 @@ class LiveFilter:
             offset_s = float(seen.fraction_s[0]) - clock_s
             turn = self._frames.at(gps_ms, np.array([offset_s])).ecef_from_gcrf[0]
             axes = orbital_axes(x[None, POSITION], x[None, VELOCITY])[0]
-            place_m = turn @ (x[POSITION] + offset_s * x[VELOCITY] + self._offset_m @ axes)
+            place_m = turn @ (_moved(x, offset_s)[POSITION] + self._offset_m @ axes)
             found = links.ranges(np.tile(place_m, (len(seen), 1)), np.full(len(seen), clock_s))
             clock_s = float(np.median(seen.code_l1_m - found.range_m)) / SPEED_OF_LIGHT_M_S
         antenna = (axes @ turn.T) * np.array((1.0, -1.0, -1.0))[:, None]
@@ -235,7 +240,7 @@ class LiveFilter:
         last = np.array([self._tracks[name].wind_up_cycles if name in self._tracks else 0.0 for name in names])
         wind_up += np.rint(last - wind_up)
         sine = np.maximum(-found.direction @ antenna[2], _LOW)
-        return _Predicted(clock_s, found.range_m, wind_up, sine, found.direction @ turn)
+        return _Predicted(clock_s, offset_s, found.range_m, wind_up, sine, found.direction @ turn)
 
     def _update(self, gps_ms: int, seen: GnssMeasurements, links: Links) -> int:
         """Update with the measurements of an epoch; return the number of satellites used."""
@@ -256,11 +261,13 @@ class LiveFilter:
         self._x[_CLOCK] = clock_m
         design = np.zeros((len(names), len(self._x)))
         design[:, POSITION], design[:, _CLOCK] = predicted.partials, 1.0
+        design[:, VELOCITY] = predicted.offset_s * predicted.partials
         design[np.arange(len(names)), columns] = 1.0
         residual_m = mean_m - predicted.range_m - clock_m - self._x[columns]
-        before = self._x[POSITION].copy()
+        before = self._x[:6].copy()
         used = self._measured(design, residual_m, np.square(_NOISE_M / predicted.sine))
-        moved_m = predicted.partials @ (self._x[POSITION] - before) + self._x[_CLOCK]
+        change = self._x[:6] - before
+        moved_m = predicted.partials @ (change[POSITION] + predicted.offset_s * change[VELOCITY]) + self._x[_CLOCK]
         for row, name in enumerate(names):
             value = float(phase_m[row] - predicted.range_m[row] - moved_m[row])
             wind_up = float(predicted.wind_up_cycles[row])
@@ -345,6 +352,14 @@ class LiveFilter:
         self._covariance = covariance
         for row in rows:
             self._tracks[names[row]] = _Track(0, 0.0, 0.0, -1)
+
+
+def _moved(x: FloatArray, after_s: float) -> FloatArray:
+    """Return position and velocity (6,) of a state after some tenths of a second, by the Earth's central attraction."""
+    position_m, velocity_mps = x[POSITION], x[VELOCITY]
+    acceleration_mps2 = -GM_EARTH_M3_S2 / float(np.linalg.norm(position_m)) ** 3 * position_m
+    moved_m = position_m + after_s * velocity_mps + 0.5 * after_s**2 * acceleration_mps2
+    return np.concatenate((moved_m, velocity_mps + after_s * acceleration_mps2))
 
 
 def live_orbit(  # noqa: PLR0917 - measurements and what they are predicted with

@@ -46,6 +46,17 @@ def test_filter_is_accurate_and_knows_its_error(flight: Made) -> None:
     assert nees < 2.0
 
 
+def test_states_are_those_of_the_time_tags_whatever_the_clock_is_wrong_by() -> None:
+    wrong = scenario(1200, clock_offset_s=0.3)
+    found = filtered(wrong.measurements.without_l2(), wrong.broadcast)
+    times_ms = np.array([one.gps_ms for one in found])
+    true = wrong.path.states_gcrf(1e-3 * (times_ms - wrong.path.start_gps_ms))
+    error = np.array([one.state for one in found]) - true
+    assert len(error) > 80
+    assert np.linalg.norm(error[:, :3], axis=1).max() < 30.0
+    assert np.linalg.norm(error[:, 3:], axis=1).max() < 0.1
+
+
 def test_a_result_depends_on_nothing_later(flight: Made) -> None:
     seen = flight.measurements.without_l2()
     end_ms = int(seen.gps_ms[0]) + 1_200_000
