@@ -31,14 +31,14 @@ def septentrio(prn: int, frames: Words, gps_ms: int) -> bytes:
 
 def near_the_codes(seen: GnssMeasurements) -> GnssMeasurements:
     """Return phases without whole cycles of each pass, as receivers begin them near the code."""
-    changed = {"phase_l1_m": seen.phase_l1_m.copy(), "phase_l2_m": seen.phase_l2_m.copy()}
+    changed = seen.phase_l1_m.copy(), seen.phase_l2_m.copy()
     for name in np.unique(seen.satellite):
         rows = np.flatnonzero(seen.satellite == name)
         for part in np.split(rows, np.flatnonzero(np.diff(seen.gps_ms[rows]) > 10_000) + 1):
-            for phase_m, wavelength_m in zip(changed.values(), (L1_WAVELENGTH_M, L2_WAVELENGTH_M), strict=True):
+            for phase_m, wavelength_m in zip(changed, (L1_WAVELENGTH_M, L2_WAVELENGTH_M), strict=True):
                 cycles = np.rint((phase_m[part[0]] - seen.code_l1_m[part[0]]) / wavelength_m)
                 phase_m[part] -= wavelength_m * cycles
-    return replace(seen, **changed)
+    return replace(seen, phase_l1_m=changed[0], phase_l2_m=changed[1])
 
 
 def positions(words: list[str], out: Path) -> npt.NDArray[np.float64]:
