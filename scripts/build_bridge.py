@@ -5,17 +5,24 @@ Windows.
 """
 
 import argparse
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.family import BUILT_IN
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # allows to start the program by its path
 
-ROOT: Final = Path(__file__).resolve().parent.parent
+from pygnc_cli.web_page import LIBRARIES
+from pygnc_devices.family import BUILT_IN
+from scripts.build_frontend import build_frontend
+
+ROOT: Final = Path(__file__).resolve().parents[1]
 GROUND: Final = ROOT / "ground"
 NAME: Final = "pygnc-bridge"
+DATA: Final = ("components", *(f"frontend/{name}" for name in LIBRARIES))
+"""Files and folders in data/ that the page of the bridge loads."""
 # Optional dependencies of libraries that the bridge does not use.
 EXCLUDED: Final = (
     "IPython", "PIL", "_pytest", "hypothesis", "matplotlib", "mypy", "numpy", "pandas", "polars", "pyarrow", "pytest",
@@ -28,9 +35,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("dist"), help="Folder for the program (default: dist).")
     out = parser.parse_args().out
+    build_frontend()
     with tempfile.TemporaryDirectory() as work:
         subprocess.run([sys.executable, "-m", "PyInstaller", *arguments(out, Path(work))], check=True)
     print(next(out.glob(f"{NAME}*")))
+
+
+def place_of(name: str) -> str:
+    """Return the folder of a data file in the program, where `pygnc_system.files.data_file` finds it."""
+    path = Path("pygnc_data", name)
+    return str(path if (ROOT / "data" / name).is_dir() else path.parent)
 
 
 def arguments(out: Path, work: Path) -> list[str]:
@@ -41,6 +55,7 @@ def arguments(out: Path, work: Path) -> list[str]:
         *("--distpath", str(out), "--workpath", str(work), "--specpath", str(work)),
         *("--paths", str(ROOT / "flight"), "--paths", str(GROUND)),
         *("--collect-data", "pygnc_instruments.bridge"),
+        *(word for name in DATA for word in ("--add-data", f"{ROOT / 'data' / name}{os.pathsep}{place_of(name)}")),
         *(("--strip",) if sys.platform == "linux" else ()),
         *(word for module in modules for word in ("--hidden-import", module)),
         *(word for module in EXCLUDED for word in ("--exclude-module", module)),

@@ -11,11 +11,13 @@ import matplotlib.image
 import numpy as np
 import polars as pl
 import pytest
+from matplotlib.colors import to_rgb
 from typer.testing import CliRunner, Result
 
 from pygnc.configuration.load import load
 from pygnc.formats.sense import SenseLayout
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_cli.web_page import PALETTE
 from pygnc_ground.commands.calibrate_mag import app
 from tests.reference import recording
 
@@ -130,8 +132,8 @@ def test_the_figure_shows_both_stages(calibrated: tuple[Path, str]) -> None:
     out, printed = calibrated
     picture = matplotlib.image.imread(out / "calibration.png")
     assert picture.shape[:2] == (1536, 1536)
-    for colour in ((0xC4, 0x57, 0x0A), (0x0A, 0x62, 0xB0)):
-        near = np.abs(picture[:, :, :3] * 255.0 - colour).max(axis=2) < 12.0
+    for name in ("smoother", "filter"):
+        near = np.abs(picture[:, :, :3] - to_rgb(PALETTE[name].light)).max(axis=2) < 0.05
         assert near.sum() > 2_000
     assert str(out / "calibration.png") in printed
 

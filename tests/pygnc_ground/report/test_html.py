@@ -70,7 +70,8 @@ def test_every_colour_of_a_figure_follows_light_and_dark(troubled: str) -> None:
     for figure in figures:
         bare = re.sub(r"(?:url\(|href=\")#[^)\"]+", "", figure)
         assert re.search(r"#[0-9a-fA-F]{6}\b", bare) is None
-    used = set(re.findall(r"var\((--[a-z-]+)\)", troubled))
+    used = {name for figure in figures for name in re.findall(r"var\((--[a-z-]+)\)", figure)}
+    assert len(used) > 5
     style = troubled[troubled.index(":root") : troubled.index("* { box-sizing")]
     assert all(style.count(f"{name}:") == 2 for name in used)
 
