@@ -34,7 +34,7 @@ _MESSAGE_PAUSE_S: Final = 0.1
 
 @dataclass(slots=True)
 class Heard:
-    """What was received at a port, at all baud rates.
+    """Bytes that a port has received, at all baud rates.
 
     Attributes:
         octets: the bytes.

@@ -9,6 +9,7 @@ from typing import Any, Final, NamedTuple
 
 import polars as pl
 
+from pygnc_ground import wording
 from pygnc_ground.campaign import figures
 from pygnc_ground.campaign.definition import Campaign, count_runs
 from pygnc_ground.campaign.folder import folder_of
@@ -32,7 +33,6 @@ from pygnc_ground.campaign.statistics import (
     worst_runs,
 )
 from pygnc_ground.campaign.store import load_campaign, partitions_of
-from pygnc_ground.report import wording
 from pygnc_ground.report.html import page_environment, versions
 from pygnc_ground.report.style import Chart, chart, report_style
 from pygnc_ground.report.summary import Finding

@@ -19,9 +19,9 @@ from pygnc_ground.orbit.doppler_identification import Doppler, identify_doppler
 from pygnc_ground.orbit.identification import CERTAIN, Identification, deciding_measurement
 from pygnc_ground.orbit.orbit_identification import Observation, identify_orbit
 from pygnc_ground.orbit.passes import Station
-from pygnc_ground.report.wording import plural
 from pygnc_ground.tables.declaration import frame
 from pygnc_ground.truth.ephemeris import NS_PER_MS
+from pygnc_ground.wording import plural
 
 _DOPPLER: Final = b"utc,frequency_hz"
 _SHOWN: Final = 5

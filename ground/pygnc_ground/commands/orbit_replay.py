@@ -32,7 +32,7 @@ from pygnc_ground.replay.run import ReplayContext
 from pygnc_ground.replay.tables import table_makers
 from pygnc_ground.report.replay import Replay
 from pygnc_ground.report.text import count_line, orbit_lines
-from pygnc_ground.report.wording import duration
+from pygnc_ground.wording import duration
 
 _EXPORTED: Final = ("orbit_smoothed", "attitude_smoothed", "attitude")
 """Tables of which messages are made; without an orbit of the smoother, there is none of the filter."""

@@ -48,10 +48,10 @@ from pygnc_ground.receivers.raw_files import NavigationOrbits, read_measurements
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.files import flight_settings
 from pygnc_ground.replay.tables import solution_table
-from pygnc_ground.report.wording import plural
 from pygnc_ground.tables.declaration import write_table
 from pygnc_ground.truth.frames import earth_orientation
 from pygnc_ground.truth.load import load_truth
+from pygnc_ground.wording import plural
 from pygnc_system.files import data_file
 
 _ANTENNAS: Final = "gnss_antennas/igs05_gps.atx"

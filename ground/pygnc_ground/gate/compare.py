@@ -11,8 +11,8 @@ import polars as pl
 from pygnc.common import quaternion
 from pygnc.common.clock import MS_PER_WEEK
 from pygnc_ground.orbit.solution import FloatArray
-from pygnc_ground.report.wording import utc
 from pygnc_ground.tables.declaration import Quantity, quantities
+from pygnc_ground.wording import utc
 
 _KEYS: Final = {
     "approaches": ("partner_id", "orbit", "encounter"),

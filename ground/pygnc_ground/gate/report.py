@@ -10,7 +10,7 @@ from pygnc_cli.text import printable
 from pygnc_ground.gate.compare import Change
 from pygnc_ground.gate.constants import ConstantChange, only_moved
 from pygnc_ground.gate.outcome import Accuracy
-from pygnc_ground.report.wording import plural, whole
+from pygnc_ground.wording import plural, whole
 
 TOLERANCE: Final = 1e-5
 """Largest change that another platform explains: in standard deviations, or else relative to the RMS of a quantity"""

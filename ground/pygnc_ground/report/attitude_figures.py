@@ -32,7 +32,7 @@ from pygnc_ground.report.style import (
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, Trace
-from pygnc_ground.report.wording import meaning, whole
+from pygnc_ground.wording import meaning, whole
 
 _WINDOW_H: Final = 1.0 / 12.0
 _ECLIPSE: Final = ("band", SHADE, "eclipse")

@@ -30,7 +30,7 @@ from pygnc_ground.report.style import (
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, length_scale
-from pygnc_ground.report.wording import number
+from pygnc_ground.wording import number
 
 _AXES: Final = ("radial", "transverse", "normal")
 _SIGMAS: Final = 3.0

@@ -14,10 +14,11 @@ import pygnc
 from pygnc.host.settings_slots import named_values
 from pygnc_cli.text import printable
 from pygnc_cli.web_page import page_style
+from pygnc_ground import wording
 from pygnc_ground.attitude.accuracy import RIGHT_DEG, WRONG_DEG
 from pygnc_ground.inspection.times import format_gps_time
 from pygnc_ground.replay.result import FormationResult, ReplayResult, orbit_name
-from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures, wording
+from pygnc_ground.report import attitude_figures, formation_figures, orbit_figures, sensor_figures
 from pygnc_ground.report.axes import TimeAxis, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.clock import clock, clock_records
 from pygnc_ground.report.comparison import (

@@ -26,7 +26,7 @@ from pygnc_ground.report.style import (
     panel_grid,
 )
 from pygnc_ground.report.traces import Components, Entry, Trace
-from pygnc_ground.report.wording import number, percent
+from pygnc_ground.wording import number, percent
 
 _AXES: Final = ("radial", "transverse", "normal")
 _MM: Final = 1e3

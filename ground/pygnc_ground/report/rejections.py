@@ -14,7 +14,7 @@ from pygnc_ground.replay.result import ReplayResult
 from pygnc_ground.report import traces
 from pygnc_ground.report.axes import TimeAxis
 from pygnc_ground.report.style import LIMIT, MUTED, REJECTED, Drawing, panel_grid
-from pygnc_ground.report.wording import meaning
+from pygnc_ground.wording import meaning
 
 
 class CauseCounts(NamedTuple):

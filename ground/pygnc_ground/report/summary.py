@@ -24,7 +24,7 @@ from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.clock import ClockRecords
 from pygnc_ground.report.comparison import ComparedAttitude, ComparedOrbit, ComparedPartner
 from pygnc_ground.report.statistics import DifferenceFigures
-from pygnc_ground.report.wording import (
+from pygnc_ground.wording import (
     NEGLIGIBLE,
     by_cause,
     compared,

@@ -16,7 +16,7 @@ from pygnc_ground.report.comparison import (
     compared_orbits,
     compared_partners,
 )
-from pygnc_ground.report.wording import NEGLIGIBLE, Part, by_cause, duration, plural, probability
+from pygnc_ground.wording import NEGLIGIBLE, Part, by_cause, duration, plural, probability
 
 
 def summary_lines(result: ReplayResult, *, flown: bool) -> Iterator[str]:

@@ -18,8 +18,8 @@ from pygnc.bus.messages import (
 from pygnc.common.clock import gps_ms_from_week, unix_ms_from_gps_ms
 from pygnc.formats.status import COUNTERS, REJECT_CAUSES, SAMPLE_CAUSES, Value
 from pygnc_cli.text import printable
-from pygnc_ground.report.wording import meaning
 from pygnc_ground.view.feed import LAST_GROUP, Feed
+from pygnc_ground.wording import meaning
 
 _XYZ: Final = "xyz"
 _RTN: Final = "rtn"

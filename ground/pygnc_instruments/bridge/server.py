@@ -49,7 +49,7 @@ _SEND_BUFFER_BYTES: Final = 1 << 16
 _MAX_MESSAGE_BYTES: Final = LARGEST_IMAGE_BYTES * 4 // 3 + 4096
 _CLOSE_S: Final = 1.0
 _SOCKETS: Final = "'self' ws: wss:"
-"""What the page may connect to, as a content security policy: with a certificate, also this server's wss://."""
+"""Sources in a content security policy that the page may connect to; with a certificate, the server has wss://."""
 
 _log = logging.getLogger(__name__)
 

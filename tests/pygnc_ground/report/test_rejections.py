@@ -13,7 +13,7 @@ from pygnc.navigation.attitude import NO_TIME
 from pygnc_ground.replay.result import ReplayResult, UntimedRecord
 from pygnc_ground.report.html import render_report
 from pygnc_ground.report.rejections import balanced, counts_by_cause, rejected_rows, strip
-from pygnc_ground.report.wording import meaning, utc
+from pygnc_ground.wording import meaning, utc
 from tests.pygnc_ground.report import samples
 from tests.pygnc_ground.report.page import Page
 

@@ -11,7 +11,7 @@ from pygnc_ground.replay.result import AttitudeResult, FormationResult
 from pygnc_ground.report.comparison import compared_attitudes, compared_orbits, compared_partners
 from pygnc_ground.report.html import report_environment
 from pygnc_ground.report.statistics import difference_figures, geodetic, innovations_of, latest
-from pygnc_ground.report.wording import NONE
+from pygnc_ground.wording import NONE
 from tests.pygnc_ground.report import attitude_samples, formation_samples, samples
 from tests.pygnc_ground.report.samples import BEGIN_MS
 

@@ -120,7 +120,7 @@ class _Interval:
     column: IntArray
     """Index in `passes` of each phase."""
     clocked: Clocked
-    """Their weights, with a clock for each epoch."""
+    """Weights of the measurements, with a clock for each epoch"""
 
 
 class Elimination:

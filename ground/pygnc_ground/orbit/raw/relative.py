@@ -228,7 +228,7 @@ class _Block(NamedTuple):
     row: IntArray
     kind: IntArray
     clocked: Clocked
-    """Their weights, with a clock for each epoch and kind."""
+    """Weights of the differences, with a clock for each epoch and kind"""
 
 
 class _Fit:

@@ -17,6 +17,7 @@ from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.trajectory import Grid, LinearMotion
 from pygnc_ground.orbit.raw.point_solutions import PointSolutions
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
+from pygnc_ground.wording import plural
 
 _REPEATED_MOST: Final = 0.01
 """Part of the measurements that damaged time tags may repeat; more are those of a second receiver."""
@@ -36,10 +37,6 @@ _GPS_EPOCH: Final = date(1980, 1, 6)
 
 class RawOrbitError(ValueError):
     """Error raised when measurements give no orbit; the message names the reason."""
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def gps_day(gps_ms: int) -> str:
@@ -69,9 +66,7 @@ def without_repeated(seen: GnssMeasurements) -> tuple[GnssMeasurements, list[str
             " overlap; give the files of one receiver"
         )
     twice_ms = np.unique(seen.gps_ms[order][1:][same])
-    found = (
-        f"{_counted(len(twice_ms), 'epoch')} with a satellite twice, such as {utc_iso_from_gps_ms(int(twice_ms[0]))}"
-    )
+    found = f"{plural(len(twice_ms), 'epoch')} with a satellite twice, such as {utc_iso_from_gps_ms(int(twice_ms[0]))}"
     return seen.selected(~np.isin(seen.gps_ms, twice_ms)), [f"{found}; not used"]
 
 
@@ -84,7 +79,7 @@ def without_orbits(seen: GnssMeasurements, known: BoolArray, span_gps_ms: tuple[
     names, counts = np.unique(seen.satellite[rows], return_counts=True)
     most = np.argsort(-counts, kind="stable")[:_SHOWN]
     named = ", ".join(names[most].tolist()) + (f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else "")
-    count, days = _counted(int(rows.sum()), "measurement"), gps_days(seen.gps_ms[rows])
+    count, days = plural(int(rows.sum()), "measurement"), gps_days(seen.gps_ms[rows])
     return [f"{count} of {named} not used, because the GNSS orbits have no orbit or clock of them on {days}"]
 
 
@@ -94,11 +89,11 @@ def one_frequency(gps_ms: IntArray, dual: BoolArray) -> list[str]:
         return []
     times_ms, epoch = np.unique(gps_ms, return_inverse=True)
     without = np.bincount(epoch, dual) < SATELLITES_FEWEST
-    part = f"{_counted(int((~dual).sum()), 'measurement')} with L1 only: used as mean of code and phase"
+    part = f"{plural(int((~dual).sum()), 'measurement')} with L1 only: used as mean of code and phase"
     if not without.any():
         return [part]
     first, last = (utc_iso_from_gps_ms(int(at)) for at in times_ms[without][[0, -1]])
-    count = _counted(int(without.sum()), "epoch")
+    count = plural(int(without.sum()), "epoch")
     return [f"{part}; fewer than {SATELLITES_FEWEST} satellites have two frequencies in {count} from {first} to {last}"]
 
 
@@ -136,7 +131,7 @@ class Foreign(NamedTuple):
             return None
         found, most_km = gps_ms[rows], 1e-3 * float(distance_m[rows].max())
         first, last = (utc_iso_from_gps_ms(int(at)) for at in found[[0, -1]])
-        span = f"{_counted(len(found), 'epoch')} from {first} to {last}"
+        span = f"{plural(len(found), 'epoch')} from {first} to {last}"
         return cls(
             found,
             f"{span} not used: their positions are up to {most_km:.1f} km off the orbit, so they are of another"

@@ -8,7 +8,7 @@ import polars as pl
 
 from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms
 from pygnc_ground.replay.result import FixRecords, SampleRecords
-from pygnc_ground.report.wording import Part, meaning, plural
+from pygnc_ground.wording import Part, meaning, plural
 
 EVENTS_MAX: Final = 1000
 """Most events in a page; of more, those of the worst level remain."""

@@ -26,8 +26,8 @@ from pygnc_ground.report.comparison import (
 from pygnc_ground.report.player.events import Events, causes_of
 from pygnc_ground.report.player.packing import PLACED_BITS, Column, numbers, stacked, texts, thinned, times
 from pygnc_ground.report.player.plots import Plots
-from pygnc_ground.report.wording import meaning
 from pygnc_ground.tables.declaration import quantities
+from pygnc_ground.wording import meaning
 
 Tables = Mapping[str, Path]
 """Parquet files of the tables of a replay by name"""

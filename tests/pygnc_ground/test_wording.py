@@ -1,7 +1,7 @@
 import pytest
 
 from pygnc.common.clock import gps_ms_from_utc_iso
-from pygnc_ground.report.wording import duration, fixed, number, percent, plural, utc
+from pygnc_ground.wording import duration, fixed, number, percent, plural, utc
 
 
 @pytest.mark.parametrize(
