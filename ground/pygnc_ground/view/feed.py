@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from array import array
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -47,17 +47,18 @@ class _Table:
             self.numbers = {name: column[::2] for name, column in self.numbers.items()}
             self.texts = {name: column[::2] for name, column in self.texts.items()}
 
-    def since(self, batch: int, most: int | None, precise: frozenset[str]) -> dict[str, Column] | None:
+    def since(self, batch: int, most: int | None, precise: frozenset[str]) -> Iterator[tuple[str, Column]]:
         first = bisect_right(self.batch, batch)
         count = len(self.time) - first
         if not count:
-            return None
+            return
         rows = slice(first, None, 1 if most is None else thinned(count, most).step)
-        found = {"time": times(np.array(self.time[rows]))}
+        yield "time", times(np.array(self.time[rows]))
         for name, column in self.numbers.items():
             values = np.array(column[rows], dtype=np.float32)
-            found[name] = numbers(values, PLACED_BITS) if name in precise else numbers(values)
-        return found | {name: texts(column[rows]) for name, column in self.texts.items()}
+            yield name, numbers(values, PLACED_BITS) if name in precise else numbers(values)
+        for name, labels in self.texts.items():
+            yield name, texts(labels[rows])
 
 
 class Feed:
@@ -152,7 +153,11 @@ class Feed:
         return self._packed(after, self.number, most)
 
     def _pack(self, after: int, until: int, most: int | None) -> bytes:
-        tables = {name: table.since(after, most, self._precise[name]) for name, table in self._tables.items()}
+        columns = (
+            (table, name, column)
+            for table, rows in self._tables.items()
+            for name, column in rows.since(after, most, self._precise[table])
+        )
         about: Mapping[str, Any] = self.about | {
             "feed": self.identity,
             "number": until,
@@ -167,4 +172,4 @@ class Feed:
             ]
             groups = sorted(self.plots.groups, key=lambda group: group["title"] == LAST_GROUP)
             about = {**about, "plots": groups, "partners": partners}
-        return pack({name: table for name, table in tables.items() if table}, about, _LEVEL)
+        return pack(columns, about, _LEVEL)

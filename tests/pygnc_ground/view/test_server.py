@@ -21,9 +21,11 @@ from tests.fakes.browser import chromium
 from tests.programs import needs
 from tests.pygnc_ground.report.player.unpacking import unpack
 from tests.pygnc_ground.view.made_run import append_run, attitude, event, orbit, partner, write_run
-from tests.pygnc_ground.view.served import PATIENCE_S, Server, errors, opened, until, view
+from tests.pygnc_ground.view.served import PATIENCE_S, Server, errors, opened, page_memory, until, view
 
 CLIENTS = 5
+DAY = 17_280
+"""Samples of a day, each 5 s."""
 MEMORY_MB = 60.0
 CORE_SHARE = 0.05
 WATCHED_S = 8.0
@@ -108,9 +110,9 @@ def test_five_clients_take_little_memory_and_time_and_a_stopped_one_delays_nobod
     run = write_run(
         tmp_path / "run-00001",
         closed=False,
-        orbit=[orbit(number) for number in range(1, 2001)],
-        attitude=[attitude(number) for number in range(1, 8001)],
-        formation=[partner(number) for number in range(1, 501)],
+        orbit=[orbit(number) for number in range(1, DAY + 1)],
+        attitude=[attitude(number) for number in range(1, DAY + 1)],
+        formation=[partner(number) for number in range(1, DAY // 12)],
     )
     with view(tmp_path, str(run)) as server:
         server.until(lambda: "following" in server.text)
@@ -137,12 +139,12 @@ async def watch(server: Server, run: Path, cookie: str) -> None:
 
     async with connect(address, additional_headers=headers, max_size=None, max_queue=1):  # which never reads
         clients = [asyncio.create_task(follow(place)) for place in range(CLIENTS)]
-        await until_rows(rows, 8000)
+        await until_rows(rows, DAY)
         began_s, before_s = time.monotonic(), server.cpu_s()
-        for number in range(8001, 8001 + round(2 * WATCHED_S)):
+        for number in range(DAY + 1, DAY + 1 + round(2 * WATCHED_S)):
             append_run(run, "attitude", [attitude(number)])
             if number % 2:
-                append_run(run, "orbit", [orbit(number // 2 - 2000)])
+                append_run(run, "orbit", [orbit(DAY + (number - DAY) // 2 + 1)])
             await asyncio.sleep(0.5)
         share = (server.cpu_s() - before_s) / (time.monotonic() - began_s)
         await until_rows(rows, number)
@@ -150,6 +152,26 @@ async def watch(server: Server, run: Path, cookie: str) -> None:
             client.cancel()
     logging.getLogger(__name__).info("%.1f %% of a core, %.1f MB at most", 100 * share, server.memory_mb())
     assert share < CORE_SHARE, share
+
+
+@pytest.mark.xdist_group("browser")
+def test_the_page_needs_only_the_memory_of_its_rows(browser: Chrome, tmp_path: Path) -> None:
+    """Ten minutes of a flight with two attitudes per second in a shorter time; scripts/bench/bench_view.py takes it."""
+    begin, end, step, megabytes = 200, 1200, 20, 1.0
+    run = write_run(tmp_path / "run-00001", closed=False, orbit=[orbit(1)], attitude=[attitude(1)])
+    with view(tmp_path, str(run)) as server:
+        page = opened(browser, server)
+        shown, before = "globalThis.player?.recording.tables.attitude.time.length", (0.0, 0)
+        for first in range(2, end, step):
+            append_run(run, "attitude", [attitude(number) for number in range(first, first + step)])
+            append_run(run, "orbit", [orbit(number) for number in range(first, first + step, 2)])
+            until(page, f"{shown} === arguments[0]", first + step - 1)
+            if first < begin:
+                before = page_memory(page)
+        used_mb, nodes = page_memory(page)
+        assert used_mb < before[0] + megabytes, (before, used_mb)
+        assert nodes <= before[1] + 10
+        assert errors(page) == []
 
 
 @pytest.mark.xdist_group("browser")

@@ -1,8 +1,8 @@
 """Tables of numbers in a page: columns of typed arrays, rounded and compressed.
 
-A packed recording is gzip of the length of a header (uint32), the header as JSON, and the bytes of all columns. A
-report contains it as base64. The header has for each column its table, name, form, offset and, for texts, the
-different ones. Bytes of equal weight are adjacent in a column, which compresses better. All numbers are little-endian.
+A packed recording is gzip of the bytes of all columns, a description as JSON, and its length (uint32). A report has
+it as base64. The description has for each column its table, name, form, offset and, for texts, the different ones. In a
+column, bytes of equal weight are adjacent, which compresses better. All numbers are little-endian.
 """
 
 import json
@@ -55,21 +55,24 @@ def texts(values: Sequence[str]) -> Column:
     return Column("text", np.array([index[text] for text in values], dtype="<u2"), different)
 
 
-def pack(tables: Mapping[str, Mapping[str, Column]], about: Mapping[str, Any], level: int = _LEVEL) -> bytes:
-    """Return tables and what the page must know about them; `level` of the compression is from 1, fast, to 9."""
-    header, blobs = [], []
+def pack(columns: Iterable[tuple[str, str, Column]], about: Mapping[str, Any], level: int = _LEVEL) -> bytes:
+    """Return columns and what the page must know about them.
+
+    Args:
+        columns: Each with the names of its table and its own; an iterator needs the memory of one column.
+        about: Values of JSON.
+        level: Compression from 1, fast, to 9.
+    """
+    packer, parts, described = zlib.compressobj(level, wbits=_GZIP), [], []
     offset = 0
-    for table, columns in tables.items():
-        for name, column in columns.items():
-            blob = _transposed(column.values)
-            of = {"table": table, "name": name, "form": column.form, "rows": len(column.values), "offset": offset}
-            header.append(of | ({"texts": column.texts} if column.texts else {}))
-            blobs.append(blob)
-            offset += len(blob)
-    head = json.dumps({"columns": header, "about": about}, allow_nan=False, separators=(",", ":")).encode()
-    packer = zlib.compressobj(level, wbits=_GZIP)
-    parts = (np.uint32(len(head)).astype("<u4").tobytes(), head, *blobs)
-    return b"".join((*map(packer.compress, parts), packer.flush()))
+    for table, name, column in columns:
+        of = {"table": table, "name": name, "form": column.form, "rows": len(column.values), "offset": offset}
+        described.append(of | ({"texts": column.texts} if column.texts else {}))
+        parts.append(packer.compress(_transposed(column.values)))
+        offset += column.values.nbytes
+    end = json.dumps({"columns": described, "about": about}, allow_nan=False, separators=(",", ":")).encode()
+    parts += packer.compress(end), packer.compress(np.uint32(len(end)).astype("<u4").tobytes()), packer.flush()
+    return b"".join(parts)
 
 
 def _transposed(values: NDArray[Any]) -> bytes:

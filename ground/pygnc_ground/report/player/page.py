@@ -43,7 +43,8 @@ class PlayerPage(NamedTuple):
         styles = (data_file("frontend/uplot.css"), STATIC / "player.css")
         style = "\n".join(path.read_text(encoding="utf-8") for path in styles)
         section = (STATIC / "section.html").read_text(encoding="utf-8")
-        return cls(base64.b64encode(pack(*recording)).decode(), coastline, scripts, style, section)
+        data = base64.b64encode(pack(recording.columns(), recording.about)).decode()
+        return cls(data, coastline, scripts, style, section)
 
     @property
     def policy(self) -> str:

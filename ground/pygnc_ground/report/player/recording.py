@@ -3,7 +3,7 @@
 Values come from the tables that `pygnc replay` writes, as far as they have them, and otherwise from the result.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -43,6 +43,10 @@ class Recording(NamedTuple):
 
     tables: dict[str, dict[str, Column]]
     about: dict[str, Any]
+
+    def columns(self) -> Iterator[tuple[str, str, Column]]:
+        """Return each column with the names of its table and its own."""
+        return ((table, name, column) for table, columns in self.tables.items() for name, column in columns.items())
 
 
 def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[AttitudeRecord]) -> Recording:

@@ -209,7 +209,7 @@ async function plot({ keepsNewest = false } = {}) {
   const hasLimits = choice?.unit === "µg/m³" && !hasDay;
   const limits = hasLimits ? await exceeded(view.gadgets, choice, { start, end, correction: view.correction }) : [];
   if (request !== plotted) return;
-  const daily = limits.filter(({ period }) => period === "day").map(({ limit, source }) => ({ ug_m3: limit, source }));
+  const daily = limits.filter(({ period }) => period === "day").map(({ limit, source }) => ({ level: limit, text: `${source}, daily mean: ${limit}` }));
   chart.show(series, { unit: choice?.unit || "", start, end, limits: daily, zone: zone() });
   legend(series, choice?.unit || "");
   showLimits(limits, view.gadgets);

@@ -27,7 +27,7 @@ def recording(replay: Replay, tmp_path_factory: pytest.TempPathFactory) -> Recor
 
 @pytest.fixture(scope="module")
 def tables(recording: Recording) -> Tables:
-    return unpack(pack(*recording))[0]
+    return unpack(pack(recording.columns(), recording.about))[0]
 
 
 @pytest.mark.parametrize(

@@ -12,14 +12,13 @@ Tables = dict[str, dict[str, Any]]
 def unpack(packed: bytes) -> tuple[Tables, dict[str, Any]]:
     """Return the columns by table and name, as arrays or lists of texts, and what else the page shows."""
     content = gzip.decompress(packed)
-    length = int.from_bytes(content[:4], "little")
-    header = json.loads(content[4 : 4 + length])
+    length = int.from_bytes(content[-4:], "little")
+    header = json.loads(content[-4 - length : -4])
     tables: Tables = {}
     for column in header["columns"]:
         kind = {"time": "<f8", "number": "<f4", "text": "<u2"}[column["form"]]
         size, rows = np.dtype(kind).itemsize, column["rows"]
-        first = 4 + length + column["offset"]
-        planes = np.frombuffer(content, np.uint8, rows * size, first).reshape(size, rows)
+        planes = np.frombuffer(content, np.uint8, rows * size, column["offset"]).reshape(size, rows)
         values = np.ascontiguousarray(planes.T).view(kind)[:, 0]
         form, of = column["form"], tables.setdefault(column["table"], {})
         if form == "text":

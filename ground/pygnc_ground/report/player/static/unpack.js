@@ -4,11 +4,11 @@
 export async function unpack(packed) {
   const stream = new Blob([typeof packed === "string" ? decoded(packed) : packed]).stream().pipeThrough(new DecompressionStream("gzip"));
   const content = new Uint8Array(await new Response(stream).arrayBuffer());
-  const length = new DataView(content.buffer).getUint32(0, true);
-  const { columns, about } = JSON.parse(new TextDecoder().decode(content.subarray(4, 4 + length)));
+  const end = content.length - 4, length = new DataView(content.buffer).getUint32(end, true);
+  const { columns, about } = JSON.parse(new TextDecoder().decode(content.subarray(end - length, end)));
   const tables = {};
   for (const column of columns) {
-    (tables[column.table] ??= {})[column.name] = READERS[column.form](content, 4 + length + column.offset, column);
+    (tables[column.table] ??= {})[column.name] = READERS[column.form](content, column.offset, column);
   }
   return { tables, about };
 }
