@@ -135,6 +135,8 @@ class RunSource:
         is_more = max(counts, default=0) == _RECORDS_A_STEP
         if not is_more:
             self._tell()
+        elif self._run is not None and not self.feed.state[1]:
+            self.feed.tell("waiting", f"{self._run.name}: reading what there is")
         return is_more
 
     def close(self) -> None:

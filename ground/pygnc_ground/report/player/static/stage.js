@@ -74,11 +74,17 @@ export class View {
     node.style.transform = `translate(${x.toFixed(1)}px, ${y.toFixed(1)}px) translateX(${isBefore ? "calc(-100% - 1rem)" : "0"})`;
   }
 
-  // Return y, or the next place below it where a label from x over a width, negative to the left, covers no other one.
+  // Return y, or the next place below it where a label from x over a width, negative to the left, covers no other one; at
+  // the lower edge, the next place above.
   free(y, x, width) {
     const left = Math.min(x, x + width), right = Math.max(x, x + width);
     const covered = this.placed.filter(each => left < each.right && right > each.left).map(each => each.y).sort((a, b) => a - b);
     for (const each of covered) if (Math.abs(y - each) < LINE_PX) y = each + LINE_PX;
+    const lowest = this.node.clientHeight - 1.6 * LINE_PX;
+    if (y > lowest) {
+      y = lowest;
+      for (const each of covered.reverse()) if (Math.abs(y - each) < LINE_PX) y = each - LINE_PX;
+    }
     this.placed.push({ left, right, y });
     return y;
   }
