@@ -161,7 +161,7 @@ def test_the_page_needs_only_the_memory_of_its_rows(browser: Chrome, tmp_path: P
     run = write_run(tmp_path / "run-00001", closed=False, orbit=[orbit(1)], attitude=[attitude(1)])
     with view(tmp_path, str(run)) as server:
         page = opened(browser, server)
-        shown, before = "globalThis.player?.recording.tables.attitude?.time.length", (0.0, 0)
+        shown, before = "globalThis.player?.recording?.tables.attitude?.time.length", (0.0, 0)
         for first in range(2, end, step):
             append_run(run, "attitude", [attitude(number) for number in range(first, first + step)])
             append_run(run, "orbit", [orbit(number) for number in range(first, first + step, 2)])
