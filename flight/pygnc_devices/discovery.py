@@ -94,7 +94,7 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
     A device that may be of another family is returned only if it is not recognised at another baud rate. Baud rates at
     which the port was silent are tried again once something was received: a device that sends once per second may have
     been silent for so long. Where readable text is received, the baud rate is right, or the port has none: no other
-    rate is tried, and all families are asked at this one.
+    rate is tried. If the port may have none, all families are asked.
     """
     uncertain: Discovery | None = None
     heard = Heard()
@@ -137,7 +137,8 @@ def _search_port(url: str, families: list[Family]) -> Discovery | PortError | st
             else:
                 foreign = foreign or foreign_protocol(bytes(heard.octets[-_KEPT_BYTES:]))
         is_text = uncertain is None and _TEXT.search(heard.octets, heard_before) is not None
-        plan.adapt(step, is_silent=not heard.octets, text=bytes(heard.octets[heard_before:]) if is_text else b"")
+        text = bytes(heard.octets[heard_before:]) if is_text else b""
+        plan.adapt(step, text, is_silent=not heard.octets, has_baud=heard_before > 0)
     return uncertain or foreign
 
 
@@ -165,8 +166,9 @@ class _Step:
 class _Plan:
     """Steps of the search at a port.
 
-    Rates at which the search listens for a message alternate with others, until the interval between messages is
-    known. Then the search listens when the next message is due, and tries others in the time before it.
+    Rates at which the search listens for a message alternate with others, until a message was received. Then the search
+    listens when the next message is due, and tries others in the time before it. Where nothing was received before a
+    device began to send, the search listens again after the next rate that is asked anyway.
 
     Args:
         families: families to search for.
@@ -196,13 +198,15 @@ class _Plan:
         self._listens_next = queue is self._others
         return queue.pop(0) if queue else None
 
-    def adapt(self, step: _Step, *, is_silent: bool, text: bytes) -> None:
+    def adapt(self, step: _Step, text: bytes, *, is_silent: bool, has_baud: bool) -> None:
         """Adapt the steps to come after a step.
 
         Args:
             step: step that was carried out.
-            is_silent: True if nothing was received until now.
             text: what the step has received, if it is readable text.
+            is_silent: True if nothing was received until now.
+            has_baud: True if something was received at other rates, where it was not readable. Then the families that
+                do not use the rate of the text are asked only if it contains their frames.
         """
         if is_silent and (step.listeners or step.baud in LISTEN_BAUDS):
             self._silent.append(replace(step, is_rare=True))
@@ -210,10 +214,10 @@ class _Plan:
             self._is_readable = True
             tried = (*step.families, *step.listeners, *step.asked)
             others = [family for family in self._families if family not in tried]
-            last = _Step(step.baud, others, [], received=text)
+            last = _Step(step.baud, [] if has_baud else others, [], asked=others, received=text)
             self._listened, self._others, self._silent = [], [last] * bool(others), []
         if not is_silent:
-            self._listened += [replace(entry, families=[], asked=entry.families) for entry in self._silent]
+            self._listened[1:1] = [replace(entry, families=[], asked=entry.families) for entry in self._silent]
             self._silent = []
         elif self._repetitions:
             self._listened, self._silent, self._repetitions = self._silent, [], self._repetitions - 1

@@ -30,6 +30,8 @@ _BITS_PER_BYTE: Final = 10
 _LONGEST_WAIT_S: Final = 0.5
 _MESSAGE_PAUSE_S: Final = 0.1
 """Pause that separates two messages, s; adapters and computers may delay parts of one message by some 10 ms."""
+_USUAL_INTERVAL_S: Final = 1.0
+"""Interval that is assumed between the first two messages, s."""
 
 
 @dataclass(slots=True)
@@ -55,10 +57,11 @@ class Heard:
         self._newest_s = now_s
 
     def next_message_s(self, now_s: float) -> float | None:
-        """Return the time until the next message, s, if messages are periodic; None before the second one."""
-        if self._interval_s == math.inf:
+        """Return the time until the next message, s, if messages are periodic; None before the first one."""
+        if not self.octets:
             return None
-        return self._interval_s - (now_s - self._message_s) % self._interval_s
+        interval_s = self._interval_s if self._interval_s < math.inf else _USUAL_INTERVAL_S
+        return interval_s - (now_s - self._message_s) % interval_s
 
 
 def probe(url: str, baud: int, family: Family, timeout_s: float) -> Found:
