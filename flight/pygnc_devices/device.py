@@ -150,10 +150,20 @@ class AsyncDevice(Device):
     async def readings(self, silence_s: float | None = None, depth: int = QUEUE_DEPTH) -> AsyncGenerator[Reading, None]:
         """Yield readings as they arrive; see `BlockingDevice.readings`."""
         loop, changed = asyncio.get_running_loop(), asyncio.Event()
+        is_waking = False
+
+        def wake() -> None:
+            nonlocal is_waking
+            is_waking = False
+            changed.set()
 
         def notify() -> None:
-            with contextlib.suppress(RuntimeError):  # the loop was closed before the device
-                loop.call_soon_threadsafe(changed.set)
+            # One call at a time: while the loop is busy, hundreds would fill its pipe, which then loses signals.
+            nonlocal is_waking
+            if not is_waking:
+                is_waking = True
+                with contextlib.suppress(RuntimeError):  # the loop was closed before the device
+                    loop.call_soon_threadsafe(wake)
 
         with contextlib.closing(self.subscribe(depth, notify)) as subscription:
             while True:

@@ -6,19 +6,23 @@ handled IndexError ("pop from an empty deque") or RuntimeError ("release unlocke
 exception, and all later exceptions of that thread get it as their context. Therefore each attempt has its own thread.
 """
 
+import asyncio
 import contextlib
 import gc
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable
 from functools import partial
-from types import FrameType
-from typing import Any
+from types import FrameType, SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from msgspec.structs import replace
 
 from pygnc_devices.declaration import Packet
+from pygnc_devices.device import AsyncDevice
 from pygnc_devices.errors import PortGoneError
 from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_devices.reading import Counters, Reading
@@ -190,3 +194,35 @@ def test_the_next_reading_of_a_kind_counts_the_dropped_readings() -> None:
         reading(9),
     ]
     assert subscription.drops == 8
+
+
+def test_a_busy_loop_loses_no_signal_and_no_reading() -> None:
+    publisher = Publisher(Counters(), is_lossless=False)
+    device = AsyncDevice(cast("Any", SimpleNamespace(publisher=publisher, url="x")))
+
+    def publish() -> None:
+        for number in range(2000):
+            publisher.publish(reading(number % 256))
+
+    async def run() -> int:
+        stopping = asyncio.Event()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, stopping.set)
+        readings = device.readings()
+        first = asyncio.ensure_future(anext(readings))
+        await asyncio.sleep(0)
+        thread = threading.Thread(target=publish)
+        thread.start()
+        thread.join()  # the loop is busy meanwhile
+        os.kill(os.getpid(), signal.SIGUSR1)
+        await first
+        async with asyncio.timeout(LIMIT_S):
+            await stopping.wait()
+        count = 1
+        async for _ in readings:
+            count += 1
+            if count == 2000:
+                break
+        await readings.aclose()
+        return count
+
+    assert asyncio.run(run()) == 2000

@@ -5,6 +5,7 @@ A slow client does not delay other clients: readings and events that it does not
 
 import asyncio
 import logging
+import math
 from collections import deque
 from itertools import groupby
 from typing import Any, Final
@@ -26,10 +27,10 @@ from pygnc_instruments.bridge.messages import (
 )
 from pygnc_instruments.bridge.protocols import MessageProtocol
 
-MAX_READINGS: Final = 512
+MAX_READINGS: Final = 131_072
 """Readings between two messages to a client."""
 QUEUE_DEPTH: Final = 64
-"""Events, and intervals with their readings, that may wait for a client: two seconds of readings."""
+"""Events and readings that may wait for a client that receives the newest readings: two seconds."""
 STALL_LIMIT_S: Final = 60.0
 """Time after which a client that accepts no data is disconnected, s; the pings of the library do not detect it."""
 _log = logging.getLogger(__name__)
@@ -73,7 +74,9 @@ class Session:
         self._readings: deque[Reading] = deque()
         self._sending = 0
         self._first_ns: int | None = None
-        self._messages: asyncio.Queue[tuple[str, ...]] = asyncio.Queue(QUEUE_DEPTH)
+        # A program that receives all readings loses none before it is disconnected.
+        depth = math.ceil(STALL_LIMIT_S / interval_s) if protocol.sends_all else 0
+        self._messages: asyncio.Queue[tuple[str, ...]] = asyncio.Queue(max(depth, QUEUE_DEPTH))
 
     def publish(self, event: Event) -> None:
         """Queue an event for the client, unless its protocol has none of this kind."""

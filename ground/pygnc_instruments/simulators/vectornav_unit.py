@@ -245,10 +245,18 @@ def _is_intact(body: bytes, digits: bytes) -> bool:
 
 
 def crc16(octets: bytes) -> int:
-    """Return the CRC of CCITT with the initial value 0, bit by bit."""
+    """Return the CRC of CCITT with the initial value 0, by the remainder of each byte."""
     crc = 0
     for octet in octets:
-        crc ^= octet << 8
-        for _ in range(8):
-            crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+        crc = (crc << 8 & 0xFFFF) ^ _REMAINDERS[crc >> 8 ^ octet]
     return crc
+
+
+def _remainder(octet: int) -> int:
+    crc = octet << 8
+    for _ in range(8):
+        crc = (crc << 1 ^ (0x1021 if crc & 0x8000 else 0)) & 0xFFFF
+    return crc
+
+
+_REMAINDERS: Final = tuple(map(_remainder, range(256)))

@@ -56,7 +56,9 @@ def session_of(connection: Connection, protocol: MessageProtocol | None = None) 
 def test_a_slow_client_loses_the_oldest_messages_but_no_response() -> None:
     async def run() -> None:
         connection = Connection()
-        session = session_of(connection)
+        protocol = MessageProtocol()
+        protocol.sends_all = False
+        session = session_of(connection, protocol)
         serving = asyncio.create_task(session.run())
         connection.requests.put_nowait('{"cmd":"list_files"}')
         await asyncio.sleep(0)
@@ -73,6 +75,29 @@ def test_a_slow_client_loses_the_oldest_messages_but_no_response() -> None:
         await serving
 
     asyncio.run(run())
+
+
+def test_a_program_that_pauses_loses_no_reading() -> None:
+    async def run() -> list[int]:
+        connection = Connection()
+        session = session_of(connection, MessageProtocol())
+        serving = asyncio.create_task(session.run())
+        await asyncio.sleep(0)
+        for number in range(3000):  # more intervals than a page may miss, and more readings in one of them
+            for listener in session._link.listeners:
+                listener(Reading(PACKET, b"", {"number": number}, number, 0))
+            if 1000 <= number < 1200:
+                await asyncio.sleep(0.004)
+        connection.is_read.set()
+        async with asyncio.timeout(10):
+            while '"number":2999' not in "".join(connection.sent):  # noqa: ASYNC110 - no event tells it
+                await asyncio.sleep(0.01)
+        connection.requests.put_nowait(None)
+        await serving
+        assert session.dropped == 0
+        return [int(number) for text in connection.sent for number in re.findall(r'"number":(\d+)', text)]
+
+    assert asyncio.run(run()) == list(range(3000))
 
 
 def test_a_program_gets_each_reading_and_a_page_the_newest_with_the_others_counted() -> None:
