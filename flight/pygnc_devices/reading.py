@@ -113,7 +113,8 @@ class Statistics:
 class Counters(Statistics):
     """Counters of an open connection; one thread writes them, `snapshot` may be called in any thread."""
 
-    _arrivals_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
+    _times_ns: deque[int] = field(default_factory=lambda: deque(maxlen=_RATE_WINDOW))
+    _newest_ns: int | None = None
 
     def add_scan(self, scan: Scan) -> None:
         """Count frames and damage."""
@@ -131,27 +132,30 @@ class Counters(Statistics):
         self.skipped_bytes += octets
         self.damaged[reason] += 1
 
-    def add_reading(self, t_mono_ns: int, lost_before: int) -> None:
-        """Count a reading."""
+    def add_reading(self, t_mono_ns: int, lost_before: int, time_ns: int | None) -> None:
+        """Count a reading; `time_ns`, for the rate, is its arrival, or in a recording its device time."""
         self.readings += 1
         self.lost_readings += lost_before
-        self._arrivals_ns.append(t_mono_ns)
+        self._newest_ns = t_mono_ns
+        if time_ns is not None:
+            self._times_ns.append(time_ns)
 
     def add_reconnect(self) -> None:
         """Count a reconnection; the measurement of the rate starts again."""
         self.reconnects += 1
-        self._arrivals_ns.clear()
+        self._times_ns.clear()
+        self._newest_ns = None
 
     def snapshot(self) -> Statistics:
         """Return a copy of the counters, with the rate and the age of the readings."""
-        arrivals = tuple(self._arrivals_ns.copy())
-        span_ns = arrivals[-1] - arrivals[0] if arrivals else 0
+        times_ns, newest_ns = tuple(self._times_ns.copy()), self._newest_ns
+        span_ns = times_ns[-1] - times_ns[0] if times_ns else 0
         copied: dict[str, Any] = {entry.name: getattr(self, entry.name) for entry in fields(Statistics)}
         copied |= {
             "frames": dict(self.frames.copy()),
             "damaged": {str(reason): count for reason, count in self.damaged.copy().items()},
-            "rate_hz": (len(arrivals) - 1) * 1e9 / span_ns if span_ns else None,
-            "age_s": (time.monotonic_ns() - arrivals[-1]) / 1e9 if arrivals else None,
+            "rate_hz": (len(times_ns) - 1) * 1e9 / span_ns if span_ns > 0 else None,
+            "age_s": None if newest_ns is None else (time.monotonic_ns() - newest_ns) / 1e9,
         }
         return Statistics(**copied)
 

@@ -163,7 +163,10 @@ class Publisher:
         """Append a reading to all queues."""
         while self._is_lossless and not (self.is_closed or self._has_room()):
             self.room.wait(None)
-        self._counters.add_reading(reading.t_mono_ns, reading.lost_before)
+        # Recorded bytes arrive at once; only the device's clock shows their rate.
+        self._counters.add_reading(
+            reading.t_mono_ns, reading.lost_before, reading.t_device_ns if self._is_lossless else reading.t_mono_ns
+        )
         subscriptions = self._subscriptions
         for subscription in subscriptions:
             self._counters.queue_drops += subscription.add(reading)

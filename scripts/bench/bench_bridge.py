@@ -37,6 +37,14 @@ RATE: Final = 0x01
 RATE_HZ: Final = 200
 INTERVAL_MS: Final = 1000 / 30
 """Interval for 30 Hz; the defaults of the protocols are 33 and 50 ms."""
+CASES: Final = (
+    (1, "newest", False),
+    (20, "newest", False),
+    (20, "newest", True),
+    (60, "newest", False),
+    (60, "all", False),
+)
+"""Numbers of clients, the readings that they receive, and True if another client is stalled."""
 STALLED_BUFFER_BYTES: Final = 4096
 COUNTER: Final = 1 << 16
 

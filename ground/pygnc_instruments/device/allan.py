@@ -14,13 +14,13 @@ overlapping estimator and its degrees of freedom.
 
 import math
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from itertools import combinations
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
-FloatArray: TypeAlias = NDArray[np.float64]
+from pygnc_instruments.device.columns import BLOCK, Column, FloatArray, Numbers, blocks, mean
 
 MIN_READINGS: Final = 1000
 _LONGEST_SHARE: Final = 5
@@ -91,7 +91,7 @@ class NoiseModel:
         return np.asarray(np.sqrt(_terms(tau_s) @ np.square([kind.value for kind in kinds])))
 
 
-def allan_deviation(readings: FloatArray, interval_s: float, sizes: NDArray[np.int64] | None = None) -> AllanDeviation:
+def allan_deviation(readings: Numbers, interval_s: float, sizes: NDArray[np.int64] | None = None) -> AllanDeviation:
     """Return the overlapping Allan deviation of equidistant readings.
 
     Args:
@@ -108,14 +108,29 @@ def allan_deviation(readings: FloatArray, interval_s: float, sizes: NDArray[np.i
     if sizes is None:
         octaves = np.arange(0.0, math.log2(count / _LONGEST_SHARE), 1.0 / _POINTS_PER_OCTAVE)
         sizes = np.unique(np.round(2.0**octaves)).astype(np.int64)
-    # The mean is subtracted first: sums of a large constant would cost digits.
-    total = np.concatenate(([0.0], np.cumsum(readings - readings.mean())))
+    total = _total(readings)
     variances = np.empty(len(sizes))
-    for index, size in enumerate(sizes):
-        second = total[2 * size :] - 2.0 * total[size:-size] + total[: -2 * size]
-        variances[index] = second.dot(second) / (2.0 * size**2 * len(second))
+    for index, size in enumerate(sizes.tolist()):
+        terms, square = count + 1 - 2 * size, 0.0
+        for start in range(0, terms, BLOCK):
+            stop = min(start + BLOCK, terms)
+            first, middle, last = (total[start + shift : stop + shift] for shift in (0, size, 2 * size))
+            second = last - 2.0 * middle + first
+            square += float(second.dot(second))
+        variances[index] = square / (2.0 * size**2 * terms)
     freedom = np.maximum(1.0, 1.25 * count**2 / (sizes * (count + 3.0 * sizes)))
     return AllanDeviation(np.asarray(sizes * interval_s, np.float64), np.sqrt(variances), freedom)
+
+
+def _total(readings: Numbers) -> Column:
+    """Return the sums of the first 0, 1, 2 ... readings; a mean that is not subtracted first would cost digits."""
+    total, centre, newest = Column(), mean(readings), 0.0
+    total.append(newest)
+    for block in blocks(readings):
+        sums = newest + np.cumsum(block - centre)
+        total.extend(sums)
+        newest = float(sums[-1])
+    return total
 
 
 def fit_noise(allan: AllanDeviation) -> NoiseModel:
@@ -145,12 +160,29 @@ def _fit(allan: AllanDeviation, shown: NDArray[np.bool_]) -> tuple[FloatArray, F
     expected = variance
     for _ in range(_ITERATIONS):
         rows = terms / scale * (weight / expected)[:, np.newaxis]
-        found, _ = nnls(rows, variance * weight / expected)
+        found = _least_squares(rows, variance * weight / expected)
         expected = terms / scale @ found
     squares, sigmas = np.zeros(len(shown)), np.zeros(len(shown))
     squares[shown] = found / scale
     sigmas[shown] = np.sqrt(np.diag(np.linalg.pinv(rows.T @ rows))) / scale
     return squares, sigmas
+
+
+def _least_squares(rows: FloatArray, wanted: FloatArray) -> FloatArray:
+    """Return the solution without negative values that fits best: at most five unknowns have few subsets.
+
+    SciPy's `nnls` needs 50 MB of memory for its package.
+    """
+    best, least = np.zeros(rows.shape[1]), float(wanted @ wanted)
+    for size in range(1, rows.shape[1] + 1):
+        for subset in map(list, combinations(range(rows.shape[1]), size)):
+            found = np.linalg.lstsq(rows[:, subset], wanted)[0]
+            error = wanted - rows[:, subset] @ found
+            if found.min() >= 0.0 and error @ error < least:
+                least = float(error @ error)
+                best = np.zeros(rows.shape[1])
+                best[subset] = found
+    return best
 
 
 def _coefficient(square: float, sigma: float) -> Coefficient:

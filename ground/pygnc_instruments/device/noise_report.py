@@ -9,20 +9,11 @@ from typing import Any, Final
 import numpy as np
 import typer
 import yaml
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from rich.table import Column, Table
 
-from pygnc_cli.web_page import PALETTE
-from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2, Unit
-from pygnc_instruments.device.allan import (
-    AllanDeviation,
-    Coefficient,
-    FloatArray,
-    NoiseModel,
-    allan_deviation,
-    fit_noise,
-)
+from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, STANDARD_GRAVITY_MPS2
+from pygnc_instruments.device.allan import AllanDeviation, Coefficient, NoiseModel, allan_deviation, fit_noise
+from pygnc_instruments.device.columns import BLOCK, Numbers, blocks, deviation
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.sensor_log import SENSORS, Axis, SensorLog
 from pygnc_instruments.device.terminal import print_json, print_note, print_table
@@ -74,8 +65,6 @@ _CERTAIN: Final = 0.1
 """Largest relative standard deviation of the Allan deviation that is quoted as the lowest."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
-_COLOURS: Final = tuple(PALETTE[name].light for name in ("filter", "smoother", "batch", "mirror", "limit", "muted"))
-_INCHES: Final = (9.0, 3.4)
 _DPI: Final = 130
 _FORMATS: Final = (".png", ".svg")
 
@@ -123,9 +112,9 @@ def report_noise(
     if plot is not None and plot.suffix.lower() not in _FORMATS:
         raise LogError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
     for axis in log.axes:
-        deviation = float(axis.readings.std())
-        if deviation > _MOVING.get(axis.unit, math.inf):
-            shown = f"{deviation * axis.unit.column_per_unit:.3g} {axis.unit.column}"
+        varies = deviation(axis.readings)
+        if varies > _MOVING.get(axis.unit, math.inf):
+            shown = f"{varies * axis.unit.column_per_unit:.3g} {axis.unit.column}"
             raise LogError(f"{title}: the unit moves ({axis.name} varies by {shown}, 1 sigma); log it at rest")
     found = [entry for axis in log.axes if (entry := _measure(title, axis, log.interval_s)) is not None]
     if not found:
@@ -136,6 +125,8 @@ def report_noise(
         kalibr.write_text(kalibr_text(found, topic, log.interval_s, title), encoding="utf-8")
         print_note(f"{kalibr}: written")
     if plot is not None:
+        from pygnc_instruments.device.noise_figure import draw  # noqa: PLC0415 - Matplotlib needs 40 MB of memory
+
         draw(found, f"{title}, packet {log.packet}").savefig(plot, dpi=_DPI)
     if as_json:
         print_json(_report(log, found))
@@ -157,10 +148,14 @@ def _measure(title: str, axis: Axis, interval_s: float) -> AxisNoise | None:
     return AxisNoise(axis, allan, model, _reading_sigma(axis.readings, interval_s), lowest)
 
 
-def _reading_sigma(readings: FloatArray, interval_s: float) -> float:
+def _reading_sigma(readings: Numbers, interval_s: float) -> float:
     size = max(_STRETCH_READINGS, round(_STRETCH_S / interval_s))
-    stretches = readings[: len(readings) // size * size].reshape(-1, size)
-    return float(np.sqrt(stretches.var(axis=1, ddof=1).mean()))
+    whole = len(readings) // size * size
+    variances = (
+        block[: len(block) // size * size].reshape(-1, size).var(axis=1, ddof=1).sum()
+        for block in blocks(readings, max(1, BLOCK // size) * size)
+    )
+    return math.sqrt(sum(map(float, variances)) / (whole // size))
 
 
 def filter_settings(found: Sequence[AxisNoise]) -> str:
@@ -268,29 +263,3 @@ def _axis_report(entry: AxisNoise) -> dict[str, Any]:
         "deviation": entry.allan.deviation.tolist(),
         "relative_sigma": entry.allan.relative_sigma.tolist(),
     }
-
-
-def draw(found: Sequence[AxisNoise], title: str) -> Figure:
-    """Return a figure with a panel for each kind of sensor: measured Allan deviations and their models."""
-    units = [unit for unit in SENSORS if any(entry.axis.unit is unit for entry in found)]
-    figure = Figure(figsize=(_INCHES[0], _INCHES[1] * len(units)), layout="constrained")
-    figure.suptitle(f"Allan deviation: {title}", fontsize=10)
-    for axes, unit in zip(figure.subplots(len(units), 1, squeeze=False)[:, 0], units, strict=True):
-        _draw_panel(axes, unit, [entry for entry in found if entry.axis.unit is unit])
-    return figure
-
-
-def _draw_panel(axes: Axes, unit: Unit, found: Sequence[AxisNoise]) -> None:
-    _, shown, scale = QUANTITIES[unit].flicker
-    for entry, colour in zip(found, _COLOURS * len(found), strict=False):
-        tau_s, deviation = entry.allan.tau_s, entry.allan.deviation * scale
-        spread = deviation * entry.allan.relative_sigma
-        axes.fill_between(
-            tau_s, np.maximum(deviation - spread, 0.1 * deviation), deviation + spread, color=colour, alpha=0.18, lw=0
-        )
-        axes.plot(tau_s, deviation, ".", color=colour, markersize=3.5, label=entry.axis.name)
-        axes.plot(tau_s, entry.model.deviation(tau_s) * scale, color=colour, lw=1.0)
-    axes.set(xscale="log", yscale="log", xlabel="averaging time, s", ylabel=f"{QUANTITIES[unit].title}, {shown}")
-    axes.grid(visible=True, which="both", lw=0.3, alpha=0.5)
-    axes.plot([], [], color="#5a6572", lw=1.0, label="model; shaded: 1 sigma")
-    axes.legend(fontsize=8, ncols=2)

@@ -1,22 +1,24 @@
 """Readings of inertial sensors and magnetometers from a log file: CSV, MCAP, or a recording of the received bytes."""
 
 import csv
+import math
 import re
-from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 import numpy as np
-import polars as pl
 from mcap.exceptions import McapError
 from mcap.reader import McapReader, make_reader
+from numpy.typing import NDArray
 
 from pygnc_devices.reading import NS_PER_S
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, TEMPERATURE, Unit
-from pygnc_instruments.device.allan import MIN_READINGS, FloatArray
+from pygnc_instruments.device.allan import MIN_READINGS
+from pygnc_instruments.device.columns import BLOCK, Column, FloatArray, Numbers, Part, blocks
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.mcap_log import DEVICE_METADATA
@@ -39,6 +41,8 @@ _TRIPLE: Final = re.compile("(?P<before>.*?_)?[xyz](?P<after>[A-Z_].*)")
 _LARGEST_READING: Final = 1e6
 _LARGEST_TEMPERATURE: Final = 1e3
 """Rates, rad/s, and specific forces, m/s², and temperatures, °C, from which on a reading is damaged."""
+_ROWS: Final = 1 << 13
+"""Rows of a CSV file that are read at once."""
 _NOT_MEASURED: Final = re.compile("linear|ecef", re.IGNORECASE)
 
 
@@ -54,7 +58,7 @@ class Axis:
 
     name: str
     unit: Unit
-    readings: FloatArray
+    readings: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,9 +116,9 @@ class _Table:
 
     packet: str
     units: dict[str, Unit]
-    columns: dict[str, Any]
-    times_s: Any = field(default_factory=lambda: array("d"))
-    lost: Any = field(default_factory=lambda: array("d"))
+    columns: dict[str, Column]
+    times_s: Column = field(default_factory=Column)
+    lost: Column = field(default_factory=Column)
     counts_lost: bool = True
     head: Mapping[str, str] = field(default_factory=dict)
 
@@ -149,13 +153,12 @@ def read_motion_log(path: Path, selection: DeviceSelection, *, packet: str = "",
         LogError: the log cannot be read, has an axis without the others, or no known rate.
     """
     table = _read_table(path, selection, packet)
-    columns = {name: np.asarray(column, np.float64) for name, column in table.columns.items()}
-    columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
+    columns = {name: column[:] for name, column in table.columns.items() if _has_number(column)}
     found = [_triple(path, [name for name in columns if table.units[name] is unit]) for unit in SENSORS[:2]]
     names = [name for triple in found for name in triple]
     if not names:
         raise LogError(f"{path}: contains neither angular rates nor specific forces about x, y and z; see --packet")
-    times_s = np.asarray(table.times_s, np.float64)
+    times_s = table.times_s[:]
     if rate_hz:
         times_s = np.arange(len(times_s)) / rate_hz
     usable = np.isfinite(times_s) & np.all([np.abs(columns[name]) < _LARGEST_READING for name in names], axis=0)
@@ -221,20 +224,32 @@ def _read_csv(path: Path) -> _Table:
         units = _csv_units(names, head.get("units", ""))
         if not units:
             raise LogError(f"{path}: contains no angular rate, specific force or magnetic field")
-        wanted = [name for name in names if name in {*units, "time", "lost_before", "gap"}]
-        frame = pl.read_csv(
-            path, comment_prefix="#", columns=wanted, schema_overrides=dict.fromkeys(wanted, pl.Float64)
-        )
-    except (OSError, UnicodeDecodeError, csv.Error, pl.exceptions.PolarsError) as error:
+        return _read_rows(path, names, units, head)
+    except (OSError, UnicodeDecodeError, csv.Error, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise LogError(f"{path}: not a readable CSV log: {reason}") from None
-    columns = {name: frame[name].to_numpy() / unit.column_per_unit for name, unit in units.items()}
-    times_s = frame["time"].to_numpy() if "time" in wanted else np.full(frame.height, np.nan)
-    is_counted = "lost_before" in wanted
-    lost = frame["lost_before"].to_numpy() if is_counted else np.zeros(frame.height)
-    if "gap" in wanted:
-        lost = lost + (frame["gap"].to_numpy() > 0.0)
-    return _Table(head.get("packet", ""), units, columns, times_s, lost, is_counted, head)
+
+
+def _read_rows(path: Path, names: list[str], units: dict[str, Unit], head: Mapping[str, str]) -> _Table:
+    """Read the rows of a CSV file; ValueError: a field that is no number, or a row with too few."""
+    table = _Table(head.get("packet", ""), units, {name: Column() for name in units}, head=head)
+    table.counts_lost = "lost_before" in names
+    with path.open(encoding="utf-8", newline="") as file:
+        rows = csv.reader(line for line in file if not line.startswith("#"))
+        next(rows)  # the names
+        while some := list(islice(rows, _ROWS)):
+            texts = dict(zip(names, zip(*some, strict=True), strict=True))
+            found = {name: _numbers(texts[name]) for name in texts if name in {*units, "time", "lost_before", "gap"}}
+            for name, unit in units.items():
+                table.columns[name].extend(found[name] / unit.column_per_unit)
+            table.times_s.extend(found.get("time", np.full(len(some), np.nan)))
+            table.lost.extend(found.get("lost_before", np.zeros(len(some))) + (found.get("gap", np.zeros(1)) > 0.0))
+    return table
+
+
+def _numbers(texts: Iterable[str]) -> FloatArray:
+    """Return the numbers of a column; NaN: an empty field."""
+    return np.array([float(text or "nan") for text in texts])
 
 
 def _csv_units(names: list[str], text: str) -> dict[str, Unit]:
@@ -265,7 +280,7 @@ def _read_topic(path: Path, reader: McapReader, packet: str) -> _Table:
             units = _sensors((name, _UNIT_OF_VALUE.get(entry.get("unit"))) for name, entry in properties.items())
             kind = channel.topic.rpartition("/")[2]
             if units and packet in {"", kind}:
-                tables[number] = _Table(kind, units, {name: array("d") for name in units})
+                tables[number] = _Table(kind, units, {name: Column() for name in units})
     if not tables:
         raise LogError(f"{path}: {_no_packet(packet)}")
     chosen = max(tables, key=lambda number: counts.get(number, 0))
@@ -293,7 +308,7 @@ def _read_recording(selection: DeviceSelection, packet: str) -> _Table:
                 continue
             if kind not in tables:
                 units = _sensors((entry.name, entry.unit) for entry in reading.packet.fields)
-                tables[kind] = _Table(kind, units, {name: array("d") for name in units})
+                tables[kind] = _Table(kind, units, {name: Column() for name in units})
             time_s = np.nan if reading.t_device_ns is None else reading.t_device_ns / NS_PER_S
             tables[kind].append(reading.values, time_s, reading.lost_before)
     with_sensors = [table for table in tables.values() if table.units]
@@ -307,45 +322,70 @@ def _no_packet(packet: str) -> str:
 
 
 def _longest_part(path: Path, table: _Table, rate_hz: float) -> SensorLog:
-    columns = {name: np.asarray(column, np.float64) for name, column in table.columns.items()}
-    columns = {name: column for name, column in columns.items() if table.units[name] in SENSORS}
     # A magnetometer that the unit does not have is no reason to refuse the other sensors.
-    columns = {name: column for name, column in columns.items() if np.isfinite(column).any()}
-    times_s = np.asarray(table.times_s, np.float64)
-    total = len(times_s)
-    absent = np.zeros(total, bool)
-    for column in columns.values():
-        absent |= ~np.isfinite(column)
-    breaks = absent | (np.asarray(table.lost, np.float64) > 0.0)
-    steps_s = np.diff(times_s)
-    if not table.counts_lost and np.isfinite(steps_s).any():
-        breaks[1:] |= ~(steps_s < _MISSING_STEP * np.nanmedian(steps_s))
-    edges = np.concatenate(([0], np.flatnonzero(breaks), [total]))
-    longest = int(np.argmax(np.diff(edges)))
-    first, stop = int(edges[longest]), int(edges[longest + 1])
-    first += bool(first < stop and absent[first])
+    columns = {
+        name: column for name, column in table.columns.items() if table.units[name] in SENSORS and _has_number(column)
+    }
+    total = len(table.times_s)
+    first, stop, interruptions = _uninterrupted(table, [*columns.values()])
     if stop - first < MIN_READINGS:
-        pieces = len(edges) - 2
         raise LogError(
             f"{path}: the longest part without a missing reading has {max(0, stop - first)} of {total} readings "
-            f"({pieces} interruptions); {MIN_READINGS} are needed, hours are better"
+            f"({interruptions} interruptions); {MIN_READINGS} are needed, hours are better"
         )
-    interval_s = _interval_s(path, times_s[first:stop], rate_hz)
-    axes = [Axis(name, table.units[name], column[first:stop]) for name, column in columns.items()]
+    interval_s = _interval_s(path, Part(table.times_s, first, stop), rate_hz)
+    axes = [Axis(name, table.units[name], Part(column, first, stop)) for name, column in columns.items()]
     return SensorLog(table.packet, axes, interval_s, first, total)
 
 
-def _interval_s(path: Path, times_s: FloatArray, rate_hz: float) -> float:
+def _has_number(column: Column) -> bool:
+    return any(np.isfinite(block).any() for block in blocks(column))
+
+
+def _uninterrupted(table: _Table, columns: list[Column]) -> tuple[int, int, int]:
+    """Return begin and end of the longest part without a missing reading, and the number of interruptions."""
+    first = stop = begin = interruptions = 0
+    longest_step_s = math.inf if table.counts_lost else _MISSING_STEP * _usual_step_s(table.times_s)
+    total = len(table.times_s)
+    for start in range(0, total, BLOCK):
+        end = min(start + BLOCK, total)
+        absent = np.any([~np.isfinite(column[start:end]) for column in columns], axis=0)
+        breaks = absent | (table.lost[start:end] > 0.0)
+        if longest_step_s < math.inf:
+            steps_s = np.diff(table.times_s[max(start - 1, 0) : end])
+            breaks[len(breaks) - len(steps_s) :] |= ~(steps_s < longest_step_s)
+        numbers = np.flatnonzero(breaks)
+        interruptions += len(numbers)
+        # A part begins with the reading before which others are missing, or after one without a value.
+        begins = np.concatenate(([begin], start + numbers + absent[numbers]))
+        ends = np.concatenate((start + numbers, [end]))
+        longest = int(np.argmax(ends - begins))
+        if ends[longest] - begins[longest] > stop - first:
+            first, stop = int(begins[longest]), int(ends[longest])
+        begin = int(begins[-1])
+    return first, stop, interruptions
+
+
+def _usual_step_s(times_s: Column) -> float:
+    """Return the median time between rows, s; inf if the times are unknown."""
+    medians = [np.median(known) for block in blocks(times_s) if len(known := _finite(np.diff(block)))]
+    return float(np.median(medians)) if medians else math.inf
+
+
+def _finite(numbers: FloatArray) -> FloatArray:
+    return numbers[np.isfinite(numbers)]
+
+
+def _interval_s(path: Path, times_s: Numbers, rate_hz: float) -> float:
     """Return the time between readings; check that it is steady."""
-    known = np.flatnonzero(np.isfinite(times_s))
     # The first readings of a recording have no time: its clock is not identified yet.
-    if len(known) < MIN_READINGS // 2 or times_s[known[-1]] <= times_s[known[0]]:
+    marks, marks_s = _marks(times_s)
+    if not len(marks) or marks_s[-1] <= marks_s[0]:
         if rate_hz:
             return 1.0 / rate_hz
         raise LogError(f"{path}: the rate of its readings is unknown; state it: --rate 100")
-    marks = known[np.linspace(0, len(known) - 1, _RATE_PARTS + 1).astype(int)]
-    mean_s = float((times_s[marks[-1]] - times_s[marks[0]]) / (marks[-1] - marks[0]))
-    part_s = np.diff(times_s[marks]) / np.diff(marks)
+    mean_s = float((marks_s[-1] - marks_s[0]) / (marks[-1] - marks[0]))
+    part_s = np.diff(marks_s) / np.diff(marks)
     odd = np.flatnonzero(np.abs(part_s / mean_s - 1.0) > _RATE_TOLERANCE)
     if len(odd):
         raise LogError(
@@ -356,3 +396,18 @@ def _interval_s(path: Path, times_s: FloatArray, rate_hz: float) -> float:
     if rate_hz and abs(mean_s * rate_hz - 1.0) > _RATE_TOLERANCE:
         raise LogError(f"{path}: its times give {1.0 / mean_s:.4g} Hz, not the {rate_hz:g} Hz of --rate; omit --rate")
     return 1.0 / rate_hz if rate_hz else mean_s
+
+
+def _marks(times_s: Numbers) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return equally spaced readings among those with a time, and their times, s; empty if they are too few."""
+    counts = np.cumsum([0, *(np.isfinite(block).sum() for block in blocks(times_s))])
+    if counts[-1] < MIN_READINGS // 2:
+        return np.empty(0, np.int64), np.empty(0)
+    marks, marks_s = [], []
+    for number in np.linspace(0, counts[-1] - 1, _RATE_PARTS + 1).astype(int):
+        block = int(np.searchsorted(counts, number, side="right")) - 1
+        found_s = times_s[block * BLOCK : (block + 1) * BLOCK]
+        at = int(np.flatnonzero(np.isfinite(found_s))[number - counts[block]])
+        marks.append(block * BLOCK + at)
+        marks_s.append(found_s[at])
+    return np.array(marks, np.int64), np.array(marks_s)

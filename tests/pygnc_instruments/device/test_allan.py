@@ -4,7 +4,8 @@ import allantools
 import numpy as np
 import pytest
 
-from pygnc_instruments.device.allan import MIN_READINGS, FloatArray, allan_deviation, fit_noise
+from pygnc_instruments.device.allan import MIN_READINGS, allan_deviation, fit_noise
+from pygnc_instruments.device.columns import BLOCK, Column, FloatArray
 
 INTERVAL_S = 0.1
 WHITE, FLICKER, WALK = 1.2e-4, 3.5e-5, 2.5e-6
@@ -40,6 +41,16 @@ def test_agrees_with_allantools() -> None:
     found = allan_deviation(readings, INTERVAL_S)
     theirs_s, theirs, _, _ = allantools.oadev(readings, rate=1.0 / INTERVAL_S, data_type="freq", taus=found.tau_s)
     np.testing.assert_allclose(found.tau_s, theirs_s, rtol=1e-12)
+    np.testing.assert_allclose(found.deviation, theirs, rtol=1e-8)
+
+
+def test_a_column_in_a_file_gives_the_result_of_an_array() -> None:
+    readings = 9.80665 + generated_noise(2 * BLOCK + 1000, WHITE, FLICKER, WALK, 1)  # in several blocks
+    column = Column()
+    column.extend(readings)
+    sizes = np.array([1, 7, 1000, BLOCK - 5])
+    found = allan_deviation(column, INTERVAL_S, sizes)
+    theirs = allantools.oadev(readings, rate=1.0 / INTERVAL_S, data_type="freq", taus=sizes * INTERVAL_S)[1]
     np.testing.assert_allclose(found.deviation, theirs, rtol=1e-8)
 
 

@@ -252,7 +252,8 @@ def test_rows_of_a_recording_have_the_time_of_the_device_or_none(source: str, tm
     frames = [make_frame("z1", k.to_bytes(4, "little") + bytes(36)) for k in range(7_000_000, 7_500_000, 10_000)]
     (tmp_path / "x.raw").write_bytes(b"".join(frames))
     if source == "log":
-        run("log", tmp_path / "x.raw", "--out", tmp_path, "--name", "x")
+        result = run("log", tmp_path / "x.raw", "--out", tmp_path, "--name", "x")
+        assert "50 readings, 100.0 Hz, 0 missing" in result.stderr
         lines = (tmp_path / "x.csv").read_text().splitlines()
     else:
         lines = run("stream", tmp_path / "x.raw", "--csv").stdout.splitlines()

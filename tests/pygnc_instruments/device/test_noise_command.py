@@ -23,7 +23,7 @@ from pygnc_devices.gx2.packets import PACKETS as GX2_PACKETS
 from pygnc_devices.reading import Reading
 from pygnc_devices.ucb.framing import make_frame
 from pygnc_devices.ucb.unit import PACKETS
-from pygnc_instruments.device.allan import FloatArray
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.command import app
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.mcap_log import McapLog
@@ -273,6 +273,27 @@ def test_other_commands_do_not_load_the_libraries() -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_a_long_log_needs_little_memory(tmp_path: Path) -> None:
+    path, count = tmp_path / "long.csv", 800_000
+    normal = np.random.default_rng(1).normal(0.0, 0.01, (count, 3)).round(5)
+    with path.open("w") as file:
+        file.write("time,xRate,yRate,zRate\n")
+        for start in range(0, count, 100_000):
+            rows = normal[start : start + 100_000]
+            file.writelines(f"{(start + at) / 100:.2f},{x},{y},{z}\n" for at, (x, y, z) in enumerate(rows.tolist()))
+    code = "from pygnc_instruments.device.command import app; app()"
+    command = [sys.executable, "-c", code, "noise", str(path), "--json"]
+    watch = (
+        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
+        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    done = subprocess.run(
+        [sys.executable, "-c", watch, *command], env=environment, capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 100_000  # kB
 
 
 def test_reports_a_recording_of_an_unknown_family(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from scipy.stats import chi2
 
-from pygnc_instruments.device.allan import FloatArray
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.log_files import LogError
 
 LARGEST_SCALE_ERROR: Final = 0.15

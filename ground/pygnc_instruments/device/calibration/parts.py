@@ -7,8 +7,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc_instruments.device.allan import FloatArray
 from pygnc_instruments.device.calibration.fit import AXES, CalibrationError
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.sensor_log import MotionLog
 
 WINDOW_S: Final = 0.5

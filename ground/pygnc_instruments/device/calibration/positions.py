@@ -13,7 +13,6 @@ import numpy as np
 from scipy.optimize import least_squares
 from scipy.spatial.transform import Rotation
 
-from pygnc_instruments.device.allan import FloatArray
 from pygnc_instruments.device.calibration.fit import (
     AXES,
     EARTH_RATE_RAD_S,
@@ -28,6 +27,7 @@ from pygnc_instruments.device.calibration.fit import (
     solve,
 )
 from pygnc_instruments.device.calibration.parts import Part
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.sensor_log import MotionLog
 
 _GRAVITY: Final = 9.8

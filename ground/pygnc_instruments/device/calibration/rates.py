@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pygnc_instruments.device.allan import FloatArray
 from pygnc_instruments.device.calibration.fit import (
     AXES,
     EARTH_RATE_RAD_S,
@@ -19,6 +18,7 @@ from pygnc_instruments.device.calibration.fit import (
     solve,
 )
 from pygnc_instruments.device.calibration.parts import WINDOW_S, Part, noise_of, part_of, require_range, windows_of
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.sensor_log import MotionLog
 
 

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from pygnc_instruments.device.allan import FloatArray
 from pygnc_instruments.device.calibration.fit import CalibrationError
 from pygnc_instruments.device.calibration.parts import STILL_VARIANCE, noise_of, windows_of
+from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.sensor_log import MotionLog
 
 _HIGHEST_ORDER: Final = 4
