@@ -26,8 +26,8 @@ _LATE_SIGMAS: Final = 2.5
 _FITS: Final = 4
 _LARGEST_RATE: Final = 1e-2
 """Largest rate of a clock by another one, minus 1."""
-_UNKNOWN_S: Final = 1e-3
-"""Least standard deviation of an offset without a line, s."""
+_UNKNOWN_S: Final = 1.0
+"""Least standard deviation of an offset without a line, s: all readings so far may have been held for that long."""
 _EARLY_S: Final = 0.25
 """Time before the line at which no reading can arrive, unless the device's clock was behind until then, s."""
 _BEND_S: Final = 1e-5

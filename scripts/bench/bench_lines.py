@@ -297,13 +297,15 @@ def _row(model: str, fault: str, entries: list[Result]) -> tuple[str, ...]:
     differences = [entry.rows + entry.counted - entry.sent for entry in entries]
     worst = max(differences, key=abs)
     exact = sum(difference == 0 for difference in differences)
+    is_marked = all(entry.estimates for entry, difference in zip(entries, differences, strict=True) if difference)
+    mark = ", all marked as estimates" if is_marked else ", **not marked**"
     return (
         model,
         fault,
         str(len(entries)),
         str(sum(entry.rows for entry in entries)),
         str(sum(entry.counted for entry in entries)),
-        f"0 in {exact}" + (f", worst {worst:+d}" if worst else ""),
+        f"0 in {exact}" + (f", worst {worst:+d}{mark}" if worst else ""),
         f"{1e3 * max(abs(entry.time_error_s) for entry in entries):.1f} ms",
         str(sum(entry.estimates for entry in entries)),
     )

@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -61,6 +62,23 @@ def agrees(expected: tuple[str, ...], printed: str) -> bool:
     return re.fullmatch(lines, "".join(f"{line.rstrip()}\n" for line in printed.splitlines())) is not None
 
 
+def with_free_ports(page: str) -> str:
+    """Replace the TCP ports of this computer that other programs use by free ones with as many digits."""
+    for text in sorted(set(re.findall(r"127\.0\.0\.1:(\d{4})\b", page))):
+        others = (port for port in range(int(text) + 1, 10_000) if str(port) not in page)
+        free = next(port for port in (int(text), *others) if _is_free(port))
+        page = page.replace(text, str(free))
+    return page
+
+
+def _is_free(port: int) -> bool:
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
 def limit_s() -> float:
     """Return the limit of the time of a command, longer by as much as more programs run than the machine has cores."""
     return _LIMIT_S * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
@@ -77,7 +95,7 @@ def follow(page: Path, folder: Path, programs: Path, variables: Mapping[str, str
         TutorialError: a command fails, or prints something else than the page.
     """
     with Shell(folder, programs, variables) as shell:
-        for step in steps(page.read_text(encoding="utf-8")):
+        for step in steps(with_free_ports(page.read_text(encoding="utf-8"))):
             if isinstance(step, NewFile):
                 (folder / step.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / step.name).write_text(step.content)

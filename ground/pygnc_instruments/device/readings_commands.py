@@ -351,6 +351,8 @@ class _DeviceLog:
     readings: ReadingsLog
     statistics: Statistics = field(default_factory=Statistics)
     closed: list[Path] = field(default_factory=list)
+    estimates: int = 0
+    """Rows whose time and losses continue by this computer's clock, for example after a restart of the device."""
 
     def write(self, uploader: Uploader | None, count: int, seconds: float, stopped: threading.Event) -> None:
         """Write readings to the end, and complete the files; an error ends the other logs."""
@@ -367,6 +369,7 @@ class _DeviceLog:
             for reading in connected.readings(count, seconds, stopped.is_set, arrived):
                 if reading is not None:
                     self.readings.write(reading)
+                    self.estimates += reading.is_estimate
             self.statistics = connected.device.statistics
         except BaseException:
             stopped.set()
@@ -392,6 +395,7 @@ class _DeviceLog:
                 {
                     "files": [str(path) for path in self.closed],
                     "rows": self.readings.rows,
+                    "estimates": self.estimates,
                     "statistics": asdict(self.statistics),
                     "clock_rates": rates,
                     "unknown_fields": unknown,
@@ -400,6 +404,11 @@ class _DeviceLog:
             return
         echo_files(self.closed)
         print_note(f"{self.readings.rows} rows; {statistics_line(self.statistics)}")
+        if self.estimates:
+            print_note(
+                f"rows marked as estimates: {self.estimates}; the time and the missing readings before them, and so all "
+                "later times, follow this computer's clock, as after a restart of the device"
+            )
         if unknown:
             print_note(f"fields without a declaration were skipped: {unknown}")
         for kind, (rate, sigma) in rates.items():
