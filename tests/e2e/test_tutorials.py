@@ -1,14 +1,17 @@
 """Every tutorial of the documentation, typed line by line in a new folder, prints what the page says."""
 
+import contextlib
 import os
+import re
 import site
+import socket
 import sys
 import venv
 from pathlib import Path
 
 import pytest
 
-from scripts.documentation.tutorial import Command, NewFile, agrees, follow, limit_s, steps
+from scripts.documentation.tutorial import Command, NewFile, agrees, follow, limit_s, steps, with_free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIALS = sorted((ROOT / "docs/tutorials").glob("*.md"))
@@ -52,6 +55,16 @@ def test_commands_have_more_time_on_a_busy_machine(load: float, limit: float, mo
     monkeypatch.setattr(os, "getloadavg", lambda: (load, 0.0, 0.0))
     monkeypatch.setattr(os, "cpu_count", lambda: 2)
     assert limit_s() == limit
+
+
+def test_a_port_that_is_in_use_is_replaced() -> None:
+    used = 8329
+    with contextlib.ExitStack() as stack:
+        with contextlib.suppress(OSError):  # another program uses it already
+            stack.enter_context(socket.create_server(("127.0.0.1", used)))
+        page = with_free_ports(f"port = {used}\n$ curl http://127.0.0.1:{used}/")
+    port, url = re.findall(r"[0-9]{4}", page)
+    assert port == url != str(used)
 
 
 def test_the_five_tutorials_have_commands() -> None:

@@ -406,8 +406,8 @@ class _DeviceLog:
         print_note(f"{self.readings.rows} rows; {statistics_line(self.statistics)}")
         if self.estimates:
             print_note(
-                f"rows marked as estimates: {self.estimates}; the time and the missing readings before them, and so all "
-                "later times, follow this computer's clock, as after a restart of the device"
+                f"rows marked as estimates: {self.estimates}; time and missing readings before them, and so all later "
+                "times, follow this computer's clock, as after a restart of the device"
             )
         if unknown:
             print_note(f"fields without a declaration were skipped: {unknown}")

@@ -208,7 +208,8 @@ def test_a_log_continues_over_a_reconnection(
 
         thread = threading.Thread(target=disturb)
         thread.start()
-        run("log", line.url, "--family", family, "--baud", 115200, "--out", out, "--name", "run", "--count", 150)
+        command = ("log", line.url, "--family", family, "--baud", 115200, "--out", out, "--name", "run", "--count", 150)
+        messages = run(*command).stderr
         thread.join()
     assert [path.name for path in out.iterdir()] == ["run.csv"]
     lines = [line for line in (out / "run.csv").read_text().splitlines() if not line.startswith("#")]
@@ -218,6 +219,8 @@ def test_a_log_continues_over_a_reconnection(
     assert all(row["utc"].endswith("Z") for row in rows)
     (gap,) = (row for row in rows if row["gap"] != "0")
     assert float(gap["gap"]) > 0.3
+    estimates = sum(row["estimate"] == "1" for row in rows)
+    assert (f"rows marked as estimates: {estimates};" in messages) == (estimates > 0)
     # A unit that restarts leaves times of arrival only, which vary on a busy computer.
     sent = 1 + round((times_s[-1] - times_s[0]) * 100.0)
     assert len(rows) + sum(int(row["lost_before"]) for row in rows) == pytest.approx(sent, abs=10)
