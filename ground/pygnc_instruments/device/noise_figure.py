@@ -1,6 +1,7 @@
 """Figure of Allan deviations and of the noise models that explain them."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -9,11 +10,29 @@ from matplotlib.figure import Figure
 
 from pygnc_cli.web_page import PALETTE
 from pygnc_devices.units import Unit
+from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.noise_report import QUANTITIES, AxisNoise
 from pygnc_instruments.device.sensor_log import SENSORS
 
 _COLOURS: Final = tuple(PALETTE[name].light for name in ("filter", "smoother", "batch", "mirror", "limit", "muted"))
 _INCHES: Final = (9.0, 3.4)
+_DPI: Final = 130
+_FORMATS: Final = (".png", ".svg")
+
+
+def check_format(path: Path) -> None:
+    """Check the suffix of a figure.
+
+    Raises:
+        LogError: it is unknown.
+    """
+    if path.suffix.lower() not in _FORMATS:
+        raise LogError(f"{path}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
+
+
+def write_figure(path: Path, found: Sequence[AxisNoise], title: str) -> None:
+    """Write a figure as PNG or SVG."""
+    draw(found, title).savefig(path, dpi=_DPI)
 
 
 def draw(found: Sequence[AxisNoise], title: str) -> Figure:

@@ -65,8 +65,6 @@ _CERTAIN: Final = 0.1
 """Largest relative standard deviation of the Allan deviation that is quoted as the lowest."""
 _STRETCH_S: Final = 1.0
 _STRETCH_READINGS: Final = 16
-_DPI: Final = 130
-_FORMATS: Final = (".png", ".svg")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,24 +91,20 @@ class AxisNoise:
 
 
 def report_noise(
-    log: SensorLog, title: str, plot: Path | None, kalibr: Path | None = None, topic: str = "/imu0", *, as_json: bool
-) -> None:
-    """Print the noise of a log, draw its figure and write its description for kalibr.
+    log: SensorLog, title: str, kalibr: Path | None = None, topic: str = "/imu0", *, as_json: bool
+) -> list[AxisNoise]:
+    """Print the noise of a log, write its description for kalibr, and return the noise of the axes.
 
     Args:
         log: readings.
         title: name of the log.
-        plot: file of the figure, PNG or SVG; None for no figure.
         kalibr: new file for kalibr, YAML; None for none.
         topic: ROS topic of the readings, for kalibr.
         as_json: print JSON.
 
     Raises:
-        LogError: the unit moves, no axis has noise, the suffix of the figure is unknown, or the log does not contain
-            what kalibr needs.
+        LogError: the unit moves, no axis has noise, or the log does not contain what kalibr needs.
     """
-    if plot is not None and plot.suffix.lower() not in _FORMATS:
-        raise LogError(f"{plot}: unknown format of the figure; use one of the suffixes {', '.join(_FORMATS)}")
     for axis in log.axes:
         varies = deviation(axis.readings)
         if varies > _MOVING.get(axis.unit, math.inf):
@@ -124,16 +118,11 @@ def report_noise(
             raise LogError(f"{kalibr}: the file exists already; choose another name")
         kalibr.write_text(kalibr_text(found, topic, log.interval_s, title), encoding="utf-8")
         print_note(f"{kalibr}: written")
-    if plot is not None:
-        from pygnc_instruments.device.noise_figure import draw  # noqa: PLC0415 - Matplotlib needs 40 MB of memory
-
-        draw(found, f"{title}, packet {log.packet}").savefig(plot, dpi=_DPI)
     if as_json:
         print_json(_report(log, found))
     else:
         _print(log, found)
-    if plot is not None:
-        print_note(f"{plot}: written")
+    return found
 
 
 def _measure(title: str, axis: Axis, interval_s: float) -> AxisNoise | None:

@@ -183,16 +183,23 @@ def noise(
     as_json: Json = False,
 ) -> None:
     """Show the noise of gyros, accelerometers and magnetometers at rest, by their Allan deviation."""
-    # Both load SciPy, Matplotlib and polars, which the other commands do not need.
+    # Both load NumPy, and the figure loads Matplotlib, which needs 40 MB of memory.
     from pygnc_instruments.device.noise_report import report_noise  # noqa: PLC0415 - see above
     from pygnc_instruments.device.sensor_log import read_sensor_log  # noqa: PLC0415 - see above
 
     with reported_errors():
+        if plot is not None:
+            from pygnc_instruments.device import noise_figure  # noqa: PLC0415 - see above
+
+            noise_figure.check_format(plot)
         if not file.is_file():
             raise LogError(f"{file}: no such file; name a log of `pygnc device log`")
         selection = DeviceSelection(str(file), family, 0, user_packets)
         log = read_sensor_log(file, selection, packet=packet, rate_hz=rate)
-        report_noise(log, file.name, plot, kalibr, rostopic, as_json=as_json)
+        found = report_noise(log, file.name, kalibr, rostopic, as_json=as_json)
+        if plot is not None:
+            noise_figure.write_figure(plot, found, f"{file.name}, packet {log.packet}")
+            print_note(f"{plot}: written")
 
 
 def calibrate_positions(
