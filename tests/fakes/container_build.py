@@ -4,7 +4,8 @@ import json
 import shlex
 import shutil
 import subprocess
-from pathlib import Path
+from functools import partial
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from tests.fakes.debian_system import DebianSystem
@@ -33,6 +34,25 @@ def words(instruction: Instruction) -> list[str]:
     """Return the words of an instruction in either of its forms."""
     listed = instruction.text.startswith("[")
     return list(json.loads(instruction.text)) if listed else shlex.split(instruction.text)
+
+
+def is_ignored(context: Path, path: PurePath) -> bool:
+    """Return True if a path in the folder of the sources is not copied, by its .containerignore."""
+    found = False
+    for line in (context / ".containerignore").read_text().splitlines():
+        if any(_matches(parent, line.removeprefix("!")) for parent in (path, *path.parents)):
+            found = not line.startswith("!")  # the last line counts
+    return found
+
+
+def _matches(path: PurePath, pattern: str) -> bool:
+    if pattern.startswith("**/"):
+        return path.match(pattern.removeprefix("**/"))
+    return len(path.parts) == len(PurePath(pattern).parts) and path.match(pattern)
+
+
+def _ignored_names(context: Path, folder: str, names: list[str]) -> set[str]:
+    return {name for name in names if is_ignored(context, (Path(folder) / name).relative_to(context))}
 
 
 class Build:
@@ -96,11 +116,7 @@ class Build:
         place.parent.mkdir(parents=True, exist_ok=True)
         path = source_root / source.lstrip("/")
         if path.is_dir():
-            ignored = shutil.ignore_patterns(
-                "__pycache__", ".git", ".venv", "build", "dist", "docs", "tests", ".*_cache"
-            )
-            shutil.copytree(
-                path, place, symlinks=True, dirs_exist_ok=True, ignore=ignored if path == self._context else None
-            )
+            ignored = partial(_ignored_names, path) if path == self._context else None
+            shutil.copytree(path, place, symlinks=True, dirs_exist_ok=True, ignore=ignored)
         else:
             shutil.copy(path, place)

@@ -5,14 +5,14 @@ import os
 import subprocess
 import sys
 import tomllib
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 from packaging.requirements import Requirement
 
 from pygnc_station.server.application import tls_files
 from pygnc_station.settings import settings_of
-from tests.fakes.container_build import Build, stages, words
+from tests.fakes.container_build import Build, is_ignored, stages, words
 from tests.fakes.debian_system import DebianSystem
 from tests.programs import needs
 from tests.pygnc_station.logger.samples import wait_for
@@ -31,6 +31,14 @@ def test_the_server_runs_without_root_and_with_settings_that_it_accepts() -> Non
     assert str(settings.serve.port) == final["EXPOSE"].text
     assert f":{settings.serve.port}/health" in final["HEALTHCHECK"].text
     assert words(final["CMD"])[-1] in {words(copy)[-1] for copy in STAGES[-1] if copy.name == "COPY"}
+
+
+def test_the_build_receives_the_descriptions_of_the_distributions() -> None:
+    (command,) = [each.text for each in STAGES[0] if "build_distributions" in each.text]
+    pages = [PurePosixPath(f"docs/distributions/{name}.md") for name in command.split() if name.startswith("pygnc-")]
+    assert pages
+    assert not any(is_ignored(ROOT, page) for page in pages)
+    assert all(is_ignored(ROOT, PurePosixPath(each)) for each in ("docs/station.md", "tests", ".git", "a/__pycache__"))
 
 
 @pytest.mark.parametrize(

@@ -2,23 +2,18 @@
 
 import csv
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 import typer
 
-from pygnc_station.commands.common import JsonOption, SettingsOption, command, open_store, time_of
+from pygnc_station.commands.common import JsonOption, SettingsOption, command, note, open_store, time_of
 from pygnc_station.errors import StationError
-from pygnc_station.server.colocation import Colocation, Hours, Pair, colocate, pair_hours
-from pygnc_station.server.corrections import HUMIDITY, has_humidity
+from pygnc_station.server.colocation import Colocation, Comparison, compare
 from pygnc_station.store import calibrations as stored
-from pygnc_station.store.calibrations import DatedCalibration
-from pygnc_station.store.hourly import hours_of, update_hours
-from pygnc_station.store.query import Span, streams
-from pygnc_station.store.readings import HOUR_MS, Stream, clock_ms, iso_time
-from pygnc_station.store.store import Store
+from pygnc_station.store.query import Span
+from pygnc_station.store.readings import HOUR_MS, iso_time
 
 _FEWEST_DAYS: Final = 14
 """Days below which the report advises a longer co-location."""
@@ -48,27 +43,18 @@ def fit_beside(  # noqa: PLR0917 - options of a command
     span = Span(time_of(since), time_of(until))
     apply_ms = time_of(apply_from)
     with open_store(settings) as store:
-        update_hours(store)
-        units = _streams(store, gadget, value)
-        is_wet = not no_humidity and any(has_humidity(stream.layout, value) for stream in units)
-        truth = _streams(store, reference, reference_value or value)
-        pairs, left_out = pair_hours(
-            _hours(store, units, value, span, with_humidity=True),
-            _hours(store, truth, reference_value or value, span, with_humidity=False),
-        )
-        found = colocate(pairs, with_humidity=is_wet, left_out=left_out)
-        report = msgspec.json.encode(found).decode()
+        compared = compare(store, gadget, reference, value, reference_value, span, with_humidity=not no_humidity)
         if out is not None:
-            _write_residuals(out, pairs, found)
+            _write_residuals(out, compared)
         number = None
         if apply_ms is not None:
-            name = units[0].gadget_id
-            dated = DatedCalibration(apply_ms, *found.fit)
-            number = stored.add(store, name, value, dated, truth[0].gadget_id, report, clock_ms())
+            number = compared.apply(store, apply_ms)
+            from_time = f"from {iso_time(apply_ms)}"
+            note(store, f'Calibrate a gadget: "{gadget}" beside "{reference}", {value}, {from_time}')
     if as_json:
-        typer.echo(json.dumps(msgspec.to_builtins(found) | {"calibration": number}))
+        typer.echo(json.dumps(msgspec.to_builtins(compared.found) | {"calibration": number}))
         return
-    _print_report(f"{gadget} beside {reference}: {value}", found, is_wet=is_wet)
+    _print_report(f"{gadget} beside {reference}: {value}", compared.found, is_wet=compared.is_wet)
     if out is not None:
         typer.echo(f"wrote {out}")
     if apply_ms is not None:
@@ -90,6 +76,7 @@ def list_calibrations(
     with open_store(settings) as store:
         if remove:
             stored.remove(store, remove)
+            note(store, f"Remove a calibration: number {remove}")
             typer.echo(f"removed calibration {remove}")
             return
         with store.reads() as connection:
@@ -97,39 +84,12 @@ def list_calibrations(
     for each in found:
         since_ms, gain, offset, kappa = each.calibration
         if as_json:
-            shown = each._asdict() | {"calibration": each.calibration._asdict(), "report": json.loads(each.report)}
-            typer.echo(json.dumps(shown))
+            typer.echo(json.dumps(each.to_json()))
         else:
             what = f"{each.id} {each.gadget_id} {each.name} from {iso_time(since_ms)}"
             typer.echo(f"{what}: gain {gain:.4g}, offset {offset:+.4g}, kappa {kappa:.3g}, beside {each.reference}")
     if not found:
         typer.echo("there are no calibrations", err=True)
-
-
-def _streams(store: Store, gadget: str, value: str) -> list[Stream]:
-    """Return the streams of a gadget that contain a value.
-
-    Raises:
-        StationError: there is none.
-    """
-    of_gadget = streams(store, gadget)
-    found = [stream for stream in of_gadget if value in stream.layout.names]
-    if found:
-        return found
-    if not of_gadget:
-        known = ", ".join(sorted({stream.gadget_id for stream in streams(store)})) or "none"
-        raise StationError(f"{gadget}: the store has no readings of this gadget; known gadgets: {known}")
-    names = ", ".join(dict.fromkeys(name for stream in of_gadget for name in stream.layout.names))
-    raise StationError(f"{gadget}: no reading contains {value}; choose --value from {names}")
-
-
-def _hours(store: Store, among: Sequence[Stream], value: str, span: Span, *, with_humidity: bool) -> Hours:
-    wanted = [
-        (stream, [value, *([HUMIDITY] if with_humidity and has_humidity(stream.layout, value) else [])])
-        for stream in among
-    ]
-    with store.reads() as connection:  # of several streams, the one created last counts
-        return {hour: found for _, hour, found in hours_of(connection, wanted, span)}
 
 
 def _print_report(title: str, found: Colocation, *, is_wet: bool) -> None:
@@ -152,13 +112,13 @@ def _print_report(title: str, found: Colocation, *, is_wet: bool) -> None:
         typer.echo(f"{found.days} days are few for an uncertainty; {_FEWEST_DAYS} days or more are better")
 
 
-def _write_residuals(path: Path, pairs: Sequence[Pair], found: Colocation) -> None:
+def _write_residuals(path: Path, compared: Comparison) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["time_utc", "stored", "humidity_percent", "reference", "corrected", "residual"])
-            for pair in pairs:
-                corrected = found.fit.apply(pair)
+            for pair in compared.pairs:
+                corrected = compared.found.fit.apply(pair)
                 humidity = "" if pair.humidity is None else f"{pair.humidity:.2f}"
                 numbers = (pair.reference, corrected, pair.reference - corrected)
                 shown = [f"{pair.value:.4f}", humidity, *(f"{number:.4f}" for number in numbers)]

@@ -14,9 +14,10 @@ from pygnc_cli.files import report_user_errors
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import RefusalError, StationError, StoreError, StoreServerError, TransferError
+from pygnc_station.server.accounts import note_command
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
-from pygnc_station.store.readings import parse_time
+from pygnc_station.store.readings import clock_ms, parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.names import name_conflicts, renamed
 from pygnc_station.upload.retry import retry_state, waiting_ms
@@ -109,3 +110,9 @@ def show_names(settings: StationSettings) -> None:
 def open_store(settings: Path | None) -> Store:
     """Open the store that the settings file names; None: the file that `find_settings` finds."""
     return Store.open(read_settings(settings).store_url)
+
+
+def note(store: Store, action: str) -> None:
+    """Write a change by a command into the audit log of the server."""
+    with store.writes() as connection:
+        note_command(connection, action, clock_ms())

@@ -8,7 +8,7 @@ import typer
 from sqlalchemy import func, select
 
 from pygnc_cli.exit_codes import UsageError
-from pygnc_station.commands.common import JsonOption, SettingsOption, command, group, open_store
+from pygnc_station.commands.common import JsonOption, SettingsOption, command, group, note, open_store
 from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.server.accounts import note_command
@@ -53,7 +53,7 @@ def pin(
     with Store.open(chosen.store_url) as store:
         for _ in range(count):
             typer.echo(access.new_pin(store, clock_ms(), minutes, gateway))
-        _note(store, f"Create {count} PINs: minutes {minutes:g}{f', gateway {gateway}' if gateway else ''}")
+        note(store, f"Create {count} PINs: minutes {minutes:g}{f', gateway {gateway}' if gateway else ''}")
 
 
 @command(example="pygnc station token reader")
@@ -67,7 +67,7 @@ def token(
     """Create a token for a person or program, and print it; it cannot be printed again."""
     with open_store(settings) as store:
         typer.echo(access.new_token(store, name, clock_ms(), may_write=write, days=days or None))
-        _note(store, f'Create a token: name "{name}", {"permits changes" if write else "reading"}')
+        note(store, f'Create a token: name "{name}", {"permits changes" if write else "reading"}')
 
 
 @command(example="pygnc station revoke roof")
@@ -86,13 +86,8 @@ def _revoke(name: str, settings: Path | None) -> None:
             raise StationError(
                 f"station {name!r}: no valid key; the name is unknown, or all its keys are revoked already"
             )
-        _note(store, f'Revoke the key of a gateway: "{name}"')
+        note(store, f'Revoke the key of a gateway: "{name}"')
         typer.echo(f"{count} keys revoked")
-
-
-def _note(store: Store, action: str) -> None:
-    with store.writes() as connection:
-        note_command(connection, action, clock_ms())
 
 
 gateways: Final = group("gateways", "Gateways, the stations that may upload, and owners of gadgets.")
@@ -122,7 +117,7 @@ def rename_gateway(
     """Give a gateway another name; its key and gadgets stay."""
     with open_store(settings) as store:
         access.rename(store, gateway, name)
-        _note(store, f'Rename a gateway: "{gateway}" to "{name}"')
+        note(store, f'Rename a gateway: "{gateway}" to "{name}"')
     typer.echo(f"{gateway} is {name} now")
 
 

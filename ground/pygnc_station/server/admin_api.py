@@ -1,4 +1,4 @@
-"""HTTP operations of the administration: accounts, PINs, gateways, owners, rules of alerts, tokens, audit log."""
+"""HTTP operations of the administration: accounts, PINs, owners, rules of alerts, co-location, tokens, audit log."""
 
 from typing import Annotated, Any, Final, TypeAlias
 
@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from pygnc_station.errors import StationError
 from pygnc_station.server import access, accounts
 from pygnc_station.server.accounts import Role, Session, session_of
+from pygnc_station.server.colocation import Comparison, compare
 from pygnc_station.server.context import (
     SESSION_COOKIE,
     context_of,
@@ -22,8 +23,10 @@ from pygnc_station.server.operations import Access, Name, Natural, Operation
 from pygnc_station.server.ownership import gateway_named, transfer
 from pygnc_station.server.value_alerts import put_rule, rules_of
 from pygnc_station.server_settings import ValueRule
-from pygnc_station.store import schema
-from pygnc_station.store.readings import MINUTE_MS, clock_ms
+from pygnc_station.store import calibrations, schema
+from pygnc_station.store.query import Span, streams_of
+from pygnc_station.store.readings import HOUR_MS, MINUTE_MS, clock_ms, parse_time
+from pygnc_station.store.store import Store
 
 _MOST_ENTRIES: Final = 500
 Password: TypeAlias = Annotated[str, msgspec.Meta(max_length=1000)]
@@ -87,6 +90,33 @@ class SecondFactor(msgspec.Struct, frozen=True):
     password: Password
     secret: Annotated[str, msgspec.Meta(max_length=64)] = ""
     code: str = ""
+
+
+class Pairing(msgspec.Struct, frozen=True):
+    """Unit, the reference beside it, their values, and the period in ISO 8601; `until` is exclusive, "" is unlimited.
+
+    `reference_value` is "" if the reference's value has the same name; `humidity` fits a correction for humidity, too.
+    """
+
+    gadget: Name
+    reference: Name
+    value: Name
+    reference_value: str = ""
+    since: str = ""
+    until: str = ""
+    humidity: bool = True
+
+    def compare(self, store: Store) -> Comparison:
+        """Return the fit of the unit to the reference."""
+        span = Span(_time_of(self.since), _time_of(self.until))
+        names = (self.gadget, self.reference, self.value, self.reference_value)
+        return compare(store, *names, span, with_humidity=self.humidity)
+
+
+class NewCalibration(Pairing, frozen=True, kw_only=True):
+    """Request to correct the values of a unit by the fit, from a time in ISO 8601 on."""
+
+    apply_from: Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class AuditFilter(msgspec.Struct, frozen=True):
@@ -161,8 +191,15 @@ def administration(request: Request) -> object:
             {"name": name, "rule": msgspec.to_builtins(rule), "is_in_file": name in in_file}
             for name, rule in rules_of(connection, context.serve.alerts).items()
         ]
+        values: dict[str, list[str]] = {}
+        for stream in streams_of(connection):
+            known = values.setdefault(stream.gadget_id, [])
+            known += [name for name in stream.layout.names if name not in known]
         pins = connection.execute(select(p.expires_ms).where(p.expires_ms > now_ms)).scalars().all()
-        found: dict[str, Any] = {"gateways": gateways, "gadgets": gadgets, "rules": rules, "valid_pins": len(pins)}
+        found: dict[str, Any] = {
+            "gateways": gateways, "gadgets": gadgets, "rules": rules, "valid_pins": len(pins), "values": values,
+            "calibrations": [each.to_json() for each in calibrations.calibrations(connection)],
+        }  # fmt: skip
         signed_in: Session | None = getattr(request.state, "session", None)
         if signed_in is not None and signed_in.role is Role.ADMINISTRATOR:
             found["users"] = [user._asdict() for user in accounts.list_users(connection)]
@@ -214,6 +251,30 @@ def remove_rule(request: Request) -> Response:
     return Response(status_code=204)
 
 
+def co_location(request: Request, body: Pairing) -> Response:
+    """Fit gain, offset and humidity correction of a unit to a reference beside it; nothing is changed.
+
+    `pairs` are [time, value as stored, value of the reference, corrected value] of each hour.
+    """
+    compared = body.compare(context_of(request).store)
+    fit = compared.found.fit
+    pairs = [(pair.hour * HOUR_MS, pair.value, pair.reference, fit.apply(pair)) for pair in compared.pairs]
+    content = msgspec.to_builtins(compared.found) | {"is_wet": compared.is_wet, "pairs": pairs}
+    return Response(msgspec.json.encode(content), media_type="application/json")  # null for an unknown correlation
+
+
+def new_calibration(request: Request, body: NewCalibration) -> object:
+    """Calibrate a gadget by a reference beside it."""
+    since_ms, store = _time_of(body.apply_from), context_of(request).store
+    return {"calibration": body.compare(store).apply(store, since_ms or 0)}
+
+
+def remove_calibration(request: Request) -> Response:
+    """Remove a calibration; readings are unchanged."""
+    calibrations.remove(context_of(request).store, request.path_params["number"])
+    return Response(status_code=204)
+
+
 def new_token(request: Request, body: NewToken) -> Response:
     """Create a token for a person or program; an older token of the name is replaced."""
     store, days = context_of(request).store, body.days or None
@@ -258,6 +319,13 @@ def audit(request: Request, query: AuditFilter) -> object:
         return {"results": [dict(row._mapping) for row in rows]}  # noqa: SLF001 - public in SQLAlchemy
 
 
+def _time_of(text: str) -> int | None:
+    try:
+        return parse_time(text) if text else None
+    except ValueError:
+        raise StationError(f"invalid time {text!r:.80}; use ISO 8601, such as 2026-11-21T17:00:00Z") from None
+
+
 def _session_of(request: Request) -> Session | None:
     token = request.cookies.get(SESSION_COOKIE, "")
     return session_of(context_of(request).store, token, clock_ms()) if token else None
@@ -299,6 +367,9 @@ OPERATIONS: Final = (
     Operation("POST", f"{_ADMIN}/transfers/", transfer_gadget, Access.WRITE),
     Operation("PUT", f"{_ADMIN}/rules/{{name}}/", change_rule, Access.WRITE),
     Operation("DELETE", f"{_ADMIN}/rules/{{name}}/", remove_rule, Access.WRITE, 204),
+    Operation("POST", f"{_ADMIN}/co-locations/", co_location, Access.WRITE, is_audited=False),
+    Operation("POST", f"{_ADMIN}/calibrations/", new_calibration, Access.WRITE, 201),
+    Operation("DELETE", f"{_ADMIN}/calibrations/{{number:int}}/", remove_calibration, Access.WRITE, 204),
     Operation("DELETE", f"{_ADMIN}/gateways/{{gateway}}/key/", revoke_gateway, Access.ADMINISTER),
     Operation("POST", f"{_ADMIN}/tokens/", new_token, Access.ADMINISTER, 201),
     Operation("DELETE", f"{_ADMIN}/tokens/{{name:path}}/", remove_token, Access.ADMINISTER, 204),

@@ -1,4 +1,4 @@
-"""Fit of a unit's calibration to a reference beside it: gain, offset and hygroscopicity. Pure functions.
+"""Fit of a unit's calibration to a reference beside it: gain, offset and hygroscopicity.
 
 The model is that of `corrections`: reference = gain * value / growth(humidity, kappa) + offset. Gain and offset follow
 from kappa by linear least squares, kappa from a search for the least sum of squares. Neighbouring hours have similar
@@ -16,8 +16,13 @@ from typing import Final, NamedTuple, TypeAlias
 import msgspec
 
 from pygnc_station.errors import StationError
-from pygnc_station.server.corrections import volume_growth
-from pygnc_station.store.hourly import Statistics
+from pygnc_station.server.corrections import HUMIDITY, has_humidity, volume_growth
+from pygnc_station.store import calibrations
+from pygnc_station.store.calibrations import DatedCalibration
+from pygnc_station.store.hourly import Statistics, hours_of, update_hours
+from pygnc_station.store.query import Span, streams
+from pygnc_station.store.readings import Stream, clock_ms
+from pygnc_station.store.store import Store
 
 MOST_KAPPA: Final = 2.0
 FEWEST_HOURS: Final = 48
@@ -91,6 +96,76 @@ class Colocation(msgspec.Struct, frozen=True):
     corrected: Agreement
     by_humidity: list[tuple[float, float, int, float]]
     drift_per_month: float
+
+
+class Comparison(NamedTuple):
+    """Co-location of two gadgets of a store: their names, the value, and whether the humidity was fitted."""
+
+    gadget: str
+    reference: str
+    value: str
+    is_wet: bool
+    pairs: list[Pair]
+    found: Colocation
+
+    def apply(self, store: Store, since_ms: int) -> int:
+        """Store the fit as the calibration of the unit from a time on; return its number."""
+        dated, report = DatedCalibration(since_ms, *self.found.fit), msgspec.json.encode(self.found).decode()
+        return calibrations.add(store, self.gadget, self.value, dated, self.reference, report, clock_ms())
+
+
+def compare(  # noqa: PLR0917 - what both gadgets have
+    store: Store, gadget: str, reference: str, value: str, reference_value: str, span: Span, *, with_humidity: bool
+) -> Comparison:
+    """Fit a unit's calibration to a reference in the same store.
+
+    Args:
+        store: has the readings of both.
+        gadget: unit to calibrate.
+        reference: gadget with the readings of the reference.
+        value: value to calibrate.
+        reference_value: value of the reference, "" if it has the same name.
+        span: period.
+        with_humidity: False to fit gain and offset only, also if the unit has a humidity.
+
+    Raises:
+        StationError: readings or values are missing, or do not determine a fit.
+    """
+    update_hours(store)
+    units, truth = _streams(store, gadget, value), _streams(store, reference, reference_value or value)
+    is_wet = with_humidity and any(has_humidity(stream.layout, value) for stream in units)
+    pairs, left_out = pair_hours(
+        _hours(store, units, value, span, with_humidity=True),
+        _hours(store, truth, reference_value or value, span, with_humidity=False),
+    )
+    found = colocate(pairs, with_humidity=is_wet, left_out=left_out)
+    return Comparison(units[0].gadget_id, truth[0].gadget_id, value, is_wet, pairs, found)
+
+
+def _streams(store: Store, gadget: str, value: str) -> list[Stream]:
+    """Return the streams of a gadget that contain a value.
+
+    Raises:
+        StationError: there is none.
+    """
+    of_gadget = streams(store, gadget)
+    found = [stream for stream in of_gadget if value in stream.layout.names]
+    if found:
+        return found
+    if not of_gadget:
+        known = ", ".join(sorted({stream.gadget_id for stream in streams(store)})) or "none"
+        raise StationError(f"{gadget}: the store has no readings of this gadget; known gadgets: {known}")
+    names = ", ".join(dict.fromkeys(name for stream in of_gadget for name in stream.layout.names))
+    raise StationError(f"{gadget}: no reading contains {value}; choose a value from {names}")
+
+
+def _hours(store: Store, among: Sequence[Stream], value: str, span: Span, *, with_humidity: bool) -> Hours:
+    wanted = [
+        (stream, [value, *([HUMIDITY] if with_humidity and has_humidity(stream.layout, value) else [])])
+        for stream in among
+    ]
+    with store.reads() as connection:  # of several streams, the one created last counts
+        return {hour: found for _, hour, found in hours_of(connection, wanted, span)}
 
 
 def pair_hours(unit: Hours, reference: Hours) -> tuple[list[Pair], int]:

@@ -39,7 +39,7 @@ Name: TypeAlias = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_
 _FORM: Final = "application/x-www-form-urlencoded"
 _JSON: Final = "application/json"
 _MAX_FIELDS: Final = 100
-_PATH_PARAMETER: Final = re.compile(r"\{(\w+)(:path)?\}")
+_PATH_PARAMETER: Final = re.compile(r"\{(\w+)(:\w+)?\}")
 
 
 class Form(msgspec.Struct, frozen=True):

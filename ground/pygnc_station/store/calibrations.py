@@ -1,5 +1,6 @@
 """Calibrations of values of gadgets, each in effect from a time on until the next; readings are never changed."""
 
+import json
 from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
@@ -10,6 +11,8 @@ from pygnc_station.store import schema
 from pygnc_station.store.store import Store
 
 _C: Final = schema.calibrations.c
+_NUMBERS_END: Final = 2**31
+"""End of the numbers that a column of every database can contain."""
 
 
 class DatedCalibration(NamedTuple):
@@ -37,6 +40,10 @@ class StoredCalibration(NamedTuple):
     calibration: DatedCalibration
     reference: str
     report: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the fields of a JSON object."""
+        return self._asdict() | {"calibration": self.calibration._asdict(), "report": json.loads(self.report)}
 
 
 ByValue: TypeAlias = Mapping[tuple[str, str], tuple[DatedCalibration, ...]]
@@ -70,7 +77,10 @@ def remove(store: Store, number: int) -> None:
         StationError: it does not exist.
     """
     with store.writes() as connection:
-        if not connection.execute(delete(schema.calibrations).where(_C.id == number)).rowcount:
+        if (
+            number >= _NUMBERS_END
+            or not connection.execute(delete(schema.calibrations).where(_C.id == number)).rowcount
+        ):
             raise StationError(f"calibration {number} does not exist; `pygnc station calibrations` lists them")
 
 

@@ -10,12 +10,10 @@ from typer.testing import CliRunner
 from pygnc_cli.exit_codes import ExitCode
 from pygnc_station.commands.main import app
 from pygnc_station.store.query import between, streams
-from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading, iso_time
+from pygnc_station.store.readings import HOUR_MS, iso_time
 from pygnc_station.store.store import Store
-from tests.pygnc_station.server.test_colocation import FIRST_HOUR, TRUTH, month
+from tests.pygnc_station.server.test_colocation import FIRST_HOUR, TRUTH, fill_co_location
 
-UNIT = Layout("histogram", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%")))
-REFERENCE = Layout("reference", (Column("pm25", "µg/m³"),))
 BESIDE = ("colocate", "OPC_7", "STATION", "--reference-value", "pm25")
 
 
@@ -24,20 +22,7 @@ def settings(tmp_path: Path) -> Path:
     path = tmp_path / "station.toml"
     path.write_text('name = "server"\n[store]\nurl = "readings.db"\n[serve]\n')
     with Store.open(str(tmp_path / "readings.db")) as store:
-        unit, reference = store.stream("OPC_7", UNIT, family="opc_n3"), store.stream("STATION", REFERENCE)
-        pairs = month(5, 20)
-        times_ms = [[pair.hour * HOUR_MS + quarter * HOUR_MS // 4 for quarter in range(4)] for pair in pairs]
-        values = [json.dumps([pair.value, pair.humidity]) for pair in pairs]
-        store.append(
-            unit,
-            [
-                NewReading(t_ms, 0, 0, "", text, None)
-                for of_hour, text in zip(times_ms, values, strict=True)
-                for t_ms in of_hour
-            ],
-        )
-        truths = [NewReading(pair.hour * HOUR_MS, 0, 0, "", json.dumps([pair.reference]), None) for pair in pairs]
-        store.append(reference, truths)
+        fill_co_location(store, "OPC_7")
     return path
 
 
@@ -69,7 +54,12 @@ def test_fits_reports_and_applies_a_calibration(settings: Path, tmp_path: Path) 
     with Store.open(str(tmp_path / "readings.db")) as store:
         assert between(store, streams(store)) == before
     assert "removed calibration 1" in _invoke("calibrations", "--settings", settings, "--remove", 1)
-    assert "does not exist" in _invoke("calibrations", "--settings", settings, "--remove", 1, code=ExitCode.INPUT)
+    for number in (1, 10**20):
+        refused = _invoke("calibrations", "--settings", settings, "--remove", number, code=ExitCode.INPUT)
+        assert f"calibration {number} does not exist" in refused
+    log = _invoke("audit", "--settings", settings)
+    assert 'Calibrate a gadget: "OPC_7" beside "STATION", pm_2_5_ug_m3, from 2026-01-01T00:00:00.000Z' in log
+    assert "Remove a calibration: number 1" in log
 
 
 def test_a_fit_without_humidity_has_no_kappa(settings: Path) -> None:
@@ -88,5 +78,5 @@ def test_unknown_names_are_explained(settings: Path) -> None:
     shown = _invoke("colocate", "OPC_8", "STATION", "--settings", settings, code=ExitCode.INPUT)
     assert "OPC_8: the store has no readings of this gadget; known gadgets: OPC_7, STATION" in shown
     shown = _invoke("colocate", "OPC_7", "STATION", "--settings", settings, code=ExitCode.INPUT)
-    assert "STATION: no reading contains pm_2_5_ug_m3; choose --value from pm25" in shown
+    assert "STATION: no reading contains pm_2_5_ug_m3; choose a value from pm25" in shown
     assert "invalid time" in _invoke(*BESIDE, "--settings", settings, "--since", "soon", code=ExitCode.USAGE)

@@ -22,10 +22,12 @@ from pygnc_station.store import schema
 from pygnc_station.store.readings import clock_ms
 from pygnc_station.store.store import Store
 from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.server.test_colocation import TRUTH, fill_co_location
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 NOW_MS = 1_790_000_000_000
 WORD = "correct horse battery"
+BESIDE = {"gadget": "UNIT", "reference": "STATION", "value": "pm_2_5_ug_m3", "reference_value": "pm25"}
 RULE = {"values": ["pm_2_5_ug_m3"], "above": 25.0}
 
 
@@ -43,6 +45,7 @@ def there(tmp_path: Path) -> Iterator[Running]:
             add(running.store, role.value, role)
         running.new_key("roof")
         running.store.append(running.store.stream("OPC_7", LAYOUT), [new(0)])
+        fill_co_location(running.store)
         yield running
 
 
@@ -81,6 +84,8 @@ CHANGES: list[tuple[str, str, object]] = [
     ("PATCH", "admin/gateways/1/", {"name": "tower"}),
     ("POST", "admin/transfers/", {"gadget": "OPC_7", "gateway": "tower"}),
     ("PATCH", "gadget/OPC_7/", {"notes": "beside the door"}),
+    ("POST", "admin/calibrations/", BESIDE | {"apply_from": "2026-11-01"}),
+    ("DELETE", "admin/calibrations/1/", None),
 ]
 ADMINISTRATIVE: list[tuple[str, str, object]] = [
     ("POST", "admin/users/", {"name": "eve", "password": WORD}),
@@ -126,6 +131,11 @@ def test_every_change_is_in_the_audit_log_without_secrets(there: Running) -> Non
     assert {(who, origin) for who, origin, _ in found} == {("administrator", "127.0.0.1")}
     assert found[0][2] == "Sign in"
     assert found[1][2].startswith('Store a rule of an alert on values: name "smog", values ["pm_2_5_ug_m3"], above 25')
+    assert found[7][2] == (
+        'Calibrate a gadget by a reference beside it: gadget "UNIT", reference "STATION", value "pm_2_5_ug_m3",'
+        ' reference_value "pm25", since "", until "", humidity true, apply_from "2026-11-01"'
+    )
+    assert found[8][2] == "Remove a calibration; readings are unchanged: number 1"
     assert found[4][2] == 'Rename a gateway: gateway "1", name "tower"'
     text = json.dumps(found)
     assert WORD not in text
@@ -137,6 +147,26 @@ def test_every_change_is_in_the_audit_log_without_secrets(there: Running) -> Non
     said = {"gadget_id": "g", "readings": []}
     httpx.post(f"{there.url}/api/v1/readings/", json=said, headers=headers).raise_for_status()
     assert len(entries(there.store)) == len(found) + 1  # readings are no changes by a person
+
+
+def test_a_co_location_is_shown_before_it_is_applied(there: Running) -> None:
+    with Browser(there, "operator") as browser:
+        shown = browser.post("/api/v1/admin/co-locations/", json=BESIDE).json()
+        assert shown["is_wet"]
+        for value, sigma, truth in zip(shown["fit"], shown["sigma"], TRUTH, strict=True):
+            assert abs(value - truth) < 4 * sigma
+        residuals = [reference - corrected for _, _, reference, corrected in shown["pairs"]]
+        assert len(residuals) == shown["hours"]
+        assert sum(residuals) / len(residuals) == pytest.approx(0, abs=1e-6)
+        assert browser.get("/api/v1/admin/").json()["calibrations"] == []
+        assert browser.change("POST", "admin/calibrations/", BESIDE | {"apply_from": "2026-11-01"}) == 201
+        (kept,) = browser.get("/api/v1/admin/").json()["calibrations"]
+        assert list(kept["calibration"].values())[1:] == shown["fit"]
+        for more in ({"since": "2030-01-01"}, {"since": "soon"}, {"gadget": "nobody"}, {"apply_from": ""}):
+            assert browser.change("POST", "admin/calibrations/", BESIDE | {"apply_from": "2026-11-01"} | more) == 400
+        assert browser.change("DELETE", f"admin/calibrations/{10**20}/") == 400
+    actions = [action for _, _, action in entries(there.store)]
+    assert [action.startswith("Calibrate") for action in actions] == [False, True]  # the sign-in, and one change
 
 
 def test_requests_of_other_pages_change_nothing(there: Running) -> None:

@@ -6,16 +6,18 @@ import pytest
 from selenium.webdriver import Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from pygnc_station.server import accounts
 from pygnc_station.server.access import new_token
 from pygnc_station.server.accounts import Role
 from pygnc_station.server_settings import Alerts, ValueRule
+from pygnc_station.store.calibrations import calibrations
 from pygnc_station.store.readings import clock_ms
 from tests.fakes.browser import chromium
 from tests.programs import needs
 from tests.pygnc_station.server.samples import Running, server
+from tests.pygnc_station.server.test_colocation import fill_co_location
 from tests.pygnc_station.store.samples import LAYOUT, new
 
 pytestmark = [pytest.mark.slow, needs("chromium", "chromedriver"), pytest.mark.xdist_group("page")]
@@ -38,6 +40,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             accounts.add_user(connection, HOSTILE, WORD, Role.OPERATOR, clock_ms())
         running.new_key(HOSTILE)
         running.store.append(running.store.stream("OPC_7", LAYOUT), [new(0)])
+        fill_co_location(running.store)
         yield running
 
 
@@ -115,6 +118,32 @@ def test_rules_and_pins_are_made_with_the_keyboard(browser: Chrome, there: Runni
     assert [each for each in loaded if not each.startswith(there.url)] == []
 
 
+def test_a_co_location_is_compared_and_applied(browser: Chrome, there: Running) -> None:
+    for name, chosen in (("gadget", "UNIT"), ("reference", "STATION")):
+        Select(browser.find_element(By.CSS_SELECTOR, f"#colocation [name={name}]")).select_by_value(chosen)
+    focus(browser, "#colocation button")
+    press(browser, Keys.ENTER)
+    wait_for_message(browser, "UNIT beside STATION: 402 hours on 20 days. Nothing was changed.")
+    shown = " ".join(browser.find_element(By.ID, "comparison").text.split())
+    assert "Fit value std. dev. gain 0.6" in shown
+    assert "RMS 60.41 0.9269" in shown
+    assert len(browser.find_elements(By.CSS_SELECTOR, "#residuals canvas")) == 2
+    assert not browser.find_element(By.ID, "calibrations").is_displayed()
+    browser.execute_script("document.querySelector('#apply [name=from]').value = '2026-01-01T00:00'")
+    focus(browser, "#apply button")
+    press(browser, Keys.ENTER)
+    wait_for_message(browser, "Calibration 1 is in effect for values from 2026-01-01 00:00:00 UTC on.")
+    assert "1 UNIT pm_2_5_ug_m3 2026-01-01 00:00:00 UTC 0.6" in table(browser, "calibrations")
+    assert 'Calibrate a gadget by a reference beside it: gadget "UNIT"' in table(browser, "audit")
+    with there.store.reads() as connection:
+        (kept,) = calibrations(connection)
+    assert (kept.gadget_id, kept.reference) == ("UNIT", "STATION")
+    focus(browser, "[data-key='Remove calibration 1']")
+    press(browser, Keys.ENTER)
+    browser.switch_to.alert.accept()
+    wait_for_message(browser, "Calibration 1 was removed.")
+
+
 def test_names_never_become_markup(browser: Chrome) -> None:
     assert browser.find_elements(By.TAG_NAME, "img") == []
     assert HOSTILE in table(browser, "users")
@@ -133,6 +162,13 @@ def test_the_administration_fits_a_phone(browser: Chrome, scheme: str) -> None:
         " && !node.labels?.length && !node.getAttribute('aria-label') && !node.textContent.trim()).length"
     )
     assert unnamed == 0
+
+
+def test_a_page_whose_session_has_ended_becomes_the_sign_in_page(browser: Chrome) -> None:
+    browser.delete_all_cookies()
+    focus(browser, "#pin button")
+    press(browser, Keys.ENTER)
+    WebDriverWait(browser, 30).until(lambda _: browser.title == "Stations: sign in")
 
 
 def test_signing_out_ends_the_session(browser: Chrome) -> None:

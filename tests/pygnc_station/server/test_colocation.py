@@ -1,5 +1,6 @@
 """Fit of calibrations: against SciPy and NumPy, and with realistic noise, gaps and humidity."""
 
+import json
 import math
 from statistics import fmean
 
@@ -14,7 +15,11 @@ from pygnc_station.errors import StationError
 from pygnc_station.server.colocation import Fit, Hours, Pair, colocate, fit, pair_hours
 from pygnc_station.server.corrections import volume_growth
 from pygnc_station.store.hourly import Statistics
+from pygnc_station.store.readings import HOUR_MS, Column, Layout, NewReading
+from pygnc_station.store.store import Store
 
+UNIT_LAYOUT = Layout("histogram", (Column("pm_2_5_ug_m3", "µg/m³"), Column("humidity_percent", "%")))
+REFERENCE_LAYOUT = Layout("reference", (Column("pm25", "µg/m³"),))
 TRUTH = Fit(0.62, 1.8, 0.45)
 FIRST_HOUR = 490_000 // 24 * 24
 Array = NDArray[np.float64]
@@ -42,6 +47,18 @@ def month(seed: int, days: int = 30, *, gaps: float = 0.1, sigma: float = 1.0, t
     kept = rng.random(len(hours)) >= gaps
     kept[100:130] = False  # an outage
     return [Pair(FIRST_HOUR + int(k), float(value[k]), float(humidity[k]), float(reference[k])) for k in hours[kept]]
+
+
+def fill_co_location(store: Store, gadget: str = "UNIT") -> None:
+    """Store 20 days of a unit, four readings an hour, and of the reference STATION beside it, one an hour."""
+    units, truths = [], []
+    for pair in month(5, 20):
+        values, truth = (json.dumps(each) for each in ([pair.value, pair.humidity], [pair.reference]))
+        times_ms = [pair.hour * HOUR_MS + quarter * HOUR_MS // 4 for quarter in range(4)]
+        units += [NewReading(t_ms, 0, 0, "", values, None) for t_ms in times_ms]
+        truths.append(NewReading(times_ms[0], 0, 0, "", truth, None))
+    store.append(store.stream(gadget, UNIT_LAYOUT, family="opc_n3"), units)
+    store.append(store.stream("STATION", REFERENCE_LAYOUT), truths)
 
 
 def test_a_fit_without_humidity_is_that_of_numpy() -> None:

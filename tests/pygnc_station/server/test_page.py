@@ -192,15 +192,18 @@ def test_the_page_lists_gadgets_and_gateways_with_their_state(fleet: Running, br
     assert_no_errors(browser, fleet.url)
 
 
-def test_the_page_reports_a_refusal(tmp_path: Path, browser: Chrome) -> None:
+def test_a_page_without_readings_becomes_the_sign_in_page_when_its_token_ends(tmp_path: Path, browser: Chrome) -> None:
     with server(tmp_path / "server", open=False) as there:
         token = new_token(there.store, "me", clock_ms(), may_write=False)
         browser.get(f"{there.url}/?api-key={token}")
         wait_for(browser, lambda: text_of(browser, "state") == "No readings yet.")
+        assert "Then set up a station by pygnc station init" in text_of(browser, "welcome")
+        shown = [card.get_attribute("id") for card in browser.find_elements(By.CSS_SELECTOR, "main > .card")]
+        assert [id_ for id_ in shown if id_ and browser.find_element(By.ID, id_).is_displayed()] == ["welcome"]
         with there.store.writes() as connection:
             connection.execute(delete(schema.tokens))
-        browser.execute_script("document.getElementById('state').textContent = ''; location.hash = 'gadget=a'")
-        wait_for(browser, lambda: text_of(browser, "state").startswith("The server refuses: a token is required"))
+        browser.execute_script("document.getElementById('index').dispatchEvent(new Event('change'))")
+        wait_for(browser, lambda: browser.title == "Stations: sign in")
 
 
 def test_text_from_data_never_becomes_markup(fleet: Running, browser: Chrome) -> None:

@@ -1,7 +1,8 @@
-// Page of the administration: rules of alerts, gateways, gadgets, users, tokens, the own account, and the audit log.
+// Page of the administration: rules of alerts, gateways, gadgets, co-location, users, tokens, own account, audit log.
 
+import { CoLocation } from "./colocation.js";
 import { SortedTable } from "./components/tables.js";
-import { element } from "./components/theme.js";
+import { element, onSchemeChange } from "./components/theme.js";
 import { age } from "./format.js";
 import { time } from "./zone.js";
 
@@ -41,6 +42,7 @@ function action(title, key, work) {
   return element("button", { type: "button", class: "link", "data-key": key, "aria-label": key, onclick: work }, title);
 }
 
+const coLocation = new CoLocation({ send, act, action });
 const sure = text => window.confirm(text);
 
 // Tables
@@ -191,6 +193,7 @@ async function refresh() {
   state = await send("GET", "admin/");
   document.querySelectorAll(".administrator").forEach(section => { section.hidden = session.role !== "administrator"; });
   for (const name of ["rules", "gateways", "gadgets", "users", "tokens"]) tables[name].show(state[name] || []);
+  coLocation.show(state.values, state.calibrations);
   at("pins").textContent = `${state.valid_pins} valid PIN${state.valid_pins === 1 ? "" : "s"}`;
   const gateways = state.gateways.map(each => [String(each.id), `${each.name} (${each.id})`]);
   for (const id of ["pin", "rename", "transfer"]) fill(at(id).elements.gateway, gateways);
@@ -203,6 +206,7 @@ async function refresh() {
   document.body.dataset.ready = "yes";
 }
 
+onSchemeChange(() => coLocation.redraw());
 at("gadget").elements.gadget.addEventListener("change", showGadget);
 at("sign-out").addEventListener("click", async () => {
   await send("DELETE", "session/");

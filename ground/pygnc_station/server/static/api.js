@@ -44,7 +44,7 @@ function card(path, method, operation, schemas) {
 
 async function show() {
   const answer = await fetch("../openapi.json"), described = await answer.json();
-  if (!answer.ok) throw new Error(described.error);
+  if (!answer.ok) throw Object.assign(new Error(described.error), { isSignedOut: answer.status === 401 });
   const { schemas, securitySchemes } = described.components;
   const cards = Object.entries(described.paths).flatMap(([path, methods]) => Object.entries(methods).map(([method, operation]) => card(path, method, operation, schemas)));
   const secrets = element("section", { class: "card operation" }, element("h2", {}, "Secrets"), element("p", {}, "Send one as the header Authorization: Bearer SECRET."),
@@ -58,4 +58,8 @@ at("search").addEventListener("input", event => {
   const words = event.target.value.toLowerCase().split(/\s+/).filter(Boolean);
   for (const node of document.querySelectorAll(".operation")) node.hidden = !words.every(word => node.textContent.toLowerCase().includes(word));
 });
-show().catch(error => { at("state").textContent = `The server refuses: ${error.message}. Sign in on the page of the stations.`; at("state").classList.add("doubt"); });
+show().catch(error => {
+  const text = error.isSignedOut ? ["Sign in on the ", element("a", { href: "../" }, "page of the stations"), ", and open this page again."] : [`The server refuses: ${error.message}`];
+  at("state").replaceChildren(...text);
+  at("state").classList.add("doubt");
+});

@@ -264,6 +264,7 @@ function showControls() {
 }
 
 function report(error) {
+  if (error.status === 401) location.reload();  // the session has ended, so this is the sign-in page
   at("state").textContent = error.isRefusal ? `The server refuses: ${error.message}` : `The server does not respond: ${error.message}`;
   at("state").classList.add("doubt");
 }
@@ -297,6 +298,8 @@ async function refresh() {
     at("scale").replaceChildren(...overview[`${index}_categories`].map((category, rank) => element("li", {}, element("span", { class: `aqi ${kind}${rank}` }), category)));
     view.gadgets = view.gadgets.filter(name => gadgets.some(each => each.name === name));
     if (!view.gadgets.length && gadgets.length) view.gadgets = [(gadgets.find(each => each.state === "fine") || gadgets[0]).name];
+    at("welcome").hidden = gadgets.length > 0;
+    document.body.toggleAttribute("data-empty", !gadgets.length);
     showControls();
     showFleet();
     // A span of the past does not change.
@@ -340,7 +343,7 @@ at("zoom-out").addEventListener("click", () => map.zoom(1.6));
 at("zoom-all").addEventListener("click", () => map.fit());
 window.addEventListener("hashchange", () => { recall(); showFleet(); changed(); });
 onSchemeChange(() => chart.redraw());
-at("interface").hidden = isPublic;
+at("interface").hidden = at("first-steps").hidden = isPublic;
 recall();
 showControls();
 // The server has stored the token as a cookie, so it is removed from the address and the history.

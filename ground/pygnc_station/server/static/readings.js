@@ -12,7 +12,7 @@ const STATUS = /(^|_)(flags?|status|state|stage|errors?|faults?|protections?|rej
 export async function get(path, query = {}) {
   const answer = await fetch(`api/v1/${path}?${new URLSearchParams(query)}`);
   const content = await answer.json();
-  if (!answer.ok) throw Object.assign(new Error(content.error), { isRefusal: true });
+  if (!answer.ok) throw Object.assign(new Error(content.error), { isRefusal: true, status: answer.status });
   return content;
 }
 
