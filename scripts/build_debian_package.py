@@ -44,7 +44,7 @@ _DOCUMENTS: Final = f"usr/share/doc/{NAME}"
 _START: Final = """#!/{home}/bin/python
 import sys
 
-from pygnc_cli.app import main
+from pygnc_cli.__main__ import main
 
 sys.exit(main())
 """

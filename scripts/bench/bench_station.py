@@ -314,13 +314,14 @@ def _loaded(central: Store, uploads: Uploads, folder: Path, rank: int) -> _Loade
     key = str(register(central, new_pin(central, clock_ms(), 5), "0", f"station {rank}", clock_ms()))
     place = station(folder / str(rank), _URL, key, name=f"station {rank}", timeout_s=60.0)
     with Store.open(place.store_url) as opened:
-        first = batch_of(opened, place, range(READINGS_BEFORE))
+        first = batch_of(opened, place, range(READINGS_BEFORE), f"imu {rank}")
         path = place.path(place.batches.pending) / first.file_name
         uploads.announce(rank + 1, first.id, first.name, first.bytes, f"sha256:{first.sha256}")
         if uploads.append(rank + 1, first.id, 0, path.read_bytes()).state is not UploadState.ACCEPTED:
             raise ValueError(f"{path}: not accepted")
         note_acceptance(opened, first, clock_ms())
-        batch = batch_of(opened, place, range(READINGS_BEFORE, READINGS_BEFORE + READINGS_PER_LOADED))
+        rows = range(READINGS_BEFORE, READINGS_BEFORE + READINGS_PER_LOADED)
+        batch = batch_of(opened, place, rows, f"imu {rank}")
     return _Loaded(place, batch, first.id)
 
 

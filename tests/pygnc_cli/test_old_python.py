@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAMS = {
-    "pygnc": ["-c", "from pygnc_cli.app import main; main()"],
+    "pygnc": ["-c", "from pygnc_cli.__main__ import main; main()"],
     "main.py": [str(ROOT / "flight/main.py"), "60", "0"],
     "python -m pygnc": ["-m", "pygnc", "60", "0"],
     "a library": ["-c", "import pygnc_devices.family"],

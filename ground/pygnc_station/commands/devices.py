@@ -5,6 +5,7 @@
 
 import logging
 import os
+import signal
 import sys
 from typing import Annotated
 
@@ -83,6 +84,8 @@ def log(
     arguments += ["--gadget", gadget] if gadget else []
     arguments += ["--quiet"] if quiet else []
     sys.stdout.flush()
+    if hasattr(signal, "pthread_sigmask"):  # the logger lets it through once its modules need not be interrupted
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     os.execv(sys.executable, [sys.executable, "-m", "pygnc_station.logger", *arguments])  # noqa: S606 - our own module
 
 

@@ -1,6 +1,8 @@
 """Stations for tests: settings and a simulated inertial unit at 10 Hz on a pty."""
 
 import os
+import re
+import signal
 import subprocess
 import sys
 import threading
@@ -59,7 +61,7 @@ def environment() -> dict[str, str]:
 
 def command_line(*arguments: object) -> list[str]:
     """Return the command line of `pygnc station`."""
-    script = "import sys; from pygnc_cli.app import main; sys.exit(main())"
+    script = "import sys; from pygnc_cli.__main__ import main; sys.exit(main())"
     return [sys.executable, "-c", script, "station", *map(str, arguments)]
 
 
@@ -71,6 +73,17 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 def start_logger(*arguments: object, stdout: int = subprocess.PIPE) -> subprocess.Popen[str]:
     """Start the logger process of `pygnc station log`."""
     return _start([sys.executable, "-m", "pygnc_station.logger", *map(str, arguments)], stdout)
+
+
+def wait_for_ctrl_c(pid: int, field: str, *, is_set: bool) -> None:
+    """Wait until a process catches Ctrl-C (SigCgt) or blocks it (SigBlk), or no longer does."""
+    end_s = time.monotonic() + 20.0
+    while True:
+        (signals,) = re.findall(rf"{field}:\t(\w+)", Path(f"/proc/{pid}/status").read_text())
+        if bool(int(signals, 16) >> (signal.SIGINT - 1) & 1) is is_set:
+            return
+        assert time.monotonic() < end_s, f"Ctrl-C is never {'' if is_set else 'not '}in {field}"
+        time.sleep(0.001)
 
 
 def run(*arguments: object, expected: Sequence[int] = (0,)) -> subprocess.CompletedProcess[str]:
