@@ -2,9 +2,10 @@
 
 Usage: python -m scripts.bench.bench_archive [--part sizes|charts] [--stations N N ...]
 
---stations: numbers of stations with a month of readings every 10 s, one database each; 20 take 2 GB and ten minutes.
-A year of 200 stations is 120 times as much as 20 stations in a month. What a chart reads is that of one station and
-month, so that the trend over the databases tells what the whole archive needs.
+--stations: numbers of stations with a month of readings every 10 s, one database each. The readings of one station are
+stored as those of a server; the others have copies of them, stored day by day as they would arrive. 20 stations take 2
+GB; 236 have as many readings as 200 stations in a tenth of a year, and take 24 GB. What a chart reads is that of one
+station and month, so that the trend over the databases tells what a larger archive needs.
 """
 
 import argparse
@@ -17,12 +18,12 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from sqlalchemy import text
+from sqlalchemy import insert, literal, select, text, update
 
 from pygnc_devices.opc_n3.packets import HISTOGRAM
-from pygnc_station.store import query
+from pygnc_station.store import query, schema
 from pygnc_station.store.export import export
-from pygnc_station.store.hourly import update_hours
+from pygnc_station.store.hourly import HOURS, update_hours
 from pygnc_station.store.readings import DAY_MS, Layout, NewReading, iso_time, to_text
 from pygnc_station.store.store import Store
 from scripts.bench.processes import ROOT
@@ -108,6 +109,27 @@ def _fill(store: Store, stations: int, days: int) -> int:
     return stations * days * AT_ONCE
 
 
+def _copy(store: Store, stations: int) -> None:
+    """Give further stations copies of the readings and statistics of the first, a day of each at a time."""
+    (first,) = query.streams(store)
+    others = [store.stream(f"OPC_{rank}", LAYOUT, family="opc_n3") for rank in range(1, stations)]
+    r, h, s = schema.readings.c, schema.hours.c, schema.streams.c
+    days = [
+        (r.t_utc_ms >= START_MS + day * DAY_MS, r.t_utc_ms < START_MS + (day + 1) * DAY_MS) for day in range(MONTH_DAYS)
+    ]
+    for table, spans in ((schema.readings, days), (schema.hours, [(h.hour > 0,)])):
+        _, *more = table.c
+        for span in spans:
+            for other in others:
+                copied = select(literal(other.id), *more).where(table.c.stream_id == first.id, *span)
+                with store.writes() as connection:
+                    connection.execute(insert(table).from_select([column.name for column in table.c], copied))
+    with store.writes() as connection:
+        connection.execute(update(schema.streams).values(next_number=MONTH_DAYS * AT_ONCE + 1).where(s.id != first.id))
+        cursors = [{"stream_id": other.id, "reader": HOURS, "number": MONTH_DAYS * AT_ONCE} for other in others]
+        connection.execute(insert(schema.cursors), cursors)
+
+
 def charts(stations: list[int]) -> Iterator[Row]:
     """Measure the charts of a month of one station, from the disk and from memory, in databases of several sizes."""
     (ROOT / "build").mkdir(exist_ok=True)
@@ -116,26 +138,32 @@ def charts(stations: list[int]) -> Iterator[Row]:
             folder = Path(name)
             path = folder / "central.db"
             with Store.open(str(path)) as store:
-                readings = _fill(store, count, MONTH_DAYS)
+                filled = _fill(store, 1, MONTH_DAYS)
                 before_s = time.process_time()
                 update_hours(store)
-                rate = readings / (time.process_time() - before_s)
-                size = store.used_bytes()
+                rate = filled / (time.process_time() - before_s)
+                _copy(store, count)
+                readings, size = count * filled, store.used_bytes()
             what = f"{count} stations, a month at 10 s, {readings / 1e6:.1f} million readings"
             yield Row(what, f"{size / 1e9:.2f} GB; hourly statistics {rate:.0f}/s of processor time")
             with server(folder, str(path), open=True) as there, httpx.Client(base_url=there.url, timeout=300) as client:
                 for form in ("mean", "raw"):
                     asked = {
-                        "gadget": "OPC_1", "name": NAME, "form": form, "timestamp__gte": iso_time(START_MS),
+                        "gadget": f"OPC_{count // 2}", "name": NAME, "form": form, "timestamp__gte": iso_time(START_MS),
                         "timestamp__lte": iso_time(START_MS + MONTH_DAYS * DAY_MS),
                     }  # fmt: skip
                     times: list[float] = []
                     _forget(path)
+                    used_s = time.process_time()
                     for _ in range(4):
                         began_s = time.perf_counter()
-                        client.get("/api/v1/series/", params=asked).raise_for_status()
+                        answer = client.get("/api/v1/series/", params=asked).raise_for_status()
                         times.append(time.perf_counter() - began_s)
+                    if not answer.json()["points"]:
+                        raise ValueError(f"{path}: no points")
+                    used_s = (time.process_time() - used_s) / len(times)
                     result = f"{1e3 * times[0]:.0f} ms from the disk, {1e3 * min(times[1:]):.0f} ms from memory"
+                    result += f"; {1e3 * used_s:.0f} ms of processor time"
                     title = "means" if form == "mean" else "lowest and highest readings"
                     yield Row(f"- chart of a month: {title}", result, f"{MAX_CHART_S:.0f} s", times[0] <= MAX_CHART_S)
 

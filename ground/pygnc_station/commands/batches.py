@@ -11,7 +11,7 @@ from pygnc_station.commands.common import NowOption, SettingsOption, command, is
 from pygnc_station.errors import TransferError
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store import query
-from pygnc_station.store.batches import BatchState, batches, count_accepted, retry_rejected
+from pygnc_station.store.batches import Batch, BatchState, batches, count_accepted, retry_rejected
 from pygnc_station.store.cursors import BATCHES, pending
 from pygnc_station.store.readings import clock_ms, iso_time, parse_time
 from pygnc_station.store.reserve import with_reserve
@@ -42,14 +42,21 @@ def batch(
     if bool(name or since) != again or (name and since):
         raise UsageError("--again requires the NAME of a rejected batch or --since TIME, and these require --again")
     chosen = read_settings(settings)
-    with Store.open(chosen.store_url) as store:
-        if name:
+    since_ms = _time(since) if since else None
+
+    def make() -> list[Batch]:
+        with Store.open(chosen.store_url) as store:
+            if since_ms is not None:
+                found = send_again(store, chosen, since_ms)
+                readings = sum(batch.readings for batch in found)
+                typer.echo(f"{len(found)} batches with {readings} readings are ready again")
+            return make_batch(store, chosen, clock_ms())
+
+    if name:
+        with Store.open(chosen.store_url) as store:
             typer.echo(f"{retry_rejected(store, name).name} is ready")
-            return
-        if since:
-            found = send_again(store, chosen, _time(since))
-            typer.echo(f"{len(found)} batches with {sum(batch.readings for batch in found)} readings are ready again")
-        made = make_batch(store, chosen, clock_ms())
+        return
+    made = with_reserve(chosen.store_url, make)
     for item in made:
         path = chosen.path(chosen.batches.pending) / item.file_name
         typer.echo(f"{path}  {item.readings} readings, {len(item.contents.files)} files, {item.bytes} bytes")

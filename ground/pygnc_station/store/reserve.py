@@ -4,6 +4,7 @@ SQLite needs room for its write-ahead log even to delete. A file that contains n
 when the disk is full, and made again when there is room.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Callable
@@ -36,19 +37,29 @@ def keep_reserve(store: str) -> None:
 
 
 def with_reserve(store: str, work: Callable[[], T]) -> T:
-    """Return the result of `work` on a store; if the disk is full, remove the reserve and do the work again.
+    """Return the result of `work` on a store and files; if the disk is full, remove the reserve and do the work again.
 
     Raises:
-        FullDiskError: the disk is full, and there is no reserve.
+        FullDiskError: the disk is full, and there is no reserve, or it is not enough.
     """
     try:
-        return work()
+        return _naming_full_disks(work)
     except FullDiskError:
         path = _path(store)
         if path is None or not path.exists():
             raise
         path.unlink(missing_ok=True)
+        return _naming_full_disks(work)
+
+
+def _naming_full_disks(work: Callable[[], T]) -> T:
+    try:
         return work()
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        place = error.filename or "the disk of the batches"
+        raise FullDiskError(f"{place}: no space left; free some space, for example by `pygnc station prune`") from None
 
 
 def _path(store: str) -> Path | None:

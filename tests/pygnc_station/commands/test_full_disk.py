@@ -65,3 +65,23 @@ def test_upload_sends_what_waits_on_a_full_disk(card: Path, there: Running) -> N
     assert "accepted" in _run("upload", "-s", path)
     assert sum(query.count(there.store, stream) for stream in query.streams(there.store)) == 1000
     assert "0 batches" not in _run("status", "-s", path)
+
+
+def test_readings_that_are_in_no_batch_are_sent_from_a_full_disk(card: Path, there: Running) -> None:
+    path = _settings(card, there)
+    with Store.open(str(card / "readings.db")) as store:
+        stream = store.stream("imu", LAYOUT)
+        store.append(stream, [new(rank) for rank in range(20_000)])
+    fill(card / "zeros")
+    assert "20000 readings" in _run("batch", "-s", path)
+    assert "accepted" in _run("upload", "-s", path)
+    assert sum(query.count(there.store, stream) for stream in query.streams(there.store)) == 20_000
+
+
+def test_a_full_disk_without_a_reserve_is_named(card: Path, there: Running) -> None:
+    path = _settings(card, there)
+    with Store.open(str(card / "readings.db")) as store:
+        store.append(store.stream("imu", LAYOUT), [new(rank) for rank in range(20_000)])
+    (card / "readings.db.reserve").unlink()
+    fill(card / "zeros")
+    assert "free some space, for example by `pygnc station prune`" in _run("batch", "-s", path, code=ExitCode.INPUT)
