@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -152,6 +153,26 @@ def test_the_last_record_reports_that_main_has_crashed(demo: Flight, demo_time_s
     demo.until_phase(Phase.IDLE)
     demo.signal(signal.SIGSEGV)
     assert demo.wait() == -signal.SIGSEGV
+    assert demo.status()["phase"] == Phase.FAILED
+    assert b"\nWARN MAIN\n" in (demo.home / "pygnc_info.txt").read_bytes()
+
+
+JUMPS_TO_ITSELF = {"x86_64": b"\xeb\xfe", "aarch64": b"\0\0\0\x14"}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.uname().machine not in JUMPS_TO_ITSELF, reason="no machine code for this processor")
+def test_main_in_an_endless_loop_below_python_is_ended_and_reported(demo: Flight, demo_time_s: int) -> None:
+    demo.start("10", str(demo_time_s))
+    demo.until_phase(Phase.IDLE)
+    process = Path(f"/proc/{demo.process.pid}")
+    while (call := (process / "syscall").read_text().split())[0] == "running":
+        time.sleep(0.01)
+    with (process / "mem").open("r+b", buffering=0) as memory:
+        memory.seek(int(call[-1], 16))  # where the process continues after its wait
+        memory.write(JUMPS_TO_ITSELF[os.uname().machine])
+    demo.signal(signal.SIGINT)
+    assert demo.wait() == -signal.SIGPROF
     assert demo.status()["phase"] == Phase.FAILED
     assert b"\nWARN MAIN\n" in (demo.home / "pygnc_info.txt").read_bytes()
 

@@ -36,6 +36,7 @@ class Run:
         has_terminal: True if the host communicates over the terminal that started main.py.
         config: Settings file given by --config.
         from_last_run: True if the run begins with the files written by the previous run.
+        unused_generation: Generation of the host's changes that this run does not use; 0 if it uses them.
         memory_kills: Number of times that this process's task has run out of memory in this run.
     """
 
@@ -50,6 +51,7 @@ class Run:
     has_terminal: bool = False
     config: Path | None = None
     from_last_run: bool = False
+    unused_generation: int = 0
     memory_kills: int = 0
     earth_orientation_crc: int | None = None
 

@@ -86,6 +86,7 @@ class Parameters:
         check: Validator of the text of all changes (TOML); it raises ValueError if no run could start with it.
         slots: Contents of the slots, which store the changes; see `decode_slots`.
         write: Function that replaces the content of a slot; it raises OSError if that is impossible.
+        unused_generation: Generation of changes that this run does not use, because they are given up or invalid.
     """
 
     def __init__(
@@ -94,10 +95,12 @@ class Parameters:
         check: Callable[[str], object],
         slots: Sequence[bytes],
         write: Callable[[int, bytes], None],
+        unused_generation: int = 0,
     ) -> None:
         self._values = dict(values)
         self._check = check
         self._write = write
+        self._unused_generation = unused_generation
         stored = decode_slots(slots)
         self._generation, self._slot = stored.generation, stored.slot
         lines = (line.partition("=") for line in stored.text.splitlines())
@@ -127,8 +130,13 @@ class Parameters:
         self._check_name(name)
         names = list(self._values)
         value = self._values[name]
-        literal = self._changes.get(name, "" if value is None else json.dumps(value))
-        flags = ParameterFlag.NEXT_START | (ParameterFlag.CHANGED if name in self._changes else 0)
+        literal, flags = "" if value is None else json.dumps(value), ParameterFlag.NEXT_START
+        if name in self._changes:
+            flags |= ParameterFlag.CHANGED
+            if 0 < self._generation == self._unused_generation:
+                flags |= ParameterFlag.GIVEN_UP
+            else:
+                literal = self._changes[name]
         body = PVAL.pack(names.index(name), len(names), flags, tail=f"{name} = {literal}".encode())
         return OutgoingSentence(PVAL, body)
 

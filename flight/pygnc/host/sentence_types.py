@@ -165,6 +165,8 @@ class ParameterFlag(IntFlag):
     """Set over this interface, not by the settings file or by default."""
     NEXT_START = 2
     """A change takes effect at the next start."""
+    GIVEN_UP = 4
+    """Set over this interface, but given up or invalid; the value is that of this run and of the next start."""
 
 
 TYPES: Final[dict[str, SentenceType]] = {}

@@ -77,11 +77,13 @@ class Loaded(NamedTuple):
         settings: The settings.
         fault: Reasons if others than those of the file and of the host's changes are used, otherwise empty.
         trial: Trial of these settings; it records nothing with `strict` or if others were given up.
+        unused_generation: Generation of the host's changes if they are given up or invalid; 0 if they are used.
     """
 
     settings: Settings
     fault: str
     trial: Trial
+    unused_generation: int = 0
 
 
 def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loaded:
@@ -96,7 +98,7 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loa
     """
     path = file or home / SETTINGS_FILE
     table, fault = (read_table(file, home), "") if strict else usable_table(file, home)
-    tables, changes_fault = _with_changes(table, read_slots(home))
+    tables, changes_fault, generation = _with_changes(table, read_slots(home))
     if strict:
         settings_from_table(table, path)  # the changes must not conceal a fault of the file
         return Loaded(settings_from_tables(tables, path), changes_fault, Trial.of_flown(home, tables))
@@ -107,13 +109,14 @@ def load_settings(file: Path | None, home: Path, *, strict: bool = False) -> Loa
         tables = usable_tables(record.flown, home)
         given_up_fault, trial = given_up(trial, tables), Trial.of_flown(home, tables)
     faults = filter(None, (fault, changes_fault, record_fault, given_up_fault))
-    return Loaded(settings_from_tables(tables, path), "; ".join(faults), trial)
+    unused = generation if given_up_fault or not tables.changes else 0
+    return Loaded(settings_from_tables(tables, path), "; ".join(faults), trial, unused)
 
 
-def _with_changes(table: dict[str, Any], slots: list[bytes]) -> tuple[Tables, str]:
-    """Return the settings with the changes in the slots, if they are valid, and the faults."""
+def _with_changes(table: dict[str, Any], slots: list[bytes]) -> tuple[Tables, str, int]:
+    """Return the settings with the changes in the slots, if they are valid, the faults, and their generation."""
     if not any(slots):
-        return Tables(table), ""
+        return Tables(table), "", 0
     from pygnc.host.parameters import decode_slots  # noqa: PLC0415 - few runs need it, and it delays the start
 
     faults, source = [], "the stored text"
@@ -128,4 +131,4 @@ def _with_changes(table: dict[str, Any], slots: list[bytes]) -> tuple[Tables, st
         tables = changed
     except ConfigurationError as error:
         faults.append(f"settings changed over the line are ignored: {error}")
-    return tables, "; ".join(faults)
+    return tables, "; ".join(faults), stored.generation

@@ -50,6 +50,7 @@ from pygnc.supervisor.process import (
     SignalInbox,
     arm_hard_exit,
     close_all_but,
+    limit_loop,
 )
 from pygnc.supervisor.supervisor import PARTIAL, SLOW, Supervisor
 from pygnc.tasks.memory import find_unchanged_libraries, share_heap_among_threads, trim_heap, unmap_libraries
@@ -127,7 +128,7 @@ def _run(
     terminal: "Terminal | None",
     moved: list[str],
 ) -> int:
-    settings, settings_fault, trial = loaded
+    settings, settings_fault, trial, unused_generation = loaded
     trial.begin()
     trials = (trial, VersionTrial())
     version_fault = os.environ.get(FAULT_VARIABLE, "")
@@ -149,6 +150,7 @@ def _run(
         has_terminal=terminal is not None,
         config=arguments.config,
         from_last_run=from_last_run,
+        unused_generation=unused_generation,
     )
     run_crc = zlib.crc32(run.constants())
     log = EventLog(partial(run.open_journal, "events"))
@@ -181,6 +183,7 @@ def _run(
         exit_when_done=arguments.exit_when_done,
         source=SOURCE,
         before_hard_exit=terminal.restore if terminal else lambda: None,
+        watchdog=limit_loop,
         restore_code=partial(MODULES.restore, everything=True),
         limits={word: text for word, text in (("SETTINGS", settings_fault), ("VERSION", version_fault)) if text},
         on_up=[one.note_up for one in trials],

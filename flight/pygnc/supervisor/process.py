@@ -28,6 +28,8 @@ START_LIMIT_S: Final = 10.0
 """Silence limit until a task's first response, s: a starting task reads modules from a card that may be slow."""
 BUSY_LIMIT_S: Final = 30.0
 """Processor time without a response after which a task counts as caught in an endless loop, s."""
+LOOP_LIMIT_S: Final = 5.0
+"""Processor time of one step of the supervisor, or of the end of the run, after which the kernel ends main.py, s."""
 LATE_S: Final = 1.0
 """Time without a response after which the processor time of a task is measured, s."""
 
@@ -310,6 +312,15 @@ class SignalInbox:
         if not self.has_received:
             self.first_at_s = time.monotonic() if at_s is None else at_s
             self._on_first()
+
+
+def limit_loop(limit_s: float = LOOP_LIMIT_S) -> None:
+    """Let the kernel end this process once it has used `limit_s` of processor time, unless this is called again.
+
+    A flipped bit can keep a function of the interpreter in a loop, in which no signal handler, nor the hard exit, runs.
+    """
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # it may have been inherited as ignored
+    signal.setitimer(signal.ITIMER_PROF, limit_s)
 
 
 def arm_hard_exit(delay_s: float, before_exit: Callable[[], None]) -> None:

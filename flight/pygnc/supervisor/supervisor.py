@@ -51,8 +51,8 @@ START_PATIENCE_S: Final = 60.0
 _UNCOPIED: Final = frozenset(
     f"_{name}"
     for name in (
-        *("run_child", "start_child", "clock", "before_hard_exit", "restore_code", "on_up", "on_phase", "on_failure"),
-        *("events", "service_manager", "inbox", "children"),
+        *("run_child", "start_child", "clock", "before_hard_exit", "watchdog", "restore_code", "on_up"),
+        *("on_phase", "on_failure", "events", "service_manager", "inbox", "children"),
     )
 )
 """Attributes of the supervisor that are no state, change during a wait, or contain sockets."""
@@ -70,6 +70,7 @@ class Supervisor:
         exit_when_done: True if the run ends when its batch is processed.
         source: Name of the task that feeds all others; the batch is processed when all its readers are.
         before_hard_exit: Called before a hard exit.
+        watchdog: Called before each step; it may end the process if it is not called again in time.
         restore_code: Restores constants and instructions of this process; returns True if any had changed.
         limits: Texts of causes, known before the start, that limit the results, by code word.
         on_up: Functions to call once all tasks are up.
@@ -94,6 +95,7 @@ class Supervisor:
         exit_when_done: bool,
         source: str,
         before_hard_exit: Callable[[], None] = lambda: None,
+        watchdog: Callable[[], None] = lambda: None,
         restore_code: Callable[[], bool] = lambda: False,
         limits: Mapping[str, str] = MappingProxyType({}),
         on_up: Sequence[Callable[[], None]] = (),
@@ -109,6 +111,7 @@ class Supervisor:
         self._exit_when_done = exit_when_done
         self._source = source
         self._before_hard_exit = before_hard_exit
+        self._watchdog = watchdog
         self._restore_code = restore_code
         self._on_up = on_up
         self._on_phase = on_phase
@@ -160,6 +163,7 @@ class Supervisor:
             self.start()
         while not self.is_over:
             self._wait_unchanged()
+            self._watchdog()
             self.step()
         self._phase = self._final_phase()
         return self.exit_code

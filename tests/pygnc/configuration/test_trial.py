@@ -79,7 +79,9 @@ def test_changes_over_the_line_are_on_trial_too(home: Path) -> None:
     start(home)
     given_up = load_settings(None, home)
     assert (given_up.settings.formation.own_id, given_up.settings.logs.reserve_bytes) == (75, 4_000_000)
+    assert given_up.unused_generation == 1
     write_slot(home, 1, encode_slot(2, "logs.reserve_bytes = 8\n"))
+    assert load_settings(None, home).unused_generation == 0
     assert fly(home).settings.logs.reserve_bytes == 8
     assert read_record(home)[0].flown.changes == {"logs": {"reserve_bytes": 8}}
 

@@ -50,8 +50,21 @@ def parameters(slots: MemorySlots, tmp_path: Path) -> Parameters:
     return make(slots, tmp_path)
 
 
-def make(slots: MemorySlots, folder: Path) -> Parameters:
-    return Parameters(flat(Settings()), partial(changed_settings, None, folder), slots.content, slots.write)
+def make(slots: MemorySlots, folder: Path, unused_generation: int = 0) -> Parameters:
+    check = partial(changed_settings, None, folder)
+    return Parameters(flat(Settings()), check, slots.content, slots.write, unused_generation)
+
+
+def test_of_a_change_that_was_given_up_the_value_in_use_is_read_until_a_setting_is_changed_again(
+    slots: MemorySlots, tmp_path: Path
+) -> None:
+    ask(make(slots, tmp_path), PSET, f"{NOISE} = 0.7")
+    parameters = make(slots, tmp_path, unused_generation=1)
+    both = ParameterFlag.CHANGED | ParameterFlag.NEXT_START
+    assert ask(parameters, PGET, NOISE) == [(f"{NOISE} = 0.6", both | ParameterFlag.GIVEN_UP)]
+    ask(parameters, PSET, "orbit.gravity_degree = 8")
+    for restarted in (parameters, make(slots, tmp_path, unused_generation=1)):
+        assert ask(restarted, PGET, NOISE) == [(f"{NOISE} = 0.7", both)]
 
 
 def ask(parameters: Parameters, kind: SentenceType, text: str = "", first: int = 0) -> list[tuple[str, ParameterFlag]]:

@@ -19,7 +19,7 @@ def keep(home: Path, generation: int, text: str) -> None:
 def test_uses_the_settings_file_without_changes(tmp_path: Path) -> None:
     assert load_settings(None, tmp_path)[:2] == (Settings(), "")
     (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = 1000\n")
-    settings, fault, _ = load_settings(None, tmp_path)
+    settings, fault, *_ = load_settings(None, tmp_path)
     assert settings.logs.ceiling_bytes == 1000
     assert not fault
 
@@ -28,15 +28,15 @@ def test_the_newest_changes_override_the_file(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("[logs]\nceiling_bytes = 1000\nreserve_bytes = 7\n")
     keep(tmp_path, 1, "logs.ceiling_bytes = 2000\n")
     keep(tmp_path, 2, "logs.ceiling_bytes = 3000\n")
-    settings, fault, _ = load_settings(tmp_path / "mine.toml", tmp_path)
+    settings, fault, *_ = load_settings(tmp_path / "mine.toml", tmp_path)
     assert (settings.logs.ceiling_bytes, settings.logs.reserve_bytes, fault) == (3000, 7, "")
 
 
 @pytest.mark.parametrize("text", ["logs.ceiling_bytes = -1\n", "logs.no_such = 1\n", "logs = \n"])
 def test_ignores_and_reports_changes_that_do_not_fit(tmp_path: Path, text: str) -> None:
     keep(tmp_path, 1, text)
-    settings, fault, _ = load_settings(None, tmp_path)
-    assert settings == Settings()
+    settings, fault, _, unused_generation = load_settings(None, tmp_path)
+    assert (settings, unused_generation) == (Settings(), 1)
     assert fault.startswith("settings changed over the line are ignored: the stored text: ")
 
 
@@ -45,7 +45,7 @@ def test_rejects_an_unusable_settings_file_despite_changes(tmp_path: Path) -> No
     (tmp_path / "pygnc.toml").write_text("[logs]\nceiling_bytes = -1\n")
     with pytest.raises(ConfigurationError, match=r"pygnc\.toml"):
         load_settings(None, tmp_path, strict=True)
-    settings, fault, _ = load_settings(None, tmp_path)
+    settings, fault, *_ = load_settings(None, tmp_path)
     assert settings.logs.ceiling_bytes == 2000
     assert "permitted: 0 to" in fault
 
@@ -55,7 +55,7 @@ def test_reports_a_damaged_slot_and_uses_the_other(tmp_path: Path) -> None:
     keep(tmp_path, 2, "logs.ceiling_bytes = 3000\n")
     file = tmp_path / NAMES[0]
     file.write_bytes(file.read_bytes()[:-1])
-    settings, fault, _ = load_settings(None, tmp_path)
+    settings, fault, *_ = load_settings(None, tmp_path)
     assert settings.logs.ceiling_bytes == 2000
     assert "pygnc_settings_0.bin" in fault
     assert fault.endswith("fails its check sum; generation 1 is used")

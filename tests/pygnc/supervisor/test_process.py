@@ -49,6 +49,20 @@ def test_a_scheduled_hard_exit_is_not_delayed() -> None:
     assert (result.returncode, result.stdout) == (ExitCode.FORCED, b" late")
 
 
+def test_the_kernel_ends_a_process_in_a_loop_without_signal_handlers() -> None:
+    program = """
+import collections, itertools, signal, sys
+sys.path.insert(0, "flight")
+from pygnc.supervisor.process import limit_loop
+
+signal.signal(signal.SIGPROF, signal.SIG_IGN)
+limit_loop(0.1)
+collections.deque(itertools.repeat(None), 0)
+"""
+    result = subprocess.run([sys.executable, "-c", program], timeout=30, check=False)
+    assert result.returncode == -signal.SIGPROF
+
+
 def test_an_inbox_begins_with_the_requests_of_earlier_handlers() -> None:
     calls: list[float] = []
     handlers = {number: signal.getsignal(number) for number in (signal.SIGUSR1, signal.SIGCHLD)}

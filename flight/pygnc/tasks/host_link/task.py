@@ -179,7 +179,7 @@ class HostLinkTask(Task):
         files = HomeFiles(run.home, run.settings.logs.reserve_bytes)
         check = partial(changed_settings, run.config, run.home)
         slots, write = read_slots(run.home), partial(write_slot, run.home)
-        parameters = Parameters(named_values(run.settings), check, slots, write)
+        parameters = Parameters(named_values(run.settings), check, slots, write, run.unused_generation)
         session = 1 + int.from_bytes(os.urandom(4)) % 65_535  # random, so that a restart begins another session
         channel = Channel(Direction.TO_HOST, session, f"PyGNC {pygnc.__version__}", _ALL)
         return Line(port, HostConnection(channel, files, parameters, self))
