@@ -40,7 +40,13 @@ class HostServices(Protocol):
 
 
 class HostConnection:
-    """One connection to the host, which executes the host's requests; `channel` is the Pi's end."""
+    """One connection to the host, which executes the host's requests; `channel` is the Pi's end.
+
+    Attributes:
+        packets_lost: Number of live packets that the host has given up, as it reports.
+    """
+
+    packets_lost = 0
 
     def __init__(self, channel: Channel, storage: Storage, parameters: Parameters, services: HostServices) -> None:
         self.channel = channel
@@ -56,6 +62,7 @@ class HostConnection:
             "PING": lambda received: [OutgoingSentence(PONG, PONG.pack(received.body.fields["key"]))],
             "STRQ": self._report,
             "STOP": lambda _: services.stop(),
+            "LOST": self._count_lost,
         }
 
     def take(self, data: bytes, now_s: float) -> None:
@@ -102,6 +109,9 @@ class HostConnection:
             return
         for kind, body in responses or ():
             self.channel.send(kind, body, now_s)
+
+    def _count_lost(self, received: Received) -> None:
+        self.packets_lost += received.body.tail.decode(errors="replace") in LIVE_TYPES
 
     def _report(self, received: Received) -> list[OutgoingSentence]:
         what = received.body.fields["what"]

@@ -18,6 +18,7 @@ from pygnc.host.sentence_types import (
     DNST,
     EVNT,
     INFO,
+    LOST,
     NAKN,
     PGET,
     PING,
@@ -230,3 +231,11 @@ def test_without_room_no_response_is_sent_and_a_rejection_is_counted_and_named()
     assert both.pi.channel.room == 0
     assert counts.unsent_rejections == 2
     assert counts.last_unsent == "SENS: full"
+
+
+def test_counts_the_live_packets_that_the_host_has_given_up() -> None:
+    both = Both()
+    for name in (b"SENS", b"PING", b"GPSS", b"\xff\xff\xff\xff"):
+        both.host.send(LOST, LOST.pack(1, tail=name), both.now_s)
+    both.exchange()
+    assert both.pi.packets_lost == 2

@@ -38,6 +38,8 @@ CLOCK_TOLERANCE_S: Final = 2
 _WITH_SYNC: Final = frozenset({"GPSR", "PGPS"})
 PORTIONS_PER_STEP: Final = 16
 EVENT_INTERVAL_S: Final = 0.25
+LOST_INTERVAL_S: Final = 5.0
+"""Minimum time between two reports of packets that the host has given up, s."""
 EVENTS_PENDING_MAX: Final = 8
 """Number of newest events sent to a host that connects later; the events journal has all events."""
 LAST_ANSWERS_S: Final = 0.1
@@ -57,7 +59,8 @@ class HostLinkTask(Task):
         self._lines = [self._connect(port) for port in self._open_ports()]
         self._events = JournalReader(run.journal_folders, "events")
         self._pending_events: deque[Event] = deque(maxlen=EVENTS_PENDING_MAX)
-        self._next_events_s = 0.0
+        self._next_events_s = self._next_lost_s = 0.0
+        self._lost_reported = 0
 
     def sockets(self) -> Sequence[int]:
         """Return the descriptors of the open ports."""
@@ -75,6 +78,7 @@ class HostLinkTask(Task):
                 if not line.port.is_open:
                     self.notify("warning", "line_closed", "the host has closed the line")
         self._report_unsent()
+        self._report_lost()
         self._send_events()
         return False
 
@@ -88,6 +92,14 @@ class HostLinkTask(Task):
                 text = f"number of rejections without room in the send queue: {count}; the last: "
                 self.notify("warning", "rejections_not_sent", text + channel.counts.last_unsent)
 
+    def _report_lost(self, *, is_end: bool = False) -> None:
+        """Report the live packets that the host has given up, together: the run lacks them."""
+        lost = sum(line.connection.packets_lost for line in self._lines)
+        now = time.monotonic()
+        if lost > self._lost_reported and (is_end or now >= self._next_lost_s):
+            self._lost_reported, self._next_lost_s = lost, now + LOST_INTERVAL_S
+            self.notify("warning", "packets_lost", f"live packets that the host has given up so far: {lost}")
+
     def progress(self) -> control.Progress:
         """Return the number of live packets written in this run as the progress."""
         return control.Progress(self._stream.journal.last_seq)
@@ -99,6 +111,7 @@ class HostLinkTask(Task):
             for line in self._lines:
                 line.work()
         self._report_unsent(is_end=True)
+        self._report_lost(is_end=True)
         for line in self._lines:
             line.port.close()
         self._events.close()

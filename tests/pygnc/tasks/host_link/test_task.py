@@ -19,7 +19,7 @@ def test_rejections_without_room_are_reported_together_once_there_is_room(tmp_pa
     closed = SimpleNamespace(is_open=False, close=lambda: None)
     with zmq.Context() as context:
         task = HostLinkTask(run_in(tmp_path), context, lambda _, name, text: events.append((name, text)))
-        task._lines = [Line(cast("Any", closed), cast("Any", SimpleNamespace(channel=channel)))]
+        task._lines = [Line(cast("Any", closed), cast("Any", SimpleNamespace(channel=channel, packets_lost=0)))]
         while channel.room:
             channel.send(DNST, DNST.pack(0, 0, 0, 0), 0.0)
         channel.send_nak(1, "SENS", NakCause.STORAGE, ": full", 0.0)
@@ -34,3 +34,17 @@ def test_rejections_without_room_are_reported_together_once_there_is_room(tmp_pa
         channel.counts.unsent_rejections += 1
         task.close()
     assert [name for name, _ in events] == ["rejections_not_sent"] * 2
+
+
+def test_packets_that_the_host_has_given_up_are_reported_together(tmp_path: Path) -> None:
+    events: list[tuple[str, str]] = []
+    connection = SimpleNamespace(channel=Channel(Direction.TO_HOST, 9, "pygnc"), packets_lost=0)
+    closed = SimpleNamespace(is_open=False, close=lambda: None)
+    with zmq.Context() as context:
+        task = HostLinkTask(run_in(tmp_path), context, lambda _, name, text: events.append((name, text)))
+        task._lines = [Line(cast("Any", closed), cast("Any", connection))]
+        for connection.packets_lost in (0, 2, 2, 3):
+            task.work()
+        assert events == [("packets_lost", "live packets that the host has given up so far: 2")]
+        task.close()
+    assert events[1:] == [("packets_lost", "live packets that the host has given up so far: 3")]
