@@ -1,12 +1,14 @@
 #!/bin/sh
 # Start main.py beside this script with these arguments. If Python or main.py of an installed version is damaged, start
-# the previous version. main.py verifies all other files. Stops are kept until main.py can note them.
+# the previous version. main.py verifies all other files. Stops are kept until main.py can note them. The installer's
+# copy in pygnc_versions starts the version in use, and so needs no file of this version to be intact.
 check='
 import sys, zlib
 main, listing = (open(f"{sys.argv[1]}/{name}", "rb").read() for name in ("main.py", "complete"))
 sys.exit(b"\n%d %08x main.py\n" % (len(main), zlib.crc32(main)) not in listing)'
 here=.
 case $0 in */*) here=${0%/*} ;; esac
+case $here in pygnc_versions | */pygnc_versions) here=${here%pygnc_versions}pygnc ;; esac
 previous=$HOME/pygnc_versions/previous
 trap 'export PYGNC_STOP=1' INT TERM HUP
 

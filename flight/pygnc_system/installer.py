@@ -37,6 +37,7 @@ HOME: Final = Path.home().resolve()
 VERSIONS: Final = HOME / "pygnc_versions"
 CURRENT: Final = HOME / "pygnc"
 PREVIOUS: Final = VERSIONS / "previous"
+LAUNCHER: Final = VERSIONS / "start.sh"
 VERSION_FILE: Final = "pygnc_version.info"
 COMPLETE: Final = "complete"
 """Marker of a folder that is complete and synced: the CRC-32 of the rest, then size, CRC-32 and name of each file."""
@@ -454,9 +455,12 @@ def check(version: Path) -> str:
 def switch(version: Path, *, is_flown_kept: bool = False) -> Path | None:
     """Atomically link `~/pygnc` to a version; return the version used before, if any.
 
+    Its start script is copied first, so that a damaged one in a version cannot prevent the choice of the other version.
     `PREVIOUS` then names the version used before, unless that has not flown and `is_flown_kept` is set.
     """
     before = CURRENT.resolve() if CURRENT.is_dir() else None
+    if (version / LAUNCHER.name).is_file():
+        write(LAUNCHER, (version / LAUNCHER.name).read_bytes())
     if before is not None and not CURRENT.is_symlink():  # unpacked by hand, before the first update
         before = VERSIONS / "by_hand"
         remove(before)
@@ -488,7 +492,7 @@ def point(link: Path, target: Path) -> None:
 
 def tidy() -> None:
     """Remove all versions except the current and the previous version, and libraries that neither version needs."""
-    kept = {path.resolve() for path in (CURRENT, PREVIOUS) if path.exists()}
+    kept = {path.resolve() for path in (CURRENT, PREVIOUS, LAUNCHER) if path.exists()}
     kept |= {(path / ".venv").resolve() for path in kept}
     for path in VERSIONS.iterdir():
         if path != PREVIOUS and path not in kept:

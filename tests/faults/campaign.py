@@ -46,7 +46,7 @@ from tests.faults.process_faults import (
     TaskMemory,
 )
 from tests.faults.produced import damaged_hour
-from tests.faults.updates import cut_updates, fail_updates
+from tests.faults.updates import cut_updates, fail_updates, kill_updates
 
 KINDS: Final[tuple[type[Fault], ...]] = (
     Kill,
@@ -73,6 +73,7 @@ PARTS: Final[Mapping[str, Sweeps]] = {
     "upload_cuts": cut_uploads,
     "update_cuts": cut_updates,
     "update_errors": fail_updates,
+    "update_kills": kill_updates,
 }
 POWER_OFF_S: Final = 10.0
 """Time from Ctrl-C until the power goes."""

@@ -1,4 +1,4 @@
-"""Updates in which a system call of the installer fails, or after each step of which the power is cut.
+"""Updates in which a system call of the installer fails, or kills it, or after each step of which the power is cut.
 
 The update is repeated then, without a fault.
 """
@@ -6,12 +6,13 @@ The update is repeated then, without a fault.
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -33,6 +34,13 @@ _FULL: Final = ("write", "mkdir", "rename", "renameat2", "symlink", "fsync", "sy
 _DEAD: Final = ("openat", "read", "newfstatat", "getdents64", "readlink", "unlink", "unlinkat", "rmdir")
 ERRORS: Final = dict.fromkeys(_FULL, "ENOSPC") | dict.fromkeys(_DEAD, "EIO")
 """Calls that fail, and their errors."""
+ONCE, LASTING, KILL = "error once", "error from then on", "kill"
+HOW: Final = {
+    ONCE: "error={error}:when={number}",
+    LASTING: "error={error}:when={number}+",
+    KILL: "signal=KILL:when={number}",
+}
+"""What happens at a call: words for `strace`."""
 
 
 def _in_hex(text: str) -> str:
@@ -98,12 +106,13 @@ class Update:
                 counts[name] += 1
                 yield name, counts[name], rest.replace(f"{self.home}/", "~/")[:DESCRIPTION_MAX]
 
-    def fail(self, case: tuple[str, int, str], *, is_lasting: bool) -> Tried:
-        """Let a call of the installer fail, or all calls of this name from it on; then repeat the update."""
+    def fail(self, case: tuple[str, int, str], how: str) -> Tried:
+        """Let a call of the installer fail, or all calls of its name from it on, or kill it; then repeat the update."""
         name, number, what = case
-        error = f"inject={name}:error={ERRORS[name]}:when={number}{'+' * is_lasting}"
+        error = f"inject={name}:{HOW[how].format(error=ERRORS[name], number=number)}"
         done = self._trace(*self._paths, "-e", f"trace={name}", "-e", error)
-        reasons = [f"exit code {done.returncode}"] if done.returncode not in {0, 2, 3, 4} else []
+        expected = {-signal.SIGKILL} if how == KILL else {0, 2, 3, 4}
+        reasons = [f"exit code {done.returncode}"] if done.returncode not in expected else []
         if "Traceback" in done.stderr:
             reasons.append(f"traceback: {done.stderr[-600:]!r}")
         return Tried(f"{name} {number} {what}: exit code {done.returncode}", reasons + self._repeat())
@@ -164,11 +173,14 @@ def cut_updates(flights: ShortFlights, share: Share) -> Iterator[Sweep]:
         yield Sweep(f"power cut of an update {case}", len(cuts), map(update.repeat_after, share.of(case, cuts)))
 
 
-def fail_updates(flights: ShortFlights, share: Share) -> Iterator[Sweep]:
+def fail_updates(flights: ShortFlights, share: Share, ways: Sequence[str] = (ONCE, LASTING)) -> Iterator[Sweep]:
     """Yield the sweeps over the calls of the installer."""
     for case in CASES:
         update = Update(flights.folder, case)
         calls = list(update.calls())
-        for is_lasting, name in ((False, "once"), (True, "from then on")):
-            runs = map(partial(update.fail, is_lasting=is_lasting), share.of(f"{case} {name}", calls))
-            yield Sweep(f"error {name} in an update {case}", len(calls), runs)
+        for how in ways:
+            runs = map(partial(update.fail, how=how), share.of(f"{case} {how}", calls))
+            yield Sweep(f"{how} in an update {case}", len(calls), runs)
+
+
+kill_updates: Final = partial(fail_updates, ways=(KILL,))

@@ -173,6 +173,9 @@ def _program() -> list[str]:
     python = str(_logical(Path(sys.executable)))
     if started.name in {"main.py", "pygnc_main.py"}:
         started = _logical(started)
+        launcher = started.parent.parent / "pygnc_versions" / "start.sh"  # does not depend on one version
+        if started.parent.name == "pygnc" and launcher.exists():
+            return ["/bin/sh", str(launcher)]
         if (started.parent / ".venv").exists() and (started.parent / "start.sh").exists():
             return ["/bin/sh", str(started.parent / "start.sh")]
         return [python, str(started)]

@@ -49,9 +49,15 @@ def test_each_exit_code_is_a_success_a_refusal_or_a_reason_to_restart() -> None:
 
 
 @needs("systemctl")
-@pytest.mark.parametrize("has_environment", [False, True])
-def test_main_py_installs_itself_by_the_path_that_an_update_replaces(tmp_path: Path, *, has_environment: bool) -> None:
-    version, current, root = tmp_path / "version", tmp_path / "current", tmp_path / "card"
+@pytest.mark.parametrize(("has_environment", "has_launcher"), [(False, False), (True, False), (True, True)])
+def test_main_py_installs_itself_by_the_path_that_an_update_replaces(
+    tmp_path: Path, *, has_environment: bool, has_launcher: bool
+) -> None:
+    version, current, root = tmp_path / "version", tmp_path / "pygnc", tmp_path / "card"
+    launcher = tmp_path / "pygnc_versions" / "start.sh"
+    if has_launcher:
+        launcher.parent.mkdir()
+        launcher.touch()
     version.mkdir()
     for path in (ROOT / "flight").iterdir():
         (version / path.name).symlink_to(path)
@@ -64,7 +70,8 @@ def test_main_py_installs_itself_by_the_path_that_an_update_replaces(tmp_path: P
     done = subprocess.run(command, cwd=current, env=environment, capture_output=True, text=True, check=True)
     assert "systemctl start --no-block pygnc-fly" in done.stdout
     file = root / "etc/systemd/system" / NAME
-    program = f"/bin/sh {current}/start.sh" if has_environment else f"{sys.executable} {current}/main.py"
+    script = launcher if has_launcher else current / "start.sh"
+    program = f"/bin/sh {script}" if has_environment else f"{sys.executable} {current}/main.py"
     assert f"ExecStart={program} $PYGNC_ARGUMENTS\n" in file.read_text()
     assert main(["--uninstall", "--root", str(root)]) == 0
     assert not file.exists()

@@ -156,6 +156,22 @@ def test_the_shell_script_starts_the_version_that_flew_if_python_or_main_is_dama
     assert "main.py is damaged; it still runs" in fly(flown, program=program).stdout
 
 
+def test_the_installers_start_script_needs_no_file_of_a_version(tmp_path: Path, flown: Path) -> None:
+    send(flown, tmp_path, "new")
+    program = ("sh", str(flown / "pygnc_versions" / "start.sh"))
+    assert fly(flown, program=program).stdout == "new ['60', '0'] \n"
+    for name in ("start.sh", "main.py"):
+        file = flown / "pygnc" / name
+        intact = file.read_bytes()
+        file.write_bytes(b"")
+        done = fly(flown, "10", "5", program=program)
+        assert done.stdout.startswith("old ['10', '5'] "), done.stdout + done.stderr
+        assert name in done.stderr
+        file.write_bytes(intact)
+    assert install(flown, "--roll-back").returncode == 0
+    assert fly(flown, program=program).stdout == "old ['60', '0'] \n"
+
+
 def test_a_stop_while_the_shell_script_starts_python_waits_for_main(home: Path) -> None:
     (home / "main.py").write_text("import signal\ninput()\nprint(signal.SIGINT in signal.sigpending())\n")
     (home / ".venv").symlink_to(sys.prefix)
