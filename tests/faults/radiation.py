@@ -34,6 +34,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from pygnc.bus.control import ESTIMATES_WRONG
 from pygnc.configuration.data_files import (
     EARTH_ORIENTATION_TABLE,
     EARTH_ORIENTATION_UPLOAD,
@@ -47,6 +48,7 @@ from pygnc.formats.causes import find_causes
 from pygnc.formats.status import Phase
 from pygnc.host.sentence_types import SENS
 from pygnc.tasks.seal import checksum
+from pygnc.tasks.second_look import INTERVAL_S
 from pygnc_system.files import data_file
 from scripts.bench.table import print_table
 from tests.e2e.conftest import SENSE, Flight, minute_after
@@ -210,6 +212,8 @@ class Campaign:
                     flipped = _flip_processes(flight, dice)
                 stream(flight.host, range(RECORDS - LIVE_RECORDS, RECORDS))
                 _settle(flight)
+                if self._linked is not None and _estimates(flight).items() - self._linked.messages.items():
+                    _await_second_look(flight)
                 flight.signal(signal.SIGINT)
             except (AssertionError, OSError) as error:
                 ending = f"{type(error).__name__} {error}"[:NOTE_MAX]
@@ -261,6 +265,21 @@ def _settle(flight: LinkedFlight) -> None:
         flight.host.run(lambda pause_s=pause_s: time.monotonic() > pause_s)  # type: ignore[misc]
 
 
+def _await_second_look(flight: LinkedFlight) -> None:
+    """Fly on until a second look reports wrong estimates, at most until each task has had one after the last packet."""
+    ends_s = time.monotonic() + 2.0 * INTERVAL_S
+    flight.host.run(
+        lambda: time.monotonic() > ends_s or any(event.name == ESTIMATES_WRONG for event in flight.events()),
+        2.0 * INTERVAL_S + 10.0,
+    )
+
+
+def _estimates(flight: LinkedFlight) -> dict[object, bytes]:
+    """Return the encoded estimates of a run."""
+    names = ("orbit_messages", "attitudes", "partners")
+    return {(name, one.seq): msgspec.msgpack.encode(one) for name in names for one in getattr(flight, name)()}
+
+
 def _flip_processes(flight: LinkedFlight, dice: random.Random) -> str:
     """Flip `FLIPS` bits in the writable pages of all processes; return what was flipped."""
     processes = {"main": flight.process.pid} | flight.tasks()
@@ -278,8 +297,7 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
     messages: dict[object, bytes] = {}
     last, events = "", [f"exit {code}"] if code else []
     with contextlib.suppress(OSError, ValueError):
-        for name in ("orbit_messages", "attitudes", "partners"):
-            messages |= {(name, one.seq): msgspec.msgpack.encode(one) for one in getattr(flight, name)()}
+        messages = _estimates(flight)
         found = [event for event in flight.events() if event.severity != "info" and event.name not in UNRELATED]
         events += sorted({f"{event.name} {event.task}" for event in found})
         final = flight.status()
