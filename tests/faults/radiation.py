@@ -72,7 +72,8 @@ LIVE_RECORDS: Final = 3
 PART: Final = {"orbit": 540, "attitude": 540}
 """Number of inputs that a task processes in each trial, if not all: trials of these would take twice as long."""
 SETTLE_S: Final = 60.0
-POWER_OFF_S: Final = 15.0
+END_S: Final = 120.0
+"""Maximum time from a stop to the end of main.py, s: beside other programs, 5 s of processor time take a minute."""
 SETTINGS: Final = "[formation]\narc_max_s = 900.0\n"
 """Maximum arc of the formation, s: long enough for a solution, which then takes a second."""
 
@@ -110,7 +111,7 @@ def judge(begun: tuple[str, str, int], flown: Flown, reference: Flown) -> Trial:
         outcome = "one step" if wrong else "STOPPED"
     counts = [f"{count} {what}" for count, what in ((wrong, "wrong"), (missing, "missing")) if count]
     counts += [f"the first is {differing[0]}"] if differing else []
-    notes = "; ".join([*counts, *reports, *(f"other {name}" for name in others)])[:NOTE_MAX]
+    notes = "; ".join([*counts, *reports, *(f"other {name}: {getattr(flown, name)}" for name in others)])[:NOTE_MAX]
     return Trial(*begun, 1, outcome, wrong + missing, flown.flipped, notes)
 
 
@@ -218,9 +219,9 @@ class Campaign:
             except (AssertionError, OSError) as error:
                 ending = f"{type(error).__name__} {error}"[:NOTE_MAX]
             try:
-                code = flight.process.wait(POWER_OFF_S)
+                code = flight.process.wait(END_S)
             except subprocess.TimeoutExpired:
-                code, ending = 0, ending or f"main.py did not end within {POWER_OFF_S:g} s"
+                code, ending = 0, ending or f"main.py did not end within {END_S:g} s"
                 flight.stop_hard()
             finally:
                 flight.host.close()
