@@ -14,7 +14,7 @@ from pygnc_ground.gnss.antennas import L1_SHARE
 from pygnc_ground.gnss.measurements import L1_HZ, L1_WAVELENGTH_M, L2_HZ, L2_WAVELENGTH_M, SatelliteArray
 from pygnc_ground.orbit.raw.determination import RawOrbit
 from pygnc_ground.orbit.raw.prediction import Predicted, predict
-from pygnc_ground.orbit.raw.screening import RawOrbitError
+from pygnc_ground.orbit.raw.screening import RawOrbitError, thinned
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
 _LOW: Final = 0.2
@@ -26,6 +26,10 @@ _JUMP_M: Final = 0.05
 """Change of a difference of phases that neither noise nor ionosphere explain: a slip changes it by 0.19 or 0.24 m."""
 _FEWEST: Final = 4
 """Least number of common satellites of an epoch, with which a slip of one shows against the others."""
+_STEP_MS: Final = 30_000
+"""Interval of the epochs used: errors of the ionosphere, of antennas and of multipath are common to 30 s, while
+the size of their covariances is the square of the number of epochs.
+"""
 _TAG_MS: Final = 20
 """Largest difference of time tags at a common epoch; clocks of GPS satellites change by less than 0.01 mm meanwhile."""
 WAVELENGTHS_M: Final = (L1_WAVELENGTH_M, L2_WAVELENGTH_M)
@@ -232,7 +236,7 @@ class Pairs:
 
 
 def _common(own: RawOrbit, partner: RawOrbit) -> tuple[IntArray, IntArray]:
-    """Return the rows of both receivers with the same satellite at the same time."""
+    """Return the rows of both receivers with the same satellite at the same time, of the epochs used."""
     keys = []
     for one in (own, partner):
         seen = one.combined.measurements
@@ -240,7 +244,9 @@ def _common(own: RawOrbit, partner: RawOrbit) -> tuple[IntArray, IntArray]:
         keys.append(np.char.add(tag.astype("U16"), seen.satellite))
     _, rows, others = np.intersect1d(keys[0], keys[1], return_indices=True)
     order = np.lexsort((own.combined.measurements.satellite[rows], own.combined.measurements.gps_ms[rows]))
-    return rows[order], others[order]
+    rows, others = rows[order], others[order]
+    used = thinned(own.combined.measurements.gps_ms[rows], _STEP_MS)
+    return rows[used], others[used]
 
 
 def _gaps(both: IntArray, gps_ms: IntArray) -> IntArray:

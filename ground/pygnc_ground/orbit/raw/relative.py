@@ -127,7 +127,9 @@ def solve_relative(  # noqa: PLR0917 - both orbits, and what they are predicted 
     pairs = Pairs(own, partner, frames, np.array(partner_offset_m))
     dynamics, reference, values, expected = _beginning(own, partner, pairs, settings, frames)
     parameters = dynamics.parameters
-    count, factors, passes, residuals = parameters.count, Factors(), None, None
+    # Slips are sought against the partner's orbit: in a day, the first motion leaves it by metres.
+    passes = pairs.differences(partner.at(pairs.gps_ms, pairs.offset_s)).passes
+    count, factors, residuals = parameters.count, Factors(), None
     mean = parameters.prior(settings, factors).mean
     for iteration in range(_ITERATIONS):
         motion = dynamics.linearise(reference, values)
