@@ -8,7 +8,7 @@ from itertools import chain
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 Part = TypeVar("Part")
 
@@ -63,3 +63,8 @@ def timed(work: Callable[[], object], runs: int) -> float:
 def rms(values: ArrayLike) -> float:
     """Return the root mean square of all values."""
     return float(np.sqrt(np.mean(np.square(values))))
+
+
+def mean_and_range(values: NDArray[np.float64]) -> str:
+    """Return the mean of values with the lowest and the highest."""
+    return f"{values.mean():.2f} ({values.min():.2f} to {values.max():.2f})"

@@ -74,6 +74,13 @@ def determine_orbit(
         typer.Option(metavar="X Y Z", help="Antenna of the partner, as --antenna-offset; default: the same."),
     ] = None,
     partner_truth: Annotated[Path | None, typer.Option(help="True orbit of the partner, with --truth.")] = None,
+    partner_ranges: Annotated[
+        Path | None,
+        typer.Option(metavar="FOLDER", help="Range files of the radio, compared with the relative position."),
+    ] = None,
+    partner_radio: Annotated[
+        int | None, typer.Option(metavar="ID", help="Radio id of the partner, if the range files have several.")
+    ] = None,
 ) -> None:
     """Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.
 
@@ -120,7 +127,9 @@ def determine_orbit(
             receiver=Receiver.of(antenna_offset, antenna_sigma, dual=not single_frequency),
             antennas=antennas,
             live=live,
-            partner=PartnerFiles(tuple(partner), partner_offset, partner_truth) if partner else None,
+            partner=PartnerFiles(tuple(partner), partner_offset, partner_truth, partner_ranges, partner_radio)
+            if partner
+            else None,
             truth=truth,
             object_name=object_name,
             config=config,

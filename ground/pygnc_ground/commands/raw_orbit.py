@@ -32,11 +32,14 @@ from pygnc_ground.orbit.raw.screening import (
     gps_days,
     interruptions,
     jumps_of_clock,
+    with_antennas,
     without_repeated,
 )
 from pygnc_ground.orbit.solution import (
     BoolArray,
+    FloatArray,
     IntArray,
+    OrbitErrors,
     OrbitSolution,
     normalised_squares,
     orbit_errors,
@@ -46,6 +49,7 @@ from pygnc_ground.orbit.solution import (
 )
 from pygnc_ground.receivers.raw_files import NavigationOrbits, read_measurements, read_orbits
 from pygnc_ground.replay import folder
+from pygnc_ground.replay.attitude_run import return_free_memory
 from pygnc_ground.replay.files import flight_settings
 from pygnc_ground.replay.tables import solution_table
 from pygnc_ground.tables.declaration import write_table
@@ -97,9 +101,14 @@ class RawResult:
     partner: PartnerResult | None = None
     table: str = "orbit_batch"
     """Name of the table of states."""
+    fit: RawOrbit | None = None
+    """Fit of all measurements; None of the filter."""
+    errors: OrbitErrors | None = None
+    marker: str = ""
+    """Name of the satellite in the files."""
 
     def write(self, out: Path, name: str, designator: str) -> list[Path]:
-        """Write the table of states and the OEM into a folder, and return their paths."""
+        """Write tables, report and OEM into a folder, and return their paths."""
         out.mkdir(parents=True, exist_ok=True)
         folder.begin(out, self.origin)
         table = out / f"{self.table}.parquet"
@@ -110,7 +119,25 @@ class RawResult:
         if self.partner is not None:
             paths.append(out / "formation.parquet")
             write_table("formation", self.partner.table().lazy(), paths[-1], self.origin.metadata)
-        return paths
+        return_free_memory()
+        self._write_report(out / folder.REPORT, name)
+        return [*paths, out / folder.REPORT]
+
+    def _write_report(self, path: Path, name: str) -> None:
+        from pygnc_ground.report.raw_orbit import RawReport
+
+        none = np.zeros(0)
+        report = RawReport(
+            title=name or self.marker or "satellite",
+            lines=self.lines,
+            origin=self.origin,
+            solution=self.solution,
+            errors=self.errors,
+            phase_gps_ms=none.astype(np.int64) if self.fit is None else self.fit.combined.measurements.gps_ms,
+            phase_m=none if self.fit is None else self.fit.fitted.phase_m,
+            relative=None if self.partner is None else self.partner.drawn,
+        )
+        report.write(path)
 
     def _oem(self, name: str, designator: str) -> File:
         one = self.solution
@@ -140,33 +167,42 @@ def determine(files: RawFiles) -> RawResult:
     if files.live and isinstance(orbits, Sp3Orbits):
         raise ValueError("--live: SP3 files are not known on board; give broadcast messages by --gnss-orbits")
     antennas = _antennas(files.antennas, seen, orbits) if is_precise else None
+    if antennas is not None:
+        seen, of_antennas = with_antennas(seen, antennas)
+        lines += of_antennas
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
     read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
-    partner, filtered = None, "batch of raw GNSS measurements"
+    partner, fit, errors, filtered = None, None, None, "batch of raw GNSS measurements"
     if files.live:
         filtered = "filter of raw GNSS measurements"
         solution = _live(files, seen, orbits, settings.orbit, frames)
         lines += _live_lines(seen, solution)
     else:
-        found = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
-        solution = _solution(found, seen, frames)
-        lines += _lines(found, seen, solution)
+        fit = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
+        solution = _solution(fit, seen, frames)
+        lines += _lines(fit, seen, solution)
     if files.truth is not None:
-        lines += _accuracy(solution, files.truth, files.object_name)
-    if files.partner is not None and not files.live:
+        true = load_truth(files.truth, files.object_name).at(solution.gps_ms)
+        errors = orbit_errors(solution, true)
+        lines += _accuracy(solution, errors, true.position_ecef_m)
+    if files.partner is not None and fit is not None:
         others, of_files = _measurements(files.partner.observations)
         lines += of_files
+        if antennas is not None:
+            others, of_antennas = with_antennas(others, antennas)
+            lines += of_antennas
         try:
             other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
         except RawOrbitError as error:
             raise RawOrbitError(f"partner: {error}") from error
-        partner = PartnerResult.of(found, other, files.partner, settings.orbit, frames)
-        lines += partner.lines(others, files.truth, files.partner.truth)
+        partner = PartnerResult.of(fit, other, files.partner, files.truth, settings, frames)
+        lines += partner.lines(others, has_truth=None not in {files.truth, files.partner.truth})
         read = (*read, *files.partner.observations)
     inputs = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
     origin = folder.origin_of(inputs, settings, filtered, orientation.identification)
-    return RawResult(solution, tuple(lines), origin, partner, "orbit" if files.live else "orbit_batch")
+    table, marker = "orbit" if files.live else "orbit_batch", seen.facts.marker
+    return RawResult(solution, tuple(lines), origin, partner, table, fit, errors, marker)
 
 
 def _measurements(paths: Sequence[Path]) -> tuple[GnssMeasurements, list[str]]:
@@ -317,14 +353,12 @@ def _median(values: np.typing.NDArray[np.float64]) -> str:
     return f"{np.median(finite):.3f}" if len(finite) else "-"
 
 
-def _accuracy(solution: OrbitSolution, path: Path, object_name: str | None) -> Iterator[str]:
-    """Yield the errors against a truth."""
-    true = load_truth(path, object_name).at(solution.gps_ms)
-    errors = orbit_errors(solution, true)
+def _accuracy(solution: OrbitSolution, errors: OrbitErrors, true_m: FloatArray) -> Iterator[str]:
+    """Yield the errors against true positions in ITRF, shape (n, 3)."""
     if not len(errors):
         yield "truth: it has no state at the time of the measurements"
         return
-    error_m = solution.position_ecef_m[errors.row] - true.position_ecef_m[errors.row]
+    error_m = solution.position_ecef_m[errors.row] - true_m[errors.row]
     squares = normalised_squares(error_m, solution.covariance_ecef[errors.row][:, _POSITION, _POSITION])
     radial, transverse, normal = np.sqrt((errors.position_rtn_m**2).mean(axis=0))
     yield (

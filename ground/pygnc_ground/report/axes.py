@@ -142,6 +142,14 @@ def sample_axis(time: TimeAxis, gps_ms: IntArray) -> TimeAxis:
     return _axis(gps_ms, shown, time.zero_gps_ms, time.span_h)
 
 
+def span_axis(gps_ms: IntArray, span_gps_ms: tuple[int, int]) -> TimeAxis:
+    """Return the axis from the first to the last time of a span, for records at times `gps_ms`, shape (n,)."""
+    zero = midnight_before(span_gps_ms[0])
+    begin, end = ((one - zero) / MS_PER_HOUR for one in span_gps_ms)
+    shown = (gps_ms >= span_gps_ms[0]) & (gps_ms <= span_gps_ms[1])
+    return _axis(gps_ms, shown, zero, (begin, end))
+
+
 def _near(gps_ms: IntArray, others: IntArray) -> BoolArray:
     return np.asarray((gps_ms >= others.min() - _AROUND_MS) & (gps_ms <= others.max() + _AROUND_MS))
 

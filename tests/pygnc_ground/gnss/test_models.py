@@ -78,6 +78,29 @@ def test_antennas_of_the_package_have_the_published_offsets() -> None:
     assert antennas.offset_m("G99", JULY_2010_MS) is None
 
 
+def test_antennas_of_a_later_launch_are_those_of_the_users_file() -> None:
+    """igs20.atx: G04 is SVN 74, the first GPS III, from 2019 on; SVN 36 and 49 were G04 before."""
+
+    def entry(first: str, offset_mm: tuple[float, float, float]) -> str:
+        of_bands = "".join(
+            f"   {band}".ljust(60) + "START OF FREQUENCY\n" + "".join(f"{value:10.2f}" for value in offset_mm).ljust(60)
+            + "NORTH / EAST / UP\n" + f"   {band}".ljust(60) + "END OF FREQUENCY\n"
+            for band in ("G01", "G02")
+        )  # fmt: skip
+        return (
+            "".ljust(60) + "START OF ANTENNA\n" + "BLOCK III           G04".ljust(60) + "TYPE / SERIAL NO\n"
+            + first.ljust(60) + "VALID FROM\n" + of_bands + "".ljust(60) + "END OF ANTENNA\n"
+        )  # fmt: skip
+
+    head = "     1.4            M".ljust(60) + "ANTEX VERSION / SYST\n"
+    antennas = SatelliteAntennas.of(head + entry("  2019     1     9     0     0    0.0000000", (-3.22, 1.9, 1100.0)))
+    in_2020_ms = 1_262_304_000_000
+    offset_m = antennas.offset_m("G04", in_2020_ms)
+    assert offset_m is not None
+    np.testing.assert_allclose(offset_m, (-0.003_22, 0.0019, 1.1), atol=1e-9)
+    assert antennas.offset_m("G04", JULY_2010_MS) is None
+
+
 def test_damaged_antex_file_is_named() -> None:
     with pytest.raises(ValueError, match="line 1: not an ANTEX file"):
         SatelliteAntennas.of("nothing")

@@ -12,6 +12,7 @@ import numpy as np
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.environment.frames import EarthFrames
+from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import GnssMeasurements
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.trajectory import Grid, LinearMotion
@@ -76,11 +77,35 @@ def without_orbits(seen: GnssMeasurements, known: BoolArray, span_gps_ms: tuple[
     rows = ~known & (seen.gps_ms >= first_ms) & (seen.gps_ms < last_ms)
     if not rows.any():
         return []
+    days = gps_days(seen.gps_ms[rows])
+    return [f"{_counted(seen, rows)} not used, because the GNSS orbits have no orbit or clock of them on {days}"]
+
+
+def with_antennas(seen: GnssMeasurements, antennas: SatelliteAntennas) -> tuple[GnssMeasurements, list[str]]:
+    """Return the measurements of satellites with a known phase centre, and a note about the others.
+
+    Raises:
+        RawOrbitError: No antenna is known.
+    """
+    known = np.ones(len(seen), dtype=np.bool_)
+    for name in np.unique(seen.satellite).tolist():
+        rows = np.flatnonzero(seen.satellite == name)
+        known[rows] = antennas.offset_m(name, int(seen.gps_ms[rows[0]])) is not None
+    if known.all():
+        return seen, []
+    days = gps_days(seen.gps_ms[~known])
+    if not known.any():
+        raise RawOrbitError(f"the ANTEX file has no antenna of the satellites tracked on {days}; give a newer one")
+    remedy = "because the ANTEX file has no antenna of them"
+    return seen.selected(known), [f"{_counted(seen, ~known)} not used, {remedy} on {days}; give a newer one"]
+
+
+def _counted(seen: GnssMeasurements, rows: BoolArray) -> str:
+    """Return the number of measurements and the satellites of some rows."""
     names, counts = np.unique(seen.satellite[rows], return_counts=True)
     most = np.argsort(-counts, kind="stable")[:_SHOWN]
     named = ", ".join(names[most].tolist()) + (f" and {len(names) - _SHOWN} others" if len(names) > _SHOWN else "")
-    count, days = plural(int(rows.sum()), "measurement"), gps_days(seen.gps_ms[rows])
-    return [f"{count} of {named} not used, because the GNSS orbits have no orbit or clock of them on {days}"]
+    return f"{plural(int(rows.sum()), 'measurement')} of {named}"
 
 
 def one_frequency(gps_ms: IntArray, dual: BoolArray) -> list[str]:

@@ -1,5 +1,7 @@
 """Relative positions from raw measurements of two simulated receivers."""
 
+import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,15 +10,19 @@ import polars as pl
 import pytest
 from typer.testing import CliRunner
 
+from pygnc.configuration.settings import Settings
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.commands.orbit import app
+from pygnc_ground.commands.raw_partner import PartnerFiles, RadioRanges
+from pygnc_ground.orbit.batch.forces import FIRST_NODE
 from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
 from pygnc_ground.orbit.raw.differences import WAVELENGTHS_M, Pairs
 from pygnc_ground.orbit.raw.relative import solve_relative
 from pygnc_ground.orbit.raw.screening import RawOrbitError
+from pygnc_ground.scenario.settings import settings_from_tables
 from pygnc_ground.truth.frames import earth_orientation
-from scripts.bench.bench_raw_formation import Flight, relative, simulated
+from scripts.bench.bench_raw_formation import Flight, relative, settings_of, simulated, write_ranges
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("raw_formation")]
 
@@ -78,6 +84,18 @@ def test_slip_that_neither_receiver_reports_ends_a_pass(solved: tuple[RawOrbit, 
     assert after.pass_count > before.pass_count
 
 
+def test_passes_survive_a_first_motion_that_leaves_the_orbit(solved: tuple[RawOrbit, RawOrbit, EarthFrames]) -> None:
+    """In a day, forces that are those of the own orbit lead away from the partner's by metres."""
+    own, partner, frames = solved
+    values = own.values.copy()
+    values[FIRST_NODE:] += 3e-7
+    pairs = Pairs(own, partner, frames, np.zeros(3))
+    before = pairs.differences(partner.at(pairs.gps_ms, pairs.offset_s))
+    changed = replace(own, values=values)
+    found = solve_relative(changed, partner, OrbitSettings(), frames, (0.0, 0.0, 0.0), 0.005)
+    assert (found.differences.passes >= 0).sum() > 0.95 * (before.passes >= 0).sum()
+
+
 def test_partner_of_other_hours_is_refused(solved: tuple[RawOrbit, RawOrbit, EarthFrames]) -> None:
     own, partner, frames = solved
     seen = partner.combined.measurements
@@ -92,11 +110,36 @@ def test_command_writes_the_relative_position(near: Flight, tmp_path: Path) -> N
     for path, content in zip(paths, contents, strict=True):
         path.write_bytes(content)
     own, partner, navigation = map(str, paths)
-    words = [own, "--gnss-orbits", navigation, "--partner", partner, "--out", str(tmp_path / "out")]
+    write_ranges(settings_of(39_101, 1.5, 5_000.0), tmp_path / "range")
+    of_partner = ["--partner", partner, "--partner-ranges", str(tmp_path / "range")]
+    words = [own, "--gnss-orbits", navigation, *of_partner, "--out", str(tmp_path / "out")]
     printed = CliRunner().invoke(app, words)
     assert printed.exit_code == 0, printed.output
     assert "relative position: sigma 0.0" in printed.output
-    table = pl.read_parquet(tmp_path / "out" / "formation.parquet")
+    # The simulator's radios delay by 1050 m and have a noise of 30 m.
+    radio = re.search(r"radio: \d+ ranges minus the distance: delay ([\d.]+) m .* noise ([\d.]+) m", printed.output)
+    assert radio is not None
+    assert float(radio[1]) == pytest.approx(1050.0, abs=15.0)
+    assert float(radio[2]) == pytest.approx(30.0, rel=0.4)
+    page = (tmp_path / "out" / "report.html").read_text()
+    for part in ("raw-position", "raw-phases", "raw-relative", "raw-radio", "relative position: sigma"):
+        assert part in page
+    file = tmp_path / "out" / "formation.parquet"
+    assert json.loads(pl.read_parquet_metadata(file)["inputs"]).keys() >= {own, partner}
+    table = pl.read_parquet(file)
+    assert 0.0 < table["sigma_relative_t_m"].to_numpy().max() < 0.1
     assert np.abs(table["relative_t_m"].to_numpy()) == pytest.approx(np.full(len(table), 5_000.0), rel=0.05)
     without = CliRunner().invoke(app, [own, "--partner", partner, "--out", str(tmp_path / "other")])
     assert "--gnss-orbits" in without.output
+
+
+def test_ranges_to_several_partners_need_the_id_of_one(tmp_path: Path) -> None:
+    placed = [{"id": radio, "position_rtn_m": [0.0, 1_000.0, 0.0]} for radio in (75, 76)]
+    settings = settings_from_tables({"duration_s": 600, "partners": placed}, "test")
+    write_ranges(settings, tmp_path / "range")
+    files = PartnerFiles((), ranges=tmp_path / "range")
+    with pytest.raises(ValueError, match=r"several partners \(75, 76\); name one by --partner-radio"):
+        RadioRanges.read(files, Settings())
+    assert len(RadioRanges.read(replace(files, radio=76), Settings()).gps_ms) == 10
+    with pytest.raises(ValueError, match="no range with a GPS time to partner 77; it has those to 75, 76"):
+        RadioRanges.read(replace(files, radio=77), Settings())

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from typer.testing import CliRunner
@@ -66,6 +67,30 @@ def test_sp3_of_the_simulator_refers_to_the_antennas(flight: Made, run: Run) -> 
 def test_sp3_without_named_antennas_needs_a_file_of_them(flight: Made, run: Run) -> None:
     text = flight.files.precise.replace(b"PCV:NONE", b"PCV:IGS14_2247")
     assert "such as igs14.atx" in run(flight.files.observations, orbits=text, is_solved=False)
+
+
+def test_satellites_without_antenna_in_the_users_file_are_named(flight: Made, run: Run, tmp_path: Path) -> None:
+    orbits = flight.files.precise.replace(b"PCV:NONE", b"PCV:IGS20_2345")
+    names = np.unique(flight.measurements.satellite).tolist()
+    antex = tmp_path / "own.atx"
+    antex.write_text(antennas_of(names[1:]))
+    words = str(antex), "--overwrite"
+    printed = run(flight.files.observations, "--antennas", *words, orbits=orbits)
+    assert f"measurements of {names[0]} not used, because the ANTEX file has no antenna of them on 2025-03-" in printed
+    assert "orbit: sigma" in printed
+    antex.write_text(antennas_of([]))
+    printed = run(flight.files.observations, "--antennas", *words, orbits=orbits, is_solved=False)
+    assert "has no antenna of the satellites tracked" in printed
+
+
+def antennas_of(names: list[str]) -> str:
+    """Return an ANTEX file with phase centres at the centres of mass."""
+    lines = [("     1.4            M", "ANTEX VERSION / SYST")]
+    for name in names:
+        lines += [("", "START OF ANTENNA"), (f"BLOCK III           {name}", "TYPE / SERIAL NO")]
+        for band in ("G01", "G02"):
+            lines += [(f"   {band}", "START OF FREQUENCY"), (3 * "      0.00", "NORTH / EAST / UP")]
+    return "".join(f"{content:60}{label}\n" for content, label in lines)
 
 
 def test_satellites_without_clocks_are_named_with_the_day(flight: Made, run: Run) -> None:
