@@ -131,7 +131,7 @@ def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tm
     printed = CliRunner().invoke(app, words)
     assert printed.exit_code == 0, printed.output
     assert "taken as at the centre of mass +- 0.5 m" in printed.output
-    assert {path.name for path in out.iterdir()} == {"orbit_batch.parquet", "orbit.oem", "replay.json"}
+    assert {path.name for path in out.iterdir()} == {"orbit_batch.parquet", "orbit.oem", "replay.json", "report.html"}
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
 
