@@ -24,7 +24,7 @@ def there(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     gadgets = {"OPC_1": GadgetSettings(PLACE), "OPC_2": GadgetSettings(PLACE)}
     with server(tmp_path_factory.mktemp("public"), open=False, public=public, gadgets=gadgets) as running:
         for name in ("OPC_1", "OPC_2"):
-            fill(running.store, name, [(40.0, 0.0)] * 30, clock_ms() - 29 * HOUR_MS, HOUR_MS)
+            fill(running.store, name, [(40.0, 0.0)] * 48, clock_ms() - 47 * HOUR_MS, HOUR_MS)
         update_hours(running.store)
         yield running
 
@@ -44,7 +44,7 @@ def test_only_the_chosen_values_of_the_chosen_gadgets_are_public(there: Running)
     (reading,) = get(there, "reading/latest/", gadget="opc_1")["results"]
     assert reading["values"] == {"pm_2_5_ug_m3": 40.0}
     assert reading["units"] == {"pm_2_5_ug_m3": "µg/m³"}
-    assert len(get(there, "series/", gadget="OPC_1", name="pm_2_5_ug_m3")["points"]) == 30
+    assert len(get(there, "series/", gadget="OPC_1", name="pm_2_5_ug_m3")["points"]) == 48
     assert get(there, "limits/", gadget="OPC_1", name="pm_2_5_ug_m3")["results"][0]["days"] >= 1
 
 
