@@ -57,6 +57,18 @@ def linked(tmp_path: Path) -> Iterator[LinkedFlight]:
     flight.host.close()
 
 
+def test_a_serial_port_of_the_settings_is_a_line_also_after_silence(linked: LinkedFlight) -> None:
+    port = os.ttyname(linked.host.slave)
+    (linked.home / "pygnc.toml").write_text(f'[host]\nport = "{port}"\nbaud = 115200\n')
+    linked.start("10", str(time_of(RECORDS - 1)))
+    linked.host.run(lambda: linked.host.channel.is_ready)
+    time.sleep(1.0)  # the task looks at the port several times, in vain
+    assert linked.status_over_line()["run_number"] == 1
+    assert "line_closed" not in {event.name for event in linked.events()}
+    linked.signal(signal.SIGTERM)
+    assert linked.wait() == 0
+
+
 def test_files_go_up_and_come_down_while_it_runs(linked: LinkedFlight) -> None:
     host = linked.connect("10", "1000")
     linked.until_phase(Phase.NO_DATA)  # the batch that goes up now is the next run's

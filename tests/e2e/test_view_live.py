@@ -37,13 +37,16 @@ def step_until(source: LinkSource, flight: Flight, key: str, table: str = "") ->
 
 
 @pytest.mark.slow
-def test_the_status_of_a_flight_is_followed_over_its_line_which_is_not_changed(linked: LinkedFlight) -> None:
+@pytest.mark.parametrize("baud", [None, BAUD])
+def test_the_status_of_a_flight_is_followed_over_its_line_which_is_not_changed(
+    linked: LinkedFlight, baud: int | None
+) -> None:
     (linked.home / "sense.bin").write_bytes(SENSE[: 60 * SENSE_RECORD_BYTES])
     linked._process = start_on_pty(
         linked.host, linked.home, ROOT / "flight" / "main.py", "10", str(time_of(RECORDS - 1))
     )
     with PtyRelay(linked.host.master, LineFaults(lost=1e-4), 1, BAUD) as relay:
-        source = LinkSource(relay.port, None)
+        source = LinkSource(relay.port, baud)
         step_until(source, linked, "following", "attitude")
         tables, about = unpack(source.feed.since(0))
         assert len(tables["orbit"]["time"]) >= 1

@@ -7,6 +7,8 @@ import os
 import struct
 import termios
 import time
+from collections.abc import Callable
+from functools import partial
 from math import inf
 from typing import Final
 
@@ -43,7 +45,7 @@ class Port:
         self.is_open = True
         self.descriptor = descriptor
         self._rest = b""
-        self._device: object | None = None  # reference, since pyserial's object closes the descriptor when freed
+        self._close: Callable[[], None] = partial(os.close, descriptor)
         self._is_pty = os.major(os.fstat(descriptor).st_rdev) in _PTY_MAJORS
         self._bytes_per_s = PTY_BAUD / _BITS_PER_BYTE if self._is_pty else _bytes_per_s(descriptor)
         self._sent_s = -inf
@@ -71,8 +73,9 @@ class Port:
         except ValueError as error:
             raise OSError(errno.EINVAL, str(error), path) from None
         port = cls(device.fileno())
-        port._device = device
+        port._close = device.close  # also keeps pyserial's object, which closes the descriptor when it is freed
         port._bytes_per_s = baud / _BITS_PER_BYTE
+        _let_empty_reads_fail(port.descriptor)
         return port
 
     def read(self) -> bytes:
@@ -116,10 +119,11 @@ class Port:
         return max(0.0, self._queued_bytes() / self._bytes_per_s - LEFT_S)
 
     def close(self) -> None:
-        """Close the descriptor; bytes not accepted by the driver are discarded."""
+        """Close the descriptor, once; bytes not accepted by the driver are discarded."""
         self.is_open = False
+        close, self._close = self._close, lambda: None
         with contextlib.suppress(OSError):
-            os.close(self.descriptor)
+            close()
 
     def _queued_bytes(self) -> int:
         try:
@@ -127,6 +131,13 @@ class Port:
         except OSError:
             return 0
         return int(queued)
+
+
+def _let_empty_reads_fail(descriptor: int) -> None:
+    """Let a read without input fail, since pyserial's setting lets it return nothing, as after a hang-up."""
+    attributes = termios.tcgetattr(descriptor)
+    attributes[6][termios.VMIN] = 1
+    termios.tcsetattr(descriptor, termios.TCSANOW, attributes)
 
 
 def _bytes_per_s(descriptor: int) -> float:

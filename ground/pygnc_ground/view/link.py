@@ -53,7 +53,8 @@ class LinkSource:
         self._parser = SentenceParser()
         self._port = self._opened()
         self._ask_at_s = self._open_at_s = 0.0
-        self._heard_s = -math.inf
+        self._heard_s = time.monotonic()
+        self.feed.tell("waiting", f"{port}: waiting for an answer")
         self._newest: dict[str, int] = {}
 
     def describe(self) -> str:

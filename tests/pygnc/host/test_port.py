@@ -1,5 +1,6 @@
 """A port never blocks, keeps unsent bytes and detects that the other end has gone."""
 
+import gc
 import os
 import pty
 import struct
@@ -83,6 +84,35 @@ def test_a_serial_port_is_opened_at_its_speed(ends: tuple[int, int]) -> None:
     os.write(master, LINE)
     assert port.read() == LINE
     os.close(master)
+
+
+def test_a_silent_serial_port_stays_open_until_the_other_end_hangs_up(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_serial(os.ttyname(slave), 115_200)
+    assert port.read() == b""
+    assert port.is_open
+    os.write(master, LINE)
+    assert port.read() == LINE
+    os.close(master)
+    assert port.read() == b""
+    assert not port.is_open
+    port.close()
+
+
+def test_a_closed_port_closes_no_descriptor_of_another_file(ends: tuple[int, int]) -> None:
+    master, slave = ends
+    port = Port.open_serial(os.ttyname(slave), 115_200)
+    number = port.descriptor
+    port.close()
+    reading, writing = os.pipe()
+    assert number in {reading, writing}
+    port.close()
+    del port
+    gc.collect()
+    os.write(writing, LINE)
+    assert os.read(reading, 100) == LINE
+    for descriptor in (reading, writing, master):
+        os.close(descriptor)
 
 
 def test_a_port_that_refuses_the_speed_raises_os_error(ends: tuple[int, int]) -> None:
