@@ -218,6 +218,9 @@ def test_what_a_run_has_is_shown(browser: Chrome, tmp_path: Path, streams: str) 
         assert until(page, "Object.keys(player.views).length === 3")
         assert page.execute_script(f"return player.views.{views[streams][0]}.azimuth") == 0.5
         assert page.execute_script("return player.isFollowing")
+        append_run(run, "attitude", [attitude(2, "coarse")])
+        current = "document.querySelectorAll(\"[data-part='events'] [aria-current]\")"
+        until(page, f"{current}.length === 1 && {current}[0].textContent.includes('attitude coarse')")
         assert errors(page) == []
 
 

@@ -52,16 +52,16 @@ export class Body extends View {
     const measured = estimate ? motion.field(time, "body")?.applyQuaternion(estimate) : null;
     const directions = [motion.sun(time), motion.field(time, "model"), measured, here?.negate()];
     const isSame = directions[1] && measured && directions[1].angleTo(measured) < SAME_RAD;
+    ["x", "y", "z"].forEach((name, rank) => {
+      const tip = estimate ? new Vector3().setComponent(rank, 1.12 * AXIS).applyQuaternion(estimate) : null;
+      this.label(name, name, tip, `axis-${name}`);
+    });
     this.arrows.forEach((arrow, rank) => {
       const to = directions[rank];
       arrow.visible = Boolean(to);
       if (to) arrow.setDirection(to.normalize());
       const [name] = ARROWS[rank], text = rank === 0 && motion.isEclipse(time) ? "Sun, eclipsed" : rank === 1 && isSame ? "field" : name;
       this.label(name, text, to && !(rank === 2 && isSame) ? to.clone().multiplyScalar(1.06 * ARROW) : null);
-    });
-    ["x", "y", "z"].forEach((name, rank) => {
-      const tip = estimate ? new Vector3().setComponent(rank, 1.12 * AXIS).applyQuaternion(estimate) : null;
-      this.label(name, name, tip, `axis-${name}`);
     });
   }
 }

@@ -88,6 +88,7 @@ export class EventList {
   grow() {
     const { events, items, node } = this, old = new Map(items.map((item, rank) => [this.shown[rank], item]));
     if (this.shown?.length === events.length && this.shown.at(-1) === events.at(-1)) return;
+    items[this.current]?.removeAttribute("aria-current");
     this.items = events.map(event => old.get(event) ?? this.make(event));
     this.times = events.map(({ time }) => time);
     this.shown = [...events];
