@@ -25,6 +25,8 @@ help: ## show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 run: .venv/project.stamp ## fly the demonstration batch, replay it and print the path of the report
+	@# Without npm or its registry, the report has no player, and says so.
+	@if command -v npm >/dev/null; then $(BIN)/python -m scripts.build_frontend || true; fi
 	$(BIN)/pygnc demo --out build/demo
 
 emulate: .venv/project.stamp ## emulate a host controller and a Pi: upload, start, stream, download, stop

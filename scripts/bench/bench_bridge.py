@@ -51,7 +51,7 @@ COUNTER: Final = 1 << 16
 
 @dataclass(slots=True)
 class Client:
-    """What a client has received since the start of the measurement.
+    """Messages that a client has received since the start of the measurement.
 
     Attributes:
         times_s: time of arrival of each message with readings, s.

@@ -40,7 +40,7 @@ HOW: Final = {
     LASTING: "error={error}:when={number}+",
     KILL: "signal=KILL:when={number}",
 }
-"""What happens at a call: words for `strace`."""
+"""Words for `strace` by what befalls a call."""
 
 
 def _in_hex(text: str) -> str:

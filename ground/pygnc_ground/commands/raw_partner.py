@@ -171,7 +171,7 @@ class PartnerResult:
 
     @property
     def drawn(self) -> "Relative":
-        """What the report shows."""
+        """Return what the report shows of the partner."""
         from pygnc_ground.report.raw_orbit import Relative
 
         sigma_m = np.sqrt(np.diagonal(self.covariance_rtn, axis1=1, axis2=2))[:, :3]
