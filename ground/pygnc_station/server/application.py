@@ -79,6 +79,7 @@ _SIGN_IN_REQUIRED: Final = {
 _WRONG_SIGN_IN: Final = "User, password or code are wrong."
 _NOT_SIGNED_IN: Final = "This token is wrong or has expired."
 _UNKNOWN_PATH: Final = "unknown path; stations of batonopc need the package pygnc-batonopc on the server"
+_NO_PAGE: Final = "there is no page at this address"
 _LISTEN_REMEDIES: Final = {
     errno.EADDRINUSE: "another program listens on this port; set another port in [serve]",
     errno.EACCES: "ports below 1024 need a privilege, which the service of `pygnc station install --server` has",
@@ -290,8 +291,20 @@ def _with_cookie(response: Response, request: Request, token: str, name: str = C
 
 
 def _sign_in_page(message: str, status: int, page: str) -> Response:
-    text = (_STATIC / "sign_in.html").read_text().replace("<!-- message -->", message).replace("<!-- page -->", page)
-    return HTMLResponse(text, status, page_headers(forms="'self'"))
+    return _filled_page("sign_in.html", status, page_headers(forms="'self'"), message=message, page=page)
+
+
+def _message_page(request: Request, message: str, status: int) -> Response:
+    """Return a page with a message, for a person whose browser asked for a page."""
+    root = "../" * (request.url.path.count("/") - 1) or "./"
+    return _filled_page("message.html", status, page_headers(), message=message, root=root)
+
+
+def _filled_page(name: str, status: int, headers: dict[str, str], **texts: str) -> Response:
+    content = (_STATIC / name).read_text()
+    for key, text in texts.items():
+        content = content.replace(f"<!-- {key} -->", html.escape(text))
+    return HTMLResponse(content, status, headers)
 
 
 async def health(request: Request) -> object:
@@ -355,16 +368,23 @@ class _ServerMetrics(ReadingCollector):
         yield readings
 
 
+def _refusal_response(request: Request, error: HTTPException) -> Response:
+    """Return the response to a request that is not permitted or not possible: a page for a person, else JSON."""
+    path, status, message = request.url.path, error.status_code, error.detail
+    if (path, status) in _SIGN_IN_REQUIRED:
+        is_first = request.method == "GET" and status == 401
+        return _sign_in_page("" if is_first else message, status, "admin" if path == ADMIN else "")
+    is_unknown = status == 404 and message == "Not Found"
+    if request.method == "GET" and "text/html" in request.headers.get("accept", ""):
+        return _message_page(request, _NO_PAGE if is_unknown else message, status)
+    return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else message}, status)
+
+
 async def _error_response(request: Request, error: Exception) -> Response:
     if isinstance(error, ClientDisconnect):
         return Response(status_code=400)  # the client has disconnected
-    if isinstance(error, HTTPException) and (request.url.path, error.status_code) in _SIGN_IN_REQUIRED:
-        is_first = request.method == "GET" and error.status_code == 401
-        message = "" if is_first else html.escape(error.detail)
-        return _sign_in_page(message, error.status_code, "admin" if request.url.path == ADMIN else "")
     if isinstance(error, HTTPException):
-        is_unknown = error.status_code == 404 and error.detail == "Not Found"
-        return JSONResponse({"error": _UNKNOWN_PATH if is_unknown else error.detail}, error.status_code)
+        return _refusal_response(request, error)
     if isinstance(error, RefusedReadingsError):
         return JSONResponse({"error": f"the database refuses these readings: {error.reason}"}, 400)
     if isinstance(error, OSError | FullDiskError):

@@ -67,7 +67,10 @@ def _of_public_value(work: Callable[[Request, SeriesFilters], object]) -> Callab
 def _public(request: Request) -> Public:
     found = context_of(request).serve.public
     if not found.gadgets:
-        raise HTTPException(404, "this server has no public page; name gadgets in [serve.public]")
+        raise HTTPException(
+            404,
+            "there is no public page on this server; its operator names gadgets in [serve.public]",
+        )
     return found
 
 

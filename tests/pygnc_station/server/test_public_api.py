@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,19 @@ def test_only_named_sites_may_embed_the_public_page_and_none_the_other(there: Ru
     with server(tmp_path / "server") as closed:
         assert httpx.get(f"{closed.url}/public/").status_code == 404
         assert "frame-ancestors 'none'" in httpx.get(closed.url).headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("path", ["/public/", "/public/nothing/here", "/nothing"])
+def test_a_person_gets_a_page_where_there_is_none(tmp_path: Path, path: str) -> None:
+    with server(tmp_path) as private, httpx.Client(base_url=private.url) as client:
+        shown = client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
+        assert shown.status_code == 404
+        assert shown.headers["content-type"].startswith("text/html")
+        assert "there is no " in shown.text
+        (style,) = re.findall(r'rel="stylesheet" href="([^"]*)"', shown.text)
+        assert client.get(shown.url.join(style)).status_code == 200
+        assert shown.url.join(re.findall(r'<a href="([^"]*)"', shown.text)[0]).path == "/"
+        assert client.get(path).json()["error"], "a program gets JSON"
 
 
 def test_places_and_indices_of_values_that_are_not_public_are_hidden(tmp_path: Path) -> None:
