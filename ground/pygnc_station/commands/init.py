@@ -29,6 +29,7 @@ from pygnc_station.settings import Device, StationSettings, Upload, check_gadget
 from pygnc_station.settings_file import NAMES, read_settings
 from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import Layout, NewReading, clock_ms
+from pygnc_station.store.reserve import keep_reserve
 from pygnc_station.store.store import Store
 from pygnc_station.upload.batch_builder import make_batch
 from pygnc_station.upload.station_server import StationSender, http_client, register, send_request, writing_key
@@ -276,6 +277,7 @@ def _write(settings: StationSettings, file: Path, text: str) -> None:
 
 def _finish(settings: StationSettings, file: Path, readings: Sequence[tuple[Device, Reading]]) -> None:
     """Store the first readings, send them, and print how to start the services."""
+    keep_reserve(settings.store_url)
     with Store.open(settings.store_url) as store:
         for device, reading in readings:
             stream = store.stream(device.gadget, Layout.of(reading.packet), family=device.family)

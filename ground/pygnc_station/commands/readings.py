@@ -35,7 +35,7 @@ from pygnc_station.store.cursors import BATCHES, SYNC
 from pygnc_station.store.emus_history import import_emus
 from pygnc_station.store.export import Additions
 from pygnc_station.store.export import export as export_files
-from pygnc_station.store.pruning import bytes_on_disk, prune_files, prune_to_size
+from pygnc_station.store.pruning import bytes_on_disk, free_space, prune_files, prune_to_size
 from pygnc_station.store.pruning import prune as prune_store
 from pygnc_station.store.query import Span, newest_of_each_kind
 from pygnc_station.store.readings import DAY_MS, StoredReading, Stream, clock_ms, iso_time
@@ -213,7 +213,13 @@ def prune(
                     typer.echo(f"{problem}, but are not transferred yet; see `pygnc station status`", err=True)
             return deleted
 
-    deleted = with_reserve(chosen.store_url, prune_readings)
+    def prune_accepted(least_bytes: int) -> int:
+        nonlocal zips
+        found = free_space(chosen.path(chosen.batches.uploaded), least_bytes)
+        zips += found
+        return found
+
+    deleted = with_reserve(chosen.store_url, prune_readings, prune_accepted)
     keep_reserve(chosen.store_url)
     typer.echo(f"{deleted} readings deleted")
     typer.echo(f"{zips} zips deleted")

@@ -122,6 +122,20 @@ def prune_files(folder: Path, max_bytes: int, before_s: float) -> int:
     return deleted
 
 
+def free_space(folder: Path, least_bytes: int) -> int:
+    """Delete the oldest zip files of a folder until its disk has some bytes free; return the number of deleted files.
+
+    A missing folder has no files.
+    """
+    deleted = 0
+    for path in sorted(folder.glob("*.zip"), key=lambda path: path.stat().st_mtime):
+        if shutil.disk_usage(folder).free >= least_bytes:
+            break
+        path.unlink(missing_ok=True)
+        deleted += 1
+    return deleted
+
+
 def delete_range(store: Store, part: ReadingRange, readers: Sequence[str]) -> None:
     """Delete the readings of a range that all readers have processed."""
     table = schema.readings

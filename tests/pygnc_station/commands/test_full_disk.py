@@ -1,5 +1,6 @@
 """A station whose disk is full can still delete what its server has, and send what the server lacks."""
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,10 +79,40 @@ def test_readings_that_are_in_no_batch_are_sent_from_a_full_disk(card: Path, the
     assert sum(query.count(there.store, stream) for stream in query.streams(there.store)) == 20_000
 
 
+def test_prune_makes_room_without_a_reserve_from_the_zips_that_the_server_has(card: Path, there: Running) -> None:
+    path = _settings(card, there)
+    with Store.open(str(card / "readings.db")) as store:
+        batch_of(store, station(card, there.url), range(20_000))
+        upload(store, station(card, there.url))
+    (card / "batches_uploaded/older.zip").write_bytes(bytes(3_000_000))
+    (card / "readings.db.reserve").unlink()
+    fill(card / "zeros")
+    assert "2 zips deleted" in _run("prune", "-s", path)
+    assert not list(card.glob("batches_uploaded/*.zip"))
+
+
 def test_a_full_disk_without_a_reserve_is_named(card: Path, there: Running) -> None:
     path = _settings(card, there)
     with Store.open(str(card / "readings.db")) as store:
         store.append(store.stream("imu", LAYOUT), [new(rank) for rank in range(20_000)])
     (card / "readings.db.reserve").unlink()
     fill(card / "zeros")
-    assert "free some space, for example by `pygnc station prune`" in _run("batch", "-s", path, code=ExitCode.INPUT)
+    for command in ("batch", "upload", "prune"):
+        message = _run(command, "-s", path, code=ExitCode.INPUT)
+        assert "no reserve is left; delete other files until 10 MB are free, then run `pygnc station prune`" in message
+
+
+def test_an_almost_full_disk_gets_a_smaller_reserve(tmp_path: Path, there: Running) -> None:
+    with disk_of(tmp_path / "small", "6m") as card:
+        path = _settings(card, there)
+        reserve = card / "readings.db.reserve"
+        assert 1_000_000 <= reserve.stat().st_size <= 3_200_000
+        with Store.open(str(card / "readings.db")) as store:
+            batch_of(store, station(card, there.url), range(5000))
+        fill(card / "zeros")
+        assert "accepted" in _run("upload", "-s", path)
+        assert "readings deleted" in _run("prune", "-s", path)
+        (card / "zeros").unlink()
+        subprocess.run(["/bin/mount", "-o", "remount,size=400m", card], check=True)
+        _run("prune", "-s", path)
+        assert reserve.stat().st_size >= 8_000_000, "the reserve grows where there is room"
