@@ -132,5 +132,5 @@ def _print(report: UploadReport) -> None:
         typer.echo(f"{name}  sent, not accepted yet")
     for name, reason in report.rejected:
         typer.echo(f"{name}  rejected: {printable(reason)}; `pygnc station batch --again {name}` makes it ready again")
-    if not (report.accepted or report.waiting or report.rejected or report.problem):
+    if not (report.accepted or report.waiting or report.rejected or report.problem or report.notes):
         typer.echo("nothing to send")

@@ -182,7 +182,8 @@ def send_request(client: httpx.Client, method: str, path: str, **content: Any) -
         raise TransferError(f"{client.base_url}: {why}") from None
     if response.status_code in _TEMPORARY:
         kind = UnreachableError if response.status_code in _UNREACHABLE else TransferError
-        raise kind(f"{client.base_url}: temporary failure ({error_of(response)}); retry later")
+        why = error_of(response)  # some reasons say themselves when to retry
+        raise kind(f"{client.base_url}: temporary failure ({why})" + ("" if "retry" in why else "; retry later"))
     if response.status_code in {401, 403} and "authorization" in client.headers:
         raise RefusalError(f"{client.base_url}: the server does not accept the key ({error_of(response)})")
     return response

@@ -46,15 +46,32 @@ class UploadReport:
         accepted: names of batches that the server has accepted.
         rejected: names and reasons of batches that it has rejected.
         waiting: names of batches that it has received but neither accepted nor rejected.
-        notes: remarks of the server about accepted batches.
         problem: last temporary failure of a batch or of the upload, "" if there was none.
     """
 
     accepted: list[str] = field(default_factory=list)
     rejected: list[tuple[str, str]] = field(default_factory=list)
     waiting: list[str] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
     problem: str = ""
+    _remarks: dict[str, list[str]] = field(default_factory=dict, init=False)
+
+    def note(self, remark: str, batch: str = "") -> None:
+        """Add a remark, about a batch if its name is given."""
+        names = self._remarks.setdefault(remark, [])
+        if batch:
+            names.append(batch)
+
+    @property
+    def notes(self) -> list[str]:
+        """Remarks about batches and station; one about many batches is given once."""
+        return [f"{_about(names)}{remark}" for remark, names in self._remarks.items()]
+
+
+def _about(names: list[str]) -> str:
+    if not names:
+        return ""
+    more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+    return f"{names[0]}{more}: "
 
 
 def sender_of(settings: StationSettings) -> Sender:
@@ -115,8 +132,8 @@ def _reconcile(store: Store, settings: StationSettings, sender: Sender, report: 
     """Compare clocks, and make ready again what the server has lost; a failure of this check delays no batches."""
     try:
         if (server := sender.identify()) is not None:
-            report.notes += _compare_clocks(store, server, clock_ms())
-            report.notes += reconcile(store, settings, sender, server)
+            for remark in _compare_clocks(store, server, clock_ms()) + reconcile(store, settings, sender, server):
+                report.note(remark)
             complete_batches(store, settings)
     except UnreachableError:
         raise
@@ -190,9 +207,9 @@ def _send(store: Store, settings: StationSettings, sender: Sender, batch: Batch,
     if sent.state is BatchState.ACCEPTED:
         report.accepted.append(batch.name)
         if sent.reason:
-            report.notes.append(f"{batch.name}: {sent.reason}")
+            report.note(sent.reason, batch.name)
         if sent.conflict and sent.conflict == store.origin:
-            report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
+            report.note(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
         _archive_accepted(store, settings, report)
     elif sent.state is BatchState.REJECTED and _is_written_anew(store, settings, sent, report):
         update_batch(store, batch, state=BatchState.OPEN, remote_id="", reason="")
@@ -207,10 +224,10 @@ def _is_written_anew(store: Store, settings: StationSettings, sent: Batch, repor
     if not sent.conflict:
         return False
     if sent.conflict == store.origin:
-        report.notes.append(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
+        report.note(f"{settings.name}: the new origin of this station's readings is {store.renew_origin()}")
     elif sent.conflict in {stream.origin for stream in query.streams(store)}:  # readings of another program's database
         return False
-    report.notes.append(f"{sent.name}: {sent.reason}; the batch is written again under the new origin")
+    report.note(f"{sent.reason}; the batch is written again under the new origin", sent.name)
     return True
 
 
@@ -247,8 +264,7 @@ def _archive_accepted(store: Store, settings: StationSettings, report: UploadRep
                 f"{archive}: accepted batches cannot be moved here ({error.strerror or error}) and stay in {folder};"
                 " free some space, or set uploaded or delete_when_accepted in [batches]"
             )
-            if note not in report.notes:
-                report.notes.append(note)
+            report.note(note)
 
 
 def move_durably(source: Path, target: Path) -> None:

@@ -67,6 +67,25 @@ def test_the_note_about_a_clone_names_each_gadget_once(tmp_path: Path) -> None:
         assert note.count("pack") == 1
 
 
+def test_what_concerns_many_batches_of_a_copy_is_noted_once(tmp_path: Path) -> None:
+    with server(tmp_path / "server") as there:
+        settings = station(tmp_path / "a", there.url, there.new_key("roof"))
+        with Store.open(str(tmp_path / "a.db")) as store:
+            for rank in range(4):
+                batch_of(store, settings, range(10 * rank, 10 * rank + 5))
+            shutil.copytree(tmp_path / "a", tmp_path / "b")
+        shutil.copy(tmp_path / "a.db", tmp_path / "b.db")
+        with Store.open(str(tmp_path / "a.db")) as store:
+            upload(store, settings)
+        copy = station(tmp_path / "b", there.url, there.new_key("clone"), name="clone")
+        with Store.open(str(tmp_path / "b.db")) as store:
+            _, refusal = upload(store, copy).notes
+            assert " (and 3 more): readings of origin " in refusal
+            make_batch(store, copy, clock_ms())
+            (known,) = upload(store, copy).notes
+            assert " (and 3 more): 5 readings of imu were stored before, from a copy of this station" in known
+
+
 def test_a_conflicting_batch_that_is_sent_again_changes_nothing(tmp_path: Path) -> None:
     with server(tmp_path / "server") as there, Store.open(str(tmp_path / "r.db")) as store:
         settings = station(tmp_path / "pi", there.url, there.new_key())
