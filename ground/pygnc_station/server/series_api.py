@@ -147,8 +147,14 @@ def corrected_hours(
 
 def _raw_points(connection: Connection, among: Sequence[Corrected], query: SeriesFilters) -> Iterator[Point]:
     span = query.span
-    are_many = sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS
-    for _, each in corrected_hours(connection, among, query.name, span, of_deleted=not are_many):
+    hours, deleted = (
+        [each for _, each in corrected_hours(connection, among, query.name, span, of_deleted=of_deleted)]
+        for of_deleted in (False, True)
+    )
+    # Counting readings costs the disk more. The statistics may lag behind, so they cannot tell that there are few.
+    stored = sum(each.readings for each in hours) - sum(each.readings for each in deleted)
+    are_many = stored > _MAX_READINGS or sum(_count(connection, stream, span) for stream, _ in among) > _MAX_READINGS
+    for each in hours if are_many else deleted:
         yield each.hour * HOUR_MS, each.low
         yield each.hour * HOUR_MS + HOUR_MS // 2, each.high
     if are_many:

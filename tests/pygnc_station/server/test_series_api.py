@@ -8,6 +8,7 @@ import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sqlalchemy import event
 
 from pygnc_station.server.series_api import MAX_MEANS, Summary, means_of
 from pygnc_station.server_settings import Calibration, GadgetSettings
@@ -109,7 +110,10 @@ def test_a_plot_of_many_readings_keeps_the_extremes_and_is_bounded(there: Runnin
     values[20_001] = (-3.0, None)
     fill(there.store, "OPC A", values, START_MS, 60_000)
     update_hours(there.store)
+    statements: list[str] = []
+    event.listen(there.store.engine, "before_cursor_execute", lambda *call: statements.append(call[2]))
     points = of(there, name="pm_2_5_ug_m3")["points"]
+    assert not [statement for statement in statements if "FROM readings" in statement], "the disk would be slow"
     assert len(points) <= 1200
     assert (min(value for _, value in points), max(value for _, value in points)) == (-3.0, 99.0)
     assert points == sorted(points)
