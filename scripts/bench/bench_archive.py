@@ -1,11 +1,13 @@
 """Benchmark of years of readings in docs/benchmarks: bytes per reading by database, and charts of a month.
 
-Usage: python -m scripts.bench.bench_archive [--part sizes|charts] [--stations N N ...]
+Usage: python -m scripts.bench.bench_archive [--part sizes|charts] [--stations N N ...] [--folder DIR]
 
---stations: numbers of stations with a month of readings every 10 s, one database each. The readings of one station are
-stored as those of a server; the others have copies of them, stored day by day as they would arrive. 20 stations take 2
-GB; 236 have as many readings as 200 stations in a tenth of a year, and take 24 GB. What a chart reads is that of one
-station and month, so that the trend over the databases tells what a larger archive needs.
+--stations: numbers of stations with a month of readings every 10 s, at which one growing database is measured. The
+readings of one station are stored as those of a server; the others have copies of them, stored hour by hour as they
+would arrive. 20 stations take 2 GB; 236 have as many readings as 200 stations in a tenth of a year, and take 24 GB.
+What a chart reads is that of one station and month, so that the trend over the sizes tells what a larger archive needs.
+
+--folder: folder of the database, which remains; the same command continues an interrupted run there.
 """
 
 import argparse
@@ -18,13 +20,13 @@ from pathlib import Path
 from typing import Final
 
 import httpx
-from sqlalchemy import insert, literal, select, text, update
+from sqlalchemy import func, insert, literal, select, text, true, update
 
 from pygnc_devices.opc_n3.packets import HISTOGRAM
 from pygnc_station.store import query, schema
 from pygnc_station.store.export import export
 from pygnc_station.store.hourly import HOURS, update_hours
-from pygnc_station.store.readings import DAY_MS, Layout, NewReading, iso_time, to_text
+from pygnc_station.store.readings import DAY_MS, HOUR_MS, Layout, NewReading, iso_time, to_text
 from pygnc_station.store.store import Store
 from scripts.bench.processes import ROOT
 from scripts.bench.table import Row, print_rows, select_parts
@@ -48,16 +50,19 @@ MAX_CHART_S: Final = 1.0
 def main() -> int:
     """Run the selected measurements and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--stations", type=int, nargs="+", default=[2, 20], metavar="N", help="Stations by database.")
+    parser.add_argument("--stations", type=int, nargs="+", default=[2, 20], metavar="N", help="Stations at each step.")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="Folder of the growing database, which remains.")
     options, chosen = select_parts(parser, {"sizes": sizes, "charts": charts})
-    return print_rows(row for part in chosen for row in part(options.stations))
-
-
-def sizes(_: list[int]) -> Iterator[Row]:
-    """Measure the bytes of a reading and of its hourly statistics, of three days of a particle counter."""
     (ROOT / "build").mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=ROOT / "build") as name, MariaDb() as database:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:
+        folder = options.folder or Path(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        return print_rows(row for part in chosen for row in part(options.stations, folder))
+
+
+def sizes(_: list[int], folder: Path) -> Iterator[Row]:
+    """Measure the bytes of a reading and of its hourly statistics, of three days of a particle counter."""
+    with MariaDb() as database:
         for kind, where in (("SQLite", str(folder / "r.db")), ("MariaDB", database.new_database())):
             with Store.open(where) as store:
                 empty = _used(store)
@@ -109,63 +114,86 @@ def _fill(store: Store, stations: int, days: int) -> int:
     return stations * days * AT_ONCE
 
 
-def _copy(store: Store, stations: int) -> None:
-    """Give further stations copies of the readings and statistics of the first, a day of each at a time."""
-    (first,) = query.streams(store)
-    others = [store.stream(f"OPC_{rank}", LAYOUT, family="opc_n3") for rank in range(1, stations)]
-    r, h, s = schema.readings.c, schema.hours.c, schema.streams.c
-    days = [
-        (r.t_utc_ms >= START_MS + day * DAY_MS, r.t_utc_ms < START_MS + (day + 1) * DAY_MS) for day in range(MONTH_DAYS)
-    ]
-    for table, spans in ((schema.readings, days), (schema.hours, [(h.hour > 0,)])):
-        _, *more = table.c
-        for span in spans:
-            for other in others:
-                copied = select(literal(other.id), *more).where(table.c.stream_id == first.id, *span)
-                with store.writes() as connection:
-                    connection.execute(insert(table).from_select([column.name for column in table.c], copied))
+def _grow(store: Store, stations: int) -> int:
+    """Give further stations copies of the readings and statistics of the first; return the rank of one of the last."""
+    _copy(store)
+    known = len(query.streams(store))
+    for rank in range(known, stations):
+        store.stream(f"OPC_{rank}", LAYOUT, family="opc_n3")
+    _copy(store)
+    return (known + stations) // 2 if known < stations else stations - 1
+
+
+def _copy(store: Store) -> None:
+    """Copy what the other stations lack, also after an interruption.
+
+    Each hour all stations store its readings and statistics, one after another, so that those of one station lie as far
+    apart on the disk as those of stations that upload once an hour.
+    """
+    h, r, s, c = schema.hours.c, schema.readings.c, schema.streams.c, schema.cursors.c
+    lacking = s.id.not_in(select(c.stream_id).where(c.reader == HOURS))
+    with store.reads() as connection:
+        if not connection.execute(select(s.id).where(lacking)).all():
+            return
+        known = h.stream_id.in_(select(s.id).where(lacking))
+        begin = connection.execute(select(func.max(h.hour) + 1).where(known)).scalar() or START_MS // HOUR_MS
+        first = connection.execute(select(func.min(s.id))).scalar_one()
+    for hour in range(begin, (START_MS + MONTH_DAYS * DAY_MS) // HOUR_MS):
+        within = r.t_utc_ms.between(hour * HOUR_MS, (hour + 1) * HOUR_MS - 1)
+        with store.writes() as connection:
+            for table, span in ((schema.readings, within), (schema.hours, h.hour == hour)):
+                stream_id, *more = table.c
+                copied = select(s.id, *more).join_from(schema.streams, table, true())
+                copied = copied.where(lacking, stream_id == first, span).order_by(s.id)
+                connection.execute(insert(table).from_select([column.name for column in table.c], copied))
+    last = literal(MONTH_DAYS * AT_ONCE)
     with store.writes() as connection:
-        connection.execute(update(schema.streams).values(next_number=MONTH_DAYS * AT_ONCE + 1).where(s.id != first.id))
-        cursors = [{"stream_id": other.id, "reader": HOURS, "number": MONTH_DAYS * AT_ONCE} for other in others]
-        connection.execute(insert(schema.cursors), cursors)
+        connection.execute(update(schema.streams).values(next_number=last + 1).where(lacking))
+        complete = select(literal(HOURS), s.id, last).where(lacking)
+        connection.execute(insert(schema.cursors).from_select(["reader", "stream_id", "number"], complete))
 
 
-def charts(stations: list[int]) -> Iterator[Row]:
-    """Measure the charts of a month of one station, from the disk and from memory, in databases of several sizes."""
-    (ROOT / "build").mkdir(exist_ok=True)
-    for count in stations:
-        with tempfile.TemporaryDirectory(dir=ROOT / "build") as name:
-            folder = Path(name)
-            path = folder / "central.db"
-            with Store.open(str(path)) as store:
-                filled = _fill(store, 1, MONTH_DAYS)
-                before_s = time.process_time()
+def charts(stations: list[int], folder: Path) -> Iterator[Row]:
+    """Measure the charts of a month of one station, from the disk and from memory, while the database grows."""
+    path = folder / "central.db"
+    for count in sorted(stations):
+        with Store.open(str(path)) as store:
+            if not query.streams(store):
+                _fill(store, 1, MONTH_DAYS)
                 update_hours(store)
-                rate = filled / (time.process_time() - before_s)
-                _copy(store, count)
-                readings, size = count * filled, store.used_bytes()
-            what = f"{count} stations, a month at 10 s, {readings / 1e6:.1f} million readings"
-            yield Row(what, f"{size / 1e9:.2f} GB; hourly statistics {rate:.0f}/s of processor time")
-            with server(folder, str(path), open=True) as there, httpx.Client(base_url=there.url, timeout=300) as client:
-                for form in ("mean", "raw"):
-                    asked = {
-                        "gadget": f"OPC_{count // 2}", "name": NAME, "form": form, "timestamp__gte": iso_time(START_MS),
-                        "timestamp__lte": iso_time(START_MS + MONTH_DAYS * DAY_MS),
-                    }  # fmt: skip
-                    times: list[float] = []
-                    _forget(path)
-                    used_s = time.process_time()
-                    for _ in range(4):
-                        began_s = time.perf_counter()
-                        answer = client.get("/api/v1/series/", params=asked).raise_for_status()
-                        times.append(time.perf_counter() - began_s)
-                    if not answer.json()["points"]:
-                        raise ValueError(f"{path}: no points")
-                    used_s = (time.process_time() - used_s) / len(times)
-                    result = f"{1e3 * times[0]:.0f} ms from the disk, {1e3 * min(times[1:]):.0f} ms from memory"
-                    result += f"; {1e3 * used_s:.0f} ms of processor time"
-                    title = "means" if form == "mean" else "lowest and highest readings"
-                    yield Row(f"- chart of a month: {title}", result, f"{MAX_CHART_S:.0f} s", times[0] <= MAX_CHART_S)
+            rank = _grow(store, count)
+            readings, size = count * MONTH_DAYS * AT_ONCE, store.used_bytes()
+        yield Row(f"{count} stations, a month at 10 s, {readings / 1e6:.1f} million readings", f"{size / 1e9:.2f} GB")
+        yield from _charts(folder, path, rank)
+
+
+def _charts(folder: Path, path: Path, station: int) -> Iterator[Row]:
+    with server(folder, str(path), open=True) as there, httpx.Client(base_url=there.url, timeout=300) as client:
+        for form, rank in (("mean", station), ("raw", station - 1)):  # the first one's statistics are in memory then
+            asked = {
+                "gadget": f"OPC_{rank}", "name": NAME, "form": form, "timestamp__gte": iso_time(START_MS),
+                "timestamp__lte": iso_time(START_MS + MONTH_DAYS * DAY_MS),
+            }  # fmt: skip
+            times: list[float] = []
+            _forget(path)
+            read, used_s = _read_bytes(), time.process_time()
+            for run in range(4):
+                began_s = time.perf_counter()
+                answer = client.get("/api/v1/series/", params=asked).raise_for_status()
+                times.append(time.perf_counter() - began_s)
+                read = read if run else _read_bytes() - read
+            if not answer.json()["points"]:
+                raise ValueError(f"{path}: no points")
+            used_s = (time.process_time() - used_s) / len(times)
+            result = f"{1e3 * times[0]:.0f} ms from the disk, {1e3 * min(times[1:]):.0f} ms from memory"
+            result += f"; {1e3 * used_s:.0f} ms of processor time, {read / 1e6:.1f} MB read from the disk"
+            title = "means" if form == "mean" else "lowest and highest readings"
+            yield Row(f"- chart of a month: {title}", result, f"{MAX_CHART_S:.0f} s", times[0] <= MAX_CHART_S)
+
+
+def _read_bytes() -> int:
+    """Return the number of bytes that this process has caused to be read from disks."""
+    return int(Path("/proc/self/io").read_text().partition("\nread_bytes: ")[2].split()[0])
 
 
 def _forget(path: Path) -> None:
