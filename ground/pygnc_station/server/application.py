@@ -297,7 +297,8 @@ def _sign_in_page(message: str, status: int, page: str) -> Response:
 def _message_page(request: Request, message: str, status: int) -> Response:
     """Return a page with a message, for a person whose browser asked for a page."""
     root = "../" * (request.url.path.count("/") - 1) or "./"
-    return _filled_page("message.html", status, page_headers(), message=message, root=root)
+    sentence = message[:1].upper() + message[1:]
+    return _filled_page("message.html", status, page_headers(), message=sentence, root=root)
 
 
 def _filled_page(name: str, status: int, headers: dict[str, str], **texts: str) -> Response:

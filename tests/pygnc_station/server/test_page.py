@@ -526,6 +526,17 @@ def test_a_month_of_many_gadgets_has_clusters_alerts_and_limits(tmp_path: Path, 
         assert_no_errors(browser, there.url)
 
 
+def test_two_gadgets_at_one_place_are_both_seen(tmp_path: Path, browser: Chrome) -> None:
+    gadgets = {f"OPC_{rank}": GadgetSettings(Location(53.35, -6.26)) for rank in range(2)}
+    with server(tmp_path / "server", gadgets=gadgets) as there:
+        for name in gadgets:
+            fill(there.store, name, HISTOGRAM, [[9.0, 0.0]] * 3, last_ms=clock_ms(), step_ms=HOUR_MS)
+        open_page(browser, f"{there.url}/#gadget=OPC_0")
+        middles = [each.rect["x"] for each in browser.find_elements(By.CSS_SELECTOR, "#map .place circle")]
+        assert len(middles) == 2
+        assert abs(middles[0] - middles[1]) > 15
+
+
 def test_the_public_page_is_embedded_and_shows_only_public_gadgets(tmp_path: Path, browser: Chrome) -> None:
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -558,6 +569,10 @@ def test_the_public_page_is_embedded_and_shows_only_public_gadgets(tmp_path: Pat
             browser.get(f"{origin}/{quote(there.url)}")  # the page for operators cannot be embedded
             browser.switch_to.frame(0)
             assert browser.find_elements(By.ID, "state") == []
+            open_page(browser, f"{there.url}/public/")
+            operators = browser.find_elements(By.ID, "administration") + browser.find_elements(By.ID, "interface")
+            assert [each.is_displayed() for each in operators] == [False, False]
+            assert "Gateway" not in browser.find_element(By.ID, "gadgets").text
         site.shutdown()
 
 

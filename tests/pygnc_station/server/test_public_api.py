@@ -88,7 +88,7 @@ def test_a_person_gets_a_page_where_there_is_none(tmp_path: Path, path: str) -> 
         shown = client.get(path, headers={"accept": "text/html,*/*;q=0.8"})
         assert shown.status_code == 404
         assert shown.headers["content-type"].startswith("text/html")
-        assert "there is no " in shown.text
+        assert "There is no " in shown.text
         (style,) = re.findall(r'rel="stylesheet" href="([^"]*)"', shown.text)
         assert client.get(shown.url.join(style)).status_code == 200
         assert shown.url.join(re.findall(r'<a href="([^"]*)"', shown.text)[0]).path == "/"

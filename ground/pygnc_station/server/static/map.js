@@ -27,6 +27,18 @@ export function parseCoastline(content) {
   return content.trim().split("\n").map(line => line.split(" ").map(point => point.split(",").map(each => each / 100)));
 }
 
+// Move markers that would hide each other a few pixels apart.
+function moveApart(markers, leastPx) {
+  for (const [rank, one] of markers.entries()) {
+    for (const other of markers.slice(0, rank)) {
+      const dx = one.x - other.x, dy = one.y - other.y, distance = Math.hypot(dx, dy);
+      if (distance >= leastPx) continue;
+      one.x = other.x + leastPx * (distance ? dx / distance : 1);
+      one.y = other.y + leastPx * (distance ? dy / distance : 0);
+    }
+  }
+}
+
 export class PlaceMap {
   // onChosen is called with the names of the gadgets of a marker.
   constructor(node, onChosen) {
@@ -103,8 +115,9 @@ export class PlaceMap {
     else svg.append(shape("path", { d: this.coast(project, width, height) }), ...this.grid(project, width, height));
     svg.append(...this.rule());
     if (this.tiles.source) svg.append(shape("text", { x: width - 6, y: height - 6, class: "source" }, this.tiles.source));
-    const clusters = this.clusters(project).sort((one, other) => one.isChosen - other.isChosen);
-    const isLarge = clusters.length <= 60;
+    const clusters = this.clusters(project), isLarge = clusters.length <= 60;
+    moveApart(clusters.filter(({ isDim }) => !isDim), isLarge ? 22 : 14);
+    clusters.sort((one, other) => one.isChosen - other.isChosen);
     svg.append(...clusters.map(cluster => this.marker(cluster, isLarge)));
     this.node.replaceChildren(svg);
     if (focused) [...svg.querySelectorAll("[data-key]")].find(node => node.dataset.key === focused)?.focus();

@@ -76,7 +76,7 @@ const gadgetTable = new SortedTable(at("gadgets"), [
   { title: "Value", kind: "number", first: -1, sort: gadget => gadget.main && (gadget.main.corrected ?? gadget.main.value), cell: valueOf },
   { title: "Index", kind: "number", first: -1, sort: gadget => qualityOf(gadget)?.index, cell: gadget => badge(qualityOf(gadget)) },
   { title: "Newest", sort: gadget => gadget.ageMs, cell: gadget => element("span", { class: `state ${gadget.state}`, title: time(gadget.last_reading_ms) }, age(gadget.ageMs)) },
-  { title: "Gateway", kind: "minor", sort: gadget => gadget.gateway, cell: gadget => gadget.gateway || "–" },
+  ...isPublic ? [] : [{ title: "Gateway", kind: "minor", sort: gadget => gadget.gateway, cell: gadget => gadget.gateway || "–" }],
 ], { column: 1, mark: isChosen });
 
 const gatewayTable = new SortedTable(at("gateways"), [
@@ -343,7 +343,7 @@ at("zoom-out").addEventListener("click", () => map.zoom(1.6));
 at("zoom-all").addEventListener("click", () => map.fit());
 window.addEventListener("hashchange", () => { recall(); showFleet(); changed(); });
 onSchemeChange(() => chart.redraw());
-at("interface").hidden = at("first-steps").hidden = isPublic;
+at("administration").hidden = at("interface").hidden = at("first-steps").hidden = isPublic;
 recall();
 showControls();
 // The server has stored the token as a cookie, so it is removed from the address and the history.
