@@ -249,7 +249,8 @@ export class LinePlot {
     });
     Object.assign(pen, { strokeStyle: css("--panel"), fillStyle: css("--rejected"), lineWidth: 4 * ratio });
     for (const { level, text } of limits.filter(limit => limit.text)) {
-      for (const way of ["strokeText", "fillText"]) pen[way](text, left + 4 * ratio, plot.valToPos(level, "y", true) - 5 * ratio);
+      const line = plot.valToPos(level, "y", true), isAtTop = line - 17 * ratio < top;
+      for (const way of ["strokeText", "fillText"]) pen[way](text, left + 4 * ratio, line + (isAtTop ? 14 : -5) * ratio);
     }
     pen.restore();
   }

@@ -386,6 +386,28 @@ def test_partial_days_and_exceeded_limits_are_shown(fleet: Running, browser: Chr
     wait_for(browser, lambda: not rows(browser, "limits"))
 
 
+LIMIT_AT_TOP = """
+const [done] = arguments, heights = [], write = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, x, y) {
+  if (text === "limit") heights.push(y / devicePixelRatio);
+  return write.apply(this, arguments);
+};
+import("/static/components/plot.js").then(({ LinePlot }) => {
+  const lines = [{ label: "a", values: [0, 10] }], limits = [{ level: 10, text: "limit" }];
+  const of = { title: "", unit: "1", times: [0, 1000], lines, limits, range: () => [0, 10], height: 200 };
+  new LinePlot(document.body, of, {}).show(0, 1000);
+  setTimeout(() => done(heights), 300);
+});
+"""
+
+
+def test_the_text_of_a_limit_at_the_top_is_not_cut(fleet: Running, browser: Chrome) -> None:
+    open_page(browser, fleet.url)
+    heights = browser.execute_async_script(LIMIT_AT_TOP)
+    assert heights
+    assert min(heights) > 11
+
+
 def test_times_are_in_the_zone_of_the_browser_the_station_or_utc(fleet: Running, browser: Chrome) -> None:
     browser.execute_cdp_cmd("Emulation.setTimezoneOverride", {"timezoneId": "Asia/Tokyo"})
     try:
