@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from pygnc_devices.clock_line import Measured
 from pygnc_devices.declaration import Field, Value
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
+from pygnc_instruments.device.time_base import MeasuredTime
 from pygnc_system.files import write_all
 
 _MIN_DECIMALS: Final = 5
@@ -52,13 +52,16 @@ class CsvRows:
         self._formats = [_format(entry) for entry in first.packet.fields]
         self._elapsed = ElapsedTime(first, is_recording=is_recording)
 
-    def row(self, reading: Reading, measured: Measured | None) -> str:
-        """Return the row of the next reading, without its line end; `measured` is UTC."""
+    def row(self, reading: Reading, measured: MeasuredTime | None) -> str:
+        """Return the row of the next reading, without its line end; `measured` is None in a recording."""
         values = reading.packet.row(reading.values)
         cells = [_cell(form, value) for form, value in zip(self._formats, values, strict=True)]
         cells += [utc_text(reading.t_wall_ns), str(reading.lost_before)]
         cells += [f"{reading.gap_ns / NS_PER_S:.5f}" if reading.gap_ns else "0", "1" if reading.is_estimate else "0"]
-        cells += ["", ""] if measured is None else [utc_text(measured.time_ns), f"{measured.sigma_ns / NS_PER_S:.6f}"]
+        if measured is None or measured.sigma_ns is None:
+            cells += ["", ""]
+        else:
+            cells += [utc_text(measured.time_ns), f"{measured.sigma_ns / NS_PER_S:.6f}"]
         time_ns = self._elapsed.at_ns(reading)
         return ",".join(["" if time_ns is None else f"{time_ns / NS_PER_S:.5f}", *cells])
 
@@ -80,7 +83,7 @@ class _CsvFile(LogFile):
         lines = [f"# {key}: {' '.join(value.split())}\n" for key, value in described.items()]
         self._append("".join(lines) + ",".join(name for name, _ in self._rows.columns) + "\n")
 
-    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
+    def append_reading(self, reading: Reading, measured: MeasuredTime | None) -> None:
         self._append(f"{self._rows.row(reading, measured)}\n")
 
     def _append(self, text: str) -> None:
@@ -100,7 +103,9 @@ class CsvLog(ReadingsLog):
 
 def utc_text(t_wall_ns: int, timespec: str = "microseconds") -> str:
     """Return a time of this computer's clock as ISO 8601 text in UTC."""
-    return datetime.fromtimestamp(t_wall_ns / 1e9, UTC).isoformat(timespec=timespec).replace("+00:00", "Z")
+    seconds, rest_ns = divmod(t_wall_ns, NS_PER_S)
+    at = datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
+    return at.isoformat(timespec=timespec).replace("+00:00", "Z")
 
 
 def _format(entry: Field) -> str:

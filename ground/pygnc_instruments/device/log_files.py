@@ -17,10 +17,9 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
-from pygnc_devices.clock_line import Measured
 from pygnc_devices.engine import Engine
 from pygnc_devices.reading import Reading
-from pygnc_instruments.device.time_base import TimeBase
+from pygnc_instruments.device.time_base import MeasuredTime, TimeBase
 from pygnc_system.files import durable_rename, write_all
 
 try:
@@ -158,8 +157,8 @@ class LogFile(ABC):
         self._synced_s = 0.0
 
     @abstractmethod
-    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
-        """Append a reading, and when it was measured, UTC.
+    def append_reading(self, reading: Reading, measured: MeasuredTime | None) -> None:
+        """Append a reading, and when it was measured; None in a recording.
 
         Raises:
             OSError: the disk is full or gone.

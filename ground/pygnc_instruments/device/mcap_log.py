@@ -12,8 +12,8 @@ contains:
 - `flags`: reasons to doubt the values, if the driver has any
 
 A value that the device does not have is missing. `log_time` of a message is the arrival time by this computer's clock,
-UTC. `publish_time` is the time of the measurement, see `clock_line`, or that of the arrival if the device has no clock:
-neither jitter of the arrival nor a clock that is set disturbs it. `sequence` also counts missing readings. The
+UTC. `publish_time` is the time of the measurement, see `time_base`, or that of the arrival if the device has no clock:
+it ascends for each channel, and a clock that is set does not disturb it. `sequence` also counts missing readings. The
 description of the device is in the metadata record `device`.
 
 Readings are written and synced in chunks of one second. A power cut loses the unfinished chunk; `mend` completes a file
@@ -53,10 +53,10 @@ from mcap.stream_reader import breakup_chunk, get_chunk_data_stream
 from mcap.well_known import MessageEncoding, SchemaEncoding
 from mcap.writer import MCAP0_MAGIC, Writer
 
-from pygnc_devices.clock_line import Measured
 from pygnc_devices.declaration import Record
 from pygnc_devices.reading import NS_PER_S, Reading
 from pygnc_instruments.device.log_files import ElapsedTime, LogFile, ReadingsLog
+from pygnc_instruments.device.time_base import MeasuredTime
 from pygnc_system.files import write_all
 
 DEVICE_METADATA: Final = "device"
@@ -117,7 +117,7 @@ class _McapFile(LogFile):
         self._writer.start()
         self._writer.add_metadata(DEVICE_METADATA, dict(head))
 
-    def append_reading(self, reading: Reading, measured: Measured | None) -> None:
+    def append_reading(self, reading: Reading, measured: MeasuredTime | None) -> None:
         """Add a reading to the current chunk; write the chunk if it is a second old."""
         channel = self._channels.get(reading.packet.name) or self._register(reading)
         channel.sequence += 1 + reading.lost_before
@@ -163,13 +163,13 @@ class McapLog(ReadingsLog):
         return ""
 
 
-def _message(reading: Reading, measured: Measured | None) -> dict[str, Any]:
+def _message(reading: Reading, measured: MeasuredTime | None) -> dict[str, Any]:
     row: dict[str, Any] = {}
     if reading.t_device_ns is not None:
         row["device_time_s"] = reading.t_device_ns / NS_PER_S
     row["lost_before"] = reading.lost_before
     row["gap_s"] = reading.gap_ns / NS_PER_S
-    if measured is not None:
+    if measured is not None and measured.sigma_ns is not None:
         row["measured_sigma_s"] = measured.sigma_ns / NS_PER_S
     row |= {name: value for name, value in reading.values.items() if value is not None}
     if reading.is_estimate:

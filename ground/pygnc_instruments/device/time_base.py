@@ -9,15 +9,17 @@ from collections import defaultdict, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median_low
-from typing import Final
+from typing import Final, NamedTuple
 
-from pygnc_devices.clock_line import ClockLine, Measured
+from pygnc_devices.clock_line import ClockLine
 from pygnc_devices.reading import NS_PER_S, Reading, Stamp
 
 _PULSE: Final = re.compile(r"(\d+)\.(\d{9})#\d+\s*")
 _KEPT: Final = 3
 """Pulses of which the middle one counts, so that a single wrong one does no harm."""
 _LONGEST_AGE_NS: Final = 2 * NS_PER_S
+_SHORTEST_STEP_NS: Final = 1000
+"""Least step between readings of a kind: several may arrive at once before the delay of the line is known."""
 
 
 class PulseError(Exception):
@@ -71,6 +73,13 @@ class Pulses:
             self._offsets_ns.append(now.t_wall_ns - now.t_mono_ns - error_ns)
 
 
+class MeasuredTime(NamedTuple):
+    """UTC of a measurement and its standard deviation, ns; None: the device has no clock, the time is the arrival."""
+
+    time_ns: int
+    sigma_ns: int | None
+
+
 @dataclass(slots=True)
 class TimeBase:
     """Times of measurement of a device; logs with the same offset or pulses have one time base.
@@ -84,12 +93,19 @@ class TimeBase:
     offset_ns: int | None = None
     pulses: Pulses | None = None
     clocks: defaultdict[str, ClockLine] = field(default_factory=lambda: defaultdict(ClockLine))
+    _newest_ns: dict[str, int] = field(default_factory=dict)
 
-    def measured(self, reading: Reading) -> Measured | None:
-        """Return when the next reading was measured; None if the device has no clock."""
+    def measured(self, reading: Reading) -> MeasuredTime:
+        """Return when the next reading was measured; the times of a kind of packet ascend."""
         if self.pulses is not None:
             self.offset_ns = self.pulses.offset_ns()
         elif self.offset_ns is None:
             self.offset_ns = reading.t_wall_ns - reading.t_mono_ns
-        found = self.clocks[reading.packet.name].follow(reading)
-        return found and Measured(found.time_ns + self.offset_ns, found.sigma_ns)
+        kind = reading.packet.name
+        found = self.clocks[kind].follow(reading)
+        time_ns = self.offset_ns + (reading.t_mono_ns if found is None else found.time_ns)
+        newest_ns = self._newest_ns.get(kind)
+        if newest_ns is not None:
+            time_ns = max(time_ns, newest_ns + _SHORTEST_STEP_NS)
+        self._newest_ns[kind] = time_ns
+        return MeasuredTime(time_ns, None if found is None else found.sigma_ns)

@@ -1,10 +1,15 @@
 """UTC of times of measurement: by this computer's clock, and by a receiver's pulses that the kernel has timed."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from pygnc_cli.exit_codes import ExitCode
+from pygnc_devices.continuity import Continuity, UnitClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import NS_PER_S, Reading, Stamp
 from pygnc_instruments.device.time_base import PulseError, Pulses, TimeBase
@@ -91,4 +96,50 @@ def test_devices_with_the_same_pulses_have_one_time_base(clock: Clock) -> None:
     bases = TimeBase(0, pulses), TimeBase(5, pulses)
     reading = Reading(Packet("x", (), meaning=""), b"", {}, 40_000_000, 0, 0)
     found = [base.measured(reading) for base in bases]
-    assert [entry.time_ns for entry in found if entry is not None] == [UTC_S * NS_PER_S + 40_000_000] * 2
+    assert [entry.time_ns for entry in found] == [UTC_S * NS_PER_S + 40_000_000] * 2
+
+
+PACKET = Packet("x", (), meaning="")
+PERIOD_NS = 10_000_000
+EVENTS = st.sampled_from(["", "", "", "", "reconnected", "restarted", "new driver", "clock unknown", "clock set"])
+STEPS = st.lists(st.tuples(EVENTS, st.integers(0, 300), st.integers(0, 300)), min_size=2, max_size=60)
+"""An event, the number of readings that are missing then, and the delay of the next reading in readings."""
+
+
+@given(steps=STEPS, modulus_ns=st.sampled_from([10**9, 1 << 32, 1 << 63]), rate=st.sampled_from([0.999, 1.0, 1.001]))
+def test_times_of_a_kind_of_packet_ascend_over_any_line(
+    steps: list[tuple[str, int, int]], modulus_ns: int, rate: float
+) -> None:
+    continuity, base = Continuity(), TimeBase()
+    clock = UnitClock("x", 1, modulus_ns, {})
+    sent_ns = boot_ns = wall_error_ns = 0
+    arrival_ns, times_ns = 1, []
+    for event, missing, delay in steps:
+        sent_ns += (1 + missing) * PERIOD_NS
+        arrival_ns = max(arrival_ns, sent_ns + delay * PERIOD_NS)
+        if event in {"reconnected", "restarted"}:
+            clock.interrupt()
+            continuity.interrupt()
+        if event == "restarted":
+            boot_ns = sent_ns
+        if event == "new driver":
+            clock = UnitClock("x", 1, modulus_ns, {})
+            continuity.interrupt(has_new_clock=True)
+        if event == "clock set":
+            wall_error_ns = -3 * NS_PER_S
+        count = round((sent_ns - boot_ns) * rate) % modulus_ns
+        device_ns = None if event == "clock unknown" else clock.time_ns(count, arrival_ns)
+        wall_ns = UTC_S * NS_PER_S + arrival_ns + wall_error_ns
+        reading = continuity.follow(Reading(PACKET, b"", {}, arrival_ns, wall_ns, device_ns))
+        if device_ns is not None:
+            reading = replace(reading, is_estimate=reading.is_estimate or clock.is_estimate)
+        times_ns.append(base.measured(reading).time_ns)
+        assert times_ns[-1] <= UTC_S * NS_PER_S + arrival_ns + 1000 * len(times_ns)
+    assert all(before_ns < after_ns for before_ns, after_ns in pairwise(times_ns))
+
+
+def test_the_arrivals_of_a_device_without_a_clock_follow_the_time_base() -> None:
+    base = TimeBase(5 * NS_PER_S)
+    found = [base.measured(Reading(PACKET, b"", {}, at_ns, 99, None)) for at_ns in (10_000, 10_000, 20_000)]
+    assert [entry.time_ns - 5 * NS_PER_S for entry in found] == [10_000, 11_000, 20_000]
+    assert [entry.sigma_ns for entry in found] == [None] * 3
