@@ -5,7 +5,8 @@ between packets, and the arrival by the host's clock. The arrival is never early
 difference of the host's and the device's clock is the smallest one that was seen, and drifts by at most 200 ppm. So
 
 - a count that arrives late, or that jumps up to the host's clock, is the device's time: readings are missing;
-- a count from zero that runs ahead of the host's clock is a restart; the host's clock continues the time;
+- a count from zero that runs ahead of the host's clock is a restart; the host's clock continues the time, by the
+  shortest delay of the first two seconds;
 - whole wraps of a short count are found when the delay has been steady for two seconds, so that nothing of what the
   line has held can still arrive.
 """
@@ -142,16 +143,21 @@ class DeviceClock:
         if self._is_interrupted and tells_restart:
             step += self._modulus * max(0, math.floor((due_ns - step * tick_ns + _TOLERANCE_NS) / wrap_ns))
         counts_from_zero = tells_restart and count * tick_ns <= due_ns + _TOLERANCE_NS
-        # A count that goes on where the previous one was has been held by the line, whatever its age.
-        is_next = step * tick_ns <= _TOLERANCE_NS
+        # A count that goes on where the previous one was has been held by the line, whatever its age. After an
+        # interruption it may be that of a restart by chance.
+        is_next = step * tick_ns <= _TOLERANCE_NS and not self._is_interrupted
         self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS and not is_next
         delay_ns = due_ns - step * tick_ns
         if self._is_interrupted and not tells_restart:
             self._phase_ns = min(_PHASE_NS + 2.0 * _DRIFT * elapsed_ns, _WRAP_FRACTION * wrap_ns)
             self._settling = _Settling(host_ns, self._delay_ns)
         if self._is_other(delay_ns, tells_restart=tells_restart, counts_from_zero=counts_from_zero):
-            self.is_estimate, self._may_have_restarted, self._settling, self._phase_ns = True, False, None, None
-            step = max(1, round((host_ns - self._device_ns - self._offset_ns) / tick_ns))
+            self.is_estimate, self._may_have_restarted, self._phase_ns = True, False, None
+            reserve_ns, self._settling = 0, None
+            if self._is_interrupted and tells_restart:
+                # The line may have delayed this count; the rest follows when the delay of the next ones is known.
+                reserve_ns, self._settling = _TOLERANCE_NS, _Settling(host_ns, self._delay_ns, is_restart=True)
+            step = max(1, round((host_ns - self._device_ns - self._offset_ns - reserve_ns) / tick_ns))
         else:
             is_silence = elapsed_ns - step * tick_ns > wrap_ns / 2
             if is_silence or (self._settling is None and self._may_have_restarted):
@@ -185,7 +191,9 @@ class DeviceClock:
         if round(wraps) and abs(wraps - round(wraps)) < fraction:
             return self._modulus * max(0, round(wraps))
         least_ns = 2 * _TOLERANCE_NS if phase_ns is None else phase_ns
-        if (phase_ns is None and not has_restarted) or steady_ns < least_ns:
+        if settling.is_restart:
+            has_restarted, least_ns = True, 0.0
+        if (phase_ns is None and not has_restarted) or steady_ns <= least_ns:
             return 0
         self.is_estimate = True
         return round(steady_ns / tick_ns)
@@ -197,9 +205,11 @@ class _Settling:
     Args:
         host_ns: time of the host's clock, ns.
         usual_ns: delay before the silence, ns: that of a clock that is slow.
+        is_restart: True if the clock has restarted, so that any longer delay belongs to its time.
     """
 
-    def __init__(self, host_ns: int, usual_ns: float) -> None:
+    def __init__(self, host_ns: int, usual_ns: float, *, is_restart: bool = False) -> None:
+        self.is_restart = is_restart
         self._start_ns = host_ns
         self._usual_ns = usual_ns
         self._lowest_ns = self._previous_ns = math.inf
@@ -287,6 +297,8 @@ class Cadence:
         self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
         self._sum = self._number = 0.0
         """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
+        self._rest = 0.0
+        """What the count over an interruption has rounded away: a restart adds the second part of its step later."""
         self._is_interrupted = False
 
     def interrupt(self) -> None:
@@ -303,7 +315,9 @@ class Cadence:
         if is_interrupted and usual:
             self.usual = 0.0
             self._steps.clear()
-            return max(0, round(step / usual) - 1)
+            number = max(1, round(step / usual))
+            self._rest = step - number * usual
+            return number - 1
         self._steps.append(step)
         if step == usual:
             return 0
@@ -336,6 +350,8 @@ class Cadence:
 
     def _add(self, step: int) -> int:
         number = max(1, round(step / self.usual))
+        if number > 1 and self._rest:
+            number, self._rest = max(1, round((step + self._rest) / self.usual)), 0.0
         self._average(step, number)
         return number - 1
 

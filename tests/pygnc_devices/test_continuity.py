@@ -187,3 +187,47 @@ def test_a_short_timer_that_has_restarted_is_continued_by_the_hosts_clock(gap_s:
 def test_a_short_timer_that_has_run_on_is_exact(gap_s: float) -> None:
     found_s, true_s = timer_counts(gap_s, restarts=False)
     assert found_s == pytest.approx(true_s, abs=1e-4)
+
+
+def restarted(gap_s: float, late_s: float, up_s: float) -> tuple[float, int, bool]:
+    """Return error of the time, s, of rows and losses, and True if marked: a unit of 3 s restarts in a gap of its line.
+
+    Args:
+        gap_s: time without readings, s.
+        late_s: time for which the line holds the first readings after the gap, s.
+        up_s: time of the unit's clock at the first of them, s.
+    """
+    clock, cadence = UnitClock("x", 1, 1 << 64, {}), Cadence()
+    resumed_s, rows, lost, is_marked, time_ns = 3.0 + gap_s, 0, 0, False, 0
+    last_sent_s = resumed_s + 5.0
+    times_s = [0.01 * k for k in range(300)] + [resumed_s + 0.01 * k for k in range(501)]
+    for k, at_s in enumerate(times_s):
+        if at_s == resumed_s:
+            clock.interrupt()
+            cadence.interrupt()
+        is_new = at_s >= resumed_s
+        arrival_s = max(at_s, resumed_s + late_s) if is_new else at_s
+        count_ns = round(1e9 * (at_s - resumed_s + up_s if is_new else at_s))
+        time_ns = clock.time_ns(count_ns, round(1e9 * (arrival_s + 0.001 + 0.001 * (k % 3)))) or 0
+        lost += cadence.missing(time_ns)
+        rows += 1
+        is_marked |= clock.is_estimate
+    sent = 1 + round(100 * last_sent_s)
+    return 1e-9 * time_ns - last_sent_s, rows + lost - sent, is_marked
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.03, 0.1, 0.2])
+@pytest.mark.parametrize("gap_s", [0.504, 2.5, 2.508])
+def test_late_readings_after_a_restart_are_not_counted_as_missing(gap_s: float, late_s: float) -> None:
+    error_s, difference, is_marked = restarted(gap_s, late_s, up_s=0.02)
+    assert abs(error_s) < 0.005
+    assert abs(difference) <= (0 if gap_s == 2.5 else 1)
+    assert is_marked
+
+
+@pytest.mark.parametrize("up_s", [2.9, 3.0, 3.1, 3.2])
+def test_a_restarted_clock_that_has_reached_its_old_time_by_chance_is_recognised(up_s: float) -> None:
+    error_s, difference, is_marked = restarted(3.3, 0.0, up_s)
+    assert abs(error_s) < 0.005
+    assert abs(difference) <= 1
+    assert is_marked

