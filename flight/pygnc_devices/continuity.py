@@ -83,14 +83,21 @@ class DeviceClock:
         self._delay_ns = 0.0
         """Smallest delay of the newest counts before a silence; that of a slow clock grows."""
         self._is_interrupted = False
+        self._reserve_ns = 0
+        """By how much the first count after an interruption may be late."""
         self._may_have_restarted = False
         self._settling: _Settling | None = None
         self._phase_ns: float | None = None
         """Largest deviation from whole wraps of a clock that has run on in an interruption; None: no interruption."""
 
-    def interrupt(self) -> None:
-        """Mark an interruption, after which the device may have restarted or been replaced."""
+    def interrupt(self, *, is_pause: bool = False) -> None:
+        """Mark an interruption, after which the device may have restarted or been replaced.
+
+        Args:
+            is_pause: True if the line stayed open, so that the next count is not late.
+        """
         self._is_interrupted = True
+        self._reserve_ns = 0 if is_pause else _TOLERANCE_NS
 
     def advance(self, count: int, tick_ns: float = 0.0, host_ns: int | None = None) -> int:
         """Process the next count; return the ticks since the previous count, 0 for the first count.
@@ -153,10 +160,9 @@ class DeviceClock:
             self._settling = _Settling(host_ns, self._delay_ns)
         if self._is_other(delay_ns, tells_restart=tells_restart, counts_from_zero=counts_from_zero):
             self.is_estimate, self._may_have_restarted, self._phase_ns = True, False, None
-            reserve_ns, self._settling = 0, None
-            if self._is_interrupted and tells_restart:
-                # The line may have delayed this count; the rest follows when the delay of the next ones is known.
-                reserve_ns, self._settling = _TOLERANCE_NS, _Settling(host_ns, self._delay_ns, is_restart=True)
+            # The rest follows when the delay of the next counts is known.
+            reserve_ns = self._reserve_ns if tells_restart else 0
+            self._settling = _Settling(host_ns, self._delay_ns, is_restart=True) if reserve_ns else None
             step = max(1, round((host_ns - self._device_ns - self._offset_ns - reserve_ns) / tick_ns))
         else:
             is_silence = elapsed_ns - step * tick_ns > wrap_ns / 2
@@ -166,7 +172,7 @@ class DeviceClock:
                 self._delay_ns = min(delay_ns, self._delay_ns + _SLOWEST * elapsed_ns)
             else:
                 step += self._settled_step(self._settling, delay_ns, tick_ns, host_ns)
-        self._is_interrupted = False
+        self._is_interrupted, self._reserve_ns = False, 0
         self._device_ns += step * tick_ns
         self._offset_ns, self._host_ns = min(largest_offset_ns, host_ns - self._device_ns), host_ns
         return step

@@ -110,7 +110,7 @@ class Stream:
 
     def restart(self) -> None:
         """Mark that the unit begins to measure, so that its clock may begin again."""
-        self._clock.interrupt()
+        self._clock.interrupt(is_pause=True)
         self._cadence = Cadence()
         self._regular = self._ticks = None
 
