@@ -27,6 +27,16 @@ MODELS = {
     "monodrive": "monodrive",
     "zed-f9p": "ublox",
 }
+FAMILIES = {
+    "openimu": "ucb",
+    "3dm-gx3-25": "gx2",
+    "3dm-gx4": "mip",
+    "vn-300": "vectornav",
+    "mti-680": "xsens",
+    "oem719": "novatel",
+    "venus8": "skytraq",
+}
+"""Further models."""
 CONNECTED_S = 1000.0
 """Host time at which the unit has started."""
 

@@ -1,10 +1,11 @@
 """Columns of numbers in temporary files, so that logs of any length need little memory."""
 
+import math
 import os
 import tempfile
 import weakref
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final, Protocol, TypeAlias
 
 import numpy as np
@@ -13,6 +14,8 @@ from numpy.typing import NDArray
 FloatArray: TypeAlias = NDArray[np.float64]
 BLOCK: Final = 1 << 17
 """Numbers that are read at once."""
+ROWS: Final = 1 << 15
+"""Rows of several columns that are read at once."""
 _WAITING: Final = 1 << 13
 _BYTES: Final = 8
 
@@ -72,6 +75,24 @@ class Column:
         self._waiting = array("d")
 
 
+class Table:
+    """Columns of equal length: slices of it are arrays, a column of numbers in each of their columns."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self._columns = columns
+
+    def __len__(self) -> int:
+        return len(self._columns[0])
+
+    def __getitem__(self, part: slice, /) -> FloatArray:
+        return np.column_stack([column[part] for column in self._columns])
+
+    def extend(self, rows: FloatArray) -> None:
+        """Append rows, (m, number of columns)."""
+        for column, numbers in zip(self._columns, rows.T, strict=True):
+            column.extend(numbers)
+
+
 class Part:
     """Part of a column, from its number `first` to before `stop`."""
 
@@ -92,6 +113,17 @@ def blocks(numbers: Numbers, size: int = BLOCK) -> Iterator[FloatArray]:
     """Yield all numbers, at most `size` at once."""
     for start in range(0, len(numbers), size):
         yield numbers[start : start + size]
+
+
+def usual_step(numbers: Numbers) -> float:
+    """Return the median step between some numbers, or of many numbers the median of those of blocks; inf: unknown."""
+    medians = []
+    for block in blocks(numbers):
+        steps = np.diff(block)
+        known = steps[np.isfinite(steps)]
+        if len(known):
+            medians.append(np.median(known))
+    return float(np.median(medians)) if medians else math.inf
 
 
 def mean(numbers: Numbers) -> float:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from pygnc_devices.reading import NS_PER_S
 from pygnc_devices.units import ACCELERATION, MAGNETIC, RATE, TEMPERATURE, Unit
 from pygnc_instruments.device.allan import MIN_READINGS
-from pygnc_instruments.device.columns import BLOCK, Column, FloatArray, Numbers, Part, blocks
+from pygnc_instruments.device.columns import BLOCK, ROWS, Column, FloatArray, Numbers, Part, Table, blocks, usual_step
 from pygnc_instruments.device.connection import DeviceSelection, connect
 from pygnc_instruments.device.log_files import LogError
 from pygnc_instruments.device.mcap_log import DEVICE_METADATA
@@ -95,10 +95,10 @@ class MotionLog:
 
     name: str
     head: Mapping[str, str]
-    times_s: FloatArray
-    rate: FloatArray | None
-    force: FloatArray | None
-    temperatures: Mapping[str, FloatArray]
+    times_s: Numbers
+    rate: Numbers | None
+    force: Numbers | None
+    temperatures: Mapping[str, Numbers]
 
 
 @dataclass(slots=True)
@@ -153,26 +153,36 @@ def read_motion_log(path: Path, selection: DeviceSelection, *, packet: str = "",
         LogError: the log cannot be read, has an axis without the others, or no known rate.
     """
     table = _read_table(path, selection, packet)
-    columns = {name: column[:] for name, column in table.columns.items() if _has_number(column)}
-    found = [_triple(path, [name for name in columns if table.units[name] is unit]) for unit in SENSORS[:2]]
-    names = [name for triple in found for name in triple]
-    if not names:
+    units = {name: table.units[name] for name, column in table.columns.items() if _has_number(column)}
+    triples = [_triple(path, [name for name in units if units[name] is unit]) for unit in SENSORS[:2]]
+    if not any(triples):
         raise LogError(f"{path}: contains neither angular rates nor specific forces about x, y and z; see --packet")
-    times_s = table.times_s[:]
-    if rate_hz:
-        times_s = np.arange(len(times_s)) / rate_hz
-    usable = np.isfinite(times_s) & np.all([np.abs(columns[name]) < _LARGEST_READING for name in names], axis=0)
-    if not usable.all():
-        print_note(f"{path}: {np.sum(~usable)} of {len(usable)} rows lack a time or a reading, and are left out")
-    times_s = times_s[usable]
-    if len(times_s) < 2 or not np.median(np.diff(times_s)) > 0.0:
-        raise LogError(f"{path}: the times of its readings are unknown; state their rate: --rate 100")
-    rate, force = (np.column_stack([columns[name][usable] for name in triple]) if triple else None for triple in found)
-    temperatures = {
-        name: _filled(column)[usable]
-        for name, column in columns.items()
-        if table.units[name] is TEMPERATURE and (np.abs(column) < _LARGEST_TEMPERATURE).any()
+    newest_degc = {
+        name: known[0]
+        for name, unit in units.items()
+        if unit is TEMPERATURE and len(known := _first_known(table.columns[name]))
     }
+    times_s, temperatures = Column(), {name: Column() for name in newest_degc}
+    rate, force = (Table([Column() for _ in triple]) if triple else None for triple in triples)
+    names = [name for triple in triples for name in triple]
+    for start in range(0, len(table.times_s), ROWS):
+        part = slice(start, min(start + ROWS, len(table.times_s)))
+        block_s = np.arange(part.start, part.stop) / rate_hz if rate_hz else table.times_s[part]
+        columns = {name: table.columns[name][part] for name in {*names, *temperatures}}
+        usable = np.isfinite(block_s) & np.all([np.abs(columns[name]) < _LARGEST_READING for name in names], axis=0)
+        times_s.extend(block_s[usable])
+        for readings, triple in zip((rate, force), triples, strict=True):
+            if readings is not None:
+                readings.extend(np.column_stack([columns[name][usable] for name in triple]))
+        for name, column in temperatures.items():
+            filled = _filled(columns[name], newest_degc[name])
+            newest_degc[name] = filled[-1]
+            column.extend(filled[usable])
+    if len(times_s) < len(table.times_s):
+        left_out = len(table.times_s) - len(times_s)
+        print_note(f"{path}: {left_out} of {len(table.times_s)} rows lack a time or a reading, and are left out")
+    if len(times_s) < 2 or not 0.0 < usual_step(times_s) < math.inf:
+        raise LogError(f"{path}: the times of its readings are unknown; state their rate: --rate 100")
     return MotionLog(path.name, table.head, times_s, rate, force, temperatures)
 
 
@@ -188,10 +198,22 @@ def _triple(path: Path, names: list[str]) -> list[str]:
     return min(complete, key=lambda group: "raw" not in group[0].lower(), default=[])
 
 
-def _filled(column: FloatArray) -> FloatArray:
-    """Interpolate the temperatures that are missing because the sensor is read less often, or damaged."""
+def _first_known(column: Column) -> FloatArray:
+    """Return the temperatures of the first block that has some."""
+    return next(
+        (known for block in blocks(column) if len(known := block[np.abs(block) < _LARGEST_TEMPERATURE])), np.empty(0)
+    )
+
+
+def _filled(column: FloatArray, before: float) -> FloatArray:
+    """Interpolate the temperatures that are missing because the sensor is read less often, or damaged.
+
+    Args:
+        column: temperatures, (n,).
+        before: last temperature before them.
+    """
     known = np.flatnonzero(np.abs(column) < _LARGEST_TEMPERATURE)
-    return np.interp(np.arange(len(column)), known, column[known])
+    return np.asarray(np.interp(np.arange(len(column)), [-1, *known], [before, *column[known]]))
 
 
 def _read_table(path: Path, selection: DeviceSelection, packet: str) -> _Table:
@@ -345,7 +367,7 @@ def _has_number(column: Column) -> bool:
 def _uninterrupted(table: _Table, columns: list[Column]) -> tuple[int, int, int]:
     """Return begin and end of the longest part without a missing reading, and the number of interruptions."""
     first = stop = begin = interruptions = 0
-    longest_step_s = math.inf if table.counts_lost else _MISSING_STEP * _usual_step_s(table.times_s)
+    longest_step_s = math.inf if table.counts_lost else _MISSING_STEP * usual_step(table.times_s)
     total = len(table.times_s)
     for start in range(0, total, BLOCK):
         end = min(start + BLOCK, total)
@@ -364,12 +386,6 @@ def _uninterrupted(table: _Table, columns: list[Column]) -> tuple[int, int, int]
             first, stop = int(begins[longest]), int(ends[longest])
         begin = int(begins[-1])
     return first, stop, interruptions
-
-
-def _usual_step_s(times_s: Column) -> float:
-    """Return the median time between rows, s; inf if the times are unknown."""
-    medians = [np.median(known) for block in blocks(times_s) if len(known := _finite(np.diff(block)))]
-    return float(np.median(medians)) if medians else math.inf
 
 
 def _finite(numbers: FloatArray) -> FloatArray:

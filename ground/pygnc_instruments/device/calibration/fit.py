@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.log_files import LogError
@@ -64,7 +64,7 @@ def means_of(windows: Sequence[FloatArray]) -> tuple[FloatArray, FloatArray]:
 
 def inflation(chi_square: float, freedom: int) -> float:
     """Return the factor of the covariance that explains residuals larger than the noise; 1 if they are not."""
-    is_explained = freedom == 0 or chi_square <= chi2.isf(_SIGNIFICANCE, freedom)
+    is_explained = freedom == 0 or chi_square <= chdtri(freedom, _SIGNIFICANCE)
     return 1.0 if is_explained else chi_square / freedom
 
 

@@ -1,6 +1,7 @@
 """Parts of a log in which the unit rests or turns at a constant rate."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pygnc_instruments.device.calibration.fit import AXES, CalibrationError
-from pygnc_instruments.device.columns import FloatArray
+from pygnc_instruments.device.columns import ROWS, FloatArray, usual_step
 from pygnc_instruments.device.sensor_log import MotionLog
 
 WINDOW_S: Final = 0.5
@@ -32,6 +33,7 @@ class Part:
         log: name of the log.
         start_s, end_s: times in the log, s.
         force, rate: means of the readings in windows, SI, (m, 3); None without the sensor.
+        first, stop: number of its first row in the log, and of the first row after it.
     """
 
     log: str
@@ -39,6 +41,8 @@ class Part:
     end_s: float
     force: FloatArray | None
     rate: FloatArray | None
+    first: int
+    stop: int
 
     @property
     def size(self) -> int:
@@ -48,17 +52,24 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """Windows of a log, each of about half a second: readings (m, size, k) and times (m, 2)."""
+    """Windows of a log, each of about half a second.
 
-    readings: FloatArray
+    Attributes:
+        size: readings of a window.
+        times_s: times of the first and the last reading of each window, s, (m, 2).
+        means, variances: of the readings of each window, (m, k): specific forces, then rates, as far as there are any.
+        step: resolution of each axis, (k,).
+    """
+
+    size: int
     times_s: FloatArray
+    means: FloatArray
+    variances: FloatArray
     step: FloatArray
-    """Resolution of each axis, (k,)."""
 
-    @property
-    def means(self) -> FloatArray:
-        """Mean of each window, (m, k)."""
-        return np.asarray(self.readings.mean(axis=1))
+    def rows(self, indices: NDArray[np.int64]) -> tuple[int, int]:
+        """Return the first row of successive windows, and the row after the last one."""
+        return int(indices[0]) * self.size, (int(indices[-1]) + 1) * self.size
 
 
 def windows_of(log: MotionLog) -> Windows:
@@ -67,21 +78,37 @@ def windows_of(log: MotionLog) -> Windows:
     Raises:
         CalibrationError: the log is too short, or an axis is stuck.
     """
-    sensors = [readings for readings in (log.force, log.rate) if readings is not None]
-    columns = np.concatenate(sensors, axis=1)
-    interval_s = float(np.median(np.diff(log.times_s)))
-    size = max(_WINDOW_READINGS, round(WINDOW_S / interval_s))
-    count = len(columns) // size
-    if count < 3:
-        raise CalibrationError(f"{log.name}: {len(columns)} readings are too few; at least {3 * size} are needed")
-    step = np.empty(columns.shape[1])
-    for index, column in enumerate(columns.T):
-        different = np.diff(np.unique(column))
-        if not len(different):
-            raise CalibrationError(f"{log.name}: the readings of {_axis_name(log, index)} do not change")
-        step[index] = different.min()
-    times_s = log.times_s[: count * size].reshape(count, size)[:, [0, -1]]
-    return Windows(columns[: count * size].reshape(count, size, -1), times_s, step)
+    total = len(log.times_s)
+    size = max(_WINDOW_READINGS, round(WINDOW_S / usual_step(log.times_s)))
+    if total // size < 3:
+        raise CalibrationError(f"{log.name}: {total} readings are too few; at least {3 * size} are needed")
+    times_s, means, variances, extremes = [], [], [], []
+    step = np.full(3 * (log.force is not None) + 3 * (log.rate is not None), np.inf)
+    for block_s, readings in _blocks(log, 0, total // size * size, ROWS // size * size):
+        windows = readings.reshape(-1, size, readings.shape[1])
+        times_s.append(block_s.reshape(-1, size)[:, [0, -1]])
+        means.append(windows.mean(axis=1))
+        variances.append(windows.var(axis=1, ddof=1))
+        extremes += [readings.min(axis=0), readings.max(axis=0)]
+        step = np.minimum(step, _least_steps(readings))
+    step = np.minimum(step, _least_steps(np.array(extremes)))
+    for index in np.flatnonzero(~np.isfinite(step)):
+        raise CalibrationError(f"{log.name}: the readings of {_axis_name(log, int(index))} do not change")
+    whole = np.concatenate(times_s), np.concatenate(means), np.concatenate(variances)
+    return Windows(size, *whole, step)
+
+
+def _blocks(log: MotionLog, first: int, stop: int, size: int = ROWS) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield times and readings, specific forces, then rates, of some rows, at most `size` at once."""
+    for start in range(first, stop, size):
+        part = slice(start, min(start + size, stop))
+        sensors = [readings[part] for readings in (log.force, log.rate) if readings is not None]
+        yield log.times_s[part], np.concatenate(sensors, axis=1)
+
+
+def _least_steps(readings: FloatArray) -> FloatArray:
+    """Return the least difference of two values of each axis, (k,); inf if it does not change."""
+    return np.array([np.diff(np.unique(column)).min(initial=np.inf) for column in readings.T])
 
 
 def _axis_name(log: MotionLog, index: int) -> str:
@@ -102,13 +129,13 @@ def still_parts(log: MotionLog, seconds: float) -> list[Part]:
         CalibrationError: the log is too short, or an axis is stuck or saturated.
     """
     windows = windows_of(log)
-    variances, means = windows.readings.var(axis=1, ddof=1), windows.means
+    variances, means = windows.variances, windows.means
     sigma = noise_of(variances, windows.step)
     limit = np.maximum(STILL_VARIANCE * sigma**2, 0.25 * windows.step**2)
     limits = [_NOISE_LIMITS["force"]] * 3 * (log.force is not None) + [_NOISE_LIMITS["rate"]] * 3 * (
         log.rate is not None
     )
-    still = (variances <= np.minimum(limit, np.square(limits))).all(axis=1)
+    still = np.all(variances <= np.minimum(limit, np.square(limits)), axis=1)
     jumps = (np.abs(np.diff(means, axis=0)) > _STILL_JUMP * np.maximum(sigma, windows.step)).any(axis=1)
     starts = np.concatenate(([True], jumps | ~still[:-1] | ~still[1:]))
     parts = []
@@ -124,18 +151,21 @@ def still_parts(log: MotionLog, seconds: float) -> list[Part]:
 
 
 def part_of(log: MotionLog, windows: Windows, indices: NDArray[np.int64]) -> Part:
-    """Return the part of a log that some windows make up."""
+    """Return the part of a log that successive windows make up."""
     means = windows.means[indices]
     force = None if log.force is None else means[:, :3]
     rate = None if log.rate is None else means[:, -3:]
-    return Part(log.name, float(windows.times_s[indices[0], 0]), float(windows.times_s[indices[-1], 1]), force, rate)
+    start_s, end_s = float(windows.times_s[indices[0], 0]), float(windows.times_s[indices[-1], 1])
+    return Part(log.name, start_s, end_s, force, rate, *windows.rows(indices))
 
 
 def require_range(log: MotionLog, windows: Windows, indices: NDArray[np.int64], sigma: FloatArray) -> None:
     """Raise an error if an axis is saturated: it repeats an extreme value although its noise exceeds its resolution."""
-    readings = windows.readings[indices].reshape(-1, len(sigma))
-    for extreme in (readings.min(axis=0), readings.max(axis=0)):
-        share = (readings == extreme).mean(axis=0)
+    first, stop = windows.rows(indices)
+    found = [(readings.min(axis=0), readings.max(axis=0)) for _, readings in _blocks(log, first, stop)]
+    for extreme in (np.min([low for low, _ in found], axis=0), np.max([high for _, high in found], axis=0)):
+        equal = sum((readings == extreme).sum(axis=0) for _, readings in _blocks(log, first, stop))
+        share = np.asarray(equal) / (stop - first)
         for index in np.flatnonzero((share > _STUCK_SHARE) & (sigma > windows.step)):
             times = f"{windows.times_s[indices[0], 0]:.1f} s to {windows.times_s[indices[-1], 1]:.1f} s"
             raise CalibrationError(

@@ -10,8 +10,6 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from scipy.optimize import least_squares
-from scipy.spatial.transform import Rotation
 
 from pygnc_instruments.device.calibration.fit import (
     AXES,
@@ -27,7 +25,7 @@ from pygnc_instruments.device.calibration.fit import (
     solve,
 )
 from pygnc_instruments.device.calibration.parts import Part
-from pygnc_instruments.device.columns import FloatArray
+from pygnc_instruments.device.columns import FloatArray, usual_step
 from pygnc_instruments.device.sensor_log import MotionLog
 
 _GRAVITY: Final = 9.8
@@ -75,6 +73,8 @@ def calibrate_accelerometer(parts: Sequence[Part], gravity: float) -> SensorCali
         gradients = forces / lengths[:, np.newaxis] @ _matrix(parameters)
         sigmas = np.sqrt((gradients**2 * variances).sum(axis=1))
         return np.concatenate([(lengths - gravity) / sigmas, parameters / prior])
+
+    from scipy.optimize import least_squares  # noqa: PLC0415 - 25 MB that other calibrations do not need
 
     found = least_squares(residuals, np.zeros(9), x_scale=prior, method="lm", xtol=1e-12, ftol=1e-12)
     covariance = np.linalg.inv(found.jac.T @ found.jac)
@@ -185,6 +185,9 @@ def calibrate_gyro_by_turns(
     Returns:
         Matrix and standard deviations, (3, 3); None if the turns do not determine them.
     """
+    from scipy.optimize import least_squares  # noqa: PLC0415 - see `calibrate_accelerometer`
+    from scipy.spatial.transform import Rotation  # noqa: PLC0415 - see `calibrate_accelerometer`
+
     turns = [turn for log in logs for turn in _turns(log, parts, accelerometer)]
     if len(turns) < _FEWEST_TURNS:
         return None
@@ -227,14 +230,14 @@ def _turns(
     """Return rates, and 1 and the specific forces, multiplied by the steps of time, and both rests of each turn."""
     if log.rate is None or log.force is None:
         return []
-    forces = (log.force - accelerometer.bias) @ accelerometer.matrix.T
-    columns = np.column_stack([log.rate, np.ones(len(forces)), forces])
-    limit_s = 1.5 * float(np.median(np.diff(log.times_s)))
+    limit_s = 1.5 * usual_step(log.times_s)
     turns = []
     for before, after in pairwise([part for part in parts if part.log == log.name]):
-        inside = (log.times_s >= before.end_s) & (log.times_s <= after.start_s)
+        inside = slice(before.stop - 1, after.first + 1)
         dt_s = np.diff(log.times_s[inside])
         if len(dt_s) and dt_s.max() < limit_s and dt_s.min() >= 0.0:
-            steps = (columns[inside][1:] + columns[inside][:-1]) / 2.0 * dt_s[:, np.newaxis]
+            forces = (log.force[inside] - accelerometer.bias) @ accelerometer.matrix.T
+            columns = np.column_stack([log.rate[inside], np.ones(len(forces)), forces])
+            steps = (columns[1:] + columns[:-1]) / 2.0 * dt_s[:, np.newaxis]
             turns.append((steps[:, :3], steps[:, 3:], (before, after)))
     return turns

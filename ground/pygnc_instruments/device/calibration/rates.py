@@ -41,7 +41,7 @@ def turning_parts(log: MotionLog, rates: Sequence[KnownRate]) -> list[Part]:
     if log.rate is None:
         raise CalibrationError(f"{log.name}: contains no angular rates")
     windows = windows_of(log)
-    sigma = noise_of(windows.readings.var(axis=1, ddof=1), windows.step)
+    sigma = noise_of(windows.variances, windows.step)
     parts = []
     for known in rates:
         inside = (windows.times_s[:, 0] >= known.start_s) & (windows.times_s[:, 1] <= known.end_s)
@@ -50,7 +50,7 @@ def turning_parts(log: MotionLog, rates: Sequence[KnownRate]) -> list[Part]:
         if len(indices) < 3:
             raise CalibrationError(
                 f"{log.name}: has less than three windows of {WINDOW_S:g} s from {times}; its readings are from "
-                f"{log.times_s[0]:.1f} s to {log.times_s[-1]:.1f} s"
+                f"{windows.times_s[0, 0]:.1f} s to {windows.times_s[-1, 1]:.1f} s"
             )
         require_range(log, windows, indices, sigma)
         part = part_of(log, windows, indices)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pygnc_instruments.device.calibration.fit import CalibrationError
 from pygnc_instruments.device.calibration.parts import STILL_VARIANCE, noise_of, windows_of
-from pygnc_instruments.device.columns import FloatArray
+from pygnc_instruments.device.columns import BLOCK, FloatArray, Part, blocks
 from pygnc_instruments.device.sensor_log import MotionLog
 
 _HIGHEST_ORDER: Final = 4
@@ -58,15 +58,16 @@ def calibrate_temperature(log: MotionLog, temperature: str, order: int | None) -
     if name not in log.temperatures:
         raise CalibrationError(f"{log.name}: contains no {name!r}; choose from {', '.join(log.temperatures)}")
     windows = windows_of(log)
-    variances = windows.readings.var(axis=1, ddof=1)
+    variances = windows.variances
     limit = np.maximum(STILL_VARIANCE * noise_of(variances, windows.step) ** 2, 0.25 * windows.step**2)
-    still = (variances <= limit).all(axis=1)
+    still = np.all(variances <= limit, axis=1)
     if still.mean() < 0.9:
         raise CalibrationError(
             f"{log.name}: the unit moves or is shaken in {100 * (1 - still.mean()):.0f} % of the log; let it rest"
         )
-    count, size = windows.readings.shape[:2]
-    degrees = log.temperatures[name][: count * size].reshape(count, size).mean(axis=1)[still]
+    in_windows = Part(log.temperatures[name], 0, len(still) * windows.size)
+    blocks_degc = blocks(in_windows, BLOCK // windows.size * windows.size)
+    degrees = np.concatenate([block.reshape(-1, windows.size).mean(axis=1) for block in blocks_degc])[still]
     means = windows.means[still]
     group = max(1, len(means) // _TEMPERATURE_WINDOWS)
     usable = len(means) // group * group
