@@ -1,7 +1,12 @@
 """UTC of times of measurement: by this computer's clock, and by a receiver's pulses that the kernel has timed."""
 
+import csv
+import threading
+import time
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Self
 
 import pytest
 from hypothesis import given
@@ -13,7 +18,8 @@ from pygnc_devices.continuity import Continuity, UnitClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import NS_PER_S, Reading, Stamp
 from pygnc_instruments.device.time_base import PulseError, Pulses, TimeBase
-from tests.pygnc_instruments.device.running import run
+from pygnc_instruments.simulators.endpoints import PtyEndpoint
+from tests.pygnc_instruments.device.running import UCB, run
 
 UTC_S = 1_800_000_000
 CLOCK_ERROR_NS = 120_000_000
@@ -88,6 +94,60 @@ def test_an_old_pulse_is_no_pulse(clock: Clock) -> None:
 def test_a_missing_device_is_an_error_of_the_command(tmp_path: Path) -> None:
     result = run("log", "socket://127.0.0.1:9", "--out", tmp_path, "--pps", tmp_path / "pps9", code=ExitCode.DEVICE)
     assert "pps9/assert: No such file or directory; `ldattach PPS PORT`" in result.stderr
+
+
+class KernelPulses:
+    """Kernel's file of the pulses of a receiver, until a log has some rows; the computer's clock is off.
+
+    Args:
+        folder: folder of the file.
+        log: the log while it is written.
+    """
+
+    def __init__(self, folder: Path, log: Path) -> None:
+        self.folder = folder
+        self._log = log
+        folder.mkdir()
+        self._ends = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self.write()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ends.set()
+        self._thread.join()
+
+    def write(self) -> None:
+        second = (time.time_ns() - CLOCK_ERROR_NS) // NS_PER_S
+        seen_ns = second * NS_PER_S + CLOCK_ERROR_NS
+        text = f"{seen_ns // NS_PER_S}.{seen_ns % NS_PER_S:09}#{second % 1000}\n"
+        (self.folder / "new").write_text(text)
+        (self.folder / "new").rename(self.folder / "assert")
+
+    def _run(self) -> None:
+        while not (self._log.exists() and self._log.stat().st_size > 10_000):
+            if self._ends.wait(0.25):
+                return
+            self.write()
+        (self.folder / "assert").unlink()  # the receiver is switched off while the log goes on
+
+
+def test_a_log_of_a_device_follows_the_pulses(line: PtyEndpoint, tmp_path: Path) -> None:
+    with KernelPulses(tmp_path / "pps0", tmp_path / "logs" / "run.csv.part") as pulses:
+        log = ("log", line.url, "--pps", pulses.folder, "--out", tmp_path / "logs", "--name", "run", "--count", 300)
+        run(*log, *UCB)
+    lines = (tmp_path / "logs" / "run.csv").read_text().splitlines()
+    assert f"# time_base: pulses of {pulses.folder}" in lines
+    rows = csv.DictReader(row for row in lines if not row.startswith("#"))
+    timed = [(datetime.fromisoformat(row["measured"]), row["utc"]) for row in rows if row["measured"]]
+    assert len(timed) > 250
+    assert all(before[0] < after[0] for before, after in pairwise(timed))
+    # No reading arrives before it was measured; the first one with a time arrives in time.
+    late_s = [(datetime.fromisoformat(utc) - measured).total_seconds() for measured, utc in timed]
+    assert min(late_s) == pytest.approx(CLOCK_ERROR_NS / NS_PER_S, abs=0.01)
 
 
 def test_devices_with_the_same_pulses_have_one_time_base(clock: Clock) -> None:
