@@ -173,9 +173,9 @@ def determine(files: RawFiles) -> RawResult:
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
     read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
-    partner, fit, errors, filtered = None, None, None, "batch of raw GNSS measurements"
+    partner, fit, errors, filtered = None, None, None, f"batch of {folder.RAW}"
     if files.live:
-        filtered = "filter of raw GNSS measurements"
+        filtered = f"filter of {folder.RAW}"
         solution = _live(files, seen, orbits, settings.orbit, frames)
         lines += _live_lines(seen, solution)
     else:

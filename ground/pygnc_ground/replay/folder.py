@@ -21,6 +21,8 @@ MARKER: Final = "replay.json"
 STATE: Final = "orbit_state.json"
 REPORT: Final = "report.html"
 PREDICTION: Final = "predicted.oem"
+RAW: Final = "raw GNSS measurements"
+"""End of the name of the filters of raw measurements."""
 MESSAGES: Final = ("orbit.oem", "orbit.omm", "orbit.opm", "orbit.tle")
 """Messages that `pygnc orbit` writes."""
 _TABLES: Final = tuple(f"{table}.{form}" for table in tables_of("replay") for form in ("parquet", "csv"))
@@ -142,6 +144,12 @@ def read_state(folder: Path) -> StoredState:
     try:
         return msgspec.json.decode((folder / STATE).read_bytes(), type=StoredState)
     except FileNotFoundError:
+        marker = _marker(folder)
+        if marker is not None and marker.origin.filter_name.endswith(RAW):
+            raise ReplayError(
+                f"{folder}: an orbit from {RAW}, of which {MESSAGES[0]} is the only message; for others, give the fixes"
+                " of the receiver to pygnc orbit without --gnss-orbits"
+            ) from None
         remedy = "name a folder that pygnc replay or pygnc orbit of this version wrote"
         raise ReplayError(f"{folder}: has no {STATE}; {remedy}") from None
     except msgspec.MsgspecError as error:
@@ -206,8 +214,13 @@ def begin(folder: Path, origin: Origin) -> None:
 
 def _owned(folder: Path) -> set[str]:
     """Return the files that the last replay into the folder may have written; none without a valid marker."""
+    marker = _marker(folder)
+    return set() if marker is None else {*marker.files}.intersection(_FILES)
+
+
+def _marker(folder: Path) -> _Marker | None:
+    """Return the content of `replay.json`; None if it is missing or not valid."""
     try:
-        marker = msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
+        return msgspec.json.decode((folder / MARKER).read_bytes(), type=_Marker)
     except (FileNotFoundError, msgspec.MsgspecError):
-        return set()
-    return {*marker.files}.intersection(_FILES)
+        return None

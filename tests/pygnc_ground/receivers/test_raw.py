@@ -158,6 +158,27 @@ def test_pysbf2_decodes_the_same_from_meas_epoch(tmp_path: Path) -> None:
         assert cn0 + 10.0 == found.signal_to_noise_l1_db_hz[row]
 
 
+def test_meas_epoch_is_decoded_to_half_of_its_steps(tmp_path: Path) -> None:
+    """Codes have steps of 1 mm, phases of 0.001 cycle, both of the whole range that the block has for them."""
+    made = table()
+    random = np.random.default_rng(2)
+    code_m = made.code_l1_m + random.uniform(-1e6, 1e6, len(made))
+    code_p2_m = code_m + random.uniform(-262.0, 262.0, len(made))
+    phases_m = [
+        of_code + random.uniform(-8_388.0, 8_388.0, len(made)) * wavelength_m
+        for of_code, wavelength_m in ((code_m, L1_WAVELENGTH_M), (code_p2_m, L2_WAVELENGTH_M))
+    ]
+    made = replace(made, code_l1_m=code_m, code_p2_m=code_p2_m, phase_l1_m=phases_m[0], phase_l2_m=phases_m[1])
+    found = read(encoded(fake.meas_epoch, made), tmp_path).measurements["septentrio"]
+    rounding_m = 1e-8
+    for name, step_m in (
+        ("code_l1_m", 1e-3), ("code_p2_m", 1e-3),
+        ("phase_l1_m", 1e-3 * L1_WAVELENGTH_M), ("phase_l2_m", 1e-3 * L2_WAVELENGTH_M),
+    ):  # fmt: skip
+        error_m = np.abs(getattr(found, name) - getattr(made, name))
+        assert 0.3 * step_m < error_m.max() < 0.5 * step_m + rounding_m, name
+
+
 def test_two_receivers_and_other_sentences_in_one_log(tmp_path: Path) -> None:
     parts = list[bytes]()
     for epoch in fake.epochs(table()):

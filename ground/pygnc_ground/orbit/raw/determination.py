@@ -174,6 +174,24 @@ def _solved(  # noqa: PLR0917 - measurements and what they are predicted with
 ) -> RawOrbit | Foreign:
     """Return the orbit, or the epochs that are not of the satellite."""
     seen = seen if receiver.dual else seen.without_l2()
+    fit, grid, points, remarks = _prepared(seen, orbits, antennas, receiver, frames)
+    dynamics = ArcDynamics(grid, frames, settings.spacecraft)
+    try:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = fit.run(dynamics, settings, orbits.clock_interval_ms, points)
+    except np.linalg.LinAlgError as error:
+        raise RawOrbitError(_CONTRADICTION) from error
+    return replace(found, remarks=tuple(remarks)) if isinstance(found, RawOrbit) else found
+
+
+def _prepared(
+    seen: GnssMeasurements,
+    orbits: GnssOrbits,
+    antennas: SatelliteAntennas | None,
+    receiver: Receiver,
+    frames: EarthFrames,
+) -> tuple["_Fit", Grid, PointSolutions, list[str]]:
+    """Return the fit of the epochs used, its grid, the positions of all epochs, and remarks on what is not used."""
     links = Links.of(seen, orbits, antennas, frames)
     remarks = without_orbits(seen, links.known, orbits.span_gps_ms or (0, 0))
     _require_satellites(seen, links)
@@ -190,15 +208,8 @@ def _solved(  # noqa: PLR0917 - measurements and what they are predicted with
     near = times_ms[(times_ms >= used_ms[0] - _BEYOND_MS) & (times_ms <= used_ms[-1] + _BEYOND_MS)]
     grid = Grid(int(near[0]), int(near[-1]))
     positions = Positions.of(points, times_ms, frames)
-    begin = positions.first_orbit(grid)
     fit = _Fit(combined.selected(kept), links.selected(kept), clock_s[kept], receiver, frames, positions)
-    dynamics = ArcDynamics(grid, frames, settings.spacecraft)
-    try:
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            found = fit.run(dynamics, begin, settings, orbits.clock_interval_ms, points)
-    except np.linalg.LinAlgError as error:
-        raise RawOrbitError(_CONTRADICTION) from error
-    return replace(found, remarks=tuple(remarks)) if isinstance(found, RawOrbit) else found
+    return fit, grid, points, remarks
 
 
 def _require_satellites(seen: GnssMeasurements, links: Links) -> None:
@@ -247,14 +258,13 @@ class _Fit:
     def run(
         self,
         dynamics: ArcDynamics,
-        first: tuple[FloatArray, FloatArray],
         settings: OrbitSettings,
         clock_interval_ms: int,
         points: PointSolutions,
     ) -> RawOrbit | Foreign:
         """Iterate until the orbit converges, or until it shows epochs that are not of the satellite."""
         parameters, factors, choices = dynamics.parameters, Factors(), 0
-        begin, reference = first
+        begin, reference = self._positions.first_orbit(dynamics.grid)
         values = parameters.prior(settings, factors).mean
         values[STATE] = begin
         with_phase, converged, iteration = False, False, 0
@@ -280,6 +290,8 @@ class _Fit:
             change_m = float(np.abs(moved - reference)[..., :3].max())
             reference, values = moved, values + solution.correction
             self._fitted = fitted = elimination.fitted(motion, solution.correction)
+            # Its weights are the largest table: those of the next iteration shall not be made beside them.
+            del elimination
             moved_m = motion.changes(self._combined.measurements.gps_ms, linearised.offset_s, solution.correction)
             self._carrier_m -= np.einsum("ni,ni->n", linearised.partials, moved_m[:, :3])
             is_changed = with_phase and change_m < _ACCURATE_M and self._improve(fitted)
@@ -359,25 +371,32 @@ class _Fit:
         return True
 
     def _jumps(self, residual_m: FloatArray, before: IntArray) -> BoolArray:
-        """Return flags of rows at which residuals differ from those `before` by more than clocks and noise, (n,)."""
+        """Return flags of rows at which residuals jump by more than clocks of satellites and noise, shape (n,)."""
         seen = self._combined.measurements
         walk_m2 = self._links.clock_walk_m2_s * 1e-3 * (seen.gps_ms - seen.gps_ms[before])
         limit_m = _JUMP_SIGMAS * np.sqrt(2.0 * self._phase_m**2 + np.maximum(walk_m2, 0.0))
-        return np.asarray(np.nan_to_num(np.abs(residual_m - residual_m[before])) > np.maximum(limit_m, _JUMP_LEAST_M))
+        return np.asarray(self._against_others(residual_m, before) > np.maximum(limit_m, _JUMP_LEAST_M))
 
     def _carrier_jumps(self, before: IntArray) -> BoolArray:
-        """Return flags of rows at which the L1 phase jumps against those of the other satellites, shape (n,).
+        """Return flags of rows at which the L1 phase jumps, shape (n,).
 
         The mean of code and phase is too noisy for that.
         """
         gps_ms = self._combined.measurements.gps_ms
-        change_m = np.where(before >= 0, self._carrier_m - self._carrier_m[before], np.nan)
+        at_once_m, by_ionosphere_mps, most_m = _CARRIER_JUMP_M
+        limit_m = np.minimum(at_once_m + by_ionosphere_mps * 1e-3 * (gps_ms - gps_ms[before]), most_m)
+        return np.asarray(self._against_others(self._carrier_m, before) > limit_m)
+
+    def _against_others(self, values_m: FloatArray, before: IntArray) -> FloatArray:
+        """Return the size of changes since the rows `before`, relative to those of most satellites, 0 for none, (n,).
+
+        What is common to all satellites is the receiver's clock, also where it steps between two intervals of the fit.
+        """
+        change_m = np.where(before >= 0, values_m - values_m[before], np.nan)
         is_next = self._epoch - self._epoch[before] == 1
         clock_m = np.cumsum(_medians(self._epoch, np.where(is_next, change_m, np.nan)))
         change_m -= clock_m[self._epoch] - clock_m[self._epoch[before]]
-        at_once_m, by_ionosphere_mps, most_m = _CARRIER_JUMP_M
-        limit_m = np.minimum(at_once_m + by_ionosphere_mps * 1e-3 * (gps_ms - gps_ms[before]), most_m)
-        return np.asarray(np.nan_to_num(np.abs(change_m)) > limit_m)
+        return np.asarray(np.nan_to_num(np.abs(change_m)), dtype=np.float64)
 
 
 def _medians(group: IntArray, values: FloatArray) -> FloatArray:

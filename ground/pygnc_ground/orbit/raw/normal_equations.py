@@ -4,7 +4,8 @@ Epochs are grouped by the interval between two samples of the satellites' clocks
 interpolated clock is a Brownian bridge: a random walk that is zero at both samples. The errors of different intervals
 are independent. Each interval is thus a small generalised least-squares problem with a full covariance, in which the
 receiver's clock of each epoch is eliminated. The ambiguities of the passes are eliminated from the sum of all intervals
-(Schur complement).
+(Schur complement). Passes are taken in order of time: only those of one interval act together, so that their normal
+equations are banded.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ import numpy as np
 
 from pygnc_ground.gnss.measurements import SatelliteArray
 from pygnc_ground.gnss.ranges import Links
-from pygnc_ground.orbit.batch.trajectory import LinearMotion
+from pygnc_ground.orbit.batch.trajectory import LinearMotion, LocalDerivatives
 from pygnc_ground.orbit.raw.combinations import Combined
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 
@@ -85,9 +86,11 @@ class Clocked:
     def of(cls, clock: IntArray, covariances: Iterable[tuple[IntArray, FloatArray]]) -> Self:
         """Return the weights of observations with clocks (m,); `covariances` are those of each satellite's."""
         weights = [(own, np.asarray(np.linalg.inv(covariance), dtype=np.float64)) for own, covariance in covariances]
-        information = np.diag(np.full(int(clock.max()) + 1, _CLOCK_INFORMATION))
+        count = int(clock.max()) + 1
+        information = np.diag(np.full(count, _CLOCK_INFORMATION))
         for own, inverse in weights:
-            np.add.at(information, (clock[own][:, None], clock[own]), inverse)
+            places = count * clock[own][:, None] + clock[own]
+            information += np.bincount(places.ravel(), inverse.ravel(), count**2).reshape(count, count)
         return cls(clock, weights, np.linalg.inv(information))
 
     def weighted(self, values: FloatArray) -> FloatArray:
@@ -116,7 +119,7 @@ class _Interval:
     code_rows: IntArray
     phase_rows: IntArray
     passes: IntArray
-    """Passes of the phases."""
+    """Passes of the phases, ascending places in order of time."""
     column: IntArray
     """Index in `passes` of each phase."""
     clocked: Clocked
@@ -138,10 +141,11 @@ class Elimination:
         self._pattern_m = pattern_m
         self._step_ms = clock_interval_ms
         self._shift = shift
+        self._place = _in_time(seen.combined)
         self._intervals = list(self._split())
         passes = seen.combined.pass_count
         self._cross = np.zeros((0, passes))
-        self._ambiguity_covariance = np.zeros((passes, passes))
+        self._ambiguity = np.ones((1, passes))
         self._of_ambiguity = np.zeros((passes, 1))
 
     def normal(self, motion: LinearMotion, count: int) -> tuple[FloatArray, FloatArray]:
@@ -150,42 +154,53 @@ class Elimination:
         Returns:
             Matrix (p, p), and right sides of the residuals and of the considered parameters, shape (p, 1 + k).
         """
-        seen, passes = self._seen, self._seen.combined.pass_count
+        from scipy.linalg import cholesky_banded  # noqa: PLC0415 - takes a third of the time of a command's help
+
+        passes = self._seen.combined.pass_count
         matrix, right = np.zeros((count, count)), np.zeros((count, 1 + self._shift.shape[1]))
-        cross, ambiguity = np.zeros((count, passes)), np.zeros((passes, passes))
+        widest = max((int(np.ptp(one.passes)) for one in self._intervals if len(one.passes)), default=0)
+        cross, ambiguity = np.zeros((count, passes)), np.zeros((widest + 1, passes))
         of_ambiguity = np.zeros((passes, right.shape[1]))
         for one in self._intervals:
-            rows, design, residuals = self._design(one)
+            local, design, residuals = self._design(one, motion)
             both = np.concatenate((design, residuals), axis=1)
             cleared = one.clocked.weighted(one.clocked.rest(both))
             products = design.T @ cleared
-            first = np.zeros(len(one.clocked.clock_covariance), dtype=np.int64)
-            first[one.clocked.clock] = rows
-            times_ms = seen.combined.measurements.gps_ms[first]
-            of_place = motion.derivatives(times_ms, seen.offset_s[first])[:, :3]
-            of_place = of_place.reshape(3 * len(first), -1)
-            acting, places = of_place.shape[1], len(of_place)
+            places, acting = local.carried.shape
             right_of = design.shape[1]
-            matrix[:acting, :acting] += of_place.T @ products[:places, :places] @ of_place
-            right[:acting] += of_place.T @ products[:places, right_of:]
-            cross[:acting, one.passes] += of_place.T @ products[:places, places:right_of]
-            ambiguity[np.ix_(one.passes, one.passes)] += products[places:, places:right_of]
+            matrix[:acting, :acting] += local.carried.T @ products[:places, :places] @ local.carried
+            right[:acting] += local.carried.T @ products[:places, right_of:]
+            cross[:acting, one.passes] += local.carried.T @ products[:places, places:right_of]
+            later, earlier = np.tril_indices(len(one.passes))
+            band = one.passes[later] - one.passes[earlier], one.passes[earlier]
+            ambiguity[band] += products[places:, places:right_of][later, earlier]
             of_ambiguity[one.passes] += products[places:, right_of:]
-        ambiguity[np.diag_indices(passes)] += _AMBIGUITY_SIGMA_M**-2
-        self._ambiguity_covariance = np.asarray(np.linalg.inv(ambiguity), dtype=np.float64)
+        if not passes:
+            return matrix, right
+        ambiguity[0] += _AMBIGUITY_SIGMA_M**-2
+        self._ambiguity = cholesky_banded(ambiguity, lower=True, overwrite_ab=True, check_finite=False)
         self._cross, self._of_ambiguity = cross, of_ambiguity
-        carried = cross @ self._ambiguity_covariance
+        carried = self._solved(cross.T).T
         return matrix - carried @ cross.T, right - carried @ of_ambiguity
+
+    def _solved(self, values: FloatArray) -> FloatArray:
+        """Return the ambiguities with right sides (passes, k)."""
+        from scipy.linalg import cho_solve_banded  # noqa: PLC0415 - takes a third of the time of a command's help
+
+        return np.asarray(cho_solve_banded((self._ambiguity, True), values, check_finite=False), dtype=np.float64)
 
     def fitted(self, motion: LinearMotion, correction: FloatArray) -> Fitted:
         """Return the residuals after a correction (p,) of the parameters, once `normal` was called."""
         seen = self._seen
-        ambiguity_m = self._ambiguity_covariance @ (self._of_ambiguity[:, 0] - self._cross.T @ correction)
+        passes = seen.combined.pass_count
+        ambiguity_m = np.zeros(passes)
+        if passes:
+            ambiguity_m = self._solved(self._of_ambiguity[:, :1] - self._cross.T @ correction[:, None])[:, 0]
         moved_m = motion.changes(seen.combined.measurements.gps_ms, seen.offset_s, correction)[:, :3]
         change_m = np.einsum("ni,ni->n", seen.partials, moved_m)
         code_m, phase_m = seen.code_m - change_m, seen.phase_m - change_m
         with_pass = seen.combined.passes >= 0
-        phase_m[with_pass] -= ambiguity_m[seen.combined.passes[with_pass]]
+        phase_m[with_pass] -= ambiguity_m[self._place[seen.combined.passes[with_pass]]]
         chi_square, degrees = 0.0, -len(ambiguity_m) - len(correction)
         for one in self._intervals:
             residual = np.concatenate((code_m[one.code_rows], phase_m[one.phase_rows]))[:, None]
@@ -196,17 +211,18 @@ class Elimination:
             phase_m[one.phase_rows] = rest[len(one.code_rows) :, 0]
         return Fitted(code_m, phase_m, chi_square, max(degrees, 1))
 
-    def _design(self, one: _Interval) -> tuple[IntArray, FloatArray, FloatArray]:
-        """Return rows (m,), derivatives by positions and ambiguities, and the right sides (m, 1 + k)."""
-        seen, epoch, epochs = self._seen, one.clocked.clock, len(one.clocked.clock_covariance)
+    def _design(self, one: _Interval, motion: LinearMotion) -> tuple[LocalDerivatives, FloatArray, FloatArray]:
+        """Return the orbit's derivatives, those by its segments and ambiguities, and the right sides (m, 1 + k)."""
+        seen, epoch = self._seen, one.clocked.clock
         rows = np.concatenate((one.code_rows, one.phase_rows))
-        design = np.zeros((len(rows), 3 * epochs + len(one.passes)))
-        at = np.arange(len(rows))
-        for axis in range(3):
-            design[at, 3 * epoch + axis] = seen.partials[rows, axis]
-        design[at[len(one.code_rows) :], 3 * epochs + one.column] = 1.0
+        first = np.zeros(len(one.clocked.clock_covariance), dtype=np.int64)
+        first[epoch] = rows
+        local = motion.local_derivatives(seen.combined.measurements.gps_ms[first], seen.offset_s[first])
+        by_ambiguity = np.zeros((len(rows), len(one.passes)))
+        by_ambiguity[len(one.code_rows) + np.arange(len(one.phase_rows)), one.column] = 1.0
+        design = np.concatenate((local.rows(epoch, seen.partials[rows]), by_ambiguity), axis=1)
         residual = np.concatenate((seen.code_m[one.code_rows], seen.phase_m[one.phase_rows]))
-        return rows, design, np.column_stack((residual, self._shift[rows]))
+        return local, design, np.column_stack((residual, self._shift[rows]))
 
     def _split(self) -> Iterator[_Interval]:
         """Yield the intervals with measurements."""
@@ -221,7 +237,7 @@ class Elimination:
             if not len(both):
                 continue
             _, epoch = np.unique(times_ms[both], return_inverse=True)
-            passes, column = np.unique(seen.combined.passes[phase_rows], return_inverse=True)
+            passes, column = np.unique(self._place[seen.combined.passes[phase_rows]], return_inverse=True)
             variance = np.concatenate((seen.code_variance_m2[code_rows], seen.phase_variance_m2[phase_rows]))
             covariances = (
                 (own, np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms))
@@ -245,6 +261,15 @@ class Elimination:
         pattern_m2 = self._pattern_m**2 * np.exp(-apart_s / _PATTERN_S)
         covariance += np.where(np.outer(is_phase, is_phase), pattern_m2, 0.0)
         return covariance
+
+
+def _in_time(combined: Combined) -> IntArray:
+    """Return the place of each pass in the order of their first rows, shape (passes,)."""
+    rows = np.flatnonzero(combined.passes >= 0)
+    numbers, first = np.unique(combined.passes[rows], return_index=True)
+    place = np.empty(len(numbers), dtype=np.int64)
+    place[np.argsort(first, kind="stable")] = np.arange(len(numbers))
+    return place
 
 
 def by_satellite(satellite: SatelliteArray) -> list[IntArray]:

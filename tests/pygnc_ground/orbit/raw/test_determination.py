@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.orbit import app
 from pygnc_ground.commands.raw_orbit import RawFiles, determine
 from pygnc_ground.gnss.measurements import GnssMeasurements, GnssOrbits
@@ -86,6 +87,34 @@ def test_slips_that_the_receiver_does_not_report_end_a_pass(flight: Made) -> Non
     assert found.combined.slips > solved(seen, flight.precise).combined.slips
 
 
+def test_noise_grows_with_falling_elevation_as_it_is_weighted(flight: Made) -> None:
+    """The simulator has loops and multipath that decrease with the elevation."""
+    found = solved(flight.measurements, flight.precise)
+    seen = found.combined.measurements
+    own_m = found.at(seen.gps_ms, np.zeros(len(seen)))[:, :3]
+    frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
+    turn = frames.at_each(seen.gps_ms, np.zeros(len(seen))).ecef_from_gcrf
+    own_m = np.einsum("nij,nj->ni", turn, own_m)
+    sight_m = found.links.position_ecef_m - own_m
+    sine = np.einsum("ni,ni->n", sight_m, own_m) / np.linalg.norm(sight_m, axis=1) / np.linalg.norm(own_m, axis=1)
+    spreads_m = [
+        float(np.nanstd(found.fitted.code_m[(sine >= low) & (sine < high)]))
+        for low, high in ((0.3, 0.45), (0.45, 0.65), (0.65, 0.85), (0.85, 1.0))
+    ]
+    assert spreads_m == sorted(spreads_m, reverse=True)
+    for spread_m, sine_of in zip(spreads_m, (0.37, 0.55, 0.75, 0.92), strict=True):
+        assert 0.3 < spread_m / (0.5 / sine_of) < 1.5
+
+
+def test_steps_of_the_fitted_clock_end_no_pass(flight: Made) -> None:
+    """Between two intervals of the fit, the clock of the receiver may step by centimetres for all satellites.
+
+    With messages, passes also end where the messages change: once, for some of the twelve satellites in view.
+    """
+    broadcast, precise = (solved(flight.measurements, orbits) for orbits in (flight.broadcast, flight.precise))
+    assert broadcast.combined.pass_count <= precise.combined.pass_count + 12
+
+
 def test_a_slip_of_one_cycle_shows_with_one_frequency(flight: Made) -> None:
     """The mean of code and phase, noisier than a cycle, neither hides a slip nor ends passes for nothing."""
     seen = flight.measurements.without_l2()
@@ -132,6 +161,9 @@ def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tm
     assert printed.exit_code == 0, printed.output
     assert "taken as at the centre of mass +- 0.5 m" in printed.output
     assert {path.name for path in out.iterdir()} == {"orbit_batch.parquet", "orbit.oem", "replay.json", "report.html"}
+    exported = CliRunner().invoke(export_app, [str(out), "--out", str(tmp_path / "messages")])
+    assert exported.exit_code != 0
+    assert "an orbit from raw GNSS measurements, of which orbit.oem is the only message" in exported.output
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
 
