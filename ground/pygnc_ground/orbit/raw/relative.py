@@ -11,6 +11,7 @@ Source: R. Kroes, O. Montenbruck, W. Bertiger & P. Visser, Precise GRACE baselin
 9, 2005.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -19,13 +20,14 @@ import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc_ground.gnss.antennas import L1_SHARE
 from pygnc_ground.gnss.integers import resolve
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
 from pygnc_ground.orbit.batch.collocation import NODE, SEGMENT_S
 from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, RADIATION, STATE, Factors
-from pygnc_ground.orbit.batch.trajectory import SEGMENT_MS, ArcDynamics, Grid, LinearMotion
+from pygnc_ground.orbit.batch.trajectory import SEGMENT_MS, ArcDynamics, Grid, LinearMotion, LocalDerivatives
 from pygnc_ground.orbit.raw.determination import RawOrbit
-from pygnc_ground.orbit.raw.differences import DELAY_FACTORS, WAVELENGTHS_M, Differences, Pairs, group_medians
+from pygnc_ground.orbit.raw.differences import DELAY_FACTORS, WAVELENGTHS_M, Differences, Pairs
 from pygnc_ground.orbit.raw.normal_equations import Clocked, by_satellite
 from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.orbit.solution import FloatArray, IntArray
@@ -149,6 +151,8 @@ def solve_relative(  # noqa: PLR0917 - both orbits, and what they are predicted 
             seen = seen.split(seen.jumps(seen.without_ionosphere(residuals[seen.bands :]))) if iteration else seen
             passes = seen.passes
             residuals = None if iteration == 0 else residuals
+            # Its weights are the largest table: those of the next iteration shall not be made beside them.
+            del fit
     cautious = parameters.prior(settings, factors._replace(empirical=_FACTOR_STEP * factors.empirical))
     information = normal.matrix.copy()
     information[:count, :count] += cautious.information
@@ -258,7 +262,7 @@ class _Fit:
         self.free = np.flatnonzero(~is_datum)
         self.wavelengths_m = np.repeat(WAVELENGTHS_M[: seen.bands], seen.pass_count)
         self._sigma_m = np.where(is_datum, _DATUM_SIGMA_M, _AMBIGUITY_SIGMA_M)
-        self._ionosphere_m = _ionosphere_m(seen)
+        self._ionosphere_m = _ionosphere_m(seen, residuals)
         self._blocks = list(self._split())
 
     def normal(self, count: int) -> _Normal:
@@ -266,20 +270,27 @@ class _Fit:
         seen, total = self._seen, count + len(self._sigma_m)
         matrix, right = np.diag(np.concatenate((np.zeros(count), self._sigma_m**-2))), np.zeros((total, 4))
         for block in self._blocks:
-            columns, design = self._design(block, count)
+            local, used, design = self._design(block)
             observed = self._observed_m[block.kind, block.row]
             values = np.column_stack((design, observed, seen.by_offset[block.row]))
             cleared = block.clocked.weighted(block.clocked.rest(values))
-            matrix[np.ix_(columns, columns)] += design.T @ cleared[:, : len(columns)]
-            right[columns] += design.T @ cleared[:, len(columns) :]
+            products, places = design.T @ cleared, len(local.carried)
+            of_orbit = local.carried.T @ products[:places]
+            acting, right_of = len(of_orbit), design.shape[1]
+            matrix[:acting, :acting] += of_orbit[:, :places] @ local.carried
+            cross = of_orbit[:, places:right_of]
+            matrix[:acting, count + used] += cross
+            matrix[count + used, :acting] += cross.T
+            matrix[np.ix_(count + used, count + used)] += products[places:, places:right_of]
+            right[:acting] += of_orbit[:, right_of:]
+            right[count + used] += products[places:, right_of:]
         return _Normal(0.5 * (matrix + matrix.T), right)
 
     def residuals(self, both: FloatArray) -> FloatArray:
         """Return the residuals (2 bands, n) after corrections of orbit and ambiguities; NaN where not used."""
         found = np.full_like(self._observed_m, np.nan)
         for block in self._blocks:
-            columns, design = self._design(block, len(both) - len(self._sigma_m))
-            residual = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
+            residual = self._residual(block, both)
             found[block.kind, block.row] = block.clocked.rest(residual)[:, 0]
         return found
 
@@ -287,8 +298,7 @@ class _Fit:
         """Return chi-square per degree of freedom."""
         chi_square, degrees = 0.0, -len(both)
         for block in self._blocks:
-            columns, design = self._design(block, len(both) - len(self._sigma_m))
-            residual = (self._observed_m[block.kind, block.row] - design @ both[columns])[:, None]
+            residual = self._residual(block, both)
             of_block, degrees_of_block = block.clocked.chi_square(block.clocked.rest(residual))
             chi_square, degrees = chi_square + of_block, degrees + degrees_of_block
         return chi_square / max(degrees, 1)
@@ -300,20 +310,24 @@ class _Fit:
         first[self._seen.passes[rows]] = self._seen.epoch[rows]
         return first
 
-    def _design(self, block: _Block, count: int) -> tuple[IntArray, FloatArray]:
-        """Return the parameters that act, and the derivatives by them."""
+    def _residual(self, block: _Block, both: FloatArray) -> FloatArray:
+        """Return the differences (m, 1) after corrections of orbit and ambiguities."""
+        local, used, design = self._design(block)
+        count = len(both) - len(self._sigma_m)
+        corrections = np.concatenate((local.carried @ both[: local.carried.shape[1]], both[count + used]))
+        return np.asarray((self._observed_m[block.kind, block.row] - design @ corrections)[:, None])
+
+    def _design(self, block: _Block) -> tuple[LocalDerivatives, IntArray, FloatArray]:
+        """Return the orbit's derivatives, the ambiguities that act, and the derivatives by its segments and by them."""
         seen, bands = self._seen, self._seen.bands
         rows, which = np.unique(block.row, return_inverse=True)
-        partials = np.zeros((len(rows), 1, 6))
-        partials[:, 0, :3] = seen.partials[rows]
-        of_orbit = self._motion.derivatives(seen.gps_ms[rows], seen.offset_s[rows], partials)[which, 0]
+        local = self._motion.local_derivatives(seen.gps_ms[rows], seen.offset_s[rows])
         is_phase = block.kind >= bands
         number = (block.kind - bands) * seen.pass_count + seen.passes[block.row]
         used, column = np.unique(number[is_phase], return_inverse=True)
-        design = np.zeros((len(block.row), of_orbit.shape[1] + len(used)))
-        design[:, : of_orbit.shape[1]] = of_orbit
-        design[np.flatnonzero(is_phase), of_orbit.shape[1] + column] = 1.0
-        return np.concatenate((np.arange(of_orbit.shape[1]), count + used)), design
+        by_ambiguity = np.zeros((len(block.row), len(used)))
+        by_ambiguity[np.flatnonzero(is_phase), column] = 1.0
+        return local, used, np.concatenate((local.rows(which, seen.partials[block.row]), by_ambiguity), axis=1)
 
     def _split(self) -> Iterator[_Block]:
         """Yield the blocks of half an hour."""
@@ -345,16 +359,23 @@ class _Fit:
         return covariance
 
 
-def _ionosphere_m(seen: Differences) -> float:
-    """Return the standard deviation of the difference of delays on L1 at the zenith."""
+def _ionosphere_m(seen: Differences, residuals: FloatArray | None) -> float:
+    """Return the standard deviation of the difference of delays on L1 at the zenith.
+
+    Residuals (2 bands, n) of both frequencies show it: their difference contains the ionosphere and errors of receivers
+    and antennas, their ionosphere-free combination the latter alone.
+    """
     usual_m = _IONOSPHERE_LEAST_M + _IONOSPHERE_SLOPE * seen.baseline_m
-    if seen.bands == 1:
+    if seen.bands == 1 or residuals is None:
         return usual_m
-    rows = np.flatnonzero((seen.passes >= 0) & np.isfinite(seen.phase_m).all(axis=0))
-    delay_m = (seen.phase_m[0] - seen.phase_m[1])[rows] / (DELAY_FACTORS[1] - 1.0)
-    for groups in (seen.passes[rows], seen.epoch[rows], seen.passes[rows]):
-        delay_m = delay_m - group_medians(groups, delay_m)[groups]
-    return max(_LEAST_SHARE * usual_m, _SHOWN * float(np.median(np.abs(delay_m / seen.mapping[rows]))) / _NORMAL_MEDIAN)
+    phase_m = residuals[seen.bands :]
+    delay_m = (phase_m[0] - phase_m[1]) / (DELAY_FACTORS[1] - 1.0)
+    noise_m = seen.without_ionosphere(phase_m) / math.hypot(L1_SHARE, 1.0 - L1_SHARE)
+    noise_m *= math.sqrt(2.0) / (DELAY_FACTORS[1] - 1.0)
+    both_m, of_noise_m = (
+        float(np.nanmedian(np.abs(values) / seen.mapping)) / _NORMAL_MEDIAN for values in (delay_m, noise_m)
+    )
+    return max(_LEAST_SHARE * usual_m, _SHOWN * math.sqrt(max(both_m**2 - of_noise_m**2, 0.0)))
 
 
 def _references(seen: Differences) -> IntArray:

@@ -96,6 +96,25 @@ def test_passes_survive_a_first_motion_that_leaves_the_orbit(solved: tuple[RawOr
     assert (found.differences.passes >= 0).sum() > 0.95 * (before.passes >= 0).sum()
 
 
+def test_drift_of_the_receivers_phases_is_not_taken_for_the_ionosphere(
+    solved: tuple[RawOrbit, RawOrbit, EarthFrames],
+) -> None:
+    """A drift is common to all satellites; the clocks of both frequencies absorb it."""
+    own, partner, frames = solved
+    seen = partner.combined.measurements
+    drift_m = 0.05 * np.sin(2.0 * np.pi * 1e-3 * (seen.gps_ms - seen.gps_ms[0]) / 3000.0)
+    drifting = replace(partner, combined=replace(
+        partner.combined, measurements=replace(seen, phase_l2_m=seen.phase_l2_m + drift_m)
+    ))  # fmt: skip
+    found, expected = (
+        solve_relative(own, other, OrbitSettings(), frames, (0.0, 0.0, 0.0), 0.005) for other in (drifting, partner)
+    )
+    assert len(found.integers) == len(expected.integers) > 0.9 * expected.ambiguities
+    times_ms = np.unique(expected.differences.gps_ms)
+    moved_m = (found.states(times_ms)[0] - expected.states(times_ms)[0])[:, :3]
+    assert np.abs(moved_m).max() < 1e-3
+
+
 def test_partner_of_other_hours_is_refused(solved: tuple[RawOrbit, RawOrbit, EarthFrames]) -> None:
     own, partner, frames = solved
     seen = partner.combined.measurements
