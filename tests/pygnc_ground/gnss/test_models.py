@@ -3,12 +3,15 @@
 import numpy as np
 import pytest
 from scipy.integrate import quad
+from scipy.optimize import brentq
 
 from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, navigation_axes, wind_up_cycles
+from pygnc_ground.gnss.broadcast import EPHEMERIS, BroadcastOrbits
 from pygnc_ground.gnss.ranges import Links, gravity_delay_m
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
 from pygnc_ground.truth.sp3 import SatelliteSamples
 from pygnc_system.files import data_file
+from tests.fakes.gnss_measurements import measurements
 from tests.pygnc_ground.gnss.simulation import BEGIN_MS, FRAMES, C, Circles, integrated, light_time, measure
 
 JULY_2010_MS = 964_224_000_000
@@ -29,6 +32,21 @@ def test_range_is_the_light_time_in_inertial_axes() -> None:
     distance_m = np.linalg.norm(links.position_ecef_m - antenna_m, axis=1)
     delay_m = gravity_delay_m(links.position_ecef_m, antenna_m, distance_m)
     np.testing.assert_allclose(predicted - delay_m, exact, atol=2e-3)
+
+
+def test_clock_of_an_eccentric_orbit_has_the_published_relativistic_effect() -> None:
+    """IS-GPS-200, 20.3.3.3.3.1: F e sqrt(A) sin E, with F = -4.442807633e-10 s / sqrt(m)."""
+    row = np.zeros(1, EPHEMERIS)
+    row["prn"], row["sqrt_a_sqrt_m"], row["eccentricity"], row["i0_rad"] = 5, 5153.6, 0.02, 0.96
+    row["fit_interval_h"], row["accuracy_m"] = 12.0, 2.4
+    row["toe_gps_ns"] = row["toc_gps_ns"] = BEGIN_MS * 1_000_000
+    orbits, seen = BroadcastOrbits(row), measurements(40, 1, first_ms=BEGIN_MS)
+    links = Links.of(seen, orbits, None, FRAMES)
+    after_s = 1e-3 * (seen.gps_ms - BEGIN_MS) - 0.0775
+    mean = np.sqrt(3.986005e14) / 5153.6**3 * after_s
+    eccentric = np.array([brentq(lambda e, m=m: e - 0.02 * np.sin(e) - m, m - 1.0, m + 1.0, xtol=1e-14) for m in mean])
+    expected_s = -4.442807633e-10 * 0.02 * 5153.6 * np.sin(eccentric)
+    np.testing.assert_allclose(links.clock_s, expected_s, atol=1e-15)
 
 
 def test_delay_by_gravity_is_that_of_the_slower_light_along_the_path() -> None:

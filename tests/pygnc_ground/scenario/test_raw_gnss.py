@@ -1,5 +1,7 @@
 """Raw measurements of scenarios, against formulas in the Earth-fixed frame that the simulator does not use."""
 
+import ast
+import inspect
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +11,7 @@ import pytest
 from pygnc_ground.gnss.antennas import navigation_axes, orbital_axes, wind_up_cycles
 from pygnc_ground.gnss.measurements import HALF_CYCLE, L1_HZ, L2_HZ, LOST_LOCK, GnssOrbits
 from pygnc_ground.orbit.solution import FloatArray
+from pygnc_ground.scenario import constellation, environment, raw_gnss, trajectory
 from pygnc_ground.scenario.generate import generate
 from pygnc_ground.scenario.make import make_scenario
 from pygnc_ground.scenario.raw_gnss import _wind_up_cycles
@@ -141,3 +144,18 @@ def test_wind_up_agrees_with_the_formula_of_wu() -> None:
     theirs = np.unwrap(wind_up_cycles(navigation_axes(orbit_m, sun_m), antenna, toward), period=1.0)
     for one, other in pairwise((ours - ours[0], theirs - theirs[0])):
         assert one == pytest.approx(other, abs=1e-6)
+
+
+def test_the_simulator_has_no_model_of_the_estimator() -> None:
+    """Common are data types, file formats, and the evaluation of messages, which agrees with RTKLIB."""
+    allowed = {
+        ("broadcast", "EPHEMERIS"), ("broadcast", "Klobuchar"), ("broadcast", "evaluated"),
+        ("measurements", "HALF_CYCLE"), ("measurements", "LOST_LOCK"), ("measurements", "GnssMeasurements"),
+        ("measurements", "ReceiverFacts"), ("rinex_navigation", "write_navigation"), ("rinex_writer", "write_rinex3"),
+    }  # fmt: skip
+    for module in (raw_gnss, constellation, environment, trajectory):
+        for node in ast.walk(ast.parse(inspect.getsource(module))):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                assert not node.module.startswith(("pygnc.environment", "pygnc.estimators", "pygnc_ground.orbit"))
+                if node.module.startswith("pygnc_ground.gnss"):
+                    assert {(node.module.rsplit(".", 1)[1], one.name) for one in node.names} <= allowed

@@ -252,7 +252,7 @@ class LiveFilter:
         ephemerides = self._ephemerides(gps_ms, names)
         self._forget(gps_ms, names, seen.loss_of_lock_l1 & LOST_LOCK != 0)
         self._forget_slipped(gps_ms, names, phase_m - predicted.range_m - clock_m, ephemerides)
-        mapping = _LEAR[0] / (np.sqrt(predicted.sine**2 + _LEAR[1]) + predicted.sine)
+        mapping = delay_mapping(predicted.sine)
         self._add(names, 0.5 * (phase_m - seen.code_l1_m), mapping, predicted.sine, links.sigma_m)
         columns = _FIRST + np.array([list(self._tracks).index(name) for name in names])
         for name, column, ephemeris in zip(names, columns.tolist(), ephemerides, strict=True):
@@ -360,6 +360,11 @@ def _moved(x: FloatArray, after_s: float) -> FloatArray:
     acceleration_mps2 = -GM_EARTH_M3_S2 / float(np.linalg.norm(position_m)) ** 3 * position_m
     moved_m = position_m + after_s * velocity_mps + 0.5 * after_s**2 * acceleration_mps2
     return np.concatenate((moved_m, velocity_mps + after_s * acceleration_mps2))
+
+
+def delay_mapping(sine: FloatArray) -> FloatArray:
+    """Return the delay of the ionosphere above a low orbit relative to that at the zenith, shape (n,)."""
+    return np.asarray(_LEAR[0] / (np.sqrt(sine**2 + _LEAR[1]) + sine))
 
 
 def live_orbit(  # noqa: PLR0917 - measurements and what they are predicted with

@@ -14,7 +14,7 @@ from pygnc_ground.commands.orbit import app
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssMeasurements
 from pygnc_ground.orbit.raw.determination import Receiver
-from pygnc_ground.orbit.raw.live import LiveFilter, LiveState, live_orbit
+from pygnc_ground.orbit.raw.live import LiveFilter, LiveState, delay_mapping, live_orbit
 from pygnc_ground.orbit.raw.screening import RawOrbitError
 from pygnc_ground.truth.frames import earth_orientation
 from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
@@ -111,3 +111,10 @@ def test_command_filters_with_broadcast_messages_only(flight: Made, tmp_path: Pa
     assert 10 < table["x_gcrf_m"].null_count() < 40
     refused = CliRunner().invoke(app, [*words, str(precise), "--out", str(tmp_path / "other")])
     assert "SP3 files are not known on board" in refused.output
+
+
+def test_delay_is_mapped_like_that_of_a_thin_layer_above_the_orbit() -> None:
+    """The layer is 100 km above an orbit of 500 km."""
+    elevation = np.radians([5.0, 10.0, 20.0, 30.0, 60.0, 90.0])
+    angle_at_layer = np.arcsin(6_871.0 / 6_971.0 * np.cos(elevation))
+    np.testing.assert_allclose(delay_mapping(np.sin(elevation)), 1.0 / np.cos(angle_at_layer), rtol=0.03)
