@@ -187,6 +187,7 @@ def determine(files: RawFiles) -> RawResult:
         errors = orbit_errors(solution, true)
         lines += _accuracy(solution, errors, true.position_ecef_m)
     if files.partner is not None and fit is not None:
+        return_free_memory()
         others, of_files = _measurements(files.partner.observations)
         lines += of_files
         if antennas is not None:

@@ -77,7 +77,7 @@ class GnssMeasurements:
     def __len__(self) -> int:
         return len(self.gps_ms)
 
-    def selected(self, rows: BoolArray | IntArray) -> Self:
+    def selected(self, rows: BoolArray | IntArray | slice) -> Self:
         """Return the measurements of some rows."""
         taken: dict[str, Any] = {
             field.name: value[rows]

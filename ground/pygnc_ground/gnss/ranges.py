@@ -85,7 +85,7 @@ class Links:
         """True where position and clock are known, shape (n,)."""
         return np.isfinite(self.position_ecef_m[:, 0]) & np.isfinite(self.clock_s)
 
-    def selected(self, rows: BoolArray | IntArray) -> Self:
+    def selected(self, rows: BoolArray | IntArray | slice) -> Self:
         """Return the links of some measurements."""
         return type(self)(**{field.name: getattr(self, field.name)[rows] for field in fields(self)})
 

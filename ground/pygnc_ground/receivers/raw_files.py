@@ -14,6 +14,7 @@ from pygnc_ground.gnss.rinex3 import is_rinex3, read_rinex3
 from pygnc_ground.gnss.rinex_text import unpacked
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
 from pygnc_ground.receivers.raw import read_raw
+from pygnc_ground.truth.load import SP3_MARK
 
 _HEAD_BYTES: Final = 400
 
@@ -106,7 +107,7 @@ def _content(path: Path) -> bytes:
 
 
 def _is_sp3(content: bytes) -> bool:
-    return content.startswith(b"#")
+    return SP3_MARK.match(content) is not None
 
 
 def _broadcast(path: Path) -> BroadcastOrbits:

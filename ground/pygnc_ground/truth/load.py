@@ -32,7 +32,7 @@ _PARQUET_MARK = b"PAR1"
 _TABLE_MARK = b"gps_week,"
 _XML_MARK = b"<"
 _KVN_MARK = b"CCSDS_OEM_VERS"
-_SP3_MARK = re.compile(rb"#[a-z][PV]")
+SP3_MARK = re.compile(rb"#[a-z][PV]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _Truth = TypeVar("_Truth")
 _KINDS = (
@@ -94,7 +94,7 @@ def _attitude(content: bytes) -> AttitudeTruth | None:
     if table is not None:
         return attitude_truth(table)
     begin = _begin(content)
-    is_ours = begin.startswith((_XML_MARK, _KVN_MARK)) or _SP3_MARK.match(begin) or DATED_ROW.match(begin)
+    is_ours = begin.startswith((_XML_MARK, _KVN_MARK)) or SP3_MARK.match(begin) or DATED_ROW.match(begin)
     reader = None if is_ours else added_reader(content)
     if reader is None:
         return None
@@ -112,7 +112,7 @@ def _ephemeris(content: bytes, object_id: str | None) -> Ephemeris:
     text = content.removeprefix(_BYTE_ORDER_MARK).decode("utf-8", errors="replace")
     if DATED_ROW.match(begin):
         return ephemeris_from_dated_table(content.removeprefix(_BYTE_ORDER_MARK))
-    if _SP3_MARK.match(begin):
+    if SP3_MARK.match(begin):
         return read_sp3(text, object_id)
     if begin.startswith(_KVN_MARK):
         return ephemeris_from_oem(read_kvn(text), object_id)

@@ -6,6 +6,8 @@ import pytest
 
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.receivers.raw_files import read_measurements, read_orbits
+from tests.fakes.gnss_measurements import measurements
+from tests.fakes.raw_logs import epochs, range_text
 from tests.pygnc_ground.gnss.broadcast_tables import NAVIGATION_FILE
 from tests.pygnc_ground.gnss.test_rinex2 import EPOCH, HEADER
 
@@ -23,6 +25,16 @@ def test_an_observation_file_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "observations"
     path.write_text(HEADER + EPOCH)
     assert len(read_measurements(path)) == 2
+
+
+def test_messages_in_text_are_not_taken_for_sp3(tmp_path: Path) -> None:
+    """Both begin with a number sign."""
+    path = tmp_path / "receiver.log"
+    made = measurements(4)
+    path.write_bytes(b"".join(map(range_text, epochs(made))))
+    assert len(read_measurements(path)) == len(made)
+    with pytest.raises(ValueError, match="the log has no ephemeris"):
+        read_orbits([path])
 
 
 def test_ephemerides_of_several_files_are_used_once(navigation: Path) -> None:

@@ -77,7 +77,7 @@ class Combined:
             slips=self.slips + int(starts.sum()),
         )
 
-    def selected(self, rows: BoolArray | IntArray) -> Self:
+    def selected(self, rows: BoolArray | IntArray | slice) -> Self:
         """Return some rows."""
         return replace(
             self,

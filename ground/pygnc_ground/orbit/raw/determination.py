@@ -29,6 +29,7 @@ from pygnc_ground.orbit.raw.screening import (
     Foreign,
     Positions,
     RawOrbitError,
+    gps_days,
     one_frequency,
     thinned,
     without_orbits,
@@ -208,14 +209,19 @@ def _prepared(
     near = times_ms[(times_ms >= used_ms[0] - _BEYOND_MS) & (times_ms <= used_ms[-1] + _BEYOND_MS)]
     grid = Grid(int(near[0]), int(near[-1]))
     positions = Positions.of(points, times_ms, frames)
-    fit = _Fit(combined.selected(kept), links.selected(kept), clock_s[kept], receiver, frames, positions)
+    # A slice of all rows is no copy; the measurements of a day are with the caller, too.
+    rows = slice(None) if kept.all() else kept
+    fit = _Fit(combined.selected(rows), links.selected(rows), clock_s[rows], receiver, frames, positions)
     return fit, grid, points, remarks
 
 
 def _require_satellites(seen: GnssMeasurements, links: Links) -> None:
     """Raise RawOrbitError if too few satellites have orbits for a position."""
     if not links.known.any():
-        raise RawOrbitError("no satellite that was tracked has an orbit and a clock at the time of the measurements")
+        raise RawOrbitError(
+            "no satellite that was tracked has an orbit and a clock at the time of the measurements; give orbits with"
+            f" clocks of {gps_days(seen.gps_ms)} GPS time"
+        )
     tracked, known = (
         float(np.unique(seen.gps_ms[rows], return_counts=True)[1].max()) for rows in (slice(None), links.known)
     )
@@ -375,7 +381,9 @@ class _Fit:
         seen = self._combined.measurements
         walk_m2 = self._links.clock_walk_m2_s * 1e-3 * (seen.gps_ms - seen.gps_ms[before])
         limit_m = _JUMP_SIGMAS * np.sqrt(2.0 * self._phase_m**2 + np.maximum(walk_m2, 0.0))
-        return np.asarray(self._against_others(residual_m, before) > np.maximum(limit_m, _JUMP_LEAST_M))
+        # Means of code and phase are too noisy to show the steps of the clock.
+        of_dual_m = np.where(self._combined.dual, residual_m, np.nan)
+        return np.asarray(self._against_others(of_dual_m, before) > np.maximum(limit_m, _JUMP_LEAST_M))
 
     def _carrier_jumps(self, before: IntArray) -> BoolArray:
         """Return flags of rows at which the L1 phase jumps, shape (n,).

@@ -102,6 +102,7 @@ def test_satellites_without_clocks_are_named_with_the_day(flight: Made, run: Run
     text = re.sub(rb"(?m)^(PG.{44}).{14}", rb"\1 999999.999999", flight.files.precise)
     printed = run(flight.files.observations, "--overwrite", orbits=text, is_solved=False)
     assert "no satellite that was tracked has an orbit and a clock" in printed
+    assert "give orbits with clocks of 2025-03-20 GPS time" in printed
 
 
 def test_lost_second_frequency_is_replaced_by_the_mean_of_code_and_phase(epochs: list[bytes], run: Run) -> None:
