@@ -16,9 +16,9 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.formation.reference import STATE_SIZE, Reference, Track
 from pygnc.estimators.formation.settings import FormationSettings
 from pygnc.estimators.kalman import scaled_inverse
-from pygnc.estimators.orbit.measurement import Fix, effect_of_clock, linearise_fix, with_clock_error
+from pygnc.estimators.orbit.measurement import Fix, effect_of_clock, linearise_fixes, with_clock_error
 from pygnc.estimators.orbit.settings import MeasurementSettings
-from pygnc.estimators.orbit.state import DRAG, SIZE, UNKNOWN_SIGMA, OrbitState
+from pygnc.estimators.orbit.state import DRAG, UNKNOWN_SIGMA, OrbitState
 
 Pair: TypeAlias = tuple[int, int]
 """Radio ids of two satellites, the lower one first. Both directions of a pair share their range bias."""
@@ -223,16 +223,14 @@ def fix_equations(
     points = track.reference.at(times)
     design, residual = np.zeros((len(fixes), 6, 6)), np.zeros((len(fixes), 6))
     available = np.ones((len(fixes), 2), dtype=np.bool_)
-    x = np.zeros(SIZE)
-    for row, fix in enumerate(fixes):
-        x[:6] = points.state[row]
-        clock = effect_of_clock(fix, x, frames, receiver)
-        for part, linearised in enumerate(linearise_fix(fix, x, frames, receiver)):
+    for row, parts in enumerate(linearise_fixes(fixes, points.state, frames, receiver)):
+        clock = effect_of_clock(fixes[row], points.state[row], frames, receiver)
+        for part, linearised in enumerate(parts):
             available[row, part] = linearised is not None
             if linearised is not None:
                 rows = slice(3 * part, 3 * part + 3)
                 observation = with_clock_error(linearised, clock[rows], 2 * len(fixes))
-                design[row, rows] = observation.partials[:, :6] / observation.sigma[:, None]
+                design[row, rows] = observation.partials / observation.sigma[:, None]
                 residual[row, rows] = observation.residual / observation.sigma
     by_state = design @ points.d_state_d_epoch
     return FixEquations(

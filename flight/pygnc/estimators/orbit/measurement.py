@@ -10,6 +10,7 @@ ratio adapts a factor on those standard deviations.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
@@ -205,6 +206,48 @@ def linearise_fix(
     )
     predicted = earlier_rotation.dot(earlier_mps - spin.dot(earlier_m))
     return position, Observation(fix.velocity_ecef_mps - predicted, partials, sigma)
+
+
+def linearise_fixes(
+    fixes: Sequence[Fix], states_gcrf: Array, frames: EarthFrames, settings: MeasurementSettings
+) -> list[tuple[Observation, Observation | None]]:
+    """Return `linearise_fix` of n fixes about states (n, 6), in half of the time; partials have six columns."""
+    gps_ms = np.array([fix.gps_ms for fix in fixes], dtype=np.int64)
+    latency_s = np.array([fix.velocity_latency_s for fix in fixes])
+    attitude, earlier = (frames.at_each(gps_ms, offset_s) for offset_s in (np.zeros(len(fixes)), -latency_s))
+    rotation = attitude.ecef_from_gcrf
+    # Vectors are columns, so that matrices multiply them.
+    position_m, velocity_mps = states_gcrf[:, POSITION, None], states_gcrf[:, VELOCITY, None]
+    position_ecef_m = rotation @ position_m
+    # The degree is that of `linearise_fix`.
+    fields = [gravity_and_gradient(each, 16) for each in position_ecef_m[..., 0]]
+    acceleration = rotation.swapaxes(1, 2) @ np.array([field for field, _ in fields]).reshape(-1, 3, 1)
+    gradient = rotation.swapaxes(1, 2) @ np.array([each for _, each in fields]).reshape(-1, 3, 3) @ rotation
+    # The Taylor series of `_propagate_back`.
+    back_s = latency_s[:, None, None]
+    jerk, change = gradient @ velocity_mps, 0.5 * back_s**2 * gradient
+    earlier_m = position_m - back_s * velocity_mps + 0.5 * back_s**2 * (acceleration - back_s / 3.0 * jerk)
+    earlier_mps = velocity_mps - back_s * acceleration + 0.5 * back_s**2 * jerk
+    unit, spin = np.eye(3), cross_matrix(earlier.rotation_gcrf_rad_s)
+    by_position = -back_s * gradient - spin @ (unit + change)
+    by_velocity = unit + change + back_s * spin
+    partials = earlier.ecef_from_gcrf @ np.concatenate((by_position, by_velocity), axis=2)
+    predicted = earlier.ecef_from_gcrf @ (earlier_mps - spin @ earlier_m)
+    of_position = np.concatenate((rotation, np.zeros_like(rotation)), axis=2)
+    limits = (
+        (settings.position_sigma_default_m, settings.position_sigma_floor_m),
+        (settings.velocity_sigma_default_mps, settings.velocity_sigma_floor_mps),
+    )
+    observations: list[tuple[Observation, Observation | None]] = []
+    for row, fix in enumerate(fixes):
+        residual = fix.position_ecef_m - position_ecef_m[row, :, 0]
+        position = Observation(residual, of_position[row], _bounded_sigma(fix.position_sigma_m, *limits[0]))
+        velocity = None
+        if fix.velocity_ecef_mps is not None and fix.velocity_sigma_mps is not None:
+            sigma = _bounded_sigma(fix.velocity_sigma_mps, *limits[1])
+            velocity = Observation(fix.velocity_ecef_mps - predicted[row, :, 0], partials[row], sigma)
+        observations.append((position, velocity))
+    return observations
 
 
 def effect_of_clock(fix: Fix, x: Array, frames: EarthFrames, settings: MeasurementSettings) -> Array:

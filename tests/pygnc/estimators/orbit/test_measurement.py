@@ -6,7 +6,14 @@ import pytest
 from pygnc.common.arrays import Array
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.kalman import Observation, chi_square
-from pygnc.estimators.orbit.measurement import Fix, Gate, effect_of_clock, linearise_fix, with_clock_error
+from pygnc.estimators.orbit.measurement import (
+    Fix,
+    Gate,
+    effect_of_clock,
+    linearise_fix,
+    linearise_fixes,
+    with_clock_error,
+)
 from pygnc.estimators.orbit.settings import MeasurementSettings
 from pygnc.estimators.orbit.state import OrbitState
 from tests.pygnc.environment.authority import ecef_state
@@ -45,6 +52,26 @@ def test_a_perfect_fix_leaves_no_residual(latency_ms: int) -> None:
     assert velocity is not None
     np.testing.assert_allclose(position.residual, 0.0, atol=1e-3)
     np.testing.assert_allclose(velocity.residual, 0.0, atol=5e-5)
+
+
+def test_fixes_together_are_linearised_as_each_alone() -> None:
+    no_velocity = replace(fix(), velocity_ecef_mps=None, velocity_sigma_mps=None)
+    fixes = [fix(), no_velocity, fix(150), fix(1_000)]
+    states = STATE[:6] + np.outer(np.arange(4.0), (900.0, -400.0, 200.0, 0.3, -0.2, 0.1))
+    together = linearise_fixes(fixes, states, FRAMES, SETTINGS)
+    for state, one, parts in zip(states, fixes, together, strict=True):
+        alone = linearise_fix(one, np.concatenate((state, STATE[6:])), FRAMES, SETTINGS)
+        for found, expected in zip(parts, alone, strict=True):
+            assert (found is None) == (expected is None)
+            if found is not None and expected is not None:
+                # The pole is that of the middle of the latency there, and moves by 1e-11 rad a second.
+                np.testing.assert_allclose(found.residual, expected.residual, rtol=0.0, atol=1e-4)
+                np.testing.assert_allclose(found.partials, expected.partials[:, :6], rtol=0.0, atol=1e-10)
+                np.testing.assert_array_equal(found.sigma, expected.sigma)
+
+
+def test_no_fix_has_no_observation() -> None:
+    assert linearise_fixes([], np.zeros((0, 6)), FRAMES, SETTINGS) == []
 
 
 def test_a_clock_that_is_fast_states_a_later_time() -> None:
