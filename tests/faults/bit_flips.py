@@ -7,6 +7,7 @@ import os
 import random
 import re
 import struct
+import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -18,7 +19,7 @@ import msgspec
 import numpy as np
 
 from pygnc.tasks.instructions import _mask
-from pygnc.tasks.seal import Numbers
+from pygnc.tasks.seal import Constants
 
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 _PRESENT: Final = 1 << 63
@@ -82,23 +83,29 @@ def ignore(_: object) -> None:
 
 
 def constants(modules: dict[str, ModuleType]) -> Iterator[Field]:
-    """Yield the constants of the project's modules, and the numbers in the code of their functions."""
+    """Yield the constants of the project's modules, and the numbers, texts and names in the code of their functions."""
     seen: set[int] = set()
     for module_name, module in sorted(modules.items()):
         if module_name.startswith("pygnc."):
             for name, value in sorted(vars(module).items()):
                 if isinstance(value, FunctionType) and value.__module__ == module_name:
-                    yield from fields(value.__code__.co_consts, f"{module_name}.{name}", ignore, seen)
+                    code = value.__code__.co_consts, value.__code__.co_names
+                    yield from fields(code, f"{module_name}.{name}", ignore, seen)
                 elif not name.startswith("__"):
                     yield from fields(value, f"{module_name}.{name}", partial(setattr, module, name), seen)
 
 
 def flip_constant(field: Field, dice: random.Random) -> str:
-    """Flip a bit of a constant; of a number in the memory of its object, which is that of each of its uses."""
+    """Flip a bit of a constant; of a number or text in the memory of its object, which is that of each of its uses."""
     if isinstance(field.value, int | float):
         bit = dice.randrange(64 if isinstance(field.value, float) else 30)
         at = id(field.value) + object.__basicsize__ + (8 if isinstance(field.value, int) else 0)
         ctypes.c_uint8.from_address(at + bit // 8).value ^= 1 << bit % 8
+        return f"{field.path} bit {bit} in memory"
+    if type(field.value) is str and field.value and field.value.isascii():
+        bit = dice.randrange(7 * len(field.value))
+        at = id(field.value) + sys.getsizeof("") - 1
+        ctypes.c_uint8.from_address(at + bit // 7).value ^= 1 << bit % 7
         return f"{field.path} bit {bit} in memory"
     return flip_field(field, dice)
 
@@ -106,7 +113,7 @@ def flip_constant(field: Field, dice: random.Random) -> str:
 def flip_instruction(modules: dict[str, ModuleType], dice: random.Random) -> str:
     """Flip a bit of an instruction, not of a cache entry, of a function of the project that has often run."""
     names = [name for name in modules if name.startswith("pygnc.")]
-    code = dice.choice([code for code in Numbers(names).codes if code.co_code != code._co_code_adaptive])  # type: ignore[attr-defined]
+    code = dice.choice([code for code in Constants(names).codes if code.co_code != code._co_code_adaptive])  # type: ignore[attr-defined]
     place = dice.choice([k for k in range(0, len(code.co_code), 2) if code.co_code[k]])
     bit = dice.randrange(16)
     ctypes.c_uint8.from_address(id(code) + CodeType.__basicsize__ + place + bit // 8).value ^= 1 << bit % 8

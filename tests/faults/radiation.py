@@ -27,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -45,7 +45,7 @@ from pygnc.configuration.data_files import (
 )
 from pygnc.configuration.load import SETTINGS_FILE, ConfigurationError, load, write_checksum
 from pygnc.formats.causes import find_causes
-from pygnc.formats.status import Phase
+from pygnc.formats.status import OrbitMode, Phase, Value
 from pygnc.host.sentence_types import SENS
 from pygnc.tasks.seal import checksum
 from pygnc.tasks.second_look import INTERVAL_S
@@ -306,10 +306,17 @@ def _outcome(flight: LinkedFlight, code: int, flipped: str, ending: str) -> Flow
         if lost := Counter(lost.kind.name for lost in flight.host.lost()):
             packets = ", ".join(f"{count} {name}" for name, count in sorted(lost.items()))
             events.append(f"reported lost to the host: {packets}")
-        last = str({name: final[name] for name in ("phase", "fixes_accepted", "samples_used", "orbit_mode")})
+        last = last_values(final)
     if ending and not events:
         last = ending
     return Flown(messages, last, {}, events, flipped)
+
+
+def last_values(final: Mapping[str, Value]) -> str:
+    """Return what the last status must report; whether the orbit is predicted depends on the time of the stop."""
+    values: dict[str, object] = {name: final[name] for name in ("phase", "fixes_accepted", "samples_used")}
+    is_from_fixes = final["orbit_mode"] in {OrbitMode.AT_FIX, OrbitMode.PREDICTED}
+    return str(values | {"orbit": "from fixes" if is_from_fixes else final["orbit_mode"]})
 
 
 KINDS: Final = ("field", "step", "constant", "instruction", "supervisor", "file", "table", "memory")

@@ -97,6 +97,6 @@ def test_many_functions_are_compared_in_parts() -> None:
 def test_the_instructions_of_all_functions_of_a_module_are_found() -> None:
     modules = seal.Modules()
     names = [__name__]
-    found = seal.Numbers(names).codes
+    found = seal.Constants(names).codes
     assert {"energy", "copied_energy", "test_a_damaged_copy_is_not_used"} <= {code.co_name for code in found}
     assert not modules.restore()

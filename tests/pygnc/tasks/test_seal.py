@@ -4,6 +4,7 @@ import _thread
 import ctypes
 import operator
 import random
+import sys
 import time
 import zlib
 from collections import deque
@@ -242,7 +243,7 @@ def flip(value: object, offset: int) -> None:
 
 
 def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> None:
-    numbers = seal.Numbers([__name__])
+    numbers = seal.Constants([__name__])
     assert not numbers.restore()
     consts = next(value for value in doubled.__code__.co_consts if isinstance(value, float))
     for value, offset in ((SPEED, 20), (NAMES["a"][0], 21), (NAMES["a"][1], 25), (consts, 22)):
@@ -254,9 +255,29 @@ def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> No
     assert (SPEED, NAMES["a"], TABLE[3], doubled(1.0)) == (7654.321, (4.5, 70_000), 3.0, 2.75)
 
 
+WORDS: Final = {"fixes accepted": b"used"}
+
+
+def named(value: dict[str, int]) -> int:
+    return value.get("samples used", 0)
+
+
+@pytest.mark.parametrize("offset", [16, 28, sys.getsizeof("") + 3])
+def test_a_flipped_bit_in_a_text_of_a_module_is_restored_from_the_copy(offset: int) -> None:
+    constants = seal.Constants([__name__])
+    consts = next(value for value in named.__code__.co_consts if isinstance(value, str))
+    names = next(name for name in named.__code__.co_names if name == "get")
+    place = bytes.__basicsize__ - 1
+    for value, at in ((consts, offset), (next(iter(WORDS)), offset), (names, offset), (WORDS["fixes accepted"], place)):
+        flip(value, min(at, sys.getsizeof(value) - 2))
+        assert constants.restore()
+        assert not constants.restore()
+    assert (WORDS, named({"samples used": 3})) == ({"fixes accepted": b"used"}, 3)
+
+
 def test_objects_of_earlier_modules_are_left_out() -> None:
-    others = seal.Numbers([__name__])
-    numbers = seal.Numbers([__name__], (others,))
+    others = seal.Constants([__name__])
+    numbers = seal.Constants([__name__], (others,))
     assert id(NAMES) in others.searched
     assert id(NAMES) not in numbers.searched
     flip(NAMES["a"][0], 21)
@@ -265,7 +286,7 @@ def test_objects_of_earlier_modules_are_left_out() -> None:
 
 
 def test_a_changed_copy_changes_no_number() -> None:
-    numbers = seal.Numbers([__name__])
+    numbers = seal.Constants([__name__])
     numbers._copy = bytes([numbers._copy[0] ^ 1]) + numbers._copy[1:]
     assert not numbers.restore()
     TABLE[3] = 8.0
@@ -275,7 +296,7 @@ def test_a_changed_copy_changes_no_number() -> None:
 
 def test_a_changed_instruction_is_restored_with_everything() -> None:
     modules = seal.Modules()
-    modules._instructions = [Instructions(seal.Numbers([__name__]).codes)]
+    modules._instructions = [Instructions(seal.Constants([__name__]).codes)]
     place = next(k for k in range(0, 100, 2) if doubled.__code__.co_code[k] == opmap["LOAD_CONST"])
     flip(doubled.__code__, CodeType.__basicsize__ + place + 1)
     assert not modules.restore()
@@ -289,7 +310,7 @@ def test_a_changed_instruction_ends_a_process_without_second_looks(monkeypatch: 
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
     monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
     guard = Seal([])
-    modules._instructions = [Instructions(seal.Numbers([__name__]).codes)]
+    modules._instructions = [Instructions(seal.Constants([__name__]).codes)]
     place = next(k for k in range(0, 100, 2) if doubled.__code__.co_code[k] == opmap["LOAD_CONST"])
     flip(doubled.__code__, CodeType.__basicsize__ + place + 1)
     guard.close()  # not due yet
@@ -305,7 +326,7 @@ def test_a_changed_constant_of_a_module_ends_the_process(monkeypatch: pytest.Mon
     monkeypatch.setattr(seal, "TABLES_INTERVAL_S", 0.0)
     monkeypatch.setattr(seal, "MODULES", modules := seal.Modules())
     guard = Seal([])
-    modules._numbers = [seal.Numbers([__name__])]
+    modules._constants = [seal.Constants([__name__])]
     guard.close()
     flip(SPEED, 20)
     with pytest.raises(StateChangedError, match="constant or an instruction"):
