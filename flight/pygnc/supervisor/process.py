@@ -30,7 +30,7 @@ BUSY_LIMIT_S: Final = 30.0
 """Processor time without a response after which a task counts as caught in an endless loop, s."""
 LOOP_LIMIT_S: Final = 5.0
 """Processor time of one step of the supervisor, or of the end of the run, after which the kernel ends main.py, s."""
-LATE_S: Final = 1.0
+LATE_S: Final = 1.5
 """Time without a response after which the processor time of a task is measured, s."""
 
 _prctl = ctypes.CDLL(None, use_errno=True).prctl

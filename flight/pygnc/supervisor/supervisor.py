@@ -34,7 +34,9 @@ from pygnc.supervisor.restart_budget import RestartBudget
 from pygnc.supervisor.stop_plan import StopPlan
 from pygnc_system.service_notifier import ServiceNotifier
 
-PING_INTERVAL_S: Final = 0.5
+PING_INTERVAL_S: Final = 1.0
+COLLECT_S: Final = 0.02
+"""Time for which reports of tasks are collected before they are processed together, s; each step costs two copies."""
 SLOW: Final = "SLOW"
 PARTIAL: Final = "PARTIAL"
 """Code words of causes: SLOW for a slow computer, PARTIAL for a run that ended before all inputs were processed."""
@@ -236,15 +238,25 @@ class Supervisor:
         return pickle.dumps((own, {name: child.state for name, child in self._children.items()}))
 
     def _wait(self) -> None:
+        """Wait for a signal, the end of a task, a report of a task, or until an action is due.
+
+        In a run that neither starts nor stops, reports wait for `COLLECT_S`, so that one step processes several.
+        """
         poller = select.poll()
         poller.register(self._inbox.descriptor, select.POLLIN)
         for child in self._children.values():
-            poller.register(child.channel, select.POLLIN)
             poller.register(child.pidfd, select.POLLIN)
         due = [self._next_ping_s, *self._restart_at_s.values()]
         if self._stop is None:
             due.append(self._deadline_s)
-        poller.poll(max(0.0, min(due) - self._clock()) * 1e3)
+        wait_ms = max(0.0, min(due) - self._clock()) * 1e3
+        is_urgent = self._stop is not None or self._phase == "starting"
+        collect_ms = 0.0 if is_urgent else min(wait_ms, COLLECT_S * 1e3)
+        if poller.poll(collect_ms):
+            return
+        for child in self._children.values():
+            poller.register(child.channel, select.POLLIN)
+        poller.poll(wait_ms - collect_ms)
 
     def _receive(self, child: Child, now: float) -> None:
         while message := control.receive_from_task(child.channel):

@@ -137,6 +137,10 @@ class EstimatorTask(Task):
         self.is_repeatable = False
         self._checkpoint.hasten()
 
+    def wait_s(self) -> float:
+        """Return the time until journals must be synced or the second look needs attention, s."""
+        return min(super().wait_s(), self._second_look.wait_s())
+
     def look_again(
         self,
         tracker: Callable[[], bytes],

@@ -48,7 +48,7 @@ from pygnc.tasks.seal import CODE_RESTORED, MODULES, Seal, StateChangedError
 
 WAIT_S: Final = 0.5
 """Maximum wait of a task with records to sync, or that serves a line or devices, s."""
-IDLE_WAIT_S: Final = 1.5
+IDLE_WAIT_S: Final = 3.0
 """Maximum wait of other tasks, s; each wait costs two checksums of the task's state."""
 DRAIN_S: Final = 0.2
 """Maximum time for which a task that closes no files still processes waiting messages after Stop, s."""

@@ -63,7 +63,7 @@ _MEMORY: Final = np.frombuffer(cast("memoryview", _AS_WORDS), np.uint64)
 _ALL_BITS: Final = np.uint64((1 << 64) - 1)
 _ARRAY_BYTES_MAX: Final = 1 << 16
 """Size of arrays that are left out, because they are tables with known answers."""
-_PLACES_AT_ONCE: Final = 2048
+_PLACES_AT_ONCE: Final = 512
 _CACHE: Final = functools._lru_cache_wrapper  # noqa: SLF001 - the only name of this type
 
 _Content: TypeAlias = Callable[[Any], object]

@@ -10,6 +10,7 @@ megabytes; the forked one shares its memory with the task and ends after a secon
 import ctypes
 import fcntl
 import gc
+import math
 import os
 import signal
 import time
@@ -27,7 +28,7 @@ from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.configuration.run import Notify, Run
 from pygnc.formats.journal import Record
 from pygnc.tasks.checkpoints import Checkpoint, CheckpointFile
-from pygnc.tasks.memory import find_changed_library
+from pygnc.tasks.memory import find_changed_library, trim_heap
 from pygnc.tasks.seal import MODULES, StateChangedError, checksum
 from pygnc_system.files import read_input
 
@@ -69,12 +70,20 @@ class SecondLook:
         self._first: bytes | None = None
         self._pid = 0
         self._interval_s = interval_s
+        self._has_inputs = False
         self._due_s = 0.0
         self.note_work()
 
     def note_work(self) -> None:
         """Postpone the next repetition, because the task is not idle."""
         self._due_s = max(self._due_s, time.monotonic() + IDLE_S)
+
+    def wait_s(self) -> float:
+        """Return the time until a repetition must begin, or is looked for, s."""
+        if self._pid:
+            return IDLE_S
+        due_s = self._due_s - time.monotonic()
+        return (due_s if due_s > 0.0 else IDLE_S) if self._has_inputs else math.inf
 
     def advance(self, last_input_seq: int, present: Callable[[], Checkpoint]) -> Checkpoint | None:
         """Begin or finish a repetition if it is due; return the state with which the task must continue, or None.
@@ -83,13 +92,15 @@ class SecondLook:
             StateChangedError: A table has changed. The successor of the process begins with the verified state.
         """
         now_s = time.monotonic()
+        self._has_inputs = last_input_seq > self._verified.last_input_seq
         if self._pid:
             code = self._reap()
             if code is not None:
                 self._pid, self._due_s = 0, now_s + self._interval_s
+                trim_heap()  # the state that it was compared with was encoded, which takes megabytes
                 return self._judge(code)
             return None
-        if now_s >= self._due_s and last_input_seq > self._verified.last_input_seq:
+        if now_s >= self._due_s and self._has_inputs:
             try:
                 self._begin(present)
             except BlockingIOError:

@@ -1,5 +1,7 @@
 """Start of the tasks and phases of a run, with a fake clock and fake task processes."""
 
+import select
+
 import msgspec
 import pytest
 
@@ -7,7 +9,15 @@ from pygnc.bus import control
 from pygnc.common.constants import HARD_EXIT_AT_S
 from pygnc.supervisor.process import NOT_STARTED
 from pygnc.supervisor.restart_budget import PAUSES_S, RESTARTS_MAX
-from pygnc.supervisor.supervisor import PARTIAL, PING_INTERVAL_S, SLOW, SLOW_START_S, START_INTERVAL_S, START_PATIENCE_S
+from pygnc.supervisor.supervisor import (
+    COLLECT_S,
+    PARTIAL,
+    PING_INTERVAL_S,
+    SLOW,
+    SLOW_START_S,
+    START_INTERVAL_S,
+    START_PATIENCE_S,
+)
 from tests.pygnc.supervisor.harness import SPECS, TIMEOUT_S, Harness, close_all, spec
 
 
@@ -233,3 +243,34 @@ def test_a_task_without_threads_is_started_again_after_a_pause(harness: Harness)
     harness.advance(START_INTERVAL_S + PING_INTERVAL_S)
     assert harness.started.count("writer") == 2
     assert "crashed" not in harness.names("writer")
+
+
+class Polls:
+    """Poll that records its descriptors and timeouts, and finds nothing."""
+
+    def __init__(self) -> None:
+        self.registered: list[object] = []
+        self.calls: list[tuple[int, float]] = []
+
+    def register(self, descriptor: object, _: int) -> None:
+        self.registered.append(descriptor)
+
+    def poll(self, timeout_ms: float) -> list[tuple[int, int]]:
+        self.calls.append((len(self.registered), timeout_ms))
+        return []
+
+
+@pytest.mark.parametrize(("phase", "collect_ms"), [("starting", 0.0), ("batch", 1e3 * COLLECT_S)])
+def test_reports_are_collected_but_the_ends_of_tasks_and_signals_are_not(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, phase: str, collect_ms: float
+) -> None:
+    polls = Polls()
+    monkeypatch.setattr(select, "poll", lambda: polls)
+    supervisor = harness.supervisor
+    supervisor._phase = phase
+    supervisor._inbox.descriptor = -1
+    supervisor._next_ping_s = harness.now_s + 0.5
+    supervisor._wait()
+    count = len(supervisor._children)
+    assert [registered for registered, _ in polls.calls] == [1 + count, 1 + 2 * count]
+    assert [timeout_ms for _, timeout_ms in polls.calls] == pytest.approx([collect_ms, 500.0 - collect_ms])

@@ -1,6 +1,7 @@
 """Second look: a task that is idle repeats its inputs, and continues from the repeated state if its own is wrong."""
 
 import fcntl
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -53,6 +54,26 @@ def work_until(task: OrbitTask, is_done: Callable[[], bool]) -> None:
 
 def verified(run: Run) -> Checkpoint | None:
     return CheckpointFile(run.runtime / "orbit.verified", lambda *_: None).load()
+
+
+def test_a_task_without_new_inputs_does_not_wake_for_a_repetition(run: Run, task: OrbitTask) -> None:
+    look = task._second_look
+    work_until(task, lambda: look._pid > 0)
+    assert look.wait_s() == second_look.IDLE_S
+    work_until(task, lambda: verified(run) is not None)
+    look._due_s = 0.0
+    task.work()
+    assert look.wait_s() == math.inf
+
+
+def test_a_repetition_that_is_due_is_awaited(task: OrbitTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(second_look, "IDLE_S", 0.5)
+    look = task._second_look
+    look._has_inputs = True
+    look._due_s = time.monotonic() + 2.0
+    assert 1.0 < look.wait_s() <= 2.0
+    look._due_s = 0.0
+    assert look.wait_s() == 0.5
 
 
 def test_the_state_of_an_idle_task_is_verified(run: Run, task: OrbitTask, events: list[str]) -> None:

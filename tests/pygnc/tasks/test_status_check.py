@@ -7,8 +7,9 @@ import msgspec
 import pytest
 import zmq
 
+from pygnc.bus.control import RunState
 from pygnc.bus.messages import OrbitEstimate
-from pygnc.bus.streams import encode
+from pygnc.bus.streams import MESSAGES_PER_STEP, encode
 from pygnc.tasks.seal import StateChangedError
 from pygnc.tasks.status.task import StatusTask
 from tests.pygnc.tasks.runs import run_in
@@ -71,3 +72,29 @@ def test_a_wrong_position_of_a_reader_is_noticed_if_it_is_the_same_twice(task: S
 def test_a_prediction_may_be_newer_than_the_journal(task: StatusTask) -> None:
     task._newest.take(msgspec.structs.replace(ESTIMATE, seq=0, gps_ms=ESTIMATE.gps_ms + 1000))
     task._check()
+
+
+def test_a_record_waits_for_all_estimates_and_nothing_wakes_the_task_before_it_is_due(
+    task: StatusTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(task._files, "write", lambda _, newest: written.append(newest.orbit.seq))
+    task.run.open_journal("orbit").append(
+        [encode(msgspec.structs.replace(ESTIMATE, seq=seq)) for seq in range(4, 4 + 3 * MESSAGES_PER_STEP)]
+    )
+    task._orbits.has_backlog = True
+    task.on_run_state(RunState("idle", (), 0))
+    while task.work():
+        assert not written
+    assert written == [3 + 3 * MESSAGES_PER_STEP]
+    assert not task.sockets()
+    assert 0.0 < task.wait_s() <= 1.0
+
+
+def test_a_record_does_not_wait_for_ever(task: StatusTask, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[int] = []
+    monkeypatch.setattr(task._files, "write", lambda _, newest: written.append(newest.orbit.seq))
+    monkeypatch.setattr(task, "_take", lambda: True)
+    task._next_write_s = 0.0
+    assert task.work()
+    assert written == [3]

@@ -6,11 +6,11 @@ from functools import cache
 from operator import itemgetter
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import erfa
 import numpy as np
 
 from pygnc.bus.messages import GnssFix, vector3
 from pygnc.common.arrays import Array
+from pygnc.environment.erfa_functions import erfa
 
 COMPUTED: Final = "computed"
 """Name of a position or velocity that the receiver has computed, as in `GnssFix`."""
@@ -182,7 +182,7 @@ def ecef_from_geodetic(latitude_rad: float, longitude_rad: float, height_m: floa
     """Return the position in ITRF, m, of a place on WGS 84; NaN for an impossible place."""
     if not (abs(latitude_rad) <= math.pi / 2 and math.isfinite(longitude_rad) and math.isfinite(height_m)):
         return np.full(3, math.nan)
-    position_m: Array = erfa.gd2gc(_WGS84, longitude_rad, latitude_rad, height_m)
+    position_m: Array = erfa.gd2gc(_WGS84, longitude_rad, latitude_rad, height_m)[0]
     return position_m
 
 
@@ -190,7 +190,7 @@ def east_north_up(position_ecef_m: Array) -> Array:
     """Return the rotation (3, 3) to ITRF from the axes east, north, up of WGS 84 at a position."""
     if not (_is_finite(position_ecef_m) and position_ecef_m.any()):
         return np.full((3, 3), math.nan)
-    longitude, latitude, _ = erfa.gc2gd(_WGS84, position_ecef_m)
+    longitude, latitude, *_ = erfa.gc2gd(_WGS84, position_ecef_m)
     (sin_lat, cos_lat), (sin_lon, cos_lon) = ((math.sin(angle), math.cos(angle)) for angle in (latitude, longitude))
     return np.array(
         [

@@ -5,6 +5,7 @@ from the supervisor.
 """
 
 import time
+from collections.abc import Sequence
 from itertools import chain
 from typing import Final
 
@@ -14,7 +15,7 @@ from pygnc.bus import control
 from pygnc.configuration.run import Notify, Run
 from pygnc.outputs.status_files import StatusFiles
 from pygnc.outputs.status_values import STREAMS, NewestEstimates
-from pygnc.tasks.runtime import Context, Task
+from pygnc.tasks.runtime import Context, PollSource, Task
 from pygnc.tasks.seal import StateChangedError
 
 INTERVAL_S: Final = 1.0
@@ -42,6 +43,10 @@ class StatusTask(Task):
         self._files = StatusFiles(run, notify)
         self._files.reserve()
 
+    def sockets(self) -> Sequence[PollSource]:
+        """Return no socket: estimates are read when the next status is due, because only the newest are in it."""
+        return ()
+
     def wait_s(self) -> float:
         """Return the time until the next status is due, s."""
         return max(0.0, self._next_write_s - time.monotonic())
@@ -50,7 +55,8 @@ class StatusTask(Task):
         """Read new estimates and write the status if it is due; return True if more estimates wait."""
         more = self._take()
         now = time.monotonic()
-        if now >= self._next_write_s or self._state.phase != self._phase_written:
+        is_due = now >= self._next_write_s or self._state.phase != self._phase_written
+        if is_due and (not more or now >= self._next_write_s + INTERVAL_S):
             self._next_write_s = now + INTERVAL_S
             self._write()
         if more:
