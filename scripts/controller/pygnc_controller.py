@@ -375,25 +375,32 @@ class Link:
         for items in (self._in_flight["i"], self._queued["i"]):
             for item in [item for item in items if now_ms >= item[7]]:
                 items.remove(item)
-                self._events.append(("lost", item[0], item[1]))
-                if item[4] and self.room():
-                    self.send("LOST", body("LOST", item[3], tail=item[1].encode()), now_ms)
+                self._report_lost(item, now_ms)
         if [item for item in self._in_flight["r"] if item[4] >= TRIES_MAX and now_ms >= item[6]]:
-            self._abandon()
+            self._abandon(now_ms)
             self._events.append(("line down",))
             self._session = _following(_following(self._session))
             self._peer = self._unknown = 0
             self.ready = False
             self._hello_due_ms = 0
 
-    def _abandon(self) -> None:
+    def _report_lost(self, item: list, now_ms: int) -> None:
+        """Report a sentence as lost; the Pi learns of unordered ones that it may have received."""
+        self._events.append(("lost", item[0], item[1]))
+        if item[4] and HOST_SENTENCES[item[1]][0] == "i" and self.room():
+            self.send("LOST", body("LOST", item[3], tail=item[1].encode()), now_ms)
+
+    def _abandon(self, now_ms: int) -> None:
         """Report the sentences for the current session of the Pi as lost; unsent unordered sentences stay queued."""
         self._line = b""
         self._next = {"r": 1, "i": 1}
-        for items in (self._in_flight["r"], self._queued["r"], self._in_flight["i"]):
-            while items:
-                item = items.pop(0)
-                self._events.append(("lost", item[0], item[1]))
+        ended = self._in_flight["r"] + self._queued["r"] + self._in_flight["i"]
+        self._in_flight["r"], self._queued["r"], self._in_flight["i"] = [], [], []
+        for item in ended:
+            if item[1] == "LOST":  # the Pi may not have received it
+                self.send(item[1], item[2], now_ms)
+            else:
+                self._report_lost(item, now_ms)
 
     def _hello(self, now_ms: int) -> bytes:
         if self._unknown:
@@ -418,7 +425,7 @@ class Link:
         self._heard_ms = now_ms
         if kind == "HELO":
             if len(octets) >= struct.calcsize(HELLO):
-                self._on_hello(session, octets)
+                self._on_hello(session, octets, now_ms)
             return
         if session != self._peer or not self.ready:
             self._hello_due_ms = min(self._hello_due_ms, now_ms + HELLO_MS // 2)
@@ -447,7 +454,7 @@ class Link:
             self._earlier |= 1 << (-distance - 1)
             self._events.append(("sentence", kind, number, octets, True))
 
-    def _on_hello(self, session: int, octets: bytes) -> None:
+    def _on_hello(self, session: int, octets: bytes, now_ms: int) -> None:
         size = struct.calcsize(HELLO)
         low, high, window, abilities, heard, ready, next_ordered, next_unordered = struct.unpack(HELLO, octets[:size])
         if not low <= VERSION <= high:
@@ -461,7 +468,7 @@ class Link:
             self._unknown = session  # perhaps of a restarted Pi; the answer offers the following session
             return
         if self.ready:
-            self._abandon()
+            self._abandon(now_ms)
             self._session, self._unknown = heard, 0
         self._peer = session
         self._next_ordered = next_ordered

@@ -341,23 +341,28 @@ class Retransmitter:
     def abandon(self, cause: LossCause) -> None:
         """End the session: remove all ordered and all transmitted unordered sentences and report them as lost.
 
-        The others are kept for the next session, in which numbers begin at 1 and the round trip time is unknown.
+        The others are kept for the next session, in which numbers begin at 1 and the round trip time is unknown. So are
+        notices of earlier losses (LOST), which may therefore arrive twice.
         """
-        lost = self._ordered.remove(lambda _: True) + self._unordered.remove(lambda item: item.tries > 0)
-        self._events += [Lost(item.ticket, item.kind, cause) for item in lost]
+        ordered = self._ordered.remove(lambda _: True)
+        unordered = self._unordered.remove(lambda item: item.tries > 0)
         self._ordered.restart()
         self._unordered.restart()
         self._round_trip = RoundTripEstimator()
+        for item in ordered:
+            if item.kind is LOST:
+                self._ordered.add(QueuedSentence(item.ticket, LOST, item.body, item.queued_s))
+        self._lose([item for item in ordered if item.kind is not LOST] + unordered, cause)
 
     def _next(self, queue: SendQueue, now_s: float, window: int) -> QueuedSentence | None:
         self._order += 1
         return queue.next_due(now_s, self._order, self._round_trip.timeout_s, window)
 
     def _lose(self, items: list[QueuedSentence], cause: LossCause) -> None:
-        """Add `Lost` events; also notify the other end (LOST) of the sentences already transmitted."""
+        """Add `Lost` events; also notify the other end (LOST) of the unordered sentences already transmitted."""
         for item in items:
             self._events.append(Lost(item.ticket, item.kind, cause))
-            if item.tries and self.room > 0:
+            if item.tries and item.kind.delivery is Delivery.UNORDERED and self.room > 0:
                 self._tickets += 1
                 body = LOST.pack(item.number, tail=item.kind.name.encode())
                 self._ordered.add(QueuedSentence(self._tickets, LOST, body, item.queued_s))

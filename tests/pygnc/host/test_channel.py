@@ -5,8 +5,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pygnc.host.channel import SESSION_STEP, Channel
-from pygnc.host.channel_events import Acknowledged, Connected, Incompatible, LineDown, LossCause, Lost, Received
-from pygnc.host.retransmission import UNORDERED_LIFETIME_S
+from pygnc.host.channel_events import (
+    Acknowledged,
+    ChannelEvent,
+    Connected,
+    Incompatible,
+    LineDown,
+    LossCause,
+    Lost,
+    Received,
+)
+from pygnc.host.retransmission import UNORDERED_LIFETIME_S, WINDOW, Retransmitter
 from pygnc.host.sentence import Delivery, Direction, Sentence, SentenceParser
 from pygnc.host.sentence_types import (
     ACKN,
@@ -265,6 +274,56 @@ def test_a_restart_of_either_end_does_not_mix_sessions(restarted: str) -> None:
         assert {o.ticket for o in lost} | set(tickets(pair.host, Acknowledged)) == {*old, new}
     assert received(pair.pi, PSET)[-1] == b"new"
     assert received(pair.pi, PSET).count(b"new") == 1
+
+
+def test_a_restarted_end_learns_of_the_packets_that_the_other_has_given_up() -> None:
+    pair = Pair(LineFaults(cuts=((1.0, 3.0),)))
+    pair.connect()
+    pair.session.run(lambda: pair.now_s >= 1.1, 2.0)
+    sent = [pair.host.channel.send(SENS, bytes(30), pair.now_s) for _ in range(3)]
+    pair.host.channel.send(PSET, b"a = 1", pair.now_s)
+    pair.run_for(0.1)
+    pair.pi.restart(Channel(Direction.TO_HOST, PI_SESSION + 1, "pi"))
+    pair.run_for(8.0)
+    lost = [o for o in pair.host.events if isinstance(o, Lost)]
+    assert [o.ticket for o in lost if o.kind is SENS] == sent
+    assert {o.cause for o in lost} == {LossCause.RESTARTED}
+    assert received(pair.pi, LOST) == 3 * [b"SENS"]
+
+
+@pytest.mark.parametrize("cause", [LossCause.LINE_DOWN, LossCause.RESTARTED])
+def test_the_end_of_a_session_gives_a_notice_of_each_packet_in_flight(cause: LossCause) -> None:
+    events: list[ChannelEvent] = []
+    sender = Retransmitter(events)
+    tickets_sent = [sender.add(kind, bytes(30), 0.0) for kind in (SENS, SENS, PSET)]
+    for _ in range(2):
+        assert sender.next_unordered(0.0) is not None
+    kept = sender.add(SENS, bytes(30), 0.0)
+    sender.abandon(cause)
+    assert sorted(event.ticket for event in events if isinstance(event, Lost)) == tickets_sent
+    notices = [sender.next_ordered(0.0, WINDOW) for _ in range(3)]
+    assert [notice and (notice.kind, LOST.unpack(notice.body).tail) for notice in notices] == [
+        (LOST, b"SENS"),
+        (LOST, b"SENS"),
+        None,
+    ]
+    left = sender.next_unordered(0.0)
+    assert left is not None
+    assert left.ticket == kept
+
+
+def test_a_notice_of_a_loss_outlives_the_session() -> None:
+    events: list[ChannelEvent] = []
+    sender = Retransmitter(events)
+    sender.add(SENS, bytes(30), 0.0)
+    assert sender.next_unordered(0.0) is not None
+    sender.expire(UNORDERED_LIFETIME_S)
+    for _ in range(2):
+        notice = sender.next_ordered(10.0, WINDOW)
+        assert notice is not None
+        assert (notice.kind, notice.number, LOST.unpack(notice.body).tail) == (LOST, 1, b"SENS")
+        sender.abandon(LossCause.RESTARTED)
+    assert [event.kind for event in events if isinstance(event, Lost)] == [SENS]
 
 
 def test_an_old_hello_that_arrives_late_does_not_repeat_a_sentence() -> None:
