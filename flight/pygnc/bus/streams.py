@@ -64,6 +64,7 @@ class StreamWriter:
         self, context: "zmq.Context[zmq.Socket[bytes]]", runtime: Path, stream: str, journal: JournalWriter
     ) -> None:
         self.journal = journal
+        self._last_seq = journal.last_seq
         self._stream = stream.encode()
         self.socket = context.socket(zmq.XPUB)
         self.socket.set(zmq.XPUB_VERBOSE, 1)
@@ -83,9 +84,13 @@ class StreamWriter:
 
         Raises:
             OSError: Neither disk nor memory takes more records.
+            RuntimeError: The number of the last message has changed; readers would ignore numbers that they have read.
         """
+        if self.journal.last_seq != self._last_seq:
+            raise RuntimeError(f"stream {self._stream.decode()}: the number of the last message has changed")
         payloads = [encode(message) for message in messages]
         self.journal.append(payloads)
+        self._last_seq = self.journal.last_seq
         self._announce(payloads[0] if len(payloads) == 1 else _NUMBER_ONLY)
 
     def answer_subscriptions(self) -> None:

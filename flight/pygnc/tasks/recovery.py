@@ -37,10 +37,19 @@ class ResumableWriter:
     def __init__(self, stream: StreamWriter, last_seq: int = 0) -> None:
         self._stream = stream
         self.last_seq = last_seq
+        self._repeated = max(0, stream.journal.last_seq - last_seq)
+        self._lacking = max(0, last_seq - stream.journal.last_seq)
 
     def write(self, messages: Sequence[Message]) -> None:
-        """Write the next messages, except those that an earlier process has written to the journal."""
-        repeated = max(0, self._stream.journal.last_seq - self.last_seq)
+        """Write the next messages, except those that an earlier process has written to the journal.
+
+        Raises:
+            StateChangedError: A number has changed; by a wrong one, messages would be dropped, or given a number twice.
+        """
+        if self._stream.journal.last_seq != self.last_seq + self._repeated - self._lacking:
+            raise StateChangedError("the position in the task's own stream has changed")
+        repeated = min(self._repeated, len(messages))
+        self._repeated -= repeated
         self.last_seq += len(messages)
         if messages[repeated:]:
             self._stream.write(messages[repeated:])

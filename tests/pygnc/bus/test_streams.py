@@ -310,3 +310,13 @@ def test_a_transient_message_is_neither_numbered_nor_journaled(context: Context,
             shown = reader.take_transient()
         assert shown == BatchEnd(seq=0, cause="now")
         assert writer.journal.last_seq == reader.last_seq == 0
+
+
+@pytest.mark.parametrize("bit", [0, 14])
+def test_a_writer_whose_last_number_has_changed_writes_nothing(context: Context, tmp_path: Path, bit: int) -> None:
+    writer = make_writer(context, tmp_path)
+    writer.write(messages(1, 5))
+    writer.journal.last_seq ^= 1 << bit
+    with pytest.raises(RuntimeError, match="number of the last message"):
+        writer.write(messages(writer.next_seq, 1))
+    writer.close()

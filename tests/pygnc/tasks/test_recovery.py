@@ -8,6 +8,7 @@ from pygnc.bus.messages import Message, TimeMark
 from pygnc.bus.streams import StreamWriter
 from pygnc.tasks.checkpoints import INTERVAL_S, Checkpoint, CheckpointFile
 from pygnc.tasks.recovery import ResumableWriter
+from pygnc.tasks.seal import StateChangedError
 
 
 class Stream:
@@ -32,6 +33,26 @@ def test_writes_each_message_once_after_a_restart() -> None:
         output.write(MESSAGES[begin:end])
     assert stream.written == MESSAGES[5:]
     assert output.last_seq == 7
+
+
+@pytest.mark.parametrize("bit", [1, 14])
+@pytest.mark.parametrize("place", ["journal", "writer"])
+def test_a_flipped_bit_of_a_position_drops_no_message(bit: int, place: str) -> None:
+    stream = Stream(last_seq=5)
+    output = ResumableWriter(cast("StreamWriter", stream), last_seq=2)
+    output.write(MESSAGES[2:6])
+    flipped = stream.journal if place == "journal" else output
+    flipped.last_seq ^= 1 << bit
+    with pytest.raises(StateChangedError):
+        output.write(MESSAGES[6:])
+
+
+def test_continues_after_the_last_message_of_a_journal_that_lacks_some() -> None:
+    stream = Stream(last_seq=1)
+    output = ResumableWriter(cast("StreamWriter", stream), last_seq=2)
+    output.write(MESSAGES[2:4])
+    output.write(MESSAGES[4:])
+    assert stream.written == MESSAGES[2:]
 
 
 def test_writes_nothing_without_messages() -> None:
