@@ -126,3 +126,12 @@ def test_a_mapping_in_the_place_of_a_library_is_left_alone(library: Path) -> Non
     memory._pages.libraries = {b"other": memory._pages.libraries[of_copy[0]]}
     assert memory.find_changed_library() == ""
     assert not any(memory._pages.crc)
+
+
+def test_a_changed_address_unmaps_nothing_else() -> None:
+    pages = memory._Pages([*Path("/proc/self/maps").read_bytes().splitlines(keepends=True)])
+    right = [*pages.ranges()]
+    assert sum(size for _, size in right) == sum(one.end - one.begin for one in pages.mapped())
+    assert len(right) < len(pages.mapped())
+    pages._ranges[0] ^= 1 << 20
+    assert [*pages.ranges()] == right
