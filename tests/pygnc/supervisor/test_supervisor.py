@@ -246,18 +246,19 @@ def test_a_task_without_threads_is_started_again_after_a_pause(harness: Harness)
 
 
 class Polls:
-    """Poll that records its descriptors and timeouts, and finds nothing."""
+    """Poll that records its descriptors and timeouts, and returns `found`."""
 
     def __init__(self) -> None:
         self.registered: list[object] = []
         self.calls: list[tuple[int, float]] = []
+        self.found: list[tuple[int, int]] = []
 
     def register(self, descriptor: object, _: int) -> None:
         self.registered.append(descriptor)
 
     def poll(self, timeout_ms: float) -> list[tuple[int, int]]:
         self.calls.append((len(self.registered), timeout_ms))
-        return []
+        return self.found
 
 
 @pytest.mark.parametrize(("phase", "collect_ms"), [("starting", 0.0), ("batch", 1e3 * COLLECT_S)])
@@ -274,3 +275,6 @@ def test_reports_are_collected_but_the_ends_of_tasks_and_signals_are_not(
     count = len(supervisor._children)
     assert [registered for registered, _ in polls.calls] == [1 + count, 1 + 2 * count]
     assert [timeout_ms for _, timeout_ms in polls.calls] == pytest.approx([collect_ms, 500.0 - collect_ms])
+    polls.found = [(3, select.POLLIN)]
+    supervisor._wait()
+    assert len(polls.calls) == 3
