@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.estimators.attitude.measurement_model import (
     REJECTED_WEIGHT,
@@ -18,7 +19,7 @@ from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
 from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ERRORS, AttitudeState
-from pygnc.estimators.kalman import Observation
+from pygnc.estimators.kalman import Observation, triangular
 
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
 """Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes. In
@@ -99,6 +100,38 @@ class Magnetometer(MeasurementModel):
         """Return the memory with the residual after the update."""
         misfit, rejected, _, disturbed = tested.memory
         return ModelMemory(misfit, rejected, tested.innovation.residual - tested.partials.dot(error), disturbed)
+
+    def with_kept_reading(
+        self,
+        corrected: AttitudeState,
+        predicted: AttitudeState,
+        error: Array,
+        sample: AttitudeSample,
+        environment: AttitudeEnvironment,
+    ) -> AttitudeState:
+        """Return the state with another bias, with which it predicts the reading as the linear update does.
+
+        Readings determine the sum of the rotated field and the bias. Errors of attitude and bias are correlated along a
+        direction that turns with the attitude. After a correction of many degrees, neither the sum nor this direction
+        would be those of the corrected state. Readings before and after would count as constraints along different
+        directions, which together determine the attitude although neither does: a body that hardly turns reached a
+        standard deviation of 5 degrees with errors of 20. The bias and its covariance are therefore those with which
+        prediction and its uncertainty stay the same. Huang, Mourikis & Roumeliotis (Int. J. Robotics Research 29, 2010)
+        explain the cause for filters of positions and landmarks.
+        """
+        (before, d_before), (after, d_after) = (
+            self._residual_and_partials(state, sample, environment) for state in (predicted, corrected)
+        )
+        slow, root = corrected.slow.copy(), corrected.sqrt_covariance.copy()
+        slow[ERRORS.in_slow(ERRORS.mag_bias)] += after - before + d_before.dot(error)
+        root[ERRORS.mag_bias] += (d_before - d_after).dot(corrected.sqrt_covariance)
+        return AttitudeState(corrected.gps_ms, corrected.quaternion, slow, triangular(root))
+
+    def _residual_and_partials(
+        self, state: AttitudeState, sample: AttitudeSample, environment: AttitudeEnvironment
+    ) -> tuple[Array, Array]:
+        body_from_gcrf = quaternion.to_matrix(state.quaternion).T
+        return self.observation(state, body_from_gcrf, sample.mag_imu_ut, environment)[:2]
 
     def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:
         """Return a verdict if readings were rejected for longer than a magnetic disturbance explains, else None."""

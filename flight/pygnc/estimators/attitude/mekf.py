@@ -202,6 +202,9 @@ class MultiplicativeEkf:
             if one.health is not prediction.health:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
+        if dof and is_uncertain:
+            for model in self._models:
+                state = model.with_kept_reading(state, step.state, error, sample, environment)
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         updated_track = Track(state, gyro_imu_rad_s, memories, samples, track.standing, warmth, smoothed)

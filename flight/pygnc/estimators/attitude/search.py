@@ -18,6 +18,7 @@ import numpy as np
 
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross
+from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.model_errors import ModelErrors
 from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES
 from pygnc.estimators.attitude.sensor_health import DIRECT_SUN_SHARE
@@ -369,7 +370,12 @@ class Search(msgspec.Struct, eq=False):
         slow[:6] = best.biases[0]
         slow[ERRORS.in_slow(ERRORS.reflectivity).start] = settings.sun_sensors.reflectivity
         root = covariance_root(scatter * covariance)
-        return AttitudeState(self.samples[-1].sample.gps_ms, best.quaternion[0], slow, root).corrected(error, root)
+        newest = self.samples[-1]
+        fitted = AttitudeState(newest.sample.gps_ms, best.quaternion[0], slow, root)
+        corrected = fitted.corrected(error, root)
+        if iterations > 1:  # then the covariance is that of the corrected state
+            return corrected
+        return Magnetometer(settings).with_kept_reading(corrected, fitted, error, newest.sample, newest.environment)
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
         """Return True if the sigma of the first hypothesis is small and its cost clearly below any other attitude's."""

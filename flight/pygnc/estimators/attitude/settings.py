@@ -292,7 +292,7 @@ class StartSettings:
     """Number of samples after which a search skips three of four, to need less computing time. It is large because the
     attitude of a body that points at the Sun may become observable only in its second sunlit arc.
     """
-    unknown_sigma_rad: _Angle = 25.0 * _DEGREE
+    unknown_sigma_rad: _Angle = 40.0 * _DEGREE
     """Uncertainty above which an attitude counts as unknown, so that its track ends."""
     fine_sigma_rad: _Angle = 3.0 * _DEGREE
     """Uncertainty below which the reported mode is "fine"."""
