@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pygnc.common.arrays import Array
 from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, L2_WAVELENGTH_M, GnssMeasurements
 from pygnc_ground.orbit.raw.combinations import combine
 from tests.fakes.gnss_measurements import measurements
@@ -13,10 +14,10 @@ _GAMMA = (77.0 / 60.0) ** 2
 """IS-GPS-200, 20.3.3.3.3.3: the square of the ratio of both frequencies, by which delays on L2 are larger."""
 
 
-def delayed(delay_m: float) -> tuple[GnssMeasurements, np.ndarray]:
+def delayed(delay_m: float) -> tuple[GnssMeasurements, Array]:
     """Return measurements of ranges with a delay of the ionosphere on L1, and the ranges."""
     made = measurements(20, 3)
-    range_m = 2.2e7 + 1e3 * np.arange(len(made))
+    range_m: Array = 2.2e7 + 1e3 * np.arange(len(made), dtype=np.float64)
     none = np.zeros(len(made), dtype=np.uint8)
     seen = replace(
         made,
