@@ -192,7 +192,7 @@ def test_a_reconnection_is_marked(tmp_path: Path) -> None:
         thread = threading.Thread(target=disturb)
         thread.start()
         arguments = ["log", line.url, "--family", "ucb", "--baud", "115200", "--out", str(out), "--name", "run"]
-        result = CliRunner().invoke(app, [*arguments, "--format", "mcap", "--count", "200"])
+        result = CliRunner().invoke(app, [*arguments, "--format", "mcap", "--count", "500"])
         thread.join()
     assert result.exit_code == 0, result.output
     found = entries(out / "run.mcap")
