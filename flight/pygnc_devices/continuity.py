@@ -84,7 +84,7 @@ class DeviceClock:
         """Smallest delay of the newest counts before a silence; that of a slow clock grows."""
         self._is_interrupted = False
         self._reserve_ns = 0
-        """By how much the first count after an interruption may be late."""
+        """Largest delay of the first count after an interruption."""
         self._may_have_restarted = False
         self._settling: _Settling | None = None
         self._phase_ns: float | None = None
@@ -304,7 +304,7 @@ class Cadence:
         self._sum = self._number = 0.0
         """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
         self._rest = 0.0
-        """What the count over an interruption has rounded away: a restart adds the second part of its step later."""
+        """Part of a step that was rounded away over an interruption, for the rest of a restart's step later."""
         self._is_interrupted = False
 
     def interrupt(self) -> None:

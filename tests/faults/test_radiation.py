@@ -1,4 +1,4 @@
-"""What the radiation campaign compares."""
+"""Tests of the comparison of results in the radiation campaign."""
 
 from pygnc.formats.status import OrbitMode, Phase, Value
 from tests.faults.radiation import last_values

@@ -109,7 +109,14 @@ class Magnetometer(MeasurementModel):
         sample: AttitudeSample,
         environment: AttitudeEnvironment,
     ) -> AttitudeState:
-        """Return the state with another bias, with which it predicts the reading as the linear update does.
+        """Return a corrected state with another bias, with which it predicts the reading as the linear update does.
+
+        Args:
+            corrected: State after the correction.
+            predicted: State before it, at the time of the sample.
+            error: The correction, shape (size,).
+            sample: The sample; whether its reading was used does not matter.
+            environment: Environment at its time.
 
         Readings determine the sum of the rotated field and the bias. Errors of attitude and bias are correlated along a
         direction that turns with the attitude. After a correction of many degrees, neither the sum nor this direction

@@ -17,7 +17,7 @@ from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ERRORS, AttitudeState
+from pygnc.estimators.attitude.state import ERRORS
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
@@ -221,25 +221,6 @@ class MeasurementModel(ABC):
     def after_update(self, tested: Tested, error: Array) -> ModelMemory:  # noqa: ARG002 - for models that use it
         """Return the memory after the update, which corrected the state by `error`, shape (size,)."""
         return tested.memory
-
-    def with_kept_reading(
-        self,
-        corrected: AttitudeState,
-        predicted: AttitudeState,  # noqa: ARG002 - for models that use it
-        error: Array,  # noqa: ARG002
-        sample: AttitudeSample,  # noqa: ARG002
-        environment: AttitudeEnvironment,  # noqa: ARG002
-    ) -> AttitudeState:
-        """Return a corrected state that predicts the reading of the sample as the linear update does.
-
-        Args:
-            corrected: State after the correction.
-            predicted: State before it, at the time of the sample.
-            error: The correction, shape (size,).
-            sample: The sample; whether its reading was used does not matter.
-            environment: Environment at its time.
-        """
-        return corrected
 
     def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return the conclusion if the readings contradict the track; None if they do not.

@@ -15,6 +15,7 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
+from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import (
     Accepted,
     Innovation,
@@ -132,6 +133,7 @@ class MultiplicativeEkf:
         self.motion = AttitudeDynamics(settings)
         self._fine_sigma_rad = settings.start.fine_sigma_rad
         self._models = models
+        self._magnetometer = Magnetometer(settings)
 
     def process(
         self,
@@ -203,8 +205,7 @@ class MultiplicativeEkf:
                 health = one.health
         state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
         if dof and is_uncertain:
-            for model in self._models:
-                state = model.with_kept_reading(state, step.state, error, sample, environment)
+            state = self._magnetometer.with_kept_reading(state, step.state, error, sample, environment)
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         updated_track = Track(state, gyro_imu_rad_s, memories, samples, track.standing, warmth, smoothed)
