@@ -21,7 +21,9 @@ _MOVES: Final = 8.0
 sums; below, the walk becomes narrower.
 """
 _NARROWED: Final = 0.97
-"""Factor by which it becomes narrower: by half in 46 minutes with a sample every 5 s."""
+"""Factor by which it becomes narrower if the updates have removed no more variance than the noise has added: by half in
+46 minutes with a sample every 5 s. While they reduce the variance of a bias that is not known yet, its rest says less.
+"""
 _FACTOR_MAX: Final = 100.0
 """Largest factor on a walk of the settings: with the default settings, a gyro bias that moves by 0.1 degrees per second
 in an hour, or a magnetometer bias by 5 uT.
@@ -38,6 +40,7 @@ class Moment(NamedTuple):
         thermal: Changes of the biases by warmth, shape (6,).
         cross: Covariance of each bias with its change by warmth, shape (6,).
         thermal_variance: Variances of these changes, shape (6,).
+        noise: Variances of the process noise since that time, shape (6,).
     """
 
     warmth: float
@@ -46,10 +49,19 @@ class Moment(NamedTuple):
     thermal: Array
     cross: Array
     thermal_variance: Array
+    noise: Array
 
     def grown(self, sigma: Array) -> "Moment":
         """Return the biases after a step whose process noise has these standard deviations, shape (6,)."""
-        return self._replace(variance=self.variance + sigma * sigma)
+        return self._replace(variance=self.variance + sigma * sigma, noise=self.noise + sigma * sigma)
+
+    def rebased(self, before: "Moment", after: "Moment") -> "Moment":
+        """Return the biases after the state has exchanged its estimates `before` for `after` without a reading."""
+        return self._replace(
+            bias=self.bias + after.bias - before.bias,
+            variance=self.variance + after.variance - before.variance,
+            cross=self.cross + after.cross - before.cross,
+        )
 
     @classmethod
     def of(cls, state: AttitudeState, warmth: float) -> "Moment":
@@ -57,7 +69,7 @@ class Moment(NamedTuple):
         root, thermal = state.sqrt_covariance[ERRORS.biases], state.sqrt_covariance[ERRORS.thermal]
         parts = (np.einsum("ij,ij->i", *pair) for pair in ((root, root), (root, thermal), (thermal, thermal)))
         variance, cross, thermal_variance = parts
-        return cls(warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance)
+        return cls(warmth, state.slow[:6], variance, state.thermal, cross, thermal_variance, np.zeros(6))
 
     def at(self, warmth: float) -> tuple[Array, Array]:
         """Return the biases that this estimate predicts for another warmth, and their variances, each (6,)."""
@@ -88,6 +100,12 @@ class BiasWalks(NamedTuple):
         """Return the walks after a step; `sigma` (6,) are the standard deviations of its noise on the biases."""
         return self if self.begin is None else self._replace(begin=self.begin.grown(sigma))
 
+    def rebased(self, linear: AttitudeState, kept: AttitudeState) -> "BiasWalks":
+        """Return the walks after a state was changed to keep its readings: that is not a movement of the biases."""
+        if self.begin is None or kept is linear:
+            return self
+        return self._replace(begin=self.begin.rebased(Moment.of(linear, 0.0), Moment.of(kept, 0.0)))
+
     def judged(self, state: AttitudeState, warmth: float) -> "BiasWalks":
         """Return the walks after `SAMPLES` samples.
 
@@ -97,15 +115,17 @@ class BiasWalks(NamedTuple):
         if begin is None:
             return self._replace(begin=now)
         predicted, variance = begin.at(warmth)
-        removed = variance - now.variance
-        square = (now.bias - predicted) ** 2 / np.maximum(removed, 1e-6 * now.variance)
+        removed = np.maximum(variance - now.variance, 1e-6 * now.variance)
+        square = (now.bias - predicted) ** 2 / removed
+        of_noise = np.minimum(begin.noise / removed, 1.0)
         largest = float(square[:3].max()), float(square[3:].max())
         # A moving bias also moves the other one, less far.
         first = int(largest[1] > largest[0])
         factors = [self.gyro, self.magnetometer]
         for number, chi_square in enumerate(largest):
             if chi_square < _MOVES:
-                factors[number] = max(_NARROWED * factors[number], 1.0)
+                share = float(of_noise[3 * number : 3 * number + 3].mean())
+                factors[number] = max(_NARROWED**share * factors[number], 1.0)
             elif number == first:
                 factors[number] = min(factors[number] * math.sqrt(chi_square), _FACTOR_MAX)
         return BiasWalks(factors[0], factors[1], now)

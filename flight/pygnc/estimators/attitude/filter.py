@@ -211,9 +211,10 @@ class AttitudeFilter:
             walks=memory.errors.bias_walks,
         )
         memory.health = update.health
-        before = memory.errors._replace(time_tags=update.time_tags)
-        misfits = {name: one.misfit for name, one in update.track.memories.items()}
         state = update.track.state
+        walks = memory.errors.bias_walks.rebased(update.linear, state)
+        before = memory.errors._replace(time_tags=update.time_tags, bias_walks=walks)
+        misfits = {name: one.misfit for name, one in update.track.memories.items()}
         implausible = [prior.name for prior in self._priors_of(before) if prior.is_contradicted(state)]
         memory.errors = before.detected(misfits, update.track.samples, implausible)
         memory.inflation = None if memory.errors is before else memory.errors.variance_inflation(before, settings)

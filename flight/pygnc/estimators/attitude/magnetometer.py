@@ -14,12 +14,13 @@ from pygnc.estimators.attitude.measurement_model import (
     Prediction,
     Tested,
     Verdict,
+    with_kept_reading,
 )
 from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
 from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ERRORS, AttitudeState
-from pygnc.estimators.kalman import Observation, triangular
+from pygnc.estimators.kalman import Observation
 
 _REJECTED_WEIGHT: Final = 1.0 / 100.0
 """Weight of a reading in the running mean of rejected readings; small, as magnetorquers may disturb it for minutes. In
@@ -40,6 +41,7 @@ class Magnetometer(MeasurementModel):
         super().__init__(settings)
         self._magnetometer_from_body = settings.mounting.magnetometer
         self._identity = np.eye(3)
+        self._bias_rows = np.arange(self._size)[ERRORS.mag_bias]
         self._sigma_ut = np.full(3, settings.magnetometer.noise_ut)
 
     def observation(
@@ -111,12 +113,7 @@ class Magnetometer(MeasurementModel):
     ) -> AttitudeState:
         """Return a corrected state with another bias, with which it predicts the reading as the linear update does.
 
-        Args:
-            corrected: State after the correction.
-            predicted: State before it, at the time of the sample.
-            error: The correction, shape (size,).
-            sample: The sample; whether its reading was used does not matter.
-            environment: Environment at its time.
+        Whether the reading was used does not matter.
 
         Readings determine the sum of the rotated field and the bias. Errors of attitude and bias are correlated along a
         direction that turns with the attitude. After a correction of many degrees, neither the sum nor this direction
@@ -126,19 +123,11 @@ class Magnetometer(MeasurementModel):
         prediction and its uncertainty stay the same. Huang, Mourikis & Roumeliotis (Int. J. Robotics Research 29, 2010)
         explain the cause for filters of positions and landmarks.
         """
-        (before, d_before), (after, d_after) = (
-            self._residual_and_partials(state, sample, environment) for state in (predicted, corrected)
+        before, after = (
+            self.observation(state, quaternion.to_matrix(state.quaternion).T, sample.mag_imu_ut, environment)
+            for state in (predicted, corrected)
         )
-        slow, root = corrected.slow.copy(), corrected.sqrt_covariance.copy()
-        slow[ERRORS.in_slow(ERRORS.mag_bias)] += after - before + d_before.dot(error)
-        root[ERRORS.mag_bias] += (d_before - d_after).dot(corrected.sqrt_covariance)
-        return AttitudeState(corrected.gps_ms, corrected.quaternion, slow, triangular(root))
-
-    def _residual_and_partials(
-        self, state: AttitudeState, sample: AttitudeSample, environment: AttitudeEnvironment
-    ) -> tuple[Array, Array]:
-        body_from_gcrf = quaternion.to_matrix(state.quaternion).T
-        return self.observation(state, body_from_gcrf, sample.mag_imu_ut, environment)[:2]
+        return with_kept_reading(corrected, error, (before, after), self._bias_rows, np.ones(3))
 
     def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:
         """Return a verdict if readings were rejected for longer than a magnetic disturbance explains, else None."""

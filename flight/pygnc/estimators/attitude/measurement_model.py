@@ -6,18 +6,19 @@ contradict the track. The filter updates the track with the accepted measurement
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum, auto, unique
 from typing import ClassVar, Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
-from pygnc.estimators.attitude.state import ERRORS
+from pygnc.estimators.attitude.state import ERRORS, AttitudeState
 from pygnc.estimators.kalman import Observation, chi_square
 
 _WEIGHT: Final = 1.0 / 50.0
@@ -222,6 +223,28 @@ class MeasurementModel(ABC):
         """Return the memory after the update, which corrected the state by `error`, shape (size,)."""
         return tested.memory
 
+    def with_kept_reading(
+        self,
+        corrected: AttitudeState,
+        predicted: AttitudeState,  # noqa: ARG002 - for models whose readings are nonlinear in many unknowns
+        error: Array,  # noqa: ARG002
+        sample: AttitudeSample,  # noqa: ARG002
+        environment: AttitudeEnvironment,  # noqa: ARG002
+    ) -> AttitudeState:
+        """Return a corrected state that predicts the reading as the linear update does; see `Magnetometer`.
+
+        Args:
+            corrected: State after the correction.
+            predicted: State before it, at the time of the sample.
+            error: The correction, shape (size,).
+            sample: The sample.
+            environment: Environment at its time.
+
+        Returns:
+            The state; its covariance root may not be triangular.
+        """
+        return corrected
+
     def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:  # noqa: ARG002
         """Return the conclusion if the readings contradict the track; None if they do not.
 
@@ -240,3 +263,29 @@ class MeasurementModel(ABC):
     def _factor(self, memory: ModelMemory) -> float:
         """Return the factor on the settings' standard deviations: root of the misfit, from 1 to `noise_scale_max`."""
         return min(max(math.sqrt(memory.misfit), 1.0), self._settings.noise_scale_max)
+
+
+def with_kept_reading(
+    corrected: AttitudeState,
+    error: Array,
+    linearised: tuple[Observation, Observation],
+    rows: npt.NDArray[np.intp],
+    partials: Array,
+) -> AttitudeState:
+    """Return a corrected state whose elements `rows` predict m measurements as the linear update does.
+
+    Args:
+        corrected: State after the correction.
+        error: The correction, shape (size,).
+        linearised: The m measurements linearised about the state before the correction, and about `corrected`.
+        rows: Index of an element of the error state for each measurement, shape (m,).
+        partials: Derivative of each measurement about `corrected` with respect to its element, shape (m,).
+
+    Returns:
+        The state; its covariance root is not triangular.
+    """
+    before, after = linearised
+    slow, root = corrected.slow.copy(), corrected.sqrt_covariance.copy()
+    slow[rows - ERRORS.attitude.stop] += (after.residual - before.residual + before.partials.dot(error)) / partials
+    root[rows] += (before.partials - after.partials).dot(corrected.sqrt_covariance) / partials[:, None]
+    return replace(corrected, slow=slow, sqrt_covariance=root)

@@ -6,7 +6,7 @@ predict and test the readings; large innovations widen the standard deviations o
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum, unique
 from typing import Final, NamedTuple
 
@@ -15,7 +15,6 @@ import numpy as np
 from pygnc.common import quaternion
 from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.bias_walks import NO_WALKS, BiasWalks
-from pygnc.estimators.attitude.magnetometer import Magnetometer
 from pygnc.estimators.attitude.measurement_model import (
     Accepted,
     Innovation,
@@ -111,9 +110,15 @@ class Track(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TrackUpdate:
-    """Track after a sample, with the step and the innovations; attributes are described in `AttitudeUpdate`."""
+    """Track after a sample, with the step and the innovations.
+
+    Attributes:
+        linear: State after the linear update, whose readings the state of the track keeps; the others are described in
+            `AttitudeUpdate`.
+    """
 
     track: Track
+    linear: AttitudeState
     health: SensorHealth
     step: AttitudeStep
     innovations: Mapping[str, Innovation] = field(default_factory=dict)
@@ -133,7 +138,6 @@ class MultiplicativeEkf:
         self.motion = AttitudeDynamics(settings)
         self._fine_sigma_rad = settings.start.fine_sigma_rad
         self._models = models
-        self._magnetometer = Magnetometer(settings)
 
     def process(
         self,
@@ -181,15 +185,14 @@ class MultiplicativeEkf:
             left = track._replace(
                 state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples, smoothed_imu_rad_s=smoothed
             )
-            return TrackUpdate(left, health, step, time_tags=time_tags)
+            return TrackUpdate(left, state, health, step, time_tags=time_tags)
 
         body_from_gcrf = quaternion.to_matrix(step.state.quaternion).T
         tag_variance_s2 = time_tags.used_with(sample.time_sigma_s)
         prediction = Prediction(step, body_from_gcrf, environment, health, tag_variance_s2, samples)
         memories, innovations, accepted = dict(track.memories), {}, []
         tested: list[tuple[MeasurementModel, Tested]] = []
-        is_uncertain = step.state.attitude_sigma_rad > self._fine_sigma_rad
-        is_underweighted = is_uncertain and track.standing is not Standing.MEASURED
+        is_uncertain = step.state.attitude_sigma_rad > self._fine_sigma_rad and track.standing is not Standing.MEASURED
         for model in self._models:
             name, memory = model.name, track.memory(model.name)
             one = model.test(memory, sample, prediction)
@@ -200,16 +203,19 @@ class MultiplicativeEkf:
             tested.append((model, one))
             innovations[name] = one.innovation
             if one.accepted is not None:
-                accepted.append(one.accepted.underweighted() if is_underweighted else one.accepted)
+                accepted.append(one.accepted.underweighted() if is_uncertain else one.accepted)
             if one.health is not prediction.health:
                 health = one.health
-        state, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
+        linear, error, nis, dof, time_tags = _updated(step.state, accepted, time_tags, sample.time_sigma_s)
+        state = linear
         if dof and is_uncertain:
-            state = self._magnetometer.with_kept_reading(state, step.state, error, sample, environment)
+            for model in self._models:
+                state = model.with_kept_reading(state, step.state, error, sample, environment)
+            state = replace(state, sqrt_covariance=_triangular(state.sqrt_covariance))
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         updated_track = Track(state, gyro_imu_rad_s, memories, samples, track.standing, warmth, smoothed)
-        return TrackUpdate(updated_track, health, step, innovations, nis, dof, time_tags)
+        return TrackUpdate(updated_track, linear, health, step, innovations, nis, dof, time_tags)
 
 
 def _updated(

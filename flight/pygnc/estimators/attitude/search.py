@@ -11,6 +11,7 @@ Sun if the magnetometer bias is known beforehand.
 
 import math
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 import msgspec
@@ -26,7 +27,7 @@ from pygnc.estimators.attitude.sensor_prior import PRIOR_ROWS, SensorPrior
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ERRORS, AttitudeState, Flags
 from pygnc.estimators.attitude.window import LIGHT_ERROR_MIN, Fit, Hypotheses, Window, WindowSample
-from pygnc.estimators.kalman import covariance_root
+from pygnc.estimators.kalman import covariance_root, triangular
 
 _ROTATIONS: Final = 12
 """Number of rotations about the known direction."""
@@ -375,7 +376,8 @@ class Search(msgspec.Struct, eq=False):
         corrected = fitted.corrected(error, root)
         if iterations > 1:  # then the covariance is that of the corrected state
             return corrected
-        return Magnetometer(settings).with_kept_reading(corrected, fitted, error, newest.sample, newest.environment)
+        kept = Magnetometer(settings).with_kept_reading(corrected, fitted, error, newest.sample, newest.environment)
+        return replace(kept, sqrt_covariance=triangular(kept.sqrt_covariance))
 
     def _clear(self, hypotheses: Hypotheses, fit: Fit) -> bool:
         """Return True if the sigma of the first hypothesis is small and its cost clearly below any other attitude's."""

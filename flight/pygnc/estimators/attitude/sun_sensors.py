@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from pygnc.common import quaternion
 from pygnc.common.arrays import Array, cross_matrix
 from pygnc.environment.albedo import EarthAlbedo, earth_albedo
 from pygnc.environment.solar_radiation import sunlit_fraction
@@ -18,6 +19,7 @@ from pygnc.estimators.attitude.measurement_model import (
     ModelMemory,
     Prediction,
     Tested,
+    with_kept_reading,
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettings
@@ -115,7 +117,8 @@ class SunSensors(MeasurementModel):
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
         # Each reading depends on the gain of its own face only: flat indices of these partials.
-        self._gain_elements = np.arange(len(self._normals)) * self._size + np.arange(self._size)[ERRORS.face_gains]
+        self._gain_rows = np.arange(self._size)[ERRORS.face_gains]
+        self._gain_elements = np.arange(len(self._normals)) * self._size + self._gain_rows
 
     def observation(
         self, state: AttitudeState, body_from_gcrf: Array, lux: Array, sources: LightSources, factor: float
@@ -135,7 +138,10 @@ class SunSensors(MeasurementModel):
         d_reflectivity, vectors_gcrf = sources.earth.on_plates(self._normals.dot(body_from_gcrf))
         earth_vector = state.reflectivity.dot(vectors_gcrf).dot(body_from_gcrf.T)
         earth_share = d_reflectivity.dot(state.reflectivity)
-        lit = (cosine > 0.0) * sources.sunlit_fraction
+        # A reading in the light proves that the attitude is wrong if the face should be dark; it would else not count.
+        limits, share = self._settings.sun_sensors, lux / sources.full_sun_lux
+        seen = share - earth_share > limits.cosine_min
+        lit = ((cosine > 0.0) | seen) * sources.sunlit_fraction
         below, sine2 = state.cosine_error, 1.0 - cosine * cosine
         sun_vector = (lit * (1.0 + below * (2.0 - 3.0 * sine2)))[:, None] * sun
         gain = 1.0 + state.face_gain_errors
@@ -149,23 +155,47 @@ class SunSensors(MeasurementModel):
         partials[:, ERRORS.reflectivity] = gain[:, None] * d_reflectivity
         partials[:, ERRORS.cosine_error] = -gain * direct * sine2
 
-        limits = self._settings.sun_sensors
-        share = lux / sources.full_sun_lux
         full_scale = limits.saturation_lux / sources.full_sun_lux
         saturated = is_full_scale(share, full_scale)
         residual = np.minimum(share, full_scale) - expected_share
         sigma = factor * np.hypot(limits.noise_share, limits.albedo_model_error * gain * earth_share)
-        usable = (cosine > limits.cosine_min) & (share >= 0.0)
+        usable = ((cosine > limits.cosine_min) | seen) & (share >= 0.0)
         observation = Observation(residual, partials, sigma)
         return IlluminanceObservation(share, expected_share, cosine, saturated, usable, observation)
 
-    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
-        """Predict and test the readings, and update the faults of the faces; None if Earth or air dims the Sun."""
-        environment, step = prediction.environment, prediction.step
+    def with_kept_reading(
+        self,
+        corrected: AttitudeState,
+        predicted: AttitudeState,
+        error: Array,
+        sample: AttitudeSample,
+        environment: AttitudeEnvironment,
+    ) -> AttitudeState:
+        """Return a corrected state with other gains, as `Magnetometer.with_kept_reading` does with the bias."""
+        sources = self._sources(environment)
+        if sources is None:
+            return corrected
+        before, after = (
+            self.observation(state, quaternion.to_matrix(state.quaternion).T, sample.lux, sources, 1.0)
+            for state in (predicted, corrected)
+        )
+        ungained = after.observation.partials.ravel()[self._gain_elements]
+        kept = before.usable & after.usable & ~before.saturated & (ungained > self._settings.sun_sensors.cosine_min)
+        faces = kept.nonzero()[0]
+        parts = [Observation(*(part[faces] for part in light.observation)) for light in (before, after)]
+        return with_kept_reading(corrected, error, (parts[0], parts[1]), self._gain_rows[faces], ungained[faces])
+
+    def _sources(self, environment: AttitudeEnvironment) -> LightSources | None:
+        """Return the sources of light; None if Earth or air dims the Sun."""
         if environment.sunlit_fraction < 1.0:
             return None
         sources = light_sources(environment, self._settings)
-        if not sources.is_clear:
+        return sources if sources.is_clear else None
+
+    def test(self, memory: ModelMemory, sample: AttitudeSample, prediction: Prediction) -> Tested | None:
+        """Predict and test the readings, and update the faults of the faces; None if Earth or air dims the Sun."""
+        step, sources = prediction.step, self._sources(prediction.environment)
+        if sources is None:
             return None
         limits, factor = self._settings.sun_sensors, self._factor(memory)
         light = self.observation(step.state, prediction.body_from_gcrf, sample.lux, sources, factor)

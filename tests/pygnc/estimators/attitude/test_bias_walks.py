@@ -45,10 +45,23 @@ def test_a_bias_that_moves_farther_widens_its_walk(axis: int, *, is_gyro: bool) 
     moved[axis] = 5.0 * math.sqrt(REMOVED[axis])
     walks = judged(moved)
     assert (walks.gyro, walks.magnetometer) == pytest.approx((5.0, 1.0) if is_gyro else (1.0, 5.0))
-    rest = walks
+    rest = steady = walks
     for _ in range(10):
         rest = judged(np.zeros(6), rest)
-    assert max(rest.gyro, rest.magnetometer) == pytest.approx(5.0 * 0.97**10)
+        begun = steady.interrupted().judged(state(0, np.zeros(6), AFTER), 0.0)
+        steady = begun.after_step(math.sqrt(120.0) * WALK).judged(state(120, np.zeros(6), AFTER), 0.0)
+    # Where readings reduce the variance of a bias, little of it comes from the walk, of which a rest then says little.
+    share = np.max(120.0 * WALK**2 / REMOVED)
+    assert max(rest.gyro, rest.magnetometer) == pytest.approx(5.0 * 0.97 ** (10 * share))
+    assert max(steady.gyro, steady.magnetometer) == pytest.approx(5.0 * 0.97**10)
+
+
+def test_a_state_that_keeps_its_readings_has_not_moved() -> None:
+    linear, kept = state(60, np.zeros(6), BEFORE), state(60, np.full(6, 0.5), 2.0 * BEFORE)
+    begun = NO_WALKS.judged(state(0, np.zeros(6), BEFORE), 0.0).after_step(math.sqrt(120.0) * WALK)
+    after = state(120, np.full(6, 0.5), BEFORE + AFTER)
+    assert max(begun.judged(after, 0.0)[:2]) > 5.0
+    assert begun.rebased(linear, kept).judged(after, 0.0)[:2] == (1.0, 1.0)
 
 
 def test_a_change_of_the_biases_by_something_else_is_not_judged() -> None:
