@@ -63,7 +63,7 @@ def print_grace(folder: Path) -> None:
 def print_overlaps(folder: Path) -> None:
     """Print residuals of the halves of GRACE-B's day, and how solutions of half days differ from that of the day."""
     seen = read_measurements(folder / "GRCB2080.10D")
-    orbits = read_orbits(sorted(folder.glob("COD1594?.EPH")))
+    orbits, _ = read_orbits(sorted(folder.glob("COD1594?.EPH")))
     frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
     hours = (seen.gps_ms - seen.gps_ms[0]) / 3_600_000.0
 
@@ -147,7 +147,7 @@ def live_errors_of(seed: int, hours: float) -> tuple[float, float, float, float]
 def print_live_grace(folder: Path) -> None:
     """Print the errors of the filter with C1 and L1 of GRACE-B and precise orbits, as there are no messages."""
     seen = read_measurements(folder / "GRCB2080.10D").without_l2()
-    orbits = read_orbits(sorted(folder.glob("COD1594?.EPH")))
+    orbits, _ = read_orbits(sorted(folder.glob("COD1594?.EPH")))
     frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
     begin_s = time.process_time()
     states = list(live_orbit(seen, orbits, _antennas(), Receiver((0.0, 0.0, -0.414)), OrbitSettings(), frames))

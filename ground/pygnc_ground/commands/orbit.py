@@ -109,6 +109,8 @@ def determine_orbit(
                 )
         name, designator = label("--name", name), label("--designator", designator)
         folder.require_free(out, overwrite=overwrite)
+        kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
+        options = Options(kinds, Notation.KVN, name, designator, predict)
         if not gnss_orbits:
             recorded = RecordedFiles(
                 sense=tuple(logs),
@@ -117,8 +119,6 @@ def determine_orbit(
                 config=config,
                 earth_orientation=earth_orientation,
             )
-            kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS
-            options = Options(kinds, Notation.KVN, name, designator, predict)
             echo_files(write_orbit(recorded, out, options, overwrite=overwrite))
             return
         raw = RawFiles(
@@ -143,4 +143,4 @@ def determine_orbit(
             )
         for line in result.lines:
             typer.echo(line)
-        echo_files(result.write(out, name, designator))
+        echo_files(result.write(out, options))

@@ -73,13 +73,18 @@ def write_orbit(recorded: RecordedFiles, out: Path, options: Options, *, overwri
     replay.collected.release_fixes()
     return_free_memory()
     paths = replay.write(out, overwrite=overwrite)
-    prediction = folder.StoredState.of(orbit.start, orbit.settings, context.orientation.identification)
-    folder.write_state(out, msgspec.structs.replace(folder.read_state(out), prediction=prediction))
+    write_prediction(out, folder.read_state(out), orbit)
     made = table_makers(replay.result, replay.collected).items()
     estimates = Estimates({name: make().lazy().collect() for name, make in made if name in _EXPORTED}, newest, orbit)
     for line in _summary_lines(replay, estimates, orbit.drag_sigma):
         typer.echo(line)
-    return paths if newest is None else paths + write(_message_files(estimates, options), out)
+    return paths if newest is None else paths + write(message_files(estimates, options), out)
+
+
+def write_prediction(out: Path, stored: folder.StoredState, orbit: OrbitPrediction) -> Path:
+    """Write the newest state with what its prediction over days needs, and return the path."""
+    prediction = folder.StoredState.of(orbit.start, orbit.settings, stored.earth_orientation)
+    return folder.write_state(out, msgspec.structs.replace(stored, prediction=prediction))
 
 
 def _summary_lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> Iterator[str]:
@@ -104,9 +109,14 @@ def _summary_lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> I
         f" {period_min:.2f} min"
     )
     yield f"newest state: sigma {_sigma(newest, POSITION):.2f} m, {_sigma(newest, VELOCITY):.4f} m/s"
-    ahead_km = 1e-3 * _sigma(estimates.day[-1], POSITION)
-    yield f"predicted a day ahead: sigma {ahead_km:.3f} km; drag known to {100.0 * drag_sigma:.0f} %"
+    yield prediction_line(estimates, drag_sigma)
     yield from orbit_lines(replay.orbits)
+
+
+def prediction_line(estimates: Estimates, drag_sigma: float) -> str:
+    """Return how certain the orbit is after a day."""
+    ahead_km = 1e-3 * _sigma(estimates.day[-1], POSITION)
+    return f"predicted a day ahead: sigma {ahead_km:.3f} km; drag known to {100.0 * drag_sigma:.0f} %"
 
 
 def _times_line(gps_ms: IntArray) -> str:
@@ -126,7 +136,7 @@ def _sigma(state: OrbitState, part: slice) -> float:
     return math.sqrt(float(np.trace(state.covariance[part, part])))
 
 
-def _message_files(estimates: Estimates, options: Options) -> Iterator[File]:
+def message_files(estimates: Estimates, options: Options) -> Iterator[File]:
     """Yield the messages, and print the error to expect of the mean elements."""
     with suppress(FitError):
         if fitted := estimates.fitted:

@@ -2,24 +2,28 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import typer
 
 from pygnc.common.clock import utc_iso_from_gps_ms
 from pygnc.configuration.data_files import EARTH_ORIENTATION_TABLE, read_earth_orientation
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import OrbitState
+from pygnc_ground.commands.export import write
+from pygnc_ground.commands.orbit_replay import message_files, prediction_line, write_prediction
 from pygnc_ground.commands.raw_partner import PartnerFiles, PartnerResult
-from pygnc_ground.exports.choices import Notation
-from pygnc_ground.exports.export import File
-from pygnc_ground.exports.orbit_messages import Label, States, oem
+from pygnc_ground.exports.estimates import Estimates
+from pygnc_ground.exports.export import Options
 from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import GnssMeasurements, OrbitReference
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
+from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.raw.determination import (
     RawOrbit,
     Receiver,
@@ -47,7 +51,7 @@ from pygnc_ground.orbit.solution import (
     set_states,
     unknown_solution,
 )
-from pygnc_ground.receivers.raw_files import NavigationOrbits, read_measurements, read_orbits
+from pygnc_ground.receivers.raw_files import NavigationOrbits, damage_notes, read_measurements, read_orbits
 from pygnc_ground.replay import folder
 from pygnc_ground.replay.attitude_run import return_free_memory
 from pygnc_ground.replay.files import flight_settings
@@ -61,10 +65,8 @@ from pygnc_system.files import data_file
 _ANTENNAS: Final = "gnss_antennas/igs05_gps.atx"
 _ANTENNAS_END_GPS_MS: Final = 987_033_600_000
 """2011-04-17, from which orbits refer to the antennas of igs08.atx."""
-_STEP_MS: Final = 60_000
 _POSITION: Final = slice(0, 3)
 _MS_PER_DAY: Final = 86_400_000
-_DAMAGES_SHOWN: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,61 +98,54 @@ class RawResult:
     """Orbit at the epochs of the measurements, with the summary."""
 
     solution: OrbitSolution
+    newest: OrbitState
+    orbit: OrbitPrediction
+    settings: OrbitSettings
     lines: tuple[str, ...]
     origin: folder.Origin
     partner: PartnerResult | None = None
     table: str = "orbit_batch"
     """Name of the table of states."""
-    fit: RawOrbit | None = None
-    """Fit of all measurements; None of the filter."""
     errors: OrbitErrors | None = None
     marker: str = ""
     """Name of the satellite in the files."""
+    phase_gps_ms: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    phase_m: FloatArray = field(default_factory=lambda: np.zeros(0))
+    """Residuals of the phases, each (n,); the filter has none."""
 
-    def write(self, out: Path, name: str, designator: str) -> list[Path]:
-        """Write tables, report and OEM into a folder, and return their paths."""
+    def write(self, out: Path, options: Options) -> list[Path]:
+        """Write tables, report and messages into a folder, and return their paths."""
         out.mkdir(parents=True, exist_ok=True)
         folder.begin(out, self.origin)
+        return_free_memory()
         table = out / f"{self.table}.parquet"
-        write_table(self.table, solution_table(self.table, self.solution), table, self.origin.metadata)
-        message = out / "orbit.oem"
-        message.write_bytes(self._oem(name, designator).content)
-        paths = [table, out / folder.MARKER, message]
+        states = solution_table(self.table, self.solution)
+        write_table(self.table, states, table, self.origin.metadata)
+        stored = folder.StoredState.of(self.newest, self.settings, self.origin.earth_orientation)
+        paths = [table, out / folder.MARKER, write_prediction(out, stored, self.orbit)]
         if self.partner is not None:
             paths.append(out / "formation.parquet")
             write_table("formation", self.partner.table().lazy(), paths[-1], self.origin.metadata)
         return_free_memory()
-        self._write_report(out / folder.REPORT, name)
-        return [*paths, out / folder.REPORT]
+        self._write_report(out / folder.REPORT, options.name)
+        estimates = Estimates({self.table: states.collect()}, self.newest, self.orbit)
+        typer.echo(prediction_line(estimates, self.orbit.drag_sigma))
+        return [*paths, out / folder.REPORT, *write(message_files(estimates, options), out)]
 
     def _write_report(self, path: Path, name: str) -> None:
         from pygnc_ground.report.raw_orbit import RawReport
 
-        none = np.zeros(0)
         report = RawReport(
             title=name or self.marker or "satellite",
             lines=self.lines,
             origin=self.origin,
             solution=self.solution,
             errors=self.errors,
-            phase_gps_ms=none.astype(np.int64) if self.fit is None else self.fit.combined.measurements.gps_ms,
-            phase_m=none if self.fit is None else self.fit.fitted.phase_m,
+            phase_gps_ms=self.phase_gps_ms,
+            phase_m=self.phase_m,
             relative=None if self.partner is None else self.partner.drawn,
         )
         report.write(path)
-
-    def _oem(self, name: str, designator: str) -> File:
-        one = self.solution
-        rows = np.flatnonzero((np.diff(one.gps_ms // _STEP_MS, prepend=-1) > 0) & one.known)
-        states = np.concatenate((one.position_gcrf_m, one.velocity_gcrf_mps), axis=1)[rows]
-        lower = np.zeros((len(rows), 6, 6))
-        lower[:, *np.tril_indices(6)] = one.triangles_rtn[rows]
-        covariance = lower + np.tril(lower, -1).transpose(0, 2, 1)
-        label = Label(name, designator, int(one.gps_ms[-1]))
-        message = oem(
-            States(one.gps_ms[rows], states, covariance, "GCRF"), label, ("Estimated from raw GNSS measurements",)
-        )
-        return File("orbit.oem", message.text(Notation.KVN).encode("ascii"))
 
 
 def determine(files: RawFiles) -> RawResult:
@@ -161,7 +156,8 @@ def determine(files: RawFiles) -> RawResult:
         ValueError: A file is damaged, or the measurements give no orbit; the message names the reason.
     """
     seen, lines = _measurements(files.observations)
-    orbits = read_orbits(files.gnss_orbits)
+    orbits, of_orbits = read_orbits(files.gnss_orbits)
+    lines += [note for note in of_orbits if note not in lines]
     lines += _missing_days(seen, orbits)
     is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
     if files.live and isinstance(orbits, Sp3Orbits):
@@ -176,11 +172,11 @@ def determine(files: RawFiles) -> RawResult:
     partner, fit, errors, filtered = None, None, None, f"batch of {folder.RAW}"
     if files.live:
         filtered = f"filter of {folder.RAW}"
-        solution = _live(files, seen, orbits, settings.orbit, frames)
+        solution, newest = _live(files, seen, orbits, settings.orbit, frames)
         lines += _live_lines(seen, solution)
     else:
         fit = solve_raw_orbit(seen, orbits, antennas, files.receiver, settings.orbit, frames)
-        solution = _solution(fit, seen, frames)
+        solution, newest = _solution(fit, seen, frames), fit.newest(settings.orbit)
         lines += _lines(fit, seen, solution)
     if files.truth is not None:
         true = load_truth(files.truth, files.object_name).at(solution.gps_ms)
@@ -203,7 +199,12 @@ def determine(files: RawFiles) -> RawResult:
     inputs = {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in read}
     origin = folder.origin_of(inputs, settings, filtered, orientation.identification)
     table, marker = "orbit" if files.live else "orbit_batch", seen.facts.marker
-    return RawResult(solution, tuple(lines), origin, partner, table, fit, errors, marker)
+    orbit = OrbitPrediction.after(settings.orbit, orientation, newest, ())
+    found = RawResult(solution, newest, orbit, settings.orbit, tuple(lines), origin, partner, table, errors, marker)
+    if fit is None:
+        return found
+    # The fit itself would take up to 100 MB while the files are written.
+    return replace(found, phase_gps_ms=fit.combined.measurements.gps_ms.copy(), phase_m=fit.fitted.phase_m)
 
 
 def _measurements(paths: Sequence[Path]) -> tuple[GnssMeasurements, list[str]]:
@@ -217,11 +218,9 @@ def _measurements(paths: Sequence[Path]) -> tuple[GnssMeasurements, list[str]]:
         for one in fields(GnssMeasurements)
         if isinstance(getattr(parts[0], one.name), np.ndarray)
     }
-    whole = replace(parts[0], **joined, damage=tuple(damage for part in parts for damage in part.damage))
+    whole = replace(parts[0], **joined)
     lines = [f"{path.name}: read" for path in paths]
-    lines += [f"{one.detail}; not used" for one in whole.damage[:_DAMAGES_SHOWN]]
-    if len(whole.damage) > _DAMAGES_SHOWN:
-        lines.append(f"{len(whole.damage) - _DAMAGES_SHOWN} more damaged parts; not used")
+    lines += [note for path, part in zip(paths, parts, strict=True) for note in damage_notes(path, part.damage)]
     whole, repeated = without_repeated(whole.selected(np.argsort(whole.gps_ms, kind="stable")))
     return whole, lines + repeated
 
@@ -290,8 +289,8 @@ def _solution(found: RawOrbit, seen: GnssMeasurements, frames: EarthFrames) -> O
 
 def _live(
     files: RawFiles, seen: GnssMeasurements, orbits: NavigationOrbits, settings: OrbitSettings, frames: EarthFrames
-) -> OrbitSolution:
-    """Return the states of the filter at all epochs, NaN before the first.
+) -> tuple[OrbitSolution, OrbitState]:
+    """Return the states of the filter at all epochs, NaN before the first, and the last one.
 
     Raises:
         ValueError: The options do not suit a filter on board.
@@ -304,9 +303,9 @@ def _live(
     times_ms = np.array([one.gps_ms for one in found])
     rows = np.searchsorted(solution.gps_ms, times_ms)
     states, covariance = (np.array([getattr(one, name) for one in found]) for name in ("state", "covariance"))
-    set_states(solution, rows, times_ms, states, covariance, frames)
+    set_states(solution, rows, times_ms, states[:, :6], covariance[:, :6, :6], frames)
     solution.accepted[rows] = [one.satellites > 0 for one in found]
-    return solution
+    return solution, found[-1].orbit
 
 
 def _live_lines(seen: GnssMeasurements, solution: OrbitSolution) -> Iterator[str]:

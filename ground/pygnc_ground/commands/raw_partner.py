@@ -124,7 +124,13 @@ class PartnerResult:
     """In radial, transverse, normal of the own orbit, (n, 6) and (n, 6, 6)."""
     true_rtn: FloatArray
     """True relative states, shape (n, 6); NaN where unknown."""
-    found: RelativeOrbit
+    passes: int
+    """Number of common passes."""
+    integers: int
+    """Number of ambiguities that are known integers, of `ambiguities`."""
+    ambiguities: int
+    residual_m: float
+    """Median residual of the phases' differences."""
     radio: RadioRanges
 
     @classmethod
@@ -161,7 +167,10 @@ class PartnerResult:
             np.einsum("nij,nj->ni", turn, relative),
             turn @ covariance @ turn.transpose(0, 2, 1),
             true,
-            found,
+            found.differences.pass_count,
+            len(found.integers),
+            found.ambiguities,
+            float(np.nanmedian(np.abs(found.phase_m))),
             radio.compared(own, found),
         )
 
@@ -186,16 +195,15 @@ class PartnerResult:
 
     def lines(self, seen: GnssMeasurements, *, has_truth: bool) -> Iterator[str]:
         """Yield the distance, how well it is known, the radio's ranges, and with two true orbits the errors."""
-        found, distance_m = self.found, np.linalg.norm(self.relative_gcrf[:, :3], axis=1)
+        distance_m = np.linalg.norm(self.relative_gcrf[:, :3], axis=1)
         name = f" {seen.facts.marker}" if seen.facts.marker else ""
         near_km, far_km = _PER_KM * distance_m.min(), _PER_KM * distance_m.max()
         yield (
             f"partner{name}: {near_km:.3f} to {far_km:.3f} km away at {len(self.gps_ms)} common epochs,"
-            f" {found.differences.pass_count} common passes"
+            f" {self.passes} common passes"
         )
-        yield f"integers: {len(found.integers)} of {found.ambiguities} ambiguities fixed, the others are real numbers"
-        residual_m = found.phase_m[np.isfinite(found.phase_m)]
-        yield f"median residual of the phases' differences: {1e3 * float(np.median(np.abs(residual_m))):.1f} mm"
+        yield f"integers: {self.integers} of {self.ambiguities} ambiguities fixed, the others are real numbers"
+        yield f"median residual of the phases' differences: {1e3 * self.residual_m:.1f} mm"
         accuracy = relative_accuracy(self.relative_rtn, self.covariance_rtn, self.true_rtn)
         yield f"relative position: sigma {accuracy.sigma_m:.4f} m in three dimensions"
         yield from self.radio.lines()

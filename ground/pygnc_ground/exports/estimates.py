@@ -25,13 +25,16 @@ from pygnc_ground.replay.inputs import ReplayError
 from pygnc_ground.replay.tables import triangles
 from pygnc_ground.report.replay import Replay
 from pygnc_ground.tables.declaration import columns
+from pygnc_ground.truth import frames
 from pygnc_system.files import data_file
 
 STEP_MS: Final = 60_000
 """Time between the states of a message; interpolated with degree 7, they are exact to micrometres."""
 _HOUR_MS: Final = 3_600_000
 _RATES: Final = ("vx", "vy", "vz")
-_TABLES: Final = ("orbit_smoothed", "orbit", "attitude_smoothed", "attitude", "formation", "approaches")
+_ORBITS: Final = ("orbit_smoothed", "orbit_batch", "orbit")
+"""Tables of states, the first of which counts: a replay has a smoother, raw measurements have a batch or a filter."""
+_TABLES: Final = (*_ORBITS, "attitude_smoothed", "attitude", "formation", "approaches")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +68,10 @@ class Estimates:
             ValueError: The folder is none of a replay, or the Earth orientation is another one.
         """
         stored = folder.read_state(place)
-        orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
+        if earth_orientation is None and stored.earth_orientation == frames.BUNDLED:
+            orientation = frames.earth_orientation(stored.gps_ms or 0)
+        else:
+            orientation = read_earth_orientation(earth_orientation or data_file(EARTH_ORIENTATION_TABLE))
         if orientation.identification != stored.earth_orientation:
             raise ReplayError(
                 f"{place}: the replay used the Earth orientation {stored.earth_orientation}, not"
@@ -100,11 +106,11 @@ class Estimates:
         return [] if self.newest is None else [self.newest, *predicted_day(self.orbit, self.newest)]
 
     def states(self, *, in_itrf: bool = False, step_ms: int = 0) -> States | None:
-        """Return the states of smoother or, without one, filter, at least `step_ms` apart; None without an orbit.
+        """Return the states of the first of `_ORBITS`, at least `step_ms` apart; None without an orbit.
 
         States are in GCRF, or in ITRF where the Earth orientation does not reach, because GCRF would be off by 1 km.
         """
-        name = "orbit_smoothed" if "orbit_smoothed" in self.tables else "orbit"
+        name = next((name for name in _ORBITS if name in self.tables), "orbit")
         table = _known(self.tables.get(name), "cr_r_m2", step_ms)
         if table is None:
             return None

@@ -50,7 +50,7 @@ AWS: Final = OemForm(frame="ITRF2000", centre="Earth", method="LAGRANGE")
 """AWS Ground Station: KVN of version 2.0, centre `Earth`, EME2000 or ITRF2000, UTC, with a method of interpolation."""
 _PROFILES: Final = {Kind.STARLINK: STARLINK, Kind.AWS: AWS}
 _NO_ORBIT: Final = "there is no orbit"
-_ESTIMATED: Final = "Estimated from fixes"
+_ESTIMATED: Final = "Estimated from measurements of a GNSS receiver"
 _TURNED: Final = (
     "Without Earth orientation at this time, GCRF and TEME are wrong by up to 0.004 deg (0.5 km in low orbit)"
 )
@@ -126,7 +126,7 @@ def _prediction(estimates: Estimates, options: Options, kind: Kind) -> Iterator[
     if states is None:
         yield File(name, note=_NO_ORBIT)
         return
-    comment = f"Predicted from the newest fix, {utc(int(states.gps_ms[0]))}Z"
+    comment = f"Predicted from the newest measurement, {utc(int(states.gps_ms[0]))}Z"
     message = oem(states, _label(estimates, options), (comment,), _PROFILES.get(kind))
     yield _message(name, message, Notation.KVN if kind in _PROFILES else options.notation)
 

@@ -1,5 +1,7 @@
 """Text of RINEX observation files: what versions 2 and 3 share."""
 
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -20,6 +22,9 @@ _VALUE: Final = slice(0, 14)
 _LOCK: Final = 14
 _LINE: Final = 80
 _DAMAGES_MAX: Final = 1000
+_SKIPPED: Final = b"*** Some epochs are skipped by CRX2RNX ***"
+"""Comment of the library hatanaka about epochs that it cannot unpack."""
+_EPOCH_LINES_MAX: Final = 70
 
 
 @dataclass(slots=True)
@@ -45,7 +50,9 @@ class RinexText:
         lines = text.split(b"\n")
         ends = np.cumsum([0, *(len(line) + 1 for line in lines)])
         ends[-1] = len(text)
-        return cls([line.removesuffix(b"\r") for line in lines], ends)
+        skipped = [number for number, line in enumerate(lines) if _SKIPPED in line]
+        faults = [(number, number + 1, "epochs from here on are damaged in the compact file") for number in skipped]
+        return cls([line.removesuffix(b"\r") for line in lines], ends, faults=faults)
 
     def take_fact(self, label: bytes, text: str) -> None:
         """Keep what a line of the header states about the receiver.
@@ -95,10 +102,29 @@ def unpacked(content: bytes) -> bytes:
     from hatanaka import decompress  # noqa: PLC0415 - loads a compiled program that other commands do without
     from hatanaka.hatanaka import HatanakaException  # noqa: PLC0415
 
-    try:
-        return bytes(decompress(content))
-    except (HatanakaException, OSError, EOFError, ValueError) as error:
-        raise ValueError(f"the file cannot be unpacked: {error}; copy it again") from error
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the library also leaves a comment where it skips epochs
+        try:
+            return bytes(decompress(content))
+        except (HatanakaException, OSError, EOFError, ValueError) as error:
+            if found := _undamaged_part(content):
+                return found
+            raise ValueError(f"the file cannot be unpacked: {error}; copy it again") from error
+
+
+def _undamaged_part(content: bytes) -> bytes:
+    """Return the epochs of a damaged compact file, with a comment where others are missing; empty if there are none."""
+    from hatanaka import decompress  # noqa: PLC0415 - as above
+    from hatanaka.hatanaka import HatanakaException  # noqa: PLC0415
+
+    lines = content.rstrip(b"\n").split(b"\n") if b"COMPACT RINEX" in content[:_LINE] else []
+    for removed in range(min(_EPOCH_LINES_MAX, len(lines))):
+        part = b"\n".join(lines[: len(lines) - removed]) + b"\n"
+        with suppress(HatanakaException):
+            found = bytes(decompress(part, skip_strange_epochs=True))
+            event = b">" + b"4  1\n".rjust(34) if found[5:6] == b"3" else b"4  1\n".rjust(33)
+            return found if _SKIPPED in found else found + event + (b"  " + _SKIPPED).ljust(60) + b"COMMENT\n"
+    return b""
 
 
 def converted(fields: npt.NDArray[np.bytes_]) -> tuple[FloatArray, FlagArray, IntArray]:

@@ -111,6 +111,8 @@ class OrbitPrediction(OrbitFilter):
     ) -> Self:
         """Return the prediction after all fixes, which are in order of time, by the settings of the flight's filter.
 
+        Without fixes, `newest` is the estimate of a batch, of which only the prior of the drag is exchanged.
+
         If that filter found no manoeuvre, no other new orbit and no step of the times, the motion `is_undisturbed`: to
         look for manoeuvres again would take half of the time.
         """
@@ -133,7 +135,10 @@ class OrbitPrediction(OrbitFilter):
                     again.process(fix)
                     due_ms = fix.gps_ms + _INTERVAL_MS
             again.initialise_from_buffered()
+            # The drag now refers to the expected density.
             unfiltered = replace(newest, x=newest.x - prior.mean * np.eye(SIZE)[DRAG])
+            if not fixes:
+                unfiltered = _with_drag_prior(unfiltered, settings.process_noise.drag_log_sigma, prior)
             start = _with_mean_drag(again.state or unfiltered)
         over_days = replace(settings, process_noise=_over_days(settings.process_noise, drag_mps2, start))
         return cls(over_days, orientation, newest, start)
@@ -185,6 +190,22 @@ def _drag_prior(state: OrbitState, settings: OrbitSettings, frames: EarthFrames)
     craft = settings.spacecraft
     drag_area = craft.drag_coefficient * craft.area_m2 / craft.mass_kg
     return prior, 0.5 * drag_area * square * math.exp(prior.mean) * assumed / _REVOLUTION_PARTS
+
+
+def _with_drag_prior(state: OrbitState, sigma: float, prior: DragPrior) -> OrbitState:
+    """Return the estimate for another prior of the drag than that of the settings, whose mean is now `-prior.mean`.
+
+    The quotient of both priors is like an observation of the drag, the information of which may be negative.
+    """
+    information = 1.0 / prior.sigma**2 - 1.0 / sigma**2
+    covariance = state.covariance
+    with_drag = covariance[:, DRAG]
+    # The posterior contains the old prior's pull to its mean; the new one pulls to zero.
+    pull = -state.x[DRAG] / prior.sigma**2 + (state.x[DRAG] + prior.mean) / sigma**2
+    factor = 1.0 / (1.0 + information * with_drag[DRAG])
+    x = state.x + factor * pull * with_drag
+    changed = covariance - factor * information * np.outer(with_drag, with_drag)
+    return OrbitState(state.gps_ms, x, np.linalg.cholesky(changed))
 
 
 def _with_mean_drag(state: OrbitState) -> OrbitState:

@@ -1,11 +1,13 @@
 """Files of raw GNSS measurements, and of the orbits of the GPS satellites, recognised by content."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
 
+from pygnc.formats.damage import Damage
 from pygnc_ground.gnss import rinex_navigation
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssMeasurements
@@ -13,10 +15,13 @@ from pygnc_ground.gnss.rinex2 import is_rinex2, read_rinex2
 from pygnc_ground.gnss.rinex3 import is_rinex3, read_rinex3
 from pygnc_ground.gnss.rinex_text import unpacked
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
-from pygnc_ground.receivers.raw import read_raw
+from pygnc_ground.receivers.raw import RawLog, read_raw
 from pygnc_ground.truth.load import SP3_MARK
+from pygnc_ground.truth.sp3 import read_sp3_satellites
+from pygnc_ground.wording import plural
 
 _HEAD_BYTES: Final = 400
+_DAMAGES_SHOWN: Final = 5
 
 NavigationOrbits: TypeAlias = Sp3Orbits | BroadcastOrbits
 
@@ -50,44 +55,60 @@ def read_measurements(path: Path) -> GnssMeasurements:
         if is_rinex2(content[:_HEAD_BYTES]):
             return read_rinex2(content)
         kind = "neither RINEX nor a log with raw measurements"
-        found = read_raw(path).measurements
+        log = read_raw(path)
+        found = log.measurements
     except ValueError as error:
         raise ValueError(f"{path}: {kind}: {error}") from error
     if len(found) > 1:
         raise ValueError(f"{path}: has raw measurements of several receivers ({', '.join(found)}); separate them")
-    return next(iter(found.values()))
+    return replace(next(iter(found.values())), damage=log.damage)
 
 
-def read_orbits(paths: Sequence[Path]) -> NavigationOrbits:
+def read_orbits(paths: Sequence[Path]) -> tuple[NavigationOrbits, list[str]]:
     """Return the orbits in SP3 files, or the broadcast ones in RINEX navigation files and receivers' logs.
+
+    With them are notes about damaged parts of the files.
 
     Raises:
         OSError: A file cannot be read.
         ValueError: A file is neither, or both kinds are given; the message names file and remedy.
     """
-    precise, broadcast = list[str](), list[BroadcastOrbits]()
+    precise, broadcast, notes = list[str](), list[BroadcastOrbits](), list[str]()
     for path in paths:
         content, kind = _content(path), "RINEX navigation file"
         if is_rinex3(content[:_HEAD_BYTES]) or is_rinex2(content[:_HEAD_BYTES]):
             raise ValueError(f"{path}: measurements; give SP3 or RINEX navigation files of the day as orbits")
         try:
             if _is_sp3(content):
+                kind = "SP3 file"
                 precise.append(content.decode("ascii", "replace"))
+                read_sp3_satellites(precise[-1])
             elif rinex_navigation.recognises(content[:_HEAD_BYTES]):
-                found = rinex_navigation.read(content)
+                found = _navigation(content)
+                notes += damage_notes(path, found.damage)
                 broadcast.append(BroadcastOrbits(found.ephemerides, found.klobuchar))
             else:
                 kind = "neither SP3, nor a RINEX navigation file, nor a log with broadcast messages"
-                broadcast.append(_broadcast(path))
+                log = _log_with_messages(path)
+                notes += damage_notes(path, log.damage)
+                broadcast.append(log.broadcast)
         except ValueError as error:
             raise ValueError(f"{path}: {kind}: {error}") from error
     if precise and broadcast:
         raise ValueError("SP3 files and broadcast messages are not used together; give one kind")
     if precise:
-        return Sp3Orbits.of(precise)
+        return Sp3Orbits.of(precise), notes
     tables = [one.table for one in broadcast]
     klobuchar = next((one.klobuchar for one in broadcast if one.klobuchar), None)
-    return BroadcastOrbits(np.concatenate(tables), klobuchar)
+    return BroadcastOrbits(np.concatenate(tables), klobuchar), notes
+
+
+def damage_notes(path: Path, damage: Sequence[Damage]) -> list[str]:
+    """Return sentences about the first parts of a file that are not used, and the number of the others."""
+    places = [one.detail or f"bytes {one.start} to {one.stop} are no message" for one in damage[:_DAMAGES_SHOWN]]
+    more = len(damage) - _DAMAGES_SHOWN
+    others = [f"{path.name}: {plural(more, 'more damaged part')}; not used"] if more > 0 else []
+    return [f"{path.name}: {place}; not used" for place in places] + others
 
 
 def _content(path: Path) -> bytes:
@@ -110,14 +131,28 @@ def _is_sp3(content: bytes) -> bool:
     return SP3_MARK.match(content) is not None
 
 
-def _broadcast(path: Path) -> BroadcastOrbits:
-    """Return the ephemerides in a log.
+def _navigation(content: bytes) -> rinex_navigation.Navigation:
+    """Return the content of a navigation file.
+
+    Raises:
+        ValueError: It has no ephemeris.
+    """
+    found = rinex_navigation.read(content)
+    if not len(found.ephemerides):
+        first = f", such as {found.damage[0].detail}" if found.damage else ""
+        count = plural(len(found.damage), "damaged record")
+        raise ValueError(f"no usable message of a GPS satellite ({count}{first}); get the file again")
+    return found
+
+
+def _log_with_messages(path: Path) -> RawLog:
+    """Return a log with ephemerides.
 
     Raises:
         ValueError: There are none.
     """
-    found = read_raw(path).broadcast
-    if not len(found.table):
+    found = read_raw(path)
+    if not len(found.broadcast.table):
         raise ValueError(
             "the log has no ephemeris; switch on RXM-SFRBX (u-blox), RAWEPHEM (NovAtel) or GPSRawCA (Septentrio), or"
             " give a RINEX navigation file"

@@ -144,12 +144,6 @@ def read_state(folder: Path) -> StoredState:
     try:
         return msgspec.json.decode((folder / STATE).read_bytes(), type=StoredState)
     except FileNotFoundError:
-        marker = _marker(folder)
-        if marker is not None and marker.origin.filter_name.endswith(RAW):
-            raise ReplayError(
-                f"{folder}: an orbit from {RAW}, of which {MESSAGES[0]} is the only message; for others, give the fixes"
-                " of the receiver to pygnc orbit without --gnss-orbits"
-            ) from None
         remedy = "name a folder that pygnc replay or pygnc orbit of this version wrote"
         raise ReplayError(f"{folder}: has no {STATE}; {remedy}") from None
     except msgspec.MsgspecError as error:

@@ -7,7 +7,7 @@ in brahe.
 
 from enum import Enum, auto
 from functools import cache, lru_cache
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 
 import erfa
 import numpy as np
@@ -84,6 +84,10 @@ def _earth_attitude(gps_ns: IntArray, orientation: EarthOrientationTable) -> tup
 _GPS_EPOCH_MJD = 44_244
 
 
+BUNDLED: Final = "IERS finals2000A in brahe"
+"""Identification of the table of the library brahe."""
+
+
 def earth_orientation(last_gps_ms: int) -> EarthOrientationTable:
     """Return daily Earth orientation since 1980 that reaches `last_gps_ms`.
 
@@ -120,4 +124,4 @@ def _bundled() -> EarthOrientationTable:
         )
         for day in days_mjd.tolist()
     ]
-    return EarthOrientationTable("IERS finals2000A in brahe", days_mjd, np.array(rows))
+    return EarthOrientationTable(BUNDLED, days_mjd, np.array(rows))

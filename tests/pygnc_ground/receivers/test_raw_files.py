@@ -11,7 +11,7 @@ from tests.fakes.raw_logs import epochs, range_text
 from tests.pygnc_ground.gnss.broadcast_tables import NAVIGATION_FILE
 from tests.pygnc_ground.gnss.test_rinex2 import EPOCH, HEADER
 
-SP3 = b"#cP2015 10  7  0  0  0.00000000       1 ORBIT IGS08 HLM  IGS\n"
+SP3 = b"#cP2015 10  7  0  0  0.00000000       1 ORBIT IGS08 HLM  IGS\nEOF\n"
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_messages_in_text_are_not_taken_for_sp3(tmp_path: Path) -> None:
 
 
 def test_ephemerides_of_several_files_are_used_once(navigation: Path) -> None:
-    once, twice = read_orbits([navigation]), read_orbits([navigation, navigation])
+    (once, _), (twice, _) = read_orbits([navigation]), read_orbits([navigation, navigation])
     assert isinstance(once, BroadcastOrbits)
     assert isinstance(twice, BroadcastOrbits)
     assert len(once.table) == len(twice.table) > 0

@@ -209,11 +209,8 @@ class ArcParameters:
 
     def prior(self, settings: OrbitSettings, factors: Factors) -> Prior:
         """Return the prior with the settings' standard deviations times the factors."""
-        noise, interval_s = settings.process_noise, self.interval_s
-        variation = max(noise.density_variation * factors.density_variation, _LEAST_VARIATION)
-        fast_s = noise.empirical_time_s
-        drag = (noise.drag_log_sigma, noise.drag_log_time_s), (variation, fast_s)
-        empirical = [((factors.empirical * sigma, fast_s),) for sigma in noise.empirical_sigma_mps2]
+        noise, interval_s, drag = settings.process_noise, self.interval_s, _drag_parts(settings, factors)
+        empirical = [((factors.empirical * sigma, noise.empirical_time_s),) for sigma in noise.empirical_sigma_mps2]
         mean = np.zeros(self.count)
         mean[RADIATION] = settings.spacecraft.reflectivity_coefficient
         information = np.zeros((self.count, self.count))
@@ -224,6 +221,27 @@ class ArcParameters:
             information[columns, columns], of_process = _information(self.nodes, interval_s, parts)
             log_determinant += of_process
         return Prior(mean, information, float(log_determinant))
+
+    def lasting_drag(self, settings: OrbitSettings, factors: Factors, at_s: float) -> tuple[FloatArray, float]:
+        """Return how the lasting part of the drag follows from the sum at the nodes; the other part ends within hours.
+
+        Returns:
+            Weights of the nodes' logarithms for the part at a time after the arc's start, and the variance that the
+            nodes leave of it.
+        """
+        (sigma, time_s), fast = _drag_parts(settings, factors)
+        until_s = np.abs(at_s - self.interval_s * np.arange(self.nodes))
+        lasting = sigma**2 * np.exp(-until_s / time_s)
+        information, _ = _information(self.nodes, self.interval_s, ((sigma, time_s), fast))
+        weights: FloatArray = information @ lasting
+        return weights, sigma**2 - float(weights @ lasting)
+
+
+def _drag_parts(settings: OrbitSettings, factors: Factors) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Return standard deviation and correlation time of the lasting and of the fast part of the drag's logarithm."""
+    noise = settings.process_noise
+    variation = max(noise.density_variation * factors.density_variation, _LEAST_VARIATION)
+    return (noise.drag_log_sigma, noise.drag_log_time_s), (variation, noise.empirical_time_s)
 
 
 @lru_cache(32)  # a fit compares factors, most of which it has compared before

@@ -5,7 +5,7 @@ satisfy them. Forces are evaluated along it, the linear motion follows without f
 reference. The error decreases quadratically: 10 km become 10 m, then nothing.
 """
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from pygnc_ground.orbit.batch.forces import SEGMENTS_PER_INTERVAL, STATE, ArcFor
 from pygnc_ground.orbit.solution import FloatArray, IntArray
 
 SEGMENT_MS = round(1e3 * SEGMENT_S)
+_ROWS_AT_ONCE: Final = 4096
 
 
 class Grid:
@@ -180,12 +181,17 @@ class LinearMotion:
         self, gps_ms: IntArray, offset_s: FloatArray, start: FloatArray, acceleration_mps2: FloatArray
     ) -> FloatArray:
         """Return states (n, 6) after the starts of all segments (k, 6) with accelerations at the nodes, (k, s, 3)."""
-        segment, fraction = self._grid.locate(gps_ms, offset_s)
-        position, velocity = weights(fraction)
-        begin, along = start[segment], acceleration_mps2[segment]
-        moved_m = SEGMENT_S**2 * (position[:, None] @ along)[:, 0] + SEGMENT_S * fraction[:, None] * begin[:, 3:]
-        moved_mps = SEGMENT_S * (velocity[:, None] @ along)[:, 0]
-        return begin + np.concatenate((moved_m, moved_mps), axis=1)
+        moved = np.empty((len(gps_ms), 6))
+        # The weights and accelerations of all measurements of a day at once have 50 MB.
+        for first in range(0, len(gps_ms), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            segment, fraction = self._grid.locate(gps_ms[rows], offset_s[rows])
+            position, velocity = weights(fraction)
+            begin, along = start[segment], acceleration_mps2[segment]
+            position_m = SEGMENT_S**2 * (position[:, None] @ along)[:, 0] + SEGMENT_S * fraction[:, None] * begin[:, 3:]
+            moved[rows, :3] = begin[:, :3] + position_m
+            moved[rows, 3:] = begin[:, 3:] + SEGMENT_S * (velocity[:, None] @ along)[:, 0]
+        return moved
 
     def nodes(self, correction: FloatArray) -> FloatArray:
         """Return the states at all nodes after a correction (p,) of the parameters, shape (k, s, 6)."""

@@ -14,11 +14,12 @@ import numpy as np
 
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
+from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, SIZE, OrbitState
 from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
-from pygnc_ground.orbit.batch.forces import STATE, Factors
+from pygnc_ground.orbit.batch.forces import FIRST_NODE, PER_NODE, STATE, Factors
 from pygnc_ground.orbit.batch.trajectory import SEGMENT_MS, ArcDynamics, Grid, LinearMotion
 from pygnc_ground.orbit.raw.combinations import Combined, combine, previous, without_short
 from pygnc_ground.orbit.raw.normal_equations import Elimination, Fitted, Linearised, Noise, huber_variance
@@ -139,6 +140,25 @@ class RawOrbit:
         """Return states in GCRF (n, 6) and their covariances (n, 6, 6) at times within the arc, shape (n,)."""
         return self.at(gps_ms, np.zeros(len(gps_ms))), self.motion.covariances(gps_ms, self.covariance)
 
+    def newest(self, settings: OrbitSettings) -> OrbitState:
+        """Return the state at the last measurement, with the lasting part of the drag, and empirical accelerations."""
+        gps_ms, on_time = self.combined.measurements.gps_ms[-1:], np.zeros(1)
+        parameters = self.dynamics.parameters
+        since_s = 1e-3 * (int(gps_ms[0]) - self.dynamics.grid.begin_gps_ms)
+        weights, variance = parameters.lasting_drag(settings, self.factors, since_s)
+        by_parameters = np.zeros((SIZE, parameters.count))
+        by_state = self.motion.derivatives(gps_ms, on_time)[0]
+        by_parameters[:6, : by_state.shape[1]] = by_state
+        by_parameters[DRAG, FIRST_NODE::PER_NODE] = weights
+        node_s = parameters.interval_s * np.arange(parameters.nodes)
+        shares = np.maximum(1.0 - np.abs(since_s - node_s) / parameters.interval_s, 0.0)
+        for component in range(3):
+            by_parameters[EMPIRICAL.start + component, FIRST_NODE + 1 + component :: PER_NODE] = shares
+        x = np.concatenate((self.at(gps_ms, on_time)[0], by_parameters[6:] @ self.values))
+        covariance = by_parameters @ self.covariance @ by_parameters.T
+        covariance[DRAG, DRAG] += variance
+        return OrbitState(int(gps_ms[0]), x, np.linalg.cholesky(covariance))
+
 
 def solve_raw_orbit(  # noqa: PLR0917 - measurements and what they are predicted with
     seen: GnssMeasurements,
@@ -197,6 +217,11 @@ def _prepared(
     remarks = without_orbits(seen, links.known, orbits.span_gps_ms or (0, 0))
     _require_satellites(seen, links)
     combined = combine(seen)
+    if not combined.pass_count:
+        raise RawOrbitError(
+            "no satellite has a phase on L1 with its code in four epochs in a row; log them, or give the fixes of the"
+            " receiver to pygnc orbit without --gnss-orbits"
+        )
     remarks += one_frequency(seen.gps_ms[links.known], combined.dual[links.known])
     times_ms, epoch = np.unique(seen.gps_ms, return_inverse=True)
     limits_m = np.where(combined.dual, *_POINT_LIMITS_M)

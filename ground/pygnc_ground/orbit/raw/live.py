@@ -20,7 +20,7 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.settings import OrbitSettings
-from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY
+from pygnc.estimators.orbit.state import POSITION, SIZE, VELOCITY, OrbitState
 from pygnc_ground.gnss.antennas import SatelliteAntennas, orbital_axes, wind_up_cycles
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import (
@@ -86,11 +86,16 @@ class LiveState(NamedTuple):
 
     gps_ms: int
     state: FloatArray
-    """Position and velocity in GCRF, m and m/s, shape (6,)."""
+    """As `OrbitState.x`, shape (10,)."""
     covariance: FloatArray
-    """Shape (6, 6)."""
+    """Shape (10, 10)."""
     satellites: int
     """Number of satellites used."""
+
+    @property
+    def orbit(self) -> OrbitState:
+        """State of the flight's orbit filter."""
+        return OrbitState(self.gps_ms, self.state, np.linalg.cholesky(self.covariance))
 
 
 class _Predicted(NamedTuple):
@@ -173,10 +178,10 @@ class LiveFilter:
             self._gps_ms, self._rejected = None, 0
             self._points.clear()
             return None
-        covariance = self._covariance[:6, :6].copy()
+        covariance = self._covariance[:SIZE, :SIZE].copy()
         # The antenna is anywhere around its place, for all epochs alike.
         covariance[POSITION, POSITION] += self._offset_sigma_m**2 * np.eye(3)
-        return LiveState(gps_ms, self._x[:6].copy(), covariance, used)
+        return LiveState(gps_ms, self._x[:SIZE].copy(), covariance, used)
 
     def _begin(self, gps_ms: int, seen: GnssMeasurements, links: Links) -> None:
         """Collect positions, until the first orbit follows from them."""

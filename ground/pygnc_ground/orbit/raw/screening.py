@@ -185,7 +185,7 @@ class Positions:
         minutes = int(thinned(times_ms[used], _PAIRS_S).sum())
         if minutes < _POINTS_FEWEST:
             raise RawOrbitError(
-                f"only {minutes} minutes have a position from at least {SATELLITES_FEWEST} satellites;"
+                f"a position from at least {SATELLITES_FEWEST} satellites in {plural(minutes, 'minute')} only;"
                 f" {_POINTS_FEWEST} are required"
             )
         clock_s = points.clock_s[used]

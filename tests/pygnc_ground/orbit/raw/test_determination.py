@@ -13,10 +13,11 @@ from pygnc_ground.commands.export import app as export_app
 from pygnc_ground.commands.orbit import app
 from pygnc_ground.commands.raw_orbit import RawFiles, determine
 from pygnc_ground.gnss.measurements import GnssMeasurements, GnssOrbits
+from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
 from pygnc_ground.orbit.raw.screening import RawOrbitError, jumps_of_clock, without_repeated
 from pygnc_ground.truth.frames import earth_orientation
-from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
+from tests.pygnc_ground.scenario.raw_scenario import Made, scenario, scenario_path
 from tests.reference import recording
 
 pytestmark = [pytest.mark.timeout(180), pytest.mark.xdist_group("raw_gnss")]
@@ -146,7 +147,7 @@ def test_measurements_of_two_receivers_are_rejected(flight: Made) -> None:
 
 def test_measurements_of_a_minute_give_no_orbit(flight: Made) -> None:
     seen = flight.measurements
-    with pytest.raises(RawOrbitError, match="minutes have a position"):
+    with pytest.raises(RawOrbitError, match=r"in \d minutes? only; 4 are required"):
         solved(seen.selected(seen.gps_ms < seen.gps_ms[0] + 60_000), flight.precise)
 
 
@@ -160,10 +161,19 @@ def test_files_of_a_scenario_give_a_folder_that_can_be_replaced(flight: Made, tm
     printed = CliRunner().invoke(app, words)
     assert printed.exit_code == 0, printed.output
     assert "taken as at the centre of mass +- 0.5 m" in printed.output
-    assert {path.name for path in out.iterdir()} == {"orbit_batch.parquet", "orbit.oem", "replay.json", "report.html"}
-    exported = CliRunner().invoke(export_app, [str(out), "--out", str(tmp_path / "messages")])
-    assert exported.exit_code != 0
-    assert "an orbit from raw GNSS measurements, of which orbit.oem is the only message" in exported.output
+    messages = {"orbit.oem", "orbit.opm", "orbit.omm", "orbit.tle"}
+    assert {path.name for path in out.iterdir()} == {
+        "orbit_batch.parquet", "orbit_state.json", "replay.json", "report.html", *messages
+    }  # fmt: skip
+    assert "predicted a day ahead: sigma" in printed.output
+    assert "mean elements: within" in printed.output
+    exported = CliRunner().invoke(
+        export_app, [str(out), "--predict", "1", "--out", str(again := tmp_path / "messages")]
+    )
+    assert exported.exit_code == 0, exported.output
+    for name in messages:
+        assert (again / name).read_bytes() == (out / name).read_bytes()
+    assert {path.name for path in again.iterdir()} >= {*messages, "predicted.oem", "starlink.oem", "aws.oem"}
     assert CliRunner().invoke(app, words).exit_code != 0
     assert CliRunner().invoke(app, [*words, "--overwrite"]).exit_code == 0
 
@@ -203,3 +213,22 @@ def test_orbits_of_another_day_are_named(tmp_path: Path) -> None:
     files = grace_files(tmp_path)
     with pytest.raises(ValueError, match=r"the measurements are of 2010-07-27; add the files"):
         determine(replace(files, gnss_orbits=files.gnss_orbits[:1]))
+
+
+def test_newest_state_is_that_of_the_batch_and_its_prediction_is_honest(flight: Made) -> None:
+    """Two hours hardly show the drag, so that its prior counts."""
+    settings, table = OrbitSettings(), earth_orientation(int(flight.measurements.gps_ms[-1]))
+    found = solved(flight.measurements, flight.precise)
+    newest = found.newest(settings)
+    states, covariance = found.states(flight.measurements.gps_ms[-1:])
+    assert newest.x[:6] == pytest.approx(states[0], rel=1e-12)
+    assert np.allclose(newest.covariance[:6, :6], covariance[0], rtol=1e-6, atol=1e-12)
+    orbit = OrbitPrediction.after(settings, table, newest, ())
+    begin_ms = flight.path.start_gps_ms
+    longer = scenario_path(DURATION_S + 43_200)
+    assert longer.states_gcrf([DURATION_S])[0] == pytest.approx(flight.path.states_gcrf([DURATION_S])[0], rel=1e-9)
+    for hours in (1, 12):
+        later = orbit.predict(newest.gps_ms + 3_600_000 * hours)
+        error_m = (later.x - np.pad(longer.states_gcrf([1e-3 * (later.gps_ms - begin_ms)])[0], (0, 4)))[:3]
+        square = error_m @ np.linalg.solve(later.covariance[:3, :3], error_m)
+        assert square < 16.3  # 99.9 % of three dimensions

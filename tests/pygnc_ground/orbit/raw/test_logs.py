@@ -86,7 +86,7 @@ def test_log_gives_the_orbit_of_rinex_within_its_resolution(
     ]
     log.write_bytes(b"".join([*sent, *(encode(epoch) for epoch in fake.epochs(near_the_codes(flight.measurements)))]))
     found = positions([str(log), "--gnss-orbits", str(log)], tmp_path / "log")
-    seen, sent_orbits = flight.measurements, read_orbits([log])
+    seen, (sent_orbits, _) = flight.measurements, read_orbits([log])
     assert isinstance(sent_orbits, BroadcastOrbits)
     rinex, messages = tmp_path / "seen.rnx", tmp_path / "brdc.rnx"
     # Logs have no P code on L1, and messages are coarser than the simulator's RINEX navigation file, by up to 0.1 m.

@@ -3,15 +3,20 @@
 import gzip
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from hatanaka import rnx2crx
 from typer.testing import CliRunner
 
 from pygnc_ground.commands.orbit import app
+from pygnc_ground.gnss.rinex_writer import write_rinex3
 from scripts.bench.bench_raw_formation import simulated
+from tests.fakes.raw_logs import epochs as epochs_of
+from tests.fakes.raw_logs import rawx
 from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
 
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("raw_gnss")]
@@ -181,6 +186,43 @@ def test_truncated_and_damaged_files_are_solved_as_far_as_they_go(flight: Made, 
     for place in range(5000, len(whole), 1013):
         damaged[place] = 0x5A
     assert "a field is not a number; not used" in run(bytes(damaged), "--overwrite")
+
+
+def test_damage_of_orbits_is_named_with_file_and_place(flight: Made, run: Run, tmp_path: Path) -> None:
+    seen, precise, messages = flight.files.observations, flight.files.precise, flight.files.navigation
+    printed = run(seen, orbits=precise[: len(precise) // 2], is_solved=False)
+    assert f"{tmp_path}/orbits: SP3 file: line " in printed
+    first = messages.index(b"END OF HEADER") + 300
+    changed = messages[:first] + b"Z" + messages[first + 1 :]
+    printed = run(seen, orbits=changed)
+    assert re.search(r"orbits: line \d+: .*Z.* is not a number; not used", printed)
+    assert "orbit: sigma" in printed
+    wholly = re.sub(rb"(?<=\d[DE])[+-]", b"Z", messages)
+    printed = run(seen, "--overwrite", orbits=wholly, is_solved=False)
+    assert re.search(r"orbits: RINEX navigation file: no usable message .*\(\d+ damaged records, such as line", printed)
+
+
+def test_damaged_compact_file_is_used_as_far_as_it_goes(flight: Made, run: Run) -> None:
+    compact = rnx2crx(flight.files.observations)
+    cut = compact[: 2 * len(compact) // 3]
+    assert "epochs from here on are damaged in the compact file; not used" in run(cut)
+    middle = compact.index(b"\n", len(compact) // 2)
+    broken = compact[:middle] + b"\nZZZ" + compact[middle:]
+    assert re.search(r"seen.rnx: line \d+: .*; not used", run(broken, "--overwrite"))
+
+
+def test_damage_of_a_log_is_named_with_its_bytes(flight: Made, run: Run) -> None:
+    log = bytearray(b"".join(rawx(epoch) for epoch in epochs_of(flight.measurements)))
+    log[5000] ^= 0xFF
+    assert re.search(r"seen.rnx: .*bytes \d+ to \d+ .*; not used", run(bytes(log)))
+
+
+def test_codes_without_phases_are_refused_with_the_way_out(flight: Made, run: Run) -> None:
+    missing = np.full(len(flight.measurements), np.nan)
+    codes = write_rinex3(replace(flight.measurements, phase_l1_m=missing, phase_l2_m=missing))
+    printed = run(codes, is_solved=False)
+    assert "no satellite has a phase on L1" in printed
+    assert "without --gnss-orbits" in printed
 
 
 def test_partner_with_the_own_measurements_is_refused(flight: Made, run: Run, tmp_path: Path) -> None:
