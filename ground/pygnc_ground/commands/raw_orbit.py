@@ -189,6 +189,7 @@ def determine(files: RawFiles) -> RawResult:
         if antennas is not None:
             others, of_antennas = with_antennas(others, antennas)
             lines += of_antennas
+        return_free_memory()
         try:
             other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
         except RawOrbitError as error:

@@ -16,6 +16,7 @@ from pygnc_ground.gnss.measurements import GnssMeasurements
 from pygnc_ground.orbit.raw.determination import RawOrbit
 from pygnc_ground.orbit.raw.relative import RelativeOrbit, solve_relative
 from pygnc_ground.orbit.solution import FloatArray, IntArray
+from pygnc_ground.replay.attitude_run import return_free_memory
 from pygnc_ground.replay.inputs import from_files
 from pygnc_ground.replay.tables import relative_table
 from pygnc_ground.truth.load import load_truth
@@ -152,6 +153,7 @@ class PartnerResult:
         """
         radio = RadioRanges.read(files, settings)
         offset_m = partner.receiver.offset_m if files.offset_m is None else files.offset_m
+        return_free_memory()
         found = solve_relative(own, partner, settings.orbit, frames, offset_m, _OFFSET_SIGMA_M)
         gps_ms = np.unique(found.differences.gps_ms)
         own_states, _ = own.states(gps_ms)

@@ -157,7 +157,8 @@ class RawOrbit:
         x = np.concatenate((self.at(gps_ms, on_time)[0], by_parameters[6:] @ self.values))
         covariance = by_parameters @ self.covariance @ by_parameters.T
         covariance[DRAG, DRAG] += variance
-        return OrbitState(int(gps_ms[0]), x, np.linalg.cholesky(covariance))
+        root = np.linalg.cholesky(covariance)
+        return OrbitState(int(gps_ms[0]), x, np.asarray(root, dtype=np.float64))
 
 
 def solve_raw_orbit(  # noqa: PLR0917 - measurements and what they are predicted with

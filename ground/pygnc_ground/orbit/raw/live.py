@@ -95,7 +95,8 @@ class LiveState(NamedTuple):
     @property
     def orbit(self) -> OrbitState:
         """State of the flight's orbit filter."""
-        return OrbitState(self.gps_ms, self.state, np.linalg.cholesky(self.covariance))
+        root = np.linalg.cholesky(self.covariance)
+        return OrbitState(self.gps_ms, self.state, np.asarray(root, dtype=np.float64))
 
 
 class _Predicted(NamedTuple):

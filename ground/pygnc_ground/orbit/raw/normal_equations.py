@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from pygnc_ground.gnss.measurements import SatelliteArray
 from pygnc_ground.gnss.ranges import Links
@@ -77,15 +78,23 @@ class Clocked:
 
     clock: IntArray
     """Index of the clock of each observation."""
-    weights: list[tuple[IntArray, FloatArray]]
+    weights: list[tuple[IntArray, npt.NDArray[np.floating]]]
     """Observations of each satellite, and the inverse of their covariance."""
     clock_covariance: FloatArray
     """Covariance of the clocks in m2, without the orbit's errors."""
 
     @classmethod
-    def of(cls, clock: IntArray, covariances: Iterable[tuple[IntArray, FloatArray]]) -> Self:
-        """Return the weights of observations with clocks (m,); `covariances` are those of each satellite's."""
-        weights = [(own, np.asarray(np.linalg.inv(covariance), dtype=np.float64)) for own, covariance in covariances]
+    def of(
+        cls,
+        clock: IntArray,
+        covariances: Iterable[tuple[IntArray, FloatArray]],
+        kind: type[np.floating] = np.float64,
+    ) -> Self:
+        """Return the weights of observations with clocks (m,); `covariances` are those of each satellite's.
+
+        With `kind` the weights are rounded, and the clocks' covariance is that of the rounded ones.
+        """
+        weights = [(own, np.asarray(np.linalg.inv(covariance), dtype=kind)) for own, covariance in covariances]
         count = int(clock.max()) + 1
         information = np.diag(np.full(count, _CLOCK_INFORMATION))
         for own, inverse in weights:
@@ -243,7 +252,9 @@ class Elimination:
                 (own, np.diag(variance[own]) + self._covariance(both[own], own >= len(code_rows), step_ms))
                 for own in by_satellite(seen.combined.measurements.satellite[both])
             )
-            yield _Interval(code_rows, phase_rows, passes, column, Clocked.of(epoch, covariances))
+            # The weights are the largest table. Errors of an interval have variances within a factor of some thousands.
+            clocked = Clocked.of(epoch, covariances, np.float32)
+            yield _Interval(code_rows, phase_rows, passes, column, clocked)
 
     def _covariance(self, rows: IntArray, is_phase: BoolArray, step_ms: int) -> FloatArray:
         """Return the covariance of the correlated errors of a satellite in an interval, shape (m, m).
