@@ -8,7 +8,7 @@ contain, such as the gains of the faces, take their expected values. The reading
 Between rows of the truth the gyro propagates the attitude, which within half a minute adds a fraction of a degree.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -21,7 +21,7 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import ERRORS, AttitudeState
-from pygnc_ground.attitude.smoother import Filtered, smoothed_backwards
+from pygnc_ground.attitude.smoother import Filtered, emptied, smoothed_backwards
 from pygnc_ground.orbit.solution import FloatArray
 from pygnc_ground.truth.attitude_truth import TrueAttitude
 
@@ -52,10 +52,17 @@ class AttitudeBound:
     """Bound for all samples, shape (n,)."""
 
 
-def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: AttitudeSettings) -> AttitudeBound:
+def attitude_bound(
+    seen: Sequence[BoundSample],
+    truth: TrueAttitude,
+    settings: AttitudeSettings,
+    stored: Callable[[FloatArray], FloatArray] = lambda array: array,
+    release: Callable[[], None] = lambda: None,
+) -> AttitudeBound:
     """Return the bound of the attitude from the first sample with known truth on; takes as long as filter and smoother.
 
-    The samples are in order of time; the truth is that at the times of all n samples.
+    The samples are in order of time; the truth is that at the times of all n samples. `stored` and `release` keep
+    arrays out of the memory, as in `Filtered.of` and `emptied`.
     """
     known = np.flatnonzero(truth.known)
     covered = [one for one in seen if known.size and known[0] <= one.row <= known[-1]]
@@ -84,9 +91,9 @@ def attitude_bound(seen: Sequence[BoundSample], truth: TrueAttitude, settings: A
             slow[ERRORS.in_slow(ERRORS.reflectivity).start] = settings.sun_sensors.reflectivity
             state = AttitudeState(sample.gps_ms, truth.quaternion[row], slow, state.sqrt_covariance)
         track = Track(state, sample.gyro_imu_rad_s, standing=Standing.MEASURED, warmth=warmth)
-        moments.append(Filtered.of(state, step))
+        moments.append(Filtered.of(state, step, stored))
         sigmas[0, row] = state.attitude_sigma_rad
-    for one, smoothed in zip(reversed(covered), smoothed_backwards(reversed(moments)), strict=True):
+    for one, smoothed in zip(reversed(covered), smoothed_backwards(emptied(moments, release)), strict=True):
         if smoothed is not None:
             sigmas[1, one.row] = smoothed.attitude_sigma_rad
     return AttitudeBound(*sigmas)

@@ -5,7 +5,7 @@ form as in `orbit.smoother`. It smooths the error left in each filtered state; i
 rotation.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
@@ -20,6 +20,8 @@ from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
 from pygnc_ground.orbit.solution import IntArray
 
 _NOTHING: Final = np.zeros(0)
+_SECTION: Final = 1000
+"""Number of results whose arrays are in memory at once."""
 
 
 class _PackedStep(NamedTuple):
@@ -42,18 +44,25 @@ class Filtered(NamedTuple):
     """Step from the previous state to the sample; None if there is no previous state."""
 
     @classmethod
-    def of(cls, state: AttitudeState | None, step: AttitudeStep | None) -> "Filtered":
-        """Return the results with less memory; the covariance of the step is left out."""
+    def of(
+        cls, state: AttitudeState | None, step: AttitudeStep | None, stored: Callable[[Array], Array] = lambda of: of
+    ) -> "Filtered":
+        """Return the results with less memory; the covariance of the step is left out.
+
+        `stored` returns a copy of an array outside of the memory.
+        """
         packed = None
         if state is not None:
             root = state.sqrt_covariance
-            packed = state.corrected(None, root.T[_upper(len(root))])
+            packed = state.corrected(None, stored(root.T[_upper(len(root))]))
         if step is None:
             return cls(packed, None)
         places = _shared(np.flatnonzero(step.transition != _identity(len(step.transition))).astype(np.int32).tobytes())
         return cls(
             packed,
-            _PackedStep(step.state.corrected(None, _NOTHING), places, step.transition.ravel()[places], *step[2:]),
+            _PackedStep(
+                step.state.corrected(None, _NOTHING), places, stored(step.transition.ravel()[places]), *step[2:]
+            ),
         )
 
     @property
@@ -96,6 +105,17 @@ def _shared(places: bytes) -> NDArray[np.int32]:
 def without_model_errors(state: AttitudeState) -> AttitudeState:
     """Return a state of which only the covariance of attitude and biases is known, in a twelfth of the memory."""
     return state.corrected(None, state.sqrt_covariance[: ERRORS.mag_bias.stop, : ERRORS.mag_bias.stop].copy())
+
+
+def emptied(filtered: list[Filtered], release: Callable[[], None] = lambda: None) -> Iterator[Filtered]:
+    """Yield the results from the last one to the first, and remove each from the list.
+
+    `release` is called after every 1000; it may take their arrays out of the memory.
+    """
+    while filtered:
+        yield filtered.pop()
+        if len(filtered) % _SECTION == 0:
+            release()
 
 
 def smooth(updates: Sequence[AttitudeUpdate] | Sequence[Filtered]) -> list[AttitudeState | None]:

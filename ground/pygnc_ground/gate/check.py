@@ -48,7 +48,7 @@ def _replayed(folder: Path) -> tuple[Outcome, Replay]:
     files = read_run(folder)
     context, inputs = files.context(), files.inputs()
     try:
-        result, collected = context.replay(inputs)
+        result, collected = context.replay(inputs, keep_samples=True)
     except OSError:
         raise
     except Exception as error:

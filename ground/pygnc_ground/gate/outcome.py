@@ -82,7 +82,7 @@ def _parts(result: ReplayResult, collected: Collected) -> dict[str, Any]:
         "covariances of the attitude": [result.attitude.solution, result.attitude.smoothed, result.attitude.light],
         "hypotheses of the formation": None if formation is None else formation.hypotheses,
         "orbit messages": collected.estimates,
-        "attitude messages": [record.estimate for record in collected.samples],
+        "attitude messages": collected.attitudes,
         "formation messages": collected.partners,
         "counters and notes": [result.counts, collected.range_counts, result.notes],
     }

@@ -61,6 +61,10 @@ class ArrayFile:
         }
         return dataclasses.replace(value, **large)
 
+    def renew(self) -> None:
+        """Begin a new file; those before end with their last array."""
+        self._maps, self._used = [], 0
+
     def release(self) -> None:
         """Take the arrays out of the memory of the process; they are read again when they are used."""
         for each in self._maps:

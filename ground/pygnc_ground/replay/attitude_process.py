@@ -11,21 +11,22 @@ import subprocess
 import sys
 from contextlib import suppress
 from functools import cached_property
-from queue import SimpleQueue
+from queue import Queue
 from threading import Thread
 from typing import Any, BinaryIO, Final, cast
 
-from pygnc.bus.messages import Message, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, Message, OrbitMessage
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.navigation.pipeline import AttitudeRecord
-from pygnc_ground.replay.attitude_run import AttitudeRun, collector_paused
+from pygnc_ground.replay.attitude_run import AttitudeFound, AttitudeRun, collector_paused
 from pygnc_ground.replay.inputs import ReplayError
-from pygnc_ground.replay.result import AttitudeResult
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
 
 _CHUNK: Final = 256
-"""Inputs or records that are sent together; all at once would be in memory twice more."""
+"""Inputs or estimates that are sent together; all at once would be in memory twice more."""
+_WAITING: Final = 100
+"""Chunks of inputs that may wait for the process: a few megabytes."""
 _PROGRAM: Final = "from pygnc_ground.replay.attitude_process import serve; serve()"
 _NEW_GROUP: Final[dict[str, Any]] = (
     {"creationflags": 0x200} if sys.platform == "win32" else {"process_group": 0}  # CREATE_NEW_PROCESS_GROUP
@@ -34,7 +35,12 @@ _NEW_GROUP: Final[dict[str, Any]] = (
 
 
 class AttitudeProcess:
-    """Process with the interface of `AttitudeRun`, which estimates while this process does other work."""
+    """Process with the interface of `AttitudeRun`, which estimates while this process does other work.
+
+    It keeps no records.
+    """
+
+    records: Final[list[AttitudeRecord]] = []
 
     def __init__(self, settings: Settings, orientation: EarthOrientationTable, truth: AttitudeTruth | None) -> None:
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
@@ -45,7 +51,7 @@ class AttitudeProcess:
             env=environment,
             **_NEW_GROUP,
         )
-        self._waiting: SimpleQueue[bytes | None] = SimpleQueue()
+        self._waiting: Queue[bytes | None] = Queue(_WAITING)
         self._writer = Thread(target=self._write, name="inputs of the attitude", daemon=True)
         self._writer.start()
         self._send((settings, orientation, truth))
@@ -65,17 +71,17 @@ class AttitudeProcess:
         self._waiting.put(None)
 
     @cached_property
-    def found(self) -> tuple[list[AttitudeRecord], AttitudeResult]:
-        """Records and results of `AttitudeRun`, awaited after `end`.
+    def found(self) -> AttitudeFound:
+        """Results of `AttitudeRun`, awaited after `end`.
 
         Raises:
             ReplayError: The process ended, for lack of memory for instance.
         """
-        records: list[AttitudeRecord] = []
+        estimates: list[AttitudeEstimate] = []
         pipe = cast("BinaryIO", self._process.stdout)
         try:
             while isinstance(found := pickle.load(pipe), list):  # noqa: S301 - our own process wrote it
-                records += found
+                estimates += found
         except (EOFError, pickle.UnpicklingError):
             code = self._process.wait()
             raise ReplayError(
@@ -83,7 +89,7 @@ class AttitudeProcess:
             ) from None
         if isinstance(found, Exception):
             raise found
-        return records, found
+        return AttitudeFound(estimates, found)
 
     def close(self) -> None:
         """End the process, even if it still computes."""
@@ -97,10 +103,13 @@ class AttitudeProcess:
 
     def _write(self) -> None:
         """Write what waits, in a thread of its own, because a full pipe holds up its writer."""
+        chunks = iter(self._waiting.get, None)
         with suppress(OSError), cast("BinaryIO", self._process.stdin) as pipe:  # `found` says that the process ended
-            while (chunk := self._waiting.get()) is not None:
+            for chunk in chunks:
                 pipe.write(chunk)
                 pipe.flush()
+        for _ in chunks:
+            pass  # nobody may wait for an ended process
 
 
 def serve() -> None:
@@ -114,13 +123,12 @@ def serve() -> None:
         except Exception as error:  # noqa: BLE001 - the other process raises it
             pickle.dump(error, results)
             return
-        records, result = found
-        for begin in range(0, len(records), _CHUNK):
-            pickle.dump(records[begin : begin + _CHUNK], results, pickle.HIGHEST_PROTOCOL)
-        pickle.dump(result, results, pickle.HIGHEST_PROTOCOL)
+        for begin in range(0, len(found.estimates), _CHUNK):
+            pickle.dump(found.estimates[begin : begin + _CHUNK], results, pickle.HIGHEST_PROTOCOL)
+        pickle.dump(found.result, results, pickle.HIGHEST_PROTOCOL)
 
 
-def _found(pipe: BinaryIO) -> tuple[list[AttitudeRecord], AttitudeResult]:
+def _found(pipe: BinaryIO) -> AttitudeFound:
     with collector_paused():
         run = AttitudeRun(*pickle.load(pipe))  # noqa: S301 - our own process wrote it
         while (inputs := pickle.load(pipe)) is not None:  # noqa: S301

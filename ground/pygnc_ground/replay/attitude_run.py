@@ -5,10 +5,11 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
-from pygnc.bus.messages import Message, OrbitMessage
+from pygnc.bus.messages import AttitudeEstimate, Message, OrbitMessage
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.estimators.attitude.magnetometer import Magnetometer
@@ -22,9 +23,10 @@ from pygnc.estimators.attitude.wiring import SensorAxes
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.bound import BoundSample, attitude_bound
 from pygnc_ground.attitude.face_illuminance import face_illuminance
-from pygnc_ground.attitude.smoother import Filtered, smoothed_backwards, without_model_errors
+from pygnc_ground.attitude.smoother import Filtered, emptied, smoothed_backwards, without_model_errors
 from pygnc_ground.attitude.solution import AttitudeSolution, GyroReadings, solution_from_states
 from pygnc_ground.orbit.solution import BoolArray
+from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.collect import attitude_stage
 from pygnc_ground.replay.result import AttitudeResult, Innovations, SampleRecords, column, innovation_arrays
 from pygnc_ground.truth.attitude_truth import AttitudeTruth
@@ -45,37 +47,62 @@ def collector_paused() -> Iterator[None]:
             gc.enable()
 
 
-class AttitudeRun:
-    """Attitude stage of a replay; it keeps of each sample what smoother, tables and report need."""
+class AttitudeFound(NamedTuple):
+    """Messages of the flight software for all samples, and filter, smoother and bound."""
 
-    def __init__(self, settings: Settings, orientation: EarthOrientationTable, truth: AttitudeTruth | None) -> None:
+    estimates: list[AttitudeEstimate]
+    result: AttitudeResult
+
+
+class AttitudeRun:
+    """Attitude stage of a replay; it keeps of each sample what the smoother needs, in a temporary file, and the tables.
+
+    Attributes:
+        found: Results of all samples, after `end`.
+        records: Records of all samples, after `end`; empty unless they are kept.
+    """
+
+    found: AttitudeFound
+
+    def __init__(
+        self,
+        settings: Settings,
+        orientation: EarthOrientationTable,
+        truth: AttitudeTruth | None,
+        *,
+        keep_records: bool = False,
+    ) -> None:
         self._stage = attitude_stage(settings, orientation)
         self._settings, self._truth = settings.attitude, truth
-        self._records: list[AttitudeRecord] = []
+        self._keep_records = keep_records
         self._filtered: list[Filtered] = []
-        self.found: tuple[list[AttitudeRecord], AttitudeResult]
-        """Records of all samples, and filter, smoother and bound, after `end`."""
+        self._arrays = ArrayFile()
+        self.records: list[AttitudeRecord] = []
 
     def take(self, message: Message, orbits: list[OrbitMessage]) -> None:
         """Process an input and the orbit tracker's response to it."""
-        self._records.extend(_packed(record, self._filtered) for record in self._stage.results(message, orbits))
+        for record in self._stage.results(message, orbits):
+            self.records.append(_packed(record, self._filtered, self._arrays))
 
     def end(self) -> None:
-        """Compute the results of all samples, and release what only the smoother needs."""
-        self.found = self._records, attitude_result(self._records, self._filtered, self._settings, self._truth)
+        """Compute the results of all samples, and release what only they need."""
+        result = attitude_result(self.records, self._filtered, self._settings, self._truth, self._arrays)
+        self.found = AttitudeFound([record.estimate for record in self.records], result)
+        if not self._keep_records:
+            self.records = []
         return_free_memory()
 
     def close(self) -> None:
         """Do nothing; a run in this process holds no resources."""
 
 
-def _packed(record: AttitudeRecord, filtered: list[Filtered]) -> AttitudeRecord:
+def _packed(record: AttitudeRecord, filtered: list[Filtered], arrays: ArrayFile) -> AttitudeRecord:
     """Return a record with as much of its update as tables and reports need; append what the smoother needs."""
     update = record.outcome.update
     if update is None:
         filtered.append(Filtered(None, None))
         return record
-    filtered.append(Filtered.of(update.state, update.step))
+    filtered.append(Filtered.of(update.state, update.step, arrays.stored))
     state = None if update.state is None else without_model_errors(update.state)
     return record._replace(outcome=record.outcome._replace(update=replace(update, state=state, step=None)))
 
@@ -85,17 +112,19 @@ def attitude_result(
     filtered: list[Filtered],
     settings: AttitudeSettings,
     truth: AttitudeTruth | None,
+    arrays: ArrayFile,
 ) -> AttitudeResult:
     """Return filtered and smoothed attitudes of n samples and, with a truth, their Cramér-Rao bound.
 
-    The records are those of `AttitudeRun`; `filtered` is emptied to free its memory. A sample takes 0.5 ms of computing
-    time, and with a truth another 0.5 ms for the bound.
+    The records are those of `AttitudeRun`; `filtered`, with its arrays in `arrays`, is emptied to free its memory and
+    its files. A sample takes 0.5 ms of computing time, and with a truth another 0.5 ms for the bound.
     """
     faces = settings.mounting.faces
     samples, correction = _samples(records, faces), SampleCorrection(settings)
     updates = [record.outcome.update for record in records]
-    backwards = smoothed_backwards(filtered.pop() for _ in range(len(filtered)))
+    backwards = smoothed_backwards(emptied(filtered, arrays.release))
     smoothed = [state and without_model_errors(state) for state in backwards][::-1]
+    arrays.renew()
     lux = np.array([correction.illuminance(record.outcome.sample.lux) for record in records]).reshape(-1, faces)
     environments = [record.outcome.environment for record in records]
     true = None if truth is None else truth.at(samples.gps_ms)
@@ -109,7 +138,9 @@ def attitude_result(
         smoothed=smoothed_solution,
         light=light,
         truth=true,
-        bound=None if true is None else attitude_bound(bound_samples(records, correction), true, settings),
+        bound=None
+        if true is None
+        else attitude_bound(bound_samples(records, correction), true, settings, arrays.stored, arrays.release),
         axes=records[-1].outcome.axes if records else SensorAxes(),
     )
 
@@ -169,6 +200,9 @@ def _samples(records: Sequence[AttitudeRecord], faces: int) -> SampleRecords:
         faces_dead=_flags([update.faces.dead if update else None for update in updates], faces),
         faces_mirrored=_flags([update.faces.mirrored if update else None for update in updates], faces),
         gyro_stuck=_flags([update.gyro.stuck if update else None for update in updates], 3),
+        gyro_imu_rad_s=column((outcome.sample.gyro_imu_rad_s for outcome in outcomes), 3),
+        mag_imu_ut=column((outcome.sample.mag_imu_ut for outcome in outcomes), 3),
+        field_gcrf_ut=column((None if place is None else place.field_gcrf_ut for place in places), 3),
     )
 
 

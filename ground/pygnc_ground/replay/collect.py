@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from pygnc.bus.messages import (
+    AttitudeEstimate,
     FormationMessage,
     GnssFix,
     Message,
@@ -71,6 +72,7 @@ class Collected(NamedTuple):
 
     `counts` are those of our own fixes, `range_counts` those of the ranges and of partners' fixes. `range_gps_ms` holds
     the times of the ranges, as far as they are known, by input number; `arc` holds the ranges in the arc at the end.
+    `attitudes` are the messages of `samples`, whose records of 15 kB each are empty unless a replay keeps them.
     """
 
     timed: list[TimedRecord]
@@ -79,6 +81,7 @@ class Collected(NamedTuple):
     sources: list[SourceFile]
     counts: dict[str, int]
     samples: list[AttitudeRecord]
+    attitudes: list[AttitudeEstimate]
     partners: list[FormationMessage]
     formation: FormationSolution | None
     range_counts: dict[str, int]
@@ -130,7 +133,7 @@ def collect(
     """
     timed: dict[int, TimedRecord] = {}
     sources: dict[str, SourceFile] = {}
-    found = Collected([], [], [], [], {}, [], [], None, {}, [], [], {}, frozenset())
+    found = Collected([], [], [], [], {}, [], [], [], None, {}, [], [], {}, frozenset())
     clock = RangeClock()
     for message in messages:
         if isinstance(message, SourceFile):
@@ -160,6 +163,7 @@ def collect(
                 record.gps_ms = outcome.gps_ms or record.gps_ms
         found.estimates.extend(response.estimates)
         found.samples.extend(result.attitude)
+        found.attitudes.extend(record.estimate for record in result.attitude)
         found.partners.extend(result.formation)
         if isinstance(message, GnssFix):
             advance()

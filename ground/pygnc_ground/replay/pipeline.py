@@ -81,7 +81,7 @@ class Flown(NamedTuple):
     def require_same(self, replayed: Collected) -> None:
         """Raise ReplayError if the estimates of the replay differ from those of the processes in any bit."""
         _require_same("orbit", self.orbits, replayed.estimates)
-        _require_same("attitude", self.attitudes, [record.estimate for record in replayed.samples])
+        _require_same("attitude", self.attitudes, replayed.attitudes)
         _require_same("formation", self.partners, replayed.partners)
 
 

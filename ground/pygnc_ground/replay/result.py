@@ -114,6 +114,12 @@ class SampleRecords:
     """True for faces that seem to point in the opposite direction, shape (n, faces)"""
     gyro_stuck: BoolArray
     """True for gyro axes with repeated readings, shape (n, 3)"""
+    gyro_imu_rad_s: FloatArray
+    """Raw readings of the gyro in sensor axes in rad/s, shape (n, 3)"""
+    mag_imu_ut: FloatArray
+    """Raw readings of the magnetometer in sensor axes in µT, shape (n, 3)"""
+    field_gcrf_ut: FloatArray
+    """Modelled geomagnetic field in GCRF in µT, shape (n, 3); NaN without an orbit"""
 
     def __len__(self) -> int:
         return len(self.seq)

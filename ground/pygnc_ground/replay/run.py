@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -73,14 +74,16 @@ class ReplayContext(NamedTuple):
         collision_radius_m: float = COMBINED_RADIUS_M,
         advance: Callable[[], None] = lambda: None,
         processes: int = 1,
+        keep_samples: bool = False,
     ) -> tuple[ReplayResult, Collected]:
         """Run the inputs through the estimators; `advance` is called after each GPS record.
 
         With `normal_points`, fixes that agree with the orbit are taken together, and there is no formation.
         `collision_radius_m` is the combined radius of two satellites for the probabilities of a collision. With two
-        `processes`, the attitude has one of its own, which gives the same results.
+        `processes`, the attitude has one of its own, which gives the same results. With `keep_samples`, which needs one
+        process, the records of the sensor samples are among the messages, too; they take 15 kB each.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 5 kB of memory
-        and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB; a sample needs 17 kB of memory.
+        and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB, a sample 8 kB and 9 kB.
 
         Returns:
             The result, and the messages of the flight software from which the result is made.
@@ -99,7 +102,7 @@ class ReplayContext(NamedTuple):
         kind = NormalPointFilter if normal_points else orbit_filter(filter_name)
         pipeline = make_pipeline(settings, orientation, orbit_filter=kind, attitude=False, formation=not normal_points)
         arrays = ArrayFile()
-        attitude = AttitudeRun if processes == 1 else AttitudeProcess
+        attitude = partial(AttitudeRun, keep_records=keep_samples) if processes == 1 else AttitudeProcess
         with closing(attitude(settings, orientation, self.true_attitude)) as attitude_run:
             collected = collect(
                 inputs.messages,
@@ -110,7 +113,7 @@ class ReplayContext(NamedTuple):
             )
             # The attitude is first, because its memory is the largest.
             attitude_run.end()
-            if not (collected.timed or collected.untimed or collected.ranges or attitude_run.found[0]):
+            if not (collected.timed or collected.untimed or collected.ranges or attitude_run.found.estimates):
                 raise ReplayError("the inputs contain no GPS record, no sensor sample and no range; name other files")
             result = self._result(
                 collected,
@@ -121,7 +124,7 @@ class ReplayContext(NamedTuple):
                 normal_points=normal_points,
                 collision_radius_m=collision_radius_m,
             )
-            return result, collected._replace(samples=attitude_run.found[0])
+            return result, collected._replace(samples=attitude_run.records, attitudes=attitude_run.found.estimates)
 
     def _result(
         self,
@@ -174,7 +177,7 @@ class ReplayContext(NamedTuple):
             smoothed=smoothed,
             batch=batch,
             truth=self.true_orbit,
-            attitude=attitude_run.found[1],
+            attitude=attitude_run.found.result,
             formation=formation_result(
                 collected.partners,
                 collected.formation,

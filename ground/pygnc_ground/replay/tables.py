@@ -12,7 +12,6 @@ from pygnc.bus.messages import AttitudeEstimate, FormationEstimate, FormationMes
 from pygnc.estimators.attitude.filter import Mode
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.orbit.state import LOWER
-from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.solution import AttitudeSolution
 from pygnc_ground.orbit.solution import FloatArray, IntArray, OrbitSolution, blocks
 from pygnc_ground.replay.collect import Collected, TimedRecord
@@ -50,9 +49,8 @@ _POSITION_VARIANCES: Final = [0, 2, 5]
 """Indices of the variances in the lower triangle of a covariance."""
 
 
-def attitude_table(records: Sequence[AttitudeRecord]) -> pl.DataFrame:
+def attitude_table(estimates: Sequence[AttitudeEstimate]) -> pl.DataFrame:
     """Return the attitudes in the messages of the flight software, one row per sample."""
-    estimates = [record.estimate for record in records]
     values = {
         name: column((getattr(estimate, field) for estimate in estimates), 3)
         for name, field in _ATTITUDE_VECTORS.items()
@@ -62,13 +60,12 @@ def attitude_table(records: Sequence[AttitudeRecord]) -> pl.DataFrame:
 
 
 def smoothed_table(
-    records: Sequence[AttitudeRecord], smoothed: AttitudeSolution, settings: AttitudeSettings
+    estimates: Sequence[AttitudeEstimate], smoothed: AttitudeSolution, settings: AttitudeSettings
 ) -> pl.DataFrame:
     """Return the smoothed attitudes; the column `mode` is fine or coarse by their standard deviation."""
     values = {name: getattr(smoothed, field) for name, field in _ATTITUDE_VECTORS.items()}
     values["attitude"] = smoothed.quaternion
     fine = smoothed.sigma_rss_rad < settings.start.fine_sigma_rad
-    estimates = [record.estimate for record in records]
     modes = [
         (Mode.FINE if is_fine else Mode.COARSE).value if known else estimate.mode
         for estimate, known, is_fine in zip(estimates, smoothed.known, fine, strict=True)
@@ -266,9 +263,9 @@ def table_makers(result: ReplayResult, collected: Collected) -> dict[str, Callab
     for name, solution in (("orbit_smoothed", result.smoothed), ("orbit_batch", result.batch)):
         if solution is not None:
             found[name] = partial(solution_table, name, solution)
-    if samples := collected.samples:
-        found["attitude"] = partial(attitude_table, samples)
-        of_samples = samples, result.attitude.smoothed, result.settings.attitude
+    if estimates := collected.attitudes:
+        found["attitude"] = partial(attitude_table, estimates)
+        of_samples = estimates, result.attitude.smoothed, result.settings.attitude
         found["attitude_smoothed"] = partial(smoothed_table, *of_samples)
     if collected.partners:
         found["formation"] = partial(formation_table, collected.partners)

@@ -131,7 +131,7 @@ class Replay:
         folder.begin(place, self.origin)
         paths = write_tables(table_makers(self.result, self.collected), place, csv=csv, about=self.origin.metadata)
         written = {path.stem: path for path in paths if path.suffix == ".parquet"}
-        recording = make_recording(self.result, written, self.collected.samples)
+        recording = make_recording(self.result, written)
         write_report(self.result, place / folder.REPORT, PlayerPage.of(recording))
         state, settings = newest_state(self.collected.updates), self.result.settings.orbit
         stored = folder.StoredState.of(state, settings, self.origin.earth_orientation)

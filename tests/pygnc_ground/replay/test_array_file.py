@@ -33,6 +33,14 @@ def test_arrays_keep_their_values_when_they_leave_the_memory(monkeypatch: pytest
         np.testing.assert_array_equal(found, array)
 
 
+def test_a_new_file_keeps_the_arrays_of_those_before() -> None:
+    files = ArrayFile()
+    first = files.stored(np.ones(10))
+    files.renew()
+    second = files.stored(np.zeros(10))
+    assert (first.sum(), second.sum()) == (10.0, 0.0)
+
+
 def test_only_the_larger_arrays_of_a_dataclass_are_stored() -> None:
     moment = Moment(7, np.full((10, 10), 3.0), np.arange(3.0))
     found = ArrayFile().stored_fields(moment)

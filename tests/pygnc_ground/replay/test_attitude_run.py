@@ -16,6 +16,7 @@ from pygnc.formats.sense import SenseLayout
 from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_ground.attitude.accuracy import attitude_errors
 from pygnc_ground.attitude.smoother import Filtered
+from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.attitude_run import attitude_result
 from pygnc_ground.replay.collect import Collected
 from pygnc_ground.replay.inputs import from_files
@@ -40,7 +41,9 @@ def replay_of(folder: Path, settings: Settings, records: int) -> tuple[AttitudeR
     orientation = read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE))
     truth = load_attitude_truth(DEMO / "truth.parquet")
     inputs = from_files([file], None, settings)
-    result, collected = ReplayContext(settings, orientation, has_priority=False, true_attitude=truth).replay(inputs)
+    result, collected = ReplayContext(settings, orientation, has_priority=False, true_attitude=truth).replay(
+        inputs, keep_samples=True
+    )
     return result.attitude, collected
 
 
@@ -145,13 +148,13 @@ def test_sun_sensors_after_the_sixth_have_no_reading_and_change_nothing(tmp_path
 
 
 def test_without_a_truth_there_is_no_bound(records: list[AttitudeRecord]) -> None:
-    few = attitude_result(records[:40], [Filtered(None, None)] * 40, SETTINGS.attitude, None)
+    few = attitude_result(records[:40], [Filtered(None, None)] * 40, SETTINGS.attitude, None, ArrayFile())
     assert few.truth is None
     assert few.bound is None
 
 
 def test_no_sample_gives_empty_tables() -> None:
-    nothing = attitude_result([], [], SETTINGS.attitude, load_attitude_truth(DEMO / "truth.parquet"))
+    nothing = attitude_result([], [], SETTINGS.attitude, load_attitude_truth(DEMO / "truth.parquet"), ArrayFile())
     assert len(nothing.samples) == len(nothing.smoothed) == len(nothing.light.measured) == 0
     assert nothing.samples.faces_dead.shape == (0, 6)
     assert not nothing.samples.found_again.any()

@@ -82,6 +82,9 @@ def records(gps_ms: IntArray, eclipse: tuple[float, float] = (0.4, 0.7)) -> Samp
         faces_dead=none,
         faces_mirrored=none,
         gyro_stuck=np.zeros((count, 3), dtype=np.bool_),
+        gyro_imu_rad_s=np.zeros((count, 3)),
+        mag_imu_ut=np.zeros((count, 3)),
+        field_gcrf_ut=np.zeros((count, 3)),
     )
 
 

@@ -11,10 +11,9 @@ import numpy as np
 import polars as pl
 
 from pygnc.common.clock import unix_ms_from_gps_ms
-from pygnc.navigation.pipeline import AttitudeRecord
 from pygnc_cli.text import printable
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
-from pygnc_ground.replay.result import Innovations, ReplayResult, column
+from pygnc_ground.replay.result import Innovations, ReplayResult
 from pygnc_ground.report.attitude_figures import face_names
 from pygnc_ground.report.axes import TimeAxis, eclipses, formation_axis, sample_axis, time_axis
 from pygnc_ground.report.comparison import (
@@ -49,8 +48,8 @@ class Recording(NamedTuple):
         return ((table, name, column) for table, columns in self.tables.items() for name, column in columns.items())
 
 
-def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[AttitudeRecord]) -> Recording:
-    """Return what the player shows of a replay; `samples` are those of the attitude, in the order of its table."""
+def make_recording(result: ReplayResult, tables: Tables) -> Recording:
+    """Return what the player shows of a replay."""
     time = time_axis(result)
     if result.formation is not None and len(time.order):
         time = formation_axis(time, result.formation)
@@ -61,7 +60,7 @@ def make_recording(result: ReplayResult, tables: Tables, samples: Sequence[Attit
     plots, events = Plots(), Events()
     add = _Adder(recording, time)
     _add_orbit(add, result, tables, plots)
-    _add_attitude(add, result, tables, samples, plots)
+    _add_attitude(add, result, tables, plots)
     _add_formation(add, result, tables, plots)
     for what, name in add.unused.items():
         plots.add("Run", what[0].upper() + what[1:], "1", name, {"since the beginning": "unused"})
@@ -164,9 +163,7 @@ def _add_fixes(add: _Adder, rows: IntArray, fixes: Path, gate: float, plots: Plo
     plots.add("Fixes", "Clock map, GPS minus spacecraft time, from its median", "ms", "orbit", {"offset": "clock"})
 
 
-def _add_attitude(
-    add: _Adder, result: ReplayResult, tables: Tables, samples: Sequence[AttitudeRecord], plots: Plots
-) -> None:
+def _add_attitude(add: _Adder, result: ReplayResult, tables: Tables, plots: Plots) -> None:
     attitude = result.attitude
     rows = add.rows("attitude", attitude.samples.gps_ms)
     if not len(rows):
@@ -193,7 +190,7 @@ def _add_attitude(
         plots.add("Attitude", title, unit, "attitude", {axis: f"{key}_{axis}" for axis in _XYZ})
     for name, of in attitude.samples.innovations.items():
         _add_innovations(add, rows, name, of, plots)
-    _add_readings(add, result, samples, rows, plots)
+    _add_readings(add, result, rows, plots)
 
 
 def _add_attitude_errors(add: _Adder, result: ReplayResult, rows: IntArray, plots: Plots) -> None:
@@ -233,25 +230,18 @@ def _add_innovations(add: _Adder, rows: IntArray, name: str, of: Innovations, pl
     )
 
 
-def _add_readings(
-    add: _Adder, result: ReplayResult, samples: Sequence[AttitudeRecord], rows: IntArray, plots: Plots
-) -> None:
+def _add_readings(add: _Adder, result: ReplayResult, rows: IntArray, plots: Plots) -> None:
     light = result.attitude.light.measured[rows]
     faces = face_names(result.settings.attitude.mounting)[: light.shape[1]]
     add.columns("attitude", stacked([f"light{number}" for number in range(len(faces))], light, 10))
-    if len(samples) == len(result.attitude.samples):
-        outcomes = [samples[row].outcome for row in rows.tolist()]
-        gyro = column((one.sample.gyro_imu_rad_s for one in outcomes), 3)
-        field = column((one.sample.mag_imu_ut for one in outcomes), 3)
-        bias = result.attitude.solution.mag_bias_imu_ut[rows]
-        body = (field - bias) @ np.array(result.settings.attitude.mounting.magnetometer)
-        model = column((one.environment.field_gcrf_ut if one.environment else None for one in outcomes), 3)
-        add.columns("attitude", stacked(_named("gyro"), np.degrees(gyro)) | stacked(_named("field"), field))
-        add.columns("attitude", stacked(_named("body"), body, 10) | stacked(_named("model"), model, 10))
-        plots.add("Sensors", "Gyro, raw, sensor axes", "deg/s", "attitude", {axis: f"gyro_{axis}" for axis in _XYZ})
-        plots.add(
-            "Sensors", "Magnetometer, raw, sensor axes", "µT", "attitude", {axis: f"field_{axis}" for axis in _XYZ}
-        )
+    samples = result.attitude.samples
+    gyro, field, model = (of[rows] for of in (samples.gyro_imu_rad_s, samples.mag_imu_ut, samples.field_gcrf_ut))
+    bias = result.attitude.solution.mag_bias_imu_ut[rows]
+    body = (field - bias) @ np.array(result.settings.attitude.mounting.magnetometer)
+    add.columns("attitude", stacked(_named("gyro"), np.degrees(gyro)) | stacked(_named("field"), field))
+    add.columns("attitude", stacked(_named("body"), body, 10) | stacked(_named("model"), model, 10))
+    plots.add("Sensors", "Gyro, raw, sensor axes", "deg/s", "attitude", {axis: f"gyro_{axis}" for axis in _XYZ})
+    plots.add("Sensors", "Magnetometer, raw, sensor axes", "µT", "attitude", {axis: f"field_{axis}" for axis in _XYZ})
     lines = {face: f"light{number}" for number, face in enumerate(faces)}
     plots.add("Sensors", "Light on the faces, share of full sunlight", "1", "attitude", lines)
 

@@ -19,4 +19,4 @@ def recording_of(replay: Replay, folder: Path) -> Recording:
     tables = {name: folder / f"{name}.parquet" for name in replay.tables}
     for name, path in tables.items():
         replay.tables[name].write_parquet(path)
-    return make_recording(replay.result, tables, replay.collected.samples)
+    return make_recording(replay.result, tables)

@@ -73,7 +73,7 @@ def test_events_are_in_order_and_within_the_span(recording: Recording) -> None:
 def test_without_a_time_there_is_nothing_to_play(tmp_path: Path) -> None:
     result = samples.clean(0)
     result = replace(result, solution=samples.without_orbit(result).solution)
-    assert make_recording(result, {}, ()).about["span"] is None
+    assert make_recording(result, {}).about["span"] is None
     assert list(tmp_path.iterdir()) == []
 
 
