@@ -83,7 +83,7 @@ class ReplayContext(NamedTuple):
         `processes`, the attitude has one of its own, which gives the same results. With `keep_samples`, which needs one
         process, the records of the sensor samples are among the messages, too; they take 15 kB each.
         Filter and smoother take about 0.5 ms each per fix, the attitude 0.4 ms per sample. A fix needs 5 kB of memory
-        and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB, a sample 8 kB and 9 kB.
+        and 20 kB in temporary files, one of a normal point less than 1 kB and 3 kB, a sample 10 kB and 9 kB.
 
         Returns:
             The result, and the messages of the flight software from which the result is made.
