@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 FloatArray: TypeAlias = NDArray[np.float64]
 BLOCK: Final = 1 << 17
 """Numbers that are read at once."""
-ROWS: Final = 1 << 15
+ROWS: Final = 1 << 13
 """Rows of several columns that are read at once."""
 _WAITING: Final = 1 << 13
 _BYTES: Final = 8

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import optimize
+from scipy.spatial.transform import Rotation
 
 from pygnc_cli.exit_codes import ExitCode
-from pygnc_instruments.device.calibration.fit import AXES
+from pygnc_instruments.device.calibration.fit import AXES, least_squares
 from pygnc_instruments.device.calibration.parts import still_parts
-from pygnc_instruments.device.calibration.positions import calibrate_accelerometer, calibrate_gyro_at_rest, gravity_mps2
+from pygnc_instruments.device.calibration.positions import (
+    calibrate_accelerometer,
+    calibrate_gyro_at_rest,
+    gravity_mps2,
+    rotations_by,
+)
 from pygnc_instruments.device.calibration.rates import KnownRate, calibrate_gyro, turning_parts
 from pygnc_instruments.device.calibration.temperature import calibrate_temperature
 from pygnc_instruments.device.sensor_log import MotionLog
@@ -19,7 +26,7 @@ from pygnc_instruments.simulators.mip_unit import MipSimulator
 from pygnc_instruments.simulators.ucb_unit import UcbSimulator
 from pygnc_instruments.simulators.vectornav_unit import VectorNavSimulator
 from tests.pygnc_instruments.device.inertial_truth import EDGES, GRAVITY, HZ, LATITUDE_DEG, SIX, Unit
-from tests.pygnc_instruments.device.running import run, run_json
+from tests.pygnc_instruments.device.running import peak_kb, run, run_json
 
 PLACE = ("--gravity", GRAVITY, "--latitude", LATITUDE_DEG)
 
@@ -94,6 +101,40 @@ def test_turns_between_positions_calibrate_the_gyro(tmp_path: Path) -> None:
     error = np.array(gyro["matrix"]) @ unit.gyro_response - np.eye(3)
     assert np.abs(error).max() < 2e-3
     assert (np.abs(error) < 4.0 * np.array(gyro["matrix_sigma"])).all()
+
+
+def test_least_squares_are_those_of_scipy() -> None:
+    times_s = np.linspace(0.0, 3.0, 40)
+    readings = 2.0 * np.exp(-1.3 * times_s) + 1e-4 * np.random.default_rng(2).normal(size=40)
+
+    def residuals(parameters: np.ndarray) -> np.ndarray:
+        return np.asarray(parameters[0] * np.exp(-parameters[1] * times_s) + 1e-4 * parameters[2] - readings)
+
+    found = least_squares(residuals, np.array([1.0, 0.1, 0.0]), np.array([1.0, 1.0, 1e4]))
+    expected = optimize.least_squares(residuals, [1.0, 0.1, 0.0], x_scale=[1.0, 1.0, 1e4], xtol=1e-15, ftol=1e-15)
+    assert found.parameters == pytest.approx(expected.x, abs=1e-5)  # its derivatives are differences forward
+    assert found.residuals @ found.residuals <= 2.0 * expected.cost * (1.0 + 1e-9)
+    assert found.jacobian == pytest.approx(expected.jac, abs=1e-4)
+
+
+def test_a_parameter_without_effect_keeps_its_value() -> None:
+    found = least_squares(lambda parameters: parameters[:1] - 3.0, np.array([1.0, 5.0]), np.ones(2))
+    assert found.parameters == pytest.approx([3.0, 5.0])
+
+
+def test_rotations_are_those_of_scipy() -> None:
+    vectors = np.concatenate([np.random.default_rng(3).normal(size=(20, 3)), np.zeros((1, 3)), np.full((1, 3), 1e-9)])
+    assert rotations_by(vectors) == pytest.approx(Rotation.from_rotvec(vectors).as_matrix(), abs=1e-15)
+
+
+def test_calibrations_need_little_memory(tmp_path: Path) -> None:
+    unit = Unit(11)
+    unit.positions([*SIX, *EDGES])
+    positions = unit.write(tmp_path / "positions.csv")
+    unit.heat(COEFFICIENTS, HYSTERESIS)
+    oven = unit.write(tmp_path / "oven.csv")
+    assert peak_kb("calibrate-positions", positions, *PLACE, "--json") < 95_000
+    assert peak_kb("calibrate-temperature", oven, "--json") < 95_000
 
 
 def test_damaged_readings_are_counted(tmp_path: Path) -> None:

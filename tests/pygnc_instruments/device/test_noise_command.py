@@ -27,6 +27,7 @@ from pygnc_instruments.device.columns import FloatArray
 from pygnc_instruments.device.command import app
 from pygnc_instruments.device.csv_log import CsvLog
 from pygnc_instruments.device.mcap_log import McapLog
+from tests.pygnc_instruments.device.running import peak_kb
 from tests.pygnc_instruments.device.test_allan import INTERVAL_S, generated_noise
 
 COUNT = 6000
@@ -283,17 +284,7 @@ def test_a_long_log_needs_little_memory(tmp_path: Path) -> None:
         for start in range(0, count, 100_000):
             rows = normal[start : start + 100_000]
             file.writelines(f"{(start + at) / 100:.2f},{x},{y},{z}\n" for at, (x, y, z) in enumerate(rows.tolist()))
-    code = "from pygnc_instruments.device.command import app; app()"
-    command = [sys.executable, "-c", code, "noise", str(path), "--json"]
-    watch = (
-        "import resource, subprocess, sys; subprocess.run(sys.argv[1:], check=True, stdout=subprocess.DEVNULL); "
-        "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)"
-    )
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", watch, *command], env=environment, capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 100_000  # kB
+    assert peak_kb("noise", path, "--json") < 100_000
 
 
 def test_reports_a_recording_of_an_unknown_family(tmp_path: Path) -> None:

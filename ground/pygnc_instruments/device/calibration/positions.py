@@ -21,6 +21,7 @@ from pygnc_instruments.device.calibration.fit import (
     block_diagonal,
     inflation,
     is_determined,
+    least_squares,
     means_of,
     solve,
 )
@@ -39,6 +40,10 @@ _DETERMINED: Final = 0.003
 """Largest standard deviation of bias/g and scale factor of a calibration."""
 _LARGEST_RESIDUAL: Final = 0.005
 _FEWEST_TURNS: Final = 9
+_LONGEST_TURN_S: Final = 60.0
+"""Duration from which on a motion between two positions is not used: its noise adds up to more than its turn tells."""
+_STEPS: Final = 256
+"""Steps of all turns whose rotations are computed at once."""
 
 
 def gravity_mps2(latitude_deg: float, height_m: float) -> float:
@@ -74,12 +79,10 @@ def calibrate_accelerometer(parts: Sequence[Part], gravity: float) -> SensorCali
         sigmas = np.sqrt((gradients**2 * variances).sum(axis=1))
         return np.concatenate([(lengths - gravity) / sigmas, parameters / prior])
 
-    from scipy.optimize import least_squares  # noqa: PLC0415 - 25 MB that other calibrations do not need
-
-    found = least_squares(residuals, np.zeros(9), x_scale=prior, method="lm", xtol=1e-12, ftol=1e-12)
-    covariance = np.linalg.inv(found.jac.T @ found.jac)
+    best, fit_residuals, jacobian = least_squares(residuals, np.zeros(9), prior)
+    covariance = np.linalg.inv(jacobian.T @ jacobian)
     sigmas = np.sqrt(np.diag(covariance))
-    forces = corrected(found.x)
+    forces = corrected(best)
     relative = np.concatenate([sigmas[:3] / gravity, sigmas[3:6]])
     _require_positions(forces / gravity, relative)
     errors = np.linalg.norm(forces, axis=1) - gravity
@@ -89,19 +92,19 @@ def calibrate_accelerometer(parts: Sequence[Part], gravity: float) -> SensorCali
             f"the positions contradict each other: {np.abs(errors).max():.3g} m/s² at {worst.start_s:.1f} s of "
             f"{worst.log}; the unit moved there, or a log belongs to another unit"
         )
-    if np.abs(found.x[3:6]).max() > LARGEST_SCALE_ERROR:
+    if np.abs(best[3:6]).max() > LARGEST_SCALE_ERROR:
         raise CalibrationError(
-            f"the scale factors differ from 1 by up to {100 * np.abs(found.x[3:6]).max():.0f} %; check --gravity and "
+            f"the scale factors differ from 1 by up to {100 * np.abs(best[3:6]).max():.0f} %; check --gravity and "
             "the unit of the readings"
         )
-    chi_square = float(np.square(found.fun[: len(means)]).sum())
+    chi_square = float(np.square(fit_residuals[: len(means)]).sum())
     # The parameters that only their prior determines use no reading.
     freedom = max(0, len(means) - 6 - int((sigmas[6:] < 0.5 * _PRIOR_SHEAR).sum()))
     covariance = covariance * inflation(chi_square, freedom)
     sigmas = np.sqrt(np.diag(covariance))
     matrix_sigma = _matrix(sigmas) - np.eye(3)
     return SensorCalibration(
-        found.x[:3], sigmas[:3], _matrix(found.x), matrix_sigma, found.x, covariance, chi_square, freedom, errors
+        best[:3], sigmas[:3], _matrix(best), matrix_sigma, best, covariance, chi_square, freedom, errors
     )
 
 
@@ -185,59 +188,69 @@ def calibrate_gyro_by_turns(
     Returns:
         Matrix and standard deviations, (3, 3); None if the turns do not determine them.
     """
-    from scipy.optimize import least_squares  # noqa: PLC0415 - see `calibrate_accelerometer`
-    from scipy.spatial.transform import Rotation  # noqa: PLC0415 - see `calibrate_accelerometer`
-
     turns = [turn for log in logs for turn in _turns(log, parts, accelerometer)]
+    pairs = [pair for _, pair in turns]
     if len(turns) < _FEWEST_TURNS:
         return None
     values = gyro.parameters.reshape(3, -1)  # bias, and sensitivity if it is known
-    steps, size = max(len(turned) for turned, _, _ in turns), values.shape[1]
+    steps, size = max(len(columns) for columns, _ in turns), values.shape[1]
     angles, causes = np.zeros((len(turns), steps, 3)), np.zeros((len(turns), steps, size))
-    for index, (turned, forces, _) in enumerate(turns):
-        angles[index, : len(turned)] = turned
-        causes[index, : len(turned)] = forces[:, :size]
-    ends = np.array([[np.mean(part.force, axis=0) for part in pair] for _, _, pair in turns])  # type: ignore[arg-type]
+    for index, (columns, _) in enumerate(turns):
+        angles[index, : len(columns)] = columns[:, :3]
+        causes[index, : len(columns)] = columns[:, 3 : 3 + size]
+    del turns  # as large as the arrays
+    ends = np.array([[np.mean(part.force, axis=0) for part in pair] for pair in pairs])  # type: ignore[arg-type]
     ends = (ends - accelerometer.bias) @ accelerometer.matrix.T
     ends /= np.linalg.norm(ends, axis=2, keepdims=True)
 
     def residuals(parameters: FloatArray, bias: FloatArray) -> FloatArray:
-        vectors = (bias @ causes.swapaxes(1, 2)).swapaxes(1, 2) - angles
-        rotations = Rotation.from_rotvec((vectors @ parameters.reshape(3, 3).T).reshape(-1, 3)).as_matrix()
-        rotations = rotations.reshape(len(turns), steps, 3, 3)
         directions = ends[:, 0, :, np.newaxis]
-        for step in range(steps):
-            directions = rotations[:, step] @ directions
+        for start in range(0, steps, _STEPS):
+            part = slice(start, start + _STEPS)
+            vectors = causes[:, part] @ bias.T - angles[:, part]
+            for rotation in rotations_by(vectors @ parameters.reshape(3, 3).T).swapaxes(0, 1):
+                directions = rotation @ directions
         return np.asarray((directions[:, :, 0] - ends[:, 1]).ravel())
 
-    found = least_squares(residuals, np.eye(3).ravel(), method="lm", args=(values,))
-    singular = np.linalg.svd(found.jac, compute_uv=False)
-    freedom = 2 * len(turns) - 9  # a direction has two components; a variance of so few residuals is uncertain itself
-    if singular[-1] < WEAKEST * singular[0] or np.abs(found.x.reshape(3, 3) - np.eye(3)).max() > _PRIOR_SCALE:
+    best, fit_residuals, jacobian = least_squares(
+        lambda parameters: residuals(parameters, values), np.eye(3).ravel(), np.ones(9)
+    )
+    singular = np.linalg.svd(jacobian, compute_uv=False)
+    freedom = 2 * len(pairs) - 9  # a direction has two components; a variance of so few residuals is uncertain itself
+    if singular[-1] < WEAKEST * singular[0] or np.abs(best.reshape(3, 3) - np.eye(3)).max() > _PRIOR_SCALE:
         return None
-    inverse = np.linalg.inv(found.jac.T @ found.jac)
+    inverse = np.linalg.inv(jacobian.T @ jacobian)
     # Errors of bias and sensitivity are common to all turns, so that the residuals do not show them.
     errors = np.linalg.cholesky(gyro.covariance).T
-    shifts = np.array([residuals(found.x, values + error.reshape(3, -1)) - found.fun for error in errors])
-    common = inverse @ found.jac.T @ shifts.T
-    covariance = inverse * float(found.fun @ found.fun) / (freedom - 2) + common @ common.T
-    return found.x.reshape(3, 3), np.sqrt(np.diag(covariance)).reshape(3, 3)
+    shifts = np.array([residuals(best, values + error.reshape(3, -1)) - fit_residuals for error in errors])
+    common = inverse @ jacobian.T @ shifts.T
+    covariance = inverse * float(fit_residuals @ fit_residuals) / (freedom - 2) + common @ common.T
+    return best.reshape(3, 3), np.sqrt(np.diag(covariance)).reshape(3, 3)
+
+
+def rotations_by(vectors: FloatArray) -> FloatArray:
+    """Return the rotation matrices, (..., 3, 3), of rotation vectors, rad, (..., 3), by the formula of Rodrigues."""
+    angles = np.linalg.norm(vectors, axis=-1)[..., np.newaxis, np.newaxis]
+    crosses = np.cross(vectors[..., np.newaxis, :], np.eye(3))
+    half = np.sinc(angles / (2.0 * np.pi))
+    return np.asarray(np.eye(3) - np.sinc(angles / np.pi) * crosses + 0.5 * half**2 * crosses @ crosses)
 
 
 def _turns(
     log: MotionLog, parts: Sequence[Part], accelerometer: SensorCalibration
-) -> list[tuple[FloatArray, FloatArray, tuple[Part, Part]]]:
-    """Return rates, and 1 and the specific forces, multiplied by the steps of time, and both rests of each turn."""
+) -> list[tuple[FloatArray, tuple[Part, Part]]]:
+    """Return rates, 1 and specific forces, multiplied by the steps of time, (n, 7), and both rests of each turn."""
     if log.rate is None or log.force is None:
         return []
-    limit_s = 1.5 * usual_step(log.times_s)
+    step_s = usual_step(log.times_s)
     turns = []
     for before, after in pairwise([part for part in parts if part.log == log.name]):
         inside = slice(before.stop - 1, after.first + 1)
+        if (inside.stop - inside.start) * step_s > _LONGEST_TURN_S:
+            continue
         dt_s = np.diff(log.times_s[inside])
-        if len(dt_s) and dt_s.max() < limit_s and dt_s.min() >= 0.0:
+        if len(dt_s) and dt_s.max() < 1.5 * step_s and dt_s.min() >= 0.0:
             forces = (log.force[inside] - accelerometer.bias) @ accelerometer.matrix.T
             columns = np.column_stack([log.rate[inside], np.ones(len(forces)), forces])
-            steps = (columns[1:] + columns[:-1]) / 2.0 * dt_s[:, np.newaxis]
-            turns.append((steps[:, :3], steps[:, 3:], (before, after)))
+            turns.append(((columns[1:] + columns[:-1]) / 2.0 * dt_s[:, np.newaxis], (before, after)))
     return turns
