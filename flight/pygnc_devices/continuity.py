@@ -5,6 +5,8 @@ between packets, and the arrival by the host's clock. The arrival is never early
 difference of the host's and the device's clock is the smallest one that was seen, and drifts by at most 200 ppm. So
 
 - a count that arrives late, or that jumps up to the host's clock, is the device's time: readings are missing;
+- a count that runs ahead of the host's clock is believed when the next one goes on from it: weak checksums also accept
+  damaged counts;
 - a count from zero that runs ahead of the host's clock is a restart; the host's clock continues the time, by the
   shortest delay of the first two seconds;
 - whole wraps of a short count are found when the delay has been steady for two seconds, so that nothing of what the
@@ -41,6 +43,9 @@ _LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
 _LONGEST_UPTIME_NS: Final = 100 * 365 * 86_400 * NS_PER_S
 """A time or a step beyond this is a wrong word; a smaller step of a 64-bit clock cannot be its wrap."""
 _NEWEST: Final = "newest"
+_MOST_DOUBTS: Final = 4
+"""Successive counts ahead of the host's clock, none of which goes on from the one before, that are left out."""
+_STEPS_COMPARED: Final = 8
 _SLOWEST: Final = 0.25
 """Largest increase of the delay of a slow clock, relative to the elapsed time."""
 _SETTLING_NS: Final = NS_PER_S
@@ -53,6 +58,9 @@ _PHASE_NS: Final = NS_PER_S // 10
 _STEPS_TO_COUNT: Final = 8
 _USUAL_STEPS: Final = 32
 _STEP_TOLERANCE: Final = 0.2
+_SHORT_STEP: Final = 1 / 64
+"""Step, relative to the usual one, of a clock that waits until the device's clock has reached its time."""
+_MOST_SHORT_STEPS: Final = 512
 _STEADY_TOLERANCE: Final = 0.05
 _AVERAGED_STEPS: Final = 10_000
 _LEAST_SHARE: Final = 0.1
@@ -89,6 +97,16 @@ class DeviceClock:
         self._settling: _Settling | None = None
         self._phase_ns: float | None = None
         """Largest deviation from whole wraps of a clock that has run on in an interruption; None: no interruption."""
+        self._doubts: list[tuple[int, int]] = []
+        """Successive counts that may be damaged, and their arrivals, ns."""
+        self._steps: deque[int] = deque(maxlen=_STEPS_COMPARED)
+        self._ahead = 0
+        """Ticks by which `total` is ahead of the newest count that is believed."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if the newest count may be damaged; the next one tells."""
+        return bool(self._doubts)
 
     def interrupt(self, *, is_pause: bool = False) -> None:
         """Mark an interruption, after which the device may have restarted or been replaced.
@@ -117,7 +135,9 @@ class DeviceClock:
             self._device_ns += step * tick_ns
             self._offset_ns, self._host_ns = host_ns - self._device_ns, host_ns
         else:
-            step = self._follow(count, step, tick_ns, host_ns)
+            step = self._check(count, tick_ns, host_ns)
+            self.total += step
+            return step
         self._last = count
         self.total += step
         return step
@@ -139,8 +159,45 @@ class DeviceClock:
         self._last = (self._last or 0) + total - self.total
         self.total, self.is_estimate, self._host_ns = total, False, None
 
-    def _follow(self, count: int, step: int, tick_ns: float, host_ns: int) -> int:
+    def _check(self, count: int, tick_ns: float, host_ns: int) -> int:
+        """Return the step of a count, or the usual one if the count may be damaged."""
+        step = 0
+        if self._is_ahead(count, tick_ns, host_ns):
+            doubts = self._doubts
+            goes_on = bool(doubts) and (
+                (count - doubts[-1][0]) % self._modulus * tick_ns <= host_ns - doubts[-1][1] + _TOLERANCE_NS
+            )
+            if not goes_on and len(doubts) < _MOST_DOUBTS:
+                doubts.append((count, host_ns))
+                step = max(1, min(self._steps, default=1))
+                self._ahead += step
+                self.is_estimate = True
+                return step
+            if goes_on:
+                step = self._follow(doubts[-1][0], tick_ns, doubts[-1][1])
+        step += self._follow(count, tick_ns, host_ns)
+        if self._doubts:
+            self._doubts.clear()
+        if self._ahead:
+            shown = max(1, step - self._ahead)
+            self._ahead += shown - step
+            return shown
+        return step
+
+    def _is_ahead(self, count: int, tick_ns: float, host_ns: int) -> bool:
+        """Return True if a count is ahead of the host's clock though nothing has interrupted the device."""
+        if self._is_interrupted or self._modulus * tick_ns <= _LONGEST_DELAY_NS:
+            return False
+        elapsed_ns = host_ns - (self._host_ns or 0)
+        due_ns = host_ns - self._device_ns - self._offset_ns - _DRIFT * elapsed_ns
+        if elapsed_ns > _TOLERANCE_NS and count * tick_ns <= due_ns + _TOLERANCE_NS:
+            return False  # a restart
+        return due_ns - (count - (self._last or 0)) % self._modulus * tick_ns < -_TOLERANCE_NS
+
+    def _follow(self, count: int, tick_ns: float, host_ns: int) -> int:
         """Return the step of a count by both clocks."""
+        step = (count - (self._last or 0)) % self._modulus
+        self._last = count
         elapsed_ns = host_ns - (self._host_ns or 0)
         largest_offset_ns = self._offset_ns + _DRIFT * elapsed_ns
         wrap_ns = self._modulus * tick_ns
@@ -155,10 +212,22 @@ class DeviceClock:
         is_next = step * tick_ns <= _TOLERANCE_NS and not self._is_interrupted
         self._may_have_restarted |= counts_from_zero and elapsed_ns > _TOLERANCE_NS and not is_next
         delay_ns = due_ns - step * tick_ns
+        back_ns = (self._modulus - step) * tick_ns
+        was_damaged = (
+            delay_ns < -_TOLERANCE_NS
+            and not self._is_interrupted
+            and bool(self._steps)
+            and elapsed_ns <= 2 * _TOLERANCE_NS
+            and back_ns <= self._steps[-1] * tick_ns + _TOLERANCE_NS
+        )
+        if was_damaged:  # the count before was: this one goes back behind it
+            self._may_have_restarted = False
+            step -= self._modulus
+            delay_ns += back_ns + step * tick_ns
         if self._is_interrupted and not tells_restart:
             self._phase_ns = min(_PHASE_NS + 2.0 * _DRIFT * elapsed_ns, _WRAP_FRACTION * wrap_ns)
             self._settling = _Settling(host_ns, self._delay_ns)
-        if self._is_other(delay_ns, tells_restart=tells_restart, counts_from_zero=counts_from_zero):
+        if not was_damaged and self._is_other(delay_ns, tells_restart=tells_restart, counts_from_zero=counts_from_zero):
             self.is_estimate, self._may_have_restarted, self._phase_ns = True, False, None
             # The rest follows when the delay of the next counts is known.
             reserve_ns = self._reserve_ns if tells_restart else 0
@@ -173,6 +242,8 @@ class DeviceClock:
             else:
                 step += self._settled_step(self._settling, delay_ns, tick_ns, host_ns)
         self._is_interrupted, self._reserve_ns = False, 0
+        if step > 0:
+            self._steps.append(step)
         self._device_ns += step * tick_ns
         self._offset_ns, self._host_ns = min(largest_offset_ns, host_ns - self._device_ns), host_ns
         return step
@@ -306,6 +377,7 @@ class Cadence:
         self._rest = 0.0
         """Part of a step that was rounded away over an interruption, for the rest of a restart's step later."""
         self._is_interrupted = False
+        self._short_steps = 0
 
     def interrupt(self) -> None:
         """Count the next step by the usual step so far, then determine the usual step again."""
@@ -324,8 +396,11 @@ class Cadence:
             number = max(1, round(step / usual))
             self._rest = step - number * usual
             return number - 1
-        self._steps.append(step)
-        if step == usual:
+        is_short = step < _SHORT_STEP * usual and self._short_steps < _MOST_SHORT_STEPS
+        self._short_steps = self._short_steps + 1 if is_short else 0
+        if not is_short:
+            self._steps.append(step)
+        if is_short or step == usual:
             return 0
         if abs(step - usual) <= _STEP_TOLERANCE * usual:
             self._average(step, 1)

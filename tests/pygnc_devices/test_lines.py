@@ -170,6 +170,26 @@ def test_losses_of_a_bad_line_are_counted_within_one_percent(model: str, loss: f
     assert len(trial.readings) + trial.missing() == pytest.approx(total, rel=0.01)
 
 
+@pytest.mark.parametrize("loss", [0.2, 0.6])
+@pytest.mark.parametrize("model", {**MODELS, "3dm-gx3-25": "gx2"})
+def test_damaged_bytes_are_lost_readings(model: str, loss: float) -> None:
+    random = Random(1)  # noqa: S311 - repeatable damage
+    sent = packets(SIMULATORS[model](), 60.0 if rate(model) > 50.0 else 300.0)
+    share = 1.0 - (1.0 - loss) ** (1.0 / max(len(entry.octets) for entry in sent))
+    damaged = [
+        bytes(octet ^ 1 << random.randrange(8) if random.random() < share else octet for octet in entry.octets)
+        for entry in sent
+    ]
+    trial = Trial(FAMILIES.get(model) or MODELS[model])
+    buffer = trial.family.wire.receive_buffer("/dev/port")
+    for entry, octets in zip(sent, damaged, strict=True):
+        frames = buffer.scan(octets, 115200, CONNECTED_S + entry.arrival_s).frames
+        trial.receive([entry._replace(octets=frame.raw) for frame in frames])
+    total = round((trial.sent[-1].sent_s - trial.sent[0].sent_s) * rate(model)) + 1
+    assert len(trial.readings) < (1.0 - 0.7 * loss) * total
+    assert len(trial.readings) + trial.missing() == pytest.approx(total, rel=0.01)
+
+
 def test_an_old_simulator_without_a_sample_count_counts_losses_by_its_timer() -> None:
     entries = packets(MonoDriveSimulator(header=12), 3.0)
     trial = Trial("monodrive").receive([entry for k, entry in enumerate(entries) if k % 10 != 5])

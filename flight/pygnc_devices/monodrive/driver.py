@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 _TICK_NS: Final = NS_PER_S / TIMER_HZ
 _WRAP: Final = 1 << 32
 _REST: Final = 0.2
+_SPARE_SAMPLES: Final = 3
+"""Difference of count and timer of a frame whose count is right."""
 _LISTENING: Final = 10
 
 _log = logging.getLogger(__name__)
@@ -119,11 +121,17 @@ class MonoDriveUnit:
         return t_device_ns, self._missing(sample_count, t_device_ns)
 
     def _missing(self, sample_count: Sequence[int], t_device_ns: int) -> int:
-        """Return the number of missing samples by their count, by the timer of an old simulator without a count."""
+        """Return the number of missing samples by their count, by the timer without a count or with a damaged one."""
+        estimated = self._cadence.missing(t_device_ns)
         if not sample_count:
-            return self._cadence.missing(t_device_ns)
+            return estimated
         last, self._last_count = self._last_count, sample_count[0]
-        return 0 if last is None else max(0, sample_count[0] - last - 1)
+        if last is None:
+            return 0
+        counted = sample_count[0] - last - 1
+        # No checksum covers the header.
+        is_damaged = bool(self._cadence.usual) and not estimated // 2 <= counted <= 2 * estimated + _SPARE_SAMPLES
+        return estimated if is_damaged else max(0, counted)
 
     def _is_steady(self, *sample_count: "Counts") -> bool:
         """Process successive frames of a recording; do nothing and return False if a sample may be missing."""

@@ -43,6 +43,8 @@ _LATEST_TICKS: Final = 600_000
 """Ticks before the end of the day from which a smaller count is that of the next day."""
 _COUNTS: Final = 1 << 16
 _MOST_MESSAGES: Final = 2.0
+_MOST_DOUBTS: Final = 4
+"""Counts that cannot be right after which the counter has begun again."""
 _SPARE_MESSAGES: Final = 16
 """More messages than these per usual step, and these in addition, cannot be missing: the checksum has 8 bits only."""
 
@@ -84,6 +86,11 @@ class Stream:
     def is_estimate(self) -> bool:
         """See the class."""
         return self._clock.is_estimate
+
+    @property
+    def is_doubtful(self) -> bool:
+        """True if the newest sample time may be damaged."""
+        return self._clock.is_doubtful
 
     def declare(self, identifiers: Iterable[int]) -> None:
         """Begin a new kind of reading with exactly these items, unless the readings have them already."""
@@ -169,6 +176,13 @@ class MessageCounter:
         """Count and time of the newest inertial message, ns."""
         self._others = 0
         """Number of other messages since."""
+        self._doubts = 0
+        """Number of successive counts that cannot be right."""
+
+    @property
+    def is_timed(self) -> bool:
+        """True if messages have a sample time."""
+        return self._timed is not None
 
     def missing(self, count: int, now_ns: int | None, usual_ns: float, estimated: int) -> int:
         """Return the number of messages missing before the one with this count.
@@ -194,7 +208,13 @@ class MessageCounter:
             due = (now_ns - timed[1]) / usual_ns
             counted += _COUNTS * max(0, round((due - counted) / _COUNTS))
             if counted > _MOST_MESSAGES * due + _SPARE_MESSAGES:
-                return estimated
+                self._doubts += 1
+                if self._doubts > _MOST_DOUBTS:
+                    self._doubts = 0
+                    return estimated
+                self._timed, self._others = timed, others + 1  # the next count tells what is missing
+                return 0
+        self._doubts = 0
         return max(0, counted - 1 - others)
 
     def is_steady(self, counts: "Counts") -> bool:
@@ -343,15 +363,14 @@ class MtUnit:
         """Return time and number of missing messages, and True if the step of the time is an estimate."""
         ticks, count = values.get(SAMPLE_TIME), values.get(PACKET_COUNTER)
         if not isinstance(ticks, int):
-            if not isinstance(count, int):
-                return None, 0, False
-            t_device_ns, lost = self.counter.advance(count, host_ns)
-            return t_device_ns, lost, t_device_ns is not None and self.counter.clock.is_estimate
+            return self._untimed(count, host_ns)
         t_device_ns, estimated = stream.advance(ticks, self._newest, host_ns)
         if t_device_ns >= self._newest[1]:
             self._newest = ticks, t_device_ns
         if not isinstance(count, int):
             return t_device_ns, estimated, stream.is_estimate
+        if stream is self.data and stream.is_doubtful:
+            return t_device_ns, self.counter.missing(count, None, 0.0, 0), True
         if stream is self.data and stream.is_estimate:
             self.counter.restart()
             self.counter.missing(count, t_device_ns, stream.usual_ns, 0)
@@ -359,6 +378,15 @@ class MtUnit:
         timed_ns = t_device_ns if stream is self.data else None
         lost = self.counter.missing(count, timed_ns, stream.usual_ns, estimated)
         return t_device_ns, lost, stream.is_estimate
+
+    def _untimed(self, count: Value | None, host_ns: int | None) -> tuple[int | None, int, bool]:
+        """Return what `_time` returns, for a message without a sample time."""
+        if not isinstance(count, int):
+            return None, 0, False
+        if self.counter.is_timed:  # the head of the item is damaged
+            return None, self.counter.missing(count, None, 0.0, 0), False
+        t_device_ns, lost = self.counter.advance(count, host_ns)
+        return t_device_ns, lost, t_device_ns is not None and self.counter.clock.is_estimate
 
 
 def _flags(status: Value | None, layout: Layout) -> tuple[str, ...]:

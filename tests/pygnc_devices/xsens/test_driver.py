@@ -70,7 +70,7 @@ def test_the_outputs_determine_the_readings(device: Mti) -> None:
 
 def test_a_unit_with_a_receiver_sends_two_kinds_of_readings(tmp_path: Path) -> None:
     unit = XsensSimulator(outputs=GNSS_OUTPUTS)
-    with PtyEndpoint(unit, tmp_path / "port", speed=4.0) as line, Mti.open(line.url) as device:
+    with PtyEndpoint(unit, tmp_path / "port", speed=2.0) as line, Mti.open(line.url) as device:
         device.read_setting("outputs")
         readings = list(itertools.islice(device, 80))
     kinds = {name: [entry for entry in readings if entry.packet.name == name] for name in ("data", "gnss")}

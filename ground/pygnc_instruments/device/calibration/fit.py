@@ -76,7 +76,8 @@ def least_squares(residuals_of: Callable[[FloatArray], FloatArray], initial: Flo
         initial: initial parameters.
         scale: magnitude of each parameter.
     """
-    parameters, damping = initial, 1e-3
+    parameters: FloatArray = initial
+    damping = 1e-3
     residuals = residuals_of(parameters)
     steps = np.diag(_DIFFERENCE * scale)
     for _ in range(_MOST_STEPS):
@@ -88,7 +89,7 @@ def least_squares(residuals_of: Callable[[FloatArray], FloatArray], initial: Flo
         least = float(residuals @ residuals)
         change, tried = np.zeros_like(parameters), residuals
         while damping < _MOST_DAMPING:
-            change = -np.linalg.solve(normal + damping * diagonal, gradient)
+            change = np.asarray(-np.linalg.solve(normal + damping * diagonal, gradient), np.float64)
             tried = residuals_of(parameters + change)
             if tried @ tried <= least:
                 damping /= 10.0

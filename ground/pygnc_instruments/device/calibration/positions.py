@@ -100,7 +100,7 @@ def calibrate_accelerometer(parts: Sequence[Part], gravity: float) -> SensorCali
     chi_square = float(np.square(fit_residuals[: len(means)]).sum())
     # The parameters that only their prior determines use no reading.
     freedom = max(0, len(means) - 6 - int((sigmas[6:] < 0.5 * _PRIOR_SHEAR).sum()))
-    covariance = covariance * inflation(chi_square, freedom)
+    covariance = np.asarray(covariance * inflation(chi_square, freedom), np.float64)
     sigmas = np.sqrt(np.diag(covariance))
     matrix_sigma = _matrix(sigmas) - np.eye(3)
     return SensorCalibration(
