@@ -80,7 +80,7 @@ def calibrate_accelerometer(parts: Sequence[Part], gravity: float) -> SensorCali
         return np.concatenate([(lengths - gravity) / sigmas, parameters / prior])
 
     best, fit_residuals, jacobian = least_squares(residuals, np.zeros(9), prior)
-    covariance = np.linalg.inv(jacobian.T @ jacobian)
+    covariance: FloatArray = np.asarray(np.linalg.inv(jacobian.T @ jacobian), np.float64)
     sigmas = np.sqrt(np.diag(covariance))
     forces = corrected(best)
     relative = np.concatenate([sigmas[:3] / gravity, sigmas[3:6]])
