@@ -28,6 +28,7 @@ from pygnc_station.batch_format import MANIFEST, METADATA, BatchWriter, Manifest
 from pygnc_station.errors import StationError, StoreError
 from pygnc_station.settings import StationSettings
 from pygnc_station.store import schema
+from pygnc_station.store.clock import FUTURE_MS
 from pygnc_station.store.export import portable_name
 from pygnc_station.store.readings import iso_time
 from pygnc_station.store.schema import REVISION
@@ -38,7 +39,8 @@ SETTINGS: Final = "settings/"
 RECEIVED: Final = "received/"
 """Folder of the files that a server has received."""
 _FORMAT: Final = 1
-_NAME: Final = re.compile(r"(.+)_\d{8}T\d{6}Z\.backup\.zip")
+_NAME: Final = re.compile(r"(.+)_(\d{8}T\d{6}Z)\.backup\.zip")
+_STAMP: Final = "%Y%m%dT%H%M%SZ"
 _LAST: Final = "backup"
 """Fact: the last backup."""
 _SUFFIX: Final = ".backup.zip"
@@ -93,9 +95,8 @@ def write_backup(settings: StationSettings, file: Path, where: str, now_ms: int)
         OSError: the backup cannot be written.
     """
     place = place_of(where, Path(settings.folder))
-    stamp = datetime.fromtimestamp(now_ms / 1000, UTC).strftime("%Y%m%dT%H%M%SZ")
     with _scratch(place, settings) as folder:
-        path = folder / f"{portable_name(settings.name)}_{stamp}{_SUFFIX}"
+        path = folder / f"{portable_name(settings.name)}_{_stamp(now_ms)}{_SUFFIX}"
         copy = copy_database(settings.store_url, folder)
         with closing(BatchWriter(path, now_ms, _LEVEL)) as writer:
             _add(writer, copy.name, copy)
@@ -115,22 +116,30 @@ def _record(settings: StationSettings, last: LastBackup) -> None:
         put_row(connection, schema.facts, {"name": _LAST, "value": msgspec.json.encode(last).decode()})
 
 
-def remove_old(settings: StationSettings, where: str, keep: int) -> list[str]:
+def remove_old(settings: StationSettings, where: str, keep: int, now_ms: int) -> list[str]:
     """Delete the oldest backups of a station while there are more than `keep`; return their names."""
     place = place_of(where, Path(settings.folder))
-    old = _backups(place).get(portable_name(settings.name), [])[:-keep]
+    old = _backups(place, now_ms).get(portable_name(settings.name), [])[:-keep]
     for name in old:
         place.remove(name)
     return old
 
 
-def _backups(place: Place) -> dict[str, list[str]]:
-    """Return the names of the backups of each station, the oldest first."""
+def _backups(place: Place, now_ms: int) -> dict[str, list[str]]:
+    """Return the names of the backups of each station, the oldest first.
+
+    A backup that is dated after the present time was written under a wrong clock, and precedes the others.
+    """
+    latest = _stamp(now_ms + FUTURE_MS)
+    matches = filter(None, map(_NAME.fullmatch, place.names()))
     found: dict[str, list[str]] = {}
-    for name in sorted(place.names()):
-        if match := _NAME.fullmatch(name):
-            found.setdefault(match[1], []).append(name)
+    for match in sorted(matches, key=lambda match: (match[2] <= latest, match[2])):
+        found.setdefault(match[1], []).append(match[0])
     return found
+
+
+def _stamp(time_ms: int) -> str:
+    return datetime.fromtimestamp(time_ms / 1000, UTC).strftime(_STAMP)
 
 
 def last_backup(store: Store) -> LastBackup | None:
@@ -141,12 +150,13 @@ def last_backup(store: Store) -> LastBackup | None:
 
 
 @contextmanager
-def found_backup(settings: StationSettings, where: str, station: str = "") -> Iterator[Path]:
+def found_backup(settings: StationSettings, where: str, now_ms: int, station: str = "") -> Iterator[Path]:
     """Yield the file of a backup: a zip file or its URL, or the newest one of a station in a folder or object store.
 
     Args:
         settings: settings of the station or server, of which only the folders are used.
         where: path or URL.
+        now_ms: current time, milliseconds since 1970 (UTC).
         station: name of the station; "" for the only one that has backups there.
 
     Raises:
@@ -159,7 +169,7 @@ def found_backup(settings: StationSettings, where: str, station: str = "") -> It
         return
     place = place_of(parent if name.endswith(".zip") else where, Path(settings.folder))
     if not name.endswith(".zip"):
-        found = _backups(place)
+        found = _backups(place, now_ms)
         if not station and len(found) > 1:
             raise StationError(f"{where}: there are backups of {', '.join(found)}; name the zip of one")
         names = found.get(portable_name(station), []) if station else [*chain(*found.values())]

@@ -40,10 +40,11 @@ def backup(
     place = where or chosen.backup.url
     if not place:
         raise StationError("no place for the backup; name a folder or URL, or set url in [backup]")
-    last = write_backup(chosen, file, place, clock_ms())
+    now_ms = clock_ms()
+    last = write_backup(chosen, file, place, now_ms)
     typer.echo(f"{last.place}/{last.name}  {last.bytes} bytes, checked")
     if not where:
-        for name in remove_old(chosen, place, chosen.backup.keep):
+        for name in remove_old(chosen, place, chosen.backup.keep, now_ms):
             typer.echo(f"{last.place}/{name}  deleted")
 
 
@@ -61,7 +62,7 @@ def restore(
 ) -> None:
     """Restore a backup, while programs may run; existing settings, keys and received files stay."""
     chosen = StationSettings(folder=str(folder)) if folder else read_settings(settings or find_settings())
-    with found_backup(chosen, where, "" if folder else chosen.name) as path:
+    with found_backup(chosen, where, clock_ms(), "" if folder else chosen.name) as path:
         info = read_info(path)
         restored = restore_files(path, SETTINGS, folder or Path(chosen.folder))
         if folder:

@@ -37,7 +37,9 @@ def serve(settings: SettingsOption = None) -> None:
 @command()
 def pin(
     settings: SettingsOption = None,
-    minutes: Annotated[float, typer.Option(min=0.1, help="Validity of the PIN in minutes.")] = 10.0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, max=access.MAX_PIN_MINUTES, help="Validity of the PIN in minutes.")
+    ] = 10.0,
     gateway: Annotated[
         str, typer.Option(metavar="NAME", help="Registered gateway that gets a new key and keeps its gadgets.")
     ] = "",

@@ -147,7 +147,7 @@ def _is_outdated(host: str, port: int, cert: str) -> bool:
 def _examine_uploads(store: Store, now_ms: int) -> Iterator[Finding]:
     """Check for rejected batches and for uploads that their stations have not continued for a day."""
     c = schema.uploads.c
-    rejected = (c.state == UploadState.REJECTED) & (c.changed_ms > now_ms - DAY_MS)
+    rejected = (c.state == UploadState.REJECTED) & c.changed_ms.between(now_ms - DAY_MS, now_ms + DAY_MS)
     interrupted = (c.state == UploadState.RECEIVING) & (c.changed_ms < now_ms - DAY_MS)
     for condition, text in (
         (rejected, "{} batches of {} were rejected in the last 24 h; the last reason: {}"),
@@ -173,7 +173,9 @@ def _examine_names(store: Store) -> Iterator[Finding]:
 def _examine_losses(store: Store, now_ms: int) -> Iterator[Finding]:
     """Check whether stations have named batches as accepted that are unknown here."""
     g = schema.gateways.c
-    query = select(g.name, g.lost_ms).where(g.lost_ms > now_ms - DAY_MS).order_by(g.lost_ms.desc())
+    query = (
+        select(g.name, g.lost_ms).where(g.lost_ms.between(now_ms - DAY_MS, now_ms + DAY_MS)).order_by(g.lost_ms.desc())
+    )
     with store.reads() as connection:
         for name, lost_ms in connection.execute(query):
             why = "probably because a backup of the database was restored; the station sends them again"

@@ -19,6 +19,8 @@ from pygnc_station.store.store import Store
 
 KEY_LENGTH: Final = 20
 """Number of characters of a key, as batonopc expects it."""
+MAX_PIN_MINUTES: Final = 100_000
+"""Longest validity of a PIN. One that would be valid for longer was created under a clock set ahead."""
 _PIN_DIGITS: Final = 8
 _VISIT_MS: Final = 10_000
 _G: Final = schema.gateways.c
@@ -58,7 +60,8 @@ def register(store: Store, pin: str, device_id: str, name: str, now_ms: int, *, 
     table, c = schema.gateways, schema.pins.c
     with store.writes() as connection:
         gateway = connection.execute(select(c.gateway_id).where(c.pin_hash == _hash(pin))).scalar()
-        used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), c.expires_ms >= now_ms))
+        is_valid = c.expires_ms.between(now_ms, now_ms + MAX_PIN_MINUTES * MINUTE_MS)
+        used = connection.execute(delete(schema.pins).where(c.pin_hash == _hash(pin), is_valid))
         if used.rowcount != 1:
             return None
         row = {"device_id": printable(device_id), "key_hash": _hash(key), "revoked_ms": None, "refused_ms": None}

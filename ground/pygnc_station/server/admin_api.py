@@ -30,7 +30,7 @@ from pygnc_station.store.store import Store
 
 _MOST_ENTRIES: Final = 500
 Password: TypeAlias = Annotated[str, msgspec.Meta(max_length=1000)]
-Minutes: TypeAlias = Annotated[float, msgspec.Meta(ge=0.1, le=100_000)]
+Minutes: TypeAlias = Annotated[float, msgspec.Meta(ge=0.1, le=access.MAX_PIN_MINUTES)]
 
 
 class NewPin(msgspec.Struct, frozen=True):

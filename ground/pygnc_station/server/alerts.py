@@ -80,7 +80,8 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
         return
     yield Verdict("revoked", Level.CLEAR, "")
     seen_ms = gateway.last_seen_ms or gateway.registered_ms
-    silent = _judge_excess((now_ms - seen_ms) / MINUTE_MS, settings.silent_min)
+    # A time ahead of the present one was recorded under a wrong clock, which hides no silence.
+    silent = _judge_excess(abs(now_ms - seen_ms) / MINUTE_MS, settings.silent_min)
     if silent is Level.RAISE and now_ms - served_since_ms <= settings.silent_min * MINUTE_MS:
         silent = Level.LEAVE
     yield Verdict("silent", silent, f"no request since {iso_time(seen_ms)} (limit {settings.silent_min:g} min)")
@@ -97,7 +98,7 @@ def judge_gateway(gateway: Gateway, now_ms: int, settings: Alerts, served_since_
 
 def _judge_event(last_ms: int | None, now_ms: int) -> Level:
     """Judge an event by the time at which it last happened; None: never."""
-    age_ms = _EVENT_CLEAR_MS if last_ms is None else now_ms - last_ms
+    age_ms = _EVENT_CLEAR_MS if last_ms is None else abs(now_ms - last_ms)
     return Level.RAISE if age_ms < _EVENT_RAISE_MS else Level.CLEAR if age_ms >= _EVENT_CLEAR_MS else Level.LEAVE
 
 

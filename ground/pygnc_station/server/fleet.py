@@ -107,7 +107,9 @@ def read_fleet(connection: Connection, now_ms: int, settings: Alerts) -> Fleet:
         gateway = Gateway(
             id=row.id,
             name=row.name,
-            state=_state(now_ms - (row.seen_ms or row.created_ms), settings, is_revoked=row.revoked_ms is not None),
+            state=_state(
+                abs(now_ms - (row.seen_ms or row.created_ms)), settings, is_revoked=row.revoked_ms is not None
+            ),
             registered_ms=row.created_ms,
             last_seen_ms=row.seen_ms,
             refused_ms=row.refused_ms,

@@ -7,6 +7,7 @@ import threading
 import time
 import zipfile
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,33 @@ def test_backups_in_an_object_store_are_kept_in_number_and_the_doctor_names_the_
 
 
 @pytest.mark.slow
+def test_a_backup_under_a_clock_set_ahead_is_neither_the_newest_nor_kept_longest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backups = tmp_path / "backups"
+    path = _write(tmp_path / "pi", f'[backup]\nurl = "{backups}"\nkeep = 2\n')
+    ahead_ms = clock_ms() + 365 * DAY_MS
+    with Store.open(str(tmp_path / "pi/readings.db")) as store:
+        _log(store, range(3))
+        monkeypatch.setattr("pygnc_station.commands.backups.clock_ms", lambda: ahead_ms)
+        _invoke("backup", "--settings", path)
+        monkeypatch.undo()
+        (found,) = examine_backup(read_settings(path), clock_ms())
+        assert not found.is_good
+        assert "after the present time" in found.text
+        _log(store, range(3, 5))
+        _invoke("backup", "--settings", path)
+    assert len([*backups.iterdir()]) == 2
+    (found,) = examine_backup(read_settings(path), clock_ms())
+    assert found.is_good
+    _invoke("restore", backups, "--replace", "--settings", path)
+    with Store.open(str(tmp_path / "pi/readings.db")) as store:
+        assert _times(store) == _at(*range(5))
+    monkeypatch.setattr("pygnc_station.commands.backups.clock_ms", lambda: clock_ms() + 10_000)
+    assert f"roof_{datetime.fromtimestamp(ahead_ms / 1000, UTC):%Y%m%d}" in _invoke("backup", "--settings", path)
+    assert all(item.name < f"roof_{datetime.now(UTC):%Y}9" for item in backups.iterdir())
+
+
 def test_backups_in_s3_are_written_kept_in_number_and_restored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_bucket(monkeypatch) as url:
         path = _write(tmp_path / "pi", f'[backup]\nurl = "{url}"\nkeep = 2\n')

@@ -11,7 +11,7 @@ from pygnc_station.errors import StationError, TransferError
 from pygnc_station.server import access
 from pygnc_station.settings import StationSettings, Upload
 from pygnc_station.store import schema
-from pygnc_station.store.readings import clock_ms
+from pygnc_station.store.readings import DAY_MS, clock_ms
 from pygnc_station.store.store import Store
 from pygnc_station.upload.station_server import http_client, register
 from tests.pygnc_station.server.samples import server, station
@@ -28,6 +28,8 @@ def store(sqlite_url: str) -> Store:
 def test_a_pin_is_valid_once_and_until_it_expires(store: Store) -> None:
     pin = access.new_pin(store, NOW_MS, 10)
     assert access.register(store, pin, "0", "late", NOW_MS + 600_001) is None
+    pin = access.new_pin(store, NOW_MS + 365 * DAY_MS, 10)  # under a clock set ahead
+    assert access.register(store, pin, "0", "early", NOW_MS) is None
     pin = access.new_pin(store, NOW_MS, 10)
     key = access.register(store, pin, "0", "roof", NOW_MS + 1)
     assert key is not None

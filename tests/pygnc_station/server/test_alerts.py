@@ -72,6 +72,16 @@ def test_gateways_are_not_silent_because_the_server_was_down() -> None:
     assert levels(quiet, NOW_MS - 61 * MINUTE_MS)["silent"] is Level.RAISE
 
 
+def test_a_request_under_a_clock_set_ahead_hides_no_silence_and_keeps_no_alert() -> None:
+    ahead_ms = NOW_MS + 365 * 24 * 60 * MINUTE_MS
+    seen = gateway(last_seen_ms=ahead_ms, lost_ms=ahead_ms)
+    assert levels(seen, NOW_MS - 59 * MINUTE_MS)["silent"] is Level.LEAVE  # the clock was set back then
+    assert levels(seen, NOW_MS - 61 * MINUTE_MS)["silent"] is Level.RAISE
+    assert levels(seen)["restored"] is Level.CLEAR
+    revoked = gateway(state=GatewayState.REVOKED, refused_ms=ahead_ms)
+    assert levels(revoked)["revoked"] is Level.CLEAR
+
+
 def test_a_revoked_key_that_is_used_raises_the_only_alert_of_its_gateway() -> None:
     def knocked(minutes_ago: float | None) -> dict[str, Level]:
         refused_ms = None if minutes_ago is None else NOW_MS - int(minutes_ago * MINUTE_MS)
