@@ -55,13 +55,6 @@ python -c 'from pygnc_station.server.destinations import Destination as D; D("a"
 echo 1 > log.csv
 pygnc device upload log.csv --to "file://$PWD/store" --spool spool
 test -n "$(find store -name 'log*')" """,
-    "pygnc-station[export]": """
-printf 'name = "roof"\\n[[device]]\\ngadget = "counter"\\nfamily = "opc_n3"\\nport = "port"\\n' > station.toml
-pygnc device simulate opc-n3 --pty port > simulator.txt & trap "kill $!" EXIT
-until [ -e port ]; do sleep 0.2; done
-timeout --preserve-status --signal INT 40 pygnc station log --quiet
-pygnc station export readings --form parquet
-test -n "$(find readings -name '*.parquet')" """,
     "pygnc-station[mcap]": """
 pygnc device simulate openimu --pty port > simulator.txt & trap "kill $!" EXIT
 until [ -e port ]; do sleep 0.2; done

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 import pygnc_system
+from pygnc_station.store import parquet
 from pygnc_station.store.query import ALWAYS, Span, walk
 from pygnc_station.store.readings import Column, PlainValue, Quality, StoredReading, Stream, to_cell
 from pygnc_station.store.store import Store
@@ -70,6 +71,22 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 """Integers that a column of a Parquet file can hold."""
 _ROW_GROUP: Final = 50_000
 """Readings in a row group of a Parquet file; the memory of an export grows with it, not with the time span."""
+_BEFORE: Final = (
+    parquet.Column("utc", parquet.Type.INT64, parquet.UTC_MS),
+    parquet.Column("t_utc_ms", parquet.Type.INT64),
+    parquet.Column("quality", parquet.Type.INT32),
+    parquet.Column("lost_before", parquet.Type.INT32),
+    parquet.Column("flags", parquet.Type.BYTE_ARRAY, parquet.TEXT),
+)
+"""First columns of a Parquet file."""
+_TYPES: Final[dict[type, tuple[parquet.Type, parquet.Logical | None]]] = {
+    bool: (parquet.Type.BOOLEAN, None),
+    int: (parquet.Type.INT64, None),
+    float: (parquet.Type.DOUBLE, None),
+    str: (parquet.Type.BYTE_ARRAY, parquet.TEXT),
+    NoneType: (parquet.Type.DOUBLE, None),
+}
+"""Types of the columns of values; one that no reading has is a number."""
 
 
 def export(  # noqa: PLR0917 - what to export, where, how
@@ -174,22 +191,21 @@ def _write_netcdf(store: Store, stream: Stream, span: Span, path: Path, addition
 
 
 def _write_parquet(store: Store, stream: Stream, span: Span, path: Path, additions: Additions) -> None:
-    import polars as pl  # noqa: PLC0415 - loggers do not need it
-    from polars.io.plugins import register_io_source  # noqa: PLC0415 - likewise
-
-    common = {"t_utc_ms": pl.Int64, "quality": pl.Int32, "lost_before": pl.Int32, "flags": pl.String}
     kinds = _kinds(store, stream, span)
-    types = {bool: pl.Boolean, int: pl.Int64, float: pl.Float64, str: pl.String, NoneType: pl.Null}
-    values = {name: types[kind] for name, kind in zip(stream.layout.names, kinds, strict=True)}
     corrected = additions.columns(stream)
-    last: dict[str, type[pl.DataType]] = {"raw": pl.Binary} | {column.name: pl.Float64 for column in corrected}
-    utc = pl.from_epoch("t_utc_ms", "ms").dt.cast_time_unit("ms").dt.replace_time_zone("UTC").alias("utc")
-    schema = {"utc": pl.Datetime("ms", "UTC")} | common | values | last
-
-    def pages(columns: list[str] | None, *_: object) -> Iterator[pl.DataFrame]:
+    named = zip(stream.layout.names, kinds, strict=True)
+    columns = [
+        *_BEFORE,
+        *(parquet.Column(name, *_TYPES[kind]) for name, kind in named),
+        parquet.Column("raw", parquet.Type.BYTE_ARRAY),
+        *(parquet.Column(column.name, parquet.Type.DOUBLE) for column in corrected),
+    ]
+    metadata = _metadata(stream, corrected, additions.place)
+    with closing(parquet.ParquetFile(path, columns, metadata, metadata["software"], _ROW_GROUP)) as file:
         for page in _snapshot(store, stream, span):
-            rows = [
+            file.append([
                 (
+                    each.t_utc_ms,
                     each.t_utc_ms,
                     each.quality,
                     each.lost_before,
@@ -199,13 +215,7 @@ def _write_parquet(store: Store, stream: Stream, span: Span, path: Path, additio
                     *additions.values(each),
                 )
                 for each in page
-            ]
-            frame = pl.DataFrame(rows, schema=common | values | last, orient="row")
-            yield frame.select(utc, pl.all()).select(columns or pl.all())
-
-    lazy = register_io_source(pages, schema=schema)
-    metadata = _metadata(stream, corrected, additions.place)
-    lazy.sink_parquet(path, metadata=metadata, row_group_size=_ROW_GROUP)
+            ])  # fmt: skip
 
 
 def _snapshot(store: Store, stream: Stream, span: Span) -> Iterator[list[StoredReading]]:
