@@ -96,21 +96,17 @@ def _used(store: Store) -> float:
 def _fill(store: Store, stations: int, days: int) -> int:
     """Store readings every 10 s of some stations; return their number."""
     dice = random.Random(1)  # noqa: S311 - repeatable
-    contents = [
-        (
-            to_text([
-                dice.randrange(100) if place < BINS else round(dice.uniform(0, 50), 3)
-                for place in range(len(LAYOUT.columns))
-            ]),
-            dice.randbytes(RAW_BYTES),
-        )
-        for _ in range(1000)
-    ]  # fmt: skip
+
+    def reading(at: int) -> NewReading:
+        bins = [dice.randrange(100) for _ in range(BINS)]
+        others = [round(dice.uniform(0, 50), 3) for _ in range(len(LAYOUT.columns) - BINS)]
+        return NewReading(at, 0, 0, "", to_text([*bins, *others]), dice.randbytes(RAW_BYTES))
+
     for day in range(days):
         for rank in range(stations):
             stream = store.stream(f"OPC_{rank}", LAYOUT, family="opc_n3")
             times = range(START_MS + day * DAY_MS, START_MS + (day + 1) * DAY_MS, EVERY_MS)
-            store.append(stream, [NewReading(at, 0, 0, "", *dice.choice(contents)) for at in times])
+            store.append(stream, [reading(at) for at in times])
     return stations * days * AT_ONCE
 
 

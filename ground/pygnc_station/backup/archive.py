@@ -171,7 +171,7 @@ def found_backup(settings: StationSettings, where: str, now_ms: int, station: st
     if not name.endswith(".zip"):
         found = _backups(place, now_ms)
         if not station and len(found) > 1:
-            raise StationError(f"{where}: there are backups of {', '.join(found)}; name the zip of one")
+            raise StationError(f"{where}: there are backups of {', '.join(sorted(found))}; name the zip of one")
         names = found.get(portable_name(station), []) if station else [*chain(*found.values())]
         name = names[-1] if names else ""
     if name not in place.names():

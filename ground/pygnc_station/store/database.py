@@ -108,6 +108,8 @@ def translated_errors(url: URL) -> Iterator[None]:
             is_full = isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode in _FULL
             kind, reason = (FullDiskError, _NO_ROOM) if is_full else (StoreError, reason)
         raise kind(f"{name}: {reason}" + _REMEDIES.get(reason, "")) from None
+    except BrokenPipeError:  # of the output, whose reader has ended; drivers of databases raise errors of their own
+        raise
     except OSError as error:
         raise StoreError(f"{name}: {error.strerror or error}") from None
 

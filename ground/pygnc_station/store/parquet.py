@@ -13,8 +13,6 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-Value: TypeAlias = bool | int | float | str | bytes | None
-
 _MAGIC: Final = b"PAR1"
 _GZIP: Final = 2
 _GZIP_WINDOW: Final = zlib.MAX_WBITS | 16
@@ -79,8 +77,8 @@ class ParquetFile:
         self._groups: list[bytes] = []
         """Descriptions of the row groups, encoded."""
 
-    def append(self, rows: Sequence[Sequence[Value]]) -> None:
-        """Append rows as a page of each column."""
+    def append(self, rows: Sequence[Sequence[object]]) -> None:
+        """Append rows as a page of each column; a value is None or of the type of its column."""
         if not rows:
             return
         for rank, (column, values) in enumerate(zip(self._columns, zip(*rows, strict=True), strict=True)):
@@ -140,7 +138,7 @@ def _gzip(content: bytes) -> bytes:
     return packer.compress(content) + packer.flush()
 
 
-def _levels(values: Sequence[Value]) -> bytes:
+def _levels(values: Sequence[object]) -> bytes:
     """Return which values are present, as the hybrid of runs and packed bits of the format, after its length."""
     if None in values:
         packed = _bits([value is not None for value in values])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pygnc_station.store.parquet import TEXT, UTC_MS, Column, ParquetFile, Type, Value
+from pygnc_station.store.parquet import TEXT, UTC_MS, Column, ParquetFile, Type
 
 COLUMNS = (
     Column("utc", Type.INT64, UTC_MS),
@@ -30,7 +30,9 @@ ROWS = st.tuples(
 )
 
 
-def _write(path: Path, pages: list[list[tuple[Value, ...]]], group: int, columns: tuple[Column, ...] = COLUMNS) -> None:
+def _write(
+    path: Path, pages: list[list[tuple[object, ...]]], group: int, columns: tuple[Column, ...] = COLUMNS
+) -> None:
     with closing(ParquetFile(path, columns, {"software": "PyGNC", "ä": "µ"}, "PyGNC 1", group)) as file:
         for page in pages:
             file.append(page)
@@ -38,7 +40,7 @@ def _write(path: Path, pages: list[list[tuple[Value, ...]]], group: int, columns
 
 @given(pages=st.lists(st.lists(ROWS, max_size=30), max_size=5), group=st.integers(1, 60))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
-def test_any_rows_are_read_back(tmp_path: Path, pages: list[list[tuple[Value, ...]]], group: int) -> None:
+def test_any_rows_are_read_back(tmp_path: Path, pages: list[list[tuple[object, ...]]], group: int) -> None:
     path = tmp_path / "rows.parquet"
     _write(path, pages, group)
     frame = pl.read_parquet(path)
@@ -56,7 +58,7 @@ def test_any_rows_are_read_back(tmp_path: Path, pages: list[list[tuple[Value, ..
 @pytest.mark.parametrize("count", [1, 14, 15, 200])
 def test_any_number_of_columns_and_row_groups_is_read_back(tmp_path: Path, count: int) -> None:
     columns = tuple(Column(f"value_{rank}", Type.INT64) for rank in range(count))
-    rows: list[tuple[Value, ...]] = [tuple(range(rank, rank + count)) for rank in range(40)]
+    rows: list[tuple[object, ...]] = [tuple(range(rank, rank + count)) for rank in range(40)]
     _write(tmp_path / "rows.parquet", [rows[:3], rows[3:21], rows[21:]], 2, columns)
     assert pl.read_parquet(tmp_path / "rows.parquet").rows() == rows
     assert (

@@ -228,6 +228,11 @@ def test_distinguishes_refused_readings_from_an_unreachable_database(url: str) -
         assert query.count(store, stream) == 0
 
 
+def test_an_output_whose_reader_has_ended_is_no_fault_of_the_store(url: str) -> None:
+    with Store.open(url) as store, pytest.raises(BrokenPipeError), store.reads():  # as by `audit | head`
+        raise BrokenPipeError
+
+
 def test_times_are_utc_with_milliseconds() -> None:
     assert iso_time(1_790_000_000_007) == "2026-09-21T14:13:20.007Z"
     assert parse_time("2026-09-21T14:13:20.007Z") == 1_790_000_000_007
