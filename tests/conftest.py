@@ -1,6 +1,7 @@
 """Settings for all tests."""
 
 import gc
+import os
 import re
 import signal
 import zlib
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+# As in the commands, before NumPy is imported: BLAS with another number of threads rounds differently.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 # A shell starts background jobs with SIGINT ignored, and programs inherit that. Tests that press Ctrl-C need it back.
 signal.signal(signal.SIGINT, signal.default_int_handler)

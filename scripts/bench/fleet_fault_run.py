@@ -168,7 +168,7 @@ class Station:
         """
         image, zips = (self.folder.with_suffix(suffix) for suffix in (".image", ".backups"))
         if zips.exists():
-            with found_backup(self.settings, str(zips)) as path:
+            with found_backup(self.settings, str(zips), clock_ms()) as path:
                 restore_database(self.settings, path)
         else:
             key = (self.folder / "gateway_key.txt").read_bytes()  # a key does not grow old on the card

@@ -114,7 +114,7 @@ class FleetYear(FleetFaultRun):
         self.clock.now_ms = self.start_ms + (number + 1) * self.plan.round_s * 1000
         if number == 1 or self.dice.random() < _SERVER_SAVED:
             write_backup(self._settings, self.folder / "none", self._backups, clock_ms())
-            remove_old(self._settings, self._backups, 1)
+            remove_old(self._settings, self._backups, 1, clock_ms())
         super().round(number, faults)
         for station in self.stations:
             if self.dice.random() < _CLOCK_SET_RIGHT:
@@ -142,7 +142,7 @@ class FleetYear(FleetFaultRun):
         self.done[fault] += 1
 
     def _restore_server(self, *, is_running: bool) -> None:
-        with found_backup(self._settings, self._backups) as path:
+        with found_backup(self._settings, self._backups, clock_ms()) as path:
             if is_running:
                 restore_database(self._settings, path)
                 return

@@ -171,7 +171,7 @@ def test_losses_of_a_bad_line_are_counted_within_one_percent(model: str, loss: f
 
 
 @pytest.mark.parametrize("loss", [0.2, 0.6])
-@pytest.mark.parametrize("model", {**MODELS, "3dm-gx3-25": "gx2"})
+@pytest.mark.parametrize("model", [*MODELS, "3dm-gx3-25"])
 def test_damaged_bytes_are_lost_readings(model: str, loss: float) -> None:
     random = Random(1)  # noqa: S311 - repeatable damage
     sent = packets(SIMULATORS[model](), 60.0 if rate(model) > 50.0 else 300.0)

@@ -24,7 +24,7 @@ def test_a_run_has_all_figures_of_the_schema() -> None:
     assert result.row["error"] == ""
     figures = [name for name in columns("runs") if name.startswith(("orbit_", "attitude_", "formation_"))]
     unknown = {name for name in figures if math.isnan(result.row.get(name, math.nan))}
-    absent = ("delta_v", "outage", "formation")
+    absent = ("delta_v", "outage", "formation", "prediction")
     assert all(any(part in name for part in absent) for name in unknown), unknown
     assert result.row.keys() <= runs_schema(campaign).keys()
     assert 0.0 < result.row["orbit_filter_error_m"] < 15.0
