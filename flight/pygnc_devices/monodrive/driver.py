@@ -97,7 +97,7 @@ class MonoDriveUnit:
 
         def follow_steady(ticks: "Counts", *sample_count: "Counts") -> Span | None:
             totals = self._clock.steady_totals(ticks, _TICK_NS)
-            if totals is None or not self._is_steady(*sample_count):
+            if totals is None or not self._is_steady(totals, *sample_count):
                 return None
             self.order = body_order
             self._clock.go_to(int(totals[-1]))
@@ -133,12 +133,14 @@ class MonoDriveUnit:
         is_damaged = bool(self._cadence.usual) and not estimated // 2 <= counted <= 2 * estimated + _SPARE_SAMPLES
         return estimated if is_damaged else max(0, counted)
 
-    def _is_steady(self, *sample_count: "Counts") -> bool:
+    def _is_steady(self, totals: "Counts", *sample_count: "Counts") -> bool:
         """Process successive frames of a recording; do nothing and return False if a sample may be missing."""
         if not sample_count:
             return False
         counts = sample_count[0].astype("i8")
         if self._last_count is None or counts[0] > self._last_count + 1 or (counts[1:] > counts[:-1] + 1).any():
+            return False
+        if not self._cadence.is_steady((totals * _TICK_NS).round().astype("i8")):
             return False
         self._last_count = int(counts[-1])
         return True

@@ -131,7 +131,13 @@ def test_without_an_estimate_there_is_no_prediction() -> None:
         prediction.predict(0)
 
 
-def test_an_estimate_without_its_fixes_keeps_its_drag() -> None:
-    state = newest(fixes("2022-03-01T00:00:00Z"))
-    found = drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, state, []), state.gps_ms)
-    assert found.mean == pytest.approx(0.5 * 0.8**2, abs=0.01)
+def test_an_estimate_without_its_fixes_has_the_drag_of_the_space_weather_or_its_own() -> None:
+    utc = "2022-03-01T00:00:00Z"
+    unknown = newest(fixes(utc))
+    found = drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, unknown, []), unknown.gps_ms)
+    assert found == pytest.approx(drag_of_one_fix(utc), abs=0.03)
+    x, root = unknown.x.copy(), unknown.sqrt_covariance.copy()
+    x[DRAG], root[DRAG] = 0.3, root[DRAG] * 0.05 / 0.8
+    known = replace(unknown, x=x, sqrt_covariance=root)
+    found = drag(OrbitPrediction.after(_SETTINGS, ORIENTATION, known, []), unknown.gps_ms)
+    assert found == pytest.approx((0.3, 0.05), abs=0.03)
