@@ -26,7 +26,8 @@ from tests.pygnc_ground.view.served import PATIENCE_S, Server, errors, opened, p
 CLIENTS = 5
 DAY = 17_280
 """Samples of a day, each 5 s."""
-MEMORY_MB = 60.0
+MEMORY_MB = 12.0
+"""Memory for a day and its clients, beside what the program needs for two rows; its libraries differ by machine."""
 CORE_SHARE = 0.05
 WATCHED_S = 8.0
 HOSTILE = "</script><script>document.title = 'hurt'</script><img src=x onerror=\"document.title = 'hurt'\">"
@@ -107,6 +108,10 @@ def other_address() -> str:
 
 
 def test_five_clients_take_little_memory_and_time_and_a_stopped_one_delays_nobody(tmp_path: Path) -> None:
+    few = write_run(tmp_path / "few" / "run-00001", closed=False, orbit=[orbit(1)], attitude=[attitude(1)])
+    with view(tmp_path, str(few)) as server:
+        server.until(lambda: "following" in server.text)
+        least_mb = server.memory_mb()
     run = write_run(
         tmp_path / "run-00001",
         closed=False,
@@ -117,7 +122,7 @@ def test_five_clients_take_little_memory_and_time_and_a_stopped_one_delays_nobod
     with view(tmp_path, str(run)) as server:
         server.until(lambda: "following" in server.text)
         asyncio.run(watch(server, run, signed_in(server)))
-        assert server.memory_mb() < MEMORY_MB
+        assert server.memory_mb() - least_mb < MEMORY_MB
 
 
 async def until_rows(rows: list[int], count: int) -> None:
