@@ -5,7 +5,8 @@ import random
 import numpy as np
 import pytest
 
-from pygnc_devices.continuity import Cadence, Continuity, DeviceClock, UnitClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import Continuity, DeviceClock, UnitClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.reading import Reading
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import DeviceClock
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2 import framing

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 from msgspec.structs import replace
 
-from pygnc_devices.continuity import Cadence, UnitClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import UnitClock
 from pygnc_devices.declaration import Field, Place, Record, Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.mip.commands import refusal

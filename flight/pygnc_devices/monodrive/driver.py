@@ -9,7 +9,8 @@ import struct
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import DeviceClock
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice
 from pygnc_devices.engine import Engine, Wire
 from pygnc_devices.family import Family, Found

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import DeviceClock
 from pygnc_devices.declaration import Packet, Value
 from pygnc_devices.device import AsyncDevice, BlockingDevice, Opener, UnitDevice, method
 from pygnc_devices.engine import Engine, Wire

@@ -11,7 +11,8 @@ from dataclasses import replace
 from enum import Enum, unique
 from typing import TYPE_CHECKING, Final
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import DeviceClock
 from pygnc_devices.declaration import Packet
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp

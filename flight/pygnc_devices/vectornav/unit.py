@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pygnc_devices.continuity import Cadence, UnitClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import UnitClock
 from pygnc_devices.declaration import Record, Value
 from pygnc_devices.framing import DamageReason, Frame
 from pygnc_devices.reading import NS_PER_S, Counters, Reading, Stamp

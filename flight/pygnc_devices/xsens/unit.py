@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from pygnc_devices.continuity import Cadence, DeviceClock
+from pygnc_devices.cadence import Cadence
+from pygnc_devices.continuity import DeviceClock
 from pygnc_devices.declaration import Value
 from pygnc_devices.framing import Frame
 from pygnc_devices.reading import Counters, Reading, Stamp

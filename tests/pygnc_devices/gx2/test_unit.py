@@ -1,6 +1,6 @@
 import pytest
 
-from pygnc_devices.continuity import Cadence
+from pygnc_devices.cadence import Cadence
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Timer

@@ -14,7 +14,7 @@ from pygnc.estimators.attitude.measurement_model import (
     Prediction,
     Tested,
     Verdict,
-    with_kept_reading,
+    with_kept_predictions,
 )
 from pygnc.estimators.attitude.model_errors import MISLED_SIGMA_RAD
 from pygnc.estimators.attitude.sample import SUCCESSIVE_SAMPLES, AttitudeEnvironment, AttitudeSample
@@ -127,7 +127,7 @@ class Magnetometer(MeasurementModel):
             self.observation(state, quaternion.to_matrix(state.quaternion).T, sample.mag_imu_ut, environment)
             for state in (predicted, corrected)
         )
-        return with_kept_reading(corrected, error, (before, after), self._bias_rows, np.ones(3))
+        return with_kept_predictions(corrected, error, (before, after), self._bias_rows, np.ones(3))
 
     def verdict(self, memory: ModelMemory, *, is_supported: bool) -> Verdict | None:
         """Return a verdict if readings were rejected for longer than a magnetic disturbance explains, else None."""

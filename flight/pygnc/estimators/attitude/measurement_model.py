@@ -265,7 +265,7 @@ class MeasurementModel(ABC):
         return min(max(math.sqrt(memory.misfit), 1.0), self._settings.noise_scale_max)
 
 
-def with_kept_reading(
+def with_kept_predictions(
     corrected: AttitudeState,
     error: Array,
     linearised: tuple[Observation, Observation],

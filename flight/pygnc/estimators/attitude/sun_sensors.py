@@ -19,7 +19,7 @@ from pygnc.estimators.attitude.measurement_model import (
     ModelMemory,
     Prediction,
     Tested,
-    with_kept_reading,
+    with_kept_predictions,
 )
 from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.settings import AttitudeSettings, SunSensorSettings
@@ -116,8 +116,8 @@ class SunSensors(MeasurementModel):
         super().__init__(settings)
         self._normals = settings.mounting.face_normals
         self._normal_crosses = np.array([cross_matrix(normal) for normal in self._normals])
-        # Each reading depends on the gain of its own face only: flat indices of these partials.
         self._gain_rows = np.arange(self._size)[ERRORS.face_gains]
+        # Each reading depends on the gain of its own face only: flat indices of these partials.
         self._gain_elements = np.arange(len(self._normals)) * self._size + self._gain_rows
 
     def observation(
@@ -183,7 +183,7 @@ class SunSensors(MeasurementModel):
         kept = before.usable & after.usable & ~before.saturated & (ungained > self._settings.sun_sensors.cosine_min)
         faces = kept.nonzero()[0]
         parts = [Observation(*(part[faces] for part in light.observation)) for light in (before, after)]
-        return with_kept_reading(corrected, error, (parts[0], parts[1]), self._gain_rows[faces], ungained[faces])
+        return with_kept_predictions(corrected, error, (parts[0], parts[1]), self._gain_rows[faces], ungained[faces])
 
     def _sources(self, environment: AttitudeEnvironment) -> LightSources | None:
         """Return the sources of light; None if Earth or air dims the Sun."""
