@@ -26,7 +26,8 @@ class Cadence:
     """Usual step between packets of a kind, and the number of packets missing between two of them.
 
     The usual step is the largest one of which nearly all steps are multiples, so that it is right even if most packets
-    are missing. Packets missing before it is known are counted when it is known.
+    are missing. Packets missing before it is known are counted when it is known, also if the first steps were
+    multiples of it.
 
     Attributes:
         usual: usual step; 0 while it is unknown.
@@ -36,6 +37,8 @@ class Cadence:
         self.usual = 0.0
         self._last: int | None = None
         self._steps: deque[int] = deque(maxlen=_USUAL_STEPS)
+        self._counted = 0
+        """Packets counted as missing between those of the steps, while these are all."""
         self._sum = self._number = 0.0
         """Sum and number of the usual steps so far: their mean is finer than the device's resolution of time."""
         self._rest = 0.0
@@ -57,6 +60,7 @@ class Cadence:
         if is_interrupted and usual:
             self.usual = 0.0
             self._steps.clear()
+            self._counted = 0
             number = max(1, round(step / usual))
             self._rest = step - number * usual
             return number - 1
@@ -71,10 +75,17 @@ class Cadence:
             return 0
         found = _usual_step(sorted(self._steps)) or usual
         if abs(found - usual) > _STEP_TOLERANCE * usual:
-            self.usual = found
-            self._sum = self._number = 0.0
-            return self._add(step) if usual else sum(map(self._add, self._steps))
+            return self._change(found)
         return self._add(step) if usual else 0
+
+    def _change(self, usual: float) -> int:
+        """Set the usual step; return the number of packets between the steps that are not counted yet."""
+        self.usual = usual
+        self._sum = self._number = 0.0
+        if len(self._steps) == _USUAL_STEPS:  # the unit may send at another rate now
+            return self._add(self._steps[-1])
+        counted, self._counted = self._counted, 0
+        return max(0, sum(map(self._add, self._steps)) - counted)
 
     def is_steady(self, times: "NDArray[np.int64]") -> bool:
         """Process the times of packets of which none is missing; do nothing and return False if one may be missing."""
@@ -98,6 +109,7 @@ class Cadence:
         if number > 1 and self._rest:
             number, self._rest = max(1, round((step + self._rest) / self.usual)), 0.0
         self._average(step, number)
+        self._counted += number - 1
         return number - 1
 
     def _average(self, step: int, number: int) -> None:

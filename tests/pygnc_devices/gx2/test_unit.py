@@ -1,6 +1,5 @@
 import pytest
 
-from pygnc_devices.cadence import Cadence
 from pygnc_devices.framing import Frame
 from pygnc_devices.gx2.packets import PACKETS
 from pygnc_devices.gx2.unit import GX2_HZ, GX3_HZ, Gx2Unit, Timer
@@ -35,12 +34,6 @@ def test_a_restart_of_the_unit_does_not_count_as_a_wrap() -> None:
     timer = Timer(GX2_HZ)
     timer.advance(100 * GX2_HZ, 0)
     assert timer.advance(0, 3 * S) == pytest.approx(3 * S, abs=100)
-
-
-def test_missing_replies_are_counted() -> None:
-    cadence = Cadence()
-    lost = [cadence.missing(t * 10_000_000) for t in (0, 1, 2, 3, 4, 7, 8)]
-    assert lost == [0, 0, 0, 0, 0, 2, 0]
 
 
 def test_recorded_polls_that_wake_a_unit_are_no_readings() -> None:
