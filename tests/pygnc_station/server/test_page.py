@@ -192,6 +192,13 @@ def test_the_page_lists_gadgets_and_gateways_with_their_state(fleet: Running, br
     assert_no_errors(browser, fleet.url)
 
 
+def test_a_reading_ahead_of_the_clock_is_not_shown_as_new(tmp_path: Path, browser: Chrome) -> None:
+    with server(tmp_path) as there:
+        fill(there.store, "OPC_1", HISTOGRAM, [[1.0, 0.0]], last_ms=clock_ms() + 300 * 24 * HOUR_MS, step_ms=HOUR_MS)
+        open_page(browser, there.url)
+        assert "300 days ahead" in rows(browser, "gadgets")[0]
+
+
 def test_a_page_without_readings_becomes_the_sign_in_page_when_its_token_ends(tmp_path: Path, browser: Chrome) -> None:
     with server(tmp_path / "server", open=False) as there:
         token = new_token(there.store, "me", clock_ms(), may_write=False)
