@@ -218,8 +218,10 @@ def restore(
             control = connected.family.controls.restore
             with reports_partial_changes(port):
                 changed = connected.run(control, "restoring of settings", text, to_another_unit)
-    title = "written" if changed else "all settings are already as saved"
-    print_settings(title, changed, as_json=as_json)
+    if changed or as_json:
+        print_settings("written", changed, as_json=as_json)
+    else:
+        print_note("all settings are already as saved")
 
 
 @app.command(example="pygnc device reset /dev/ttyUSB0")

@@ -196,6 +196,8 @@ def test_snapshot_is_saved_and_restored(
     unit.eeprom[8] = 3
     assert run_json("restore", line.url, tmp_path / "ucb.json", *UCB)["user_behaviour"]["value"] == 0
     assert unit.eeprom[8] == 0
+    unchanged = run("restore", line.url, tmp_path / "ucb.json", *UCB)
+    assert (unchanged.stdout, "already" in unchanged.stderr) == ("", True)
     again = run("snapshot", line.url, tmp_path / "ucb.json", *UCB, code=ExitCode.INPUT)
     assert "the file exists already" in again.stderr
     text = run("snapshot", gx2.url, "--family", "gx2").stdout
