@@ -84,6 +84,11 @@ class Stream:
         return self._cadence.usual
 
     @property
+    def is_regular(self) -> bool:
+        """True if the sample times of the messages tell how many are missing."""
+        return self._is_timed and bool(self._regular)
+
+    @property
     def is_estimate(self) -> bool:
         """See the class."""
         return self._clock.is_estimate
@@ -378,6 +383,8 @@ class MtUnit:
             return t_device_ns, estimated, True
         timed_ns = t_device_ns if stream is self.data else None
         lost = self.counter.missing(count, timed_ns, stream.usual_ns, estimated)
+        if self.data.is_regular and self.gnss.is_regular:
+            lost = estimated  # the counter does not tell which of both kinds is missing
         return t_device_ns, lost, stream.is_estimate
 
     def _untimed(self, count: Value | None, host_ns: int | None) -> tuple[int | None, int, bool]:

@@ -1,6 +1,7 @@
 """Readings of messages with any items and number formats, time, missing messages."""
 
 import math
+import random
 from itertools import pairwise
 
 import pytest
@@ -135,9 +136,26 @@ def test_messages_of_the_receiver_have_their_own_time_and_share_the_counter() ->
     assert late[15].t_device_ns == 150 * MS
     assert gnss[0].t_device_ns == 70 * MS
     assert [entry.lost_before for entry in gnss] == [0] * 6
-    assert sum(entry.lost_before for entry in late) == 14 + 1 + 5 * 18
+    assert sum(entry.lost_before for entry in late) == 14 + 1 + 5 * 9
     together = reading(unit, make_data([counter(134), ticks(6700), ACCEL, pvt]))
     assert (together.packet.name, together.lost_before) == ("data-2", 0)
+
+
+@pytest.mark.parametrize("lost", [0.05, 0.2, 0.6])
+def test_each_kind_counts_its_own_missing_messages(lost: float) -> None:
+    unit, dice, count = MtUnit(), random.Random(3), 0  # noqa: S311 - repeatable
+    pvt = (0x7010, bytes(94))
+    found: dict[str, list[tuple[int, int]]] = {"data": [], "gnss": []}
+    for k in range(6000):  # inertial messages at 100 Hz, the receiver's at 4 Hz
+        for kind, part in (("data", ACCEL), *([("gnss", pvt)] if k % 25 == 0 else [])):
+            count += 1
+            if dice.random() >= lost:
+                raw = make_data([counter(count), ticks(100 * k), part])
+                found[kind].append((k, reading(unit, raw, 10 * MS * k).lost_before))
+    for kind, step in (("data", 1), ("gnss", 25)):
+        sent = (found[kind][-1][0] - found[kind][0][0]) // step + 1
+        counted = len(found[kind]) + sum(missing for _, missing in found[kind][1:])
+        assert counted == pytest.approx(sent, rel=0.01), kind
 
 
 def test_the_outputs_declare_both_kinds_of_readings() -> None:
