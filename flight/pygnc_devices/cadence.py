@@ -68,9 +68,9 @@ class Cadence:
         self._short_steps = self._short_steps + 1 if is_short else 0
         if not is_short:
             self._steps.append(step)
-        if is_short or step == usual:
+        if is_short:
             return 0
-        if abs(step - usual) <= _STEP_TOLERANCE * usual:
+        if usual and abs(step - usual) <= _STEP_TOLERANCE * usual:
             self._average(step, 1)
             return 0
         found = _usual_step(sorted(self._steps)) or usual
@@ -96,10 +96,11 @@ class Cadence:
         # The mean of the steps changes by less than this tolerance, so that all steps are within that of `missing`.
         if (abs(steps - self.usual) > _STEADY_TOLERANCE * self.usual).any():
             return False
-        if (steps != self.usual).any():
-            for step in steps.tolist():
-                if step != self.usual:
-                    self._average(step, 1)
+        first = 0
+        while first < len(steps):
+            part = steps[first : first + max(1, int(_AVERAGED_STEPS - self._number) + 1)]
+            self._average(int(part.sum()), len(part))
+            first += len(part)
         self._steps.extend(steps[-_USUAL_STEPS:].tolist())
         self._last = int(times[-1])
         return True
@@ -113,7 +114,7 @@ class Cadence:
         return number - 1
 
     def _average(self, step: int, number: int) -> None:
-        """Add a step over a number of packets to the mean of the usual steps."""
+        """Add the time over a number of packets to the mean of the usual steps."""
         if self._number > _AVERAGED_STEPS:
             self._sum, self._number = self._sum / 2, self._number / 2
         self._sum += step

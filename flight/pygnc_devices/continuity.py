@@ -41,6 +41,8 @@ _LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
 """Step in a recording that is not a gap; a recording has no host's clock."""
 _LONGEST_UPTIME_NS: Final = 100 * 365 * 86_400 * NS_PER_S
 """A time or a step beyond this is a wrong word; a smaller step of a 64-bit clock cannot be its wrap."""
+_LARGEST_MODULUS: Final = 1 << 62
+"""Of the counts in arrays of 64 bits; a larger one does not wrap."""
 _NEWEST: Final = "newest"
 _MOST_DOUBTS: Final = 4
 """Successive counts ahead of the host's clock, none of which goes on from the one before, that are left out."""
@@ -134,18 +136,22 @@ class DeviceClock:
     def steady_totals(self, counts: "NDArray[Any]", tick_ns: float) -> "Counts | None":
         """Return `total` after each of successive counts of a recording, which `go_to` then processes.
 
-        None if a count is not larger than the one before, or if they have to be processed one by one.
+        None if a count is equal to the one before, or if they have to be processed one by one.
         """
-        counts = counts.astype("i8")
-        if self._last is None or counts[0] <= self._last or (counts[1:] <= counts[:-1]).any():
+        import numpy as np  # noqa: PLC0415 - drivers do not need it
+
+        if self._last is None or counts.max() >= self._modulus:
             return None
-        if counts[-1] >= self._modulus or int(counts[-1] - self._last) * tick_ns > _LONGEST_STEP_NS:
+        steps = np.diff(counts.astype("i8"), prepend=self._last)
+        if self._modulus <= _LARGEST_MODULUS:
+            steps %= self._modulus
+        if (steps <= 0).any() or int(steps.max()) * tick_ns > _LONGEST_STEP_NS:
             return None
-        return counts + (self.total - self._last)
+        return np.cumsum(steps) + self.total
 
     def go_to(self, total: int) -> None:
         """Process counts whose last one is at `total`; see `steady_totals`."""
-        self._last = (self._last or 0) + total - self.total
+        self._last = ((self._last or 0) + total - self.total) % self._modulus
         self.total, self.is_estimate, self._host_ns = total, False, None
 
     def _check(self, count: int, tick_ns: float, host_ns: int) -> int:

@@ -133,14 +133,15 @@ def test_counts_of_a_young_clock_that_a_line_held_and_still_delays_are_exact(lat
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_steady_times_are_followed_at_once_as_one_by_one(seed: int) -> None:
+@pytest.mark.parametrize("modulus", [1 << 13, 1 << 40, 1 << 64])
+def test_steady_times_are_followed_at_once_as_one_by_one(seed: int, modulus: int) -> None:
     dice = random.Random(seed)  # noqa: S311 - repeatable
-    single, steady = (UnitClock("clock", 1, 1 << 40, {}) for _ in range(2))
+    single, steady = (UnitClock("clock", 1, modulus, {}) for _ in range(2))
     singles, steadies = Cadence(), Cadence()
     count, at_once = dice.randrange(1000), 0
     for _ in range(60):
         longest = 990 + dice.choice([0, 20, 80, 2000])
-        counts = np.array([count := count + dice.randint(990, longest) for _ in range(40)])
+        counts = np.array([(count := count + dice.randint(990, longest)) % modulus for _ in range(40)])
         expected = [(time, singles.missing(time)) for time in (single.time_ns(int(one), None) for one in counts)]
         times_ns = steady.steady_times_ns(counts)
         if times_ns is not None and steadies.is_steady(times_ns):

@@ -62,6 +62,14 @@ class _Frames:
         end = at + self.length
         return end if end <= len(octets) else 0
 
+    def repeated(self, octets: bytes, at: int, head: bytes, most: int) -> int:
+        """Return how many complete frames with this head follow each other from an offset on, `most` at most."""
+        count = min(most, (len(octets) - at) // self.length)
+        for k in range(len(head)):
+            column = octets[at + k : at + count * self.length : self.length]
+            count = len(column) - len(column.lstrip(head[k : k + 1]))
+        return count
+
     def check(self, octets: bytes, spans: list[tuple[int, int]]) -> Iterator[Part]:
         """Yield the intact ones of some frames."""
         left, starts = np.arange(len(spans)), np.array([start for start, _ in spans])
@@ -179,15 +187,26 @@ class SeriesReader:
 
     def _chain(self, octets: bytes, at: int) -> tuple[list[tuple[int, int]], "list[_Frames | _Lines]"]:
         """Return begin and end, and the head, of what seem to be successive frames."""
-        spans, run = [], []
+        spans: list[tuple[int, int]] = []
+        run: list[_Frames | _Lines] = []
         head_bytes, get = self._unit.head_bytes, self._heads.get
-        for _ in range(self._run):
-            known = get(octets[at : at + head_bytes])
+        equal = 0
+        while len(run) < self._run:
+            head = octets[at : at + head_bytes]
+            known = get(head)
             end = 0 if known is None else known.end(octets, at)
             if known is None or not end:
                 break
-            spans.append((at, end))
-            run.append(known)
+            equal = equal + 1 if run and known is run[-1] else 0
+            count = 1
+            if equal and isinstance(known, _Frames):
+                count = known.repeated(octets, at, head, min(2 * equal, self._run - len(run)))
+                end = at + count * known.length
+                equal += count - 1
+                spans += zip(range(at, end, known.length), range(at + known.length, end + 1, known.length), strict=True)
+            else:
+                spans.append((at, end))
+            run += [known] * count
             at = end
         return spans, run
 
