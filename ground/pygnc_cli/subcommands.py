@@ -35,6 +35,7 @@ _DESCRIPTIONS: Final = {
         "replay": "Run the estimators of the flight software on recorded files; write tables and a report.",
         "view": "Show a run, or a flight at a serial port, in the browser while it flies.",
         "orbit": "Determine the orbit from logs of a receiver; write tables, a report, and CCSDS messages.",
+        "follow": "Estimate the orbit while a receiver sends raw measurements; print each state.",
         "gate": "Replay an archive of recorded runs and compare the estimates with the accepted ones; for CI.",
         "campaign": "Simulate and judge many flights on all cores or a cluster: pygnc campaign FILE, rerun, report.",
         "bound": "Compute the Cramer-Rao bound: the smallest error that any estimator can have with given fixes.",

@@ -1,7 +1,7 @@
 """`pygnc orbit`: determine the orbit of a satellite from logs of its receiver."""
 
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, TypeAlias
 
 import typer
 
@@ -14,6 +14,16 @@ from pygnc_ground.exports.choices import Kind, Notation
 _KINDS: Final = (Kind.OEM, Kind.OMM, Kind.OPM, Kind.TLE)
 
 app: Final = Application()
+AntennaOffsetOption: TypeAlias = Annotated[
+    tuple[float, float, float] | None,
+    typer.Option(metavar="X Y Z", help="Receiver antenna from the centre of mass, m: x forwards, z to the Earth."),
+]
+AntennaSigmaOption: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        metavar="M", min=0.0, max=10.0, help="Standard deviation of each component, m; 0.03, or 0.5 without offset."
+    ),
+]
 
 
 @app.command(example="pygnc orbit receiver.ubx --out orbit")
@@ -46,16 +56,8 @@ def determine_orbit(
     antennas: Annotated[
         Path | None, typer.Option(help="ANTEX file of the GPS satellites; default: igs05 of the package.")
     ] = None,
-    antenna_offset: Annotated[
-        tuple[float, float, float] | None,
-        typer.Option(metavar="X Y Z", help="Receiver antenna from the centre of mass, m: x forwards, z to the Earth."),
-    ] = None,
-    antenna_sigma: Annotated[
-        float | None,
-        typer.Option(
-            metavar="M", min=0.0, max=10.0, help="Standard deviation of each component, m; 0.03, or 0.5 without offset."
-        ),
-    ] = None,
+    antenna_offset: AntennaOffsetOption = None,
+    antenna_sigma: AntennaSigmaOption = None,
     single_frequency: Annotated[
         bool, typer.Option("--single-frequency", help="Use the C/A code and the L1 phase alone.")
     ] = False,
@@ -107,6 +109,9 @@ def determine_orbit(
                 raise ValueError(
                     f"{observations}: a RINEX observation file; give the orbits of the GPS satellites by --gnss-orbits"
                 )
+        alone = {"offset": partner_offset, "truth": partner_truth, "ranges": partner_ranges, "radio": partner_radio}
+        if not partner and (named := next((one for one, value in alone.items() if value is not None), None)):
+            raise ValueError(f"--partner-{named}: give the partner's measurements by --partner")
         name, designator = label("--name", name), label("--designator", designator)
         folder.require_free(out, overwrite=overwrite)
         kinds = [*_KINDS, Kind.PREDICTION] if predict else _KINDS

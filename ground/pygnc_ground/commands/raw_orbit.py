@@ -191,6 +191,7 @@ def determine(files: RawFiles) -> RawResult:
             lines += of_antennas
         return_free_memory()
         try:
+            lines += _missing_days(others, orbits)
             other = solve_raw_orbit(others, orbits, antennas, files.partner_receiver, settings.orbit, frames)
         except RawOrbitError as error:
             raise RawOrbitError(f"partner: {error}") from error

@@ -112,9 +112,13 @@ class Messages:
     """Ephemerides of the subframes of one receiver.
 
     Subframes 1 to 3 of one satellite form an ephemeris when their issues agree.
+
+    Args:
+        kept: Number of ephemerides of a satellite that are kept, the newest; None for all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int | None = None) -> None:
+        self._kept = kept
         self._subframes: dict[int, dict[int, Subframe]] = {}
         self._found: dict[tuple[int, int, int], tuple[Any, ...]] = {}
         self.klobuchar: Klobuchar | None = None
@@ -137,6 +141,9 @@ class Messages:
         key = prn, parts[1].unsigned(3, 23, 2), parts[2].unsigned(10, 1, 16) << 8 | issues.pop()
         is_new = key not in self._found
         self._found.setdefault(key, row)
+        if is_new and self._kept is not None:
+            for old in [one for one in self._found if one[0] == prn][: -self._kept]:
+                del self._found[old]
         return is_new
 
     def ephemerides(self, near_gps_ns: int) -> npt.NDArray[np.void]:

@@ -24,7 +24,7 @@ from pygnc_ground.gnss.measurements import (
 from pygnc_ground.gnss.rinex_text import EVENTS, FIELD_CHARS, NS_PER_MS, POWER_FAILURE, RinexText, converted
 from pygnc_ground.truth.epochs import calendar_date, gps_ns
 
-_MARK: Final = re.compile(rb"\s{0,5}(3\.0 {16}COMPACT RINEX|3\.\d\d {11}O)")
+_MARK: Final = re.compile(rb"\s{0,5}(3\.0 {16}COMPACT RINEX|[34]\.\d\d {11}O)")
 _SYSTEMS: Final = b"GRESJCI"
 _P1: Final = ("W", "P", "Y")
 _ON_L2: Final = ("W", "P", "Y", "L", "X", "S", "C", "D")
@@ -72,7 +72,9 @@ class _Reader:
         raise ValueError("the header has no line 'END OF HEADER'; get the file again")
 
     def _after_header(self, number: int, count: int) -> int:
-        if not self.types or count != len(self.types):
+        if not self.types:
+            raise ValueError("the header names no observation of GPS; log GPS")
+        if count != len(self.types):
             raise ValueError(f"the header names {len(self.types)} of {count} observations of GPS")
         return number + 1
 

@@ -1,9 +1,11 @@
 """Text of RINEX observation files: what versions 2 and 3 share."""
 
 import warnings
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
@@ -106,7 +108,7 @@ def unpacked(content: bytes) -> bytes:
         warnings.simplefilter("ignore")  # the library also leaves a comment where it skips epochs
         try:
             return bytes(decompress(content))
-        except (HatanakaException, OSError, EOFError, ValueError) as error:
+        except (HatanakaException, OSError, EOFError, ValueError, zlib.error, BadZipFile) as error:
             if found := _undamaged_part(content):
                 return found
             raise ValueError(f"the file cannot be unpacked: {error}; copy it again") from error

@@ -51,6 +51,8 @@ _FRAGMENT: Final = "fragment"
 """Kind of the frames of bytes that belong to a joined frame."""
 _Part: TypeAlias = Frame | framing.Damage
 _FORMAT: Final = FrameFormat(re.compile(b"|".join(_BEGINNINGS)), _frame_at)
+scan: Final = _FORMAT.scan
+"""Scanner of whole frames, as they arrive from a port."""
 
 
 def recognises(head: bytes) -> bool:
@@ -61,7 +63,7 @@ def recognises(head: bytes) -> bool:
 def searches(path: Path) -> bool:
     """Return True if a message about an epoch is in the file, after any other text."""
     for part in _parts(path, SEARCH_BYTES):
-        protocol = _protocol_of(part)
+        protocol = protocol_of(part)
         if protocol is not None and isinstance(part, Frame) and protocol.part(part) is not None:
             return True
     return False
@@ -99,14 +101,14 @@ def messages(path: Path) -> Iterator[tuple[Protocol, Frame] | Damage]:
             if left is not None:
                 yield left
                 left = None
-            protocol = _protocol_of(part)
+            protocol = protocol_of(part)
             if protocol is not None:
                 yield protocol, part
     if left is not None:
         yield left
 
 
-def _protocol_of(part: _Part) -> Protocol | None:
+def protocol_of(part: _Part) -> Protocol | None:
     """Return the protocol of a whole frame; None for damage, line ends and fragments."""
     is_frame = isinstance(part, Frame) and part.kind not in {LINE_END, _FRAGMENT}
     return _protocol_at(part.raw, 0) if isinstance(part, Frame) and is_frame else None

@@ -1,6 +1,6 @@
 """Raw measurements and broadcast ephemerides in logs of receivers, also with other messages and text between them."""
 
-from collections import defaultdict
+from collections import defaultdict, deque
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pygnc.formats.damage import Damage, DamageReason
-from pygnc_ground.gnss.broadcast import BroadcastOrbits
+from pygnc_devices.framing import Frame
+from pygnc_ground.gnss.broadcast import EPHEMERIS, BroadcastOrbits
 from pygnc_ground.gnss.lnav import Messages
 from pygnc_ground.gnss.measurements import HALF_CYCLE, LOST_LOCK, FloatArray, GnssMeasurements, IntArray
 from pygnc_ground.receivers import log
@@ -16,6 +17,10 @@ from pygnc_ground.receivers.raw_messages import Epoch, NavigationWords, Signal, 
 
 _NS_PER_MS: Final = 1_000_000
 _LOCK_TOLERANCE_S: Final = 0.02
+_KEPT: Final = 4
+"""Number of ephemerides of a satellite that a stream keeps: those of eight hours."""
+_RECENT: Final = 7
+"""Number of epochs that a stream keeps, which show whether lock was lost."""
 _ENOUGH: Final = 0.5
 """Fraction of the measurements of L2C that those of P2 must reach to be preferred."""
 
@@ -36,9 +41,10 @@ def read_raw(path: Path) -> RawLog:
     Of two messages about one epoch by one protocol, such as those of two equal receivers or RANGE and RANGECMP, the
     second is reported.
 
+    Ephemerides are dated by the raw measurements; without those, both are empty.
+
     Raises:
         OSError: The file cannot be read.
-        ValueError: The file has no raw measurements; the message names what to switch on.
     """
     epochs: dict[str, dict[tuple[int, int], Epoch]] = defaultdict(dict)
     navigation, damage = Messages(), list[Damage]()
@@ -58,15 +64,49 @@ def read_raw(path: Path) -> RawLog:
             stop = frame.start + len(frame.raw)
             damage.append(Damage(frame.start, stop, DamageReason.CONTENT, f"{protocol.title} {frame.kind}: {error}"))
     if not any(one.signals.size for found in epochs.values() for one in found.values()):
-        raise ValueError(
-            "the log has no raw measurements of GPS; switch on RXM-RAWX (u-blox), RANGE or RANGECMP (NovAtel) or"
-            " MeasEpoch (Septentrio)"
-        )
+        return RawLog({}, BroadcastOrbits(np.empty(0, EPHEMERIS)), tuple(damage))
     first_ms = min(gps_ms for found in epochs.values() for gps_ms, _ in found)
     broadcast = BroadcastOrbits(navigation.ephemerides(first_ms * _NS_PER_MS), navigation.klobuchar)
     damage.sort(key=lambda one: one.start)
     tables = {name: _measurements(list(found.values())) for name, found in epochs.items()}
     return RawLog({name: table for name, table in tables.items() if len(table)}, broadcast, tuple(damage))
+
+
+class RawStream:
+    """Raw measurements in the frames of a receiver as they arrive; its memory is bounded.
+
+    Attributes:
+        broadcast: Ephemerides received so far.
+    """
+
+    def __init__(self) -> None:
+        self.broadcast = BroadcastOrbits(np.empty(0, EPHEMERIS))
+        self._messages, self._is_complete = Messages(_KEPT), False
+        self._recent: deque[Epoch] = deque(maxlen=_RECENT)
+
+    def add(self, frame: Frame) -> GnssMeasurements | None:
+        """Return the measurements of an epoch; None for another message, or a second one about the epoch.
+
+        Raises:
+            ValueError: The content of the message is not possible.
+        """
+        protocol = log.protocol_of(frame)
+        found = None if protocol is None else content(protocol.name, frame)
+        if isinstance(found, NavigationWords):
+            for subframe in found.subframes:
+                self._is_complete |= self._messages.add(found.prn, subframe)
+        if not isinstance(found, Epoch) or not found.signals.size:
+            return None
+        if self._recent and found.gps_ms <= self._recent[-1].gps_ms:
+            if found.gps_ms == self._recent[-1].gps_ms:
+                return None
+            self._recent.clear()
+        self._recent.append(found)
+        if self._is_complete:
+            self.broadcast = BroadcastOrbits(self._messages.ephemerides(found.gps_ms * _NS_PER_MS))
+            self._is_complete = False
+        seen = _measurements(list(self._recent))
+        return seen.selected(seen.gps_ms == found.gps_ms)
 
 
 def _add(epochs: dict[tuple[int, int], Epoch], epoch: Epoch) -> None:

@@ -46,7 +46,7 @@ def read_measurements(path: Path) -> GnssMeasurements:
         OSError: The file cannot be read.
         ValueError: It has no measurements of one receiver; the message names file and remedy.
     """
-    content, kind = _content(path), "RINEX observation file"
+    content = _content(path)
     if _is_sp3(content) or rinex_navigation.recognises(content[:_HEAD_BYTES]):
         raise ValueError(f"{path}: orbits of GPS satellites; give the receiver's file as measurements")
     try:
@@ -54,11 +54,14 @@ def read_measurements(path: Path) -> GnssMeasurements:
             return read_rinex3(content)
         if is_rinex2(content[:_HEAD_BYTES]):
             return read_rinex2(content)
-        kind = "neither RINEX nor a log with raw measurements"
-        log = read_raw(path)
-        found = log.measurements
     except ValueError as error:
-        raise ValueError(f"{path}: {kind}: {error}") from error
+        raise ValueError(f"{path}: RINEX observation file: {error}") from error
+    log = read_raw(path)
+    if not (found := log.measurements):
+        raise ValueError(
+            f"{path}: neither RINEX nor a log with raw measurements of GPS; switch on RXM-RAWX (u-blox), RANGE or"
+            " RANGECMP (NovAtel) or MeasEpoch (Septentrio)"
+        )
     if len(found) > 1:
         raise ValueError(f"{path}: has raw measurements of several receivers ({', '.join(found)}); separate them")
     return replace(next(iter(found.values())), damage=log.damage)
@@ -138,10 +141,11 @@ def _navigation(content: bytes) -> rinex_navigation.Navigation:
         ValueError: It has no ephemeris.
     """
     found = rinex_navigation.read(content)
+    if not len(found.ephemerides) and not found.damage:
+        raise ValueError("no message of a GPS satellite; give a navigation file of GPS")
     if not len(found.ephemerides):
-        first = f", such as {found.damage[0].detail}" if found.damage else ""
-        count = plural(len(found.damage), "damaged record")
-        raise ValueError(f"no usable message of a GPS satellite ({count}{first}); get the file again")
+        some = f"{plural(len(found.damage), 'damaged record')}, such as {found.damage[0].detail}"
+        raise ValueError(f"no usable message of a GPS satellite ({some}); get the file again")
     return found
 
 
@@ -154,7 +158,7 @@ def _log_with_messages(path: Path) -> RawLog:
     found = read_raw(path)
     if not len(found.broadcast.table):
         raise ValueError(
-            "the log has no ephemeris; switch on RXM-SFRBX (u-blox), RAWEPHEM (NovAtel) or GPSRawCA (Septentrio), or"
-            " give a RINEX navigation file"
+            "the log has no ephemeris beside raw measurements, which date it; switch on RXM-SFRBX (u-blox), RAWEPHEM"
+            " (NovAtel) or GPSRawCA (Septentrio), or give a RINEX navigation file"
         )
     return found

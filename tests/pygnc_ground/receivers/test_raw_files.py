@@ -55,7 +55,7 @@ def test_precise_and_broadcast_orbits_are_not_mixed(navigation: Path, tmp_path: 
 def test_a_file_of_another_kind_is_named(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "notes"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match="notes: neither RINEX nor a log"):
+    with pytest.raises(ValueError, match=r"notes: neither RINEX nor a log .*; switch on RXM-RAWX"):
         read_measurements(path)
     with pytest.raises(ValueError, match="notes: neither SP3, nor a RINEX navigation file"):
         read_orbits([path])

@@ -223,7 +223,7 @@ def _prepared(
             "no satellite has a phase on L1 with its code in four epochs in a row; log them, or give the fixes of the"
             " receiver to pygnc orbit without --gnss-orbits"
         )
-    remarks += one_frequency(seen.gps_ms[links.known], combined.dual[links.known])
+    remarks += one_frequency(combined, links.known)
     times_ms, epoch = np.unique(seen.gps_ms, return_inverse=True)
     limits_m = np.where(combined.dual, *_POINT_LIMITS_M)
     points = point_solutions(links, combined.code_m, epoch, limits_m)

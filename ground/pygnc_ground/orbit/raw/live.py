@@ -131,6 +131,9 @@ class LiveFilter:
         receiver: Antenna of the receiver.
         settings: Settings of the orbit filter.
         frames: Earth orientation.
+
+    Attributes:
+        orbits: As above; may be replaced when another ephemeris was received.
     """
 
     def __init__(
@@ -141,7 +144,7 @@ class LiveFilter:
         settings: OrbitSettings,
         frames: EarthFrames,
     ) -> None:
-        self._orbits, self._antennas, self._frames = orbits, antennas, frames
+        self.orbits, self._antennas, self._frames = orbits, antennas, frames
         self._offset_m, self._offset_sigma_m = np.array(receiver.offset_m), receiver.sigma_m
         self._dynamics = OrbitDynamics(settings, frames)
         self._steady = np.diag(
@@ -158,11 +161,12 @@ class LiveFilter:
     def process(self, seen: GnssMeasurements) -> LiveState | None:
         """Process the measurements of one epoch; None while there is no orbit."""
         gps_ms = int(seen.gps_ms[0])
-        links = Links.of(seen, self._orbits, self._antennas, self._frames)
+        links = Links.of(seen, self.orbits, self._antennas, self._frames)
         usable = links.known & np.isfinite(seen.code_l1_m) & np.isfinite(seen.phase_l1_m)
         usable &= seen.loss_of_lock_l1 & HALF_CYCLE == 0
         seen, links = seen.selected(usable), links.selected(usable)
-        if self._gps_ms is not None and gps_ms - self._gps_ms > _GAP_MS:
+        newest_ms = self._points[-1][0] if self._gps_ms is None and self._points else self._gps_ms
+        if newest_ms is not None and not 0 <= gps_ms - newest_ms <= _GAP_MS:
             self._gps_ms = None
             self._points.clear()
         if self._gps_ms is None:
@@ -186,7 +190,7 @@ class LiveFilter:
 
     def _begin(self, gps_ms: int, seen: GnssMeasurements, links: Links) -> None:
         """Collect positions, until the first orbit follows from them."""
-        if self._points and gps_ms - self._points[-1][0] < _POINTS_STEP_MS:
+        if len(seen) < _FEWEST or (self._points and gps_ms - self._points[-1][0] < _POINTS_STEP_MS):
             return
         point = point_solutions(
             links, seen.code_l1_m, np.zeros(len(seen), dtype=np.int64), np.full(len(seen), _POINT_LIMIT_M)
@@ -284,10 +288,11 @@ class LiveFilter:
         return int(used.sum())
 
     def _ephemerides(self, gps_ms: int, names: list[str]) -> list[int]:
-        """Return the number of the message in use for each satellite; precise orbits have one only."""
-        if not isinstance(self._orbits, BroadcastOrbits):
+        """Return the time of the message in use for each satellite; precise orbits have one only."""
+        if not isinstance(self.orbits, BroadcastOrbits):
             return [0] * len(names)
-        return [int(self._orbits.choose(name, np.array([1_000_000 * gps_ms]))[0]) for name in names]
+        rows = [self.orbits.choose(name, np.array([1_000_000 * gps_ms]))[0] for name in names]
+        return [int(self.orbits.table["toe_gps_ns"][row]) for row in rows]
 
     def _measured(self, design: FloatArray, residual_m: FloatArray, variance_m2: FloatArray) -> BoolArray:
         """Apply measurements, without the few that contradict the others; return flags of those used."""

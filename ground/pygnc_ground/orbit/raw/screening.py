@@ -16,6 +16,7 @@ from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.measurements import GnssMeasurements
 from pygnc_ground.orbit.batch.first_orbit import first_orbit
 from pygnc_ground.orbit.batch.trajectory import Grid, LinearMotion
+from pygnc_ground.orbit.raw.combinations import Combined
 from pygnc_ground.orbit.raw.point_solutions import PointSolutions
 from pygnc_ground.orbit.solution import BoolArray, FloatArray, IntArray
 from pygnc_ground.wording import plural
@@ -108,18 +109,23 @@ def _counted(seen: GnssMeasurements, rows: BoolArray) -> str:
     return f"{plural(int(rows.sum()), 'measurement')} of {named}"
 
 
-def one_frequency(gps_ms: IntArray, dual: BoolArray) -> list[str]:
-    """Return a note about measurements (n,) without a second frequency."""
+def one_frequency(combined: Combined, known: BoolArray) -> list[str]:
+    """Return notes about measurements with one frequency, of satellites with orbits (n,)."""
+    has_l1: BoolArray = np.isfinite(combined.code_m[known]) & np.isfinite(combined.measurements.phase_l1_m[known])
+    lost = f"{plural(int((~has_l1).sum()), 'measurement')} without both code and phase on L1 not used"
+    notes = [] if has_l1.all() else [lost]
+    gps_ms, dual = combined.measurements.gps_ms[known][has_l1], combined.dual[known][has_l1]
     if dual.all() or not dual.any():
-        return []
+        return notes
     times_ms, epoch = np.unique(gps_ms, return_inverse=True)
     without = np.bincount(epoch, dual) < SATELLITES_FEWEST
     part = f"{plural(int((~dual).sum()), 'measurement')} with L1 only: used as mean of code and phase"
     if not without.any():
-        return [part]
+        return [*notes, part]
     first, last = (utc_iso_from_gps_ms(int(at)) for at in times_ms[without][[0, -1]])
     count = plural(int(without.sum()), "epoch")
-    return [f"{part}; fewer than {SATELLITES_FEWEST} satellites have two frequencies in {count} from {first} to {last}"]
+    few = f"fewer than {SATELLITES_FEWEST} satellites have two frequencies in {count} from {first} to {last}"
+    return [*notes, f"{part}; {few}"]
 
 
 def interruptions(gps_ms: IntArray, tracked_gps_ms: IntArray) -> Iterator[str]:

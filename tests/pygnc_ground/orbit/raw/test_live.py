@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +100,47 @@ def test_a_pause_of_hours_begins_anew(flight: Made) -> None:
     assert np.linalg.norm(found[-1].state[:3] - true[:3]) < 5.0
 
 
+def test_orbit_begins_anew_if_time_goes_back(flight: Made) -> None:
+    seen = flight.measurements.without_l2()
+    seen = seen.selected(seen.gps_ms < seen.gps_ms[0] + 900_000)
+    frames = EarthFrames(earth_orientation(int(seen.gps_ms[-1])))
+    one = LiveFilter(flight.broadcast, None, Receiver(), OrbitSettings(), frames)
+    for early_ms in (1_000_000, 0):
+        wrong = replace(seen, gps_ms=seen.gps_ms + early_ms)
+        times_ms = np.unique(wrong.gps_ms)
+        found = [one.process(wrong.selected(wrong.gps_ms == at)) for at in times_ms]
+        assert found[0] is None
+    last = found[-1]
+    assert last is not None
+    true = flight.path.states_gcrf(1e-3 * (last.gps_ms - flight.path.start_gps_ms))[0]
+    assert np.linalg.norm(last.state[:3] - true[:3]) < 10.0
+
+
+def test_later_messages_of_other_times_do_not_change_the_ephemerides_in_use(flight: Made) -> None:
+    """Later messages move the rows of the table."""
+    seen = flight.measurements.without_l2()
+    seen = seen.selected(seen.gps_ms < seen.gps_ms[0] + 600_000)
+    frames, end_ns = EarthFrames(earth_orientation(int(seen.gps_ms[-1]))), np.array([1_000_000 * int(seen.gps_ms[-1])])
+    used = [flight.broadcast.choose(name, end_ns)[0] for name in flight.broadcast.satellites]
+    early = BroadcastOrbits(flight.broadcast.table[used])
+    assert len(early.table) < len(flight.broadcast.table)
+    covariances = []
+    for later in (early, flight.broadcast):
+        one = LiveFilter(early, None, Receiver(), OrbitSettings(), frames)
+        for gps_ms in np.unique(seen.gps_ms).tolist():
+            one.orbits = early if gps_ms < seen.gps_ms[0] + 400_000 else later
+            state = one.process(seen.selected(seen.gps_ms == gps_ms))
+        assert state is not None
+        covariances.append(state.covariance)
+    assert np.array_equal(covariances[0], covariances[1])
+
+
+def test_epochs_before_any_ephemeris_give_no_orbit(flight: Made) -> None:
+    seen = flight.measurements.without_l2()
+    with pytest.raises(RawOrbitError, match="fewer than 12 positions"):
+        filtered(seen.selected(seen.gps_ms < seen.gps_ms[0] + 600_000), BroadcastOrbits(flight.broadcast.table[:0]))
+
+
 def test_command_filters_with_broadcast_messages_only(flight: Made, tmp_path: Path) -> None:
     observations, navigation, precise = (tmp_path / name for name in ("seen.rnx", "brdc.rnx", "precise.sp3"))
     observations.write_bytes(flight.files.observations)
@@ -123,7 +165,8 @@ def test_delay_is_mapped_like_that_of_a_thin_layer_above_the_orbit() -> None:
 
 def test_filter_needs_no_library_that_does_not_fly() -> None:
     loaded = (
-        "import sys, pygnc_ground.orbit.raw.live; print({'scipy', 'polars', 'pandas', 'matplotlib'} & {*sys.modules})"
+        "import sys, pygnc_ground.commands.raw_follower;"
+        " print({'scipy', 'polars', 'pandas', 'matplotlib'} & {*sys.modules})"
     )
     printed = subprocess.run([sys.executable, "-c", loaded], capture_output=True, text=True, check=True)
     assert printed.stdout.strip() == "set()"

@@ -60,6 +60,11 @@ def shifted(epoch: bytes, seconds: float) -> bytes:
     return epoch[:18] + b"%11.7f" % (float(epoch[18:29]) + seconds) + epoch[29:]
 
 
+def without_l1(epoch: bytes) -> bytes:
+    head, *lines = epoch.split(b"\n")
+    return b"\n".join([head, *(line[:3] + b" " * 64 + line[67:] for line in lines)])
+
+
 def without_l2(epoch: bytes) -> bytes:
     head, *lines = epoch.split(b"\n")
     return b"\n".join([head, *(line[:67] for line in lines)])
@@ -117,6 +122,13 @@ def test_lost_second_frequency_is_replaced_by_the_mean_of_code_and_phase(epochs:
     assert "point solutions: 360 of 360 epochs" in printed
 
 
+def test_lost_first_frequency_is_named(epochs: list[bytes], run: Run) -> None:
+    seen = b"".join([*epochs[:180], *map(without_l1, epochs[180:])])
+    printed = run(seen)
+    assert re.search(r"[\d ]+ measurements without both code and phase on L1 not used", printed)
+    assert "L1 only" not in printed
+
+
 def test_eclipse_of_the_antenna_is_named(epochs: list[bytes], run: Run) -> None:
     printed = run(b"".join([*epochs[:120], *epochs[240:]]))
     assert "no measurements from 2025-03-20T00:19" in printed
@@ -162,6 +174,9 @@ def test_measurements_of_another_satellite_are_left_out(run: Run) -> None:
         (lambda text: text[:400], "the header has no line 'END OF HEADER'"),
         (lambda text: text[: text.index(b">")], "no epoch with a satellite of GPS"),
         (lambda text: gzip.compress(text)[:9000], "the file cannot be unpacked"),
+        (lambda text: gzip.compress(text)[:9000] + b"\xff" * 9000, "the file cannot be unpacked"),
+        (lambda text: b"PK\x03\x04" + text, "the file cannot be unpacked"),
+        (lambda text: text.replace(b"G    7 C1C", b"E    7 C1C"), "the header names no observation of GPS"),
         (lambda text: re.sub(rb"(?m)^G(?=\d\d )", b"R", text), "no epoch with a satellite of GPS"),
     ],
 )
@@ -171,6 +186,11 @@ def test_unreadable_files_are_named(
     printed = run(change(flight.files.observations), is_solved=False)
     assert f"{tmp_path}/seen.rnx: " in printed
     assert message in printed
+
+
+def test_observations_of_rinex_4_are_read(epochs: list[bytes], run: Run) -> None:
+    """Their format is that of RINEX 3."""
+    assert "orbit: sigma" in run(b"".join(epochs).replace(b"     3.05", b"     4.00", 1))
 
 
 def test_exchanged_files_are_named(flight: Made, run: Run) -> None:
@@ -202,6 +222,15 @@ def test_damage_of_orbits_is_named_with_file_and_place(flight: Made, run: Run, t
     assert re.search(r"orbits: RINEX navigation file: no usable message .*\(\d+ damaged records, such as line", printed)
 
 
+def test_orbits_without_gps_are_named(flight: Made, run: Run) -> None:
+    seen, messages = flight.files.observations, flight.files.navigation
+    printed = run(seen, orbits=messages.replace(b"\nG", b"\nR"), is_solved=False)
+    assert "no message of a GPS satellite; give a navigation file of GPS" in printed
+    printed = run(seen, orbits=b"<html>404 Not Found</html>\n", is_solved=False)
+    assert "neither SP3, nor a RINEX navigation file, nor a log with broadcast messages: the log has no" in printed
+    assert "no raw measurements" not in printed
+
+
 def test_damaged_compact_file_is_used_as_far_as_it_goes(flight: Made, run: Run) -> None:
     compact = rnx2crx(flight.files.observations)
     cut = compact[: 2 * len(compact) // 3]
@@ -228,3 +257,15 @@ def test_codes_without_phases_are_refused_with_the_way_out(flight: Made, run: Ru
 def test_partner_with_the_own_measurements_is_refused(flight: Made, run: Run, tmp_path: Path) -> None:
     printed = run(flight.files.observations, "--partner", str(tmp_path / "seen.rnx"), is_solved=False)
     assert "the partner's measurements are those of the satellite itself" in printed
+
+
+def test_partner_outside_the_orbits_is_refused(epochs: list[bytes], run: Run, tmp_path: Path) -> None:
+    late = tmp_path / "late.rnx"
+    late.write_bytes(b"".join([epochs[0], *(one.replace(b"> 2025 03 20", b"> 2025 03 22") for one in epochs[1:])]))
+    printed = run(b"".join(epochs), "--partner", str(late), is_solved=False)
+    assert "partner: the GNSS orbits are those of 2025-03-19 to 2025-03-20 GPS time" in printed
+
+
+def test_options_of_a_partner_need_a_partner(flight: Made, run: Run, tmp_path: Path) -> None:
+    printed = run(flight.files.observations, "--partner-ranges", str(tmp_path), is_solved=False)
+    assert "--partner-ranges: give the partner's measurements by --partner" in printed
