@@ -1,6 +1,6 @@
 """Orbits from raw GNSS measurements: of GRACE-B, where its recording is, and of simulated flights.
 
-Usage: python -m scripts.bench.bench_gnss [--hours 3] [--seeds 5]
+Usage: python -m scripts.bench.bench_gnss [--hours 3] [--seeds 5] [--reading]
 """
 
 import argparse
@@ -8,7 +8,9 @@ import math
 import os
 import resource
 import time
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 import numpy as np
@@ -21,6 +23,8 @@ from pygnc_ground.gnss.antennas import SatelliteAntennas
 from pygnc_ground.gnss.broadcast import BroadcastOrbits
 from pygnc_ground.gnss.measurements import GnssOrbits
 from pygnc_ground.gnss.rinex3 import read_rinex3
+from pygnc_ground.gnss.rinex_text import unpacked
+from pygnc_ground.gnss.rinex_writer import write_rinex3
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
 from pygnc_ground.orbit.raw.determination import RawOrbit, Receiver, solve_raw_orbit
 from pygnc_ground.orbit.raw.live import LiveState, live_orbit
@@ -33,6 +37,8 @@ from pygnc_ground.truth.frames import earth_orientation
 from pygnc_ground.truth.load import load_truth
 from pygnc_system.files import data_file
 from scripts.bench.table import mean_and_range, print_table
+from tests.fakes import raw_logs as fake
+from tests.pygnc_ground.scenario.raw_logs import near_the_codes
 
 _FIRST_SEED: Final = 39_001
 _RECEIVER: Final = {"interval_s": 10, "clock_jumps": True, "clock_drift_ppm": 1.0, "half_cycle_rate_per_h": 0.1}
@@ -84,6 +90,39 @@ def print_overlaps(folder: Path) -> None:
         cells.append((f"{first} to {last} h", *(f"{one:.3f} m" for one in (*residuals_m, sigma_m, difference_m))))
     head = ("part of the day", "median residual: codes", "phases", "sigma", "difference of the part's own solution")
     print_table(head, cells)
+
+
+def print_reading(folder: Path) -> None:
+    """Print the processor time of reading GRACE-B's day in each format, and 24 h of orbits."""
+    recorded = folder / "GRCB2080.10D"
+    seen, unpacked_text = read_measurements(recorded), unpacked(recorded.read_bytes())
+    settings = settings_from_tables({"duration_s": 86_400, "raw_gnss": {"interval_s": 600}}, "bench")
+    files = generate(settings).raw
+    if files is None:
+        raise ValueError("the settings have no raw measurements")
+    encoders = {
+        "RXM-RAWX": fake.rawx, "RANGE": fake.range_binary, "RANGE in text": fake.range_text,
+        "RANGECMP": fake.range_compressed, "MeasEpoch": fake.meas_epoch,
+    }  # fmt: skip
+    with TemporaryDirectory() as home:
+        path = Path(home) / "file"
+        contents = {"RINEX 2, compact": recorded.read_bytes(), "RINEX 2": unpacked_text, "RINEX 3": write_rinex3(seen)}
+        # Receivers begin their phases near the codes, and GRACE states no C/N0 in dB-Hz.
+        known = np.isfinite(seen.code_l1_m) & np.isfinite(seen.phase_l1_m) & np.isfinite(seen.phase_l2_m)
+        cn0 = np.full(len(seen), 42.0)
+        seen = replace(seen, signal_to_noise_l1_db_hz=cn0, signal_to_noise_l2_db_hz=cn0)
+        epochs = list(fake.epochs(near_the_codes(seen.selected(known))))
+        contents |= {name: b"".join(map(encode, epochs)) for name, encode in encoders.items()}
+        for name, content in contents.items():
+            path.write_bytes(content)
+            begin_s = time.process_time()
+            count = len(read_measurements(path))
+            print(f"{name}: {count} measurements, {1e-6 * len(content):.1f} MB, {time.process_time() - begin_s:.1f} s")
+        path.write_bytes(files.navigation)
+        for name, paths in (("navigation file", [path]), ("three SP3 files", sorted(folder.glob("COD1594?.EPH")))):
+            begin_s = time.process_time()
+            read_orbits(paths)
+            print(f"{name}: {time.process_time() - begin_s:.1f} s")
 
 
 def _antennas() -> SatelliteAntennas:
@@ -171,7 +210,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--hours", type=float, default=3.0)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--reading", action="store_true", help="only time the readers, with GRACE-B's day")
     options = parser.parse_args()
+    if options.reading:
+        print_reading(Path(os.environ["PYGNC_REFERENCE_DATA"]) / "grace_b")
+        return
     if recordings := os.environ.get("PYGNC_REFERENCE_DATA"):
         print_grace(Path(recordings) / "grace_b")
         print_overlaps(Path(recordings) / "grace_b")
