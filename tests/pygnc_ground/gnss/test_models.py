@@ -5,7 +5,7 @@ import pytest
 from scipy.integrate import quad
 from scipy.optimize import brentq
 
-from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, navigation_axes, wind_up_cycles
+from pygnc_ground.gnss.antennas import SatelliteAntennas, continuous, navigation_axes, orbital_axes, wind_up_cycles
 from pygnc_ground.gnss.broadcast import EPHEMERIS, BroadcastOrbits
 from pygnc_ground.gnss.ranges import Links, gravity_delay_m
 from pygnc_ground.gnss.sp3_orbits import Sp3Orbits
@@ -76,6 +76,12 @@ def test_turn_of_the_receiver_winds_the_phase_up_by_a_cycle() -> None:
     down = np.tile((0.0, 0.0, -1.0), (50, 1))
     cycles = continuous(wind_up_cycles(transmitter, turned, down), np.zeros(0, dtype=np.int64))
     assert abs(cycles[-1] - cycles[0]) == pytest.approx(1.0)
+
+
+def test_antenna_of_the_receiver_is_mounted_on_axes_of_flight_and_nadir() -> None:
+    """Above the pole, climbing."""
+    axes = orbital_axes(np.array([[0.0, 0.0, 7.0e6]]), np.array([[-7500.0, 0.0, 100.0]]))[0]
+    np.testing.assert_allclose(axes, [[-1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, -1.0]], atol=1e-12)
 
 
 def test_satellite_turns_its_x_axis_to_the_sun() -> None:

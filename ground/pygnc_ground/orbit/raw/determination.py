@@ -15,7 +15,7 @@ import numpy as np
 from pygnc.environment.frames import EarthFrames
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, SIZE, OrbitState
-from pygnc_ground.gnss.antennas import SatelliteAntennas
+from pygnc_ground.gnss.antennas import L1_SHARE, SatelliteAntennas
 from pygnc_ground.gnss.measurements import L1_WAVELENGTH_M, SPEED_OF_LIGHT_M_S, GnssMeasurements, GnssOrbits
 from pygnc_ground.gnss.ranges import Links
 from pygnc_ground.orbit.batch.arc import choose_factors, solve
@@ -49,6 +49,12 @@ _NOISE: Final = (Noise(0.5, 0.01, 0.015), Noise(0.5, 0.1, 0.0))
 The code's is that of a P code on two frequencies (0.17 m each); a mean of code and phase has half the noise of a C/A
 code (0.2 m). They are increased if the residuals are larger, but not reduced: multipath changes slowly, and residuals
 of short arcs do not show all of it.
+"""
+_BIAS_M: Final = 0.35
+"""Bias of a satellite between the codes C1 and P1 on L1, standard deviation; clocks are those of P1.
+
+Up to 0.6 m: S. Schaer & P. Steigenberger, Determination and use of GPS differential code bias values, IGS Workshop,
+2006.
 """
 _LOW: Final = 0.3
 """Sine of the elevation below which noise no longer increases; above, it is inversely proportional."""
@@ -278,6 +284,10 @@ class _Fit:
         self._splits = 0
         seen, dual = combined.measurements, combined.dual
         self._code_m = np.where(dual, *(one.code_m for one in _NOISE))
+        # A constant error of the codes of a pass has the weight of white errors that are as large as their mean.
+        is_biased = dual & ~np.isfinite(seen.code_p1_m)
+        count = np.bincount(self._combined.passes + 1)[self._combined.passes + 1]
+        self._code_m = np.hypot(self._code_m, np.where(is_biased, L1_SHARE * _BIAS_M * np.sqrt(count), 0.0))
         self._phase_m = np.where(dual, *(one.phase_m for one in _NOISE))
         self._pattern_m = _NOISE[0].pattern_m if dual.any() else _NOISE[1].pattern_m
         times_ms, first, self._epoch = np.unique(seen.gps_ms, return_index=True, return_inverse=True)

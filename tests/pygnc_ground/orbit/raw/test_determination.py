@@ -139,6 +139,18 @@ def test_one_frequency_that_drops_out_leaves_the_other(flight: Made) -> None:
     assert errors(found, flight)[0] < 0.7
 
 
+@pytest.mark.parametrize(("dual", "limit_m"), [(True, 0.1), (False, 0.7)])
+def test_biases_of_the_code_do_not_displace_the_orbit(flight: Made, *, dual: bool, limit_m: float) -> None:
+    """The bias between C1 and P1 is 0.6 m at most and differs between satellites."""
+    seen = flight.measurements
+    bias_m = np.where(np.char.endswith(seen.satellite, "1"), 0.6, -0.3)
+    unknown = np.full(len(seen), np.nan)
+    found = solved(replace(seen, code_l1_m=seen.code_l1_m + bias_m, code_p1_m=unknown), flight.precise, dual=dual)
+    rms_m, nees = errors(found, flight)
+    assert rms_m < limit_m
+    assert nees < 2.0
+
+
 def test_measurements_of_two_receivers_are_rejected(flight: Made) -> None:
     both = flight.measurements.selected(np.sort(np.tile(np.arange(len(flight.measurements)), 2)))
     with pytest.raises(RawOrbitError, match="several satellites or overlap"):
