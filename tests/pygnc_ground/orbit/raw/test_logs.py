@@ -49,7 +49,7 @@ def test_log_gives_the_orbit_of_rinex_within_its_resolution(
     limit_m: float,
     tmp_path: Path,
 ) -> None:
-    """RANGECMP has codes of 1/128 m and phases of 0.7 mm. The iterations end once the orbit changes by less than 1 mm."""
+    """Phases of RANGECMP have steps of 0.7 mm. The iterations end once the orbit changes by less than 1 mm."""
     log = tmp_path / "receiver.log"
     log.write_bytes(receiver_log(flight, encode, navigation))
     found = positions([str(log), "--gnss-orbits", str(log)], tmp_path / "log")
