@@ -40,31 +40,30 @@ def states(url: str, baud: int, receiver: Receiver, config: Path | None, note: N
     """
     settings = Settings() if config is None else load(config, Path("/nonexistent"))
     frames = EarthFrames(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)))
-    stream, epochs, told_s, found = RawStream(), 0, time.monotonic(), None
+    stream, epochs, unusable, told_s, found = RawStream(), 0, 0, time.monotonic(), False
     one = LiveFilter(stream.broadcast, None, receiver, settings.orbit, frames)
     for frame in _frames(url, baud, note):
         try:
             seen = None if frame is None else stream.add(frame)
-        except ValueError as error:
-            note(f"{url}: a message is not used: {error}")
-            continue
+        except ValueError:
+            seen, unusable = None, unusable + 1
         if seen is not None:
             epochs += 1
             one.orbits = stream.broadcast
             if (state := one.process(seen)) is not None:
-                found, told_s = state, time.monotonic()
+                found, told_s = True, time.monotonic()
                 yield _line(state, frames)
         if time.monotonic() > told_s + _SILENCE_S:
             told_s = time.monotonic()
-            note(f"{url}: no orbit yet; {_received(stream, epochs)}")
-    if found is None:
-        raise ValueError(f"{url}: no orbit; {_received(stream, epochs)}")
+            note(f"{url}: no state for a minute; {_received(stream, epochs, unusable)}")
+    if not found:
+        raise ValueError(f"{url}: no orbit; {_received(stream, epochs, unusable)}")
 
 
-def _received(stream: RawStream, epochs: int) -> str:
+def _received(stream: RawStream, epochs: int, unusable: int) -> str:
     return (
-        f"{epochs} epochs of raw measurements and ephemerides of {len(stream.broadcast.satellites)} satellites received"
-        " (4 minutes and 5 satellites are needed)"
+        f"{epochs} epochs of raw measurements, ephemerides of {len(stream.broadcast.satellites)} satellites and"
+        f" {unusable} messages with impossible content received (4 minutes and 5 satellites are needed)"
     )
 
 

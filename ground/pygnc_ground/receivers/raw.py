@@ -19,6 +19,7 @@ _NS_PER_MS: Final = 1_000_000
 _LOCK_TOLERANCE_S: Final = 0.02
 _KEPT: Final = 4
 """Number of ephemerides of a satellite that a stream keeps: those of eight hours."""
+_MS_PER_DAY: Final = 86_400_000
 _RECENT: Final = 7
 """Number of epochs that a stream keeps, which show whether lock was lost."""
 _ENOUGH: Final = 0.5
@@ -97,10 +98,13 @@ class RawStream:
                 self._is_complete |= self._messages.add(found.prn, subframe)
         if not isinstance(found, Epoch) or not found.signals.size:
             return None
-        if self._recent and found.gps_ms <= self._recent[-1].gps_ms:
-            if found.gps_ms == self._recent[-1].gps_ms:
-                return None
+        after_ms = found.gps_ms - self._recent[-1].gps_ms if self._recent else 1
+        if not after_ms:
+            return None
+        if not 0 < after_ms < _MS_PER_DAY:
+            # One of both dates is wrong, and so may be the weeks of the ephemerides.
             self._recent.clear()
+            self._is_complete = True
         self._recent.append(found)
         if self._is_complete:
             self.broadcast = BroadcastOrbits(self._messages.ephemerides(found.gps_ms * _NS_PER_MS))

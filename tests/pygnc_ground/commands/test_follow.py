@@ -115,7 +115,7 @@ def test_log_without_ephemerides_gives_no_orbit_and_names_them(flight: Made, tmp
     file.write_bytes(receiver_log(flight, fake.rawx, lambda *_: b""))
     printed = CliRunner().invoke(app, [f"file://{file}"])
     assert printed.exit_code == ExitCode.INPUT
-    assert "120 epochs of raw measurements and ephemerides of 0 satellites" in printed.stderr
+    assert "120 epochs of raw measurements, ephemerides of 0 satellites and 0 messages" in printed.stderr
 
 
 def test_missing_port_is_named() -> None:

@@ -22,7 +22,8 @@ from pygnc_ground.gnss.measurements import (
     GnssMeasurements,
     ReceiverFacts,
 )
-from pygnc_ground.receivers.raw import RawLog, read_raw
+from pygnc_ground.receivers.log import scan
+from pygnc_ground.receivers.raw import RawLog, RawStream, read_raw
 from pygnc_instruments.simulators.receiver_units import ubx_frame
 from tests.fakes import raw_logs as fake
 from tests.fakes import receiver_logs
@@ -295,3 +296,25 @@ def test_any_payload_is_read_or_reported(ubx: bytes, payload: bytes, novatel: in
     content += receiver_logs.novatel_text("RANGE", when, text) + fake.rawx(table(1))
     found = read(content, tmp_path)
     assert "ublox" in found.measurements
+
+
+def test_stream_dates_its_ephemerides_anew_once_the_receiver_knows_the_date() -> None:
+    seen, stream = table(1), RawStream()
+    weeks_ms = 1024 * 604_800_000
+    early = replace(seen, gps_ms=seen.gps_ms - weeks_ms)
+    for content in (fake.rawx(early), _navigation("ublox"), fake.rawx(replace(early, gps_ms=early.gps_ms + 1000))):
+        for frame in scan(content).frames:
+            stream.add(frame)
+    before = stream.broadcast.table["toe_gps_ns"].copy()
+    assert len(before)
+    for frame in scan(fake.rawx(seen)).frames:
+        assert stream.add(frame) is not None
+        assert stream.add(frame) is None
+    np.testing.assert_array_equal(stream.broadcast.table["toe_gps_ns"] - before, 1_000_000 * weeks_ms)
+
+
+def test_stream_keeps_the_newest_ephemerides_and_few_epochs() -> None:
+    stream = RawStream()
+    for frame in scan(b"".join(fake.rawx(one) for one in fake.epochs(table(60)))).frames:
+        stream.add(frame)
+    assert len(stream._recent) < 10
