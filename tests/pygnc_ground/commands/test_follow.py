@@ -20,8 +20,11 @@ from pygnc_devices.ports import open_port
 from pygnc_ground.commands import raw_follower
 from pygnc_ground.commands.follow import app
 from pygnc_ground.commands.raw_follower import states
+from pygnc_ground.gnss.lnav import Messages, Subframe
 from pygnc_ground.orbit.raw.determination import Receiver
 from tests.fakes import raw_logs as fake
+from tests.fakes.lnav import subframe_words
+from tests.fakes.lnav_values import raw_values
 from tests.pygnc_ground.scenario.raw_logs import receiver_log, ublox
 from tests.pygnc_ground.scenario.raw_scenario import Made, scenario
 
@@ -59,6 +62,21 @@ def test_recording_gives_the_orbit_of_each_epoch(flight: Made, log: bytes, tmp_p
     assert error_m(flight, lines[-1]) < 3.0
     state = json.loads(lines[-1])
     assert np.linalg.norm(state["position_itrf_m"]) == pytest.approx(np.linalg.norm(state["position_gcrf_m"]), abs=0.01)
+
+
+def test_few_ephemerides_are_kept(flight: Made) -> None:
+    rows = flight.broadcast.table[flight.broadcast.table["prn"] == 5]
+    assert len(rows) > 1
+    messages = Messages(1)
+    for row in rows:
+        for number in (1, 2, 3):
+            tow_s = int(row["sent_gps_ns"]) // 1_000_000_000 % 604_800
+            subframe = Subframe.of(subframe_words(number, tow_s + 6 * number, raw_values(row)))
+            assert subframe is not None
+            messages.add(5, subframe)
+    np.testing.assert_array_equal(
+        messages.ephemerides(int(rows["toe_gps_ns"][0]))["toe_gps_ns"], rows["toe_gps_ns"][-1:]
+    )
 
 
 def test_receiver_at_a_terminal_line(flight: Made, log: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
