@@ -159,13 +159,10 @@ def determine(files: RawFiles) -> RawResult:
     orbits, of_orbits = read_orbits(files.gnss_orbits)
     lines += [note for note in of_orbits if note not in lines]
     lines += _missing_days(seen, orbits)
-    is_precise = orbits.reference is OrbitReference.CENTRE_OF_MASS
     if files.live and isinstance(orbits, Sp3Orbits):
         raise ValueError("--live: SP3 files are not known on board; give broadcast messages by --gnss-orbits")
-    antennas = _antennas(files.antennas, seen, orbits) if is_precise else None
-    if antennas is not None:
-        seen, of_antennas = with_antennas(seen, antennas)
-        lines += of_antennas
+    antennas, seen, of_antennas = _antennas(files.antennas, seen, orbits)
+    lines += of_antennas
     orientation = _orientation(files.earth_orientation, seen)
     settings, frames = flight_settings(files.config), EarthFrames(orientation)
     read = (*files.observations, *files.gnss_orbits, *(path for path in (files.antennas, files.truth) if path))
@@ -253,8 +250,16 @@ def _missing_days(seen: GnssMeasurements, orbits: NavigationOrbits) -> list[str]
     return [f"{count} of {days} not used, because the GNSS orbits are those of {span}; add the {missing}"]
 
 
-def _antennas(path: Path | None, seen: GnssMeasurements, orbits: NavigationOrbits) -> SatelliteAntennas:
-    """Return the antennas in a file, or those of the package as far as they suit the orbits."""
+def _antennas(
+    path: Path | None, seen: GnssMeasurements, orbits: NavigationOrbits
+) -> tuple[SatelliteAntennas | None, GnssMeasurements, list[str]]:
+    """Return the antennas that the orbits need, the measurements of satellites with one, and notes.
+
+    The antennas are those in a file, or else those of the package as far as they suit the orbits.
+    """
+    if orbits.reference is not OrbitReference.CENTRE_OF_MASS:
+        unused = f"{path} is not used: the orbits of the GPS satellites are those of their antennas"
+        return None, seen, [] if path is None else [unused]
     if path is None:
         named = orbits.antennas.split("_")[0].lower() if isinstance(orbits, Sp3Orbits) else ""
         model = named or "igs20"
@@ -265,9 +270,10 @@ def _antennas(path: Path | None, seen: GnssMeasurements, orbits: NavigationOrbit
             )
         path = data_file(_ANTENNAS)
     try:
-        return SatelliteAntennas.of(path.read_text(encoding="latin-1"))
+        antennas = SatelliteAntennas.of(path.read_text(encoding="latin-1"))
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    return antennas, *with_antennas(seen, antennas)
 
 
 def _orientation(path: Path | None, seen: GnssMeasurements) -> EarthOrientationTable:

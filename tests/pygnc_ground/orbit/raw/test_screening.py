@@ -70,8 +70,12 @@ def without_l2(epoch: bytes) -> bytes:
     return b"\n".join([head, *(line[:67] for line in lines)])
 
 
-def test_sp3_of_the_simulator_refers_to_the_antennas(flight: Made, run: Run) -> None:
-    assert "orbit: sigma" in run(flight.files.observations)
+def test_sp3_of_the_simulator_refers_to_the_antennas(flight: Made, run: Run, tmp_path: Path) -> None:
+    antex = tmp_path / "own.atx"
+    antex.write_text(antennas_of([]))
+    printed = run(flight.files.observations, "--antennas", str(antex))
+    assert "orbit: sigma" in printed
+    assert "own.atx is not used" in printed
 
 
 def test_sp3_without_named_antennas_needs_a_file_of_them(flight: Made, run: Run) -> None:
