@@ -8,7 +8,7 @@ packets; `drop_repeats` drops those in the home that are bit for bit equal to on
 """
 
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -27,6 +27,8 @@ from pygnc.inputs.source import BatchSource
 
 PREFIX: Final = f"{LAST_BATCH}/"
 RECORDS_PER_STEP: Final = 32
+_RECORDS_DECODED: Final = 128
+"""Records that are decoded together; one by one, those of four satellites take four times as long."""
 _RECORDS_PER_COMPARISON: Final = 64
 
 
@@ -134,19 +136,31 @@ def record_messages(sources: Sequence[BatchSource], last_seq: int) -> Iterator[l
     ordinals = np.concatenate([none, *(source.kept for source in sources)])
     keys = np.concatenate([none, *(source.keys[source.kept] for source in sources)])
     order = np.argsort(keys, kind="stable")
-    for group in _groups(which[order], RECORDS_PER_STEP):
-        members = order[group]
-        messages = sources[int(which[members[0]])].messages(ordinals[members], last_seq + 1)
-        last_seq += len(messages)
-        yield messages
+    for begin in range(0, len(order), _RECORDS_DECODED):
+        members = order[begin : begin + _RECORDS_DECODED]
+        records = _in_order(sources, which[members], ordinals[members], last_seq + 1)
+        for start in range(0, len(records), RECORDS_PER_STEP):
+            step = chain.from_iterable(records[start : start + RECORDS_PER_STEP])
+            messages = [
+                message if message.seq == seq else msgspec.structs.replace(message, seq=seq)
+                for seq, message in enumerate(step, last_seq + 1)
+            ]
+            last_seq += len(messages)
+            yield messages
 
 
-def _groups(which: NDArray[np.int64], size: int) -> Iterator[slice]:
-    """Yield slices of adjacent equal elements, at most `size` long."""
-    changes = np.flatnonzero(np.diff(which)) + 1
-    for start, stop in pairwise([0, *changes.tolist(), len(which)]):
-        for begin in range(start, stop, size):
-            yield slice(begin, min(begin + size, stop))
+def _in_order(
+    sources: Sequence[BatchSource], which: NDArray[np.int64], ordinals: NDArray[np.int64], first_seq: int
+) -> list[list[Message]]:
+    """Return the messages of each record; those of each source are numbered from `first_seq`."""
+    records: list[list[Message]] = [[]] * len(which)
+    for source in set(which.tolist()):
+        places = np.flatnonzero(which == source)
+        messages = sources[source].messages(ordinals[places], first_seq)
+        size = len(messages) // len(places)
+        for number, place in enumerate(places.tolist()):
+            records[place] = messages[number * size : (number + 1) * size]
+    return records
 
 
 def is_of_last_run(source: BatchSource) -> bool:
