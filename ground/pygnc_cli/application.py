@@ -1,9 +1,10 @@
 """Typer applications with one look of their help: plain text, equal metavars, whole summaries, and an example."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from enum import Enum
+from importlib import import_module
 from pathlib import Path
-from typing import Any, Final, TypeVar, get_args, get_type_hints
+from typing import Any, ClassVar, Final, TypeVar, get_args, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -98,6 +99,45 @@ class FirstByDefault(Group):
         if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = [next(iter(self.commands)), *args]
         return super().parse_args(ctx, args)
+
+
+class OnDemand(Group):
+    """Group whose commands are in modules; a run imports only the module of its command, and help imports all.
+
+    Attributes:
+        registry: Application in which the modules register their commands.
+        modules: Names of the commands by module.
+    """
+
+    registry: ClassVar[typer.Typer]
+    modules: ClassVar[Mapping[str, Collection[str]]]
+
+    def __init__(self, **attributes: Any) -> None:  # noqa: ANN401 - those of TyperGroup
+        self._imported: set[str] = set()
+        self._commands: dict[str, Any] = {}
+        super().__init__(**attributes)
+
+    @property
+    def commands(self) -> dict[str, Any]:
+        """All commands by name."""
+        return self._of_modules(self.modules)
+
+    @commands.setter
+    def commands(self, _: object) -> None:
+        """Do nothing; the base class sets the commands of the application itself, which has none."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401, ARG002 - Typer does not export the class
+        """Return a command, or None if there is none of that name."""
+        modules = [module for module, names in self.modules.items() if cmd_name in names]
+        return self._of_modules(modules or self.modules).get(cmd_name)
+
+    def _of_modules(self, modules: Iterable[str]) -> dict[str, Any]:
+        if missing := [module for module in modules if module not in self._imported]:
+            for module in missing:
+                import_module(module)
+            self._imported.update(missing)
+            self._commands = dict(typer.main.get_group(self.registry).commands)
+        return self._commands
 
 
 class Application(typer.Typer):

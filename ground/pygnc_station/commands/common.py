@@ -1,4 +1,4 @@
-"""Application object, shared options and error reporting of the `pygnc station` commands."""
+"""Registry, shared options and error reporting of the `pygnc station` commands."""
 
 from collections.abc import Callable, Mapping
 from contextlib import closing, suppress
@@ -14,14 +14,12 @@ from pygnc_cli.files import report_user_errors
 from pygnc_cli.text import printable
 from pygnc_devices.errors import DeviceError
 from pygnc_station.errors import RefusalError, StationError, StoreError, StoreServerError, TransferError
-from pygnc_station.server.accounts import note_command
 from pygnc_station.settings import StationSettings
 from pygnc_station.settings_file import read_settings
 from pygnc_station.store.readings import clock_ms, parse_time
 from pygnc_station.store.store import Store
 from pygnc_station.upload.names import name_conflicts, renamed
 from pygnc_station.upload.retry import retry_state, waiting_ms
-from pygnc_station.upload.uploader import sender_of
 from pygnc_system.plugins import PluginError
 from pygnc_system.service_unit import ServiceError
 
@@ -33,16 +31,14 @@ _EXIT_CODES: Final[Mapping[type[Exception], ExitCode]] = (
 )
 """Codes by the first class that an error is of."""
 
-app: Final = Application(
-    "Log sensors on serial lines and transfer their readings to a server.",
-    example="pygnc station init --folder station",
-)
+registry: Final = Application()
+"""Application in which the modules of this folder register their commands."""
 
 
 def group(name: str, description: str) -> Application:
     """Add a group of subcommands, and return it."""
     made = Application(description, name=name, example=f"pygnc station {name} list")
-    app.add_typer(made, name=name)
+    registry.add_typer(made, name=name)
     return made
 
 
@@ -63,7 +59,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 
 
 def command(
-    name: str | None = None, *, of: Application = app, example: str = ""
+    name: str | None = None, *, of: Application = registry, example: str = ""
 ) -> Callable[[Callable[P, None]], Callable[P, None]]:
     """Return a decorator that registers a subcommand, by default under the function's name.
 
@@ -71,7 +67,7 @@ def command(
     """
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
-        group = "" if of is app else f"{of.info.name} "
+        group = "" if of is registry else f"{of.info.name} "
         shown_name = f"pygnc station {group}{name or function.__name__}"
         shown = example or shown_name
         return of.command(name, example=shown)(report_user_errors(shown_name, _EXIT_CODES)(function))
@@ -101,6 +97,8 @@ def is_delayed(store: Store, transfer: str, now_ms: int) -> bool:
 
 def show_names(settings: StationSettings) -> None:
     """Print where the names that the server uses for this station and its gadgets differ from what is expected."""
+    from pygnc_station.upload.uploader import sender_of  # noqa: PLC0415 - imports an HTTP client
+
     with suppress(TransferError, RefusalError), closing(sender_of(settings)) as sender:
         server = sender.identify()
         for remark in chain(name_conflicts(server), renamed(server)) if server else ():
@@ -114,5 +112,7 @@ def open_store(settings: Path | None) -> Store:
 
 def note(store: Store, action: str) -> None:
     """Write a change by a command into the audit log of the server."""
+    from pygnc_station.server.accounts import note_command  # noqa: PLC0415 - commands of stations do not need it
+
     with store.writes() as connection:
         note_command(connection, action, clock_ms())
