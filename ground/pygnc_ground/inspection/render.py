@@ -48,10 +48,10 @@ def _facts(facts: Facts) -> Table:
 def _listing(listing: Listing) -> Table:
     table = _table(listing.title, show_header=True)
     for k, name in enumerate(listing.columns):
-        # Numbers are never wrapped: their columns have the minimum width.
+        # Numbers and names of columns are never wrapped: their columns have the minimum width.
         is_numeric = all(isinstance(row[k], int | float) for row in listing.rows)
-        header = Text(label(name).replace(" [", "\n["))
-        table.add_column(header, justify="right" if is_numeric else "left", no_wrap=is_numeric, overflow="fold")
+        header, whole = Text(label(name).replace(" [", "\n[")), is_numeric or name == "column"
+        table.add_column(header, justify="right" if is_numeric else "left", no_wrap=whole, overflow="fold")
     for row in listing.rows:
         table.add_row(*(Text(format_value(name, value)) for name, value in zip(listing.columns, row, strict=True)))
     return table

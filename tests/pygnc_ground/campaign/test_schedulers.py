@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import polars as pl
@@ -33,7 +33,7 @@ SMALL = {
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.index,
-    pytest.mark.timeout(300),
+    pytest.mark.timeout(900),
     pytest.mark.xdist_group("cluster"),
     pytest.mark.skipif("CI" in os.environ, reason="too long for every commit"),
 ]
@@ -121,6 +121,7 @@ PartitionName=all Nodes=node Default=YES MaxTime=INFINITE State=UP
     ]
     environment = os.environ | {"SLURM_CONF": str(config)}
     with ExitStack() as started:
+        started.callback(kill_programs_with, f"SLURM_CONF={config}")
         for command in commands:
             process = subprocess.Popen(command, env=environment)
             started.callback(process.wait, 20)
@@ -130,6 +131,14 @@ PartitionName=all Nodes=node Default=YES MaxTime=INFINITE State=UP
         listed = ["scontrol", "show", "node", "node"]
         wait_for_answer(process, "slurmd", lambda: require_idle(listed, environment), AssertionError)
         yield str(config)
+
+
+def kill_programs_with(variable: str) -> None:
+    """Kill the programs with an environment variable: those of jobs have sessions of their own, and outlive slurmd."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
 
 
 def require_idle(command: list[str], environment: dict[str, str]) -> None:

@@ -78,3 +78,10 @@ def test_file_contents_cannot_control_the_terminal(section: Section) -> None:
 def test_columns_of_numbers_are_aligned_to_the_right() -> None:
     lines = printed(Listing("t", ("count",), [(1,), (100,)])).splitlines()
     assert lines[-1].index("100") + 2 == lines[-2].index("1")
+
+
+def test_the_name_of_a_column_is_shown_in_one_piece() -> None:
+    name = "sigma_innovation_x_ecef_m"
+    assert name in printed(
+        Listing("columns", ("column", "type", "meaning"), [(name, 30 * "Float64", 30 * "expected ")])
+    )

@@ -99,7 +99,8 @@ class Wiring(msgspec.Struct, frozen=True):
                 f"(squared residuals {self.residual_ratio:.2g} of those with it{best})"
             )
         if self.verdict is Verdict.NOT_OBSERVABLE:
-            return f"not observable in this motion, known axes {self.axes or '? ? ?'}"
+            known = f", known axes {self.axes}" if self.axes.strip("? ") else ""
+            return f"not observable in this motion{known}"
         return "as declared" if self.verdict is Verdict.RIGHT else "not known yet"
 
 

@@ -102,4 +102,5 @@ def test_verdicts_are_news_if_they_change_or_wrong_axes_do() -> None:
         "magnetometer axes: readings fit +y -x +z better than the declared mounting "
         "(squared residuals 0.07 of those with it); gyro axes: not observable in this motion, known axes +x ? ?"
     )
+    assert str(Wiring(Verdict.NOT_OBSERVABLE, "? ? ?")) == "not observable in this motion"
     assert str(other).endswith("(squared residuals 0.1 of those with it; most likely +y -x +z)")
