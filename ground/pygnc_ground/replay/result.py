@@ -332,11 +332,10 @@ class FormationResult:
         return f"{best:.1f} and {mirror:.1f} of {ranges} ranges{fixes} (good: about {expected})"
 
     def name_of(self, conjunction: Conjunction) -> str:
-        """Return the name of the orbit of a conjunction: that of a candidate orbit, or else its hypothesis."""
+        """Return the name of the orbit of a conjunction: best, mirror, or else its hypothesis."""
         orbits = next((each.orbits for each in self.partners if each.partner == conjunction.partner), ())
-        ranks = {orbit.hypothesis: rank for rank, orbit in enumerate(orbits)}
-        rank = ranks.get(conjunction.hypothesis)
-        return f"hypothesis {conjunction.hypothesis + 1}" if rank is None else f"{orbit_name(rank)} orbit"
+        names = {orbit.hypothesis: f"{orbit_name(rank)} orbit" for rank, orbit in enumerate(orbits[:2])}
+        return names.get(conjunction.hypothesis, f"hypothesis {conjunction.hypothesis + 1}")
 
     def conjunctions_of(self, partner_id: int) -> list[Conjunction]:
         """Return the conjunctions with one partner; that of the best orbit is first."""

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -168,6 +169,15 @@ def test_a_truth_counts_where_there_is_one() -> None:
 
 def test_orbits_have_names_by_rank() -> None:
     assert [orbit_name(rank) for rank in range(4)] == ["best", "mirror", "no. 3", "no. 4"]
+
+
+def test_the_orbits_of_conjunctions_are_named_by_their_hypotheses_after_best_and_mirror() -> None:
+    result = formation_samples.ambiguous(BEGIN_MS)
+    (partner, *others), at = result.partners, partial(formation_samples.conjunction, BEGIN_MS, distance_m=9.0)
+    orbits = tuple(replace(partner.orbits[0], hypothesis=hypothesis) for hypothesis in (0, 2, 8))
+    result = replace(result, partners=(replace(partner, orbits=orbits), *others))
+    named = [result.name_of(at(hypothesis=hypothesis)) for hypothesis in (0, 2, 8, 4)]
+    assert named == ["best orbit", "mirror orbit", "hypothesis 9", "hypothesis 5"]
 
 
 def test_single_squares_have_the_tabled_band() -> None:
