@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import msgspec
-import numpy as np
 
 from pygnc.configuration.load import settings_from_table
 from pygnc.configuration.settings import Settings as FlightSettings
@@ -192,6 +192,7 @@ def _require_consistent(plan: RunPlan, own_id: int) -> None:
     """Check a plan whose settings of the flight software name `own_id` as its radio id."""
     scenario = plan.scenario_settings()
     ids = scenario.formation.own_id, own_id
+    steps_h = (after - before for before, after in pairwise((0.0, *plan.estimators.predictions_h)))
     judges_formation = bool(plan.estimators.formation) or "formation" in plan.estimators.bounds
     for is_wrong, fault in (
         (
@@ -207,7 +208,7 @@ def _require_consistent(plan: RunPlan, own_id: int) -> None:
             "predictions are those of a flight without partners; remove scenario.partners or the prediction",
         ),
         (
-            np.diff(plan.estimators.predictions_h, prepend=0.0).min() * 3600.0 < plan.bin_s,
+            min(steps_h) * 3600.0 < plan.bin_s,
             "estimators.predictions_h: times must increase by at least bin_s; put them in order or make bin_s smaller",
         ),
         (
