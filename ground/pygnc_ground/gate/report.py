@@ -259,7 +259,10 @@ def corpus_lines(reports: Sequence[RunReport]) -> Iterator[str]:
     counts = ", ".join(
         f"{count} {verdict}" for verdict in Verdict if (count := sum(one.verdict is verdict for one in reports))
     )
-    yield f"{corpus_verdict(reports)}: {plural(len(reports), 'run')} ({counts})"
+    verdict = corpus_verdict(reports)
+    is_of_run = verdict is not Verdict.CHANGED or any(report.verdict is verdict for report in reports)
+    cause = "" if is_of_run else "constants or data tables; "
+    yield f"{verdict}: {cause}{plural(len(reports), 'run')} ({counts})"
 
 
 def _constant(change: ConstantChange) -> str:

@@ -108,6 +108,7 @@ def test_a_constant_with_another_value_changes_the_corpus() -> None:
     value = RunReport("run", constants=[ConstantChange("module A", ["1.0"], ["1.5"])])
     moved = RunReport("run", constants=[ConstantChange("module A", ["1.0"], []), ConstantChange("b A", [], ["1.0"])])
     assert corpus_verdict([value]) is Verdict.CHANGED
+    assert [*corpus_lines([value])] == ["changed: constants or data tables; 1 run (1 unchanged)"]
     assert corpus_verdict([moved]) is Verdict.UNCHANGED
 
 
