@@ -7,7 +7,7 @@ from pygnc_station.commands.common import registry
 
 
 class _Station(OnDemand):
-    """Commands of `pygnc station`: on a small computer, importing all of them takes ten times as long as one."""
+    """Commands of `pygnc station`: importing all of them takes seconds on a small computer."""
 
     registry = registry
     modules = {  # noqa: RUF012 - a constant
