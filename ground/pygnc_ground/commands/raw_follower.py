@@ -41,7 +41,7 @@ def states(url: str, baud: int, receiver: Receiver, config: Path | None, note: N
     settings = Settings() if config is None else load(config, Path("/nonexistent"))
     frames = EarthFrames(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)))
     stream, epochs, unusable, told_s, found = RawStream(), 0, 0, time.monotonic(), False
-    one = LiveFilter(stream.broadcast, None, receiver, settings.orbit, frames)
+    live = LiveFilter(stream.broadcast, None, receiver, settings.orbit, frames)
     for frame in _frames(url, baud, note):
         try:
             seen = None if frame is None else stream.add(frame)
@@ -49,8 +49,8 @@ def states(url: str, baud: int, receiver: Receiver, config: Path | None, note: N
             seen, unusable = None, unusable + 1
         if seen is not None:
             epochs += 1
-            one.orbits = stream.broadcast
-            if (state := one.process(seen)) is not None:
+            live.orbits = stream.broadcast
+            if (state := live.process(seen)) is not None:
                 found, told_s = True, time.monotonic()
                 yield _line(state, frames)
         if time.monotonic() > told_s + _SILENCE_S:

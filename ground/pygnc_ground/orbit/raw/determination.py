@@ -53,8 +53,7 @@ of short arcs do not show all of it.
 _BIAS_M: Final = 0.35
 """Bias of a satellite between the codes C1 and P1 on L1, standard deviation; clocks are those of P1.
 
-Up to 0.6 m: S. Schaer & P. Steigenberger, Determination and use of GPS differential code bias values, IGS Workshop,
-2006.
+In January 2005 they were 0.28 m (standard deviation), 0.68 m at most: J. Ray, updated P1-C1 bias values, IGS Mail 5078.
 """
 _LOW: Final = 0.3
 """Sine of the elevation below which noise no longer increases; above, it is inversely proportional."""
