@@ -228,7 +228,7 @@ def test_a_stalled_client_loses_only_its_own_messages(start: Start, line: PtyEnd
     with bridge.connect() as client, socket.socket() as stalled:
         stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         stalled.connect(("127.0.0.1", bridge.port))
-        url = f"ws://127.0.0.1:{bridge.port}/envelope"
+        url = f"ws://127.0.0.1:{bridge.port}/envelope?readings=newest"  # all readings would wait for 60 s
         with connect(url, sock=stalled, max_queue=1, close_timeout=0.1) as slow:
             # Large answers fill the buffers of the connection; then the client stops reading.
             for _ in range(60):
