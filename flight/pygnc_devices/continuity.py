@@ -42,7 +42,7 @@ _LONGEST_STEP_NS: Final = 86_400 * NS_PER_S
 _LONGEST_UPTIME_NS: Final = 100 * 365 * 86_400 * NS_PER_S
 """A time or a step beyond this is a wrong word; a smaller step of a 64-bit clock cannot be its wrap."""
 _LARGEST_MODULUS: Final = 1 << 62
-"""Of the counts in arrays of 64 bits; a larger one does not wrap."""
+"""Largest number of counts that wrap in arrays of 64 bits; counts of more do not wrap in them."""
 _NEWEST: Final = "newest"
 _MOST_DOUBTS: Final = 4
 """Successive counts ahead of the host's clock, none of which goes on from the one before, that are left out."""

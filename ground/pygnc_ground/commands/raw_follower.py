@@ -38,7 +38,7 @@ def states(url: str, baud: int, receiver: Receiver, config: Path | None, note: N
         DeviceError: The port cannot be opened.
         ValueError: The settings cannot be used, or a recording gives no orbit; the message names what is missing.
     """
-    settings = Settings() if config is None else load(config, Path("/nonexistent"))
+    settings = Settings() if config is None else load(config, config.parent)
     frames = EarthFrames(read_earth_orientation(data_file(EARTH_ORIENTATION_TABLE)))
     stream, epochs, unusable, told_s, found = RawStream(), 0, 0, time.monotonic(), False
     live = LiveFilter(stream.broadcast, None, receiver, settings.orbit, frames)

@@ -193,7 +193,7 @@ def test_unreadable_files_are_named(
 
 
 def test_observations_of_rinex_4_are_read(epochs: list[bytes], run: Run) -> None:
-    """Their format is that of RINEX 3."""
+    """RINEX 4 has the observations of RINEX 3."""
     assert "orbit: sigma" in run(b"".join(epochs).replace(b"     3.05", b"     4.00", 1))
 
 
