@@ -99,6 +99,11 @@ def exponential(rotation_rad: Array) -> Array:
 
 def logarithm(q: Array) -> Array:
     """Return the shortest rotation vector in rad of a unit quaternion, the inverse of `exponential`; shape (..., 3)."""
+    if q.ndim == 1:
+        w, x, y, z = (-q if q[0] < 0.0 else q).tolist()
+        length = math.sqrt(x * x + y * y + z * z)
+        scale = 2.0 * math.atan2(length, w) / length if length > 1e-9 else 2.0
+        return np.array((scale * x, scale * y, scale * z))
     q = q * np.where(q[..., :1] < 0.0, -1.0, 1.0)
     sine = np.sqrt((q[..., 1:] ** 2).sum(axis=-1, keepdims=True))
     half = np.arctan2(sine, q[..., :1])

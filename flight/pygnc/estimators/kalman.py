@@ -51,6 +51,18 @@ def triangular(root: Array) -> Array:
     return lower
 
 
+def triangular_by_cholesky(root: Array) -> Array:
+    """Return the result of `triangular` for one root, (n, m), in less than half the time, by factorising root root'.
+
+    The product loses a few of the sixteen digits, which is harmless while process noise keeps it far from singular.
+    """
+    try:
+        lower: Array = np.linalg.cholesky(root.dot(root.T))
+    except np.linalg.LinAlgError:
+        return triangular(root)
+    return lower
+
+
 @lru_cache(maxsize=8)
 def _lower_ones(size: int) -> Array:
     return np.tri(size)

