@@ -22,6 +22,10 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 
 _NODE_MS: Final = 60_000
 NODE_S: Final = _NODE_MS * 1e-3
+_STEPS: Final = 2
+"""Longest integration step in steps of the force model: in arcs of 3 h, 60 s instead of 30 s displace an orbit by 1 to 5
+cm, and neighbouring orbits alike.
+"""
 NODES_MULTIPLE: Final = 4
 """The numbers of nodes before and after the epoch are multiples of this, the longest step of `relative_motion`."""
 STATE_SIZE: Final = DRAG + 1
@@ -79,7 +83,7 @@ class OrbitPath:
             an hour, and backwards in time they would grow exponentially.
         dynamics: Dynamics of the orbit filter.
         node_ms: Distance of the nodes in ms.
-        step_ms: Length of an integration step in ms; by default that of the force model.
+        step_ms: Length of an integration step in ms; by default `_STEPS` times that of the force model.
 
     Attributes:
         start: Initial state; moves to the first node in use when that is later.
@@ -154,7 +158,7 @@ class OrbitPath:
         """Return state, transition matrix (7, 7) and acceleration per log drag factor after `duration_ms`."""
         transition, end_ms, drag_mps2 = np.eye(SIZE), gps_ms + duration_ms, np.zeros(3)
         while gps_ms != end_ms:
-            longest_ms = self._step_ms or self._dynamics.step_max_ms(x)
+            longest_ms = self._step_ms or _STEPS * self._dynamics.step_max_ms(x)
             step_ms = max(-longest_ms, min(longest_ms, end_ms - gps_ms))
             x, step, directions = self._dynamics.step(gps_ms, x, step_ms * 1e-3)
             transition, gps_ms, drag_mps2 = step.dot(transition), gps_ms + step_ms, directions[:, 0]
