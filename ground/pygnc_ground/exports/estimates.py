@@ -103,7 +103,7 @@ class Estimates:
     @cached_property
     def day(self) -> list[OrbitState]:
         """States from the newest one on over a day; empty without one."""
-        return [] if self.newest is None else [self.newest, *predicted_day(self.orbit, self.newest)]
+        return [] if self.newest is None else [self.newest, *predicted_day(self.newest, self.orbit.predict)]
 
     def states(self, *, in_itrf: bool = False, step_ms: int = 0) -> States | None:
         """Return the states of the first of `_ORBITS`, at least `step_ms` apart; None without an orbit.

@@ -7,8 +7,8 @@ prediction plus two standard deviations of the prediction along its worst direct
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,9 @@ from pygnc.environment.frames import EarthFrames
 from pygnc.environment.gravity import GM_EARTH_M3_S2
 from pygnc.environment.sgp4 import Sgp4Error, gcrf_from_teme, teme_states
 from pygnc.environment.time_scales import MS_PER_DAY
+from pygnc.estimators.orbit.dynamics import OrbitDynamics
 from pygnc.estimators.orbit.filter import OrbitFilter
+from pygnc.estimators.orbit.force_model import ForceModel
 from pygnc.estimators.orbit.settings import SpacecraftSettings
 from pygnc.estimators.orbit.state import DRAG, POSITION, VELOCITY, OrbitState, osculating_elements
 
@@ -27,6 +29,8 @@ SPAN_MS: Final = MS_PER_DAY
 """Time over which the elements are fitted to the prediction, ms."""
 _MODEL_SIGMA_M: Final = 500.0
 """Size of what SGP4 neglects over a day in low Earth orbit; it balances positions against the prior of B*."""
+_FORCES: Final = ForceModel(50, 60_000, minor_forces=True)
+"""Most accurate force model of the day. In a low orbit, it is off by 10 m in the end, 2 % of what SGP4 neglects."""
 _ITERATIONS: Final = 12
 _BSTAR = 6
 _STEPS: Final = np.array((1e-7, 1e-6, 1e-6, 1e-6, 1e-6, 1e-6, 1e-5))
@@ -60,18 +64,27 @@ def fit_in_steps(orbit: OrbitFilter, state: OrbitState) -> Iterator[FittedElemen
     Raises:
         FitError: No mean elements fit the orbit.
     """
+    forces = orbit.settings.force_model
+    degree, step_ms = min(forces.gravity_degree, _FORCES.gravity_degree), max(forces.step_max_ms, _FORCES.step_max_ms)
+    dynamics = OrbitDynamics(
+        orbit.settings, orbit.frames, model=replace(forces, gravity_degree=degree, step_max_ms=step_ms)
+    )
+    factor = orbit.empirical_factor
     states = [state]
-    for predicted in predicted_day(orbit, state):
+    for predicted in predicted_day(state, lambda gps_ms, start: dynamics.propagate(start, gps_ms, factor)):
         states.append(predicted)
         yield None
     yield fit_elements(states, orbit.frames, orbit.settings.spacecraft)
 
 
-def predicted_day(orbit: OrbitFilter, state: OrbitState) -> Iterator[OrbitState]:
-    """Yield the states of the day after `state` to which mean elements are fitted; the filter does not change."""
+def predicted_day(state: OrbitState, predict: Callable[[int, OrbitState], OrbitState]) -> Iterator[OrbitState]:
+    """Yield the states of the day after `state` to which mean elements are fitted.
+
+    `predict` returns the state at a later time, in GPS ms, predicted from a state.
+    """
     end_ms = state.gps_ms + SPAN_MS
     while state.gps_ms < end_ms:
-        state = orbit.predict(state.gps_ms + _slice_ms(state), state)
+        state = predict(state.gps_ms + _slice_ms(state), state)
         yield state
 
 

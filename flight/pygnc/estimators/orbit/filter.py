@@ -174,8 +174,13 @@ class OrbitFilter:
         state = start or self.memory.state
         if state is None:
             raise ValueError("the orbit filter is not initialised: process fixes before predicting")
+        return self._propagated(state, gps_ms, self.empirical_factor)
+
+    @property
+    def empirical_factor(self) -> float:
+        """Mean factor of the hypotheses on the standard deviations of the empirical accelerations."""
         hypotheses = self.memory.hypotheses
-        return self._propagated(state, gps_ms, float(hypotheses.weight.dot(hypotheses.empirical_factor)))
+        return float(hypotheses.weight.dot(hypotheses.empirical_factor))
 
     # --- Initialisation --------------------------------------------------------------------------------------------
 

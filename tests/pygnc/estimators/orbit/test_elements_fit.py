@@ -11,7 +11,13 @@ from pygnc.environment.earth_orientation import EarthOrientationTable
 from pygnc.environment.frames import EarthFrames
 from pygnc.environment.sgp4 import gcrf_states
 from pygnc.environment.time_scales import MS_PER_DAY
-from pygnc.estimators.orbit.elements_fit import FitError, FittedElements, fit_elements, fit_in_steps
+from pygnc.estimators.orbit.elements_fit import (
+    FitError,
+    FittedElements,
+    fit_elements,
+    fit_in_steps,
+    predicted_day,
+)
 from pygnc.estimators.orbit.filter import OrbitFilter
 from pygnc.estimators.orbit.settings import OrbitSettings, SpacecraftSettings
 from pygnc.estimators.orbit.state import OrbitState
@@ -110,6 +116,17 @@ def test_a_filters_orbit_is_fitted_within_a_kilometre_over_a_day() -> None:
     assert found.rms_m < 1_500.0
     assert found.elements.epoch_gps_ms == state.gps_ms
     assert found.error_m[-1] > found.rms_m
+
+
+def test_the_forces_of_the_fit_suffice() -> None:
+    orbit = OrbitFilter(OrbitSettings(), EarthOrientationTable.none())
+    state = states_of()[0]
+    _, found = fitted(orbit, state)
+    accurate = fit_elements([state, *predicted_day(state, orbit.predict)], FRAMES, orbit.settings.spacecraft)
+    assert found.rms_m == pytest.approx(accurate.rms_m, rel=0.01)
+    times = [state.gps_ms + 3_600_000 * hours for hours in range(25)]
+    apart = gcrf_states(found.elements, times, FRAMES) - gcrf_states(accurate.elements, times, FRAMES)
+    assert np.linalg.norm(apart[:, :3], axis=1).max() < 20.0
 
 
 def test_an_orbit_that_falls_is_an_error() -> None:
