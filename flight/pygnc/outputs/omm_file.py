@@ -13,7 +13,7 @@ from pygnc_system.files import durable_write
 
 OMM_FILE: Final = "pygnc_omm.bin"
 STEPS_AT_ONCE: Final = 12
-"""Number of the hundred steps of a fit between two pauses; a step takes 10 ms on a desktop core."""
+"""Number of the hundred steps of a fit between two pauses; a step takes 4 ms on a desktop core."""
 PAUSE_S: Final = 44.0
 """Pause after `STEPS_AT_ONCE`, during which the libraries that the steps need are not in memory, s."""
 LOOK_INTERVAL_S: Final = 2.0
