@@ -66,9 +66,6 @@ def lux_from_words(words: ArrayLike) -> NDArray[np.float64]:
     return counts.astype(np.float64) * LUX_PER_COUNT
 
 
-_LUX_OF_SWAPPED_WORD: Final = lux_from_words(np.arange(1 << 16, dtype=np.uint16).byteswap())
-"""Illuminance, lux, by the big-endian word read as little-endian; this index saves a byte swap."""
-
 _FLOOR_GUARD_COUNTS: Final = 1e-6
 """Added before rounding down, so that a decoded value encodes to the same word again."""
 
@@ -160,7 +157,7 @@ def decode_sensors(records: NDArray[np.void]) -> SensorSamples:
         np.multiply(packets["mag"][block], MAGNETOMETER_UT_PER_COUNT, out=samples.mag_imu_ut[block])
         samples.hall_raw[block] = packets["hall"][block]
         np.multiply(packets["gyro"][block], _GYRO_RAD_S_PER_COUNT, out=samples.gyro_imu_rad_s[block])
-        _LUX_OF_SWAPPED_WORD.take(packets["lux"][block].view("<u2"), out=samples.lux[block], mode="clip")
+        samples.lux[block] = lux_from_words(packets["lux"][block])
     return samples
 
 

@@ -26,6 +26,7 @@ from pygnc.configuration.load import ConfigurationError
 from pygnc.configuration.run import Run
 from pygnc.configuration.settings import Settings
 from pygnc.environment.earth_orientation import EarthOrientationTable
+from pygnc.environment.gravity import gravity_by_all_coefficients
 from pygnc.host.settings_slots import Loaded, load_settings
 from pygnc.launch.arguments import Arguments, UsageError, parse
 from pygnc.launch.restart import continued
@@ -211,6 +212,7 @@ def _load_shared(modules: Sequence[str]) -> None:
     for kind in STREAMS.values():
         msgspec.msgpack.Decoder(kind)  # it stores what it finds out about the types; each task would modify their pages
     MODULES.search()
+    MODULES.note_answer(gravity_by_all_coefficients)
     find_unchanged_libraries()
     gc.freeze()  # garbage collection would write to all objects
     gc.enable()

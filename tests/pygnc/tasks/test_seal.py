@@ -15,7 +15,7 @@ from opcode import opmap
 from pathlib import Path
 from threading import Event, Thread
 from types import CodeType, SimpleNamespace
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 import msgspec
 import numpy as np
@@ -165,6 +165,15 @@ def test_a_changed_gravity_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
         guard.close()
 
 
+def test_a_gravity_that_changed_before_the_task_was_forked_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seal, "MODULES", seal.Modules())
+    seal.MODULES.note_answer(gravity.gravity_by_all_coefficients)
+    monkeypatch.setattr(gravity, "EARTH_RADIUS_M", 1.000001 * gravity.EARTH_RADIUS_M)
+    guard = Seal([], known_answers=[gravity.gravity_by_all_coefficients])
+    with pytest.raises(StateChangedError, match="gravity"):
+        guard.close()
+
+
 class Waits(Task):
     """Task whose state changes while its loop waits."""
 
@@ -253,6 +262,34 @@ def test_a_flipped_bit_in_a_number_of_a_module_is_restored_from_the_copy() -> No
     TABLE[3] = 8.0
     assert numbers.restore()
     assert (SPEED, NAMES["a"], TABLE[3], doubled(1.0)) == (7654.321, (4.5, 70_000), 3.0, 2.75)
+
+
+class Limit(NamedTuple):
+    most_m: float
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    step_ms: int
+    limits: tuple[Limit, ...]
+
+
+class Row(msgspec.Struct, frozen=True):
+    scale: float
+
+
+Limit.__module__ = Model.__module__ = Row.__module__ = "pygnc.test"
+MODELS: Final = [Model(60_000, (Limit(3.5),)), Row(0.125), slice(70_001, None)]
+
+
+def test_a_flipped_bit_in_a_constant_object_is_restored_from_the_copy() -> None:
+    numbers, before = seal.Constants([__name__]), repr(MODELS)
+    model, row, part = cast("tuple[Model, Row, slice]", MODELS)
+    for value, offset in ((model.step_ms, 25), (model.limits[0].most_m, 20), (row.scale, 20), (part.start, 25)):
+        flip(value, offset)
+        assert numbers.restore()
+        assert not numbers.restore()
+    assert repr(MODELS) == before
 
 
 WORDS: Final = {"fixes accepted": b"used"}
