@@ -33,6 +33,8 @@ from pygnc.tasks.seal import MODULES, StateChangedError, checksum
 from pygnc_system.files import read_input
 
 INTERVAL_S: Final = 60.0
+FAILED_REPORTED: Final = 3
+"""Number of repetitions that fail one after another, after which this is reported."""
 IDLE_S: Final = 1.0
 _DIFFERENT: Final = 3
 _OTHER_TABLE: Final = 4
@@ -68,6 +70,7 @@ class SecondLook:
         self._verified = self._file.load() or Checkpoint()
         self._until = self._verified
         self._first: bytes | None = None
+        self._failed = 0
         self._pid = 0
         self._interval_s = interval_s
         self._has_inputs = False
@@ -147,6 +150,10 @@ class SecondLook:
         if self._library.exists():
             self._notify("error", LIBRARY_CHANGED, f"{self._library.read_text()}; switch the computer off and on")
             self._library.unlink()
+        self._failed = 0 if code in {0, _DIFFERENT} else self._failed + 1
+        if self._failed == FAILED_REPORTED:
+            text = f"{self._failed} repetitions failed; estimates from inputs after {self._verified.last_input_seq}"
+            self._notify("warning", "not_verified", f"{text} are not verified")
         if code == _OTHER_TABLE:
             raise StateChangedError("a constant, an instruction or the table of Earth orientation has changed")
         if code == _DIFFERENT:

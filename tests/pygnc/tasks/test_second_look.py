@@ -147,6 +147,21 @@ def test_a_repetition_that_lacks_an_input_changes_nothing(run: Run, task: OrbitT
     assert events == []
 
 
+def test_repetitions_that_fail_again_and_again_are_reported_once(
+    run: Run, task: OrbitTask, events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: second_look.SecondLook) -> second_look._Difference:
+        os._exit(1)
+
+    monkeypatch.setattr(second_look.SecondLook, "_compare", fail)
+    for _ in range(second_look.FAILED_REPORTED + 2):
+        task._second_look._due_s = 0.0
+        work_until(task, lambda: bool(task._second_look._pid))
+        work_until(task, lambda: not task._second_look._pid)
+    assert verified(run) is None
+    assert events == ["not_verified"]
+
+
 def test_a_checkpoint_is_not_used_if_the_journal_lacks_its_last_message(run: Run, events: list[str]) -> None:
     CheckpointFile(run.runtime / "orbit.checkpoint", lambda *_: None).save(Checkpoint(3, 0, 3, None))
     with zmq.Context() as context:
