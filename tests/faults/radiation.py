@@ -221,7 +221,8 @@ class Campaign:
                     flipped = _flip_processes(flight, dice)
                 stream(flight.host, range(RECORDS - LIVE_RECORDS, RECORDS))
                 _settle(flight)
-                if self._linked is not None and _estimates(flight).items() - self._linked.messages.items():
+                differs = self._linked is not None and _estimates(flight).items() - self._linked.messages.items()
+                if differs and not flight.host.lost():
                     _await_second_look(flight)
                 flight.signal(signal.SIGINT)
             except (AssertionError, OSError) as error:
