@@ -82,26 +82,40 @@ class EndedSupervisor:
         return ExitCode.OK
 
 
-def test_all_faults_of_a_start_are_reported_and_limit_the_results(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    log = Log()
-    monkeypatch.setenv(FAULT_VARIABLE, "new: 2 starts failed")
+def fly_from_last_run(home: Path, monkeypatch: pytest.MonkeyPatch, log: Log, fault: str = "") -> int:
     monkeypatch.setattr(run, "EventLog", lambda _: log)
     monkeypatch.setattr(run, "Supervisor", EndedSupervisor)
     monkeypatch.setattr(run, "SHARED", ())
     monkeypatch.setattr(run, "share_heap_among_threads", lambda: None)
     monkeypatch.setattr("gc.freeze", lambda: None)
+    (runtime := home / "runtime").mkdir()
+    loaded = load_settings(None, home)._replace(fault=fault)
+    inbox: Any = Inbox()
+    return run._run(Arguments(1, 0, from_last_run=True), loaded, home, runtime, inbox, terminal=None, moved=[])
+
+
+def test_all_faults_of_a_start_are_reported_and_limit_the_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    monkeypatch.setenv(FAULT_VARIABLE, "new: 2 starts failed")
     (tmp_path / "pygnc_logs").touch()
     (tmp_path / "pygnc_earth_orientation.csv").touch()
-    (runtime := tmp_path / "runtime").mkdir()
-    arguments = Arguments(1, 0, from_last_run=True)
-    loaded = load_settings(None, tmp_path)._replace(fault="settings are faulty")
-    inbox: Any = Inbox()
-    assert run._run(arguments, loaded, tmp_path, runtime, inbox, terminal=None, moved=[]) == ExitCode.LIMITED
+    assert fly_from_last_run(tmp_path, monkeypatch, log, "settings are faulty") == ExitCode.LIMITED
     names = ["warning no_last_run", "warning settings", "warning mounting", "warning version", "error not_recorded"]
     assert [name for name, _ in log.events] == [*names, "warning earth_orientation"]
     assert "pygnc_logs" in log.events[4][1]
+
+
+def test_files_of_the_last_run_that_need_no_change_are_not_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = Log()
+    monkeypatch.setattr(run, "retire_batch", lambda _: True)
+    monkeypatch.setattr("pygnc.outputs.last_batch.add_open_record", lambda _: 0)
+    monkeypatch.setattr("pygnc.outputs.last_batch.remove_oldest", lambda *_: 0)
+    assert fly_from_last_run(tmp_path, monkeypatch, log) == ExitCode.OK
+    assert [name for name, _ in log.events] == ["warning mounting"]
 
 
 @pytest.mark.parametrize("fault", [None, OSError(errno.EROFS, "Read-only file system")])
