@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import polars as pl
 
-from pygnc_ground.campaign.definition import campaign_from_tables, count_runs, plan_run, read_campaign
+from pygnc_ground.campaign.definition import campaign_from_tables, plan_run, read_campaign, runs_in_order
 from pygnc_ground.campaign.run import RunResult, run_one
 from pygnc_ground.campaign.store import Store, load_tables
 
@@ -43,7 +43,7 @@ def run_campaign(
             store.add(result, worker)
             advance()
 
-        plans = (plan_run(campaign, run) for run in range(count_runs(campaign)) if run not in store.finished)
+        plans = (plan_run(campaign, run) for run in runs_in_order(campaign) if run not in store.finished)
         if workers == 1:
             for plan in plans:
                 deliver(run_one(plan))

@@ -260,6 +260,17 @@ def count_runs(campaign: Campaign) -> int:
     return math.prod(map(len, campaign.grid.values())) * max(len(campaign.cases), 1) * campaign.repetitions
 
 
+def runs_in_order(campaign: Campaign) -> Iterator[int]:
+    """Yield all numbers of runs in the order in which they are computed.
+
+    If values are drawn, all runs of a repetition, which may have the same orbit, follow each other.
+    """
+    runs = range(count_runs(campaign))
+    if not campaign.random and not any(case.random for case in campaign.cases):
+        return iter(runs)
+    return (run for repetition in range(campaign.repetitions) for run in runs[repetition :: campaign.repetitions])
+
+
 def plan_run(campaign: Campaign, run: int) -> RunPlan:
     """Return the plan of run number `run`; see `plans`."""
     return next(plans(campaign, (run,)))

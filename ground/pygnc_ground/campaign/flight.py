@@ -3,6 +3,7 @@
 Nothing but the content of the files reaches the estimators. The truth serves the comparison only.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,7 +32,7 @@ from pygnc_ground.scenario.formation import Satellite, satellites
 from pygnc_ground.scenario.generate import TrueStates, ranges_of, require_generable, scenario_of
 from pygnc_ground.scenario.optical_sensors import measured_directions, measured_quaternions
 from pygnc_ground.scenario.settings import Settings
-from pygnc_ground.scenario.trajectory import SatellitePath, Trajectory
+from pygnc_ground.scenario.trajectory import DENSITY_STEP_S, SatellitePath, Trajectory
 from pygnc_ground.scenario.writer import range_files
 from pygnc_ground.truth.attitude_truth import AttitudeTruth, TrueAttitude
 from pygnc_ground.truth.orbit_truth import TrueOrbit
@@ -142,7 +143,12 @@ def _satellites(settings: Settings, beyond_s: float) -> tuple[Satellite, ...]:
         return satellites(settings)
     # All settings that have no effect on the orbit are left at their defaults, so that flights share it.
     names = (*_SETTINGS_OF_ORBIT, "seed") if settings.forces.density_error else _SETTINGS_OF_ORBIT
-    path = _path(Settings(**{name: getattr(settings, name) for name in names}), beyond_s)
+    of_orbit = Settings(**{name: getattr(settings, name) for name in names})
+    if beyond_s:
+        # Flights of different length share the orbit of whole steps of the density.
+        until_s = DENSITY_STEP_S * math.ceil((settings.duration_s + beyond_s) / DENSITY_STEP_S)
+        of_orbit, beyond_s = msgspec.structs.replace(of_orbit, duration_s=1), until_s - 1.0
+    path = _path(of_orbit, beyond_s)
     return (Satellite(settings.formation.own_id, settings, path, None),)
 
 

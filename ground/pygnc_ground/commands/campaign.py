@@ -60,7 +60,7 @@ def run_campaign(
     ] = 20.0,
 ) -> None:
     """Simulate all runs of a campaign and write their figures to the tables runs, bins and effort."""
-    from pygnc_ground.campaign.definition import count_runs, read_campaign
+    from pygnc_ground.campaign.definition import count_runs, read_campaign, runs_in_order
     from pygnc_ground.campaign.store import Store
 
     with report_user_errors("pygnc campaign"):
@@ -70,7 +70,7 @@ def run_campaign(
         campaign = read_campaign(definition)
         total = count_runs(campaign)
         with Store(out, campaign) as store:
-            missing = [run for run in range(total) if run not in store.finished]
+            missing = [run for run in runs_in_order(campaign) if run not in store.finished]
             if 0 < len(missing) < total:
                 typer.echo(f"{total - len(missing)} of {total} runs are in {out} already", err=True)
             try:

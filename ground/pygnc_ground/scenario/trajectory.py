@@ -35,7 +35,7 @@ from pygnc_ground.truth.ephemeris import NS_PER_MS, Ephemeris
 
 _AREA_STEPS = 16
 """Steps of constant area in a period of its variation."""
-_DENSITY_STEP_S = 10_800.0
+DENSITY_STEP_S: Final = 10_800.0
 """Length of the steps in which the error of the density is constant."""
 
 
@@ -149,7 +149,7 @@ class Trajectory(SatellitePath):
         self.start_gps_ms = start_gps_ms
         # No integration step extends over an impulse, the begin or end of a thrust, or a change of area or density.
         area_step_s = craft.area_variation_period_s / _AREA_STEPS if craft.area_variation > 0.0 else duration_s
-        density_step_s = _DENSITY_STEP_S if forces.density_error > 0.0 else duration_s
+        density_step_s = DENSITY_STEP_S if forces.density_error > 0.0 else duration_s
         density = density_factors(forces, math.ceil(duration_s / density_step_s), seed)
         steps_s = [step for each in (area_step_s, density_step_s) for step in np.arange(0.0, duration_s, each).tolist()]
         changes_s = sorted({*steps_s, *(time_s for time_s in manoeuvres.changes_s if time_s < duration_s)})
@@ -218,7 +218,7 @@ def craft_at(craft: Spacecraft, t_s: float, phase_deg: float) -> Spacecraft:
 def density_factors(forces: Forces, steps: int, seed: int) -> list[float]:
     """Return the factors on the density of consecutive steps."""
     white = noise_generator(seed, "density").normal(0.0, forces.density_error, steps)
-    kept = math.exp(-_DENSITY_STEP_S / forces.density_error_time_s)
+    kept = math.exp(-DENSITY_STEP_S / forces.density_error_time_s)
     logs = accumulate(white.tolist(), lambda error, one: kept * error + math.sqrt(1.0 - kept * kept) * one)
     return [math.exp(forces.density_bias + error) for error in logs]
 

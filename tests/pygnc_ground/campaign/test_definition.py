@@ -1,6 +1,6 @@
 import pytest
 
-from pygnc_ground.campaign.definition import count_runs, plan_run
+from pygnc_ground.campaign.definition import count_runs, plan_run, runs_in_order
 from tests.pygnc_ground.campaign.samples import short_campaign
 
 NOISE = "scenario.gps.position_noise_m"
@@ -30,6 +30,12 @@ def test_runs_cover_cases_points_and_repetitions() -> None:
     assert last.scenario_settings().seed == 6
     assert last.scenario_settings().attitude.rate_body_deg_s == (9.0, 0.0, 0.0)
     assert last.flight_settings().orbit.measurement.position_sigma_default_m == 4.0
+
+
+def test_runs_of_a_repetition_follow_each_other_if_values_are_drawn() -> None:
+    cases = [{"name": "a"}, {"name": "b"}, {"name": "c", "random": {RAAN: {"uniform": [0.0, 1.0]}}}]
+    assert list(runs_in_order(short_campaign(cases=cases))) == [0, 2, 4, 1, 3, 5]
+    assert list(runs_in_order(short_campaign(cases=cases[:2]))) == [0, 1, 2, 3]
 
 
 def test_a_case_has_its_own_preset_and_draws() -> None:

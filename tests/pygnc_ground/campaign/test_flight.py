@@ -48,3 +48,18 @@ def test_files_in_memory_and_on_disk_give_the_same_messages(tmp_path: Path, monk
     in_memory = flight.inputs(FlightSettings())
     assert len(in_memory) > 100
     assert without_names(in_memory) == without_names(on_disk)
+
+
+def test_flights_of_different_length_share_the_orbit_of_their_predictions() -> None:
+    def flight(duration_s: int, seed: int = 1) -> SimulatedFlight:
+        tables = {
+            "duration_s": duration_s,
+            "sample_interval_s": 5,
+            "seed": seed,
+            "forces": {"gravity_degree": 4, "density_error": 0.1},
+        }
+        return SimulatedFlight.of(settings_from_tables(tables, "test"), beyond_s=3600.0)
+
+    short, longer = flight(25), flight(600)
+    assert longer.path is short.path
+    assert flight(25, seed=2).path is not short.path
