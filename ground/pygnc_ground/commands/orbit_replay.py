@@ -24,7 +24,7 @@ from pygnc_ground.exports.export import File, Options, files
 from pygnc_ground.orbit.prediction import OrbitPrediction
 from pygnc_ground.orbit.solution import IntArray, newest_state
 from pygnc_ground.replay import folder
-from pygnc_ground.replay.attitude_run import return_free_memory
+from pygnc_ground.replay.attitude_run import keep_heap_small, return_free_memory
 from pygnc_ground.replay.files import RecordedFiles
 from pygnc_ground.replay.fix_times import FirstTimes
 from pygnc_ground.replay.noise import PASSES_MAX, NoiseFactors
@@ -65,6 +65,7 @@ def replay_with_true_noise(files: RecordedFiles, context: ReplayContext) -> Repl
 
 def write_orbit(recorded: RecordedFiles, out: Path, options: Options, *, overwrite: bool) -> list[Path]:
     """Determine the orbit, print its summary, and write tables, report and messages; return their paths."""
+    keep_heap_small()
     context = recorded.context()
     replay = replay_with_true_noise(recorded, context)
     updates = replay.collected.updates
@@ -97,7 +98,8 @@ def _summary_lines(replay: Replay, estimates: Estimates, drag_sigma: float) -> I
     if newest is None:
         yield "no orbit: no fix was used"
         return
-    yield _times_line(result.fixes.gps_ms)
+    # Before its first fix, a receiver may not know the time.
+    yield _times_line(result.fixes.gps_ms[result.solution.accepted])
     if not result.fixes.velocity.used.any():
         yield "velocities: none used; the orbit is that of the positions alone"
     axis_m, _, e_x, e_y, inclination, _ = osculating_elements(newest.x[:6]).tolist()

@@ -4,9 +4,12 @@ Weeks of a receiver's log have hundreds of thousands of fixes. As objects, each 
 numbers that may be stored on the disk.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -88,6 +91,35 @@ class PointFixes:
         return [Innovation(tuple(part[:3]), tuple(part[3:6]), part[6]) for part in parts]
 
 
+class PackedHypotheses:
+    """Hypotheses whose arrays follow each other in one, which takes 1 kB less memory."""
+
+    __slots__ = ("_accepted", "_shapes", "_values")
+
+    def __init__(self, hypotheses: Hypotheses, stored: Callable[[FloatArray], FloatArray]) -> None:
+        arrays = [getattr(hypotheses, name) for name in _ARRAYS]
+        self._values = stored(np.concatenate([array.ravel() for array in arrays]))
+        self._shapes = _shared(tuple(array.shape for array in arrays))
+        self._accepted = _shared(hypotheses.accepted)
+
+    @property
+    def unpacked(self) -> Hypotheses:
+        """The hypotheses."""
+        ends = accumulate(math.prod(shape) for shape in self._shapes)
+        parts = zip(_ARRAYS, np.split(self._values, [*ends][:-1]), self._shapes, strict=True)
+        return Hypotheses(**{name: part.reshape(shape) for name, part, shape in parts}, accepted=self._accepted)
+
+
+_ARRAYS: Final = tuple(field.name for field in fields(Hypotheses) if field.name != "accepted")
+_Value = TypeVar("_Value", bound=Hashable)
+
+
+@lru_cache
+def _shared(value: _Value) -> _Value:
+    """Return one object for all equal values."""
+    return value
+
+
 if TYPE_CHECKING:
     _Update = OrbitUpdate
 else:  # the fields of an update are properties here, and take no memory
@@ -156,17 +188,27 @@ class PointMember(PointResult):
 class PointUpdate(PointResult):
     """Result of the fix of a normal point at its time, which has the state and the hypotheses."""
 
-    __slots__ = ("empirical_factor", "hypotheses", "state")
+    __slots__ = ("_hypotheses", "empirical_factor", "state")
     state: OrbitState
-    hypotheses: Hypotheses
+    _hypotheses: Hypotheses | PackedHypotheses
 
     def __init__(
         self, fixes: PointFixes, row: int, state: OrbitState, hypotheses: Hypotheses, empirical_factor: Array | None
     ) -> None:
         super().__init__(fixes, row)
         object.__setattr__(self, "state", state)
-        object.__setattr__(self, "hypotheses", hypotheses)
+        object.__setattr__(self, "_hypotheses", hypotheses)
         object.__setattr__(self, "empirical_factor", empirical_factor)
+
+    @property
+    def hypotheses(self) -> Hypotheses:
+        """Hypotheses of the filter after the fix."""
+        kept = self._hypotheses
+        return kept if isinstance(kept, Hypotheses) else kept.unpacked
+
+    def store(self, stored: Callable[[FloatArray], FloatArray]) -> None:
+        """Replace the hypotheses by a copy elsewhere."""
+        object.__setattr__(self, "_hypotheses", PackedHypotheses(self.hypotheses, stored))
 
 
 def is_member(update: OrbitUpdate | None) -> bool:

@@ -96,8 +96,10 @@ class OrbitPrediction(OrbitFilter):
     def of_updates(cls, updates: Sequence[OrbitUpdate], settings: OrbitSettings, table: EarthOrientationTable) -> Self:
         """Return the prediction after all updates of the flight's filter, by its settings and Earth orientation."""
         is_undisturbed = not any(update.restarted_from_ms is not None or update.time_error_s for update in updates)
-        fixes = [update.fix for update in updates]
-        return cls.after(settings, table, newest_state(updates), fixes, is_undisturbed=is_undisturbed)
+        newest = newest_state(updates)
+        begin_ms = newest.gps_ms - _ARC_MS if newest else 0
+        fixes = [fix for fix in (update.fix for update in updates) if fix.gps_ms >= begin_ms]
+        return cls.after(settings, table, newest, fixes, is_undisturbed=is_undisturbed)
 
     @classmethod
     def after(

@@ -1,9 +1,9 @@
 """Orbit solution of any estimator: a table of states at the times of the GPS records, and its errors against truth."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,8 @@ from pygnc_ground.truth.orbit_truth import TrueOrbit
 FloatArray = npt.NDArray[np.float64]
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+Filled: TypeAlias = Callable[[tuple[int, ...], float], FloatArray]
+"""Function that returns an array of a shape, filled with a value: `numpy.full`, or one that takes no memory."""
 
 
 _SPIN: Final = EARTH_ROTATION_RAD_S * np.array(((0.0, -1.0, 0.0), (1.0, 0.0, 0.0), (0.0, 0.0, 0.0)))
@@ -124,17 +126,17 @@ def residual_usage(update: OrbitUpdate, state: OrbitState, settings: OrbitSettin
     return Usage(chi_square, 3 * len(used), accepted=bool(used))
 
 
-def unknown_solution(gps_ms: IntArray) -> OrbitSolution:
-    """Return a solution at the times (n,) without states and without used records."""
+def unknown_solution(gps_ms: IntArray, filled: Filled = np.full) -> OrbitSolution:
+    """Return a solution at the times (n,) without states and without used records, whose arrays `filled` returns."""
     count = len(gps_ms)
     return OrbitSolution(
         gps_ms=gps_ms,
-        position_ecef_m=np.full((count, 3), np.nan),
-        velocity_ecef_mps=np.full((count, 3), np.nan),
-        position_gcrf_m=np.full((count, 3), np.nan),
-        velocity_gcrf_mps=np.full((count, 3), np.nan),
-        covariance_ecef=np.full((count, 6, 6), np.nan),
-        nis=np.full(count, np.nan),
+        position_ecef_m=filled((count, 3), np.nan),
+        velocity_ecef_mps=filled((count, 3), np.nan),
+        position_gcrf_m=filled((count, 3), np.nan),
+        velocity_gcrf_mps=filled((count, 3), np.nan),
+        covariance_ecef=filled((count, 6, 6), np.nan),
+        nis=filled((count,), np.nan),
         dof=np.zeros(count, dtype=np.int64),
         accepted=np.zeros(count, dtype=np.bool_),
     )
@@ -157,20 +159,29 @@ def set_states(  # noqa: PLR0917 - what belongs to a state
 
 
 def solution_from_states(
-    gps_ms: Sequence[int], states: Sequence[OrbitState | None], usage: Sequence[Usage], frames: EarthFrames
+    gps_ms: Sequence[int],
+    states: Sequence[OrbitState | None],
+    usage: Iterable[Usage],
+    frames: EarthFrames,
+    filled: Filled = np.full,
 ) -> OrbitSolution:
-    """Return the solution at the times `gps_ms`; unknown states are None. All sequences have equal length."""
-    solution = unknown_solution(np.array(gps_ms, dtype=np.int64))
-    used = [(row, use) for row, use in enumerate(usage) if use.dof]
-    rows = [row for row, _ in used]
-    solution.nis[rows], solution.dof[rows] = [use.nis for _, use in used], [use.dof for _, use in used]
-    solution.accepted[:] = [use.accepted for use in usage]
-    known = [(row, state) for row, state in enumerate(states) if state is not None]
-    x = np.array([state.x[:6] for _, state in known]).reshape(-1, 6)
-    roots = (state.sqrt_covariance[:6] for _, state in known)
-    covariance = np.array([root.dot(root.T) for root in roots]).reshape(-1, 6, 6)
-    at_ms = np.array([state.gps_ms for _, state in known], dtype=np.int64)
-    set_states(solution, [row for row, _ in known], at_ms, x, covariance, frames)
+    """Return the solution at the times `gps_ms`; unknown states are None. All sequences have equal length.
+
+    `filled` returns its arrays.
+    """
+    solution = unknown_solution(np.array(gps_ms, dtype=np.int64), filled)
+    for row, use in enumerate(usage):
+        solution.accepted[row] = use.accepted
+        if use.dof:
+            solution.nis[row], solution.dof[row] = use.nis, use.dof
+    every = [row for row, state in enumerate(states) if state is not None]
+    for block in blocks(len(every)):
+        known = [(row, state) for row in every[block] if (state := states[row]) is not None]
+        x = np.array([state.x[:6] for _, state in known])
+        roots = (state.sqrt_covariance[:6] for _, state in known)
+        covariance = np.array([root.dot(root.T) for root in roots])
+        at_ms = np.array([state.gps_ms for _, state in known], dtype=np.int64)
+        set_states(solution, [row for row, _ in known], at_ms, x, covariance, frames)
     return solution
 
 

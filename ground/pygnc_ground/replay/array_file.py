@@ -6,6 +6,7 @@ they end with their last array, also if the process is killed.
 """
 
 import dataclasses
+import math
 import mmap
 import tempfile
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -38,17 +39,32 @@ class ArrayFile:
         Raises:
             OSError: The disk is full.
         """
-        if not self._maps or self._used + array.nbytes > len(self._maps[-1]):
-            self.release()
-            self._maps.append(_mapped(max(_FILE_BYTES, array.nbytes)))
-            self._used = 0
-        view: NDArray[Any] = np.ndarray(array.shape, array.dtype, self._maps[-1], self._used)
+        view = self._empty(array.shape, array.dtype)
         view[...] = array
-        self._used += -(-array.nbytes // _ALIGNMENT) * _ALIGNMENT
+        return view
+
+    def filled(self, shape: tuple[int, ...], value: float) -> NDArray[np.float64]:
+        """Return a new array in a file, all of whose elements are `value`.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        view = self._empty(shape, np.dtype(np.float64))
+        view[...] = value
+        return view
+
+    def _empty(self, shape: tuple[int, ...], kind: np.dtype[Any]) -> NDArray[Any]:
+        size = math.prod(shape) * kind.itemsize
+        if not self._maps or self._used + size > len(self._maps[-1]):
+            self.release()
+            self._maps.append(_mapped(max(_FILE_BYTES, size)))
+            self._used = 0
+        view: NDArray[Any] = np.ndarray(shape, kind, self._maps[-1], self._used)
+        self._used += -(-size // _ALIGNMENT) * _ALIGNMENT
         return view
 
     def stored_fields(self, value: _Dataclass) -> _Dataclass:
-        """Return a copy of a dataclass whose arrays, except for small ones, are in a file.
+        """Return a copy of a dataclass whose arrays, except for small ones, are in a file; those of a file stay there.
 
         Raises:
             OSError: The disk is full.
@@ -57,7 +73,7 @@ class ArrayFile:
         large = {
             name: self.stored(array)
             for name, array in arrays.items()
-            if isinstance(array, np.ndarray) and array.nbytes >= _LEAST_BYTES
+            if isinstance(array, np.ndarray) and array.nbytes >= _LEAST_BYTES and not isinstance(array.base, mmap.mmap)
         }
         return dataclasses.replace(value, **large)
 

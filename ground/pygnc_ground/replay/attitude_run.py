@@ -5,7 +5,7 @@ import gc
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -145,9 +145,25 @@ def attitude_result(
     )
 
 
+_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
+"""Options of glibc's `mallopt`."""
+_LARGE_BYTES: Final = 131_072
+
+
 def return_free_memory() -> None:
     """Return the memory of arrays that were deleted to the system: glibc keeps it, and larger arrays do not fit in."""
     getattr(ctypes.CDLL(None), "malloc_trim", lambda _: 0)(0)
+
+
+def keep_heap_small() -> None:
+    """Let glibc return large arrays to the system when they are deleted, for the rest of the process.
+
+    By default, it raises the size from which on it does so to that of the arrays; those that are deleted then leave
+    holes in the heap, which grew by 10 MB with each day of fixes.
+    """
+    set_option = getattr(ctypes.CDLL(None), "mallopt", lambda _option, _value: 0)
+    for option in (_MMAP_THRESHOLD, _TRIM_THRESHOLD):
+        set_option(option, _LARGE_BYTES)
 
 
 def attitude_solution(

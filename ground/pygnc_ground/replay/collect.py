@@ -190,12 +190,12 @@ def _stored(outcome: FixOutcome, arrays: ArrayFile) -> FixOutcome:
         update.fixes.store(arrays.stored)
     if update is None or update.state is None or update.hypotheses is None:
         return outcome
-    of_state, state = update.state, arrays.stored_fields(update.state)
-    hypotheses = arrays.stored_fields(update.hypotheses)
+    of_state, state, hypotheses = update.state, arrays.stored_fields(update.state), update.hypotheses
     if isinstance(update, PointUpdate):
         update = PointUpdate(update.fixes, update.row, state, hypotheses, update.empirical_factor)
+        update.store(arrays.stored)
     else:
-        update = replace(update, state=state, hypotheses=hypotheses)
+        update = replace(update, state=state, hypotheses=arrays.stored_fields(hypotheses))
     return outcome._replace(update=update, state=state if outcome.state is of_state else outcome.state)
 
 
@@ -209,8 +209,8 @@ def fix_records(timed: list[TimedRecord]) -> FixRecords:
     """Return the table of GPS records."""
     causes = [record.causes for record in timed]
     updates = [record.update for record in timed]
-    positions = [update.position if update else None for update in updates]
-    velocities = [update.velocity if update else None for update in updates]
+    positions = (update.position if update else None for update in updates)
+    velocities = (update.velocity if update else None for update in updates)
     return FixRecords(
         seq=column((record.seq for record in timed), dtype=np.int64),
         source=tuple(record.source for record in timed),

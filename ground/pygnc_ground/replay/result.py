@@ -6,7 +6,7 @@ normal axes of our orbit ("rtn"). Velocities are relative to the rotating axes.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final, NamedTuple
@@ -69,13 +69,14 @@ class Innovations(NamedTuple):
 
 
 def innovation_arrays(
-    rows: Sequence[OrbitInnovation | VectorInnovation | None], used: Iterable[bool], width: int
+    rows: Iterable[OrbitInnovation | VectorInnovation | None], used: Iterable[bool], width: int
 ) -> Innovations:
     """Return the innovations of n records with `width` components each as arrays."""
+    seen = column(((*one.residual, *one.sigma, one.chi_square) if one else None for one in rows), 2 * width + 1)
     return Innovations(
-        values=column((one.residual if one else None for one in rows), width),
-        sigmas=column((one.sigma if one else None for one in rows), width),
-        chi_square=column(one.chi_square if one else None for one in rows),
+        values=seen[:, :width].copy(),
+        sigmas=seen[:, width:-1].copy(),
+        chi_square=seen[:, -1].copy(),
         used=column(used, dtype=np.bool_),
     )
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -23,7 +24,7 @@ from pygnc_ground.orbit.delta_v import DeltaV, delta_vs, restarts
 from pygnc_ground.orbit.normal_points import NormalPointFilter, point_dynamics, set_members, with_points_used
 from pygnc_ground.orbit.point_results import PointResult, PointUpdate, observed
 from pygnc_ground.orbit.smoother import smooth
-from pygnc_ground.orbit.solution import OrbitSolution, Usage, residual_usage, solution_from_states
+from pygnc_ground.orbit.solution import IntArray, OrbitSolution, Usage, residual_usage, solution_from_states
 from pygnc_ground.replay.array_file import ArrayFile
 from pygnc_ground.replay.attitude_process import AttitudeProcess
 from pygnc_ground.replay.attitude_run import AttitudeRun, collector_paused, return_free_memory
@@ -141,25 +142,27 @@ class ReplayContext(NamedTuple):
         orientation = self.orientation
         frames = EarthFrames(orientation)
         timed = collected.timed
-        fixes = fix_records(timed)
-        notes = [*_bad_lines(collected.sources), *_rollovers(fixes, settings.orbit), *self._early(fixes)]
-        notes += step_notes(collected)
+        fixes = _stored_fixes(fix_records(timed), arrays)
+        notes = [*_bad_lines(collected.sources), *_rollovers(fixes, settings.orbit)]
         solution = solution_from_states(
             [record.gps_ms for record in timed],
             [record.state for record in timed],
-            [Usage.of(record.update) for record in timed],
+            (Usage.of(record.update) for record in timed),
             frames,
+            arrays.filled,
         )
+        notes += [*self._early(fixes.gps_ms[solution.accepted]), *step_notes(collected)]
         points = {one.fix.gps_ms: one.state for one in collected.updates if isinstance(one, PointUpdate) and one.state}
         set_members(solution, collected.updates, points, frames)
         solution = arrays.stored_fields(solution)
+        arrays.release()
         return_free_memory()
         dynamics = point_dynamics if normal_points else OrbitDynamics
-        smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays.release)
+        smoothed = _smoothed(collected, settings.orbit, dynamics(settings.orbit, frames), arrays)
         smoothed = None if smoothed is None else arrays.stored_fields(smoothed)
         arrays.release()
         return_free_memory()
-        batch = _batch(collected, settings.orbit, orientation, notes)
+        batch = _batch(collected, settings.orbit, orientation, notes, arrays)
         batch = None if batch is None else arrays.stored_fields(batch)
         for name, after in (("smoother", smoothed), ("batch", batch)):
             if after is not None:
@@ -195,13 +198,23 @@ class ReplayContext(NamedTuple):
         return_free_memory()
         return result
 
-    def _early(self, fixes: FixRecords) -> list[str]:
-        """Return a note if records are earlier than the Earth orientation, which then turns GCRF by up to 2 s."""
+    def _early(self, gps_ms: IntArray) -> list[str]:
+        """Return a note if used records are earlier than the Earth orientation, which then turns GCRF by up to 2 s."""
         begins_ms = self.orientation.begins_gps_ms
-        if begins_ms is None or int(fixes.gps_ms.min(initial=begins_ms)) >= begins_ms:
+        if begins_ms is None or int(gps_ms.min(initial=begins_ms)) >= begins_ms:
             return []
         text = f"the Earth orientation table begins at {utc_iso_from_gps_ms(begins_ms)}: before, positions in GCRF are"
         return [f"{text} off by up to 1 km, those in ITRF are not; name a longer table by --earth-orientation"]
+
+
+def _stored_fixes(fixes: FixRecords, arrays: ArrayFile) -> FixRecords:
+    """Return the records with their arrays in a file."""
+    stored = arrays.stored
+    position, velocity = (
+        of._replace(values=stored(of.values), sigmas=stored(of.sigmas), chi_square=stored(of.chi_square))
+        for of in (fixes.position, fixes.velocity)
+    )
+    return replace(arrays.stored_fields(fixes), position=position, velocity=velocity)
 
 
 def _bad_lines(sources: Sequence[SourceFile]) -> Iterator[str]:
@@ -235,38 +248,43 @@ def _delta_v_text(change: DeltaV) -> str:
 
 
 def _smoothed(
-    collected: Collected, settings: OrbitSettings, dynamics: OrbitDynamics, release: Callable[[], None]
+    collected: Collected, settings: OrbitSettings, dynamics: OrbitDynamics, arrays: ArrayFile
 ) -> OrbitSolution | None:
     """Return the smoother's states at all records with a valid time."""
     consistent = [
         record for record in collected.timed if RejectCause.TIME_INCONSISTENT not in record.causes or record.state
     ]
     frames, times_ms = dynamics.frames, [record.gps_ms for record in consistent]
-    states = smooth(collected.updates, times_ms, dynamics, settings, release)
+    states = smooth(collected.updates, times_ms, dynamics, settings, arrays.release)
     if not states:
         return None
     at_records = [states.get(record.gps_ms) for record in collected.timed]
     updates = [record.update for record in collected.timed]
     unused = Usage()
-    usage = [
+    usage = (
         unused
         if update is None or state is None or isinstance(update, PointResult)
         else residual_usage(update, state, settings, frames)
         for update, state in zip(updates, at_records, strict=True)
-    ]
-    solution = solution_from_states([record.gps_ms for record in collected.timed], at_records, usage, frames)
+    )
+    times_ms = [record.gps_ms for record in collected.timed]
+    solution = solution_from_states(times_ms, at_records, usage, frames, arrays.filled)
     set_members(solution, collected.updates, states, frames)
     return with_points_used(solution, updates, settings.measurement)
 
 
 def _batch(
-    collected: Collected, settings: OrbitSettings, orientation: EarthOrientationTable, notes: list[str]
+    collected: Collected,
+    settings: OrbitSettings,
+    orientation: EarthOrientationTable,
+    notes: list[str],
+    arrays: ArrayFile,
 ) -> OrbitSolution | None:
     updates = [record.update for record in collected.timed]
     fixes: list[Fix] = [fix for update in updates if update is not None and (fix := observed(update)) is not None]
     times = np.array([record.gps_ms for record in collected.timed], dtype=np.int64)
     try:
-        batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates))
+        batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates), arrays.filled)
     except BatchError as failure:
         notes.append(f"batch: {failure}")
         return None

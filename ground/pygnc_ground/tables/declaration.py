@@ -17,6 +17,8 @@ from pygnc.common.clock import MS_PER_WEEK, unix_ms_from_gps_ms
 
 AnyFrame: TypeAlias = pl.DataFrame | pl.LazyFrame
 """Table in memory, or one whose rows are made when they are used."""
+_GROUP_ROWS: Final = 16_384
+"""Rows of a group in a Parquet file, which are in memory together when they are written."""
 UTC: Final = pl.Datetime("ms", "UTC")
 UTC_FORMAT: Final = "%Y-%m-%dT%H:%M:%S%.3fZ"
 _TYPES: Final[dict[str, Any]] = {
@@ -167,4 +169,4 @@ def write_table(table: str, rows: AnyFrame, path: Path, about: Mapping[str, str]
     if path.suffix == ".csv":
         rows.lazy().select(columns(table, csv=True)).sink_csv(path, datetime_format=UTC_FORMAT)
     else:
-        rows.lazy().sink_parquet(path, metadata=metadata(table, about))
+        rows.lazy().sink_parquet(path, metadata=metadata(table, about), row_group_size=_GROUP_ROWS)

@@ -241,6 +241,16 @@ def test_times_before_the_leap_seconds_are_known_are_corrected(solutions: list[S
     assert np.linalg.norm(result.smoothed.position_ecef_m - truth.position_ecef_m, axis=1).max() < 10.0
 
 
+def test_records_before_the_first_fix_do_not_count_as_its_time(solutions: list[Solution], tmp_path: Path) -> None:
+    log = tmp_path / "receiver.ubx"
+    unset = (one._replace(gps_ms=MS_PER_WEEK + 1000 * row) for row, one in enumerate(solutions[:8]))
+    log.write_bytes(b"".join([*(fake.nav_pvt(one, 0) for one in unset), *map(fake.nav_pvt, solutions[:20])]))
+    result = orbit(log, "--out", tmp_path / "out")
+    assert "28 fixes: 20 used, 8 not used" in result.output
+    assert "2025-03-20T00:00:20.000Z to 2025-03-20T00:32:00.000Z: 31 min 40 s" in result.output
+    assert "Earth orientation" not in result.output
+
+
 @pytest.mark.parametrize("content", [b"", b"not a log\r\n" * 40, bytes(4000)])
 def test_an_unknown_file_is_refused_with_what_was_looked_for(content: bytes, tmp_path: Path) -> None:
     log = tmp_path / "receiver.log"

@@ -23,7 +23,7 @@ from pygnc_ground.orbit.normal_points import (
     set_members,
     with_points_used,
 )
-from pygnc_ground.orbit.point_results import PointResult, is_member, observed
+from pygnc_ground.orbit.point_results import PointResult, PointUpdate, is_member, observed
 from pygnc_ground.orbit.smoother import smooth
 from pygnc_ground.orbit.solution import FloatArray, IntArray, Usage, newest_state, solution_from_states
 
@@ -186,3 +186,14 @@ def test_the_residuals_of_all_fixes_count(updates: list[OrbitUpdate]) -> None:
     nis, dof = solution([update for update in updates if isinstance(update, PointResult)])
     assert nis.sum() / dof.sum() == pytest.approx(1.0, abs=0.1)
     assert len(solution([update for update in updates if not isinstance(update, PointResult)])[0]) == 0
+
+
+def test_packed_hypotheses_are_equal(updates: list[OrbitUpdate]) -> None:
+    (update, *_) = (one for one in updates if isinstance(one, PointUpdate))
+    before = update.hypotheses
+    update.store(np.copy)
+    after = update.hypotheses
+    assert after is not before
+    assert after.accepted == before.accepted
+    for name in ("deviation", "root", "of_clock", "log_weight", "empirical_factor", "noise_factor", "residual"):
+        np.testing.assert_array_equal(getattr(after, name), getattr(before, name))

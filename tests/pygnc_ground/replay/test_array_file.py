@@ -50,6 +50,13 @@ def test_only_the_larger_arrays_of_a_dataclass_are_stored() -> None:
     np.testing.assert_array_equal(found.root, moment.root)
 
 
+def test_filled_arrays_of_a_dataclass_are_not_stored_again() -> None:
+    files = ArrayFile()
+    moment = Moment(7, files.filled((10, 10), 3.0), np.arange(3.0))
+    assert (moment.root == 3.0).all()
+    assert files.stored_fields(moment).root is moment.root
+
+
 def test_the_files_have_no_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     stored = ArrayFile().stored(np.ones(1000))

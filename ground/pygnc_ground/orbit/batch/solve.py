@@ -22,7 +22,7 @@ from pygnc.estimators.orbit.measurement import Fix
 from pygnc.estimators.orbit.settings import OrbitSettings
 from pygnc_ground.orbit.batch.arc import ArcError, ArcFit, solve_arc
 from pygnc_ground.orbit.batch.observations import usable
-from pygnc_ground.orbit.solution import IntArray, OrbitSolution, set_states, unknown_solution
+from pygnc_ground.orbit.solution import Filled, IntArray, OrbitSolution, set_states, unknown_solution
 
 ARC_MAX_MS: Final = 86_400_000
 """Maximum length of an arc; the time for its equations grows with the cube of the length."""
@@ -100,12 +100,13 @@ class BatchResult:
         return max(arc.iterations for arc in self.arcs)
 
 
-def solve_batch(
+def solve_batch(  # noqa: PLR0917 - the last two are for long logs
     fixes: Sequence[Fix],
     times_gps_ms: IntArray,
     settings: OrbitSettings,
     orientation: EarthOrientationTable,
     restarts_gps_ms: Sequence[int] = (),
+    filled: Filled = np.full,
 ) -> BatchResult:
     """Return the orbits from all fixes.
 
@@ -119,6 +120,7 @@ def solve_batch(
         settings: Spacecraft, noise and a-priori sigmas, gate, gap. The filter's force model in them is ignored.
         orientation: Earth orientation.
         restarts_gps_ms: Times at which a new orbit begins, for example after a manoeuvre.
+        filled: Function that returns the arrays of the solution.
 
     Raises:
         BatchError: No arc gives an orbit.
@@ -127,7 +129,7 @@ def solve_batch(
     arcs: list[ArcFit] = []
     left_out: list[SkippedArc] = []
     ordered = usable(fixes, settings.screening)
-    solution = unknown_solution(times_gps_ms)
+    solution = unknown_solution(times_gps_ms, filled)
     cuts = cut_fixes(ordered, settings, restarts_gps_ms)
     nearest = nearest_arcs(times_gps_ms, cuts, settings)
     for number, of_arc in enumerate(cuts):
