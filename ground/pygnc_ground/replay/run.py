@@ -284,7 +284,7 @@ def _batch(
     fixes: list[Fix] = [fix for update in updates if update is not None and (fix := observed(update)) is not None]
     times = np.array([record.gps_ms for record in collected.timed], dtype=np.int64)
     try:
-        batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates), arrays.filled)
+        batch = solve_batch(fixes, times, settings, orientation, restarts(collected.updates), filled=arrays.filled)
     except BatchError as failure:
         notes.append(f"batch: {failure}")
         return None

@@ -23,8 +23,8 @@ from pygnc.estimators.orbit.state import DRAG, EMPIRICAL, POSITION, SIZE, VELOCI
 _NODE_MS: Final = 60_000
 NODE_S: Final = _NODE_MS * 1e-3
 _STEPS: Final = 2
-"""Longest integration step in steps of the force model: in arcs of 3 h, 60 s instead of 30 s displace an orbit by 1 to 5
-cm, and neighbouring orbits alike.
+"""Longest integration step in steps of the force model. In arcs of 3 h, 60 s instead of 30 s displace an orbit by 1 to
+5 cm, and neighbouring orbits alike.
 """
 NODES_MULTIPLE: Final = 4
 """The numbers of nodes before and after the epoch are multiples of this, the longest step of `relative_motion`."""

@@ -100,12 +100,13 @@ class BatchResult:
         return max(arc.iterations for arc in self.arcs)
 
 
-def solve_batch(  # noqa: PLR0917 - the last two are for long logs
+def solve_batch(
     fixes: Sequence[Fix],
     times_gps_ms: IntArray,
     settings: OrbitSettings,
     orientation: EarthOrientationTable,
     restarts_gps_ms: Sequence[int] = (),
+    *,
     filled: Filled = np.full,
 ) -> BatchResult:
     """Return the orbits from all fixes.
