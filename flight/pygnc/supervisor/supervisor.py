@@ -422,6 +422,8 @@ class Supervisor:
         self._stop = StopPlan(now, is_failure=code is not ExitCode.OK)
         self.exit_code = code or self.exit_code
         self._phase = "stopping"
+        if waiting := sorted(self._restart_at_s.keys() & self._readers):
+            self._limits[PARTIAL] = f"{', '.join(waiting)}: not restarted before the run ended; counts may be too low"
         self._restart_at_s.clear()
         arm_hard_exit(HARD_EXIT_AT_S, self._before_hard_exit)
         self._report(SUPERVISOR, "info", "stop", cause)

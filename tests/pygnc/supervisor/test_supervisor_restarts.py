@@ -12,7 +12,7 @@ from pygnc.supervisor.process import (
     memory_kills,
 )
 from pygnc.supervisor.restart_budget import PAUSES_S, RESTARTS_MAX, WINDOW_S, RestartBudget
-from pygnc.supervisor.supervisor import PING_INTERVAL_S
+from pygnc.supervisor.supervisor import PARTIAL, PING_INTERVAL_S
 from tests.pygnc.supervisor.harness import SPECS, Harness
 
 
@@ -87,6 +87,21 @@ def test_a_task_whose_memory_has_changed_is_restarted(harness: Harness) -> None:
     harness.advance(max(PAUSES_S))
     assert harness.started.count("estimator") == 2
     assert harness.names("estimator") == ["restart"]
+
+
+@pytest.mark.parametrize("pause_s", [0.0, 2.0 * max(PAUSES_S)])
+def test_a_run_that_ends_before_a_restart_is_partial(harness: Harness, pause_s: float) -> None:
+    harness.bring_up()
+    harness.children["source"].report(100, idle=True, delivered_bytes=1)
+    for name in ("writer", "estimator"):
+        harness.children[name].report(100)
+    harness.end("estimator", STATE_CHANGED)
+    harness.advance(pause_s)
+    if pause_s:
+        harness.children["estimator"].report(100)
+        harness.supervisor.step()
+    harness.stop()
+    assert [*harness.supervisor.state.limits] == ([] if pause_s else [PARTIAL])
 
 
 @pytest.mark.parametrize(("event", "word"), [(control.ESTIMATES_WRONG, "WRONG"), (control.LIBRARY_CHANGED, "CODE")])
