@@ -73,7 +73,8 @@ class Filtered(NamedTuple):
         size = len(self.packed.slow) + 3
         root = np.zeros((size, size))
         root[_upper(size)] = self.packed.sqrt_covariance
-        return self.packed.corrected(None, root.T)
+        # The filter's layout: products of another one round differently.
+        return self.packed.corrected(None, np.ascontiguousarray(root.T))
 
     @property
     def step(self) -> AttitudeStep | None:
@@ -144,7 +145,7 @@ def smoothed_backwards(updates: Iterable[AttitudeUpdate | Filtered]) -> Iterator
 
 def _earlier(filtered: AttitudeState, step: AttitudeStep, later: AttitudeState) -> AttitudeState:
     """Return the smoothed state before a step, from the filtered state there and the smoothed state after the step."""
-    root = np.ascontiguousarray(filtered.sqrt_covariance)  # the same bits from either layout
+    root = filtered.sqrt_covariance
     noisy = np.flatnonzero(step.noise_sigma)
     moved = step.transition.dot(root)
     predicted = moved.dot(moved.T)
